@@ -1,0 +1,171 @@
+"""What agent and worker say to each other: one JSON object a line, never pickle.
+
+A message's type is its class name under the key "type"; floats may be NaN or Infinity
+(Python's JSON reads and writes them). Agent to worker: `ToWorker`; worker to agent: `FromWorker`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tuner.study.trial import Params, Values
+
+
+class Why(StrEnum):
+    """Why a lane has to stop."""
+
+    PRUNE = "prune"
+    RELEASE = "release"  # save a checkpoint, then leave
+    DROP = "drop"  # leave at once: the trial is somebody else's, or has failed
+
+
+class How(StrEnum):
+    """How a lane left the worker."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    RELEASED = "released"
+    DROPPED = "dropped"
+    REFUSED = "refused"  # did not fit, or no room: comes back under the same attempt
+    NON_FINITE = "non_finite"
+    OUT_OF_MEMORY = "out_of_memory"
+    EXCEPTION = "exception"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """First message: what this worker is for."""
+
+    device: str  # "cpu" or "cuda:0" (the only one visible)
+    n_threads: int
+    objective: Mapping[str, Any]  # the study file's `objective`, as JSON
+    fixed: Params  # the study file's `params`
+    data_folder: str  # prepared arrays
+    data_seed: int  # of the order of the training rows, the same for all trials
+    minimize: bool
+    metric: str  # the objective's name among the reported values
+    spool: str  # folder for checkpoints, 0700
+    save_every_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Train this attempt."""
+
+    number: int
+    attempt: int
+    params: Params  # the searched ones
+    seed: int
+    checkpoint: str | None  # file to continue from; its hash has been checked
+    decide_at: tuple[int, ...]  # steps at which to wait for a verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoOn:
+    """The verdict at a step: go on."""
+
+    number: int
+    attempt: int
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Stop this lane."""
+
+    number: int
+    attempt: int
+    why: Why
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """There is room for `n_free` more lanes of this structure (None: of any)."""
+
+    structure: str | None
+    n_free: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """The metrics of a step."""
+
+    number: int
+    attempt: int
+    step: int
+    values: Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """A checkpoint lies in the spool, synced."""
+
+    number: int
+    attempt: int
+    step: int
+    path: str
+    sha256: str
+    n_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Still working: feeds the silence watch between reports."""
+
+    number: int
+    attempt: int
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """The lane has left the worker; after a failure the process ends as well."""
+
+    number: int
+    attempt: int
+    how: How
+    value: float | None = None  # of a COMPLETE lane: its best value
+    message: str = ""
+    traceback: str = ""
+    facts: Mapping[str, float | int | str] = field(default_factory=dict)  # become user attributes
+
+
+ToWorker = Setup | Start | GoOn | Stop
+FromWorker = Ready | Reported | Saved | Progress | Left
+Message = ToWorker | FromWorker
+
+_TYPES: dict[str, type[Any]] = {
+    cls.__name__: cls for cls in (Setup, Start, GoOn, Stop, Ready, Reported, Saved, Progress, Left)
+}
+
+
+class BadMessage(ValueError):
+    """A line on the pipe is not a message."""
+
+
+def encode(message: Message) -> bytes:
+    """One line, with its end."""
+    record = {"type": type(message).__name__, **asdict(message)}
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """The message in a line; raises `BadMessage` for anything else."""
+    try:
+        record = json.loads(line)
+        cls = _TYPES[record.pop("type")]
+        for name, convert in _CONVERSIONS.get(cls, {}).items():
+            record[name] = convert(record[name])
+        message: Message = cls(**record)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadMessage(f"not a message: {line[:200]!r}") from error
+    return message
+
+
+_CONVERSIONS: dict[type[Any], dict[str, Any]] = {
+    Start: {"decide_at": tuple},
+    Stop: {"why": Why},
+    Left: {"how": How},
+}

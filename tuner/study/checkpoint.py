@@ -1,0 +1,26 @@
+"""Resumable training state."""
+
+from dataclasses import dataclass
+
+from tuner.study.trial import AttemptKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedFile:
+    """A checkpoint that a worker has written to this machine's spool."""
+
+    key: AttemptKey
+    step: int  # the last step it contains
+    path: str
+    sha256: str
+    n_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A registered checkpoint: what the next attempt continues from."""
+
+    checkpoint_id: int
+    step: int
+    sha256: str
+    n_bytes: int

@@ -1,0 +1,31 @@
+"""What a pruner decides, and the record of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tuner.study.trial import AttemptKey
+
+
+class Action(StrEnum):
+    """The outcomes of a pruning decision."""
+
+    GO_ON = "go_on"
+    PRUNE = "prune"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Go on or prune, with the reason in words."""
+
+    action: Action
+    reason: str  # "rung 9: rank 14 of 20, keeps 6"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionRecord:
+    """A decision as it is stored: where it was taken and how far the values had been seen."""
+
+    key: AttemptKey
+    step: int
+    decision: Decision
+    snapshot: str  # the database snapshot (pg_snapshot) whose rung values were seen

@@ -1,0 +1,26 @@
+"""Why an attempt did not end well."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FailureClass(StrEnum):
+    """Causes, by the policy that follows from them (`Policy`)."""
+
+    NON_FINITE = "non_finite"  # NaN or infinity, reported or trained into
+    OUT_OF_MEMORY = "out_of_memory"
+    EXCEPTION = "exception"  # raised by the objective
+    EXIT = "exit"  # the worker left by itself, with an exit code
+    CRASH = "crash"  # segmentation fault and its kin
+    KILLED = "killed"  # from outside: SIGKILL, the kernel's OOM killer
+    AGENT_LOST = "agent_lost"  # the whole machine fell silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """One failed attempt."""
+
+    cause: FailureClass
+    message: str  # one sentence for people
+    traceback: str = ""
+    log_tail: str = ""  # the last lines that the attempt printed

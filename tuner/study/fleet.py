@@ -1,0 +1,52 @@
+"""Agents as others see them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+
+class DesiredState(StrEnum):
+    """What the study's owner wants its agents to do."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentIdentity:
+    """Who an agent is."""
+
+    agent_id: UUID
+    host: str
+    boot: str  # boot id and pid namespace: within one of these, pids can be compared
+    pid: int
+    devices: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentBeat:
+    """An agent's beat counter, as it was seen."""
+
+    agent_id: UUID
+    beat: int
+    host: str
+    boot: str
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telemetry:
+    """What an agent says of itself with each beat."""
+
+    seconds_lived: float
+    device_seconds_busy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulse:
+    """The answer to a beat."""
+
+    desired: DesiredState
+    others: Sequence[AgentBeat]  # the agents that hold trials, oneself excluded

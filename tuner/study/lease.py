@@ -1,0 +1,89 @@
+"""Claims and their ends."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tuner.study.checkpoint import Checkpoint, SavedFile
+from tuner.study.decision import DecisionRecord
+from tuner.study.failure import Failure
+from tuner.study.report import Report
+from tuner.study.trial import AttemptKey, Params, TrialState
+
+
+class Origin(StrEnum):
+    """How a trial came to this agent."""
+
+    NEW = "new"  # a new draw
+    WAITING = "waiting"  # enqueued by somebody
+    RELEASED = "released"  # handed back by an agent
+    TAKEN_OVER = "taken_over"  # its agent was lost
+    ADOPTED = "adopted"  # claimed before, but the answer never arrived
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimedTrial:
+    """A trial this agent now holds."""
+
+    key: AttemptKey
+    origin: Origin
+    draw: int | None  # None: enqueued
+    params: Params  # the searched ones; fixed params are the spec's
+    seed: int
+    failures: int  # earlier attempts that failed by their own fault
+    losses: int  # earlier attempts that were lost
+    checkpoint: Checkpoint | None
+    history: Mapping[int, float]  # objective by step, up to the checkpoint
+
+    @property
+    def place(self) -> int:
+        """What pruners count by: the draw, else the number."""
+        return self.key.number if self.draw is None else self.draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """The answer to a claim."""
+
+    trials: Sequence[ClaimedTrial]
+    n_open: int  # trials of the study that are not final, whoever holds them
+    limit_reached: bool  # no new draws any more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Everything a machine has to say about trials that go on."""
+
+    reports: Sequence[Report] = ()
+    decisions: Sequence[DecisionRecord] = ()
+    checkpoints: Sequence[SavedFile] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """The end of a trial."""
+
+    key: AttemptKey
+    state: TrialState  # COMPLETE, PRUNED or FAIL
+    value: float | None  # of a COMPLETE or PRUNED trial
+    reason: str | None = None  # of a PRUNED or FAIL trial
+    failure: Failure | None = None
+    reports: Sequence[Report] = ()  # all of the attempt
+    decisions: Sequence[DecisionRecord] = ()
+    user_attrs: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """The end of an attempt whose trial goes on elsewhere or later."""
+
+    key: AttemptKey
+    reason: str
+    failure: Failure | None = None  # None: handed back, nobody's fault
+    counts_as_loss: bool = False  # with a failure: a loss rather than a failure
+    reports: Sequence[Report] = ()
+    decisions: Sequence[DecisionRecord] = ()
+    checkpoint: SavedFile | None = None
+
+
+End = Finish | Release

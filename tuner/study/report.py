@@ -1,0 +1,23 @@
+"""What a trial reports while it trains."""
+
+from dataclasses import dataclass
+
+from tuner.study.trial import AttemptKey, Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The metrics of one step of one attempt."""
+
+    key: AttemptKey
+    step: int  # from 1
+    values: Values  # every metric by name, the objective's among them
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungValue:
+    """The objective's value of one trial at one step where the pruner compares."""
+
+    step: int
+    number: int
+    value: float

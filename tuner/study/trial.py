@@ -1,0 +1,52 @@
+"""A trial: one assignment of parameters and its results."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+ParamValue = bool | int | float | str | None
+Params = Mapping[str, ParamValue]
+Values = Mapping[str, float]  # metric name -> value
+
+
+class TrialState(StrEnum):
+    """Optuna's states, by Optuna's names."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAIL = "FAIL"
+
+    @property
+    def is_final(self) -> bool:
+        """True once the trial cannot change any more."""
+        return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class Direction(StrEnum):
+    """Whether lower or higher values are better."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptKey:
+    """Which trial, and which execution of it: the fencing token of every write."""
+
+    number: int
+    attempt: int  # from 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """A trial as a sampler sees it."""
+
+    number: int
+    state: TrialState
+    params: Params  # only those that fit the study's search space
+    value: float | None  # of a COMPLETE trial
+    last_step: int | None  # of a PRUNED trial: where it stood
+    last_value: float | None
+    diverged: bool = False  # FAIL by a non-finite value or lack of memory

@@ -1,0 +1,1 @@
+"""`study.yaml` and what it means."""

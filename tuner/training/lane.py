@@ -1,0 +1,43 @@
+"""What training needs of a trial."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Protocol
+
+from tuner.study.trial import Params, Values
+
+
+class Verdict(StrEnum):
+    """What a lane has to do next."""
+
+    GO_ON = "go_on"
+    PRUNE = "prune"
+    RELEASE = "release"
+    DROP = "drop"
+
+
+class Lane(Protocol):
+    """One trial's place in a group. Nothing here raises."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def params(self) -> Params:
+        """All params, the fixed ones included."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The file to continue from."""
+
+    def report(self, step: int, values: Values) -> None:
+        """Send the metrics of a step; never waits."""
+
+    def save(self, step: int, state: Callable[[], object]) -> None:
+        """Write a checkpoint if one is due: `state()` is called only then."""
+
+    def verdict(self) -> Verdict:
+        """What to do after the last report; waits only where the pruner decides."""
