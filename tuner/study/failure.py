@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+# A trial that brought down its worker or agent this often is at fault itself.
+MAX_LOSSES = 5
+
 
 class FailureClass(StrEnum):
-    """Causes, by the policy that follows from them (`Policy`)."""
+    """Causes, by what follows from them (`agent.rules.failures`)."""
 
     NON_FINITE = "non_finite"  # NaN or infinity, reported or trained into
     OUT_OF_MEMORY = "out_of_memory"

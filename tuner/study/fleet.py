@@ -2,16 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from uuid import UUID
-
-
-class DesiredState(StrEnum):
-    """What the study's owner wants its agents to do."""
-
-    RUNNING = "running"
-    PAUSED = "paused"
-    STOPPING = "stopping"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,5 +39,4 @@ class Telemetry:
 class Pulse:
     """The answer to a beat."""
 
-    desired: DesiredState
     others: Sequence[AgentBeat]  # the agents that hold trials, oneself excluded

@@ -12,6 +12,7 @@ class Report:
     key: AttemptKey
     step: int  # from 1
     values: Values  # every metric by name, the objective's among them
+    is_rung: bool = False  # the pruner compares at this step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ class Basis:
     place: int  # in its batch, from 0; earlier places count as running trials
     highest: int  # highest trial number seen, -1 for none
     open_numbers: tuple[int, ...]  # those up to `highest` that were not final
+    hidden: tuple[int, ...] = ()  # of these, not shown to the model: waiting, params missing
 
 
 @dataclass(frozen=True, kw_only=True)

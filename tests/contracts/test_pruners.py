@@ -1,0 +1,104 @@
+"""What every pruner must hold to, whatever its algorithm."""
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+
+from tuner.search.catalog import PRUNERS, build_pruner
+from tuner.search.curves import Curves
+from tuner.search.history import History
+from tuner.search.protocols import Pruner
+from tuner.study.decision import Action
+from tuner.study.report import RungValue
+from tuner.study.trial import Direction
+from tuner.study_file.algorithms import PRUNERS as SETTINGS
+from tuner.study_file.load import load_spec
+from tuner.study_file.model import Algorithm
+
+DIGITS = Path(__file__).parents[2] / "studies" / "digits.yaml"
+N_STEPS = 30
+
+
+@pytest.fixture(params=Direction)
+def direction(request: pytest.FixtureRequest) -> Direction:
+    given: Direction = request.param
+    return given
+
+
+@pytest.fixture(params=sorted(PRUNERS))
+def pruner(request: pytest.FixtureRequest, direction: Direction) -> Pruner:
+    name = request.param
+    settings = {key: setting.default for key, setting in SETTINGS[name].items()}
+    algorithm = Algorithm(name=name, settings=settings)
+    spec = load_spec(DIGITS).model_copy(update={"pruner": algorithm, "direction": direction})
+    return build_pruner(spec)
+
+
+def curves(n_trials: int, seed: int) -> Curves:
+    """Random values of `n_trials` trials at every step."""
+    rng, made = random.Random(seed), Curves()
+    made.add(
+        [
+            RungValue(step=step, number=number, value=rng.choice([0.0, 1.0, rng.random()]))
+            for step in range(1, N_STEPS + 1)
+            for number in range(n_trials)
+        ]
+    )
+    return made
+
+
+def histories(seed: int) -> list[History]:
+    """Trials at every step, with values of all sorts."""
+    rng = random.Random(seed)
+    values = [0.0, 1.0, 0.5, rng.random(), math.nan, math.inf, -math.inf]
+    return [
+        History(
+            number=rng.randrange(40),
+            place=rng.randrange(40),
+            values={step: rng.choice(values) for step in range(1, last + 1)},
+        )
+        for last in range(N_STEPS + 1)
+    ]
+
+
+def test_the_steps_ascend_and_end_before_the_last(pruner):
+    for place in range(10):
+        for n_steps in (1, 2, 9, 27, 100):
+            steps = pruner.steps(place, n_steps)
+            assert list(steps) == sorted(set(steps))
+            assert all(1 <= step < n_steps for step in steps)
+
+
+def test_every_decision_has_a_reason_in_one_line(pruner):
+    for trial in histories(1):
+        reason = pruner.decide(trial, curves(20, 1)).reason
+        assert reason
+        assert "\n" not in reason
+
+
+def test_asked_twice_or_in_another_instance_of_the_history_it_says_the_same(pruner):
+    others = curves(20, 2)
+    first = [pruner.decide(trial, others) for trial in histories(2)]
+    assert [pruner.decide(trial, others) for trial in reversed(histories(2))][::-1] == first
+
+
+def test_neither_the_curves_nor_the_history_are_changed(pruner):
+    others, trials = curves(20, 3), histories(3)
+    for trial in trials:
+        pruner.decide(trial, others)
+    assert repr(trials) == repr(histories(3))
+    assert all(others.at(step) == curves(20, 3).at(step) for step in range(1, N_STEPS + 1))
+
+
+def test_a_trial_that_is_the_best_at_every_step_goes_on(pruner, direction):
+    value = -1.0 if direction is Direction.MINIMIZE else 2.0
+    for last in range(1, N_STEPS):
+        values = dict.fromkeys(range(1, last + 1), value)
+        trial = History(number=99, place=99, values=values)
+        assert pruner.decide(trial, curves(20, 4)).action is Action.GO_ON
+
+
+def test_a_trial_that_reported_nothing_goes_on(pruner):
+    assert pruner.decide(histories(5)[0], curves(20, 5)).action is Action.GO_ON

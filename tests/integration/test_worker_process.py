@@ -1,0 +1,357 @@
+"""The worker as a real process, driven over its pipes as an agent does."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tuner.messages import (
+    FromWorker,
+    GoOn,
+    How,
+    Left,
+    Ready,
+    Reported,
+    Saved,
+    Setup,
+    Start,
+    Stop,
+    ToWorker,
+    Why,
+    decode,
+    encode,
+)
+from tuner.training.prepare import prepare
+
+PATIENCE_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory):
+    return prepare({"sklearn": "digits"}, tmp_path_factory.mktemp("prepared")).folder
+
+
+class WorkerProcess:
+    """One worker, and what it has said."""
+
+    def __init__(self, log: Path) -> None:
+        read_fd, self._to_worker = os.pipe()
+        self._from_worker, write_fd = os.pipe()
+        self.log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                _command(read_fd, write_fd),
+                pass_fds=(read_fd, write_fd),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        os.close(read_fd)
+        os.close(write_fd)
+        self.heard: queue.SimpleQueue[FromWorker] = queue.SimpleQueue()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        with os.fdopen(self._from_worker, "rb") as stream:
+            for line in stream:
+                self.heard.put(decode(line))
+
+    def say(self, *messages: ToWorker) -> None:
+        self.say_bytes(b"".join(encode(message) for message in messages))
+
+    def say_bytes(self, content: bytes) -> None:
+        while content:
+            content = content[os.write(self._to_worker, content) :]
+
+    def hear(self, kind, **fields):
+        """The next message of this type (with these fields), skipping others."""
+        while True:
+            message = self.heard.get(timeout=PATIENCE_SECONDS)
+            if isinstance(message, kind) and all(
+                getattr(message, name) == value for name, value in fields.items()
+            ):
+                return message
+
+    def all_until_left(self) -> list[FromWorker]:
+        messages = [self.heard.get(timeout=PATIENCE_SECONDS)]
+        while not isinstance(messages[-1], Left):
+            messages.append(self.heard.get(timeout=PATIENCE_SECONDS))
+        return messages
+
+    def hang_up(self) -> None:
+        if self._to_worker >= 0:
+            os.close(self._to_worker)
+            self._to_worker = -1
+
+    def close(self) -> None:
+        self.hang_up()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._listener.join()
+
+
+def _command(read_fd: int, write_fd: int) -> list[str]:
+    descriptors = ["--read-fd", str(read_fd), "--write-fd", str(write_fd)]
+    return [sys.executable, "-m", "tuner.worker", "train", *descriptors]
+
+
+@pytest.fixture
+def open_worker(tmp_path):
+    workers = []
+
+    def open_one() -> WorkerProcess:
+        workers.append(WorkerProcess(tmp_path / f"worker-{len(workers)}.log"))
+        return workers[-1]
+
+    yield open_one
+    for worker in workers:
+        worker.close()
+
+
+@pytest.fixture
+def setup(tmp_path, data_folder):
+    spool = tmp_path / "spool"
+    spool.mkdir(mode=0o700)
+    return Setup(
+        device="cpu",
+        n_threads=1,
+        objective={"data": {"sklearn": "digits"}, "model": "mlp"},
+        fixed={"epochs": 6},
+        data_folder=str(data_folder),
+        data_seed=3,
+        minimize=True,
+        metric="val_loss",
+        spool=str(spool),
+        save_every_seconds=30.0,
+    )
+
+
+def _start(number: int = 0, attempt: int = 1, **changes) -> Start:
+    params = {"learning_rate": 0.002, "dropout": 0.2, **changes.pop("params", {})}
+    fields = {"seed": 77, "checkpoint": None, "decide_at": (), **changes}
+    return Start(number=number, attempt=attempt, params=params, **fields)
+
+
+def _curve(messages) -> dict[int, dict[str, float]]:
+    return {
+        message.step: {n: v for n, v in message.values.items() if n != "seconds"}
+        for message in messages
+        if isinstance(message, Reported)
+    }
+
+
+def test_trials_run_one_after_another_to_completion(open_worker, setup):
+    worker = open_worker()
+    worker.say(setup)
+    for number in (0, 1):
+        assert worker.hear(Ready) == Ready(structure=None, n_free=1)
+        worker.say(_start(number))
+        messages = worker.all_until_left()
+        curve, left = _curve(messages), messages[-1]
+        assert sorted(curve) == [1, 2, 3, 4, 5, 6]
+        best = min(curve, key=lambda step: curve[step]["val_loss"])
+        assert (left.how, left.number, left.value) == (
+            How.COMPLETE,
+            number,
+            curve[best]["val_loss"],
+        )
+        assert left.facts == {
+            "best_step": best,
+            "train_loss": curve[best]["train_loss"],
+            "val_accuracy": curve[best]["val_accuracy"],
+        }
+        assert left.value < 0.3
+
+
+def test_a_stop_prunes_at_the_step_of_the_decision(open_worker, setup):
+    worker = open_worker()
+    worker.say(setup, _start(decide_at=(1, 3)))
+    worker.hear(Reported, step=1)
+    worker.say(GoOn(number=0, attempt=1, step=1))
+    worker.hear(Reported, step=3)
+    worker.say(Stop(number=0, attempt=9, why=Why.DROP))  # of another attempt: not for us
+    worker.say(Stop(number=0, attempt=1, why=Why.PRUNE))
+    messages = worker.all_until_left()
+    assert _curve(messages) == {}
+    assert (messages[-1].how, messages[-1].value) == (How.PRUNED, None)
+    assert "val_accuracy" in messages[-1].facts
+    worker.hear(Ready)
+
+
+def test_a_second_trial_is_refused_while_one_trains(open_worker, setup):
+    worker = open_worker()
+    worker.say(setup, _start(0, decide_at=(1,)), _start(1))
+    messages = worker.all_until_left()
+    assert (messages[-1].number, messages[-1].how) == (1, How.REFUSED)
+    worker.say(Stop(number=0, attempt=1, why=Why.DROP))
+    assert worker.hear(Left).how is How.DROPPED
+
+
+def test_release_and_resume_elsewhere_give_the_same_bits(open_worker, setup):
+    whole = open_worker()
+    whole.say(setup, _start())
+    wanted = whole.all_until_left()
+
+    first = open_worker()
+    first.say(setup, _start(decide_at=(2,)))
+    first.hear(Reported, step=2)
+    first.say(Stop(number=0, attempt=1, why=Why.RELEASE))
+    saved = first.hear(Saved)
+    assert saved.step == 2
+    assert Path(saved.path).name == "0-1-2.safetensors"
+    assert first.hear(Left).how is How.RELEASED
+
+    second = open_worker()
+    second.say(setup, _start(attempt=2, checkpoint=saved.path))
+    resumed = second.all_until_left()
+    assert _curve(resumed) == {s: v for s, v in _curve(wanted).items() if s > 2}
+    assert resumed[-1].value == wanted[-1].value
+    assert resumed[-1].facts == wanted[-1].facts
+
+
+def test_sigterm_releases_then_leaves(open_worker, setup):
+    worker = open_worker()
+    worker.say(setup, _start(params={"epochs": 100_000}))
+    worker.hear(Reported, step=1)
+    worker.process.send_signal(signal.SIGINT)  # is the agent's business
+    worker.hear(Reported)
+    worker.process.terminate()
+    saved = worker.hear(Saved)
+    assert Path(saved.path).exists()
+    assert worker.hear(Left).how is How.RELEASED
+    assert worker.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_sigterm_ends_an_idle_worker(open_worker, setup):
+    worker = open_worker()
+    worker.say(setup)
+    worker.hear(Ready)
+    worker.process.terminate()
+    assert worker.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_an_agent_that_does_not_answer_costs_one_second_once(open_worker, setup):
+    worker = open_worker()
+    worker.say(setup)
+    worker.hear(Ready)
+    started = time.monotonic()
+    worker.say(_start(decide_at=(1, 2, 3, 4, 5, 6)))
+    assert worker.hear(Left).how is How.COMPLETE
+    assert 1.0 <= time.monotonic() - started < 1.9
+
+
+def test_the_end_of_the_pipe_ends_the_worker_in_the_middle_of_an_epoch(open_worker, setup):
+    worker = open_worker()
+    worker.say(setup, _start(params={"epochs": 100_000, "width": 2048, "n_layers": 6}))
+    time.sleep(0.3)
+    worker.hang_up()
+    assert worker.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_a_killed_agent_leaves_nothing(tmp_path, setup):
+    agent = (
+        "import os, subprocess, sys, time\n"
+        "r, w = os.pipe(); r2, w2 = os.pipe()\n"
+        "command = [sys.executable, '-m', 'tuner.worker', 'train',"
+        " '--read-fd', str(r), '--write-fd', str(w2)]\n"
+        "child = subprocess.Popen(command, pass_fds=(r, w2), start_new_session=True)\n"
+        "os.write(w, sys.stdin.buffer.read())\n"
+        "print(child.pid, flush=True)\n"
+        "os.read(r2, 100)\n"
+        "print('trains', flush=True)\n"
+        "time.sleep(100)\n"
+    )
+    endless = _start(params={"epochs": 100_000})
+    with (tmp_path / "log").open("wb") as log:
+        parent = subprocess.Popen(
+            [sys.executable, "-c", agent],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    parent.stdin.write(encode(setup) + encode(endless))
+    parent.stdin.close()
+    pid = int(parent.stdout.readline())
+    assert parent.stdout.readline() == b"trains\n"
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while _is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _is_alive(pid)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_garbage_on_the_pipe_is_ignored(open_worker, setup):
+    worker = open_worker()
+    worker.say_bytes(b"\n{}\nnonsense\n" + os.urandom(3000).replace(b"\n", b"") + b"\n")
+    worker.say(GoOn(number=0, attempt=1, step=1), setup)
+    worker.say_bytes(b"x" * 3_000_000 + b"\n" + encode(setup) + b'{"type":"Start"}\n')
+    worker.say(_start())
+    assert worker.hear(Left).how is How.COMPLETE
+    assert "not a message" in worker.log.read_text()
+
+
+def test_a_diverged_trial_leaves_the_worker_usable(open_worker, setup):
+    worker = open_worker()
+    worker.say(setup, _start(params={"learning_rate": 1e30}))
+    messages = worker.all_until_left()
+    left = messages[-1]
+    assert (left.how, left.value) == (How.NON_FINITE, None)
+    assert "at step" in left.message
+    assert all(value == value and abs(value) < 1e300 for value in left.facts.values())
+    assert any(isinstance(message, Reported) for message in messages)
+    worker.say(_start(1))
+    assert worker.hear(Left, number=1).how is How.COMPLETE
+
+
+def test_a_damaged_checkpoint_is_an_exception_and_ends_the_process(open_worker, setup, tmp_path):
+    path = tmp_path / "spool" / "0-1-3.safetensors"
+    path.write_bytes(b"\x00" * 100)
+    worker = open_worker()
+    worker.say(setup, _start(checkpoint=str(path)))
+    left = worker.hear(Left)
+    assert left.how is How.EXCEPTION
+    assert left.message.startswith("BadCheckpoint: checkpoint 0-1-3.safetensors cannot be read")
+    assert "Traceback" in left.traceback
+    assert worker.process.wait(PATIENCE_SECONDS) == 1
+
+
+def test_too_large_a_model_is_out_of_memory(open_worker, setup):
+    worker = open_worker()
+    worker.say(setup, _start(params={"width": 60_000_000}))
+    left = worker.hear(Left)
+    assert left.how is How.OUT_OF_MEMORY, left
+    assert worker.process.wait(PATIENCE_SECONDS) == 1
+
+
+def test_preparation_says_what_is_wrong_in_one_sentence(tmp_path):
+    request = {"data": {"sklearn": "digitz"}, "folder": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "tuner.worker", "prepare"],
+        input=json.dumps(request) + "\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    error = json.loads(done.stdout)["error"]
+    assert error.startswith('cannot prepare the data: no data source {"sklearn": "digitz"}')

@@ -1,0 +1,118 @@
+"""Good study files and what they mean."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tuner.study.trial import Direction
+from tuner.study_file.load import load_spec
+from tuner.study_file.model import Choice, FloatRange, IntRange, StudySpec
+
+STUDIES = Path(__file__).parents[3] / "studies"
+GOOD = """\
+name: digits
+objective: {data: {sklearn: digits}, model: mlp}
+minimize: val_loss
+search_space:
+  learning_rate: {float: [1e-5, 1], log: true}
+budget: {trials: 100}
+"""
+
+
+def load(folder: Path, text: str) -> StudySpec:
+    path = folder / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_spec(path)
+
+
+def test_the_smallest_file_gets_the_documented_defaults(tmp_path):
+    spec = load(tmp_path, GOOD)
+    assert (spec.metric, spec.direction, spec.seed) == ("val_loss", Direction.MINIMIZE, 0)
+    assert spec.sampler.name == "tpe"
+    assert spec.pruner.name == "asha"
+    assert dict(spec.pruner.settings) == {"min_resource": 1, "reduction_factor": 3}
+    assert spec.workers.processes == 1
+    assert spec.checkpoints.every_seconds == 30
+    assert (spec.failures.retries, spec.failures.lease_seconds) == (2, 30)
+    assert spec.failures.grace_seconds == 25
+
+
+def test_the_main_example_is_what_the_documentation_says():
+    spec = load_spec(STUDIES / "digits.yaml")
+    assert spec.budget.trials == 100
+    assert spec.params == {"epochs": 27, "width": 64}
+    assert spec.search_space == {
+        "learning_rate": FloatRange(low=1e-4, high=1e-1, log=True),
+        "batch_size": Choice(choices=(16, 32, 64, 128)),
+        "n_layers": IntRange(low=1, high=4),
+        "weight_decay": FloatRange(low=1e-6, high=1e-2, log=True),
+        "dropout": FloatRange(low=0, high=0.5),
+    }
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_study_is_valid(path):
+    assert load_spec(path).name == path.stem
+
+
+def test_every_setting_reaches_the_spec(tmp_path):
+    spec = load(
+        tmp_path,
+        GOOD.replace("minimize: val_loss", "maximize: val_accuracy")
+        + "params: {optimizer: sgd, momentum: 0, width: 0x20}\n"
+        + "sampler: {tpe: {n_startup_trials: 32, group: true}}\n"
+        + "pruner: {asha: {reduction_factor: 4}}\n"
+        + "seed: 4294967295\nworkers: {processes: 2}\ncheckpoints: {every: 1m30s}\n"
+        + "failures: {retries: 0, lease: 1s, grace: 6s}\n",
+    )
+    assert (spec.metric, spec.direction) == ("val_accuracy", Direction.MAXIMIZE)
+    assert spec.params == {"optimizer": "sgd", "momentum": 0.0, "width": 32}
+    assert spec.sampler.settings["n_startup_trials"] == 32
+    assert spec.sampler.settings["group"] is True
+    assert dict(spec.pruner.settings) == {"min_resource": 1, "reduction_factor": 4}
+    assert spec.seed == 2**32 - 1
+    assert spec.workers.processes == 2
+    assert spec.checkpoints.every_seconds == 90
+    assert spec.failures.model_dump() == {
+        "retries": 0,
+        "lease_seconds": 1,
+        "grace_seconds": 6,
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("dropout: {float: [0, 0.5], step: 0.1}", FloatRange(low=0, high=0.5, step=0.1)),
+        ("dropout: {float: [0.1, 0.1]}", FloatRange(low=0.1, high=0.1)),
+        ("width: {int: [32, 256], step: 32}", IntRange(low=32, high=256, step=32)),
+        ("width: {int: [16, 256], log: true}", IntRange(low=16, high=256, log=True)),
+        ("dropout: {choice: [0, 0.1]}", Choice(choices=(0.0, 0.1))),
+        ("activation: {choice: [gelu]}", Choice(choices=("gelu",))),
+    ],
+)
+def test_a_range_means_what_is_written(written, expected, tmp_path):
+    spec = load(tmp_path, GOOD.replace("search_space:", f"search_space:\n  {written}"))
+    given = spec.search_space[written.split(":")[0]]
+    assert given == expected
+    assert repr(given) == repr(expected)  # 0.0 is not 0 in a record
+
+
+def test_momentum_may_be_searched_when_sgd_is_among_the_choices(tmp_path):
+    space = "search_space:\n  optimizer: {choice: [sgd, adam]}\n  momentum: {float: [0, 0.9]}"
+    spec = load(tmp_path, GOOD.replace("search_space:", space))
+    assert "momentum" in spec.search_space
+
+
+def test_loading_a_study_file_imports_nothing_heavy():
+    heavy = "torch optuna sklearn sqlalchemy numpy"
+    program = (
+        "import sys; from pathlib import Path; from tuner.study_file.load import load_spec; "
+        "import tuner.study_file.identity; "
+        f"load_spec(Path({str(STUDIES / 'digits.yaml')!r})); "
+        f"print([name for name in {heavy.split()} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")

@@ -1,0 +1,41 @@
+"""The table of the trainer's parameters."""
+
+import pytest
+
+from tuner.study.trial import Direction
+from tuner.study_file.trainer_params import (
+    DATA_SETS,
+    OBJECTIVES,
+    PLANNED_PARAMS,
+    TRAINER_PARAMS,
+    Task,
+    reported_metrics,
+    resolve,
+)
+
+
+@pytest.mark.parametrize("param", TRAINER_PARAMS.values(), ids=lambda param: param.name)
+def test_every_default_lies_in_its_domain(param):
+    if param.kind == "choice":
+        assert param.default in param.choices
+    else:
+        assert param.default in param.domain
+        assert type(param.default).__name__ == param.kind
+
+
+def test_given_params_win_over_defaults():
+    resolved = resolve({"width": 8})
+    assert resolved["width"] == 8
+    assert resolved["optimizer"] == "adam"
+    assert list(resolved) == list(TRAINER_PARAMS)
+
+
+def test_planned_params_are_not_known_yet():
+    assert not set(PLANNED_PARAMS) & set(TRAINER_PARAMS)
+
+
+def test_every_task_reports_its_training_loss_and_what_can_be_optimized():
+    assert set(DATA_SETS.values()) == set(Task)
+    assert reported_metrics(Task.CLASSIFICATION) == ("train_loss", "val_loss", "val_accuracy")
+    assert reported_metrics(Task.REGRESSION) == ("train_loss", "val_loss", "val_mae", "val_r2")
+    assert OBJECTIVES[Task.REGRESSION]["val_r2"] is Direction.MAXIMIZE

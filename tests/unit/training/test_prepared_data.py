@@ -1,0 +1,144 @@
+"""Preparation of data sets, and what the search sees of them."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tuner.study_file.trainer_params import DATA_SETS, Task
+from tuner.training import data as data_module
+from tuner.training.data import load_data
+from tuner.training.folders import UnsafeFolder, open_private_folder
+from tuner.training.prepare import prepare
+from tuner.training.sources import UnknownSource, load_source, split_rows
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory):
+    return tmp_path_factory.mktemp("prepared")
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_every_data_set_is_split_and_standardized(name, parent):
+    prepared = prepare({"sklearn": name}, parent)
+    data = load_data(prepared.folder, "cpu")
+    raw = load_source({"sklearn": name})
+    n_rows = len(raw.x_NF)
+    assert prepared.task == data.task == DATA_SETS[name]
+    assert data.train.n_rows == pytest.approx(0.7 * n_rows, abs=1.01)
+    assert data.validation.n_rows == pytest.approx(0.15 * n_rows, abs=1.01)
+    assert data.train.x_NF.dtype is torch.float32
+    mean_F, scale_F = data.train.x_NF.mean(0), data.train.x_NF.std(0, correction=0)
+    assert mean_F.abs().max() < 1e-4
+    constant_F = torch.from_numpy(raw.x_NF[split_rows(raw)["train"]].std(0) == 0)
+    assert torch.allclose(scale_F[~constant_F], torch.ones(1), atol=1e-3)
+    assert not scale_F[constant_F].any()
+    if data.task is Task.REGRESSION:
+        assert abs(data.train.y_N.mean().item()) < 1e-4
+        assert data.target_scale > 50  # diabetes: the unit of the original target
+    else:
+        shares = [torch.bincount(s.y_N) / s.n_rows for s in (data.train, data.validation)]
+        assert torch.allclose(*shares, atol=0.05)
+
+
+def test_the_splits_cover_every_row_once():
+    raw = load_source({"sklearn": "digits"})
+    rows = split_rows(raw)
+    assert np.array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(1797))
+    assert [len(index) for index in rows.values()] == [1257, 270, 270]
+
+
+def test_the_summary_is_one_line(parent):
+    prepared = prepare({"sklearn": "digits"}, parent)
+    assert prepared.summary == (
+        "digits: 1797 rows, 64 features, 10 classes; 1257 train, 270 validation, 270 test"
+    )
+
+
+def test_preparation_is_repeatable_and_private(parent, tmp_path):
+    first = prepare({"sklearn": "wine"}, parent)
+    second = prepare({"sklearn": "wine"}, tmp_path / "new" / "folder")
+    assert first.fingerprint == second.fingerprint
+    assert first.fingerprint != prepare({"sklearn": "iris"}, parent).fingerprint
+    for file in second.folder.iterdir():
+        assert file.read_bytes() == (first.folder / file.name).read_bytes()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(second.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(second.folder.parent.stat().st_mode) == 0o700
+    assert os.listdir(second.folder.parent) == [second.folder.name]
+
+
+def test_a_finished_folder_is_found_without_torch_or_sklearn(parent):
+    prepared = prepare({"sklearn": "iris"}, parent)
+    request = {"data": {"sklearn": "iris"}, "folder": str(parent)}
+    code = (
+        "import sys; from tuner.worker.__main__ import main; code = main(['prepare']); "
+        "print(sorted({'torch', 'sklearn', 'numpy', 'optuna'} & set(sys.modules)), code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps(request) + "\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answer, modules = done.stdout.splitlines()
+    assert json.loads(answer) == {
+        "folder": str(prepared.folder),
+        "fingerprint": prepared.fingerprint,
+        "summary": prepared.summary,
+        "task": "classification",
+    }
+    assert modules == "[] 0"
+
+
+def test_the_test_split_is_never_opened(parent, monkeypatch):
+    prepared = prepare({"sklearn": "iris"}, parent)
+    opened = []
+    real = np.load
+    monkeypatch.setattr(
+        data_module.np, "load", lambda path, **how: opened.append(path.name) or real(path, **how)
+    )
+    load_data(prepared.folder, "cpu")
+    assert sorted(opened) == ["train_x.npy", "train_y.npy", "validation_x.npy", "validation_y.npy"]
+    assert (prepared.folder / "test_x.npy").exists()
+
+
+def test_a_preparation_that_fails_leaves_nothing(tmp_path):
+    for bad in ({"sklearn": "nope"}, {"sklearn": "iris", "more": 1}, {"csv": "x"}):
+        with pytest.raises(UnknownSource, match="digits, breast_cancer"):
+            prepare(bad, tmp_path)
+    assert not os.listdir(tmp_path)
+
+
+def test_a_second_process_that_was_first_is_accepted(tmp_path, monkeypatch):
+    module = sys.modules["tuner.training.prepare"]
+
+    real = module._publish
+
+    def beaten(unfinished: Path, folder: Path) -> None:
+        folder.mkdir(mode=0o700)
+        (folder / "meta.json").write_text((unfinished / "meta.json").read_text())
+        real(unfinished, folder)
+
+    monkeypatch.setattr(module, "_publish", beaten)
+    assert prepare({"sklearn": "iris"}, tmp_path).summary.startswith("iris")
+    assert len(os.listdir(tmp_path)) == 1
+
+
+def test_folders_that_others_can_write_to_are_refused(tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    with pytest.raises(UnsafeFolder, match="chmod 700"):
+        prepare({"sklearn": "iris"}, shared)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    with pytest.raises(UnsafeFolder, match="not a folder"):
+        open_private_folder(link)

@@ -1,0 +1,170 @@
+"""What a lane says to its agent, when it waits for it, and what it makes of the answers."""
+
+import os
+from collections import deque
+
+import pytest
+
+from tuner.messages import GoOn, Reported, Saved, Setup, Start, Stop, Why
+from tuner.training.checkpoint import load_checkpoint
+from tuner.training.lane import Verdict
+from tuner.worker.lanes import PipeLane
+
+NAME = {"number": 3, "attempt": 2}
+
+
+class FakeMail:
+    """Messages to be delivered at given times; a clock that only waiting moves."""
+
+    def __init__(self):
+        self.now = 100.0
+        self.sent = []
+        self.due = deque()  # (time, message)
+        self.lane = None
+        self.waits = 0
+
+    def clock(self):
+        return self.now
+
+    def send(self, message):
+        self.sent.append(message)
+
+    def deliver(self, wait_seconds):
+        if wait_seconds > 0:
+            self.waits += 1
+            arrives = self.due[0][0] if self.due else float("inf")
+            self.now = max(self.now, min(self.now + wait_seconds, arrives))
+        while self.due and self.due[0][0] <= self.now:
+            self.lane.take(self.due.popleft()[1])
+
+
+@pytest.fixture
+def mail():
+    return FakeMail()
+
+
+def _lane(mail, tmp_path, **start):
+    setup = Setup(
+        device="cpu",
+        n_threads=1,
+        objective={},
+        fixed={"width": 8, "epochs": 5},
+        data_folder="",
+        data_seed=0,
+        minimize=True,
+        metric="val_loss",
+        spool=str(tmp_path),
+        save_every_seconds=30.0,
+    )
+    begin = {"params": {"learning_rate": 0.5}, "seed": 9, "checkpoint": None, "decide_at": (2, 4)}
+    mail.lane = PipeLane(Start(**NAME, **{**begin, **start}), setup, mail, mail.clock)
+    return mail.lane
+
+
+def test_params_are_complete(mail, tmp_path):
+    params = _lane(mail, tmp_path).params
+    assert (params["learning_rate"], params["width"], params["batch_size"]) == (0.5, 8, 64)
+
+
+def test_reports_go_out_at_once(mail, tmp_path):
+    _lane(mail, tmp_path).report(1, {"val_loss": 0.5})
+    assert mail.sent == [Reported(**NAME, step=1, values={"val_loss": 0.5})]
+
+
+def test_at_other_steps_nobody_waits(mail, tmp_path):
+    lane = _lane(mail, tmp_path)
+    lane.report(1, {})
+    assert lane.verdict() is Verdict.GO_ON
+    assert mail.waits == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (GoOn(**NAME, step=2), Verdict.GO_ON),
+        (Stop(**NAME, why=Why.PRUNE), Verdict.PRUNE),
+        (Stop(**NAME, why=Why.RELEASE), Verdict.RELEASE),
+        (Stop(**NAME, why=Why.DROP), Verdict.DROP),
+    ],
+)
+def test_at_a_step_of_the_pruner_it_waits_for_the_answer(answer, verdict, mail, tmp_path):
+    lane = _lane(mail, tmp_path)
+    lane.report(2, {})
+    mail.due.append((mail.now + 0.4, answer))
+    assert lane.verdict() is verdict
+    assert mail.now == pytest.approx(100.4)
+
+
+def test_an_answer_that_is_there_already_costs_no_wait(mail, tmp_path):
+    lane = _lane(mail, tmp_path)
+    lane.report(2, {})
+    mail.due.append((mail.now, GoOn(**NAME, step=2)))
+    assert lane.verdict() is Verdict.GO_ON
+    assert mail.waits == 0
+
+
+def test_an_answer_to_an_earlier_step_is_not_the_answer(mail, tmp_path):
+    lane = _lane(mail, tmp_path)
+    lane.report(4, {})
+    mail.due.append((mail.now + 0.1, GoOn(**NAME, step=2)))
+    mail.due.append((mail.now + 0.2, Stop(**NAME, why=Why.PRUNE)))
+    assert lane.verdict() is Verdict.PRUNE
+
+
+def test_it_waits_one_second_and_not_again_until_an_answer(mail, tmp_path):
+    lane = _lane(mail, tmp_path)
+    lane.report(2, {})
+    assert lane.verdict() is Verdict.GO_ON
+    assert mail.now == pytest.approx(101.0)
+    lane.report(4, {})
+    assert lane.verdict() is Verdict.GO_ON
+    assert mail.now == pytest.approx(101.0)
+    mail.due.append((mail.now, GoOn(**NAME, step=2)))  # late, but a sign of life
+    lane.report(4, {})
+    assert lane.verdict() is Verdict.GO_ON
+    assert mail.now == pytest.approx(102.0)
+
+
+def test_the_second_counts_from_the_report(mail, tmp_path):
+    lane = _lane(mail, tmp_path)
+    lane.report(2, {})
+    mail.now += 0.9  # other lanes of the group were asked first
+    lane.verdict()
+    assert mail.now == pytest.approx(101.0)
+
+
+def test_the_more_final_reason_wins(mail, tmp_path):
+    lane = _lane(mail, tmp_path)
+    for why in (Why.PRUNE, Why.RELEASE):
+        lane.stop(why)
+    assert lane.verdict() is Verdict.PRUNE
+    lane.stop(Why.DROP)
+    assert lane.verdict() is Verdict.DROP
+
+
+def test_a_checkpoint_is_written_when_its_time_has_come(mail, tmp_path):
+    lane = _lane(mail, tmp_path)
+    lane.save(1, lambda: pytest.fail("not due"))
+    mail.now += 30
+    lane.save(2, lambda: {"step": 2})
+    lane.save(3, lambda: pytest.fail("not due again"))
+    [saved] = mail.sent
+    assert isinstance(saved, Saved)
+    assert (saved.step, os.path.basename(saved.path)) == (2, "3-2-2.safetensors")
+    assert load_checkpoint(tmp_path / "3-2-2.safetensors") == {"step": 2}
+
+
+def test_a_release_saves_once(mail, tmp_path):
+    lane = _lane(mail, tmp_path)
+    lane.stop(Why.RELEASE)
+    lane.save(1, lambda: {})
+    lane.save(1, lambda: pytest.fail("saved already"))
+    assert [type(message) for message in mail.sent] == [Saved]
+
+
+def test_a_full_disk_does_not_end_the_trial(mail, tmp_path, caplog):
+    lane = _lane(mail, tmp_path / "missing")
+    lane.stop(Why.RELEASE)
+    lane.save(1, lambda: {})
+    assert mail.sent == []
+    assert "not saved" in caplog.text

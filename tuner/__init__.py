@@ -1,0 +1,1 @@
+"""tuner: hyperparameter optimization on your own GPU machines."""

@@ -1,0 +1,95 @@
+"""What an agent can do: the outcomes of its rules."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuner.agent.notices import Notice
+from tuner.messages import GoOn as GoOnMessage
+from tuner.messages import Start, Stop
+from tuner.study.ending import Ending
+from tuner.study.fleet import AgentBeat
+from tuner.study.lease import Batch, End
+from tuner.study.trial import AttemptKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskClaim:
+    """Ask the store for trials."""
+
+    known: Sequence[AttemptKey]
+    limit: int
+    silent: Sequence[AgentBeat]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskWrite:
+    """Write reports; `is_urgent` when a worker waits for the decision."""
+
+    batch: Batch
+    is_urgent: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskEnd:
+    """End attempts."""
+
+    ends: Sequence[End]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskChanges:
+    """Look at what the other machines did."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskCheckpoint:
+    """Fetch a trial's checkpoint into the spool."""
+
+    key: AttemptKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class Send:
+    """Say something to a worker."""
+
+    worker: int
+    message: Start | GoOnMessage | Stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaceWorker:
+    """Start a worker in the place of one that is gone."""
+
+    worker: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class KillWorker:
+    """End a worker at once."""
+
+    worker: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveFile:
+    """A spooled checkpoint that is registered or superseded."""
+
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Say:
+    """Tell the people who watch."""
+
+    notice: Notice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leave:
+    """The agent's work is over."""
+
+    ending: Ending
+
+
+StoreJob = AskClaim | AskWrite | AskEnd | AskChanges | AskCheckpoint
+Act = StoreJob | Send | ReplaceWorker | KillWorker | RemoveFile | Say | Leave

@@ -1,0 +1,52 @@
+"""The beat thread: says "alive" whatever the workers do, and hears of the others."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from tuner.agent.events import Event, HelperFailed, PulseHeard
+from tuner.agent.observing import Observer
+from tuner.agent.port import Store
+from tuner.errors import DatabaseAway, TunerError
+from tuner.study.fleet import Telemetry
+
+BEATS_PER_LEASE = 6
+
+
+class BeatThread(threading.Thread):
+    """Beats several times per lease time on a connection of its own."""
+
+    def __init__(
+        self,
+        store: Store,
+        observer: Observer,
+        telemetry: Callable[[], Telemetry],
+        inbox: "queue.SimpleQueue[Event]",
+        lease_seconds: float,
+    ) -> None:
+        super().__init__(name="beats", daemon=True)
+        self._store = store
+        self._observer = observer
+        self._telemetry = telemetry
+        self._inbox = inbox
+        self._interval_seconds = lease_seconds / BEATS_PER_LEASE
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Until stopped. An unreachable database is the store thread's to tell of."""
+        while not self._stopped.is_set():
+            try:
+                pulse = self._store.beat(self._telemetry())
+                silent = self._observer.note(pulse.others, time.monotonic())
+                self._inbox.put(PulseHeard(silent=silent))
+            except DatabaseAway:
+                pass  # the observer sees the gap
+            except TunerError as error:
+                self._inbox.put(HelperFailed(error=error))
+                return
+            self._stopped.wait(self._interval_seconds)
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._stopped.set()

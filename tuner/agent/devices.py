@@ -1,0 +1,127 @@
+"""This machine's devices, found without torch and without initializing CUDA."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pynvml
+
+from tuner.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """A GPU, a MIG slice, or a share of the CPU."""
+
+    name: str  # "gpu:0", "gpu:0/mig:1", "cpu:3"
+    torch_device: str  # as the worker, which sees nothing else, calls it
+    environment: Mapping[str, str] = field(default_factory=dict)
+    n_threads: int = 1  # for each of its workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundGpu:
+    """A GPU or MIG slice as the driver lists it."""
+
+    name: str
+    uuid: str
+    index: int  # of the physical GPU
+
+
+def list_devices(n_cpu_workers: int | None, processes: int) -> list[Device]:
+    """Each visible GPU or MIG slice; without any, shares of the CPU.
+
+    `n_cpu_workers` (default: one per core) counts the shares; `processes` workers run on each
+    device. Raises `UsageError` when CPU workers are asked for on a machine with GPUs.
+    """
+    gpus = select_visible(_list_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    if gpus and n_cpu_workers is None:
+        return [
+            Device(
+                name=gpu.name,
+                torch_device="cuda:0",
+                environment={"CUDA_VISIBLE_DEVICES": gpu.uuid},
+                n_threads=max(1, _n_cores() // (len(gpus) * processes)),
+            )
+            for gpu in gpus
+        ]
+    if gpus:
+        raise UsageError(
+            f"--workers counts CPU workers, and this machine has {len(gpus)} visible GPUs; "
+            "leave it out (workers.processes sets the workers per GPU), or hide the GPUs with "
+            "CUDA_VISIBLE_DEVICES="
+        )
+    n_shares = n_cpu_workers or _n_cores()
+    n_threads = max(1, _n_cores() // (n_shares * processes))
+    return [
+        Device(
+            name=f"cpu:{share}",
+            torch_device="cpu",
+            environment={"CUDA_VISIBLE_DEVICES": ""},
+            n_threads=n_threads,
+        )
+        for share in range(n_shares)
+    ]
+
+
+def select_visible(gpus: list[FoundGpu], visible: str | None) -> list[FoundGpu]:
+    """What CUDA_VISIBLE_DEVICES leaves: indices, or UUIDs and their unique beginnings.
+
+    As the CUDA driver does, everything from the first unknown entry on is invisible.
+    """
+    if visible is None:
+        return gpus
+    chosen: list[FoundGpu] = []
+    for entry in (part.strip() for part in visible.split(",")):
+        matches = [gpu for gpu in gpus if _is_meant(entry, gpu)]
+        if not entry or not matches:
+            break
+        chosen += [gpu for gpu in matches if gpu not in chosen]
+    return chosen
+
+
+def _is_meant(entry: str, gpu: FoundGpu) -> bool:
+    if entry.isdigit():
+        return int(entry) == gpu.index
+    return bool(entry) and gpu.uuid.startswith(entry)
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _list_gpus() -> list[FoundGpu]:
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []  # no driver: no GPU
+    try:
+        found: list[FoundGpu] = []
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            slices = _list_mig_slices(handle, index)
+            found += slices or [
+                FoundGpu(name=f"gpu:{index}", uuid=pynvml.nvmlDeviceGetUUID(handle), index=index)
+            ]
+        return found
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _list_mig_slices(handle: object, index: int) -> list[FoundGpu]:
+    try:
+        current, _pending = pynvml.nvmlDeviceGetMigMode(handle)
+        if current != pynvml.NVML_DEVICE_MIG_ENABLE:
+            return []
+        n_slots = pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)
+    except pynvml.NVMLError:
+        return []  # this GPU knows no MIG
+    slices = []
+    for slot in range(n_slots):
+        try:
+            part = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, slot)
+        except pynvml.NVMLError:
+            continue  # an empty slot
+        uuid = pynvml.nvmlDeviceGetUUID(part)
+        slices.append(FoundGpu(name=f"gpu:{index}/mig:{slot}", uuid=uuid, index=index))
+    return slices

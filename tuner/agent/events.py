@@ -1,0 +1,123 @@
+"""What can happen to an agent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuner.errors import TunerError
+from tuner.messages import FromWorker
+from tuner.study.feed import Changes
+from tuner.study.fleet import AgentBeat
+from tuner.study.lease import Batch, Claimed, End
+from tuner.study.trial import AttemptKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSaid:
+    """A message from a worker."""
+
+    worker: int  # its process id
+    message: FromWorker
+    log_tail: str = ""  # of the attempt, with a `Left` that tells of a failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerGone:
+    """A worker process has ended."""
+
+    worker: int
+    exit_code: int  # negative: the signal that ended it
+    log_tail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimAnswered:
+    """The store's answer to a claim."""
+
+    claimed: Claimed
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchWritten:
+    """Reports are in the store; `lost` are no longer ours."""
+
+    batch: Batch
+    lost: frozenset[AttemptKey]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndsWritten:
+    """Ends are in the store; `lost` were no longer ours."""
+
+    ends: Sequence[End]
+    lost: frozenset[AttemptKey]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """News of the study, from all machines."""
+
+    changes: Changes
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointLoaded:
+    """A checkpoint lies in the spool; None: there is no usable one."""
+
+    key: AttemptKey
+    path: str | None
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PulseHeard:
+    """A beat was answered; `silent` are the agents to take trials from."""
+
+    silent: Sequence[AgentBeat]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreAway:
+    """The database does not answer; helper threads try again and again."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreBack:
+    """The database answers again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HelperFailed:
+    """A helper thread cannot go on: the agent ends with this error."""
+
+    error: TunerError
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopAsked:
+    """SIGINT, SIGTERM or SIGUSR1."""
+
+    signal: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """Nothing but time has passed."""
+
+
+Event = (
+    WorkerSaid
+    | WorkerGone
+    | ClaimAnswered
+    | BatchWritten
+    | EndsWritten
+    | Changed
+    | CheckpointLoaded
+    | PulseHeard
+    | StoreAway
+    | StoreBack
+    | HelperFailed
+    | StopAsked
+    | Tick
+)

@@ -1,0 +1,32 @@
+"""Who this agent is, in words that another agent can compare."""
+
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from tuner.study.fleet import AgentIdentity
+
+
+def build_identity(devices: Sequence[str]) -> AgentIdentity:
+    """A fresh identity: an agent that starts again is another one."""
+    return AgentIdentity(
+        agent_id=uuid.uuid4(),
+        host=socket.gethostname(),
+        boot=_boot(),
+        pid=os.getpid(),
+        devices=tuple(devices),
+    )
+
+
+def _boot() -> str:
+    """This boot of this machine and this pid namespace: within it, pids can be compared.
+
+    Two containers share the boot id but not the pids; without /proc nobody's can be compared.
+    """
+    try:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot_id} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return str(uuid.uuid4())

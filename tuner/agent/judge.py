@@ -1,0 +1,51 @@
+"""The agent's rules: an event and what is known in, acts out. No I/O, no clock of their own."""
+
+from typing import assert_never
+
+from tuner.agent import events
+from tuner.agent.acts import Act
+from tuner.agent.machine import Machine
+from tuner.agent.rules import answers, filling, stopping, workers
+
+
+def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:
+    """What follows from an event at time `now` (seconds on the agent's monotonic clock)."""
+    acts = _judge_event(machine, event, now)
+    if machine.stop is None:
+        acts += filling.fill(machine, now)
+    else:
+        acts += stopping.go_on(machine, now)
+    acts += filling.flush(machine, now)
+    return acts
+
+
+def _judge_event(machine: Machine, event: events.Event, now: float) -> list[Act]:  # noqa: C901 - a table of event types
+    match event:
+        case events.WorkerSaid():
+            return workers.said(machine, event, now)
+        case events.WorkerGone():
+            return workers.gone(machine, event)
+        case events.ClaimAnswered():
+            return answers.claimed(machine, event, now)
+        case events.BatchWritten():
+            return answers.written(machine, event)
+        case events.EndsWritten():
+            return answers.ended(machine, event, now)
+        case events.Changed():
+            return answers.changed(machine, event)
+        case events.CheckpointLoaded():
+            return answers.checkpoint_loaded(machine, event)
+        case events.PulseHeard():
+            return answers.pulse_heard(machine, event, now)
+        case events.StoreAway():
+            return answers.store_away(machine, event, now)
+        case events.StoreBack():
+            return answers.store_back(machine, now)
+        case events.HelperFailed():
+            return stopping.fail(event.error)
+        case events.StopAsked():
+            return stopping.asked(machine, event, now)
+        case events.Tick():
+            return []
+        case _:
+            assert_never(event)

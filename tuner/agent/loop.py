@@ -1,0 +1,159 @@
+"""The agent: events in, judgement, acts out, until the study has ended."""
+
+import os
+import queue
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import assert_never
+
+from tuner.agent import acts, events
+from tuner.agent.beats import BEATS_PER_LEASE, BeatThread
+from tuner.agent.judge import judge
+from tuner.agent.machine import Machine, Phase, Rulebook, Standing, WorkerState
+from tuner.agent.observing import Observer
+from tuner.agent.port import Complete, Store, View
+from tuner.agent.store_thread import StoreThread
+from tuner.agent.suggester import SuggestionSource
+from tuner.agent.workers import Worker, WorkerPool
+from tuner.errors import DatabaseError
+from tuner.messages import Start
+from tuner.study.ending import Ending
+from tuner.study.fleet import Telemetry
+
+# The interpreter's default of 5 ms is how long a waiting thread leaves a computing one alone: a
+# verdict would wait for the sampler.
+SWITCH_SECONDS = 0.0005
+LAST_WORDS_SECONDS = 2.0
+
+
+class Agent:
+    """Runs this machine's part of a study."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        pool: WorkerPool,
+        source: SuggestionSource,
+        complete: Complete,
+        book: Rulebook,
+        boot: str,
+        lease_seconds: float,
+        spool: Path,
+        view: View,
+    ) -> None:
+        self.ending: Ending | None = None
+        self.inbox: queue.SimpleQueue[events.Event] = pool.inbox
+        self._machine = Machine(book=book, standing=Standing(direction=book.direction))
+        self._store = store
+        self._pool = pool
+        self._source = source
+        self._view = view
+        self._store_thread = StoreThread(store, source, complete, pool.inbox, spool)
+        observer = Observer(
+            boot=boot,
+            lease_seconds=lease_seconds,
+            max_gap_seconds=3 * lease_seconds / BEATS_PER_LEASE,
+        )
+        self._beat_thread = BeatThread(store, observer, self._telemetry, pool.inbox, lease_seconds)
+        self._started_at = time.monotonic()
+        self._busy_seconds = 0.0
+        self._busy_since = self._started_at
+
+    def run(self) -> Ending:
+        """Until the study has ended, a signal came, or something makes going on impossible."""
+        self._begin()
+        while self.ending is None:
+            for event in self._wait():
+                if isinstance(event, events.Changed):
+                    self._source.learn(event.changes.trials)
+                for act in judge(self._machine, event, time.monotonic()):
+                    self._act(act)
+        return self.ending
+
+    def close(self) -> None:
+        """Stop the helper threads and say goodbye, if the database hears it."""
+        self._beat_thread.stop()
+        self._store_thread.stop()
+        self._source.stop()
+        for thread in (self._store_thread, self._beat_thread):
+            if thread.is_alive():
+                thread.join(LAST_WORDS_SECONDS)
+        if not self._store_thread.is_alive():
+            with suppress(DatabaseError):
+                self._store.leave(self._telemetry())
+
+    def _begin(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
+        for worker in self._pool.workers.values():
+            self._know(worker)
+        self._store_thread.start()
+        self._beat_thread.start()
+        self._store_thread.post(acts.AskChanges())
+
+    def _know(self, worker: Worker) -> None:
+        self._machine.workers[worker.pid] = WorkerState(name=worker.place.name)
+
+    def _wait(self) -> Iterator[events.Event]:
+        """What has happened by the next deadline; at least a tick."""
+        now = time.monotonic()
+        self._count_busy(now)
+        try:
+            event = self.inbox.get(timeout=max(0.0, self._machine.next_deadline(now) - now))
+        except queue.Empty:
+            yield events.Tick()
+            return
+        yield event
+        while self.ending is None and not self.inbox.empty():
+            yield self.inbox.get()
+
+    def _act(self, act: acts.Act) -> None:
+        match act:
+            case (
+                acts.AskClaim()
+                | acts.AskWrite()
+                | acts.AskEnd()
+                | acts.AskChanges()
+                | acts.AskCheckpoint()
+            ):
+                self._store_thread.post(act)
+            case acts.Send():
+                if isinstance(act.message, Start):
+                    self._pool.clear_log(act.worker)
+                self._pool.send(act.worker, act.message)
+            case acts.ReplaceWorker():
+                self._know(self._pool.replace(act.worker))
+            case acts.KillWorker():
+                self._pool.kill(act.worker)
+            case acts.RemoveFile():
+                with suppress(FileNotFoundError):
+                    os.unlink(act.path)
+            case acts.Say():
+                self._view.show(act.notice)
+            case acts.Leave():
+                self.ending = self.ending or act.ending
+            case _:
+                assert_never(act)
+
+    def _count_busy(self, now: float) -> None:
+        busy = {lane.worker for lane in self._machine.in_phase(Phase.TRAINING)}
+        self._busy_seconds += len(busy) * (now - self._busy_since)
+        self._busy_since = now
+
+    def _telemetry(self) -> Telemetry:
+        return Telemetry(
+            seconds_lived=time.monotonic() - self._started_at,
+            device_seconds_busy=self._busy_seconds,
+        )
+
+
+@contextmanager
+def open_agent(agent: Agent) -> Iterator[Agent]:
+    """Close the agent at the end, whatever the end."""
+    try:
+        yield agent
+    finally:
+        agent.close()

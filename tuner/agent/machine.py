@@ -1,0 +1,194 @@
+"""What an agent knows of its machine: workers, lanes, and where the study stands."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tuner.agent.notices import Tally
+from tuner.messages import Why
+from tuner.search.curves import Curves
+from tuner.search.protocols import Pruner
+from tuner.study.checkpoint import SavedFile
+from tuner.study.decision import Decision, DecisionRecord
+from tuner.study.fleet import AgentBeat
+from tuner.study.lease import ClaimedTrial, End
+from tuner.study.report import Report
+from tuner.study.trial import AttemptKey, Direction, TrialRecord, TrialState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rulebook:
+    """What the rules need of the study and do not change."""
+
+    pruner: Pruner
+    n_steps: int  # of a full trial
+    metric: str
+    direction: Direction
+    retries: int
+    n_trials: int  # the budget
+    grace_seconds: float
+    flush_seconds: float = 0.2  # reports wait at most so long
+    idle_seconds: float = 1.0  # between claims that came back empty
+    tally_seconds: float = 30.0
+
+
+class Phase(StrEnum):
+    """Where a lane stands on this machine."""
+
+    LOADING = "loading"  # its checkpoint is being fetched
+    QUEUED = "queued"  # waits for a worker
+    TRAINING = "training"
+    ENDING = "ending"  # its end is on its way to the store
+
+
+@dataclass(kw_only=True)
+class Lane:
+    """An attempt that this agent holds."""
+
+    trial: ClaimedTrial
+    decide_at: tuple[int, ...]
+    phase: Phase = Phase.QUEUED
+    worker: int | None = None
+    checkpoint_path: str | None = None  # where it goes on from
+    from_step: int = 0
+    reports: list[Report] = field(default_factory=list)  # all of this attempt
+    n_posted: int = 0  # of `reports`, given to the store thread
+    decisions: list[DecisionRecord] = field(default_factory=list)  # not posted yet
+    awaiting: int | None = None  # step whose verdict the worker waits for
+    is_awaited_written: bool = False
+    verdict: Decision | None = None  # that prunes it
+    saved: SavedFile | None = None  # the newest checkpoint in the spool
+    is_saved_posted: bool = False
+    stop: Why | None = None  # what the worker was told
+    end: End | None = None
+
+    @property
+    def key(self) -> AttemptKey:
+        return self.trial.key
+
+    @property
+    def last_step(self) -> int:
+        """The last step reported in this attempt, else where it began."""
+        return self.reports[-1].step if self.reports else self.from_step
+
+    def has_unposted(self) -> bool:
+        """Whether the store thread has something to write for it."""
+        return self.phase is Phase.TRAINING and bool(
+            self.n_posted < len(self.reports)
+            or self.decisions
+            or (self.saved and not self.is_saved_posted)
+        )
+
+
+@dataclass(kw_only=True)
+class WorkerState:
+    """A worker process, as its messages show it."""
+
+    name: str
+    n_free: int = 0  # lanes that it has room for
+    has_been_ready: bool = False
+
+
+@dataclass(kw_only=True)
+class StopState:
+    """A stop that was asked for, and its deadlines on the agent's own clock."""
+
+    signal: str
+    kill_at: float
+    leave_at: float
+
+
+@dataclass(kw_only=True)
+class Standing:
+    """Counts and best trial of the whole study, as the feed told them."""
+
+    direction: Direction
+    counts: dict[TrialState, int] = field(default_factory=dict)
+    best_value: float | None = None
+    best_number: int | None = None
+    open_numbers: frozenset[int] = frozenset()
+
+    def note(self, record: TrialRecord) -> None:
+        """Count a final trial; the feed brings each one once."""
+        if record.state.is_final:
+            self.counts[record.state] = self.counts.get(record.state, 0) + 1
+        if record.state is TrialState.COMPLETE and record.value is not None:
+            self.note_value(record.number, record.value)
+
+    def note_value(self, number: int, value: float) -> bool:
+        """Whether this COMPLETE trial is the best so far; ties go to the lower number."""
+        if self.best_number == number:
+            return True
+        if self.best_value is not None and self.best_number is not None:
+            sign = 1 if self.direction is Direction.MINIMIZE else -1
+            if (sign * value, number) >= (sign * self.best_value, self.best_number):
+                return False
+        self.best_value, self.best_number = value, number
+        return True
+
+    def tally(self, n_trials: int) -> Tally:
+        """For people."""
+        return Tally(
+            n_complete=self.counts.get(TrialState.COMPLETE, 0),
+            n_pruned=self.counts.get(TrialState.PRUNED, 0),
+            n_failed=self.counts.get(TrialState.FAIL, 0),
+            n_open=len(self.open_numbers),
+            n_trials=n_trials,
+            best_value=self.best_value,
+            best_number=self.best_number,
+        )
+
+
+@dataclass(kw_only=True)
+class Machine:
+    """Everything the rules look at; only they change it."""
+
+    book: Rulebook
+    standing: Standing
+    curves: Curves = field(default_factory=Curves)
+    snapshot: str = ""
+    workers: dict[int, WorkerState] = field(default_factory=dict)
+    lanes: dict[AttemptKey, Lane] = field(default_factory=dict)
+    silent: tuple[AgentBeat, ...] = ()
+    is_claiming: bool = False
+    claim_not_before: float = 0.0
+    is_writing: bool = False
+    flush_at: float | None = None  # when reports were first waiting, plus the flush time
+    tally_at: float = 0.0
+    away_since: float | None = None
+    shown_open: int | None = None  # the last WaitingForOthers
+    n_early_deaths: int = 0  # workers in a row that ended before they were ready
+    stop: StopState | None = None
+
+    def find_lane(self, number: int, attempt: int) -> Lane | None:
+        """The lane of a message; None when the attempt is no longer ours."""
+        return self.lanes.get(AttemptKey(number=number, attempt=attempt))
+
+    def lanes_of(self, worker: int) -> list[Lane]:
+        """The lanes that a worker trains."""
+        return [
+            lane
+            for lane in self.lanes.values()
+            if lane.worker == worker and lane.phase is Phase.TRAINING
+        ]
+
+    def in_phase(self, phase: Phase) -> Iterator[Lane]:
+        """Lanes of one phase, oldest first."""
+        return (lane for lane in list(self.lanes.values()) if lane.phase is phase)
+
+    def n_free(self) -> int:
+        """Lanes for which a worker is ready and no trial is at hand."""
+        room = sum(worker.n_free for worker in self.workers.values())
+        held = sum(lane.phase in (Phase.QUEUED, Phase.LOADING) for lane in self.lanes.values())
+        return max(0, room - held)
+
+    def next_deadline(self, now: float) -> float:
+        """When to look again although nothing happened."""
+        deadlines = [self.tally_at]
+        if self.flush_at is not None and not self.is_writing:
+            deadlines.append(self.flush_at)
+        if not self.is_claiming and self.n_free() > 0 and self.stop is None:
+            deadlines.append(self.claim_not_before)
+        if self.stop is not None:
+            deadlines.append(self.stop.kill_at if self.stop.kill_at > now else self.stop.leave_at)
+        return min(deadlines)

@@ -1,0 +1,123 @@
+"""What an agent tells the people who watch it."""
+
+from dataclasses import dataclass
+
+from tuner.study.lease import Origin
+from tuner.study.trial import AttemptKey, Params, TrialState
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyJoined:
+    """The study was made, or joined."""
+
+    name: str
+    is_new: bool
+    n_trials: int  # the budget
+    data: str  # "digits: 1797 rows, ..."
+    workers: tuple[str, ...]
+    storage: str  # the database, without a password
+    notices: tuple[str, ...]  # where the study file differs from the stored study and may
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStarted:
+    """An attempt was given to a worker."""
+
+    key: AttemptKey
+    origin: Origin
+    worker: str
+    params: Params
+    from_step: int  # 0: from the beginning
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEnded:
+    """A trial came to its end on this machine."""
+
+    key: AttemptKey
+    state: TrialState
+    value: float | None
+    reason: str | None
+    n_steps: int
+    is_best: bool  # best COMPLETE trial so far, as far as this machine knows
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptReleased:
+    """A trial was handed back: it goes on elsewhere or later."""
+
+    key: AttemptKey
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptLost:
+    """Somebody else holds the trial now; this machine dropped its work on it."""
+
+    key: AttemptKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerDied:
+    """A worker process ended unasked; a new one takes its place."""
+
+    worker: str
+    how: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseLost:
+    """The database is away; training goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseBack:
+    """The database answers again."""
+
+    away_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingForOthers:
+    """Nothing to do here until the others' trials are final."""
+
+    n_open: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopping:
+    """A signal came: the trials are being handed back."""
+
+    signal: str
+    grace_seconds: float
+    n_trials: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """Where the whole study stands, from time to time."""
+
+    n_complete: int
+    n_pruned: int
+    n_failed: int
+    n_open: int
+    n_trials: int  # the budget
+    best_value: float | None
+    best_number: int | None
+
+
+Notice = (
+    StudyJoined
+    | TrialStarted
+    | TrialEnded
+    | AttemptReleased
+    | AttemptLost
+    | WorkerDied
+    | DatabaseLost
+    | DatabaseBack
+    | WaitingForOthers
+    | Stopping
+    | Tally
+)

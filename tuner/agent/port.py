@@ -1,0 +1,46 @@
+"""What the agent needs from others: the durable study, a sampler and somebody who watches."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from tuner.agent.notices import Notice
+from tuner.study.checkpoint import Checkpoint
+from tuner.study.feed import Changes, Seen
+from tuner.study.fleet import AgentBeat, Pulse, Telemetry
+from tuner.study.lease import Batch, Claimed, End
+from tuner.study.suggestion import Suggestion
+from tuner.study.trial import AttemptKey, Params
+
+Suggest = Callable[[Sequence[int]], Sequence[Suggestion]]  # draws -> as many, or fewer
+Complete = Callable[[int, Params], Params]  # number, enqueued params -> all params
+
+
+class Store(Protocol):
+    """The durable study. `DatabaseAway`: the same call may succeed later."""
+
+    def claim(
+        self,
+        known: Sequence[AttemptKey],
+        limit: int,
+        silent: Sequence[AgentBeat],
+        suggest: Suggest,
+        complete: Complete,
+    ) -> Claimed: ...
+
+    def report(self, batch: Batch) -> frozenset[AttemptKey]: ...
+
+    def end(self, ends: Sequence[End]) -> frozenset[AttemptKey]: ...
+
+    def changes(self, seen: Seen) -> Changes: ...
+
+    def load_checkpoint(self, number: int) -> tuple[Checkpoint, bytes] | None: ...
+
+    def beat(self, telemetry: Telemetry) -> Pulse: ...
+
+    def leave(self, telemetry: Telemetry) -> None: ...
+
+
+class View(Protocol):
+    """Shows people what happens."""
+
+    def show(self, notice: Notice) -> None: ...

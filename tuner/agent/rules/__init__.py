@@ -1,0 +1,1 @@
+"""What an agent does when something happens, by the kind of event."""

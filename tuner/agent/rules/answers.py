@@ -1,0 +1,155 @@
+"""What the store, the beats and the feed answer."""
+
+from tuner.agent.acts import Act, AskCheckpoint, RemoveFile, Say, Send
+from tuner.agent.events import (
+    BatchWritten,
+    Changed,
+    CheckpointLoaded,
+    ClaimAnswered,
+    EndsWritten,
+    PulseHeard,
+    StoreAway,
+)
+from tuner.agent.machine import Lane, Machine, Phase
+from tuner.agent.notices import AttemptLost, AttemptReleased, DatabaseBack, DatabaseLost, TrialEnded
+from tuner.agent.rules import filling, pruning
+from tuner.messages import Stop, Why
+from tuner.study.lease import Claimed, End, Finish
+from tuner.study.trial import AttemptKey, TrialState
+
+
+def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
+    """New lanes; or nothing to do, and perhaps the end of the study."""
+    machine.is_claiming = False
+    acts: list[Act] = []
+    for trial in event.claimed.trials:
+        book = machine.book
+        lane = Lane(trial=trial, decide_at=book.pruner.steps(trial.place, book.n_steps))
+        machine.lanes[trial.key] = lane
+        if trial.checkpoint is not None:
+            lane.phase = Phase.LOADING
+            acts.append(AskCheckpoint(key=trial.key))
+    if not event.claimed.trials:
+        machine.claim_not_before = now + machine.book.idle_seconds
+        acts += _nothing_claimed(machine, event.claimed)
+    return acts
+
+
+def _nothing_claimed(machine: Machine, answer: Claimed) -> list[Act]:
+    if machine.lanes or not answer.limit_reached:
+        return []
+    return filling.wait_or_leave(machine, answer.n_open)
+
+
+def written(machine: Machine, event: BatchWritten) -> list[Act]:
+    """Reports are stored: verdicts may be given now; lost trials are dropped."""
+    machine.is_writing = False
+    acts: list[Act] = []
+    for report in event.batch.reports:
+        lane = machine.lanes.get(report.key)
+        if lane is not None and lane.awaiting == report.step:
+            lane.is_awaited_written = True
+    for saved in event.batch.checkpoints:
+        acts.append(RemoveFile(path=saved.path))
+    for key in event.lost:
+        acts += _lose(machine, key)
+    return acts
+
+
+def _lose(machine: Machine, key: AttemptKey) -> list[Act]:
+    """The fence refused a write: somebody else holds the trial. Drop the work on it."""
+    lane = machine.lanes.get(key)
+    if lane is None or lane.phase is Phase.ENDING:
+        return []  # its own end is on the way, and that will be answered
+    return [*_drop(lane), *_forget(machine, lane), Say(notice=AttemptLost(key=key))]
+
+
+def _drop(lane: Lane) -> list[Act]:
+    if lane.worker is None:
+        return []
+    stop = Stop(number=lane.key.number, attempt=lane.key.attempt, why=Why.DROP)
+    return [Send(worker=lane.worker, message=stop)]
+
+
+def _forget(machine: Machine, lane: Lane) -> list[Act]:
+    del machine.lanes[lane.key]
+    paths = [lane.checkpoint_path, lane.saved.path if lane.saved else None]
+    return [RemoveFile(path=path) for path in paths if path is not None]
+
+
+def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:
+    """Ends are stored: the lanes are forgotten."""
+    acts: list[Act] = []
+    for end in event.ends:
+        lane = machine.lanes.get(end.key)
+        if lane is None:
+            continue
+        acts += _forget(machine, lane)
+        if end.key in event.lost:
+            acts.append(Say(notice=AttemptLost(key=end.key)))
+        else:
+            acts.append(_tell(machine, lane, end))
+    machine.claim_not_before = now
+    return acts
+
+
+def _tell(machine: Machine, lane: Lane, end: End) -> Say:
+    if not isinstance(end, Finish):
+        return Say(notice=AttemptReleased(key=end.key, reason=end.reason))
+    is_best = (
+        end.state is TrialState.COMPLETE
+        and end.value is not None
+        and machine.standing.note_value(end.key.number, end.value)
+    )
+    return Say(
+        notice=TrialEnded(
+            key=end.key,
+            state=end.state,
+            value=end.value,
+            reason=end.reason,
+            n_steps=lane.last_step,
+            is_best=is_best,
+        )
+    )
+
+
+def changed(machine: Machine, event: Changed) -> list[Act]:
+    """News from all machines; then the verdicts that waited for them."""
+    for record in event.changes.trials:
+        machine.standing.note(record)
+    machine.standing.open_numbers = event.changes.seen.open_numbers
+    machine.curves.add(event.changes.rung_values)
+    machine.snapshot = event.changes.seen.snapshot or machine.snapshot
+    return pruning.give_verdicts(machine)
+
+
+def checkpoint_loaded(machine: Machine, event: CheckpointLoaded) -> list[Act]:
+    """The lane can start: from its checkpoint, or from the beginning if none is usable."""
+    lane = machine.lanes.get(event.key)
+    if lane is not None and lane.phase is Phase.LOADING:
+        lane.phase, lane.checkpoint_path, lane.from_step = Phase.QUEUED, event.path, event.step
+    return []
+
+
+def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
+    """Silent agents are handed in with the next claim; an idle machine claims at once."""
+    if event.silent:
+        machine.claim_not_before = now
+    machine.silent = tuple(event.silent)
+    return []
+
+
+def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
+    """Training goes on; say it once."""
+    if machine.away_since is not None:
+        return []
+    machine.away_since = now
+    return [Say(notice=DatabaseLost(message=event.message))]
+
+
+def store_back(machine: Machine, now: float) -> list[Act]:
+    """The database answers again."""
+    if machine.away_since is None:
+        return []
+    away_seconds, machine.away_since = now - machine.away_since, None
+    return [Say(notice=DatabaseBack(away_seconds=away_seconds))]

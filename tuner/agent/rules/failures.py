@@ -1,0 +1,79 @@
+"""What follows from a failed attempt, by its cause."""
+
+import signal
+from typing import assert_never
+
+from tuner.messages import How, Left
+from tuner.study.failure import MAX_LOSSES, Failure, FailureClass
+from tuner.study.lease import ClaimedTrial, End, Finish, Release
+from tuner.study.report import Report
+from tuner.study.trial import TrialState
+
+_CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+_LEFT = {
+    How.NON_FINITE: FailureClass.NON_FINITE,
+    How.OUT_OF_MEMORY: FailureClass.OUT_OF_MEMORY,
+    How.EXCEPTION: FailureClass.EXCEPTION,
+}
+
+
+def failure_of_left(left: Left, log_tail: str) -> Failure:
+    """A failure that the worker itself reported."""
+    return Failure(
+        cause=_LEFT[left.how], message=left.message, traceback=left.traceback, log_tail=log_tail
+    )
+
+
+def failure_of_exit(exit_code: int, log_tail: str) -> Failure:
+    """A worker that ended without a word: its exit code tells the cause."""
+    if exit_code >= 0:
+        message = f"the worker process left with exit code {exit_code}"
+        return Failure(cause=FailureClass.EXIT, message=message, log_tail=log_tail)
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    if -exit_code in _CRASHES:
+        message = f"the worker process crashed ({name})"
+        return Failure(cause=FailureClass.CRASH, message=message, log_tail=log_tail)
+    message = f"the worker process was killed from outside ({name})"
+    if -exit_code == signal.SIGKILL:
+        message += "; the kernel does so when memory runs out"
+    return Failure(cause=FailureClass.KILLED, message=message, log_tail=log_tail)
+
+
+def end_of(trial: ClaimedTrial, failure: Failure, reports: list[Report], retries: int) -> End:
+    """FAIL at once, or hand the trial back for another attempt while it has some left.
+
+    A value that is not finite and a lack of memory would come again. Exceptions and exit codes are
+    tried again `retries` times; crashes and kills are losses, borne up to `MAX_LOSSES`.
+    """
+    match failure.cause:
+        case FailureClass.NON_FINITE | FailureClass.OUT_OF_MEMORY:
+            is_loss, is_over, history = False, True, ""
+        case FailureClass.EXCEPTION | FailureClass.EXIT:
+            n_tries = trial.failures + 1
+            is_loss, is_over = False, n_tries > retries
+            history = f"quarantined: failed {n_tries} times; last: " if n_tries > 1 else ""
+        case FailureClass.CRASH | FailureClass.KILLED | FailureClass.AGENT_LOST:
+            n_losses = trial.losses + 1
+            is_loss, is_over = True, n_losses >= MAX_LOSSES
+            history = f"quarantined: lost {n_losses} times; last: " if n_losses > 1 else ""
+        case _:
+            assert_never(failure.cause)
+    if is_over:
+        return Finish(
+            key=trial.key,
+            state=TrialState.FAIL,
+            value=None,
+            reason=history + failure.message,
+            failure=failure,
+            reports=reports,
+        )
+    return Release(
+        key=trial.key,
+        reason=failure.message,
+        failure=failure,
+        counts_as_loss=is_loss,
+        reports=reports,
+    )

@@ -1,0 +1,90 @@
+"""Keeping the workers busy, the store informed, and knowing when the study is over."""
+
+from tuner.agent.acts import Act, AskClaim, AskWrite, Leave, Say, Send
+from tuner.agent.machine import Lane, Machine, Phase
+from tuner.agent.notices import TrialStarted, WaitingForOthers
+from tuner.messages import Start
+from tuner.study.ending import Ending, EndingKind
+from tuner.study.lease import Batch
+
+
+def fill(machine: Machine, now: float) -> list[Act]:
+    """Give queued lanes to free workers, and ask for more where there is room."""
+    acts: list[Act] = []
+    for lane in machine.in_phase(Phase.QUEUED):
+        acts += _start(machine, lane)
+    n_free = machine.n_free()
+    if n_free > 0 and not machine.is_claiming and now >= machine.claim_not_before:
+        machine.is_claiming = True
+        acts.append(AskClaim(known=tuple(machine.lanes), limit=n_free, silent=machine.silent))
+    if now >= machine.tally_at:
+        if machine.tally_at > 0:
+            acts.append(Say(notice=machine.standing.tally(machine.book.n_trials)))
+        machine.tally_at = now + machine.book.tally_seconds
+    return acts
+
+
+def _start(machine: Machine, lane: Lane) -> list[Act]:
+    pid = next((pid for pid, worker in machine.workers.items() if worker.n_free > 0), None)
+    if pid is None:
+        return []
+    worker = machine.workers[pid]
+    worker.n_free -= 1
+    lane.phase, lane.worker = Phase.TRAINING, pid
+    trial = lane.trial
+    start = Start(
+        number=trial.key.number,
+        attempt=trial.key.attempt,
+        params=trial.params,
+        seed=trial.seed,
+        checkpoint=lane.checkpoint_path,
+        decide_at=lane.decide_at,
+    )
+    notice = TrialStarted(
+        key=trial.key,
+        origin=trial.origin,
+        worker=worker.name,
+        params=trial.params,
+        from_step=lane.from_step,
+    )
+    return [Send(worker=pid, message=start), Say(notice=notice)]
+
+
+def flush(machine: Machine, now: float) -> list[Act]:
+    """Write what all lanes have reported, on the clock or because a worker waits."""
+    lanes = [lane for lane in machine.lanes.values() if lane.has_unposted()]
+    if not lanes:
+        machine.flush_at = None
+        return []
+    if machine.is_writing:
+        return []
+    is_urgent = any(_is_waiting(lane) for lane in lanes)
+    is_due = machine.flush_at is not None and now >= machine.flush_at
+    if not (is_urgent or is_due):
+        return []
+    machine.is_writing, machine.flush_at = True, None
+    batch = Batch(
+        reports=[report for lane in lanes for report in lane.reports[lane.n_posted :]],
+        decisions=[decision for lane in lanes for decision in lane.decisions],
+        checkpoints=[
+            lane.saved for lane in lanes if lane.saved is not None and not lane.is_saved_posted
+        ],
+    )
+    for lane in lanes:
+        lane.n_posted, lane.decisions = len(lane.reports), []
+        lane.is_saved_posted = lane.saved is not None
+    return [AskWrite(batch=batch, is_urgent=is_urgent)]
+
+
+def _is_waiting(lane: Lane) -> bool:
+    return lane.awaiting is not None and not lane.is_awaited_written
+
+
+def wait_or_leave(machine: Machine, n_open: int) -> list[Act]:
+    """All trials of the budget are given out: wait for the others' to end, then leave."""
+    if n_open == 0:
+        return [Leave(ending=Ending(kind=EndingKind.FINISHED))]
+    if machine.shown_open == n_open:
+        return []
+    machine.shown_open = n_open
+    return [Say(notice=WaitingForOthers(n_open=n_open))]

@@ -1,0 +1,61 @@
+"""A clean stop: checkpoint, hand back, leave within the grace."""
+
+from tuner.agent.acts import Act, KillWorker, Leave, Say, Send
+from tuner.agent.events import StopAsked
+from tuner.agent.machine import Machine, Phase, StopState
+from tuner.agent.notices import Stopping
+from tuner.agent.rules.workers import post_end, release
+from tuner.errors import TunerError
+from tuner.messages import Stop, Why
+from tuner.study.ending import Ending, EndingKind
+
+# Workers have until so long before the end of the grace; the rest is for the hand-back.
+KILL_BEFORE_SECONDS = 5.0
+SECOND_SIGNAL_SECONDS = 2.0
+
+
+def asked(machine: Machine, event: StopAsked, now: float) -> list[Act]:
+    """First signal: release every lane. A second one: now."""
+    if machine.stop is not None:
+        machine.stop.kill_at = now
+        machine.stop.leave_at = min(machine.stop.leave_at, now + SECOND_SIGNAL_SECONDS)
+        return []
+    grace = machine.book.grace_seconds
+    machine.stop = StopState(
+        signal=event.signal,
+        kill_at=now + max(0.0, grace - KILL_BEFORE_SECONDS),
+        leave_at=now + grace,
+    )
+    n_held = sum(lane.phase is not Phase.ENDING for lane in machine.lanes.values())
+    notice = Stopping(signal=event.signal, grace_seconds=grace, n_trials=n_held)
+    acts: list[Act] = [Say(notice=notice)]
+    for lane in machine.in_phase(Phase.TRAINING):
+        if lane.stop is None and lane.worker is not None:
+            lane.stop = Why.RELEASE
+            stop = Stop(number=lane.key.number, attempt=lane.key.attempt, why=Why.RELEASE)
+            acts.append(Send(worker=lane.worker, message=stop))
+    return acts
+
+
+def go_on(machine: Machine, now: float) -> list[Act]:
+    """Hand back what no worker has, kill at the deadline, leave when all is said."""
+    stop = machine.stop
+    assert stop is not None
+    acts: list[Act] = []
+    for phase in (Phase.QUEUED, Phase.LOADING):
+        for lane in machine.in_phase(phase):
+            acts += post_end(lane, release(lane, "handed back"))
+    if now >= stop.kill_at:
+        for lane in machine.in_phase(Phase.TRAINING):
+            if lane.worker is not None:
+                acts.append(KillWorker(worker=lane.worker))
+            acts += post_end(lane, release(lane, "handed back without its last steps"))
+    if (not machine.lanes and not machine.is_claiming) or now >= stop.leave_at:
+        kind = EndingKind.INTERRUPTED if stop.signal == "SIGINT" else EndingKind.TERMINATED
+        acts.append(Leave(ending=Ending(kind=kind)))
+    return acts
+
+
+def fail(error: TunerError) -> list[Act]:
+    """A helper cannot go on: nor can we."""
+    return [Leave(ending=Ending(kind=EndingKind.FAILED, error=error))]

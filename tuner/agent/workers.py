@@ -1,0 +1,287 @@
+"""The worker processes of this machine: started, spoken to, listened to, ended."""
+
+import os
+import queue
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+
+from tuner.agent.devices import Device
+from tuner.agent.events import Event, WorkerGone, WorkerSaid
+from tuner.messages import (
+    BadMessage,
+    How,
+    Left,
+    Progress,
+    Ready,
+    Reported,
+    Saved,
+    Setup,
+    ToWorker,
+    decode,
+    encode,
+)
+
+WORKER = (sys.executable, "-m", "tuner.worker", "train")
+LOG_BYTES = 64 << 10  # kept of what an attempt prints
+LOG_LINES = 50
+READ_BYTES = 1 << 16
+EXIT_SECONDS = 5.0  # from the end of a worker's pipe to its exit
+# Printed output and messages beyond this are a runaway worker's.
+MAX_LINE_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a worker runs."""
+
+    name: str  # "gpu:0", or "gpu:0#1" for the second process on a device
+    device: Device
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """One child process and the ends of its pipes."""
+
+    place: Place
+    process: "subprocess.Popen[bytes]"
+    write_fd: int
+    read_fd: int
+    log_fd: int
+    pending: bytearray = field(default_factory=bytearray)  # a message's beginning
+    log: bytearray = field(default_factory=bytearray)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+
+def worker_environment(environment: dict[str, str], device: Device) -> dict[str, str]:
+    """What user code gets to see: exactly its device, and nothing that opens the database."""
+    kept = {
+        name: value for name, value in environment.items() if not name.startswith(("PG", "TUNER_"))
+    }
+    n_threads = str(device.n_threads)
+    return {
+        **kept,
+        "OMP_NUM_THREADS": n_threads,
+        "MKL_NUM_THREADS": n_threads,
+        **device.environment,
+    }
+
+
+class WorkerPool:
+    """All workers of a machine. Its listener thread turns what they say into events.
+
+    `start`, `send`, `replace` and `kill` are for the main thread: the parent-death signal that a
+    worker asks for is tied to the thread that started it.
+    """
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self.inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.workers: dict[int, Worker] = {}
+        self._setup: Setup | None = None
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        self._arrivals: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._lock = threading.Lock()  # of the logs
+        self._is_closing = False
+        self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
+        for place in places:
+            self._start(place)
+        self._listener.start()
+
+    def set_up(self, setup: Setup) -> None:
+        """Tell every worker, and each that will replace one, what it is for."""
+        self._setup = setup
+        for worker in self.workers.values():
+            self._send_setup(worker)
+
+    def send(self, pid: int, message: ToWorker) -> None:
+        """Send a message; one to a worker that is gone, or reads no more, is dropped."""
+        worker = self.workers.get(pid)
+        if worker is None:
+            return
+        try:
+            os.write(worker.write_fd, encode(message))
+        except BlockingIOError:
+            self.kill(pid)  # it has not read for 64 KiB of messages
+        except BrokenPipeError:
+            pass  # the listener will tell of its end
+
+    def clear_log(self, pid: int) -> None:
+        """What it printed so far belongs to the attempt before."""
+        with self._lock:
+            self.workers[pid].log.clear()
+
+    def kill(self, pid: int) -> None:
+        """End a worker and everything it has started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+    def replace(self, pid: int) -> Worker:
+        """A new worker in the place of one that is gone."""
+        gone = self.workers.pop(pid)
+        self._close_pipes(gone)
+        worker = self._start(gone.place)
+        if self._setup is not None:
+            self._send_setup(worker)
+        return worker
+
+    def close(self) -> None:
+        """End all workers; what they were to save is saved by now."""
+        self._is_closing = True
+        for pid in self.workers:
+            self.kill(pid)
+        for worker in self.workers.values():
+            worker.process.wait()
+        self._wake()
+        self._listener.join(EXIT_SECONDS)
+        for worker in self.workers.values():
+            self._close_pipes(worker)
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _start(self, place: Place) -> Worker:
+        their_read, write_fd = os.pipe()
+        read_fd, their_write = os.pipe()
+        log_fd, their_log = os.pipe()
+        process = subprocess.Popen(
+            [*WORKER, "--read-fd", str(their_read), "--write-fd", str(their_write)],
+            stdin=subprocess.DEVNULL,
+            stdout=their_log,
+            stderr=their_log,
+            pass_fds=(their_read, their_write),
+            env=worker_environment(dict(os.environ), place.device),
+            start_new_session=True,  # Ctrl-C is the agent's to judge
+        )
+        for descriptor in (their_read, their_write, their_log):
+            os.close(descriptor)
+        for descriptor in (write_fd, log_fd):
+            os.set_blocking(descriptor, False)
+        worker = Worker(
+            place=place, process=process, write_fd=write_fd, read_fd=read_fd, log_fd=log_fd
+        )
+        self.workers[worker.pid] = worker
+        self._arrivals.put(worker)
+        self._wake()
+        return worker
+
+    def _send_setup(self, worker: Worker) -> None:
+        assert self._setup is not None
+        device = worker.place.device
+        setup = replace(self._setup, device=device.torch_device, n_threads=device.n_threads)
+        self.send(worker.pid, setup)
+
+    def _close_pipes(self, worker: Worker) -> None:
+        for descriptor in (worker.write_fd, worker.read_fd, worker.log_fd):
+            os.close(descriptor)
+
+    def _wake(self) -> None:
+        os.write(self._wake_write, b"x")
+
+    def _listen(self) -> None:
+        """The listener thread: read what is there, until the pool closes."""
+        while not self._is_closing:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    os.read(self._wake_read, READ_BYTES)
+                    self._welcome()
+                else:
+                    worker, is_log = key.data
+                    self._drain_log(worker) if is_log else self._hear(worker)
+
+    def _welcome(self) -> None:
+        while not self._arrivals.empty():
+            worker = self._arrivals.get()
+            self._selector.register(worker.read_fd, selectors.EVENT_READ, (worker, False))
+            self._selector.register(worker.log_fd, selectors.EVENT_READ, (worker, True))
+
+    def _drain_log(self, worker: Worker) -> None:
+        """Take what was printed, so that printing never blocks; keep the end of it."""
+        while True:
+            try:
+                text = os.read(worker.log_fd, READ_BYTES)
+            except BlockingIOError:
+                return
+            if not text:
+                with suppress(KeyError):
+                    self._selector.unregister(worker.log_fd)
+                return
+            with self._lock:
+                worker.log += text
+                del worker.log[:-LOG_BYTES]
+
+    def _log_tail(self, worker: Worker) -> str:
+        self._drain_log(worker)
+        with self._lock:
+            lines = worker.log.decode(errors="replace").splitlines()
+        return "\n".join(lines[-LOG_LINES:])
+
+    def _hear(self, worker: Worker) -> None:
+        content = os.read(worker.read_fd, READ_BYTES)
+        if not content:
+            self._bury(worker)
+            return
+        worker.pending += content
+        *lines, rest = bytes(worker.pending).split(b"\n")
+        worker.pending = bytearray(rest)
+        for line in lines:
+            self._deliver(worker, line)
+        if len(rest) > MAX_LINE_BYTES:
+            self.kill(worker.pid)
+
+    def _deliver(self, worker: Worker, line: bytes) -> None:
+        try:
+            message = decode(line)
+        except BadMessage:
+            return  # user code that writes on our descriptor harms only its own messages
+        if not isinstance(message, Ready | Reported | Saved | Progress | Left):
+            return
+        has_failed = isinstance(message, Left) and message.how in _FAILURES
+        tail = self._log_tail(worker) if has_failed else ""
+        self.inbox.put(WorkerSaid(worker=worker.pid, message=message, log_tail=tail))
+
+    def _bury(self, worker: Worker) -> None:
+        """Its pipe has ended: it is about to exit, or made to."""
+        self._selector.unregister(worker.read_fd)
+        try:
+            exit_code = worker.process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill(worker.pid)
+            exit_code = worker.process.wait()
+        tail = self._log_tail(worker)
+        with suppress(KeyError):
+            self._selector.unregister(worker.log_fd)
+        self.kill(worker.pid)  # what it may have started and left behind
+        if not self._is_closing:
+            self.inbox.put(WorkerGone(worker=worker.pid, exit_code=exit_code, log_tail=tail))
+
+
+_FAILURES = frozenset({How.NON_FINITE, How.OUT_OF_MEMORY, How.EXCEPTION})
+
+
+def build_places(devices: Sequence[Device], processes: int) -> list[Place]:
+    """`processes` workers on each device."""
+    return [
+        Place(name=device.name if processes == 1 else f"{device.name}#{index}", device=device)
+        for device in devices
+        for index in range(processes)
+    ]
+
+
+@contextmanager
+def open_workers(devices: Sequence[Device], processes: int) -> Iterator[WorkerPool]:
+    """Start the workers at once: their imports take as long as the database's start."""
+    pool = WorkerPool(build_places(devices, processes))
+    try:
+        yield pool
+    finally:
+        pool.close()

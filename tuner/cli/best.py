@@ -1,0 +1,33 @@
+"""`tuner best STUDY`."""
+
+import argparse
+import json
+
+from tuner.cli.database import open_named
+from tuner.cli.summary_text import render_best, trial_json
+from tuner.cli.text import render_value
+from tuner.results.summary import StudySummary, load_best
+
+
+def execute(options: argparse.Namespace) -> int:
+    """The best params and value."""
+    with open_named(options.storage) as database:
+        summary = load_best(database, options.study)
+    print(json.dumps(best_json(summary), indent=2) if options.json else render(summary))
+    return 0
+
+
+def best_json(summary: StudySummary) -> dict[str, object]:
+    """The best trial with all its params, the fixed ones included."""
+    assert summary.best is not None
+    trial = trial_json(summary.best)
+    all_params = {**summary.fixed_params, **summary.best.params}
+    return {"study": summary.study.name, "metric": summary.study.metric, **trial} | {
+        "params": all_params
+    }
+
+
+def render(summary: StudySummary) -> str:
+    """For people."""
+    fixed = [f"  {name}  {render_value(value)}" for name, value in summary.fixed_params.items()]
+    return "\n".join([render_best(summary), *(["fixed", *fixed] if fixed else [])])

@@ -1,0 +1,43 @@
+"""`tuner db url` and `tuner db serve`."""
+
+import argparse
+import json
+import signal
+import sys
+
+from tuner.cli.database import open_named
+from tuner.errors import UsageError
+from tuner.storage.connection import render_url, storage_setting
+
+
+def execute(options: argparse.Namespace) -> int:
+    """One of the two."""
+    return print_url(options) if options.action == "url" else serve(options)
+
+
+def print_url(options: argparse.Namespace) -> int:
+    """Where the studies live, without a password; the embedded server need not run for it."""
+    url = storage_setting(options.storage)
+    if url is None:
+        with open_named(None) as database:
+            url = database.engine.url
+    text = render_url(url)
+    print(json.dumps({"url": text}) if options.json else text)
+    return 0
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Hold the embedded server until a signal comes."""
+    if storage_setting(options.storage) is not None:
+        raise UsageError(
+            "tuner db serve keeps the embedded server up; leave out --storage and TUNER_STORAGE"
+        )
+    with open_named(None) as database:
+        # Blocked only now: the server's processes inherit the mask.
+        signals = {signal.SIGINT, signal.SIGTERM}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        url = render_url(database.engine.url)
+        print(json.dumps({"url": url}) if options.json else url, flush=True)
+        print("serving until Ctrl-C", file=sys.stderr, flush=True)
+        signal.sigwait(signals)
+    return 0

@@ -1,0 +1,74 @@
+"""`tuner run STUDY.yaml`."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import assert_never
+
+from tuner.cli.summary_text import (
+    render_best,
+    render_failures,
+    render_headline,
+    render_times,
+    summary_json,
+)
+from tuner.cli.views import JsonView, PlainView
+from tuner.results.summary import StudySummary
+from tuner.run_study import RunOptions, RunOutcome, run
+from tuner.storage.connection import storage_setting
+from tuner.study.ending import EndingKind
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Work on the study, then show where it stands."""
+    view = JsonView() if options.json else PlainView()
+    run_options = RunOptions(storage=storage_setting(options.storage), workers=options.workers)
+    outcome = run(Path(options.study_file), run_options, view)
+    if outcome.ending.error is not None:
+        raise outcome.ending.error
+    if options.json:
+        print(json.dumps({"event": "Summary", **summary_json(outcome.summary)}))
+    else:
+        print(render_end(outcome, options.study_file))
+    return exit_code(outcome)
+
+
+def exit_code(outcome: RunOutcome) -> int:
+    """The code by which a scheduler knows whether to start again."""
+    match outcome.ending.kind:
+        case EndingKind.FINISHED:
+            return 5 if outcome.summary.best is None else 0
+        case EndingKind.INTERRUPTED:
+            return 130
+        case EndingKind.TERMINATED:
+            return 143
+        case EndingKind.FAILED:
+            return 1
+        case _:
+            assert_never(outcome.ending.kind)
+
+
+def render_end(outcome: RunOutcome, study_file: str) -> str:
+    """The last screen."""
+    summary = outcome.summary
+    parts = [
+        render_headline(summary),
+        render_times(summary),
+        render_failures(summary),
+        render_best(summary),
+        _render_next(summary, outcome.ending.kind, study_file),
+    ]
+    return "\n" + "\n\n".join(part for part in parts if part)
+
+
+def _render_next(summary: StudySummary, kind: EndingKind, study_file: str) -> str:
+    name = summary.study.name
+    commands = [
+        (f"tuner best {name}", "the best params (--json for a program)"),
+        (f"tuner trials {name}", "every trial"),
+        (f"tuner status {name}", "this page again"),
+    ]
+    if kind is not EndingKind.FINISHED:
+        commands.insert(0, (f"tuner run {study_file}", "go on"))
+    width = max(len(command) for command, _ in commands)
+    return "\n".join(["next", *(f"  {c.ljust(width)}  {text}" for c, text in commands)])

@@ -1,0 +1,154 @@
+"""A study's summary as text and as JSON."""
+
+from typing import Any
+
+from tuner.cli.text import clean, count, render_seconds, render_table, render_value
+from tuner.results.summary import StudySummary
+from tuner.storage.reading import AgentRow, StudyRow, TrialRow
+
+_ROWS = [
+    ("COMPLETE", "complete"),
+    ("PRUNED", "pruned"),
+    ("FAIL", "failed"),
+    ("RUNNING", "running"),
+    ("FREE", "waiting for an agent"),
+    ("WAITING", "enqueued"),
+]
+
+
+def render_headline(summary: StudySummary) -> str:
+    """One line: name, state, how far."""
+    study = summary.study
+    span = summary.span_seconds
+    took = f" in {render_seconds(span)}" if span is not None and is_finished(summary) else ""
+    state = "finished" if is_finished(summary) else "running" if is_active(summary) else "stopped"
+    return f"{study.name}: {state}, {summary.n_final} of {count(study.n_trials, 'trial')}{took}"
+
+
+def is_finished(summary: StudySummary) -> bool:
+    """Whether the budget is used up and every trial final."""
+    n_open = summary.n("RUNNING") + summary.n("FREE")
+    return summary.n_final >= summary.study.n_trials and n_open == 0
+
+
+def is_active(summary: StudySummary) -> bool:
+    """Whether an agent that has not said goodbye was heard of lately."""
+    lease = summary.study.spec["failures"]["lease_seconds"]
+    return any(a.left_at is None and a.silent_seconds < lease for a in summary.agents)
+
+
+def render_times(summary: StudySummary) -> str:
+    """Where the time went."""
+    rows = [
+        [
+            f"  {word}",
+            f"{row.n_trials:,}",
+            f"{row.n_steps:,}",
+            f"{row.seconds:.1f}",
+        ]
+        for state, word in _ROWS
+        if (row := summary.counts.get(state)) is not None
+    ]
+    table = render_table(["  trials", "", "epochs", "device seconds"], rows)
+    full = summary.n_final * summary.n_steps_full
+    if not summary.n("PRUNED") or not full:
+        return table
+    share = 100 * summary.n_steps_saved / full
+    saved = f"  pruning saved {summary.n_steps_saved:,} epochs ({share:.0f} % of a full search)"
+    return f"{table}\n{saved}"
+
+
+def render_best(summary: StudySummary) -> str:
+    """The best trial and its params."""
+    best = summary.best
+    if best is None:
+        return "no COMPLETE trial yet"
+    head = f"best trial {best.number}: {summary.study.metric} {render_value(best.value)}"
+    facts = {k: v for k, v in best.user_attrs.items() if k not in ("best_step", "seconds")}
+    others = ", ".join(f"{clean(key)} {render_value(value)}" for key, value in facts.items())
+    at = f", epoch {best.user_attrs['best_step']}" if "best_step" in best.user_attrs else ""
+    width = max(len(name) for name in best.params)
+    params = [f"  {name.ljust(width)}  {render_value(v)}" for name, v in best.params.items()]
+    detail = f" ({others}{at})" if others else at
+    return "\n".join([head + detail, *params])
+
+
+def render_failures(summary: StudySummary) -> str:
+    """FAIL trials by reason; empty without any."""
+    lines = [f"  {failure.n_trials} x {clean(failure.reason)}" for failure in summary.failures[:10]]
+    return "\n".join(["failures", *lines]) if lines else ""
+
+
+def render_fleet(summary: StudySummary) -> str:
+    """The agents that have not left; empty without any."""
+    rows = [
+        [
+            f"  {clean(agent.host)}",
+            str(agent.pid),
+            str(len(agent.devices)),
+            ", ".join(map(str, agent.trials)) or "-",
+            f"{agent.silent_seconds:.0f} s ago",
+        ]
+        for agent in summary.agents
+        if agent.left_at is None and not is_finished(summary)
+    ]
+    return render_table(["  agent", "pid", "workers", "trials", "last beat"], rows) if rows else ""
+
+
+def trial_json(trial: TrialRow) -> dict[str, Any]:
+    """A trial for programs."""
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "value": trial.value,
+        "params": dict(trial.params),
+        "steps": trial.n_steps,
+        "started_at": trial.started_at and trial.started_at.isoformat(),
+        "ended_at": trial.ended_at and trial.ended_at.isoformat(),
+        "attempt": trial.attempt,
+        "reason": trial.reason,
+        "failure": trial.failure,
+        "host": trial.host,
+        "user_attrs": dict(trial.user_attrs),
+    }
+
+
+def summary_json(summary: StudySummary) -> dict[str, Any]:
+    """A summary for programs."""
+    return {
+        **study_json(summary.study),
+        "finished": is_finished(summary),
+        "active": is_active(summary),
+        "counts": {state: row.n_trials for state, row in summary.counts.items()},
+        "epochs": {state: row.n_steps for state, row in summary.counts.items()},
+        "device_seconds": {state: row.seconds for state, row in summary.counts.items()},
+        "epochs_saved_by_pruning": summary.n_steps_saved,
+        "span_seconds": summary.span_seconds,
+        "best": summary.best and trial_json(summary.best),
+        "failures": [{"reason": f.reason, "trials": f.n_trials} for f in summary.failures],
+        "agents": [_agent_json(agent) for agent in summary.agents],
+    }
+
+
+def study_json(study: StudyRow) -> dict[str, Any]:
+    """A study for programs."""
+    return {
+        "name": study.name,
+        "direction": study.direction.value,
+        "metric": study.metric,
+        "trials": study.n_trials,
+        "created_at": study.created_at.isoformat(),
+    }
+
+
+def _agent_json(agent: AgentRow) -> dict[str, Any]:
+    return {
+        "host": agent.host,
+        "pid": agent.pid,
+        "workers": list(agent.devices),
+        "trials": list(agent.trials),
+        "left": agent.left_at is not None,
+        "silent_seconds": agent.silent_seconds,
+        "seconds_lived": agent.seconds_lived,
+        "device_seconds_busy": agent.device_seconds_busy,
+    }

@@ -1,0 +1,114 @@
+"""What `tuner run` shows while it works: one line per event, or one JSON object."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import assert_never
+
+from tuner.agent import notices
+from tuner.cli.text import clean, count, render_seconds, render_value
+from tuner.study.trial import TrialState
+
+
+class PlainView:
+    """One line per event on stderr."""
+
+    def show(self, notice: notices.Notice) -> None:
+        """Print it, if it is worth a line."""
+        line = render_notice(notice)
+        if line is not None:
+            print(clean(line), file=sys.stderr, flush=True)
+
+
+class JsonView:
+    """One JSON object a line on stdout, every notice with its type under "event"."""
+
+    def show(self, notice: notices.Notice) -> None:
+        """Print it."""
+        print(json.dumps({"event": type(notice).__name__, **asdict(notice)}), flush=True)
+
+
+def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table of notices
+    """A line for people; None for what would only be noise."""
+    match notice:
+        case notices.StudyJoined():
+            return _joined(notice)
+        case notices.TrialStarted():
+            return _started(notice)
+        case notices.TrialEnded():
+            return _ended(notice)
+        case notices.AttemptReleased():
+            return f"trial {notice.key.number}: handed back ({notice.reason})"
+        case notices.AttemptLost():
+            return (
+                f"trial {notice.key.number}: lost, another agent holds it now; "
+                "this machine dropped its work on it"
+            )
+        case notices.WorkerDied():
+            return f"worker {notice.worker}: {notice.how}; starting another"
+        case notices.DatabaseLost():
+            return f"the database is away, training goes on ({notice.message})"
+        case notices.DatabaseBack():
+            return f"the database is back after {render_seconds(notice.away_seconds)}"
+        case notices.WaitingForOthers():
+            return (
+                f"all trials are given out; waiting for {count(notice.n_open, 'trial')} elsewhere"
+            )
+        case notices.Stopping():
+            return (
+                f"{notice.signal}: handing back {count(notice.n_trials, 'trial')}, at most "
+                f"{notice.grace_seconds:.0f} s; once more stops now"
+            )
+        case notices.Tally():
+            return _tally(notice)
+        case _:
+            assert_never(notice)
+
+
+def _joined(notice: notices.StudyJoined) -> str:
+    verb = "new study" if notice.is_new else "joining study"
+    lines = [
+        f"{verb} {notice.name} ({count(notice.n_trials, 'trial')}) in {notice.storage}",
+        f"data {notice.data}",
+        f"{count(len(notice.workers), 'worker')}: {', '.join(notice.workers)}",
+        *(f"note: {text}" for text in notice.notices),
+    ]
+    return "\n".join(lines)
+
+
+def _started(notice: notices.TrialStarted) -> str | None:
+    if notice.key.attempt == 1:
+        return None
+    words = {"released": "was handed back", "taken_over": "was lost by its agent"}
+    why = words.get(notice.origin.value, notice.origin.value)
+    place = f"epoch {notice.from_step}" if notice.from_step else "the beginning"
+    return (
+        f"trial {notice.key.number}: {why}, goes on here from {place} "
+        f"(attempt {notice.key.attempt})"
+    )
+
+
+def _ended(notice: notices.TrialEnded) -> str:
+    head = f"trial {notice.key.number}: "
+    if notice.state is TrialState.COMPLETE:
+        best = "   best so far" if notice.is_best else ""
+        return (
+            f"{head}complete  {render_value(notice.value)}  {count(notice.n_steps, 'epoch')}{best}"
+        )
+    if notice.state is TrialState.PRUNED:
+        value = render_value(notice.value)
+        return f"{head}pruned    {value}  {count(notice.n_steps, 'epoch')}  {notice.reason}"
+    return f"{head}failed    {notice.reason}"
+
+
+def _tally(notice: notices.Tally) -> str:
+    n_final = notice.n_complete + notice.n_pruned + notice.n_failed
+    best = (
+        f", best {render_value(notice.best_value)} (trial {notice.best_number})"
+        if notice.best_value is not None
+        else ""
+    )
+    return (
+        f"-- {n_final} of {notice.n_trials}: {notice.n_complete} complete, "
+        f"{notice.n_pruned} pruned, {notice.n_failed} failed, {notice.n_open} open{best}"
+    )

@@ -1,0 +1,1 @@
+"""The read side: what a study has found, for people and programs."""

@@ -1,0 +1,120 @@
+"""A study at a glance: counts, where the time went, the best trial, the fleet."""
+
+import difflib
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from tuner.errors import NoCompleteTrial, NotFound
+from tuner.storage.connection import Database
+from tuner.storage.reading import (
+    AgentRow,
+    CountRow,
+    FailureRow,
+    StudyRow,
+    TrialRow,
+    read_agents,
+    read_best_number,
+    read_counts,
+    read_failures,
+    read_names,
+    read_saved_steps,
+    read_span_seconds,
+    read_studies,
+    read_trials,
+)
+from tuner.study.trial import Params
+from tuner.study_file.identity import parse_spec
+from tuner.study_file.trainer_params import resolve
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySummary:
+    """Everything in one snapshot of the database."""
+
+    study: StudyRow
+    counts: dict[str, CountRow]  # by state; FREE: handed back, waiting for an agent
+    n_steps_full: int  # of one trial that is not pruned
+    n_steps_saved: int  # not trained, thanks to pruning
+    span_seconds: float | None  # from the first start to the last end
+    best: TrialRow | None
+    fixed_params: Params
+    failures: tuple[FailureRow, ...]
+    agents: tuple[AgentRow, ...]
+
+    def n(self, state: str) -> int:
+        """The trials of a state."""
+        return self.counts[state].n_trials if state in self.counts else 0
+
+    @property
+    def n_final(self) -> int:
+        """COMPLETE, PRUNED and FAIL trials."""
+        return sum(self.n(state) for state in ("COMPLETE", "PRUNED", "FAIL"))
+
+    @property
+    def n_steps(self) -> int:
+        """Steps trained in all trials."""
+        return sum(count.n_steps for count in self.counts.values())
+
+    @property
+    def training_seconds(self) -> float:
+        """Training and validation in all trials, summed over devices."""
+        return sum(count.seconds for count in self.counts.values())
+
+
+def load_summary(database: Database, name: str) -> StudySummary:
+    """A study at a glance; raises `NotFound`."""
+    with database.reading() as connection:
+        return _summarize(connection, find_row(connection, name))
+
+
+def load_summaries(database: Database) -> list[StudySummary]:
+    """All studies at a glance, newest first."""
+    with database.reading() as connection:
+        return [_summarize(connection, study) for study in read_studies(connection)]
+
+
+def load_trials(database: Database, name: str) -> tuple[StudyRow, list[TrialRow]]:
+    """A study's trials by number; raises `NotFound`."""
+    with database.reading() as connection:
+        study = find_row(connection, name)
+        return study, read_trials(connection, study.study_id)
+
+
+def load_best(database: Database, name: str) -> StudySummary:
+    """As `load_summary`, for a study that has a best trial; raises `NoCompleteTrial` if not."""
+    summary = load_summary(database, name)
+    if summary.best is None:
+        raise NoCompleteTrial(
+            f"study {name!r} has no COMPLETE trial yet ({summary.n_final} of "
+            f"{summary.study.n_trials} trials are final); tuner status {name} shows why"
+        )
+    return summary
+
+
+def find_row(connection: Connection, name: str) -> StudyRow:
+    """The study of this name; raises `NotFound` with the closest names."""
+    rows = read_studies(connection, name)
+    if rows:
+        return rows[0]
+    close = difflib.get_close_matches(name, read_names(connection), n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise NotFound(f"no study {name!r}{hint}; tuner status lists them")
+
+
+def _summarize(connection: Connection, study: StudyRow) -> StudySummary:
+    spec = parse_spec(study.spec)
+    n_steps_full = int(resolve(spec.params)["epochs"] or 0)
+    number = read_best_number(connection, study.study_id, study.direction)
+    best = None if number is None else read_trials(connection, study.study_id, number)[0]
+    return StudySummary(
+        study=study,
+        counts={count.state: count for count in read_counts(connection, study.study_id)},
+        n_steps_full=n_steps_full,
+        n_steps_saved=read_saved_steps(connection, study.study_id, n_steps_full),
+        span_seconds=read_span_seconds(connection, study.study_id),
+        best=best,
+        fixed_params=spec.params,
+        failures=tuple(read_failures(connection, study.study_id)),
+        agents=tuple(read_agents(connection, study.study_id)),
+    )

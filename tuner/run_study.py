@@ -1,0 +1,220 @@
+"""The whole product as one recipe: a study file goes in, the study's end comes out.
+
+A reader of the code starts here.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+
+from tuner.agent.devices import list_devices
+from tuner.agent.identity import build_identity
+from tuner.agent.loop import Agent, open_agent
+from tuner.agent.machine import Rulebook
+from tuner.agent.notices import StudyJoined
+from tuner.agent.port import View
+from tuner.agent.signals import stop_on_signals
+from tuner.agent.suggester import DrawSource, ModelSource, SuggestionSource
+from tuner.agent.workers import WorkerPool, open_workers
+from tuner.errors import RunFailed
+from tuner.messages import Setup
+from tuner.results.summary import StudySummary, load_summary
+from tuner.search.catalog import build_pruner, build_sampler, is_model_sampler
+from tuner.search.completion import complete
+from tuner.search.mirror import Mirror
+from tuner.space import to_distributions
+from tuner.storage.connection import Database, render_url
+from tuner.storage.home import Home, open_home
+from tuner.storage.join import JoinedStudy, is_finished, join_study
+from tuner.storage.migrations import migrate
+from tuner.storage.opening import open_database
+from tuner.storage.store import PostgresStore
+from tuner.study.ending import Ending, EndingKind
+from tuner.study.seeds import derive_seed
+from tuner.study.trial import Direction
+from tuner.study_file.load import load_spec
+from tuner.study_file.model import StudySpec
+from tuner.study_file.trainer_params import resolve
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What the command line adds to the study file."""
+
+    storage: URL | None = None  # None: the embedded server
+    workers: int | None = None  # CPU workers; None: one per core
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutcome:
+    """How this agent's part ended, and where the study stands."""
+
+    ending: Ending
+    summary: StudySummary
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedData:
+    """Arrays on this machine's disk."""
+
+    folder: str
+    fingerprint: str
+    summary: str  # "digits: 1797 rows, ..."
+
+
+def run(path: Path, options: RunOptions, view: View) -> RunOutcome:
+    """Create or join the study of a study file and work on it until it ends."""
+    return work(load_spec(path), options, view)
+
+
+def work(spec: StudySpec, options: RunOptions, view: View) -> RunOutcome:
+    """Work on a study with this machine's devices until it ends.
+
+    The slow starts run side by side: workers import torch, a child prepares the data, and the
+    database comes up.
+    """
+    processes = spec.workers.processes
+    devices = list_devices(options.workers, processes)
+    home = open_home()
+    with (
+        open_workers(devices, processes) as pool,
+        start_preparation(spec, home) as preparation,
+        open_database(options.storage) as database,
+    ):
+        migrate(database)
+        data = finish_preparation(preparation)
+        study = join_study(database, spec, data.fingerprint)
+        names = tuple(worker.place.name for worker in pool.workers.values())
+        view.show(
+            StudyJoined(
+                name=spec.name,
+                is_new=study.is_new,
+                n_trials=study.n_trials,
+                data=data.summary,
+                workers=names,
+                storage=render_url(database.engine.url),
+                notices=tuple(f"{n.path}: {n.given} (stored: {n.stored})" for n in study.notices),
+            )
+        )
+        if is_finished(database, study.study_id):
+            ending = Ending(kind=EndingKind.FINISHED)
+        else:
+            ending = work_as_agent(spec, study, database, pool, data, home, view, names)
+        return RunOutcome(ending=ending, summary=load_summary(database, spec.name))
+
+
+def work_as_agent(
+    spec: StudySpec,
+    study: JoinedStudy,
+    database: Database,
+    pool: WorkerPool,
+    data: PreparedData,
+    home: Home,
+    view: View,
+    devices: tuple[str, ...],
+) -> Ending:
+    """Join the fleet and train until the study, or this agent, ends."""
+    identity = build_identity(devices)
+    store = PostgresStore(database, study.study_id, spec, identity)
+    distributions = to_distributions(spec.search_space)
+    with stop_on_signals(pool.inbox):
+        pool.set_up(build_setup(spec, data, home))
+        agent = Agent(
+            store=store,
+            pool=pool,
+            source=build_source(spec, store.ordinal, pool),
+            complete=lambda number, fixed: complete(spec.seed, number, fixed, distributions),
+            book=build_rulebook(spec, study.n_trials),
+            boot=identity.boot,
+            lease_seconds=spec.failures.lease_seconds,
+            spool=home.spool,
+            view=view,
+        )
+        with open_agent(agent):
+            return agent.run()
+
+
+def build_source(spec: StudySpec, ordinal: int, pool: WorkerPool) -> SuggestionSource:
+    """The study's sampler, in a thread of its own if it thinks."""
+    sampler = build_sampler(spec)
+    if not is_model_sampler(sampler):
+        return DrawSource(sampler)
+    mirror = Mirror(to_distributions(spec.search_space), spec.direction)
+    source = ModelSource(sampler, mirror, study_seed=spec.seed, ordinal=ordinal, inbox=pool.inbox)
+    source.start()
+    return source
+
+
+def build_rulebook(spec: StudySpec, n_trials: int) -> Rulebook:
+    """What the agent's rules need of the study."""
+    return Rulebook(
+        pruner=build_pruner(spec),
+        n_steps=int(resolve(spec.params)["epochs"] or 0),
+        metric=spec.metric,
+        direction=spec.direction,
+        retries=spec.failures.retries,
+        n_trials=n_trials,
+        grace_seconds=spec.failures.grace_seconds,
+    )
+
+
+def build_setup(spec: StudySpec, data: PreparedData, home: Home) -> Setup:
+    """What every worker is told; its device is filled in for each."""
+    return Setup(
+        device="cpu",
+        n_threads=1,
+        objective=spec.objective.model_dump(mode="json"),
+        fixed=dict(spec.params),
+        data_folder=data.folder,
+        data_seed=derive_seed(spec.seed, "data"),
+        minimize=spec.direction is Direction.MINIMIZE,
+        metric=spec.metric,
+        spool=str(home.spool),
+        save_every_seconds=spec.checkpoints.every_seconds,
+    )
+
+
+@contextmanager
+def start_preparation(spec: StudySpec, home: Home) -> Iterator["subprocess.Popen[str]"]:
+    """The one-shot child that puts this machine's data on its disk, once for all trials."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tuner.worker", "prepare"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    request = {
+        "data": spec.objective.data.model_dump(mode="json"),
+        "folder": str(home.data),
+    }
+    assert child.stdin is not None
+    try:
+        child.stdin.write(json.dumps(request) + "\n")
+        child.stdin.flush()
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+        child.stdin.close()
+        assert child.stdout is not None
+        child.stdout.close()
+
+
+def finish_preparation(child: "subprocess.Popen[str]") -> PreparedData:
+    """Wait for the child; raises `RunFailed` with its sentence."""
+    output, _ = child.communicate()
+    try:
+        answer = json.loads(output)
+    except ValueError:
+        raise RunFailed(f"preparing the data failed (exit code {child.returncode})") from None
+    if "error" in answer:
+        raise RunFailed(f"preparing the data failed: {answer['error']}")
+    return PreparedData(
+        folder=answer["folder"], fingerprint=answer["fingerprint"], summary=answer["summary"]
+    )

@@ -1,0 +1,48 @@
+"""What the agent needs of samplers and pruners."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from tuner.search.curves import Curves
+from tuner.search.history import History
+from tuner.search.mirror import Mirror
+from tuner.study.decision import Decision
+from tuner.study.suggestion import Suggestion
+from tuner.study.trial import Params
+
+
+@runtime_checkable
+class DrawSampler(Protocol):
+    """Suggestions that are pure functions of (study seed, draw)."""
+
+    def suggest(self, draw: int) -> Suggestion:
+        """The params of a draw, from 0."""
+        ...
+
+    def n_draws(self) -> int | None:
+        """How many draws there are; None: no end."""
+        ...
+
+
+@runtime_checkable
+class ModelSampler(Protocol):
+    """Suggestions that depend on the trials so far, and on nothing but them and the seed."""
+
+    def propose(self, mirror: Mirror, n: int, seed: int, given: Params) -> Sequence[Suggestion]:
+        """`n` suggestions, each seeing those before it as running; `given` params are kept."""
+        ...
+
+
+class Pruner(Protocol):
+    """Judges trials by their reported values; asked twice, it says the same."""
+
+    def steps(self, place: int, n_steps: int) -> tuple[int, ...]:
+        """The steps below `n_steps` at which this trial can be pruned, ascending."""
+        ...
+
+    def decide(self, trial: History, others: Curves) -> Decision:
+        """Go on or prune at the trial's latest step; `others` may include the trial itself."""
+        ...
+
+
+Sampler = DrawSampler | ModelSampler

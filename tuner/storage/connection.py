@@ -1,0 +1,170 @@
+"""Connections: the URL, the settings that every one of them has, and errors in our words."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import psycopg2
+import psycopg2.errors
+import sqlalchemy
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from tuner.errors import DatabaseAway, DatabaseError, UsageError
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as RawConnection
+
+MIN_SERVER_VERSION = 130000  # pg_current_xact_id() and the xid8 type
+
+# Without these, one paused or vanished process that holds a row lock stops the fleet for as long
+# as one cares to watch; with them, seconds (measured: 5 s).
+CONNECT_ARGS: dict[str, object] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "tuner",
+    "options": " ".join(
+        f"-c {name}={value}"
+        for name, value in {
+            "idle_in_transaction_session_timeout": "5s",
+            "lock_timeout": "8s",
+            "statement_timeout": "30s",
+            "timezone": "UTC",
+        }.items()
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A reachable Postgres."""
+
+    engine: sqlalchemy.Engine
+
+    def open_raw(self) -> "RawConnection":
+        """A connection of one's own, in autocommit mode, for the hot statements."""
+        with database_errors():
+            _, keywords = self.engine.dialect.create_connect_args(self.engine.url)
+            raw: RawConnection = psycopg2.connect(**{**keywords, **CONNECT_ARGS})
+            raw.autocommit = True
+        return raw
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlalchemy.Connection]:
+        """A connection whose statements all see the same snapshot, and that writes nothing."""
+        with (
+            database_errors(),
+            self.engine.connect() as connection,
+            connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            ).begin(),
+        ):
+            yield connection
+
+    def close(self) -> None:
+        """Close the pool."""
+        self.engine.dispose()
+
+
+def open_database_url(url: URL) -> Database:
+    """Connect once and check the server's version; raises `DatabaseError`, `DatabaseAway`."""
+    engine = sqlalchemy.create_engine(url, connect_args=CONNECT_ARGS, pool_size=2, max_overflow=3)
+    database = Database(engine=engine)
+    try:
+        raw = database.open_raw()
+    except DatabaseAway as error:
+        raise DatabaseAway(f"cannot reach the database {render_url(url)}: {error}") from error
+    with raw_closing(raw):
+        if raw.server_version < MIN_SERVER_VERSION:
+            version = raw.server_version // 10000
+            raise DatabaseError(
+                f"{render_url(url)} is Postgres {version}; tuner needs version 13 or newer"
+            )
+    return database
+
+
+@contextmanager
+def raw_closing(raw: "RawConnection") -> Iterator[None]:
+    """Close the connection at the end."""
+    try:
+        yield
+    finally:
+        raw.close()
+
+
+def parse_url(text: str) -> URL:
+    """The URL with its driver made explicit; raises `UsageError` for anything but Postgres.
+
+    SQLAlchemy 2.1 takes plain `postgresql://` for psycopg 3, so the driver is always named.
+    """
+    try:
+        url = make_url(re.sub(r"^postgres://", "postgresql://", text.strip()))
+    except (ArgumentError, ValueError) as error:
+        raise UsageError(
+            "the database URL cannot be read; it looks like postgresql://user@host:5432/name"
+        ) from error
+    if url.get_backend_name() != "postgresql":
+        raise UsageError(
+            f"the database URL names {url.get_backend_name()}; tuner works with postgresql://"
+        )
+    return url.set(drivername="postgresql+psycopg2")
+
+
+def parse_argument(text: str) -> URL:
+    """As `parse_url`, for text from the command line, where every user of the machine reads it."""
+    url = parse_url(text)
+    if url.password is not None or "password" in url.query:
+        raise UsageError(
+            "a password on the command line can be read by every user of this machine; "
+            "put the URL into TUNER_STORAGE, or the password into a file named by PGPASSFILE, "
+            "or name a service (postgresql:///?service=NAME)"
+        )
+    return url
+
+
+def render_url(url: URL) -> str:
+    """The URL without its password, for people."""
+    query = {key: value for key, value in url.query.items() if key != "password"}
+    return url.set(password=None, query=query).render_as_string(hide_password=True)
+
+
+def storage_setting(argument: str | None) -> URL | None:
+    """`--storage`, else `TUNER_STORAGE`, else None: the embedded server."""
+    if argument is not None:
+        return parse_argument(argument)
+    text = os.environ.get("TUNER_STORAGE")
+    return parse_url(text) if text else None
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Raise the driver's errors as ours, with a text that names no secret."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _translate(cast("psycopg2.Error", error.orig)) from error
+    except psycopg2.Error as error:
+        raise _translate(error) from error
+
+
+# By SQLSTATE class: the connection, the operator, and conflicts that a second try solves.
+_TRANSIENT = re.compile(r"08...|57P0[1-5]|57014|25P03|40001|40P01|55P03|53...")
+_REFUSED = re.compile(
+    r"password authentication failed|no pg_hba.conf entry|does not exist|no password supplied"
+    r"|Peer authentication failed|permission denied"
+)
+
+
+def _translate(error: psycopg2.Error) -> DatabaseError:
+    text = " ".join(str(error).split()) or type(error).__name__
+    code = error.pgcode
+    if code is None:
+        # libpq itself: no connection, or a broken one. Wrong credentials stay wrong.
+        return DatabaseError(text) if _REFUSED.search(text) else DatabaseAway(text)
+    return DatabaseAway(text) if _TRANSIENT.fullmatch(code) else DatabaseError(text)

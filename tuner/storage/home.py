@@ -1,0 +1,59 @@
+"""The folder on this machine where tuner keeps what is its own."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.errors import RunFailed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """`TUNER_HOME`: the embedded server, prepared data, and the spool of checkpoints."""
+
+    path: Path
+
+    @property
+    def server(self) -> Path:
+        """Everything of the embedded Postgres."""
+        return self.path / "postgres"
+
+    @property
+    def data(self) -> Path:
+        """Prepared arrays, one folder per data set and preparation."""
+        return self.path / "data"
+
+    @property
+    def spool(self) -> Path:
+        """Checkpoints on their way to the database."""
+        return self.path / "spool"
+
+
+def open_home() -> Home:
+    """The folder, made if need be, closed to other users.
+
+    For root it is `/var/lib/tuner`, because the embedded server runs there as another user who
+    could not reach root's home directory. It is mode 0711 then, its contents 0700.
+    """
+    path = Path(os.environ.get("TUNER_HOME") or _default_path()).absolute()
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    try:
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        home = Home(path=path)
+        for folder in (home.data, home.spool):
+            folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise RunFailed(
+            f"cannot use the folder {path} ({error.strerror}); "
+            "set TUNER_HOME to one that you may write"
+        ) from error
+    if path.stat().st_mode & 0o002:
+        raise RunFailed(f"{path} can be written by every user of this machine; chmod o-w it")
+    return home
+
+
+def _default_path() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/tuner")
+    data_home = os.environ.get("XDG_DATA_HOME")
+    return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "tuner"

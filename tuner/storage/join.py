@@ -1,0 +1,125 @@
+"""Creating a study or joining the one that is there, if it is the same."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tuner.errors import NotFound, StudyMismatch
+from tuner.storage.connection import Database
+from tuner.storage.sessions import Session, run
+from tuner.study_file.identity import (
+    Difference,
+    compare_specs,
+    dump_spec,
+    parse_spec,
+    render_differences,
+)
+from tuner.study_file.model import StudySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinedStudy:
+    """A study in the database, and how this study file relates to it."""
+
+    study_id: int
+    is_new: bool  # made by this call
+    n_trials: int  # the stored budget
+    notices: tuple[Difference, ...]  # what may differ, and does
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundStudy:
+    """What the database holds under a study's name."""
+
+    study_id: int
+    spec: dict[str, Any]  # `dump_spec`
+    fingerprint: str  # of the data
+    n_trials: int
+
+
+def join_study(database: Database, spec: StudySpec, fingerprint: str) -> JoinedStudy:
+    """Make the study unless it exists; join it if it means the same.
+
+    Raises `StudyMismatch` with a diff for another search, other data, or an Optuna study of this
+    name that tuner did not make. Nothing is written then.
+    """
+    session = Session(database)
+    try:
+        with session.transaction() as cursor:
+            run(cursor, "join", "lock_name", {"name": spec.name})
+            rows = run(cursor, "join", "find", {"name": spec.name})
+            if not rows:
+                ((study_id,),) = run(cursor, "join", "create", _new_study(spec, fingerprint))
+                return JoinedStudy(
+                    study_id=study_id, is_new=True, n_trials=spec.budget.trials, notices=()
+                )
+        found = _found(spec.name, rows[0])
+    finally:
+        session.close()
+    return _compare(spec, fingerprint, found)
+
+
+def _new_study(spec: StudySpec, fingerprint: str) -> dict[str, object]:
+    attributes = {"tuner:metric": spec.metric, "tuner:data_fingerprint": fingerprint}
+    return {
+        "name": spec.name,
+        "direction": spec.direction.name,
+        "keys": list(attributes),
+        "values": [json.dumps(value) for value in attributes.values()],
+        "spec": json.dumps(dump_spec(spec)),
+        "fingerprint": fingerprint,
+        "metric": spec.metric,
+        "limit_trials": spec.budget.trials,
+    }
+
+
+def _found(name: str, row: tuple[Any, ...]) -> FoundStudy:
+    study_id, stored, fingerprint, n_trials = row
+    if stored is None:
+        raise StudyMismatch(
+            f"the study {name!r} in this database was made by another Optuna program; "
+            "give the study file another name"
+        )
+    return FoundStudy(study_id=study_id, spec=stored, fingerprint=fingerprint, n_trials=n_trials)
+
+
+def _compare(spec: StudySpec, fingerprint: str, found: FoundStudy) -> JoinedStudy:
+    comparison = compare_specs(parse_spec(found.spec), spec)
+    differences = list(comparison.identity)
+    if not differences and found.fingerprint != fingerprint:
+        # Same spec, other arrays: another version of the source, for instance.
+        data = Difference(path="data", stored=found.fingerprint[:12], given=fingerprint[:12])
+        differences.append(data)
+    if differences:
+        raise StudyMismatch(
+            f"another study lives under the name {spec.name!r}; give this one another name, or "
+            f"make them equal:\n{render_differences(differences)}"
+        )
+    return JoinedStudy(
+        study_id=found.study_id,
+        is_new=False,
+        n_trials=found.n_trials,
+        notices=comparison.notices,
+    )
+
+
+def find_study(database: Database, name: str) -> FoundStudy:
+    """The study of this name; raises `NotFound` when tuner made none."""
+    session = Session(database)
+    try:
+        rows = session.rows("join", "find", {"name": name})
+    finally:
+        session.close()
+    if not rows or rows[0][1] is None:
+        raise NotFound(f"no study {name!r}")
+    return _found(name, rows[0])
+
+
+def is_finished(database: Database, study_id: int) -> bool:
+    """Whether the budget is used up and every trial of it final."""
+    session = Session(database)
+    try:
+        ((n_open, limit_reached),) = session.rows("claim", "count_open", {"study_id": study_id})
+    finally:
+        session.close()
+    return bool(limit_reached and n_open == 0)

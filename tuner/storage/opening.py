@@ -1,0 +1,31 @@
+"""The database of a command: the one that was named, else this machine's embedded server."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.engine import URL, make_url
+
+from tuner.storage.connection import Database, open_database_url
+from tuner.storage.home import open_home
+from tuner.storage.server import open_server
+
+
+@contextmanager
+def open_database(url: URL | None) -> Iterator[Database]:
+    """Connect; without a URL, start or join the embedded server and hold it meanwhile.
+
+    Raises `DatabaseError`, `DatabaseAway`.
+    """
+    if url is not None:
+        database = open_database_url(url)
+        try:
+            yield database
+        finally:
+            database.close()
+        return
+    server = open_server(open_home())
+    try:
+        with open_database(make_url(server.url)) as database:
+            yield database
+    finally:
+        server.close()

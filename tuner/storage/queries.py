@@ -1,0 +1,18 @@
+"""Named queries: the statements live in `sql/*.sql`, each under a line `-- name: ...`.
+
+The first comment line after the name says what the statement is for.
+"""
+
+import re
+from functools import cache
+from importlib import resources
+
+
+@cache
+def load_queries(file: str) -> dict[str, str]:
+    """The statements of `sql/FILE.sql` by name."""
+    text = (resources.files("tuner.storage") / "sql" / f"{file}.sql").read_text(encoding="utf-8")
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
+    return {
+        name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)
+    }

@@ -1,0 +1,188 @@
+"""Reading a study for people: rows, each query of one command in the same snapshot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from tuner.space import decode_param
+from tuner.storage.queries import load_queries
+from tuner.study.trial import Direction, Params
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRow:
+    """A study that tuner made."""
+
+    study_id: int
+    name: str
+    direction: Direction
+    metric: str
+    n_trials: int  # the budget
+    created_at: datetime
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountRow:
+    """What the trials of one state amount to."""
+
+    state: str  # Optuna's states, and FREE: handed back, waiting for an agent
+    n_trials: int
+    n_steps: int
+    seconds: float  # of training and validation
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRow:
+    """One trial."""
+
+    number: int
+    state: str
+    value: float | None
+    params: Params
+    n_steps: int
+    started_at: datetime | None
+    ended_at: datetime | None
+    attempt: int  # 0: not a trial of ours
+    reason: str | None
+    failure: str | None
+    host: str | None  # of the last agent that held it
+    user_attrs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureRow:
+    """FAIL trials with the same reason."""
+
+    reason: str
+    n_trials: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentRow:
+    """One agent."""
+
+    host: str
+    pid: int
+    devices: tuple[str, ...]
+    joined_at: datetime
+    left_at: datetime | None
+    silent_seconds: float  # by the database's clock
+    seconds_lived: float
+    device_seconds_busy: float
+    trials: tuple[int, ...]  # those it holds
+
+
+def _rows(connection: Connection, query: str, **params: object) -> Sequence[Any]:
+    return connection.execute(text(load_queries("read")[query]), params).all()
+
+
+def read_studies(connection: Connection, name: str | None = None) -> list[StudyRow]:
+    """All studies, or the one of this name; newest first."""
+    return [
+        StudyRow(
+            study_id=row[0],
+            name=row[1],
+            direction=Direction[row[2]],
+            metric=row[3],
+            n_trials=row[4],
+            created_at=row[5],
+            spec=row[6],
+        )
+        for row in _rows(connection, "studies", name=name)
+    ]
+
+
+def read_names(connection: Connection) -> list[str]:
+    """The names of all studies."""
+    return [name for (name,) in _rows(connection, "names")]
+
+
+def read_counts(connection: Connection, study_id: int) -> list[CountRow]:
+    """Trials, steps and seconds by state."""
+    return [
+        CountRow(state=state, n_trials=n, n_steps=int(n_steps), seconds=float(seconds))
+        for state, n, n_steps, seconds in _rows(connection, "counts", study_id=study_id)
+    ]
+
+
+def read_saved_steps(connection: Connection, study_id: int, n_steps: int) -> int:
+    """The steps that pruned trials did not train, of `n_steps` each."""
+    ((n_saved,),) = _rows(connection, "pruned_steps", study_id=study_id, n_steps=n_steps)
+    return int(n_saved)
+
+
+def read_span_seconds(connection: Connection, study_id: int) -> float | None:
+    """From the first start to the last end."""
+    ((seconds,),) = _rows(connection, "span", study_id=study_id)
+    return None if seconds is None else float(seconds)
+
+
+def read_best_number(connection: Connection, study_id: int, direction: Direction) -> int | None:
+    """The best COMPLETE trial."""
+    minimize = direction is Direction.MINIMIZE
+    rows = _rows(connection, "best", study_id=study_id, minimize=minimize)
+    return rows[0][0] if rows else None
+
+
+def read_trials(connection: Connection, study_id: int, number: int | None = None) -> list[TrialRow]:
+    """All trials by number, or one of them."""
+    return [_trial(row) for row in _rows(connection, "trials", study_id=study_id, number=number)]
+
+
+def _trial(row: Any) -> TrialRow:
+    number, state, value, names, values, distributions, n_steps = row[:7]
+    started, ended, attempt, reason, failure, host, user_attrs = row[7:]
+    return TrialRow(
+        number=number,
+        state=state,
+        value=value,
+        params={
+            name: decode_param(distribution, internal)
+            for name, internal, distribution in zip(
+                names or (), values or (), distributions or (), strict=True
+            )
+        },
+        n_steps=n_steps,
+        started_at=_aware(started),
+        ended_at=_aware(ended),
+        attempt=attempt,
+        reason=reason,
+        failure=failure,
+        host=host,
+        user_attrs=user_attrs or {},
+    )
+
+
+def _aware(naive: datetime | None) -> datetime | None:
+    """Optuna's columns hold naive UTC."""
+    return None if naive is None else naive.replace(tzinfo=UTC)
+
+
+def read_agents(connection: Connection, study_id: int) -> list[AgentRow]:
+    """The study's agents in the order in which they joined."""
+    return [
+        AgentRow(
+            host=row[0],
+            pid=row[1],
+            devices=tuple(row[2]),
+            joined_at=row[3],
+            left_at=row[4],
+            silent_seconds=row[5],
+            seconds_lived=row[6],
+            device_seconds_busy=row[7],
+            trials=tuple(row[8] or ()),
+        )
+        for row in _rows(connection, "agents", study_id=study_id)
+    ]
+
+
+def read_failures(connection: Connection, study_id: int) -> list[FailureRow]:
+    """FAIL trials by reason, most frequent first."""
+    return [
+        FailureRow(reason=reason, n_trials=n)
+        for reason, n in _rows(connection, "failures", study_id=study_id)
+    ]

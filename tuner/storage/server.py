@@ -1,0 +1,246 @@
+"""The embedded Postgres: started by the first tuner process of a home, stopped after the last.
+
+Life cycle: every user holds a shared lock on `users.lock` while it needs the server; the keeper
+(`keeper.py`) stops the server once the exclusive lock is to be had. "Running" is judged by
+connecting, never by a pid file. Clients come over a Unix socket only, and the server asks the
+kernel who they are (peer authentication): there is no password that could leak, and no other user
+of the machine gets in.
+"""
+
+import fcntl
+import getpass
+import hashlib
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psycopg2
+
+from tuner.errors import DatabaseError
+from tuner.storage.binaries import ServerUser, find_binaries, find_server_user
+from tuner.storage.home import Home
+
+DATABASE = "tuner"
+ROLE = "tuner"
+START_SECONDS = 60.0
+SOCKET_NAME = ".s.PGSQL.5432"
+MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107
+
+# Small and quiet, for one machine: a few connections per agent, no TCP port.
+SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "max_wal_size": "512MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "jit": "off",  # all our statements are short
+    "io_method": "sync",  # no helper processes
+    "autovacuum_naptime": "20s",  # lease and agent rows are updated often
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A running embedded server, held by this process until `close`."""
+
+    socket_folder: Path
+    users_lock: IO[str]
+
+    @property
+    def url(self) -> str:
+        """For SQLAlchemy, `optuna.load_study` and optuna-dashboard; holds no secret."""
+        return f"postgresql+psycopg2://{ROLE}@/{DATABASE}?host={self.socket_folder}"
+
+    def close(self) -> None:
+        """Give up our share; the keeper stops the server if it was the last."""
+        self.users_lock.close()
+
+
+def open_server(home: Home) -> Server:
+    """Start the server or join the one that runs; raises `DatabaseError` if it does not come up."""
+    folder = home.server
+    user = find_server_user()
+    folder.mkdir(mode=0o711 if user else 0o700, exist_ok=True)
+    # Waits while the keeper stops the server that others have just left.
+    users_lock = _open_private(folder / "users.lock")
+    fcntl.flock(users_lock, fcntl.LOCK_SH)
+    try:
+        socket_folder = _socket_folder(folder, user)
+        with _exclusive(folder / "start.lock"):
+            if not _is_up(socket_folder):
+                _start(folder, socket_folder, user)
+            _start_keeper(folder)
+    except BaseException:
+        users_lock.close()
+        raise
+    return Server(socket_folder=socket_folder, users_lock=users_lock)
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    with _open_private(path) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _open_private(path: Path) -> IO[str]:
+    """Append to a file that no other user may open: a lock of theirs would stop us."""
+    return open(path, "a", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def _socket_folder(folder: Path, user: ServerUser | None) -> Path:
+    """A 0700 folder of the server's user whose path is short enough for a socket."""
+    path = folder / "run"
+    if len(os.fsencode(path / SOCKET_NAME)) > MAX_SOCKET_PATH:
+        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+        path = Path(tempfile.gettempdir()) / f"tuner-{os.geteuid()}-{digest}"
+    if not path.exists():
+        path.mkdir(mode=0o700)
+        if user:
+            os.chown(path, user.uid, user.gid)
+    found = path.lstat()
+    owner = user.uid if user else os.geteuid()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
+        raise DatabaseError(f"{path} is not a private folder of ours; remove it and try again")
+    return path
+
+
+def _is_up(socket_folder: Path) -> bool:
+    try:
+        psycopg2.connect(
+            host=str(socket_folder), user=ROLE, dbname=DATABASE, connect_timeout=5
+        ).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def _start(folder: Path, socket_folder: Path, user: ServerUser | None) -> None:
+    binaries = find_binaries(folder, user)
+    data = folder / "data"
+    if not data.exists():
+        _create_cluster(binaries, folder, data, user)
+    _remove_stale_pid_file(data)
+    log = folder / "server.log"
+    with _open_private(log) as output:
+        process = subprocess.Popen(
+            [binaries / "postgres", "-D", data, "-k", socket_folder, *_settings()],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=socket_folder,
+            start_new_session=True,  # Ctrl-C in this terminal is not for the server
+            user=user and user.uid,
+            group=user and user.gid,
+            extra_groups=[] if user else None,
+        )
+    _wait_until_up(process, socket_folder, log)
+
+
+def _settings() -> list[str]:
+    return [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+
+
+def _create_cluster(binaries: Path, folder: Path, data: Path, user: ServerUser | None) -> None:
+    """Run initdb beside the final place and rename: a torn one never counts."""
+    staging = Path(tempfile.mkdtemp(dir=folder, prefix="initdb-"))
+    try:
+        if user:
+            os.chown(staging, user.uid, user.gid)
+        cluster = staging / "data"
+        command = [binaries / "initdb", "-D", cluster, "-U", ROLE, "-E", "UTF8", "-A", "peer"]
+        options = ["--locale=C.UTF-8", "--no-instructions"]
+        _run([*command, *options], user, folder=staging)
+        (cluster / "pg_hba.conf").write_text("local all all peer map=owner\n")
+        (cluster / "pg_ident.conf").write_text(f"owner {_os_user()} {ROLE}\n")
+        _create_database(binaries, cluster, user)
+        cluster.rename(data)
+    except OSError as error:
+        raise DatabaseError(f"cannot create the embedded database in {folder}: {error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _os_user() -> str:
+    """Our name as the kernel's uid gives it; `USER` may say anything."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return getpass.getuser()
+
+
+def _create_database(binaries: Path, cluster: Path, user: ServerUser | None) -> None:
+    single = [binaries / "postgres", "--single", "-D", cluster, "postgres"]
+    _run(single, user, folder=cluster, script=f"create database {DATABASE} owner {ROLE};\n")
+
+
+def _run(
+    command: list[Path | str], user: ServerUser | None, *, folder: Path, script: str = ""
+) -> None:
+    result = subprocess.run(
+        command,
+        input=script,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+        user=user and user.uid,
+        group=user and user.gid,
+        extra_groups=[] if user else None,
+    )
+    if result.returncode:
+        last_line = (result.stderr.strip().splitlines() or ["no message"])[-1]
+        raise DatabaseError(f"cannot create the embedded database: {last_line}")
+
+
+def _remove_stale_pid_file(data: Path) -> None:
+    """Remove a pid file whose process is another program: its number was given out again.
+
+    Postgres itself only checks that some process of its user has that number, and would refuse to
+    start. We hold the start lock and nobody answers on the socket.
+    """
+    pid_file = data / "postmaster.pid"
+    try:
+        pid = int(pid_file.read_text().split("\n", 1)[0])
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return  # no such process: Postgres removes the file by itself
+    if os.fsencode(data) not in command:
+        pid_file.unlink(missing_ok=True)
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], socket_folder: Path, log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while not _is_up(socket_folder):
+        if process.poll() is not None or time.monotonic() > end:
+            tail = log.read_text(errors="replace").strip().splitlines()[-3:]
+            raise DatabaseError(
+                f"the embedded Postgres did not start; {log} ends with: {' / '.join(tail)}"
+            )
+        time.sleep(0.01)
+    # The server outlives us on purpose; without this Popen warns when it is collected.
+    process.returncode = 0
+
+
+def _start_keeper(folder: Path) -> None:
+    """A keeper that finds another at work leaves at once."""
+    keeper = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(Path(__file__).with_name("keeper.py")), str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    )
+    keeper.returncode = 0  # as above: it outlives us

@@ -1,0 +1,71 @@
+"""A connection that comes back: one per thread that talks to the database."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from psycopg2.extras import register_uuid
+
+from tuner.errors import DatabaseAway
+from tuner.storage.connection import Database, database_errors
+from tuner.storage.queries import load_queries
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as RawConnection
+    from psycopg2.extensions import cursor as Cursor
+
+register_uuid()
+
+Row = tuple[Any, ...]
+
+
+class Session:
+    """Runs named queries on a connection of its own; opens a new one after a failure.
+
+    Not for two threads. Errors: `DatabaseAway` when the same call may succeed later.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._raw: RawConnection | None = None
+
+    def rows(self, file: str, query: str, params: Mapping[str, object]) -> list[Row]:
+        """One statement, committed by itself: one round trip."""
+        with self._connected() as raw, raw.cursor() as cursor:
+            return run(cursor, file, query, params)
+
+    @contextmanager
+    def transaction(self) -> Iterator["Cursor"]:
+        """A cursor in a transaction: commit at the end, roll back on any exception."""
+        with self._connected() as raw, raw.cursor() as cursor:
+            cursor.execute("begin")
+            try:
+                yield cursor
+            except BaseException:
+                if not raw.closed:
+                    cursor.execute("rollback")
+                raise
+            cursor.execute("commit")
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+
+    @contextmanager
+    def _connected(self) -> Iterator["RawConnection"]:
+        if self._raw is None:
+            self._raw = self._database.open_raw()
+        try:
+            with database_errors():
+                yield self._raw
+        except DatabaseAway:
+            self.close()
+            raise
+
+
+def run(cursor: "Cursor", file: str, query: str, params: Mapping[str, object]) -> list[Row]:
+    """The rows that a named query returns, none for one that returns nothing."""
+    cursor.execute(load_queries(file)[query], params)
+    return cursor.fetchall() if cursor.description else []

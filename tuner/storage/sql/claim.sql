@@ -1,0 +1,185 @@
+-- name: lock_numbers
+-- Wait for Optuna clients that are giving out a number. A statement of its own and the first, so
+-- that the next statement's snapshot is newer than theirs.
+select 1 from studies where study_id = %(study_id)s for key share;
+
+-- name: adopt
+-- Trials that are mine although I do not know it: the answer to an earlier claim was lost.
+select l.number, l.attempt, 'adopted' as origin
+from tuner.lease l
+where l.owner = %(me)s and l.state = 'held' and l.study_id = %(study_id)s
+  and not exists (
+      select from unnest(%(known_numbers)s::int[], %(known_attempts)s::int[]) k(number, attempt)
+      where k.number = l.number and k.attempt = l.attempt)
+order by l.number
+limit %(limit)s;
+
+-- name: take_over
+-- Trials of agents that I have seen silent, if they still are: compare-and-swap on the beat. Both
+-- rows are locked, else a beat slips in between. The last loss that is borne ends the trial.
+with lost as materialized (
+    select l.number, l.losses + 1 >= %(max_losses)s as is_over
+    from unnest(%(silent_agents)s::uuid[], %(silent_beats)s::bigint[]) s(agent_id, beat)
+    join tuner.agent a using (agent_id)
+    join tuner.lease l on l.owner = a.agent_id and l.state = 'held' and l.study_id = %(study_id)s
+    where a.beat = s.beat
+    order by l.number
+    limit %(limit)s
+    for update of l skip locked for share of a skip locked
+), moved as (
+    update tuner.lease l
+    set attempt = case when is_over then l.attempt else l.attempt + 1 end,
+        losses = l.losses + 1,
+        owner = case when is_over then null else %(me)s::uuid end,
+        state = case when is_over then 'done' else 'held' end,
+        failure = case when is_over then 'agent_lost' end,
+        reason = case when is_over then 'quarantined: lost ' || (l.losses + 1) || ' times' end,
+        claimed_at = now(),
+        ended_at = case when is_over then now() end
+    from lost
+    where l.study_id = %(study_id)s and l.number = lost.number
+    returning l.number, l.attempt, l.trial_id, l.reason, lost.is_over
+), failed as (
+    update trials t set state = 'FAIL', datetime_complete = now() at time zone 'utc'
+    from moved where moved.is_over and t.trial_id = moved.trial_id and t.state = 'RUNNING'
+    returning t.trial_id
+), said as (
+    insert into trial_user_attributes (trial_id, key, value_json)
+    select trial_id, 'reason', to_json(moved.reason)::text from moved join failed using (trial_id)
+    on conflict (trial_id, key) do update set value_json = excluded.value_json
+), noted as (
+    insert into tuner.event (study_id, number, attempt, agent_id, kind)
+    select %(study_id)s, number, attempt, %(me)s,
+           case when is_over then 'quarantined' else 'taken_over' end
+    from moved
+)
+select number, attempt, 'taken_over' as origin from moved where not is_over order by number;
+
+-- name: take_free
+-- Trials that were handed back. One that failed on this machine is left to others while others live.
+with free as materialized (
+    select number from tuner.lease
+    where study_id = %(study_id)s and state = 'free'
+      and (failed_by is distinct from %(boot)s or not exists (
+          select from tuner.agent a
+          where a.study_id = %(study_id)s and a.boot <> %(boot)s and a.left_at is null
+            and a.seen_at > now() - make_interval(secs => %(lease_seconds)s)))
+    order by number
+    limit %(limit)s
+    for update skip locked
+)
+update tuner.lease l
+set state = 'held', attempt = l.attempt + 1, owner = %(me)s, claimed_at = now()
+from free
+where l.study_id = %(study_id)s and l.number = free.number
+returning l.number, l.attempt, 'released' as origin;
+
+-- name: lock_budget
+-- How much may still be claimed. Serialises new claims of all agents until the commit.
+select limit_trials - n_claimed as n_left, next_draw
+from tuner.study where study_id = %(study_id)s for no key update;
+
+-- name: take_waiting
+-- Trials that somebody enqueued, oldest first.
+with waiting as materialized (
+    select trial_id from trials
+    where study_id = %(study_id)s and state = 'WAITING'
+    order by trial_id
+    limit %(limit)s
+    for update skip locked
+), started as (
+    update trials t set state = 'RUNNING', datetime_start = now() at time zone 'utc'
+    from waiting where t.trial_id = waiting.trial_id
+    returning t.trial_id, t.number
+)
+select started.trial_id, started.number, a.value_json
+from started
+left join trial_system_attributes a on a.trial_id = started.trial_id and a.key = 'fixed_params'
+order by started.number;
+
+-- name: next_number
+-- Numbers are Optuna's: the highest of the study plus one.
+select coalesce(max(number) + 1, 0) from trials where study_id = %(study_id)s;
+
+-- name: insert_trials
+-- New trials of new draws, in order of their numbers.
+insert into trials (number, study_id, state, datetime_start)
+select number, %(study_id)s, 'RUNNING', now() at time zone 'utc'
+from unnest(%(numbers)s::int[]) number
+order by number
+returning trial_id;
+
+-- name: insert_leases
+-- First leases: of new draws, and of enqueued trials (no draw).
+insert into tuner.lease (study_id, number, trial_id, draw, seed, state, attempt, owner)
+select %(study_id)s, number, trial_id, draw, seed, 'held', 1, %(me)s
+from unnest(%(numbers)s::int[], %(trial_ids)s::int[], %(draws)s::bigint[], %(seeds)s::bigint[])
+     x(number, trial_id, draw, seed);
+
+-- name: insert_params
+-- Params in their order: Optuna reads them by param_id.
+insert into trial_params (trial_id, param_name, param_value, distribution_json)
+select trial_id, name, value, distribution
+from unnest(%(trial_ids)s::int[], %(names)s::text[], %(values)s::float8[], %(distributions)s::text[])
+     with ordinality x(trial_id, name, value, distribution, place)
+order by place
+on conflict (trial_id, param_name) do nothing;
+
+-- name: insert_suggestions
+-- What the sampler had seen.
+insert into tuner.suggestion (study_id, number, seed, place, highest, open_numbers)
+values (%(study_id)s, %(number)s, %(seed)s, %(place)s, %(highest)s, %(open_numbers)s);
+
+-- name: count_claims
+-- The budget that was used, and the draws.
+update tuner.study
+set n_claimed = n_claimed + %(n_claimed)s, next_draw = next_draw + %(n_draws)s
+where study_id = %(study_id)s;
+
+-- name: refuse_waiting
+-- An enqueued trial whose params do not fit the search space ends at once.
+with ended as (
+    update trials set state = 'FAIL', datetime_complete = now() at time zone 'utc'
+    where trial_id = %(trial_id)s returning trial_id
+), said as (
+    insert into trial_user_attributes (trial_id, key, value_json)
+    select trial_id, 'reason', to_json(%(reason)s::text)::text from ended
+    on conflict (trial_id, key) do update set value_json = excluded.value_json
+)
+insert into tuner.lease
+    (study_id, number, trial_id, seed, state, attempt, owner, failure, reason, ended_at)
+values (%(study_id)s, %(number)s, %(trial_id)s, 0, 'done', 1, %(me)s, 'exception', %(reason)s, now());
+
+-- name: held
+-- Everything about trials that I now hold, to start them.
+select l.number, l.attempt, l.draw, l.seed, l.failures, l.losses,
+       c.checkpoint_id, c.step, c.sha256, c.n_bytes,
+       (select array_agg(p.param_name order by p.param_id) from trial_params p
+        where p.trial_id = l.trial_id) as names,
+       (select array_agg(p.param_value order by p.param_id) from trial_params p
+        where p.trial_id = l.trial_id) as values,
+       (select array_agg(p.distribution_json order by p.param_id) from trial_params p
+        where p.trial_id = l.trial_id) as distributions,
+       (select array_agg(v.step order by v.step) from trial_intermediate_values v
+        where v.trial_id = l.trial_id and v.step <= c.step) as steps,
+       (select array_agg(v.intermediate_value order by v.step) from trial_intermediate_values v
+        where v.trial_id = l.trial_id and v.step <= c.step) as step_values
+from tuner.lease l
+left join tuner.checkpoint c using (checkpoint_id)
+where l.study_id = %(study_id)s and l.number = any(%(numbers)s::int[])
+order by l.number;
+
+-- name: note_claims
+-- For the study's history.
+insert into tuner.event (study_id, number, attempt, agent_id, kind)
+select %(study_id)s, number, attempt, %(me)s, 'claimed'
+from unnest(%(numbers)s::int[], %(attempts)s::int[]) x(number, attempt);
+
+-- name: count_open
+-- Trials that somebody still has to end, and whether new draws are left. Waiting ones count as far
+-- as the limit lets them start.
+select (select count(*) from tuner.lease l where l.study_id = s.study_id and l.state <> 'done')
+     + least(greatest(s.limit_trials - s.n_claimed, 0),
+             (select count(*) from trials t where t.study_id = s.study_id and t.state = 'WAITING')),
+       s.n_claimed >= s.limit_trials
+from tuner.study s where s.study_id = %(study_id)s;

@@ -1,0 +1,86 @@
+-- name: report
+-- Intermediate values, rung values, metrics and decisions of trials that go on. The fence comes
+-- first: the lease rows, locked, of attempts that are still mine; what is not among them is lost.
+-- (A condition in a WHERE clause alone lets a stopped process write between check and insert.)
+with fenced as materialized (
+    select l.number, l.trial_id, l.attempt
+    from tuner.lease l
+    join unnest(%(numbers)s::int[], %(attempts)s::int[]) x(number, attempt) using (number, attempt)
+    where l.study_id = %(study_id)s and l.owner = %(me)s and l.state = 'held'
+    order by l.number
+    for share of l
+), reported as materialized (
+    select f.number, f.trial_id, r.step, r.value, r.kind, r.is_rung
+    from unnest(%(r_numbers)s::int[], %(r_attempts)s::int[], %(r_steps)s::int[],
+                %(r_values)s::float8[], %(r_kinds)s::text[], %(r_rungs)s::bool[])
+         r(number, attempt, step, value, kind, is_rung)
+    join fenced f using (number, attempt)
+), written as (
+    insert into trial_intermediate_values as v
+        (trial_id, step, intermediate_value, intermediate_value_type)
+    select trial_id, step, value, kind::trialintermediatevaluetype from reported order by 1, 2
+    on conflict (trial_id, step) do update
+    set intermediate_value = excluded.intermediate_value,
+        intermediate_value_type = excluded.intermediate_value_type
+    where (v.intermediate_value, v.intermediate_value_type)
+          is distinct from (excluded.intermediate_value, excluded.intermediate_value_type)
+), compared as (
+    insert into tuner.rung (study_id, step, number, value)
+    select %(study_id)s, step, number, value from reported
+    where is_rung and kind = 'FINITE' order by step, number
+    on conflict (study_id, step, number) do nothing
+), measured as (
+    insert into tuner.metric as m (study_id, number, step, name, value)
+    select %(study_id)s, f.number, x.step, x.name, x.value
+    from unnest(%(m_numbers)s::int[], %(m_attempts)s::int[], %(m_steps)s::int[],
+                %(m_names)s::text[], %(m_values)s::float8[]) x(number, attempt, step, name, value)
+    join fenced f using (number, attempt)
+    order by 2, 3, 4
+    on conflict (study_id, number, step, name) do update set value = excluded.value
+    where m.value is distinct from excluded.value
+), decided as (
+    insert into tuner.decision (study_id, number, attempt, step, action, reason, seen)
+    select %(study_id)s, f.number, f.attempt, d.step, d.action, d.reason, d.seen::pg_snapshot
+    from unnest(%(d_numbers)s::int[], %(d_attempts)s::int[], %(d_steps)s::int[],
+                %(d_actions)s::text[], %(d_reasons)s::text[], %(d_seen)s::text[])
+         d(number, attempt, step, action, reason, seen)
+    join fenced f using (number, attempt)
+    on conflict (study_id, number, attempt, step) do nothing
+)
+select number, attempt from fenced;
+
+-- name: insert_checkpoint
+-- A checkpoint of a trial that is still mine; none otherwise. Same transaction as its report.
+insert into tuner.checkpoint (study_id, number, attempt, step, sha256, n_bytes)
+select %(study_id)s, l.number, l.attempt, %(step)s, %(sha256)s, %(n_bytes)s
+from tuner.lease l
+where l.study_id = %(study_id)s and l.number = %(number)s and l.attempt = %(attempt)s
+  and l.owner = %(me)s and l.state = 'held'
+for share of l
+returning checkpoint_id;
+
+-- name: insert_chunk
+-- One part of a checkpoint's content.
+insert into tuner.checkpoint_chunk (checkpoint_id, part, content)
+values (%(checkpoint_id)s, %(part)s, %(content)s);
+
+-- name: point_to_checkpoint
+-- From here the next attempt goes on. The one before stays, for the case that this one is damaged.
+with pointed as (
+    update tuner.lease set checkpoint_id = %(checkpoint_id)s
+    where study_id = %(study_id)s and number = %(number)s
+)
+delete from tuner.checkpoint
+where study_id = %(study_id)s and number = %(number)s and checkpoint_id not in (
+    select checkpoint_id from tuner.checkpoint
+    where study_id = %(study_id)s and number = %(number)s
+    order by checkpoint_id desc limit 2);
+
+-- name: checkpoints
+-- The registered checkpoints of a trial, newest first.
+select checkpoint_id, step, sha256, n_bytes from tuner.checkpoint
+where study_id = %(study_id)s and number = %(number)s order by checkpoint_id desc;
+
+-- name: read_checkpoint
+-- A checkpoint's content in order.
+select content from tuner.checkpoint_chunk where checkpoint_id = %(checkpoint_id)s order by part;

@@ -1,0 +1,188 @@
+"""The store: what an agent reads and writes, over two connections.
+
+`beat` may be called from another thread than the rest: it has a connection of its own.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from tuner.errors import StudyGone
+from tuner.space import decode_param, fitting_params, to_distributions
+from tuner.storage.claims import Claimer, Complete, Suggest, claim
+from tuner.storage.connection import Database
+from tuner.storage.sessions import Row, Session
+from tuner.storage.writes import Writer, write_batch, write_ends
+from tuner.study.checkpoint import Checkpoint
+from tuner.study.feed import Changes, Seen
+from tuner.study.fleet import AgentBeat, AgentIdentity, Pulse, Telemetry
+from tuner.study.lease import Batch, Claimed, End
+from tuner.study.report import RungValue
+from tuner.study.trial import AttemptKey, TrialRecord, TrialState
+
+if TYPE_CHECKING:
+    from tuner.study_file.model import StudySpec
+
+
+class PostgresStore:
+    """One agent's view of one study. Errors: `DatabaseAway`, `DatabaseError`, `StudyGone`."""
+
+    def __init__(
+        self, database: Database, study_id: int, spec: "StudySpec", identity: AgentIdentity
+    ) -> None:
+        self._main = Session(database)
+        self._beats = Session(database)
+        self._study_id = study_id
+        self._identity = identity
+        self._distributions = to_distributions(spec.search_space)
+        self._claimer = Claimer(
+            study_id=study_id,
+            me=identity.agent_id,
+            boot=identity.boot,
+            study_seed=spec.seed,
+            lease_seconds=spec.failures.lease_seconds,
+            distributions=self._distributions,
+        )
+        self._writer = Writer(
+            study_id=study_id, me=identity.agent_id, boot=identity.boot, metric=spec.metric
+        )
+        self.ordinal = self._join()
+
+    def _join(self) -> int:
+        """Take a place in the study; the how-manyeth agent this is, from 0."""
+        rows = self._main.rows(
+            "agent",
+            "join",
+            {
+                "me": self._identity.agent_id,
+                "study_id": self._study_id,
+                "host": self._identity.host,
+                "boot": self._identity.boot,
+                "pid": self._identity.pid,
+                "devices": list(self._identity.devices),
+            },
+        )
+        if not rows:
+            raise _gone()
+        ordinal: int = rows[0][0]
+        return ordinal
+
+    def claim(
+        self,
+        known: Sequence[AttemptKey],
+        limit: int,
+        silent: Sequence[AgentBeat],
+        suggest: Suggest,
+        complete: Complete,
+    ) -> Claimed:
+        """Up to `limit` trials; see `claims.claim`."""
+        return claim(self._claimer, self._main, known, limit, silent, suggest, complete)
+
+    def report(self, batch: Batch) -> frozenset[AttemptKey]:
+        """Write a batch under the fence; returns the attempts that are no longer ours."""
+        return write_batch(self._writer, self._main, batch)
+
+    def end(self, ends: Sequence[End]) -> frozenset[AttemptKey]:
+        """End attempts; returns those that were no longer ours."""
+        return write_ends(self._writer, self._main, ends)
+
+    def changes(self, seen: Seen) -> Changes:
+        """What happened in the study since `seen`."""
+        trials = self._main.rows(
+            "feed",
+            "trials",
+            {
+                "study_id": self._study_id,
+                "highest": seen.highest,
+                "open": sorted(seen.open_numbers),
+            },
+        )
+        records = [self._record(row) for row in trials]
+        ((snapshot, steps, numbers, values),) = self._main.rows(
+            "feed", "rungs", {"study_id": self._study_id, "snapshot": seen.snapshot}
+        )
+        rungs = zip(steps or (), numbers or (), values or (), strict=True)
+        ended = {r.number for r in records if r.state.is_final}
+        opened = {r.number for r in records if not r.state.is_final}
+        return Changes(
+            trials=records,
+            rung_values=[RungValue(step=s, number=n, value=v) for s, n, v in rungs],
+            seen=Seen(
+                highest=max([seen.highest, *(r.number for r in records)]),
+                open_numbers=(seen.open_numbers - ended) | opened,
+                snapshot=snapshot,
+            ),
+        )
+
+    def _record(self, row: Row) -> TrialRecord:
+        number, state, names, values, distributions, value, step, step_value, diverged = row
+        params = {
+            name: decode_param(distribution, internal)
+            for name, internal, distribution in zip(
+                names or (), values or (), distributions or (), strict=True
+            )
+        }
+        return TrialRecord(
+            number=number,
+            state=TrialState(state),
+            params=fitting_params(params, self._distributions),
+            value=value,
+            last_step=step,
+            last_value=step_value,
+            diverged=diverged,
+        )
+
+    def load_checkpoint(self, number: int) -> tuple[Checkpoint, bytes] | None:
+        """The newest registered checkpoint whose content has its hash; None if there is none."""
+        own = {"study_id": self._study_id, "number": number}
+        for checkpoint_id, step, sha256, n_bytes in self._main.rows("report", "checkpoints", own):
+            params = {"checkpoint_id": checkpoint_id}
+            rows = self._main.rows("report", "read_checkpoint", params)
+            content = b"".join(bytes(part) for (part,) in rows)
+            if hashlib.sha256(content).hexdigest() == sha256:
+                found = Checkpoint(
+                    checkpoint_id=checkpoint_id, step=step, sha256=sha256, n_bytes=n_bytes
+                )
+                return found, content
+        return None
+
+    def beat(self, telemetry: Telemetry) -> Pulse:
+        """Say "alive" and hear of the others."""
+        rows = self._beats.rows("agent", "beat", self._telemetry(telemetry))
+        if not rows:
+            raise _gone()
+        ((others,),) = rows
+        return Pulse(
+            others=[
+                AgentBeat(
+                    agent_id=UUID(other["agent_id"]),
+                    beat=other["beat"],
+                    host=other["host"],
+                    boot=other["boot"],
+                    pid=other["pid"],
+                )
+                for other in others
+            ],
+        )
+
+    def leave(self, telemetry: Telemetry) -> None:
+        """Say goodbye and close both connections."""
+        self._main.rows("agent", "leave", self._telemetry(telemetry))
+        self.close()
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._main.close()
+        self._beats.close()
+
+    def _telemetry(self, telemetry: Telemetry) -> dict[str, object]:
+        return {
+            "me": self._identity.agent_id,
+            "seconds_lived": telemetry.seconds_lived,
+            "device_seconds_busy": telemetry.device_seconds_busy,
+        }
+
+
+def _gone() -> StudyGone:
+    return StudyGone("the study was deleted while this agent worked on it")

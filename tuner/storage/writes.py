@@ -1,0 +1,260 @@
+"""Reports, decisions and checkpoints under the fence, and the ends of attempts."""
+
+import hashlib
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from tuner.storage.sessions import Session, run
+from tuner.study.checkpoint import SavedFile
+from tuner.study.decision import DecisionRecord
+from tuner.study.failure import Failure
+from tuner.study.lease import Batch, End, Finish, Release
+from tuner.study.report import Report
+from tuner.study.trial import AttemptKey
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """Who writes, and which of the reported values is the objective."""
+
+    study_id: int
+    me: UUID
+    boot: str
+    metric: str
+
+
+def write_batch(writer: Writer, session: Session, batch: Batch) -> frozenset[AttemptKey]:
+    """One statement for all lanes; with checkpoints, one transaction. Returns the lost attempts."""
+    if not batch.checkpoints:
+        params = _report_params(writer, batch)
+        return _missing(batch, session.rows("report", "report", params))
+    contents = {saved: _read_verified(saved) for saved in batch.checkpoints}
+    with session.transaction() as cursor:
+        kept = run(cursor, "report", "report", _report_params(writer, batch))
+        for saved, content in contents.items():
+            _register(writer, cursor, saved, content)
+    return _missing(batch, kept)
+
+
+def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozenset[AttemptKey]:
+    """End attempts, with all their reports again, in one transaction. Returns the lost ones."""
+    by_key = {end.key: end for end in ends}
+    releases = [end for end in ends if isinstance(end, Release)]
+    contents = {r.checkpoint: _read_verified(r.checkpoint) for r in releases if r.checkpoint}
+    own = {"study_id": writer.study_id, "me": writer.me, "boot": writer.boot}
+    with session.transaction() as cursor:
+        fenced = run(cursor, "end", "fence_ends", {**own, **_key_arrays(by_key)})
+        held = {
+            AttemptKey(number=number, attempt=attempt): trial_id
+            for number, attempt, trial_id, is_held in fenced
+            if is_held
+        }
+        mine = [by_key[key] for key in held]
+        if mine:
+            reports = Batch(
+                reports=[report for end in mine for report in end.reports],
+                decisions=[decision for end in mine for decision in end.decisions],
+            )
+            run(cursor, "report", "report", _report_params(writer, reports))
+            _write_logs(writer, cursor, mine)
+            _finish(own, cursor, [end for end in mine if isinstance(end, Finish)], held)
+            for saved, content in contents.items():
+                if saved.key in held:
+                    _register(writer, cursor, saved, content)
+            _release(own, cursor, [end for end in mine if isinstance(end, Release)])
+    done = {AttemptKey(number=number, attempt=attempt) for number, attempt, _, _ in fenced}
+    return frozenset(by_key.keys() - done)
+
+
+def _missing(batch: Batch, kept: Sequence[tuple[int, int]]) -> frozenset[AttemptKey]:
+    mine = {AttemptKey(number=number, attempt=attempt) for number, attempt in kept}
+    return frozenset(_keys(batch) - mine)
+
+
+def _keys(batch: Batch) -> set[AttemptKey]:
+    return {item.key for item in (*batch.reports, *batch.decisions, *batch.checkpoints)}
+
+
+def _key_arrays(keys: Collection[AttemptKey]) -> dict[str, object]:
+    return {"numbers": [k.number for k in keys], "attempts": [k.attempt for k in keys]}
+
+
+def _report_params(writer: Writer, batch: Batch) -> dict[str, object]:
+    # A step that was reported twice counts once, with what was said last.
+    reports = list({(r.key, r.step): r for r in batch.reports}.values())
+    return {
+        "study_id": writer.study_id,
+        "me": writer.me,
+        **_key_arrays(_keys(batch)),
+        **_value_arrays(writer, reports),
+        **_metric_arrays(writer, reports),
+        **_decision_arrays(batch.decisions),
+    }
+
+
+def _value_arrays(writer: Writer, reports: Sequence[Report]) -> dict[str, object]:
+    values = [report.values[writer.metric] for report in reports]
+    return {
+        "r_numbers": [r.key.number for r in reports],
+        "r_attempts": [r.key.attempt for r in reports],
+        "r_steps": [r.step for r in reports],
+        "r_values": [value if math.isfinite(value) else None for value in values],
+        "r_kinds": [_kind(value) for value in values],
+        "r_rungs": [r.is_rung for r in reports],
+    }
+
+
+def _kind(value: float) -> str:
+    """Optuna's TrialIntermediateValueType."""
+    if math.isnan(value):
+        return "NAN"
+    if math.isinf(value):
+        return "INF_POS" if value > 0 else "INF_NEG"
+    return "FINITE"
+
+
+def _metric_arrays(writer: Writer, reports: Sequence[Report]) -> dict[str, object]:
+    rows = [
+        (report.key.number, report.key.attempt, report.step, name, value)
+        for report in reports
+        for name, value in report.values.items()
+        if name != writer.metric
+    ]
+    columns = list(zip(*rows, strict=True)) or [()] * 5
+    names = ("m_numbers", "m_attempts", "m_steps", "m_names", "m_values")
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}
+
+
+def _decision_arrays(records: Sequence[DecisionRecord]) -> dict[str, object]:
+    return {
+        "d_numbers": [d.key.number for d in records],
+        "d_attempts": [d.key.attempt for d in records],
+        "d_steps": [d.step for d in records],
+        "d_actions": [d.decision.action.value for d in records],
+        "d_reasons": [d.decision.reason for d in records],
+        "d_seen": [d.snapshot for d in records],
+    }
+
+
+def _read_verified(saved: SavedFile) -> bytes | None:
+    """The file's content; None if it is no longer what the worker wrote."""
+    try:
+        content = Path(saved.path).read_bytes()
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).hexdigest() == saved.sha256 else None
+
+
+def _register(writer: Writer, cursor: "Cursor", saved: SavedFile, content: bytes | None) -> None:
+    """Store a checkpoint and point the lease to it, if the lease is still mine."""
+    if content is None:
+        return  # the one before stays
+    own = {
+        "study_id": writer.study_id,
+        "me": writer.me,
+        "number": saved.key.number,
+        "attempt": saved.key.attempt,
+    }
+    about = {"step": saved.step, "sha256": saved.sha256, "n_bytes": saved.n_bytes}
+    created = run(cursor, "report", "insert_checkpoint", {**own, **about})
+    if not created:
+        return
+    ((checkpoint_id,),) = created
+    for part, start in enumerate(range(0, len(content), CHUNK_BYTES)):
+        chunk = content[start : start + CHUNK_BYTES]
+        params = {"checkpoint_id": checkpoint_id, "part": part, "content": chunk}
+        run(cursor, "report", "insert_chunk", params)
+    run(cursor, "report", "point_to_checkpoint", {**own, "checkpoint_id": checkpoint_id})
+
+
+def _finish(
+    own: Mapping[str, object],
+    cursor: "Cursor",
+    finishes: Sequence[Finish],
+    trial_ids: Mapping[AttemptKey, int],
+) -> None:
+    if not finishes:
+        return
+    attributes = [
+        (trial_ids[finish.key], key, json.dumps(value))
+        for finish in finishes
+        for key, value in _described(finish).items()
+    ]
+    numbers = [finish.key.number for finish in finishes]
+    run(
+        cursor,
+        "end",
+        "finish",
+        {
+            **own,
+            "numbers": numbers,
+            "trial_ids": [trial_ids[f.key] for f in finishes],
+            "states": [f.state.value for f in finishes],
+            "values": [f.value for f in finishes],
+            "reasons": [f.reason for f in finishes],
+            "failures": [f.failure and f.failure.cause.value for f in finishes],
+            "a_trial_ids": [trial_id for trial_id, _, _ in attributes],
+            "a_keys": [key for _, key, _ in attributes],
+            "a_values": [value for _, _, value in attributes],
+        },
+    )
+    run(cursor, "end", "drop_checkpoints", {**own, "numbers": numbers})
+
+
+def _described(finish: Finish) -> dict[str, float | int | str]:
+    """The user attributes: facts, and why a trial did not complete."""
+    attributes = dict(finish.user_attrs)
+    if finish.reason is not None:
+        attributes["reason"] = finish.reason
+    if finish.failure is not None:
+        attributes["failure"] = finish.failure.cause.value
+    return attributes
+
+
+def _release(own: Mapping[str, object], cursor: "Cursor", releases: Sequence[Release]) -> None:
+    if not releases:
+        return
+    run(
+        cursor,
+        "end",
+        "release",
+        {
+            **own,
+            "numbers": [r.key.number for r in releases],
+            "reasons": [r.reason for r in releases],
+            "failed": [int(r.failure is not None and not r.counts_as_loss) for r in releases],
+            "lost": [int(r.counts_as_loss) for r in releases],
+        },
+    )
+
+
+def _write_logs(writer: Writer, cursor: "Cursor", ends: Sequence[End]) -> None:
+    for end in ends:
+        if end.failure is not None:
+            run(cursor, "end", "write_log", _log_params(writer, end.key, end.failure))
+
+
+def _log_params(writer: Writer, key: AttemptKey, failure: Failure) -> dict[str, object]:
+    # Postgres text holds no NUL.
+    message, traceback, tail = (
+        text.replace("\0", "\ufffd")
+        for text in (failure.message, failure.traceback, failure.log_tail)
+    )
+    return {
+        "study_id": writer.study_id,
+        "number": key.number,
+        "attempt": key.attempt,
+        "message": message,
+        "traceback": traceback,
+        "tail": tail,
+    }

@@ -1,0 +1,23 @@
+"""How an agent's part in a study ended."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tuner.errors import TunerError
+
+
+class EndingKind(StrEnum):
+    """The ways to end."""
+
+    FINISHED = "finished"  # every trial of the budget is final
+    INTERRUPTED = "interrupted"  # SIGINT: the trials were handed back
+    TERMINATED = "terminated"  # SIGTERM or SIGUSR1: likewise
+    FAILED = "failed"  # `error` says why
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """The outcome of `tuner run`."""
+
+    kind: EndingKind
+    error: TunerError | None = None

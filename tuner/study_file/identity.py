@@ -1,0 +1,133 @@
+"""The spec as it is stored, and whether a study file still means the stored study."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuner.study_file.model import Algorithm, Choice, FloatRange, IntRange, StudySpec
+from tuner.study_file.trainer_params import resolve
+
+_ABSENT = "nothing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One place where two specs differ, as text."""
+
+    path: str
+    stored: str
+    given: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How a study file differs from the stored study of its name."""
+
+    identity: tuple[Difference, ...]  # these make it another study
+    notices: tuple[Difference, ...]  # these may differ from machine to machine
+
+
+def dump_spec(spec: StudySpec) -> dict[str, Any]:
+    """The complete spec as JSON values; `parse_spec` reads it back."""
+    return spec.model_dump(mode="json")
+
+
+def parse_spec(stored: Mapping[str, Any]) -> StudySpec:
+    """The spec that `dump_spec` gave."""
+    return StudySpec.model_validate(dict(stored))
+
+
+def compare_specs(stored: StudySpec, given: StudySpec) -> Comparison:
+    """What makes `given` another study than `stored`, and what may differ.
+
+    The order of parameters does not matter, nor whether a default is written out; the order
+    of choices does, since Optuna's record holds their indices.
+    """
+    identity = _differences(_identity_values(stored), _identity_values(given))
+    notices = _differences(_notice_values(stored), _notice_values(given))
+    return Comparison(
+        identity=identity,
+        notices=tuple(
+            Difference(
+                path=notice.path,
+                stored=notice.stored,
+                given=f"{notice.given} (the stored budget stays)",
+            )
+            if notice.path == "budget.trials"
+            else notice
+            for notice in notices
+        ),
+    )
+
+
+def render_differences(differences: Sequence[Difference]) -> str:
+    """One line each: `seed: stored 7, given 8`."""
+    return "\n".join(
+        f"{difference.path}: stored {difference.stored}, given {difference.given}"
+        for difference in differences
+    )
+
+
+def _identity_values(spec: StudySpec) -> dict[str, Any]:
+    fixed = {
+        name: value for name, value in resolve(spec.params).items() if name not in spec.search_space
+    }
+    return {
+        "objective.data.sklearn": spec.objective.data.sklearn,
+        "objective.model": spec.objective.model,
+        str(spec.direction): spec.metric,
+        **{f"params.{name}": value for name, value in fixed.items()},
+        **{f"search_space.{name}": given for name, given in spec.search_space.items()},
+        "sampler": spec.sampler,
+        "pruner": spec.pruner,
+        "seed": spec.seed,
+    }
+
+
+def _notice_values(spec: StudySpec) -> dict[str, Any]:
+    sections = {
+        "budget": spec.budget,
+        "workers": spec.workers,
+        "checkpoints": spec.checkpoints,
+        "failures": spec.failures,
+    }
+    return {
+        f"{name}.{key}": value
+        for name, section in sections.items()
+        for key, value in section.model_dump().items()
+    }
+
+
+def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Difference, ...]:
+    paths = [*stored, *(path for path in given if path not in stored)]
+    return tuple(
+        Difference(path=path, stored=_text(stored, path), given=_text(given, path))
+        for path in paths
+        if _text(stored, path) != _text(given, path) or stored.get(path) != given.get(path)
+    )
+
+
+def _text(values: Mapping[str, Any], path: str) -> str:
+    return _render(values[path]) if path in values else _ABSENT
+
+
+def _render(value: object) -> str:
+    """A value as the study file would write it."""
+    match value:
+        case FloatRange() | IntRange():
+            log = ", log: true" if value.log else ""
+            step = f", step: {value.step}" if _has_step(value) else ""
+            return f"{{{value.kind}: [{value.low}, {value.high}]{log}{step}}}"
+        case Choice():
+            return f"{{choice: [{', '.join(map(_render, value.choices))}]}}"
+        case Algorithm():
+            settings = ", ".join(f"{name}: {_render(v)}" for name, v in value.settings.items())
+            return f"{{{value.name}: {{{settings}}}}}" if settings else value.name
+        case None | bool():
+            return {None: "null", True: "true", False: "false"}[value]
+        case _:
+            return str(value)
+
+
+def _has_step(given: FloatRange | IntRange) -> bool:
+    return given.step != 1 if isinstance(given, IntRange) else given.step is not None

@@ -1,0 +1,114 @@
+"""From a study file to its spec, or to all of its faults at once."""
+
+from pathlib import Path
+
+from tuner.errors import StudyFileError
+from tuner.study.trial import Direction
+from tuner.study_file import not_yet
+from tuner.study_file.algorithms import check_pruner, read_pruner, read_sampler
+from tuner.study_file.faults import Faults
+from tuner.study_file.items import Item, Keys, Section, is_misspelt, read_section
+from tuner.study_file.model import StudySpec
+from tuner.study_file.parameters import check_parameters, read_params, read_search_space
+from tuner.study_file.sections import (
+    read_budget,
+    read_checkpoints,
+    read_failures,
+    read_goal,
+    read_name,
+    read_objective,
+    read_seed,
+    read_workers,
+)
+from tuner.study_file.source import read_source
+from tuner.study_file.trainer_params import resolve
+from tuner.study_file.yaml_nodes import MapNode, compose
+
+_EXAMPLES = {
+    "name": "name: digits",
+    "objective": "objective: {data: {sklearn: digits}, model: mlp}",
+    "search_space": "search_space: {learning_rate: {float: [1e-4, 1e-1], log: true}}",
+    "budget": "budget: {trials: 100}",
+}
+_KEYS = Keys(
+    allowed=(
+        "name",
+        "objective",
+        "minimize",
+        "maximize",
+        "params",
+        "search_space",
+        "sampler",
+        "pruner",
+        "budget",
+        "seed",
+        "workers",
+        "checkpoints",
+        "failures",
+    ),
+    later=not_yet.STUDY,
+    hints=not_yet.STUDY_HINTS,
+)
+
+
+def load_spec(path: Path) -> StudySpec:
+    """Read and validate a study file; raises `StudyFileError` with every fault in it.
+
+    Nothing is imported, connected or written: the file is only read.
+    """
+    text = read_source(path)
+    faults = Faults(text.split("\n"))
+    node = compose(text, faults)
+    spec = _read_study(Item(node=node, path="", faults=faults)) if node else None
+    if node is None and not faults:
+        faults.add(1, 1, "", "the file holds no study; `name:` and `objective:` are a start")
+    if faults:
+        raise StudyFileError(str(path), faults.first())
+    assert spec is not None, "a reader returned None without a fault"
+    return spec
+
+
+def _read_study(root: Item) -> StudySpec | None:
+    if not isinstance(root.node, MapNode):
+        root.fault("must be a mapping; `name: digits` could be its first line")
+        return None
+    section = read_section(root, _KEYS)
+    assert section is not None
+    for name, example in _EXAMPLES.items():
+        if name not in section and not is_misspelt(root, name, _KEYS):
+            root.fault(f"`{name}:` is missing; add `{example}`")
+    return _build(section, root)
+
+
+def _build(section: Section, root: Item) -> StudySpec | None:
+    """The spec; None where a fault was noted. Every section is read, whatever fails before."""
+    objective = read_objective(section["objective"]) if "objective" in section else None
+    goal = read_goal(section, objective)
+    if not (goal or set(Direction) & set(section) or _has_misspelt_goal(root)):
+        root.fault("the goal is missing; add `minimize: val_loss`")
+    params = read_params(section.get("params"))
+    pruner = read_pruner(section.get("pruner"))
+    parts = {
+        "name": read_name(section["name"]) if "name" in section else None,
+        "objective": objective,
+        "params": params,
+        "search_space": (
+            read_search_space(section["search_space"]) if "search_space" in section else None
+        ),
+        "sampler": read_sampler(section.get("sampler")),
+        "pruner": pruner,
+        "budget": read_budget(section["budget"]) if "budget" in section else None,
+        "seed": read_seed(section.get("seed")),
+        "workers": read_workers(section.get("workers")),
+        "checkpoints": read_checkpoints(section.get("checkpoints")),
+        "failures": read_failures(section.get("failures")),
+    }
+    check_parameters(section.get("params"), section.get("search_space"))
+    check_pruner(section.get("pruner"), pruner, resolve(params)["epochs"])
+    if root.faults or goal is None:
+        return None
+    return StudySpec.model_validate({**parts, "metric": goal.metric, "direction": goal.direction})
+
+
+def _has_misspelt_goal(root: Item) -> bool:
+    return any(is_misspelt(root, direction, _KEYS) for direction in Direction)

@@ -1,0 +1,52 @@
+"""The planned parts of a study file that this version refuses, and what there is instead.
+
+A key that was accepted and ignored would be a lie; each entry goes when its feature comes.
+"""
+
+from collections.abc import Mapping
+
+STUDY: Mapping[str, str] = {
+    "trial": "remove it; every trial has one seed and no timeout",
+    "code": "remove it; changes of the code are not watched",
+    "enqueue": "remove it; enqueue trials with Optuna's enqueue_trial",
+}
+
+# Not planned at all, but an easy mistake with a safe way out.
+STUDY_HINTS: Mapping[str, str] = dict.fromkeys(
+    ("storage", "database", "url", "db"),
+    "a study file holds no database URL; use --storage or TUNER_STORAGE",
+)
+
+OBJECTIVE: Mapping[str, str] = dict.fromkeys(
+    ("loss", "metrics"), "cross-entropy or squared error and their metrics follow from the data"
+) | {"command": "the built-in trainer is: write `data:` and `model:`"}
+
+DATA: Mapping[str, str] = dict.fromkeys(
+    ("csv", "parquet", "npz", "torchvision", "huggingface", "python"), "use sklearn: digits"
+) | dict.fromkeys(
+    ("target", "split", "impute", "normalize", "root"),
+    "remove it; the trainer splits and normalizes by itself",
+)
+
+
+RANGE: Mapping[str, str] = {
+    "when": "remove it; every parameter is searched in every trial",
+    "grid": "remove it; there is no grid sampler",
+}
+
+BUDGET: Mapping[str, str] = dict.fromkeys(
+    ("time", "gpu_hours", "epochs", "target"), "the only limit is `trials`"
+)
+WORKERS: Mapping[str, str] = dict.fromkeys(
+    ("lanes", "gpus_per_trial"), "the only setting is `processes`"
+)
+CHECKPOINTS: Mapping[str, str] = dict.fromkeys(
+    ("keep", "keep_best", "store"), "the only setting is `every`"
+)
+FAILURES: Mapping[str, str] = dict.fromkeys(
+    ("silence", "stop_after", "max_offline"), "the settings are retries, lease, grace"
+)
+
+MODELS = ("cnn",)
+SAMPLERS = ("grid", "qmc", "cmaes", "gp", "nsga2")
+PRUNERS = ("hyperband", "median", "percentile", "patient", "threshold")

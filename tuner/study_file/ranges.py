@@ -1,0 +1,113 @@
+"""Ranges of numbers: `{float: [low, high], log: ..., step: ...}` and the same with `int`."""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+from tuner.study_file.intervals import Interval
+from tuner.study_file.items import (
+    Item,
+    Section,
+    read_bool,
+    read_float,
+    read_int,
+    read_list,
+)
+from tuner.study_file.model import FloatRange, IntRange
+
+MAX_VALUES = 10**9  # of a range with steps: Optuna's decimal arithmetic is exact up to there
+_BOUNDS = "must be [low, high]"
+_ABOVE_ZERO = Interval(low=0, is_open_low=True)
+
+
+def read_float_range(section: Section, domain: Interval) -> FloatRange | None:
+    """A float range inside the parameter's domain; faults and None otherwise."""
+    bounds = _bound_items(section["float"])
+    log = _read_log(section)
+    step = read_float(section["step"], _ABOVE_ZERO) if "step" in section else None
+    if bounds is None:
+        return None
+    low, high = (read_float(bound, domain) for bound in bounds)
+    if low is None or high is None or log is None or ("step" in section and step is None):
+        return None
+    is_right = _check_order(bounds, low, high) and _check_log(section, bounds[0], low, log)
+    if not is_right or not _check_step(section, low, high, step):
+        return None
+    return FloatRange(low=low, high=high, log=log, step=step)
+
+
+def read_int_range(section: Section, domain: Interval) -> IntRange | None:
+    """An int range inside the parameter's domain; faults and None otherwise."""
+    bounds = _bound_items(section["int"])
+    log = _read_log(section)
+    step = read_int(section["step"], Interval(low=1)) if "step" in section else None
+    if bounds is None:
+        return None
+    low, high = (read_int(bound, domain) for bound in bounds)
+    if low is None or high is None or log is None or ("step" in section and step is None):
+        return None
+    is_right = _check_order(bounds, low, high) and _check_log(section, bounds[0], low, log)
+    if not is_right or not _check_step(section, low, high, step):
+        return None
+    return IntRange(low=low, high=high, log=log, step=step or 1)
+
+
+def _bound_items(item: Item) -> tuple[Item, Item] | None:
+    items = read_list(item, _BOUNDS)
+    if items is None:
+        return None
+    if len(items) != 2:
+        item.fault(f"{_BOUNDS}, not {len(items)} value{'' if len(items) == 1 else 's'}")
+        return None
+    return items[0], items[1]
+
+
+def _read_log(section: Section) -> bool | None:
+    return read_bool(section["log"]) if "log" in section else False
+
+
+def _check_order(bounds: tuple[Item, Item], low: float, high: float) -> bool:
+    if low > high:
+        bounds[0].fault(f"low ({low}) is greater than high ({high}); swap them")
+    elif math.isinf(high - low):
+        bounds[1].fault("the range overflows; bring the bounds closer together")
+    else:
+        return True
+    return False
+
+
+def _check_log(section: Section, low_item: Item, low: float, log: bool) -> bool:
+    if log and low <= 0:
+        low_item.fault(f"low ({low}) must be above 0 with `log: true`; raise it or remove log")
+    elif log and "step" in section:
+        section["step"].key_fault("does not go with `log: true`; remove one of the two")
+    else:
+        return True
+    return False
+
+
+def _check_step(section: Section, low: float, high: float, step: float | None) -> bool:
+    """Steps must lead from low to high exactly, counted in the decimals that were written."""
+    if step is None:
+        return True
+    width, exact_step = _exact(high) - _exact(low), _exact(step)
+    n_steps = width // exact_step
+    item = section["step"]
+    if low == high:
+        item.fault("is larger than the range; remove it or raise high")
+    elif n_steps == 0:
+        item.fault(f"step ({step}) is larger than the range ({high - low:g}); lower it")
+    elif n_steps > MAX_VALUES:
+        item.fault(f"gives more than {MAX_VALUES:,} values; raise it or remove it")
+    elif width % exact_step:
+        below, above = (_exact(low) + n * exact_step for n in (n_steps, n_steps + 1))
+        nearest = below if _exact(high) - below <= above - _exact(high) else above
+        kind = type(high)
+        item.fault(f"does not divide the range; the nearest high is {kind(nearest)}")
+    else:
+        return True
+    return False
+
+
+def _exact(value: float) -> Fraction:
+    return Fraction(Decimal(str(value)))

@@ -1,0 +1,123 @@
+"""What the built-in trainer takes and reports: its parameters, data sets and metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from tuner.study.trial import Direction, Params, ParamValue
+from tuner.study_file.intervals import Interval
+
+
+class Task(StrEnum):
+    """What a data set asks for."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+
+
+DATA_SETS: Mapping[str, Task] = {
+    "digits": Task.CLASSIFICATION,
+    "breast_cancer": Task.CLASSIFICATION,
+    "wine": Task.CLASSIFICATION,
+    "iris": Task.CLASSIFICATION,
+    "diabetes": Task.REGRESSION,
+}
+
+# The metrics that a study may optimize, each with the only direction that makes sense. The
+# trainer reports `train_loss` as well. Losses are cross-entropy, and for regression the mean
+# squared error of the standardized target.
+OBJECTIVES: Mapping[Task, Mapping[str, Direction]] = {
+    Task.CLASSIFICATION: {"val_loss": Direction.MINIMIZE, "val_accuracy": Direction.MAXIMIZE},
+    Task.REGRESSION: {
+        "val_loss": Direction.MINIMIZE,
+        "val_mae": Direction.MINIMIZE,
+        "val_r2": Direction.MAXIMIZE,
+    },
+}
+TRAINING_METRIC = "train_loss"
+
+
+def reported_metrics(task: Task) -> tuple[str, ...]:
+    """What the trainer reports after every epoch."""
+    return (TRAINING_METRIC, *OBJECTIVES[task])
+
+
+_ANYTHING = Interval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerParam:
+    """One parameter of the built-in trainer."""
+
+    name: str
+    kind: Literal["float", "int", "choice"]
+    default: ParamValue
+    domain: Interval = _ANYTHING  # of a float or int
+    choices: tuple[str, ...] = ()  # of a choice
+    planned: tuple[str, ...] = ()  # choices that are not supported yet
+    why_fixed: str = ""  # not empty: it cannot be searched, and why
+    only_with: tuple[str, str] | None = None  # (parameter, value) without which it has no effect
+
+
+_NON_NEGATIVE = Interval(low=0)
+_FRACTION = Interval(low=0, high=1, is_open_high=True)
+
+TRAINER_PARAMS: Mapping[str, TrainerParam] = {
+    param.name: param
+    for param in (
+        TrainerParam(
+            name="learning_rate",
+            kind="float",
+            default=1e-3,
+            domain=Interval(low=0, is_open_low=True),
+        ),
+        TrainerParam(
+            name="batch_size", kind="int", default=64, domain=Interval(low=1, high=1_000_000)
+        ),
+        # hidden layers: 0 is a linear model
+        TrainerParam(name="n_layers", kind="int", default=2, domain=Interval(low=0, high=64)),
+        TrainerParam(name="width", kind="int", default=64, domain=Interval(low=1, high=65_536)),
+        TrainerParam(
+            name="activation", kind="choice", default="relu", choices=("relu", "tanh", "gelu")
+        ),
+        TrainerParam(name="dropout", kind="float", default=0.0, domain=_FRACTION),
+        TrainerParam(
+            name="optimizer",
+            kind="choice",
+            default="adam",
+            choices=("sgd", "adam", "adamw"),
+            planned=("rmsprop",),
+        ),
+        TrainerParam(
+            name="momentum",
+            kind="float",
+            default=0.9,
+            domain=_FRACTION,
+            only_with=("optimizer", "sgd"),
+        ),
+        TrainerParam(name="weight_decay", kind="float", default=0.0, domain=_NON_NEGATIVE),
+        TrainerParam(name="l1", kind="float", default=0.0, domain=_NON_NEGATIVE),
+        TrainerParam(
+            name="epochs",
+            kind="int",
+            default=20,
+            domain=Interval(low=1, high=1_000_000),
+            why_fixed="it is the length of a trial, which a pruner shortens",
+        ),
+    )
+}
+
+PLANNED_PARAMS = (
+    "schedule",
+    "warmup",
+    "clip_norm",
+    "label_smoothing",
+    "patience",
+    "precision",
+)
+
+
+def resolve(params: Params) -> dict[str, ParamValue]:
+    """Every parameter of the trainer: those given, the defaults for the others."""
+    return {name: params.get(name, param.default) for name, param in TRAINER_PARAMS.items()}

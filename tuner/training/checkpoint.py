@@ -1,0 +1,109 @@
+"""Checkpoints: a tree of dicts, lists, scalars and tensors in one safetensors file.
+
+The tensors are the file's tensors, named t0, t1, ...; the rest of the tree is JSON in the file's
+metadata. Nothing is ever unpickled, so a prepared file can be wrong but cannot run code.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from tuner.training.folders import sync_folder, write_synced
+
+_FORMAT = "tuner-checkpoint-1"
+
+
+class BadCheckpoint(Exception):
+    """A checkpoint file cannot be read, or is not what it should be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointFile:
+    """A checkpoint on disk, synced."""
+
+    path: Path
+    sha256: str
+    n_bytes: int
+
+
+def save_checkpoint(spool: Path, name: str, tree: object) -> CheckpointFile:
+    """Write `<spool>/<name>.safetensors`, mode 0600: complete and durable, or not at all."""
+    content = encode_tree(tree)
+    path = spool / f"{name}.safetensors"
+    handle, unfinished = tempfile.mkstemp(prefix=f".{name}.", dir=spool)  # 0600, not predictable
+    try:
+        write_synced(handle, content)
+        os.rename(unfinished, path)
+    except BaseException:
+        Path(unfinished).unlink(missing_ok=True)
+        raise
+    sync_folder(spool)
+    return CheckpointFile(
+        path=path, sha256=hashlib.sha256(content).hexdigest(), n_bytes=len(content)
+    )
+
+
+def load_checkpoint(path: Path) -> Any:
+    """The tree in a file, its tensors on the CPU; raises `BadCheckpoint`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            names: list[str] = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+        if metadata.get("format") != _FORMAT:
+            raise BadCheckpoint(f"{path.name} is not a checkpoint of this version of tuner")
+        tree = _unpack(json.loads(metadata["tree"]), tensors)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadCheckpoint(f"checkpoint {path.name} cannot be read: {error}") from error
+    if tensors:
+        raise BadCheckpoint(f"checkpoint {path.name} holds tensors that belong to nothing")
+    return tree
+
+
+def encode_tree(tree: object) -> bytes:
+    """The whole file as bytes; raises TypeError for anything that is not such a tree."""
+    tensors: dict[str, torch.Tensor] = {}
+    skeleton = _pack(tree, tensors)
+    return save(tensors, {"format": _FORMAT, "tree": json.dumps(skeleton)})
+
+
+def _pack(node: object, tensors: dict[str, torch.Tensor]) -> object:
+    """JSON for a node: {"d": dict}, {"l": list}, {"t": tensor's name}, or the scalar itself."""
+    if isinstance(node, torch.Tensor):
+        name = f"t{len(tensors)}"
+        # A copy: views of one stack share their memory, which the format cannot say.
+        tensors[name] = node.detach().to("cpu", copy=True).contiguous()
+        return {"t": name}
+    if isinstance(node, Mapping):
+        if not all(isinstance(key, str) for key in node):
+            raise TypeError(f"a checkpoint's keys are strings, not {list(node)!r}")
+        return {"d": {key: _pack(child, tensors) for key, child in node.items()}}
+    if isinstance(node, list):
+        return {"l": [_pack(child, tensors) for child in node]}
+    if node is None or isinstance(node, bool | int | float | str):
+        return node
+    raise TypeError(f"a checkpoint cannot hold a {type(node).__name__}")
+
+
+def _unpack(node: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """The inverse of `_pack`; takes what it uses out of `tensors`."""
+    if not isinstance(node, dict):
+        return node
+    [(kind, content)] = node.items()
+    match kind:
+        case "t":
+            return tensors.pop(content)
+        case "d":
+            return {key: _unpack(child, tensors) for key, child in content.items()}
+        case "l":
+            return [_unpack(child, tensors) for child in content]
+    raise ValueError(f"a node of unknown kind {kind!r}")

@@ -1,0 +1,81 @@
+"""The prepared arrays as tensors: read once per worker, shared between workers by the kernel.
+
+Only the training and validation splits are opened here. Shapes: N rows, F features.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tuner.study_file.trainer_params import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Rows and their labels."""
+
+    x_NF: torch.Tensor  # standardized features
+    y_N: torch.Tensor  # classes (int64) or the standardized target
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.x_NF)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """What the search sees of a data set, on one device."""
+
+    task: Task
+    n_classes: int  # 0 for regression
+    target_scale: float  # one standardized unit of the target in its own unit
+    train: Split
+    validation: Split
+
+    @property
+    def n_features(self) -> int:
+        return self.train.x_NF.shape[1]
+
+    @property
+    def n_outputs(self) -> int:
+        return self.n_classes if self.task is Task.CLASSIFICATION else 1
+
+    def to(self, device: str) -> "TrainingData":
+        """The same on another device."""
+        return TrainingData(
+            task=self.task,
+            n_classes=self.n_classes,
+            target_scale=self.target_scale,
+            train=_moved(self.train, device),
+            validation=_moved(self.validation, device),
+        )
+
+
+def load_data(folder: Path, device: str) -> TrainingData:
+    """Open a prepared folder; the test split stays shut."""
+    meta = json.loads((folder / "meta.json").read_text())
+    data = TrainingData(
+        task=Task(meta["task"]),
+        n_classes=meta["n_classes"],
+        target_scale=meta["target_scale"],
+        train=_open_split(folder, "train"),
+        validation=_open_split(folder, "validation"),
+    )
+    return data.to(device)
+
+
+def _open_split(folder: Path, name: str) -> Split:
+    return Split(x_NF=_open(folder / f"{name}_x.npy"), y_N=_open(folder / f"{name}_y.npy"))
+
+
+def _open(path: Path) -> torch.Tensor:
+    # Mapped privately: pages are shared until written, and nobody writes. (A read-only mapping
+    # does the same, but torch warns of every array that it could not write to.)
+    return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
+
+
+def _moved(split: Split, device: str) -> Split:
+    return Split(x_NF=split.x_NF.to(device), y_N=split.y_N.to(device))

@@ -1,0 +1,39 @@
+"""Folders and files that nobody else on this machine may read, replace or half-see."""
+
+import os
+import stat
+from pathlib import Path
+
+
+class UnsafeFolder(Exception):
+    """A folder where another user could change what we write; the message says what to do."""
+
+
+def open_private_folder(path: Path) -> Path:
+    """Create the folder (0700), or make sure that only its owner, us, can write to it."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise UnsafeFolder(f"{path} is not a folder of its own; choose another one")
+    if status.st_uid != os.geteuid():
+        raise UnsafeFolder(f"{path} belongs to another user; choose another folder")
+    if status.st_mode & 0o022:
+        raise UnsafeFolder(f"{path} can be written to by other users; run: chmod 700 {path}")
+    return path
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_synced(handle: int, content: bytes) -> None:
+    """Write everything to an open file, make it durable and close it."""
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,46 @@
+"""What the trainer reads from a lane's params, typed; and which lanes may share a group."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tuner.study.trial import Params
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All parameters of the built-in trainer; defaults live in `study_file.trainer_params`."""
+
+    learning_rate: float
+    batch_size: int  # rows per step; the last batch of an epoch may be smaller
+    n_layers: int  # hidden layers; 0 is a linear model
+    width: int  # units of each hidden layer
+    activation: str  # relu, tanh, gelu
+    dropout: float  # probability that a hidden unit is zeroed, 0 <= p < 1
+    optimizer: str  # sgd, adam, adamw
+    momentum: float  # of sgd
+    weight_decay: float  # decoupled for adamw, L2 otherwise; on biases too, as in torch.optim
+    l1: float  # factor of the sum of |weight|; biases are free
+    epochs: int
+
+
+def settings_of(params: Params) -> Settings:
+    """The typed view of params that are complete and valid."""
+    values: dict[str, Any] = {
+        field.name: _typed(field.type, params[field.name]) for field in fields(Settings)
+    }
+    return Settings(**values)
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    # A float parameter may have been written as an integer ("dropout: 0").
+    return float(value) if kind is float else value
+
+
+def structure(params: Params) -> str:
+    """A name for what lanes of one group have in common: parameter shapes, batch and kernels."""
+    settings = settings_of(params)
+    return (
+        f"mlp n_layers={settings.n_layers} width={settings.width} "
+        f"activation={settings.activation} batch_size={settings.batch_size} "
+        f"optimizer={settings.optimizer}"
+    )

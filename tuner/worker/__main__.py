@@ -1,0 +1,20 @@
+"""`python -m tuner.worker train|prepare`: loads only what the command needs."""
+
+import sys
+from importlib import import_module
+
+_COMMANDS = {"train": "tuner.worker.train", "prepare": "tuner.worker.prepare"}
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command; its exit code."""
+    if not arguments or arguments[0] not in _COMMANDS:
+        sys.stderr.write(f"usage: python -m tuner.worker {'|'.join(_COMMANDS)}\n")
+        return 2
+    command = import_module(_COMMANDS[arguments[0]])
+    code: int = command.main(arguments[1:])
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,129 @@
+"""A lane whose other end is the agent: reports go out, verdicts come in."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Protocol
+
+from tuner.messages import FromWorker, GoOn, Reported, Saved, Setup, Start, Stop, Why
+from tuner.study.trial import Params, Values
+from tuner.study_file.trainer_params import resolve
+from tuner.training.checkpoint import save_checkpoint
+from tuner.training.lane import Verdict
+
+log = logging.getLogger(__name__)
+
+VERDICT_SECONDS = 1.0  # the longest that training waits for the agent
+
+_WEIGHT = {Why.RELEASE: 1, Why.PRUNE: 2, Why.DROP: 3}  # of two reasons to stop, the final one wins
+_VERDICTS = {
+    Why.PRUNE: Verdict.PRUNE,
+    Why.RELEASE: Verdict.RELEASE,
+    Why.DROP: Verdict.DROP,
+}
+
+
+class Mail(Protocol):
+    """What a lane needs of the worker's pipe."""
+
+    def send(self, message: FromWorker) -> None: ...
+
+    def deliver(self, wait_seconds: float) -> None:
+        """Hand messages that have come to their lanes, after waiting for at least one."""
+
+
+class PipeLane:
+    """One attempt, as training sees it (`tuner.training.lane.Lane`)."""
+
+    def __init__(
+        self, start: Start, setup: Setup, mail: Mail, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self.number = start.number
+        self.attempt = start.attempt
+        self.params: Params = resolve({**setup.fixed, **start.params})
+        self.seed = start.seed
+        self.checkpoint = start.checkpoint
+        self._decide_at = frozenset(start.decide_at)
+        self._spool = Path(setup.spool)
+        self._save_every_seconds = setup.save_every_seconds
+        self._mail = mail
+        self._clock = clock
+        self._saved_at = clock()
+        self._saved_step = 0
+        self._step = 0  # the last one reported
+        self._reported_at = clock()
+        self._stop: Why | None = None
+        self._answered_step = 0
+        self._waited_in_vain = False
+
+    def report(self, step: int, values: Values) -> None:
+        """Send the metrics of a step."""
+        self._step, self._reported_at = step, self._clock()
+        self._mail.send(
+            Reported(number=self.number, attempt=self.attempt, step=step, values=values)
+        )
+
+    def save(self, step: int, state: Callable[[], object]) -> None:
+        """Write a checkpoint if its time has come or the trial is being released."""
+        self._mail.deliver(0)
+        is_due = self._clock() - self._saved_at >= self._save_every_seconds
+        if step == self._saved_step or not (is_due or self._stop is Why.RELEASE):
+            return
+        name = f"{self.number}-{self.attempt}-{step}"
+        self._saved_at = self._clock()
+        try:
+            file = save_checkpoint(self._spool, name, state())
+        except OSError as error:
+            # A full disk must not end the trial: it goes on with the checkpoint before.
+            log.error("trial %d: checkpoint at step %d not saved: %s", self.number, step, error)
+            return
+        self._saved_step = step
+        self._mail.send(
+            Saved(
+                number=self.number,
+                attempt=self.attempt,
+                step=step,
+                path=str(file.path),
+                sha256=file.sha256,
+                n_bytes=file.n_bytes,
+            )
+        )
+
+    def verdict(self) -> Verdict:
+        """What the agent wants; waits for it only at the pruner's steps.
+
+        The second of patience counts from the report, so that the lanes of a group wait together.
+        After a wait in vain there is none until the agent has answered.
+        """
+        self._mail.deliver(0)
+        deadline = self._reported_at + VERDICT_SECONDS
+        while self._has_to_wait():
+            left = deadline - self._clock()
+            if left <= 0:
+                self._waited_in_vain = True
+                break
+            self._mail.deliver(left)
+        return Verdict.GO_ON if self._stop is None else _VERDICTS[self._stop]
+
+    def _has_to_wait(self) -> bool:
+        return (
+            self._stop is None
+            and self._step in self._decide_at
+            and self._answered_step < self._step
+            and not self._waited_in_vain
+        )
+
+    def take(self, message: GoOn | Stop) -> None:
+        """Note an answer of the agent."""
+        self._waited_in_vain = False
+        match message:
+            case GoOn(step=step):
+                self._answered_step = max(self._answered_step, step)
+            case Stop(why=why):
+                self.stop(why)
+
+    def stop(self, why: Why) -> None:
+        """Leave as soon as possible, for this reason or a more final one."""
+        if self._stop is None or _WEIGHT[why] > _WEIGHT[self._stop]:
+            self._stop = why

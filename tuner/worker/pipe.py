@@ -1,0 +1,119 @@
+"""The two descriptors that connect a worker with its agent."""
+
+import logging
+import os
+import threading
+from queue import Empty, SimpleQueue
+from typing import NoReturn
+
+from tuner.messages import (
+    BadMessage,
+    FromWorker,
+    GoOn,
+    Setup,
+    Start,
+    Stop,
+    ToWorker,
+    decode,
+    encode,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_LINE_BYTES = 1_000_000
+_CHUNK_BYTES = 65536
+
+
+class Terminated:
+    """SIGTERM has arrived: release what is being trained, then leave."""
+
+
+class Pipe:
+    """Messages in and out. When the agent is gone, the process ends, whatever it is doing."""
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self._read_fd = read_fd
+        self._write_fd = write_fd
+        self._inbox: SimpleQueue[ToWorker | Terminated] = SimpleQueue()
+
+    def start(self) -> None:
+        """Begin to read; a blocked read costs training nothing."""
+        threading.Thread(target=self._read, name="pipe", daemon=True).start()
+
+    def terminate(self) -> None:
+        """Put `Terminated` behind the messages that have come; safe in a signal handler."""
+        self._inbox.put(Terminated())
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message at once."""
+        line = encode(message)
+        try:
+            while line:
+                line = line[os.write(self._write_fd, line) :]
+        except OSError:
+            leave_at_once()
+
+    def receive(self, timeout_seconds: float | None) -> ToWorker | Terminated | None:
+        """The next message, or None when none came in time; None waits without end."""
+        try:
+            return self._inbox.get(timeout=timeout_seconds)
+        except Empty:
+            return None
+
+    def poll(self) -> ToWorker | Terminated | None:
+        """The next message if there is one."""
+        try:
+            return self._inbox.get_nowait()
+        except Empty:
+            return None
+
+    def _read(self) -> None:
+        lines = LineCutter()
+        while True:
+            try:
+                chunk = os.read(self._read_fd, _CHUNK_BYTES)
+            except OSError:
+                chunk = b""
+            if not chunk:
+                leave_at_once()
+            for line in lines.feed(chunk):
+                message = message_in(line)
+                if message is not None:
+                    self._inbox.put(message)
+
+
+class LineCutter:
+    """Cuts a stream of bytes into lines; a line that is too long is skipped to its end."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._is_skipping = False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that this chunk completes, without their ends."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if self._is_skipping and lines:
+            lines, self._is_skipping = lines[1:], False
+        if len(self._rest) > MAX_LINE_BYTES or self._is_skipping:
+            if not self._is_skipping:
+                log.warning("skipped a line from the agent that is longer than 1 MB")
+            self._rest, self._is_skipping = b"", True
+        return lines
+
+
+def message_in(line: bytes) -> ToWorker | None:
+    """The agent's message in a line; None, and a line in the log, for anything else."""
+    try:
+        message = decode(line)
+    except (BadMessage, RecursionError):
+        log.warning("ignored a line from the agent that is not a message: %.200r", line)
+        return None
+    if isinstance(message, Setup | Start | GoOn | Stop):
+        return message
+    log.warning("ignored a message that agents do not send: %s", type(message).__name__)
+    return None
+
+
+def leave_at_once() -> NoReturn:
+    """The agent is gone: nobody is left to train for."""
+    os._exit(0)

@@ -1,0 +1,29 @@
+"""What makes this process a good child: it dies with its parent and says where it hangs."""
+
+import ctypes
+import faulthandler
+import signal
+import sys
+from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def settle(on_terminate: Callable[[], None]) -> None:
+    """Tie this process to its parent and install its signal handlers.
+
+    SIGTERM calls `on_terminate`; SIGINT is ignored (a terminal sends it to everybody, and the
+    agent decides); SIGUSR1 writes all stacks to the log, as fatal errors do.
+    """
+    _die_with_parent()
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: on_terminate())
+
+
+def _die_with_parent() -> None:
+    # The kernel's promise holds whatever state we are in, a hung CUDA call included. A parent that
+    # died before this line is noticed by the end of its pipe.
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
