@@ -25,9 +25,10 @@ from tuner.agent.workers import WorkerPool, open_workers
 from tuner.errors import RunFailed
 from tuner.messages import Setup
 from tuner.results.summary import StudySummary, load_summary
-from tuner.search.catalog import build_pruner, build_sampler, is_model_sampler
+from tuner.search.catalog import build_pruner, build_sampler
 from tuner.search.completion import complete
 from tuner.search.mirror import Mirror
+from tuner.search.protocols import DrawSampler
 from tuner.space import to_distributions
 from tuner.storage.connection import Database, render_url
 from tuner.storage.home import Home, open_home
@@ -143,7 +144,7 @@ def work_as_agent(
 def build_source(spec: StudySpec, ordinal: int, pool: WorkerPool) -> SuggestionSource:
     """The study's sampler, in a thread of its own if it thinks."""
     sampler = build_sampler(spec)
-    if not is_model_sampler(sampler):
+    if isinstance(sampler, DrawSampler):
         return DrawSource(sampler)
     mirror = Mirror(to_distributions(spec.search_space), spec.direction)
     source = ModelSource(sampler, mirror, study_seed=spec.seed, ordinal=ordinal, inbox=pool.inbox)

@@ -258,38 +258,39 @@ def test_the_end_of_the_pipe_ends_the_worker_in_the_middle_of_an_epoch(open_work
     assert worker.process.wait(PATIENCE_SECONDS) == 0
 
 
-def test_a_killed_agent_leaves_nothing(tmp_path, setup):
+def test_a_killed_agent_leaves_nothing_even_if_the_pipe_stays_open(tmp_path, setup):
+    read_fd, to_worker = os.pipe()  # the ends that we keep outlive the agent
+    from_worker, write_fd = os.pipe()
     agent = (
-        "import os, subprocess, sys, time\n"
-        "r, w = os.pipe(); r2, w2 = os.pipe()\n"
-        "command = [sys.executable, '-m', 'tuner.worker', 'train',"
-        " '--read-fd', str(r), '--write-fd', str(w2)]\n"
-        "child = subprocess.Popen(command, pass_fds=(r, w2), start_new_session=True)\n"
-        "os.write(w, sys.stdin.buffer.read())\n"
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen(sys.argv[3:], start_new_session=True,"
+        " pass_fds=(int(sys.argv[1]), int(sys.argv[2])))\n"
         "print(child.pid, flush=True)\n"
-        "os.read(r2, 100)\n"
-        "print('trains', flush=True)\n"
         "time.sleep(100)\n"
     )
-    endless = _start(params={"epochs": 100_000})
+    descriptors = [str(read_fd), str(write_fd)]
     with (tmp_path / "log").open("wb") as log:
         parent = subprocess.Popen(
-            [sys.executable, "-c", agent],
-            stdin=subprocess.PIPE,
+            [sys.executable, "-c", agent, *descriptors, *_command(read_fd, write_fd)],
+            pass_fds=(read_fd, write_fd),
             stdout=subprocess.PIPE,
             stderr=log,
         )
-    parent.stdin.write(encode(setup) + encode(endless))
-    parent.stdin.close()
     pid = int(parent.stdout.readline())
-    assert parent.stdout.readline() == b"trains\n"
+    os.write(to_worker, encode(setup) + encode(_start(decide_at=(1,))))
+    assert b"Ready" in os.read(from_worker, 1000)  # it trains, or will in a moment
     parent.kill()
     parent.wait()
     parent.stdout.close()
     deadline = time.monotonic() + 10
     while _is_alive(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not _is_alive(pid)
+    was_alive = _is_alive(pid)
+    if was_alive:
+        os.kill(pid, signal.SIGKILL)
+    for descriptor in (read_fd, to_worker, from_worker, write_fd):
+        os.close(descriptor)
+    assert not was_alive
 
 
 def _is_alive(pid: int) -> bool:

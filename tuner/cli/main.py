@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module, metadata
-from typing import cast
+from typing import TypeAlias, cast
 
 from tuner.errors import TunerError
 
@@ -72,13 +72,13 @@ class _PrintVersion(argparse.Action):
         parser.exit()
 
 
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_command(
     commands: Commands, name: str, module: str, summary: str, example: str
 ) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(  # type: ignore[attr-defined]
+    parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",

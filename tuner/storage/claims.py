@@ -228,6 +228,7 @@ def _lease(claimer: Claimer, cursor: "Cursor", trials: Sequence[NewTrial]) -> No
                     "place": basis.place,
                     "highest": basis.highest,
                     "open_numbers": list(basis.open_numbers),
+                    "hidden": list(basis.hidden),
                 },
             )
 

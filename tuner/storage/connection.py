@@ -131,7 +131,8 @@ def parse_argument(text: str) -> URL:
 def render_url(url: URL) -> str:
     """The URL without its password, for people."""
     query = {key: value for key, value in url.query.items() if key != "password"}
-    return url.set(password=None, query=query).render_as_string(hide_password=True)
+    text = url.set(password=None, query=query).render_as_string(hide_password=True)
+    return text.replace("%2F", "/")  # a socket's folder; both forms are read
 
 
 def storage_setting(argument: str | None) -> URL | None:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,8 +141,8 @@ def _start(folder: Path, socket_folder: Path, user: ServerUser | None) -> None:
             stderr=output,
             cwd=socket_folder,
             start_new_session=True,  # Ctrl-C in this terminal is not for the server
-            user=user and user.uid,
-            group=user and user.gid,
+            user=user.uid if user else None,
+            group=user.gid if user else None,
             extra_groups=[] if user else None,
         )
     _wait_until_up(process, socket_folder, log)
@@ -159,9 +159,8 @@ def _create_cluster(binaries: Path, folder: Path, data: Path, user: ServerUser |
         if user:
             os.chown(staging, user.uid, user.gid)
         cluster = staging / "data"
-        command = [binaries / "initdb", "-D", cluster, "-U", ROLE, "-E", "UTF8", "-A", "peer"]
-        options = ["--locale=C.UTF-8", "--no-instructions"]
-        _run([*command, *options], user, folder=staging)
+        words = f"-U {ROLE} -E UTF8 -A peer --locale=C.UTF-8 --no-instructions".split()
+        _run((binaries / "initdb", "-D", cluster, *words), user, folder=staging)
         (cluster / "pg_hba.conf").write_text("local all all peer map=owner\n")
         (cluster / "pg_ident.conf").write_text(f"owner {_os_user()} {ROLE}\n")
         _create_database(binaries, cluster, user)
@@ -181,12 +180,12 @@ def _os_user() -> str:
 
 
 def _create_database(binaries: Path, cluster: Path, user: ServerUser | None) -> None:
-    single = [binaries / "postgres", "--single", "-D", cluster, "postgres"]
+    single = (binaries / "postgres", "--single", "-D", cluster, "postgres")
     _run(single, user, folder=cluster, script=f"create database {DATABASE} owner {ROLE};\n")
 
 
 def _run(
-    command: list[Path | str], user: ServerUser | None, *, folder: Path, script: str = ""
+    command: Sequence[Path | str], user: ServerUser | None, *, folder: Path, script: str = ""
 ) -> None:
     result = subprocess.run(
         command,
@@ -195,8 +194,8 @@ def _run(
         text=True,
         cwd=folder,
         check=False,
-        user=user and user.uid,
-        group=user and user.gid,
+        user=user.uid if user else None,
+        group=user.gid if user else None,
         extra_groups=[] if user else None,
     )
     if result.returncode:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as RawConnection
     from psycopg2.extensions import cursor as Cursor
 
-register_uuid()
+register_uuid()  # type: ignore[no-untyped-call]  # the stubs leave it out
 
 Row = tuple[Any, ...]
 

@@ -82,7 +82,9 @@ def _missing(batch: Batch, kept: Sequence[tuple[int, int]]) -> frozenset[Attempt
 
 
 def _keys(batch: Batch) -> set[AttemptKey]:
-    return {item.key for item in (*batch.reports, *batch.decisions, *batch.checkpoints)}
+    reported = {report.key for report in batch.reports}
+    decided = {decision.key for decision in batch.decisions}
+    return reported | decided | {saved.key for saved in batch.checkpoints}
 
 
 def _key_arrays(keys: Collection[AttemptKey]) -> dict[str, object]:

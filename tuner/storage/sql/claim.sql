@@ -127,8 +127,9 @@ on conflict (trial_id, param_name) do nothing;
 
 -- name: insert_suggestions
 -- What the sampler had seen.
-insert into tuner.suggestion (study_id, number, seed, place, highest, open_numbers)
-values (%(study_id)s, %(number)s, %(seed)s, %(place)s, %(highest)s, %(open_numbers)s);
+insert into tuner.suggestion (study_id, number, seed, place, highest, open_numbers, hidden)
+values (%(study_id)s, %(number)s, %(seed)s, %(place)s, %(highest)s, %(open_numbers)s::int[],
+        %(hidden)s::int[]);
 
 -- name: count_claims
 -- The budget that was used, and the draws.

@@ -21,5 +21,5 @@ with created as (
     from created, unnest(%(keys)s::text[], %(values)s::text[]) a(key, value)
 )
 insert into tuner.study (study_id, spec, fingerprint, metric, limit_trials)
-select study_id, %(spec)s::jsonb, %(fingerprint)s, %(metric)s, %(limit_trials)s from created
+select study_id, %(spec)s::json, %(fingerprint)s, %(metric)s, %(limit_trials)s from created
 returning study_id;

@@ -3,7 +3,7 @@
 
 create table tuner.study (
     study_id      int primary key references studies on delete cascade,
-    spec          jsonb not null,
+    spec          json not null,                 -- json keeps the order of the parameters
     fingerprint   text not null,                 -- of the data
     metric        text not null,                 -- the objective's name
     limit_trials  bigint not null,
@@ -105,6 +105,7 @@ create table tuner.suggestion (
     place        int not null,
     highest      int not null,
     open_numbers int[] not null,
+    hidden       int[] not null,                  -- open ones that the model was not shown
     primary key (study_id, number)
 );
 
