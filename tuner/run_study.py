@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.engine import URL
-
 from tuner.agent.devices import list_devices
 from tuner.agent.identity import build_identity
 from tuner.agent.loop import Agent, open_agent
@@ -30,8 +28,8 @@ from tuner.search.completion import complete
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler
 from tuner.space import to_distributions
-from tuner.storage.connection import Database, render_url
-from tuner.storage.home import Home, open_home
+from tuner.storage.connection import Database, DatabaseUrl, render_url
+from tuner.storage.home import Home, open_home, open_spool
 from tuner.storage.join import JoinedStudy, is_finished, join_study
 from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
@@ -48,7 +46,7 @@ from tuner.study_file.trainer_params import resolve
 class RunOptions:
     """What the command line adds to the study file."""
 
-    storage: URL | None = None  # None: the embedded server
+    storage: DatabaseUrl | None = None  # None: the embedded server
     workers: int | None = None  # CPU workers; None: one per core
 
 
@@ -106,7 +104,8 @@ def work(spec: StudySpec, options: RunOptions, view: View) -> RunOutcome:
         if is_finished(database, study.study_id):
             ending = Ending(kind=EndingKind.FINISHED)
         else:
-            ending = work_as_agent(spec, study, database, pool, data, home, view, names)
+            with open_spool(home) as spool:
+                ending = work_as_agent(spec, study, database, pool, data, spool, view, names)
         return RunOutcome(ending=ending, summary=load_summary(database, spec.name))
 
 
@@ -116,7 +115,7 @@ def work_as_agent(
     database: Database,
     pool: WorkerPool,
     data: PreparedData,
-    home: Home,
+    spool: Path,
     view: View,
     devices: tuple[str, ...],
 ) -> Ending:
@@ -125,7 +124,7 @@ def work_as_agent(
     store = PostgresStore(database, study.study_id, spec, identity)
     distributions = to_distributions(spec.search_space)
     with stop_on_signals(pool.inbox):
-        pool.set_up(build_setup(spec, data, home))
+        pool.set_up(build_setup(spec, data, spool))
         agent = Agent(
             store=store,
             pool=pool,
@@ -134,7 +133,7 @@ def work_as_agent(
             book=build_rulebook(spec, study.n_trials),
             boot=identity.boot,
             lease_seconds=spec.failures.lease_seconds,
-            spool=home.spool,
+            spool=spool,
             view=view,
         )
         with open_agent(agent):
@@ -165,7 +164,7 @@ def build_rulebook(spec: StudySpec, n_trials: int) -> Rulebook:
     )
 
 
-def build_setup(spec: StudySpec, data: PreparedData, home: Home) -> Setup:
+def build_setup(spec: StudySpec, data: PreparedData, spool: Path) -> Setup:
     """What every worker is told; its device is filled in for each."""
     return Setup(
         device="cpu",
@@ -176,7 +175,7 @@ def build_setup(spec: StudySpec, data: PreparedData, home: Home) -> Setup:
         data_seed=derive_seed(spec.seed, "data"),
         minimize=spec.direction is Direction.MINIMIZE,
         metric=spec.metric,
-        spool=str(home.spool),
+        spool=str(spool),
         save_every_seconds=spec.checkpoints.every_seconds,
     )
 

@@ -1,6 +1,5 @@
 """The search space in Optuna's terms, exact and reversible."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -127,10 +126,9 @@ def is_inside(distribution: BaseDistribution, value: ParamValue) -> bool:
 
 
 def _is_on_int_grid(distribution: IntDistribution, value: float) -> bool:
-    if not math.isfinite(value) or value != int(value):
+    if not distribution.low <= value <= distribution.high:  # false for NaN
         return False
-    is_between = distribution.low <= value <= distribution.high
-    return is_between and (int(value) - distribution.low) % distribution.step == 0
+    return value == int(value) and (int(value) - distribution.low) % distribution.step == 0
 
 
 def step_value(distribution: FloatDistribution, index: int) -> float:

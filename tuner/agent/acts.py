@@ -9,7 +9,7 @@ from tuner.messages import Start, Stop
 from tuner.study.ending import Ending
 from tuner.study.fleet import AgentBeat
 from tuner.study.lease import Batch, End
-from tuner.study.trial import AttemptKey
+from tuner.study.trial import AttemptKey, TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +23,9 @@ class AskClaim:
 
 @dataclass(frozen=True, kw_only=True)
 class AskWrite:
-    """Write reports; `is_urgent` when a worker waits for the decision."""
+    """Write what trials that go on have reported."""
 
     batch: Batch
-    is_urgent: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +45,13 @@ class AskCheckpoint:
     """Fetch a trial's checkpoint into the spool."""
 
     key: AttemptKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learn:
+    """Let the sampler know what this machine did, before the database has told of it."""
+
+    records: Sequence[TrialRecord]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,4 +98,4 @@ class Leave:
 
 
 StoreJob = AskClaim | AskWrite | AskEnd | AskChanges | AskCheckpoint
-Act = StoreJob | Send | ReplaceWorker | KillWorker | RemoveFile | Say | Leave
+Act = StoreJob | Learn | Send | ReplaceWorker | KillWorker | RemoveFile | Say | Leave

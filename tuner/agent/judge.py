@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from tuner.agent import events
-from tuner.agent.acts import Act
+from tuner.agent.acts import Act, AskClaim
 from tuner.agent.machine import Machine
 from tuner.agent.rules import answers, filling, stopping, workers
 
@@ -15,6 +15,8 @@ def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:
         acts += filling.fill(machine, now)
     else:
         acts += stopping.go_on(machine, now)
+    is_claimed = any(isinstance(act, AskClaim) for act in acts)
+    acts += filling.send_ends(machine, now, is_due=is_claimed or machine.stop is not None)
     acts += filling.flush(machine, now)
     return acts
 

@@ -120,6 +120,8 @@ class Agent:
                 | acts.AskCheckpoint()
             ):
                 self._store_thread.post(act)
+            case acts.Learn():
+                self._source.learn(act.records)
             case acts.Send():
                 if isinstance(act.message, Start):
                     self._pool.clear_log(act.worker)

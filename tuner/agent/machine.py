@@ -15,6 +15,8 @@ from tuner.study.lease import ClaimedTrial, End
 from tuner.study.report import Report
 from tuner.study.trial import AttemptKey, Direction, TrialRecord, TrialState
 
+NO_SNAPSHOT = "1:1:"  # a pg_snapshot in which nothing is visible
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rulebook:
@@ -28,6 +30,7 @@ class Rulebook:
     n_trials: int  # the budget
     grace_seconds: float
     flush_seconds: float = 0.2  # reports wait at most so long
+    end_seconds: float = 0.002  # an end waits so long for the claim that follows it
     idle_seconds: float = 1.0  # between claims that came back empty
     tally_seconds: float = 30.0
 
@@ -54,13 +57,10 @@ class Lane:
     reports: list[Report] = field(default_factory=list)  # all of this attempt
     n_posted: int = 0  # of `reports`, given to the store thread
     decisions: list[DecisionRecord] = field(default_factory=list)  # not posted yet
-    awaiting: int | None = None  # step whose verdict the worker waits for
-    is_awaited_written: bool = False
     verdict: Decision | None = None  # that prunes it
     saved: SavedFile | None = None  # the newest checkpoint in the spool
     is_saved_posted: bool = False
     stop: Why | None = None  # what the worker was told
-    end: End | None = None
 
     @property
     def key(self) -> AttemptKey:
@@ -146,9 +146,13 @@ class Machine:
     book: Rulebook
     standing: Standing
     curves: Curves = field(default_factory=Curves)
-    snapshot: str = ""
+    snapshot: str = NO_SNAPSHOT
     workers: dict[int, WorkerState] = field(default_factory=dict)
     lanes: dict[AttemptKey, Lane] = field(default_factory=dict)
+    # (step, number) of rung values of this machine that the feed has not brought yet
+    local_rungs: set[tuple[int, int]] = field(default_factory=set)
+    ends_due: list[End] = field(default_factory=list)  # for the store, behind a claim
+    ends_at: float | None = None  # when they go at the latest
     silent: tuple[AgentBeat, ...] = ()
     is_claiming: bool = False
     claim_not_before: float = 0.0
@@ -185,6 +189,8 @@ class Machine:
     def next_deadline(self, now: float) -> float:
         """When to look again although nothing happened."""
         deadlines = [self.tally_at]
+        if self.ends_at is not None:
+            deadlines.append(self.ends_at)
         if self.flush_at is not None and not self.is_writing:
             deadlines.append(self.flush_at)
         if not self.is_claiming and self.n_free() > 0 and self.stop is None:

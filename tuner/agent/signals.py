@@ -1,5 +1,6 @@
 """Signals: the requests to stop, as events."""
 
+import os
 import queue
 import signal
 from collections.abc import Iterator
@@ -14,14 +15,23 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 @contextmanager
 def stop_on_signals(inbox: "queue.SimpleQueue[Event]") -> Iterator[None]:
-    """While this lasts, a stop signal becomes an event instead of an exception."""
+    """While this lasts, a stop signal becomes an event instead of an exception.
+
+    After a stop that was asked for, one more signal ends the process at once, with the exit code
+    of the first: nothing is left to hand back then.
+    """
+    asked: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
         inbox.put(StopAsked(signal=signal.Signals(number).name))
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        os._exit(130 if asked[0] == signal.SIGINT else 143)
 
     before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, leave if asked else handler)

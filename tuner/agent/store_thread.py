@@ -101,11 +101,10 @@ class StoreThread(threading.Thread):
                 return self._claim(job)
             case AskWrite():
                 lost = self._store.report(job.batch)
-                answer = BatchWritten(batch=job.batch, lost=lost)
-                return [answer, self._look()] if job.is_urgent else [answer]
+                return [BatchWritten(batch=job.batch, lost=lost), self._look()]
             case AskEnd():
                 lost = self._store.end(job.ends)
-                return [EndsWritten(ends=job.ends, lost=lost)]
+                return [EndsWritten(ends=job.ends, lost=lost), self._look()]
             case AskChanges():
                 return [self._look()]
             case AskCheckpoint():
@@ -118,8 +117,7 @@ class StoreThread(threading.Thread):
         claimed = self._store.claim(
             job.known, job.limit, job.silent, self._source.suggest, self._complete
         )
-        # The sampler's next suggestion is to see what was just claimed.
-        return [ClaimAnswered(claimed=claimed), self._look()]
+        return [ClaimAnswered(claimed=claimed)]
 
     def _look(self) -> Changed:
         changes = self._store.changes(self._seen)
@@ -139,17 +137,15 @@ class StoreThread(threading.Thread):
 
 
 def _urgency(job: StoreJob) -> int:
-    """A waiting worker first, then an idle one."""
+    """An idle worker's needs first."""
     match job:
-        case AskWrite(is_urgent=True):
-            return 0
         case AskChanges() | AskCheckpoint():
-            return 1
+            return 0
         case AskClaim():
-            return 2
+            return 1
         case AskEnd():
-            return 3
+            return 2
         case AskWrite():
-            return 4
+            return 3
         case _:
             assert_never(job)

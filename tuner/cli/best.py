@@ -4,8 +4,7 @@ import argparse
 import json
 
 from tuner.cli.database import open_named
-from tuner.cli.summary_text import render_best, trial_json
-from tuner.cli.text import render_value
+from tuner.cli.summary_text import render_best, render_params, trial_json
 from tuner.results.summary import StudySummary, load_best
 
 
@@ -29,5 +28,5 @@ def best_json(summary: StudySummary) -> dict[str, object]:
 
 def render(summary: StudySummary) -> str:
     """For people."""
-    fixed = [f"  {name}  {render_value(value)}" for name, value in summary.fixed_params.items()]
+    fixed = render_params(summary.fixed_params)
     return "\n".join([render_best(summary), *(["fixed", *fixed] if fixed else [])])

@@ -16,7 +16,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def print_url(options: argparse.Namespace) -> int:
-    """Where the studies live, without a password; the embedded server need not run for it."""
+    """Where the studies live, without a password; starts the embedded server for a moment."""
     url = storage_setting(options.storage)
     if url is None:
         with open_named(None) as database:

@@ -1,6 +1,7 @@
 """`tuner`: the commands and their arguments. Imports a command's module only when it is called."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ STORAGE_HELP = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    _ready_streams()
     parser = build_parser()
     options = parser.parse_args(arguments)
     if not hasattr(options, "module"):
@@ -41,9 +43,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
     except BrokenPipeError:
         # The reader of our output has left, as `tuner trials STUDY | head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        # This machine's, a full disk for instance: nothing that a traceback would explain.
+        _drop_output()
+        print(f"tuner: {error}", file=sys.stderr)
+        return 1
     return code
+
+
+def _ready_streams() -> None:
+    """Output streams that take any text, and exist even where the caller has closed them."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the whole process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """What is still buffered would raise again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -53,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Hyperparameter optimization on your own GPU machines.",
         epilog="example: tuner run studies/digits.yaml\n\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -84,9 +107,10 @@ def _add_command(
         description=summary[0].upper() + summary[1:] + ".",
         epilog=f"example: {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # a script that relies on `--stor` breaks when an option is added
     )
     parser.set_defaults(module=module)
-    parser.add_argument("--storage", metavar="URL", help=STORAGE_HELP)
+    parser.add_argument("--storage", type=_text, metavar="URL", help=STORAGE_HELP)
     return parser
 
 
@@ -102,7 +126,7 @@ def _add_run(commands: Commands) -> None:
         "create or resume the study and work on it with this machine's devices",
         "tuner run studies/digits.yaml --workers 2",
     )
-    run.add_argument("study_file", metavar="STUDY.yaml", help="the study file")
+    run.add_argument("study_file", type=_text, metavar="STUDY.yaml", help="the study file")
     run.add_argument(
         "--workers",
         type=_positive,
@@ -120,7 +144,9 @@ def _add_status(commands: Commands) -> None:
         "counts, best trial, where the time went, fleet and failures of one or all studies",
         "tuner status digits",
     )
-    status.add_argument("study", nargs="?", metavar="STUDY", help="default: all studies")
+    status.add_argument(
+        "study", nargs="?", type=_text, metavar="STUDY", help="default: all studies, newest first"
+    )
     _add_json(status)
 
 
@@ -128,7 +154,7 @@ def _add_trials(commands: Commands) -> None:
     trials = _add_command(
         commands, "trials", "tuner.cli.trials", "the table of all trials", "tuner trials digits"
     )
-    trials.add_argument("study", metavar="STUDY")
+    trials.add_argument("study", type=_text, metavar="STUDY", help="the study's name")
     _add_json(trials)
 
 
@@ -136,7 +162,7 @@ def _add_best(commands: Commands) -> None:
     best = _add_command(
         commands, "best", "tuner.cli.best", "the best trial's params", "tuner best digits --json"
     )
-    best.add_argument("study", metavar="STUDY")
+    best.add_argument("study", type=_text, metavar="STUDY", help="the study's name")
     _add_json(best)
 
 
@@ -155,6 +181,15 @@ def _add_db(commands: Commands) -> None:
         help="url: print where the studies live; serve: keep the embedded server up until Ctrl-C",
     )
     _add_json(db)
+
+
+def _text(text: str) -> str:
+    """An argument that a database and a terminal can take."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!a} is not UTF-8") from None
+    return text
 
 
 def _positive(text: str) -> int:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import assert_never
 
@@ -64,11 +65,12 @@ def render_end(outcome: RunOutcome, study_file: str) -> str:
 def _render_next(summary: StudySummary, kind: EndingKind, study_file: str) -> str:
     name = summary.study.name
     commands = [
-        (f"tuner best {name}", "the best params (--json for a program)"),
         (f"tuner trials {name}", "every trial"),
         (f"tuner status {name}", "this page again"),
     ]
+    if summary.best is not None:
+        commands.insert(0, (f"tuner best {name}", "the best params (--json for a program)"))
     if kind is not EndingKind.FINISHED:
-        commands.insert(0, (f"tuner run {study_file}", "go on"))
+        commands.insert(0, (f"tuner run {shlex.quote(study_file)}", "go on"))
     width = max(len(command) for command, _ in commands)
     return "\n".join(["next", *(f"  {c.ljust(width)}  {text}" for c, text in commands)])

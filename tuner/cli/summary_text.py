@@ -5,6 +5,7 @@ from typing import Any
 from tuner.cli.text import clean, count, render_seconds, render_table, render_value
 from tuner.results.summary import StudySummary
 from tuner.storage.reading import AgentRow, StudyRow, TrialRow
+from tuner.study.trial import Params
 
 _ROWS = [
     ("COMPLETE", "complete"),
@@ -38,7 +39,7 @@ def is_active(summary: StudySummary) -> bool:
 
 
 def render_times(summary: StudySummary) -> str:
-    """Where the time went."""
+    """Where the time went; empty before the first trial."""
     rows = [
         [
             f"  {word}",
@@ -49,6 +50,8 @@ def render_times(summary: StudySummary) -> str:
         for state, word in _ROWS
         if (row := summary.counts.get(state)) is not None
     ]
+    if not rows:
+        return ""
     table = render_table(["  trials", "", "epochs", "device seconds"], rows)
     full = summary.n_final * summary.n_steps_full
     if not summary.n("PRUNED") or not full:
@@ -67,10 +70,18 @@ def render_best(summary: StudySummary) -> str:
     facts = {k: v for k, v in best.user_attrs.items() if k not in ("best_step", "seconds")}
     others = ", ".join(f"{clean(key)} {render_value(value)}" for key, value in facts.items())
     at = f", epoch {best.user_attrs['best_step']}" if "best_step" in best.user_attrs else ""
-    width = max(len(name) for name in best.params)
-    params = [f"  {name.ljust(width)}  {render_value(v)}" for name, v in best.params.items()]
     detail = f" ({others}{at})" if others else at
-    return "\n".join([head + detail, *params])
+    return "\n".join([head + detail, *render_params(best.params)])
+
+
+def render_params(params: Params) -> list[str]:
+    """One line each, the values in a column."""
+    names = [clean(name) for name in params]
+    width = max((len(name) for name in names), default=0)
+    return [
+        f"  {name.ljust(width)}  {render_value(value)}"
+        for name, value in zip(names, params.values(), strict=True)
+    ]
 
 
 def render_failures(summary: StudySummary) -> str:

@@ -3,10 +3,8 @@
 import difflib
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from tuner.errors import NoCompleteTrial, NotFound
-from tuner.storage.connection import Database
+from tuner.storage.connection import Database, Snapshot
 from tuner.storage.reading import (
     AgentRow,
     CountRow,
@@ -92,7 +90,7 @@ def load_best(database: Database, name: str) -> StudySummary:
     return summary
 
 
-def find_row(connection: Connection, name: str) -> StudyRow:
+def find_row(connection: Snapshot, name: str) -> StudyRow:
     """The study of this name; raises `NotFound` with the closest names."""
     rows = read_studies(connection, name)
     if rows:
@@ -102,7 +100,7 @@ def find_row(connection: Connection, name: str) -> StudyRow:
     raise NotFound(f"no study {name!r}{hint}; tuner status lists them")
 
 
-def _summarize(connection: Connection, study: StudyRow) -> StudySummary:
+def _summarize(connection: Snapshot, study: StudyRow) -> StudySummary:
     spec = parse_spec(study.spec)
     n_steps_full = int(resolve(spec.params)["epochs"] or 0)
     number = read_best_number(connection, study.study_id, study.direction)

@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution
 
 from tuner.errors import StudyGone
 from tuner.space import ParamRow, decode_param, encode_params, fitting_params
-from tuner.storage.sessions import Row, Session, run
+from tuner.storage.sessions import Row, Session, run, run_all
 from tuner.study.checkpoint import Checkpoint
 from tuner.study.failure import MAX_LOSSES
 from tuner.study.fleet import AgentBeat
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Suggest = Callable[[Sequence[int]], Sequence[Suggestion]]
 Complete = Callable[[int, Params], Params]
+
+MAX_REASON = 500  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,19 +123,8 @@ def _take_new(
     n_draws = max(0, room - len(waiting) - n_refused)
     drawn = _draw(claimer, cursor, range(next_draw, next_draw + n_draws), suggest)
     trials = waiting + drawn
-    if trials:
-        _lease(claimer, cursor, trials)
     if trials or n_refused:
-        run(
-            cursor,
-            "claim",
-            "count_claims",
-            {
-                "study_id": claimer.study_id,
-                "n_claimed": len(trials) + n_refused,
-                "n_draws": len(drawn),
-            },
-        )
+        _lease(claimer, cursor, trials, n_claimed=len(trials) + n_refused, n_draws=len(drawn))
     origins.update((trial.number, Origin.WAITING) for trial in waiting)
     origins.update((trial.number, Origin.NEW) for trial in drawn)
 
@@ -146,34 +137,42 @@ def _take_waiting(
     n_refused = 0
     params = {"study_id": claimer.study_id, "limit": room}
     for trial_id, number, fixed_json in run(cursor, "claim", "take_waiting", params):
-        fixed = load_fixed_params(fixed_json)
-        fitting = fitting_params(fixed, claimer.distributions)
-        misfits = [f"{name}={fixed[name]!r}" for name in fixed if name not in fitting]
-        if misfits:
+        fixed = _load_fixed_params(fixed_json)
+        fitting = fitting_params(fixed or {}, claimer.distributions)
+        if fixed is None or len(fitting) < len(fixed):
             n_refused += 1
-            reason = f"enqueued params do not fit the search space: {', '.join(misfits)}"
-            run(
-                cursor,
-                "claim",
-                "refuse_waiting",
-                {
-                    "study_id": claimer.study_id,
-                    "me": claimer.me,
-                    "trial_id": trial_id,
-                    "number": number,
-                    "reason": reason,
-                },
-            )
+            own = {"study_id": claimer.study_id, "me": claimer.me}
+            about = {"trial_id": trial_id, "number": number, "reason": _misfit(fixed, fitting)}
+            run(cursor, "claim", "refuse_waiting", {**own, **about})
             continue
         suggestion = Suggestion(params=complete(number, fitting))
         taken.append(NewTrial(number=number, trial_id=trial_id, draw=None, suggestion=suggestion))
     return taken, n_refused
 
 
-def load_fixed_params(fixed_json: str | None) -> Params:
-    """What Optuna's `enqueue_trial` wrote; nothing for a trial that somebody made bare."""
-    fixed: Params = json.loads(fixed_json) if fixed_json else {}
-    return fixed
+def _load_fixed_params(fixed_json: str | None) -> Params | None:
+    """What Optuna's `enqueue_trial` wrote: nothing for a bare trial, None if it is no mapping.
+
+    Other programs write here: whatever it is, it must not stop the fleet.
+    """
+    try:
+        fixed = json.loads(fixed_json) if fixed_json else {}
+    except (ValueError, RecursionError):
+        return None
+    return fixed if isinstance(fixed, dict) else None
+
+
+def _misfit(fixed: Params | None, fitting: Params) -> str:
+    if fixed is None:
+        misfits = "they are no mapping"
+    else:
+        misfits = ", ".join(
+            f"{name if name.isprintable() else repr(name)}={value!r}"
+            for name, value in fixed.items()
+            if name not in fitting
+        )
+    reason = f"enqueued params do not fit the search space: {misfits}"
+    return reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 3] + "..."
 
 
 def _draw(
@@ -194,43 +193,43 @@ def _draw(
     ]
 
 
-def _lease(claimer: Claimer, cursor: "Cursor", trials: Sequence[NewTrial]) -> None:
+def _lease(
+    claimer: Claimer, cursor: "Cursor", trials: Sequence[NewTrial], *, n_claimed: int, n_draws: int
+) -> None:
     own = {"study_id": claimer.study_id, "me": claimer.me}
-    run(
-        cursor,
-        "claim",
-        "insert_leases",
-        {
-            **own,
-            "numbers": [t.number for t in trials],
-            "trial_ids": [t.trial_id for t in trials],
-            "draws": [t.draw for t in trials],
-            "seeds": [derive_seed(claimer.study_seed, "trial", t.number) for t in trials],
-        },
-    )
+    leases = {
+        **own,
+        "numbers": [t.number for t in trials],
+        "trial_ids": [t.trial_id for t in trials],
+        "draws": [t.draw for t in trials],
+        "seeds": [derive_seed(claimer.study_seed, "trial", t.number) for t in trials],
+    }
     rows = [
         (trial.trial_id, row)
         for trial in trials
         for row in encode_params(trial.suggestion.params, claimer.distributions)
     ]
-    run(cursor, "claim", "insert_params", _param_arrays(rows))
-    for trial in trials:
-        basis = trial.suggestion.basis
-        if basis is not None:
-            run(
-                cursor,
-                "claim",
-                "insert_suggestions",
-                {
-                    **own,
-                    "number": trial.number,
-                    "seed": basis.seed,
-                    "place": basis.place,
-                    "highest": basis.highest,
-                    "open_numbers": list(basis.open_numbers),
-                    "hidden": list(basis.hidden),
-                },
-            )
+    suggestions = [
+        {
+            **own,
+            "number": trial.number,
+            "seed": basis.seed,
+            "place": basis.place,
+            "highest": basis.highest,
+            "open_numbers": list(basis.open_numbers),
+            "hidden": list(basis.hidden),
+        }
+        for trial in trials
+        if (basis := trial.suggestion.basis) is not None
+    ]
+    run_all(
+        cursor,
+        "claim",
+        ("insert_leases", leases),
+        ("insert_params", _param_arrays(rows)),
+        *(("insert_suggestion", suggestion) for suggestion in suggestions),
+        ("count_claims", {**own, "n_claimed": n_claimed, "n_draws": n_draws}),
+    )
 
 
 def _param_arrays(rows: Sequence[tuple[int, ParamRow]]) -> dict[str, object]:

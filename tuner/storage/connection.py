@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import psycopg2
 import psycopg2.errors
@@ -17,6 +17,10 @@ from tuner.errors import DatabaseAway, DatabaseError, UsageError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as RawConnection
+
+# What other packages hold and hand back to this one, without importing SQLAlchemy themselves.
+DatabaseUrl: TypeAlias = URL
+Snapshot: TypeAlias = sqlalchemy.Connection  # from `Database.reading`
 
 MIN_SERVER_VERSION = 130000  # pg_current_xact_id() and the xid8 type
 

@@ -1,6 +1,10 @@
 """The folder on this machine where tuner keeps what is its own."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,3 +61,29 @@ def _default_path() -> Path:
         return Path("/var/lib/tuner")
     data_home = os.environ.get("XDG_DATA_HOME")
     return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "tuner"
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def open_spool(home: Home) -> Iterator[Path]:
+    """A folder of this process for checkpoints on their way; removed at the end.
+
+    What processes left behind that ended without a word is removed as well.
+    """
+    for folder in home.spool.iterdir():
+        if not _is_alive(folder.name.split("-")[0]):
+            shutil.rmtree(folder, ignore_errors=True)
+    spool = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=home.spool))
+    try:
+        yield spool
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)

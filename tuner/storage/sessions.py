@@ -65,6 +65,14 @@ class Session:
             raise
 
 
+def run_all(cursor: "Cursor", file: str, *statements: tuple[str, Mapping[str, object]]) -> None:
+    """Several statements (query, params) whose rows nobody needs, in one round trip."""
+    queries = load_queries(file)
+    cursor.execute(
+        b";\n".join(cursor.mogrify(queries[name], params) for name, params in statements)
+    )
+
+
 def run(cursor: "Cursor", file: str, query: str, params: Mapping[str, object]) -> list[Row]:
     """The rows that a named query returns, none for one that returns nothing."""
     cursor.execute(load_queries(file)[query], params)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from tuner.storage.sessions import Session, run
+from tuner.storage.sessions import Session, run, run_all
 from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import DecisionRecord
 from tuner.study.failure import Failure
@@ -145,6 +145,8 @@ def _decision_arrays(records: Sequence[DecisionRecord]) -> dict[str, object]:
         "d_actions": [d.decision.action.value for d in records],
         "d_reasons": [d.decision.reason for d in records],
         "d_seen": [d.snapshot for d in records],
+        # As text: arrays of different lengths make no array of arrays.
+        "d_local": ["{" + ",".join(map(str, d.local)) + "}" for d in records],
     }
 
 
@@ -193,24 +195,19 @@ def _finish(
         for key, value in _described(finish).items()
     ]
     numbers = [finish.key.number for finish in finishes]
-    run(
-        cursor,
-        "end",
-        "finish",
-        {
-            **own,
-            "numbers": numbers,
-            "trial_ids": [trial_ids[f.key] for f in finishes],
-            "states": [f.state.value for f in finishes],
-            "values": [f.value for f in finishes],
-            "reasons": [f.reason for f in finishes],
-            "failures": [f.failure and f.failure.cause.value for f in finishes],
-            "a_trial_ids": [trial_id for trial_id, _, _ in attributes],
-            "a_keys": [key for _, key, _ in attributes],
-            "a_values": [value for _, _, value in attributes],
-        },
-    )
-    run(cursor, "end", "drop_checkpoints", {**own, "numbers": numbers})
+    ended = {
+        **own,
+        "numbers": numbers,
+        "trial_ids": [trial_ids[f.key] for f in finishes],
+        "states": [f.state.value for f in finishes],
+        "values": [f.value for f in finishes],
+        "reasons": [f.reason for f in finishes],
+        "failures": [f.failure and f.failure.cause.value for f in finishes],
+        "a_trial_ids": [trial_id for trial_id, _, _ in attributes],
+        "a_keys": [key for _, key, _ in attributes],
+        "a_values": [value for _, _, value in attributes],
+    }
+    run_all(cursor, "end", ("finish", ended), ("drop_checkpoints", {**own, "numbers": numbers}))
 
 
 def _described(finish: Finish) -> dict[str, float | int | str]:

@@ -29,3 +29,4 @@ class DecisionRecord:
     step: int
     decision: Decision
     snapshot: str  # the database snapshot (pg_snapshot) whose rung values were seen
+    local: tuple[int, ...]  # trials whose value at this step was known besides, on this machine

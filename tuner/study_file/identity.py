@@ -121,7 +121,9 @@ def _render(value: object) -> str:
         case Choice():
             return f"{{choice: [{', '.join(map(_render, value.choices))}]}}"
         case Algorithm():
-            settings = ", ".join(f"{name}: {_render(v)}" for name, v in value.settings.items())
+            settings = ", ".join(
+                f"{name}: {_render(v)}" for name, v in sorted(value.settings.items())
+            )
             return f"{{{value.name}: {{{settings}}}}}" if settings else value.name
         case None | bool():
             return {None: "null", True: "true", False: "false"}[value]

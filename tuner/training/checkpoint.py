@@ -21,6 +21,17 @@ from tuner.training.folders import sync_folder, write_synced
 
 _FORMAT = "tuner-checkpoint-1"
 
+# What damaged bytes can lead to, in the format, in JSON and in the tree.
+_READING_FAILS = (
+    OSError,
+    SafetensorError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+)
+
 
 class BadCheckpoint(Exception):
     """A checkpoint file cannot be read, or is not what it should be."""
@@ -62,7 +73,7 @@ def load_checkpoint(path: Path) -> Any:
         if metadata.get("format") != _FORMAT:
             raise BadCheckpoint(f"{path.name} is not a checkpoint of this version of tuner")
         tree = _unpack(json.loads(metadata["tree"]), tensors)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except _READING_FAILS as error:
         raise BadCheckpoint(f"checkpoint {path.name} cannot be read: {error}") from error
     if tensors:
         raise BadCheckpoint(f"checkpoint {path.name} holds tensors that belong to nothing")

@@ -112,7 +112,10 @@ class Group:
         return max(1, min(64, _BLOCK_ELEMENTS // (len(self.seats) * shape.batch_size * row)))
 
     def state(self, k: int) -> dict[str, object]:
-        """Seat k as a tree that a checkpoint can hold and `resume` takes."""
+        """Seat k as a tree that a checkpoint can hold and `resume` takes.
+
+        Its tensors are views: to be written or copied before training goes on.
+        """
         seat = self.seats[k]
         return {
             "structure": structure(seat.lane.params),

@@ -38,8 +38,8 @@ class DropoutMasks:
     """Dropout masks as a hash of (trial seed, layer, step, element).
 
     An element's place (row and unit) is hashed once, the address (seed, layer, step) by
-    splitmix64, and their exclusive or by MurmurHash3's finalizer. The double hash matters:
-    with the bare place, masks of different steps would be shifted copies of each other.
+    splitmix64, and their exclusive or by MurmurHash3's finalizer. With the place as it is, steps
+    whose addresses fall close together would share one mask, its elements exchanged.
     """
 
     def __init__(

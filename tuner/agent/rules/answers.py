@@ -1,6 +1,6 @@
 """What the store, the beats and the feed answer."""
 
-from tuner.agent.acts import Act, AskCheckpoint, RemoveFile, Say, Send
+from tuner.agent.acts import Act, AskCheckpoint, Learn, RemoveFile, Say, Send
 from tuner.agent.events import (
     BatchWritten,
     Changed,
@@ -12,10 +12,10 @@ from tuner.agent.events import (
 )
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.notices import AttemptLost, AttemptReleased, DatabaseBack, DatabaseLost, TrialEnded
-from tuner.agent.rules import filling, pruning
+from tuner.agent.rules import filling
 from tuner.messages import Stop, Why
-from tuner.study.lease import Claimed, End, Finish
-from tuner.study.trial import AttemptKey, TrialState
+from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
+from tuner.study.trial import AttemptKey, TrialRecord, TrialState
 
 
 def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
@@ -29,10 +29,22 @@ def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
         if trial.checkpoint is not None:
             lane.phase = Phase.LOADING
             acts.append(AskCheckpoint(key=trial.key))
+    acts.append(Learn(records=[_running(trial) for trial in event.claimed.trials]))
     if not event.claimed.trials:
         machine.claim_not_before = now + machine.book.idle_seconds
         acts += _nothing_claimed(machine, event.claimed)
     return acts
+
+
+def _running(trial: ClaimedTrial) -> TrialRecord:
+    return TrialRecord(
+        number=trial.key.number,
+        state=TrialState.RUNNING,
+        params=trial.params,
+        value=None,
+        last_step=None,
+        last_value=None,
+    )
 
 
 def _nothing_claimed(machine: Machine, answer: Claimed) -> list[Act]:
@@ -42,13 +54,9 @@ def _nothing_claimed(machine: Machine, answer: Claimed) -> list[Act]:
 
 
 def written(machine: Machine, event: BatchWritten) -> list[Act]:
-    """Reports are stored: verdicts may be given now; lost trials are dropped."""
+    """Reports are stored; lost trials are dropped."""
     machine.is_writing = False
     acts: list[Act] = []
-    for report in event.batch.reports:
-        lane = machine.lanes.get(report.key)
-        if lane is not None and lane.awaiting == report.step:
-            lane.is_awaited_written = True
     for saved in event.batch.checkpoints:
         acts.append(RemoveFile(path=saved.path))
     for key in event.lost:
@@ -114,13 +122,14 @@ def _tell(machine: Machine, lane: Lane, end: End) -> Say:
 
 
 def changed(machine: Machine, event: Changed) -> list[Act]:
-    """News from all machines; then the verdicts that waited for them."""
+    """News from all machines."""
     for record in event.changes.trials:
         machine.standing.note(record)
     machine.standing.open_numbers = event.changes.seen.open_numbers
     machine.curves.add(event.changes.rung_values)
+    machine.local_rungs -= {(value.step, value.number) for value in event.changes.rung_values}
     machine.snapshot = event.changes.seen.snapshot or machine.snapshot
-    return pruning.give_verdicts(machine)
+    return []
 
 
 def checkpoint_loaded(machine: Machine, event: CheckpointLoaded) -> list[Act]:

@@ -1,6 +1,6 @@
 """Keeping the workers busy, the store informed, and knowing when the study is over."""
 
-from tuner.agent.acts import Act, AskClaim, AskWrite, Leave, Say, Send
+from tuner.agent.acts import Act, AskClaim, AskEnd, AskWrite, Leave, Say, Send
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.notices import TrialStarted, WaitingForOthers
 from tuner.messages import Start
@@ -50,17 +50,31 @@ def _start(machine: Machine, lane: Lane) -> list[Act]:
     return [Send(worker=pid, message=start), Say(notice=notice)]
 
 
+def send_ends(machine: Machine, now: float, *, is_due: bool) -> list[Act]:
+    """Tell the store of ended attempts, several at once where several are there.
+
+    A worker that has ended a lane says so, and then that it is free: the claim which follows goes
+    first, because the worker waits for that. `is_due`: do not wait for it.
+    """
+    if not machine.ends_due:
+        return []
+    if machine.ends_at is None:
+        machine.ends_at = now + machine.book.end_seconds
+    if not (is_due or now >= machine.ends_at):
+        return []
+    ends, machine.ends_due, machine.ends_at = tuple(machine.ends_due), [], None
+    return [AskEnd(ends=ends)]
+
+
 def flush(machine: Machine, now: float) -> list[Act]:
-    """Write what all lanes have reported, on the clock or because a worker waits."""
+    """Write what all lanes have reported, on the clock: no verdict waits for it."""
     lanes = [lane for lane in machine.lanes.values() if lane.has_unposted()]
     if not lanes:
         machine.flush_at = None
         return []
     if machine.is_writing:
         return []
-    is_urgent = any(_is_waiting(lane) for lane in lanes)
-    is_due = machine.flush_at is not None and now >= machine.flush_at
-    if not (is_urgent or is_due):
+    if machine.flush_at is None or now < machine.flush_at:
         return []
     machine.is_writing, machine.flush_at = True, None
     batch = Batch(
@@ -73,11 +87,7 @@ def flush(machine: Machine, now: float) -> list[Act]:
     for lane in lanes:
         lane.n_posted, lane.decisions = len(lane.reports), []
         lane.is_saved_posted = lane.saved is not None
-    return [AskWrite(batch=batch, is_urgent=is_urgent)]
-
-
-def _is_waiting(lane: Lane) -> bool:
-    return lane.awaiting is not None and not lane.is_awaited_written
+    return [AskWrite(batch=batch)]
 
 
 def wait_or_leave(machine: Machine, n_open: int) -> list[Act]:

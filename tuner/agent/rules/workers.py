@@ -3,10 +3,11 @@
 import math
 from typing import assert_never
 
-from tuner.agent.acts import Act, AskEnd, Leave, RemoveFile, ReplaceWorker, Say, Send
+from tuner.agent.acts import Act, Learn, Leave, RemoveFile, ReplaceWorker, Say, Send
 from tuner.agent.events import WorkerGone, WorkerSaid
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.notices import WorkerDied
+from tuner.agent.rules import pruning
 from tuner.agent.rules.failures import end_of, failure_of_exit, failure_of_left
 from tuner.errors import RunFailed
 from tuner.messages import How, Left, Progress, Ready, Reported, Saved, Stop, Why
@@ -15,7 +16,7 @@ from tuner.study.ending import Ending, EndingKind
 from tuner.study.failure import Failure, FailureClass
 from tuner.study.lease import End, Finish, Release
 from tuner.study.report import Report
-from tuner.study.trial import TrialState
+from tuner.study.trial import TrialRecord, TrialState
 
 MAX_EARLY_DEATHS = 3
 
@@ -58,12 +59,10 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
             worker=_worker_of(lane),
             message=Stop(number=message.number, attempt=message.attempt, why=Why.DROP),
         )
-        return [drop, *post_end(lane, _failed(machine, lane, failure))]
+        return [drop, *post_end(machine, lane, _failed(machine, lane, failure))]
     if machine.flush_at is None:
         machine.flush_at = now + machine.book.flush_seconds
-    if is_rung and lane.stop is None:
-        lane.awaiting, lane.is_awaited_written = message.step, False
-    return []
+    return pruning.decide(machine, lane, message.step, value) if is_rung else []
 
 
 def _saved(machine: Machine, lane: Lane, message: Saved, now: float) -> list[Act]:
@@ -87,19 +86,19 @@ def _saved(machine: Machine, lane: Lane, message: Saved, now: float) -> list[Act
 def _left(machine: Machine, lane: Lane, left: Left, log_tail: str) -> list[Act]:
     match left.how:
         case How.COMPLETE:
-            return post_end(lane, _completed(machine, lane, left))
+            return post_end(machine, lane, _completed(machine, lane, left))
         case How.PRUNED:
-            return post_end(lane, _pruned(machine, lane, left))
+            return post_end(machine, lane, _pruned(machine, lane, left))
         case How.RELEASED:
-            return post_end(lane, release(lane, "handed back"))
+            return post_end(machine, lane, release(lane, "handed back"))
         case How.DROPPED:
             # Whatever this agent told it to drop is no longer TRAINING here.
-            return post_end(lane, release(lane, "dropped by its worker"))
+            return post_end(machine, lane, release(lane, "dropped by its worker"))
         case How.REFUSED:
             lane.phase, lane.worker = Phase.QUEUED, None
             return []
         case How.NON_FINITE | How.OUT_OF_MEMORY | How.EXCEPTION:
-            return post_end(lane, _failed(machine, lane, failure_of_left(left, log_tail)))
+            return post_end(machine, lane, _failed(machine, lane, failure_of_left(left, log_tail)))
         case _:
             assert_never(left.how)
 
@@ -147,10 +146,25 @@ def release(lane: Lane, reason: str) -> Release:
     )
 
 
-def post_end(lane: Lane, end: End) -> list[Act]:
-    """Send an attempt's end to the store; the lane stays known until the answer."""
-    lane.phase, lane.end = Phase.ENDING, end
-    return [AskEnd(ends=(end,))]
+def post_end(machine: Machine, lane: Lane, end: End) -> list[Act]:
+    """Note an attempt's end for the store; the lane stays known until the answer."""
+    lane.phase = Phase.ENDING
+    machine.ends_due.append(end)
+    return [Learn(records=[_record(lane, end)])] if isinstance(end, Finish) else []
+
+
+def _record(lane: Lane, finish: Finish) -> TrialRecord:
+    """The ended trial as samplers see it."""
+    causes = (FailureClass.NON_FINITE, FailureClass.OUT_OF_MEMORY)
+    return TrialRecord(
+        number=lane.key.number,
+        state=finish.state,
+        params=lane.trial.params,
+        value=finish.value,
+        last_step=lane.last_step if finish.state is TrialState.PRUNED else None,
+        last_value=finish.value if finish.state is TrialState.PRUNED else None,
+        diverged=finish.failure is not None and finish.failure.cause in causes,
+    )
 
 
 def gone(machine: Machine, event: WorkerGone) -> list[Act]:
@@ -162,7 +176,7 @@ def gone(machine: Machine, event: WorkerGone) -> list[Act]:
     failure = failure_of_exit(event.exit_code, event.log_tail)
     acts: list[Act] = []
     for lane in lanes:
-        acts += post_end(lane, _failed(machine, lane, failure))
+        acts += post_end(machine, lane, _failed(machine, lane, failure))
     if machine.stop is not None:
         return acts
     if lanes or not worker.has_been_ready:

@@ -34,19 +34,25 @@ with lost as materialized (
         state = case when is_over then 'done' else 'held' end,
         failure = case when is_over then 'agent_lost' end,
         reason = case when is_over then 'quarantined: lost ' || (l.losses + 1) || ' times' end,
+        checkpoint_id = case when is_over then null else l.checkpoint_id end,
         claimed_at = now(),
         ended_at = case when is_over then now() end
     from lost
     where l.study_id = %(study_id)s and l.number = lost.number
-    returning l.number, l.attempt, l.trial_id, l.reason, lost.is_over
+    returning l.number, l.attempt, l.trial_id, l.reason, l.failure, lost.is_over
 ), failed as (
     update trials t set state = 'FAIL', datetime_complete = now() at time zone 'utc'
     from moved where moved.is_over and t.trial_id = moved.trial_id and t.state = 'RUNNING'
     returning t.trial_id
 ), said as (
     insert into trial_user_attributes (trial_id, key, value_json)
-    select trial_id, 'reason', to_json(moved.reason)::text from moved join failed using (trial_id)
+    select trial_id, a.key, to_json(a.value)::text
+    from moved join failed using (trial_id),
+         lateral (values ('reason', moved.reason), ('failure', moved.failure)) a(key, value)
     on conflict (trial_id, key) do update set value_json = excluded.value_json
+), dropped as (
+    delete from tuner.checkpoint c using moved
+    where moved.is_over and c.study_id = %(study_id)s and c.number = moved.number
 ), noted as (
     insert into tuner.event (study_id, number, attempt, agent_id, kind)
     select %(study_id)s, number, attempt, %(me)s,
@@ -125,7 +131,7 @@ from unnest(%(trial_ids)s::int[], %(names)s::text[], %(values)s::float8[], %(dis
 order by place
 on conflict (trial_id, param_name) do nothing;
 
--- name: insert_suggestions
+-- name: insert_suggestion
 -- What the sampler had seen.
 insert into tuner.suggestion (study_id, number, seed, place, highest, open_numbers, hidden)
 values (%(study_id)s, %(number)s, %(seed)s, %(place)s, %(highest)s, %(open_numbers)s::int[],

@@ -39,11 +39,13 @@ with fenced as materialized (
     on conflict (study_id, number, step, name) do update set value = excluded.value
     where m.value is distinct from excluded.value
 ), decided as (
-    insert into tuner.decision (study_id, number, attempt, step, action, reason, seen)
-    select %(study_id)s, f.number, f.attempt, d.step, d.action, d.reason, d.seen::pg_snapshot
+    insert into tuner.decision (study_id, number, attempt, step, action, reason, seen, local)
+    select %(study_id)s, f.number, f.attempt, d.step, d.action, d.reason, d.seen::pg_snapshot,
+           d.local::int[]
     from unnest(%(d_numbers)s::int[], %(d_attempts)s::int[], %(d_steps)s::int[],
-                %(d_actions)s::text[], %(d_reasons)s::text[], %(d_seen)s::text[])
-         d(number, attempt, step, action, reason, seen)
+                %(d_actions)s::text[], %(d_reasons)s::text[], %(d_seen)s::text[],
+                %(d_local)s::text[])
+         d(number, attempt, step, action, reason, seen, local)
     join fenced f using (number, attempt)
     on conflict (study_id, number, attempt, step) do nothing
 )

@@ -116,7 +116,8 @@ create table tuner.decision (
     step     int not null,
     action   text not null,
     reason   text not null,
-    seen     pg_snapshot not null,                -- rung values visible in it were known
+    seen     pg_snapshot not null,                -- rung values visible in it were known,
+    local    int[] not null,                      -- and those of these trials
     at       timestamptz not null default now(),
     primary key (study_id, number, attempt, step)
 );

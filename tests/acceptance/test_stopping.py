@@ -1,0 +1,49 @@
+"""Ctrl-C and SIGTERM: the trials are handed back, and the same command goes on."""
+
+import re
+import signal
+import time
+
+import pytest
+
+from tests.acceptance.command import wait_until, write_study
+
+GRACE_SECONDS = 25.0
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(tuner, tmp_path, number, code):
+    file = write_study(tmp_path, params="{epochs: 1200}", checkpoints="{every: 1s}")
+    run = tuner.start("run", file, "--workers", 2)
+
+    def steps() -> list[int]:
+        listing = tuner("trials", "plain", "--json", code=None)
+        return [trial["steps"] for trial in listing.json] if listing.code == 0 else []
+
+    wait_until(lambda: sum(n > 0 for n in steps()) == 2, "both trials report")
+    began = time.monotonic()
+    stopped = tuner.stop(run, number)
+    assert time.monotonic() - began < GRACE_SECONDS
+    assert stopped.code == code
+    assert f"{number.name}: handing back 2 trials" in stopped.err
+    assert "plain: stopped, 0 of 2 trials" in stopped.out
+    assert f"tuner run {file}" in stopped.out
+
+    waiting = tuner("status", "plain")
+    assert re.search(r"^  waiting for an agent +2 ", waiting.out, re.M)
+    status = tuner("status", "plain", "--json").json
+    assert status["counts"] == {"FREE": 2}
+    assert not status["active"]
+    seen = steps()
+    assert 0 < min(seen)
+    assert max(seen) < 1200
+
+    again = tuner("run", file, "--workers", 2)
+    starts = re.findall(
+        r"^trial \d: was handed back, goes on here from epoch (\d+) \(attempt 2\)", again.err, re.M
+    )
+    assert sorted(map(int, starts)) == sorted(seen)
+    trials = tuner("trials", "plain", "--json").json
+    assert [(t["state"], t["steps"], t["attempt"]) for t in trials] == 2 * [("COMPLETE", 1200, 2)]

@@ -1,0 +1,207 @@
+"""The baseline: 100 digits trials with stock Optuna on Postgres, written as well as we can.
+
+Two processes, RDBStorage, TPE, SuccessiveHalvingPruner with our rungs. Data preloaded as tensors,
+a fused optimizer, no DataLoader, one thread per process. `--trainer ours` trains with tuner's own
+lanes instead of an ordinary module, so that only the search loop differs.
+
+usage: stock_optuna.py URL [--trials 100] [--epochs 27] [--processes 2] [--seed 0]
+                           [--trainer module|ours] [--data FOLDER]
+"""
+
+import argparse
+import json
+import multiprocessing
+import time
+from collections.abc import Callable
+from typing import Any
+
+Params = dict[str, Any]
+ShouldStop = Callable[[int, float], bool]  # epoch, validation loss -> pruned
+Train = Callable[[int, Params, ShouldStop], bool]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--epochs", type=int, default=27)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--trainer", choices=["module", "ours"], default="module")
+    parser.add_argument("--data", default="")
+    options = parser.parse_args()
+
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.create_study(study_name="stock", storage=options.url, direction="minimize")
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    children = [
+        context.Process(target=work, args=(options, index, queue))
+        for index in range(options.processes)
+    ]
+    for child in children:
+        child.start()
+    training_seconds = sum(queue.get() for _ in children)
+    for child in children:
+        child.join()
+    study = optuna.load_study(study_name="stock", storage=options.url)
+    states = [trial.state.name for trial in study.trials]
+    print(
+        json.dumps(
+            {
+                "best": study.best_value,
+                "complete": states.count("COMPLETE"),
+                "pruned": states.count("PRUNED"),
+                "epochs": sum(len(trial.intermediate_values) for trial in study.trials),
+                "training_seconds": training_seconds,
+            }
+        )
+    )
+
+
+def work(options: argparse.Namespace, index: int, queue: "multiprocessing.Queue[float]") -> None:
+    """One worker process: its share of the trials."""
+    import optuna
+    import torch
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    torch.set_num_threads(1)
+    train = train_module(options) if options.trainer == "module" else train_ours(options)
+    clock = [0.0]
+
+    def objective(trial: optuna.Trial) -> float:
+        params = {
+            "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True),
+            "batch_size": trial.suggest_categorical("batch_size", [16, 32, 64, 128]),
+            "n_layers": trial.suggest_int("n_layers", 1, 4),
+            "weight_decay": trial.suggest_float("weight_decay", 1e-6, 1e-2, log=True),
+            "dropout": trial.suggest_float("dropout", 0, 0.5),
+        }
+        losses: list[float] = []
+        in_search = 0.0
+
+        def should_stop(epoch: int, loss: float) -> bool:
+            nonlocal in_search
+            start = time.perf_counter()
+            losses.append(loss)
+            trial.report(loss, epoch)
+            is_pruned = trial.should_prune()
+            in_search += time.perf_counter() - start
+            return is_pruned
+
+        start = time.perf_counter()
+        is_pruned = train(trial.number, params, should_stop)
+        clock[0] += time.perf_counter() - start - in_search
+        if is_pruned:
+            raise optuna.TrialPruned
+        return min(losses)
+
+    study = optuna.load_study(
+        study_name="stock",
+        storage=options.url,
+        sampler=optuna.samplers.TPESampler(seed=options.seed * 1000 + index),
+        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
+    )
+    study.optimize(
+        objective,
+        callbacks=[optuna.study.MaxTrialsCallback(options.trials, states=None)],
+    )
+    queue.put(clock[0])
+
+
+def train_module(options: argparse.Namespace) -> Train:
+    """An ordinary torch module and optimizer on preloaded tensors."""
+    import torch
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    features, labels = load_digits(return_X_y=True)
+    train_x, rest_x, train_y, rest_y = train_test_split(
+        features, labels, test_size=0.3, random_state=0, stratify=labels
+    )
+    val_x, _, val_y, _ = train_test_split(
+        rest_x, rest_y, test_size=0.5, random_state=0, stratify=rest_y
+    )
+    mean, std = train_x.mean(0), train_x.std(0)
+    std[std == 0] = 1
+    x = torch.tensor((train_x - mean) / std, dtype=torch.float32)
+    y = torch.tensor(train_y)
+    vx = torch.tensor((val_x - mean) / std, dtype=torch.float32)
+    vy = torch.tensor(val_y)
+
+    def train(number: int, params: Params, should_stop: ShouldStop) -> bool:
+        torch.manual_seed(number)
+        layers: list[torch.nn.Module] = []
+        width = x.shape[1]
+        for _ in range(params["n_layers"]):
+            layers += [torch.nn.Linear(width, 64), torch.nn.ReLU()]
+            layers += [torch.nn.Dropout(params["dropout"])]
+            width = 64
+        model = torch.nn.Sequential(*layers, torch.nn.Linear(width, 10))
+        optimizer = torch.optim.Adam(
+            model.parameters(),
+            lr=params["learning_rate"],
+            weight_decay=params["weight_decay"],
+            fused=True,
+        )
+        loss_of = torch.nn.functional.cross_entropy
+        for epoch in range(1, options.epochs + 1):
+            model.train()
+            for batch in torch.randperm(len(x)).split(params["batch_size"]):
+                optimizer.zero_grad(set_to_none=True)
+                loss_of(model(x[batch]), y[batch]).backward()
+                optimizer.step()
+            model.eval()
+            with torch.inference_mode():
+                loss = float(loss_of(model(vx), vy))
+            if should_stop(epoch, loss):
+                return True
+        return False
+
+    return train
+
+
+def train_ours(options: argparse.Namespace) -> Train:
+    """tuner's own trainer under Optuna's loop."""
+    from pathlib import Path
+
+    from tuner.messages import How
+    from tuner.study_file.trainer_params import resolve
+    from tuner.training.data import load_data
+    from tuner.training.lane import Verdict
+    from tuner.training.trainer import train as train_lanes
+
+    data = load_data(Path(options.data), "cpu")
+
+    class OptunaLane:
+        checkpoint = None
+
+        def __init__(self, number: int, params: Params, should_stop: ShouldStop) -> None:
+            self.number = self.seed = number
+            self.params = resolve({"width": 64, "epochs": options.epochs, **params})
+            self._should_stop = should_stop
+            self._last = (0, 0.0)
+
+        def report(self, step: int, values: dict[str, float]) -> None:
+            self._last = (step, values["val_loss"])
+            if step == options.epochs:  # the trainer asks for no verdict at the end
+                self._should_stop(*self._last)
+
+        def save(self, step: int, state: object) -> None:
+            pass
+
+        def verdict(self) -> Verdict:
+            return Verdict.PRUNE if self._should_stop(*self._last) else Verdict.GO_ON
+
+    def train(number: int, params: Params, should_stop: ShouldStop) -> bool:
+        lane = OptunaLane(number, params, should_stop)
+        (departure,) = train_lanes([lane], data, data_seed=0, metric="val_loss", minimize=True)
+        return departure.how is How.PRUNED
+
+    return train
+
+
+if __name__ == "__main__":
+    main()

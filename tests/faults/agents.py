@@ -1,0 +1,172 @@
+"""Real agents for tests: `tuner run` as child processes, and what they leave in the database."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg2
+from sqlalchemy.engine import make_url
+
+STUDY = """\
+name: {name}
+objective: {{data: {{sklearn: digits}}, model: mlp}}
+minimize: val_loss
+params: {{epochs: {epochs}, width: {width}, batch_size: 16, n_layers: 3}}
+search_space:
+  learning_rate: {{float: [1e-4, 1e-2], log: true}}
+  dropout: {{float: [0, 0.5]}}
+sampler: {sampler}
+pruner: {pruner}
+budget: {{trials: {trials}}}
+checkpoints: {{every: {every}}}
+failures: {{lease: {lease}, grace: 8s}}
+seed: 5
+"""
+
+
+def write_study(
+    folder: Path,
+    *,
+    name: str = "faulty",
+    epochs: int = 3,
+    width: int = 16,
+    trials: int = 2,
+    sampler: str = "random",
+    pruner: str = "none",
+    every: str = "0.3s",
+    lease: str = "3s",
+) -> Path:
+    """A study file; `width` sets how long an epoch takes."""
+    path = folder / f"{name}.yaml"
+    path.write_text(
+        STUDY.format(
+            name=name,
+            epochs=epochs,
+            width=width,
+            trials=trials,
+            sampler=sampler,
+            pruner=pruner,
+            every=every,
+            lease=lease,
+        )
+    )
+    return path
+
+
+class AgentProcess:
+    """One `tuner run`; its output goes to a file that `output` reads."""
+
+    def __init__(self, study: Path, url: str, log: Path, *, workers: int = 1) -> None:
+        self._log = log
+        with open(log, "w") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tuner.cli", "run", str(study), "--workers", str(workers)],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "TUNER_STORAGE": url},
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text()
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the agent alone, not to its workers."""
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = 90) -> int:
+        """Its exit code; with its output in the error if it does not end."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"the agent did not end:\n{self.output}") from None
+
+    def workers(self) -> list[int]:
+        """The process ids of its workers."""
+        listing = subprocess.run(
+            ["ps", "--ppid", str(self.process.pid), "-o", "pid=,args="],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        return [int(line.split()[0]) for line in listing.splitlines() if "tuner.worker" in line]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process lives; one that nobody has reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class Fleet:
+    """Agents of one test on one database."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+        self.agents: list[AgentProcess] = []
+
+    def start(self, study: Path, *, workers: int = 1) -> AgentProcess:
+        """Another agent."""
+        log = self.folder / f"agent-{len(self.agents)}.log"
+        agent = AgentProcess(study, self.url, log, workers=workers)
+        self.agents.append(agent)
+        return agent
+
+    def query(self, statement: str, *params: object) -> list[tuple]:  # type: ignore[type-arg]
+        """Rows straight from the database; none as long as the schema is not there."""
+        url = make_url(self.url)
+        connection = psycopg2.connect(
+            host=url.query.get("host") or url.host,
+            port=url.port,
+            user=url.username,
+            password=url.password,
+            dbname=url.database,
+        )
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, params)
+                return cursor.fetchall()
+        except psycopg2.errors.UndefinedTable:
+            return []
+        finally:
+            connection.close()
+
+    def wait_for(self, condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+        """Until the condition holds; fails with all outputs if it does not."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                outputs = "\n---\n".join(agent.output for agent in self.agents)
+                raise AssertionError(f"{what}: not within {seconds} s\n{outputs}")
+            time.sleep(0.05)
+
+    def n_reports(self) -> int:
+        """Steps reported so far."""
+        return len(self.query("select 1 from trial_intermediate_values"))
+
+    def states(self) -> dict[str, int]:
+        """Trials by state."""
+        return dict(self.query("select state::text, count(*) from trials group by 1"))
+
+
+@contextmanager
+def open_fleet(url: str, folder: Path) -> Iterator[Fleet]:
+    """End every agent at the end, whatever happened."""
+    fleet = Fleet(url, folder)
+    try:
+        yield fleet
+    finally:
+        for agent in fleet.agents:
+            if agent.process.poll() is None:
+                agent.process.kill()
+            agent.process.wait()

@@ -1,0 +1,133 @@
+"""Guarantees 3, 4 and 8: lost trials go on elsewhere, and who lost one cannot write to it."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from agents import Fleet, is_running, write_study
+
+CURVE = """
+select step, intermediate_value from trial_intermediate_values
+join trials using (trial_id) join studies using (study_id)
+where study_name = %s order by step
+"""
+
+
+def _undisturbed_curve(fleet: Fleet, tmp_path: Path, epochs: int) -> list[tuple[int, float]]:
+    study = write_study(tmp_path, name="calm", epochs=epochs, width=256, trials=1)
+    assert fleet.start(study).wait() == 0
+    return fleet.query(CURVE, "calm")
+
+
+def test_a_killed_agents_trial_goes_on_from_its_checkpoint_and_ends_bit_equal(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    study = write_study(tmp_path, epochs=25, width=256, trials=1)
+    first = fleet.start(study)
+    fleet.wait_for(
+        lambda: fleet.query("select 1 from tuner.lease where checkpoint_id is not null"),
+        "a registered checkpoint",
+    )
+    workers = first.workers()
+    second = fleet.start(study)
+    fleet.wait_for(
+        lambda: fleet.query("select 1 from tuner.agent having count(*) = 2"), "a second agent"
+    )
+    first.send(signal.SIGKILL)
+    first.wait()
+    assert second.wait() == 0, second.output
+    assert "was lost by its agent, goes on here from epoch" in second.output
+    assert fleet.states() == {"COMPLETE": 1}
+    assert fleet.query("select attempt, losses, failures from tuner.lease") == [(2, 1, 0)]
+    for worker in workers:
+        assert not is_running(worker), "a worker outlived its agent"
+    curve = fleet.query(CURVE, "faulty")
+    assert [step for step, _ in curve] == list(range(1, 26))
+    assert curve == _undisturbed_curve(fleet, tmp_path, 25)
+
+
+def test_a_stopped_agent_that_comes_back_is_refused_and_goes_on_working(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    study = write_study(tmp_path, epochs=30, width=256, trials=1, every="30s")
+    zombie = fleet.start(study)
+    fleet.wait_for(lambda: fleet.n_reports() >= 2, "two reports")
+    zombie.send(signal.SIGSTOP)
+    stopped_at = time.monotonic()
+    heir = fleet.start(study)
+    fleet.wait_for(lambda: fleet.query("select 1 from tuner.lease where attempt = 2"), "a takeover")
+    assert time.monotonic() - stopped_at > 3, "taken over before the lease had run out"
+    zombie.send(signal.SIGCONT)
+    fleet.wait_for(lambda: "lost, another agent holds it now" in zombie.output, "the refusal")
+    assert heir.wait() == 0, heir.output
+    assert zombie.wait() == 0, zombie.output
+    assert fleet.states() == {"COMPLETE": 1}
+    assert fleet.query("select attempt, state from tuner.lease") == [(2, "done")]
+    kinds = [kind for (kind,) in fleet.query("select kind from tuner.event order by event_id")]
+    assert kinds.count("complete") == 1
+    assert "complete" not in zombie.output.split("waiting for")[0].split("lost, another")[0]
+    curve = fleet.query(CURVE, "faulty")
+    assert curve == _undisturbed_curve(fleet, tmp_path, 30)
+
+
+def test_a_beating_agent_keeps_its_trial_although_others_wait(fleet: Fleet, tmp_path: Path) -> None:
+    study = write_study(tmp_path, epochs=25, width=256, trials=1, lease="1s")
+    busy = fleet.start(study)
+    fleet.wait_for(lambda: fleet.n_reports() >= 1, "a report")
+    idle = fleet.start(study)
+    assert [busy.wait(), idle.wait()] == [0, 0]
+    assert fleet.query("select attempt from tuner.lease") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)]
+)
+def test_a_signal_hands_the_trial_back_with_its_checkpoint(
+    fleet: Fleet, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    study = write_study(tmp_path, epochs=400, width=128, trials=1, every="30s")
+    agent = fleet.start(study)
+    fleet.wait_for(lambda: fleet.n_reports() >= 3, "three reports")
+    asked_at = time.monotonic()
+    agent.send(number)
+    assert agent.wait() == code, agent.output
+    assert time.monotonic() - asked_at < 8
+    ((state, attempt, step, failures, losses),) = fleet.query(
+        "select state, l.attempt, step, failures, losses"
+        " from tuner.lease l left join tuner.checkpoint c using (checkpoint_id)"
+    )
+    assert (state, attempt, failures, losses) == ("free", 1, 0, 0)
+    assert step >= 3
+    assert fleet.states() == {"RUNNING": 1}
+    heir = fleet.start(study)
+    fleet.wait_for(lambda: f"goes on here from epoch {step}" in heir.output, "the trial going on")
+
+
+def test_two_signals_end_the_agent_at_once_and_the_trial_is_still_handed_back(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    study = write_study(tmp_path, epochs=400, width=1024, trials=1)
+    agent = fleet.start(study)
+    fleet.wait_for(lambda: fleet.states() == {"RUNNING": 1}, "a running trial")
+    agent.send(signal.SIGINT)
+    time.sleep(0.1)
+    agent.send(signal.SIGINT)
+    assert agent.wait(5) == 130
+    assert fleet.query("select state from tuner.lease") == [("free",)]
+
+
+def test_a_killed_worker_is_replaced_and_its_trial_tried_again_as_a_loss(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    study = write_study(tmp_path, epochs=15, width=256, trials=1)
+    agent = fleet.start(study)
+    fleet.wait_for(lambda: fleet.n_reports() >= 2, "two reports")
+    (worker,) = agent.workers()
+    os.kill(worker, signal.SIGKILL)
+    assert agent.wait() == 0, agent.output
+    assert "killed from outside (SIGKILL)" in agent.output
+    assert fleet.states() == {"COMPLETE": 1}
+    assert fleet.query("select attempt, losses, failures from tuner.lease") == [(2, 1, 0)]
+    assert fleet.query("select message from tuner.log where attempt = 1")
