@@ -55,7 +55,7 @@ class RunOutcome:
     """How this agent's part ended, and where the study stands."""
 
     ending: Ending
-    summary: StudySummary
+    summary: StudySummary | None  # None: the database is away
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,10 @@ def work(spec: StudySpec, options: RunOptions, view: View) -> RunOutcome:
         else:
             with open_spool(home) as spool:
                 ending = work_as_agent(spec, study, database, pool, data, spool, view, names)
-        return RunOutcome(ending=ending, summary=load_summary(database, spec.name))
+        if ending.error is not None:
+            raise ending.error
+        summary = None if ending.is_cut_off else load_summary(database, spec.name)
+        return RunOutcome(ending=ending, summary=summary)
 
 
 def work_as_agent(

@@ -23,7 +23,7 @@ def test_all_faults_of_a_study_file_come_at_once_with_carets(fresh_tuner, fresh_
         tmp_path, budget="{trails: 5}", search_space="{learning_rate: {float: [1, 0.1]}}"
     )
     refused = fresh_tuner("run", file, code=2)
-    assert f"{file}:5:37: search_space.learning_rate: " in refused.err
+    assert f"{file}:5:40: search_space.learning_rate.float" in refused.err
     assert re.search(r"plain\.yaml:8:10: .*trails.*trials", refused.err)
     assert len(re.findall(r"^ +\^$", refused.err, re.M)) == 2
     assert refused.out == ""

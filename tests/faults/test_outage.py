@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -41,6 +43,10 @@ class ExternalServer:
         """Stop it, leave it away for a while, start it."""
         self._run("pg_ctl", "stop", "-m", mode, *self._options)
         time.sleep(away_seconds)
+        self.start()
+
+    def start(self) -> None:
+        """Again, with the same data."""
         self._run("pg_ctl", "start", *self._options)
 
     def stop(self) -> None:
@@ -60,8 +66,6 @@ class ExternalServer:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -113,3 +117,28 @@ def test_no_live_agent_loses_its_trial_by_an_outage_longer_than_the_lease(
         assert [busy.wait(), idle.wait()] == [0, 0], busy.output + idle.output
         assert fleet.query("select attempt, losses from tuner.lease") == [(1, 0)]
         assert fleet.states() == {"COMPLETE": 1}
+
+
+def test_a_signal_during_an_outage_ends_the_agent_within_its_grace_and_costs_a_loss_at_most(
+    external: ExternalServer, tuner_home: object, tmp_path: Path
+) -> None:
+    study = write_study(tmp_path, epochs=300, width=128, trials=1, lease="1s")
+    with open_fleet(external.url, tmp_path) as fleet:
+        agent = fleet.start(study)
+        fleet.wait_for(lambda: fleet.n_reports() >= 2, "two reports")
+        external.stop()
+        fleet.wait_for(lambda: "the database is away" in agent.output, "the outage noticed")
+        asked_at = time.monotonic()
+        agent.send(signal.SIGTERM)
+        assert agent.wait(15) == 143, agent.output
+        assert time.monotonic() - asked_at < 9, "the grace is 8 s"
+        assert "the last hand-back may not have reached it" in agent.output
+        assert "Traceback" not in agent.output
+        external.start()
+        heir = fleet.start(study)
+        fleet.wait_for(
+            lambda: fleet.query("select 1 from tuner.lease where attempt = 2"), "the takeover"
+        )
+        heir.send(signal.SIGTERM)
+        assert heir.wait() == 143
+        assert fleet.query("select failures, losses from tuner.lease") == [(0, 1)]

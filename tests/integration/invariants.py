@@ -4,8 +4,7 @@
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from tests.integration.stores import StoredStudy, report
@@ -48,16 +47,6 @@ class Aside:
         if self._error is not None:
             raise self._error
         return self._result
-
-
-@contextmanager
-def aside(call: Callable[[], Any]) -> Iterator[Aside]:
-    """Run a call in a thread, and end it before the test ends."""
-    running = Aside(call)
-    try:
-        yield running
-    finally:
-        running._thread.join(10)
 
 
 def a_report_waits_for_a_takeover_and_is_refused(study: StoredStudy) -> None:
@@ -152,9 +141,10 @@ def a_claim_passes_by_a_trial_that_somebody_else_is_taking(study: StoredStudy) -
     for trial in agent.claim(2):
         agent.store.end([Release(key=trial.key, reason="handed back")])
     with study.held_open("select from tuner.lease where number = 0 for update"):
-        with aside(lambda: other.claim(1)) as claim:
-            assert not claim.still_waits(), "it waits for the other claimer"
-            assert [trial.key.number for trial in claim.result()] == [1]
+        claim = Aside(lambda: other.claim(1))
+        waits = claim.still_waits()
+    assert [trial.key.number for trial in claim.result()] == [1]
+    assert not waits, "it waits for the other claimer"
 
 
 def a_takeover_passes_by_a_trial_that_somebody_else_is_taking(study: StoredStudy) -> None:
@@ -163,9 +153,10 @@ def a_takeover_passes_by_a_trial_that_somebody_else_is_taking(study: StoredStudy
     lost.claim(2)
     seen = other.sees(lost)
     with study.held_open("select from tuner.lease where number = 0 for update"):
-        with aside(lambda: other.claim(1, silent=[seen])) as claim:
-            assert not claim.still_waits(), "it waits for the other claimer"
-            assert [trial.key.number for trial in claim.result()] == [1]
+        claim = Aside(lambda: other.claim(1, silent=[seen]))
+        waits = claim.still_waits()
+    assert [trial.key.number for trial in claim.result()] == [1]
+    assert not waits, "it waits for the other claimer"
 
 
 def an_enqueued_trial_that_a_client_is_taking_is_passed_by(study: StoredStudy) -> None:
@@ -173,9 +164,10 @@ def an_enqueued_trial_that_a_client_is_taking_is_passed_by(study: StoredStudy) -
     study.optuna().enqueue_trial({"n_layers": 1})
     agent = study.agent()
     with study.held_open("update trials set state = 'RUNNING' where state = 'WAITING'"):
-        with aside(lambda: agent.claim(1)) as claim:
-            assert not claim.still_waits(), "it waits for the client"
-            assert [trial.origin for trial in claim.result()] == [Origin.NEW]
+        claim = Aside(lambda: agent.claim(1))
+        waits = claim.still_waits()
+    assert [trial.origin for trial in claim.result()] == [Origin.NEW]
+    assert not waits, "it waits for the client"
     assert study.query("select number from tuner.lease") == [(1,)]
 
 

@@ -242,7 +242,9 @@ def test_a_trial_that_failed_here_is_tried_here_again_when_nobody_else_lives(
         if how == "left":
             elsewhere.store.leave(TELEMETRY)
         else:
-            study.query("update tuner.agent set seen_at = now() - interval '4s' where boot = 'boot-2'")
+            study.query(
+                "update tuner.agent set seen_at = now() - interval '4s' where boot = 'boot-2'"
+            )
     trial = here.claim_one()
     here.store.end([Release(key=trial.key, reason="failed", failure=raised())])
     assert here.claim_one().key.number == trial.key.number

@@ -31,13 +31,6 @@ MUTANTS = [
         noticed_by=invariants.a_report_waits_for_a_takeover_and_is_refused,
     ),
     Mutant(
-        name="report that ignores the attempt",
-        query=("report", "report"),
-        old="using (number, attempt)\n    where l.study_id = %(study_id)s and l.owner = %(me)s",
-        new="using (number)\n    where l.study_id = %(study_id)s",
-        noticed_by=invariants.a_report_waits_for_a_takeover_and_is_refused,
-    ),
-    Mutant(
         name="end without a fence",
         query=("end", "fence_ends"),
         old="for update of l",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tuner.agent.events import Event, HelperFailed, PulseHeard
 from tuner.agent.observing import Observer
 from tuner.agent.port import Store
-from tuner.errors import DatabaseAway, TunerError
+from tuner.errors import DatabaseAway, RunFailed, TunerError
 from tuner.study.fleet import Telemetry
 
 BEATS_PER_LEASE = 6
@@ -44,6 +44,11 @@ class BeatThread(threading.Thread):
                 pass  # the observer sees the gap
             except TunerError as error:
                 self._inbox.put(HelperFailed(error=error))
+                return
+            except Exception as error:
+                failed = RunFailed(f"the beat thread failed: {type(error).__name__}: {error}")
+                failed.__cause__ = error
+                self._inbox.put(HelperFailed(error=failed))
                 return
             self._stopped.wait(self._interval_seconds)
 

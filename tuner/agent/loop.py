@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
@@ -72,7 +73,7 @@ class Agent:
                     self._source.learn(event.changes.trials)
                 for act in judge(self._machine, event, time.monotonic()):
                     self._act(act)
-        return self.ending
+        return replace(self.ending, is_cut_off=self._machine.away_since is not None)
 
     def close(self) -> None:
         """Stop the helper threads and say goodbye, if the database hears it."""
@@ -82,7 +83,7 @@ class Agent:
         for thread in (self._store_thread, self._beat_thread):
             if thread.is_alive():
                 thread.join(LAST_WORDS_SECONDS)
-        if not self._store_thread.is_alive():
+        if not self._store_thread.is_alive() and self._machine.away_since is None:
             with suppress(DatabaseError):
                 self._store.leave(self._telemetry())
 

@@ -23,7 +23,7 @@ from tuner.agent.events import (
 )
 from tuner.agent.port import Complete, Store
 from tuner.agent.suggester import SuggestionSource
-from tuner.errors import DatabaseAway, TunerError
+from tuner.errors import DatabaseAway, RunFailed, TunerError
 from tuner.study.feed import Seen
 
 FIRST_PAUSE_SECONDS = 0.1
@@ -74,6 +74,12 @@ class StoreThread(threading.Thread):
                 answers = self._persist(job)
             except TunerError as error:
                 self._inbox.put(HelperFailed(error=error))
+                return
+            except Exception as error:
+                # A bug of ours must not leave the agent waiting for an answer for ever.
+                failed = RunFailed(f"the store thread failed: {type(error).__name__}: {error}")
+                failed.__cause__ = error
+                self._inbox.put(HelperFailed(error=failed))
                 return
             for answer in answers:
                 self._inbox.put(answer)

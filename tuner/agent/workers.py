@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from tuner.agent.devices import Device
-from tuner.agent.events import Event, WorkerGone, WorkerSaid
+from tuner.agent.events import Event, HelperFailed, WorkerGone, WorkerSaid
+from tuner.errors import RunFailed
 from tuner.messages import (
     BadMessage,
     How,
@@ -188,7 +189,15 @@ class WorkerPool:
         os.write(self._wake_write, b"x")
 
     def _listen(self) -> None:
-        """The listener thread: read what is there, until the pool closes."""
+        """The listener thread; without it the agent would be deaf, so it tells of its own end."""
+        try:
+            self._listen_until_closed()
+        except Exception as error:
+            failed = RunFailed(f"the listener thread failed: {type(error).__name__}: {error}")
+            failed.__cause__ = error
+            self.inbox.put(HelperFailed(error=failed))
+
+    def _listen_until_closed(self) -> None:
         while not self._is_closing:
             for key, _ in self._selector.select():
                 if key.data is None:

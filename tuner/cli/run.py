@@ -3,6 +3,7 @@
 import argparse
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import assert_never
 
@@ -19,18 +20,24 @@ from tuner.run_study import RunOptions, RunOutcome, run
 from tuner.storage.connection import storage_setting
 from tuner.study.ending import EndingKind
 
+CUT_OFF = (
+    "tuner: the database is away, so the last hand-back may not have reached it; "
+    "other agents take these trials over after the lease time"
+)
+
 
 def execute(options: argparse.Namespace) -> int:
     """Work on the study, then show where it stands."""
     view = JsonView() if options.json else PlainView()
     run_options = RunOptions(storage=storage_setting(options.storage), workers=options.workers)
     outcome = run(Path(options.study_file), run_options, view)
-    if outcome.ending.error is not None:
-        raise outcome.ending.error
-    if options.json:
-        print(json.dumps({"event": "Summary", **summary_json(outcome.summary)}))
+    summary = outcome.summary
+    if summary is None:
+        print(CUT_OFF, file=sys.stderr)
+    elif options.json:
+        print(json.dumps({"event": "Summary", **summary_json(summary)}))
     else:
-        print(render_end(outcome, options.study_file))
+        print(render_end(summary, outcome.ending.kind, options.study_file))
     return exit_code(outcome)
 
 
@@ -38,6 +45,7 @@ def exit_code(outcome: RunOutcome) -> int:
     """The code by which a scheduler knows whether to start again."""
     match outcome.ending.kind:
         case EndingKind.FINISHED:
+            assert outcome.summary is not None
             return 5 if outcome.summary.best is None else 0
         case EndingKind.INTERRUPTED:
             return 130
@@ -49,15 +57,14 @@ def exit_code(outcome: RunOutcome) -> int:
             assert_never(outcome.ending.kind)
 
 
-def render_end(outcome: RunOutcome, study_file: str) -> str:
+def render_end(summary: StudySummary, kind: EndingKind, study_file: str) -> str:
     """The last screen."""
-    summary = outcome.summary
     parts = [
         render_headline(summary),
         render_times(summary),
         render_failures(summary),
         render_best(summary),
-        _render_next(summary, outcome.ending.kind, study_file),
+        _render_next(summary, kind, study_file),
     ]
     return "\n" + "\n\n".join(part for part in parts if part)
 

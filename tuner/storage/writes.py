@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 CHUNK_BYTES = 1 << 20
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # Postgres text holds neither
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,7 @@ def _kind(value: float) -> str:
 
 def _metric_arrays(writer: Writer, reports: Sequence[Report]) -> dict[str, object]:
     rows = [
-        (report.key.number, report.key.attempt, report.step, name, value)
+        (report.key.number, report.key.attempt, report.step, _storable(name), value)
         for report in reports
         for name, value in report.values.items()
         if name != writer.metric
@@ -143,7 +145,7 @@ def _decision_arrays(records: Sequence[DecisionRecord]) -> dict[str, object]:
         "d_attempts": [d.key.attempt for d in records],
         "d_steps": [d.step for d in records],
         "d_actions": [d.decision.action.value for d in records],
-        "d_reasons": [d.decision.reason for d in records],
+        "d_reasons": [_storable(d.decision.reason) for d in records],
         "d_seen": [d.snapshot for d in records],
         # As text: arrays of different lengths make no array of arrays.
         "d_local": ["{" + ",".join(map(str, d.local)) + "}" for d in records],
@@ -201,7 +203,7 @@ def _finish(
         "trial_ids": [trial_ids[f.key] for f in finishes],
         "states": [f.state.value for f in finishes],
         "values": [f.value for f in finishes],
-        "reasons": [f.reason for f in finishes],
+        "reasons": [f.reason and _storable(f.reason) for f in finishes],
         "failures": [f.failure and f.failure.cause.value for f in finishes],
         "a_trial_ids": [trial_id for trial_id, _, _ in attributes],
         "a_keys": [key for _, key, _ in attributes],
@@ -212,9 +214,12 @@ def _finish(
 
 def _described(finish: Finish) -> dict[str, float | int | str]:
     """The user attributes: facts, and why a trial did not complete."""
-    attributes = dict(finish.user_attrs)
+    attributes = {
+        _storable(key): _storable(value) if isinstance(value, str) else value
+        for key, value in finish.user_attrs.items()
+    }
     if finish.reason is not None:
-        attributes["reason"] = finish.reason
+        attributes["reason"] = _storable(finish.reason)
     if finish.failure is not None:
         attributes["failure"] = finish.failure.cause.value
     return attributes
@@ -230,7 +235,7 @@ def _release(own: Mapping[str, object], cursor: "Cursor", releases: Sequence[Rel
         {
             **own,
             "numbers": [r.key.number for r in releases],
-            "reasons": [r.reason for r in releases],
+            "reasons": [_storable(r.reason) for r in releases],
             "failed": [int(r.failure is not None and not r.counts_as_loss) for r in releases],
             "lost": [int(r.counts_as_loss) for r in releases],
         },
@@ -244,16 +249,15 @@ def _write_logs(writer: Writer, cursor: "Cursor", ends: Sequence[End]) -> None:
 
 
 def _log_params(writer: Writer, key: AttemptKey, failure: Failure) -> dict[str, object]:
-    # Postgres text holds no NUL.
-    message, traceback, tail = (
-        text.replace("\0", "\ufffd")
-        for text in (failure.message, failure.traceback, failure.log_tail)
-    )
     return {
         "study_id": writer.study_id,
         "number": key.number,
         "attempt": key.attempt,
-        "message": message,
-        "traceback": traceback,
-        "tail": tail,
+        "message": _storable(failure.message),
+        "traceback": _storable(failure.traceback),
+        "tail": _storable(failure.log_tail),
     }
+
+
+def _storable(text: str) -> str:
+    return _UNSTORABLE.sub("\ufffd", text)

@@ -20,4 +20,5 @@ class Ending:
     """The outcome of `tuner run`."""
 
     kind: EndingKind
+    is_cut_off: bool = False  # the database was away: what was to be written last is not
     error: TunerError | None = None

@@ -33,8 +33,12 @@ with ended as (
     on conflict (trial_id, key) do update set value_json = excluded.value_json
 ), noted as (
     insert into tuner.event (study_id, number, attempt, agent_id, kind, detail)
-    select %(study_id)s, l.number, l.attempt, %(me)s, lower(e.state::text), e.reason
-    from ended e join tuner.lease l on l.study_id = %(study_id)s and l.number = e.number
+    select %(study_id)s, l.number, l.attempt, %(me)s,
+           case when told.trial_id is null then 'ended_elsewhere' else lower(e.state::text) end,
+           e.reason
+    from ended e
+    join tuner.lease l on l.study_id = %(study_id)s and l.number = e.number
+    left join told on told.trial_id = e.trial_id
 )
 update tuner.lease l
 set state = 'done', ended_at = now(), checkpoint_id = null, failure = e.failure,

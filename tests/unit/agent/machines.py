@@ -1,0 +1,105 @@
+"""A machine in memory, and the events of its life."""
+
+from typing import Any
+
+from tuner.agent import events
+from tuner.agent.acts import Act
+from tuner.agent.judge import judge
+from tuner.agent.machine import Machine, Rulebook, Standing, WorkerState
+from tuner.messages import How, Left, Ready, Reported
+from tuner.search.pruners.asha import AshaPruner
+from tuner.study.checkpoint import Checkpoint
+from tuner.study.feed import Changes, Seen
+from tuner.study.lease import Claimed, ClaimedTrial, Origin
+from tuner.study.report import RungValue
+from tuner.study.trial import AttemptKey, Direction, TrialRecord
+
+WORKER = 101
+
+
+class Bench:
+    """One machine with one worker, driven event by event; time stands still unless told."""
+
+    def __init__(self, *, retries: int = 2, n_workers: int = 1) -> None:
+        book = Rulebook(
+            pruner=AshaPruner(direction=Direction.MINIMIZE, min_resource=1, reduction_factor=3),
+            n_steps=27,
+            metric="val_loss",
+            direction=Direction.MINIMIZE,
+            retries=retries,
+            n_trials=10,
+            grace_seconds=25.0,
+        )
+        self.machine = Machine(book=book, standing=Standing(direction=Direction.MINIMIZE))
+        self.now = 100.0
+        for index in range(n_workers):
+            self.machine.workers[WORKER + index] = WorkerState(name=f"cpu:{index}")
+
+    def do(self, event: events.Event) -> list[Act]:
+        """What the agent does about it."""
+        return judge(self.machine, event, self.now)
+
+    def tick(self, seconds: float) -> list[Act]:
+        """Let time pass."""
+        self.now += seconds
+        return self.do(events.Tick())
+
+    def ready(self, worker: int = WORKER) -> list[Act]:
+        return self.say(Ready(structure=None, n_free=1), worker=worker)
+
+    def say(self, message: Any, *, worker: int = WORKER, log_tail: str = "") -> list[Act]:
+        """A worker speaks."""
+        return self.do(events.WorkerSaid(worker=worker, message=message, log_tail=log_tail))
+
+    def claimed(self, *trials: ClaimedTrial, n_open: int = 1, limit: bool = False) -> list[Act]:
+        """The store answers a claim."""
+        answer = Claimed(trials=trials, n_open=n_open, limit_reached=limit)
+        return self.do(events.ClaimAnswered(claimed=answer))
+
+    def training(self, number: int = 0, **about: Any) -> ClaimedTrial:
+        """A trial under training on the worker."""
+        self.ready()
+        trial = claimed_trial(number, **about)
+        self.claimed(trial)
+        return trial
+
+    def report(self, trial: ClaimedTrial, step: int, value: float) -> list[Act]:
+        """The worker reports a step."""
+        key = trial.key
+        values = {"val_loss": value, "train_loss": value}
+        return self.say(Reported(number=key.number, attempt=key.attempt, step=step, values=values))
+
+    def leave(self, trial: ClaimedTrial, how: How, **about: Any) -> list[Act]:
+        """The lane leaves the worker."""
+        key = trial.key
+        return self.say(Left(number=key.number, attempt=key.attempt, how=how, **about))
+
+    def feed(self, *rungs: RungValue, trials: tuple[TrialRecord, ...] = ()) -> list[Act]:
+        """News from the other machines."""
+        seen = Seen(highest=0, open_numbers=frozenset(), snapshot="7:9:8")
+        return self.do(events.Changed(changes=Changes(trials=trials, rung_values=rungs, seen=seen)))
+
+
+def claimed_trial(number: int = 0, **about: Any) -> ClaimedTrial:
+    """A new trial, unless told otherwise."""
+    attempt = about.pop("attempt", 1)
+    known: dict[str, Any] = {
+        "origin": Origin.NEW,
+        "draw": number,
+        "params": {"learning_rate": 0.1},
+        "seed": 7,
+        "failures": 0,
+        "losses": 0,
+        "checkpoint": None,
+        "history": {},
+    }
+    return ClaimedTrial(key=AttemptKey(number=number, attempt=attempt), **{**known, **about})
+
+
+def a_checkpoint(step: int) -> Checkpoint:
+    return Checkpoint(checkpoint_id=1, step=step, sha256="0" * 64, n_bytes=3)
+
+
+def of_type(acts: list[Act], kind: type[Any]) -> list[Any]:
+    """The acts of one type."""
+    return [act for act in acts if isinstance(act, kind)]

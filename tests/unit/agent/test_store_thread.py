@@ -1,0 +1,156 @@
+"""The store thread over a scripted store: order, repetition, giving up."""
+
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuner.agent import acts, events
+from tuner.agent.store_thread import StoreThread
+from tuner.agent.suggester import DrawSource
+from tuner.errors import DatabaseAway, StudyGone
+from tuner.study.checkpoint import Checkpoint
+from tuner.study.feed import Changes, Seen
+from tuner.study.lease import Batch, Claimed
+from tuner.study.suggestion import Suggestion
+from tuner.study.trial import AttemptKey
+
+KEY = AttemptKey(number=3, attempt=2)
+
+
+class ScriptedStore:
+    """Answers from a script: an exception is raised, anything else returned."""
+
+    def __init__(self, **script: list[Any]) -> None:
+        self.script = script
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*_: object) -> Any:
+            self.calls.append(name)
+            answers = self.script.get(name)
+            answer = answers.pop(0) if answers else DEFAULTS[name]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+
+DEFAULTS: dict[str, Any] = {
+    "claim": Claimed(trials=(), n_open=0, limit_reached=True),
+    "report": frozenset(),
+    "end": frozenset(),
+    "changes": Changes(trials=(), rung_values=(), seen=Seen(snapshot="1:1:")),
+    "load_checkpoint": None,
+}
+
+
+class FixedSampler:
+    def suggest(self, draw: int) -> Suggestion:
+        return Suggestion(params={"x": draw})
+
+    def n_draws(self) -> int | None:
+        return None
+
+
+class Running:
+    """A thread on a scripted store and its inbox."""
+
+    def __init__(self, store: ScriptedStore, spool: Path) -> None:
+        self.inbox: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
+        source = DrawSource(FixedSampler())
+        self.thread = StoreThread(store, source, lambda n, p: p, self.inbox, spool)  # type: ignore[arg-type]
+
+    def answers(self, *jobs: acts.StoreJob, n: int) -> Sequence[events.Event]:
+        for job in jobs:
+            self.thread.post(job)
+        self.thread.start()
+        return [self.inbox.get(timeout=10) for _ in range(n)]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Running]]:
+    monkeypatch.setattr("tuner.agent.store_thread.FIRST_PAUSE_SECONDS", 0.001)
+    started: list[Running] = []
+
+    def start(store: ScriptedStore) -> Running:
+        started.append(Running(store, tmp_path))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.thread.stop()
+        running.thread.join(5)
+        assert not running.thread.is_alive()
+
+
+def test_an_idle_workers_claim_goes_before_ends_and_reports(run: Callable[..., Running]) -> None:
+    store = ScriptedStore()
+    run(store).answers(
+        acts.AskWrite(batch=Batch()),
+        acts.AskEnd(ends=()),
+        acts.AskClaim(known=(), limit=1, silent=()),
+        n=5,
+    )
+    assert [call for call in store.calls if call != "changes"] == ["claim", "end", "report"]
+
+
+def test_a_job_is_done_again_until_the_database_answers(run: Callable[..., Running]) -> None:
+    store = ScriptedStore(end=[DatabaseAway("gone"), DatabaseAway("still"), frozenset({KEY})])
+    away, still, back, ended, changed = run(store).answers(acts.AskEnd(ends=()), n=5)
+    assert away == events.StoreAway(message="gone")
+    assert still == events.StoreAway(message="still")
+    assert back == events.StoreBack()
+    assert ended == events.EndsWritten(ends=(), lost=frozenset({KEY}))
+    assert isinstance(changed, events.Changed)
+    assert store.calls == ["end", "end", "end", "changes"]
+
+
+def test_a_connection_that_breaks_after_the_commit_repeats_the_whole_job(
+    run: Callable[..., Running],
+) -> None:
+    store = ScriptedStore(changes=[DatabaseAway("gone")])
+    run(store).answers(acts.AskEnd(ends=()), n=4)
+    assert store.calls == ["end", "changes", "end", "changes"]
+
+
+def test_an_error_that_no_repetition_mends_ends_the_thread(run: Callable[..., Running]) -> None:
+    error = StudyGone("deleted")
+    (failed,) = run(ScriptedStore(claim=[error])).answers(
+        acts.AskClaim(known=(), limit=1, silent=()), n=1
+    )
+    assert failed == events.HelperFailed(error=error)
+
+
+def test_an_error_of_ours_is_told_and_not_swallowed_by_the_thread(
+    run: Callable[..., Running],
+) -> None:
+    (failed,) = run(ScriptedStore(claim=[KeyError("bug")])).answers(
+        acts.AskClaim(known=(), limit=1, silent=()), n=1
+    )
+    assert isinstance(failed, events.HelperFailed)
+    assert "KeyError" in str(failed.error)
+
+
+def test_a_checkpoint_is_written_to_the_spool(run: Callable[..., Running]) -> None:
+    checkpoint = Checkpoint(checkpoint_id=1, step=7, sha256="", n_bytes=3)
+    store = ScriptedStore(load_checkpoint=[(checkpoint, b"abc")])
+    (loaded,) = run(store).answers(acts.AskCheckpoint(key=KEY), n=1)
+    assert isinstance(loaded, events.CheckpointLoaded)
+    assert loaded.step == 7
+    assert loaded.path is not None
+    assert Path(loaded.path).read_bytes() == b"abc"
+    assert Path(loaded.path).stat().st_mode & 0o077 == 0
+
+
+def test_a_trial_without_a_usable_checkpoint_starts_anew(run: Callable[..., Running]) -> None:
+    (loaded,) = run(ScriptedStore()).answers(acts.AskCheckpoint(key=KEY), n=1)
+    assert loaded == events.CheckpointLoaded(key=KEY, path=None, step=0)
+
+
+def test_stopping_gives_up_a_job_that_is_being_repeated(run: Callable[..., Running]) -> None:
+    running = run(ScriptedStore(end=[DatabaseAway("gone")] * 10_000))
+    running.answers(acts.AskEnd(ends=()), n=1)
