@@ -10,7 +10,7 @@ from tests.acceptance.conftest import has_server
 
 
 def test_a_new_machine_needs_nothing_and_keeps_nothing_running(fresh_tuner, fresh_home, tmp_path):
-    finished = fresh_tuner("run", write_study(tmp_path), "--workers", 1)
+    finished = fresh_tuner("run", write_study(tmp_path), "--workers", 2)
     assert f"host={fresh_home}" in finished.err
     wait_until(lambda: not has_server(fresh_home), "the server stops after its last user")
     assert "plain: finished" in fresh_tuner("status", "plain").out
@@ -21,7 +21,7 @@ def test_serve_keeps_the_server_up_until_it_is_told_to_end(fresh_tuner, fresh_ho
     assert serve.stdout is not None
     url = serve.stdout.readline().strip()
     assert url == fresh_tuner("db", "url").out.strip()
-    fresh_tuner("run", write_study(tmp_path), "--workers", 1)
+    fresh_tuner("run", write_study(tmp_path), "--workers", 2)
     assert has_server(fresh_home)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -14,7 +14,7 @@ NOWHERE = "postgresql://somebody@127.0.0.1:1/nothing"
 def finished_study(tuner, tmp_path):
     """A study of two trials under the name "plain"."""
     file = write_study(tmp_path)
-    tuner("run", file, "--workers", 1)
+    tuner("run", file, "--workers", 2)
     return file
 
 
@@ -58,7 +58,7 @@ def test_an_unreachable_database_is_exit_code_4(tuner, tmp_path, command):
 def test_a_study_without_a_complete_trial_is_exit_code_5(tuner, tmp_path):
     space = "{learning_rate: {float: [1e18, 1e19]}}"
     file = write_study(tmp_path, search_space=space, params="{epochs: 3, optimizer: sgd}")
-    ended = tuner("run", file, "--workers", 1, code=5)
+    ended = tuner("run", file, "--workers", 2, code=5)
     assert "plain: finished, 2 of 2 trials" in ended.out
     assert re.search(r"^failures\n(  \d x .*val_loss is .*\n)+", ended.out, re.M)
     assert "no COMPLETE trial" in ended.out
@@ -91,7 +91,7 @@ def test_another_database_than_postgres_is_refused(tuner):
 def test_another_study_under_the_same_name_is_refused_with_a_diff(tuner, finished_study, tmp_path):
     space = "{learning_rate: {float: [1e-3, 1], log: true}, dropout: {float: [0, 0.5]}}"
     file = write_study(tmp_path, seed="1", search_space=space)
-    refused = tuner("run", file, "--workers", 1, code=2)
+    refused = tuner("run", file, "--workers", 2, code=2)
     lines = refused.err.splitlines()
     assert "another study lives under the name 'plain'" in lines[0]
     assert "seed: stored 0, given 1" in lines
@@ -105,7 +105,7 @@ def test_another_study_under_the_same_name_is_refused_with_a_diff(tuner, finishe
 
 def test_what_may_differ_is_only_noted(tuner, finished_study, tmp_path):
     file = write_study(tmp_path, failures="{lease: 10s, grace: 9s}", budget="{trials: 7}")
-    joined = tuner("run", file, "--workers", 1)
+    joined = tuner("run", file, "--workers", 2)
     assert re.search(r"^note: failures\.lease_seconds: 10\.0 \(stored: 30\.0\)$", joined.err, re.M)
     assert re.search(r"^note: failures\.grace_seconds: 9\.0 \(stored: 25\.0\)$", joined.err, re.M)
     assert re.search(r"^note: budget\.trials: 7 \(the stored budget stays\)", joined.err, re.M)

@@ -30,9 +30,9 @@ def test_every_example_study_runs_to_its_end(tuner, tmp_path, study):
 
 def test_a_second_run_says_finished_and_adds_nothing(tuner, tmp_path):
     file = write_study(tmp_path)
-    tuner("run", file, "--workers", 1)
+    tuner("run", file, "--workers", 2)
     before = tuner("trials", "plain", "--json").json
-    again = tuner("run", file, "--workers", 1)
+    again = tuner("run", file, "--workers", 2)
     assert "joining study plain (2 trials)" in again.err
     assert "plain: finished, 2 of 2 trials" in again.out
     assert tuner("trials", "plain", "--json").json == before
@@ -90,7 +90,7 @@ def test_run_with_json_prints_one_object_a_line(tuner, tmp_path):
 
 def test_two_agents_share_the_work_and_the_budget_is_exact(tuner, tmp_path):
     file = write_study(tmp_path, budget="{trials: 60}", params="{epochs: 40}")
-    agents = [tuner.start("run", file, "--workers", 1) for _ in range(2)]
+    agents = [tuner.start("run", file, "--workers", 2) for _ in range(2)]
     ends = [tuner.finish(agent) for agent in agents]
     assert [end.code for end in ends] == [0, 0]
     assert sum("new study" in end.err for end in ends) == 1

@@ -84,7 +84,7 @@ def external() -> Iterator[ExternalServer]:
 def test_postgres_restarts_while_workers_train_and_every_report_is_there_once(
     external: ExternalServer, tuner_home: object, tmp_path: Path
 ) -> None:
-    study = write_study(tmp_path, epochs=25, width=256, trials=2)
+    study = write_study(tmp_path, epochs=150, width=256, trials=2)
     with open_fleet(external.url, tmp_path) as fleet:
         agent = fleet.start(study, workers=2)
         fleet.wait_for(lambda: fleet.n_reports() >= 3, "three reports")
@@ -101,13 +101,13 @@ def test_postgres_restarts_while_workers_train_and_every_report_is_there_once(
         steps = fleet.query(
             "select number, step from trial_intermediate_values join trials using (trial_id)"
         )
-        assert sorted(steps) == [(number, step) for number in (0, 1) for step in range(1, 26)]
+        assert sorted(steps) == [(number, step) for number in (0, 1) for step in range(1, 151)]
 
 
 def test_no_live_agent_loses_its_trial_by_an_outage_longer_than_the_lease(
     external: ExternalServer, tuner_home: object, tmp_path: Path
 ) -> None:
-    study = write_study(tmp_path, epochs=40, width=256, trials=1, lease="1s")
+    study = write_study(tmp_path, epochs=400, width=256, trials=1, lease="1s")
     with open_fleet(external.url, tmp_path) as fleet:
         busy = fleet.start(study)
         fleet.wait_for(lambda: fleet.n_reports() >= 2, "two reports")
@@ -122,7 +122,7 @@ def test_no_live_agent_loses_its_trial_by_an_outage_longer_than_the_lease(
 def test_a_signal_during_an_outage_ends_the_agent_within_its_grace_and_costs_a_loss_at_most(
     external: ExternalServer, tuner_home: object, tmp_path: Path
 ) -> None:
-    study = write_study(tmp_path, epochs=300, width=128, trials=1, lease="1s")
+    study = write_study(tmp_path, epochs=4000, width=128, trials=1, lease="1s")
     with open_fleet(external.url, tmp_path) as fleet:
         agent = fleet.start(study)
         fleet.wait_for(lambda: fleet.n_reports() >= 2, "two reports")

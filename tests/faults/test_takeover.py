@@ -24,7 +24,7 @@ def _undisturbed_curve(fleet: Fleet, tmp_path: Path, epochs: int) -> list[tuple[
 def test_a_killed_agents_trial_goes_on_from_its_checkpoint_and_ends_bit_equal(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    study = write_study(tmp_path, epochs=25, width=256, trials=1)
+    study = write_study(tmp_path, epochs=250, width=256, trials=1)
     first = fleet.start(study)
     fleet.wait_for(
         lambda: fleet.query("select 1 from tuner.lease where checkpoint_id is not null"),
@@ -44,14 +44,14 @@ def test_a_killed_agents_trial_goes_on_from_its_checkpoint_and_ends_bit_equal(
     for worker in workers:
         assert not is_running(worker), "a worker outlived its agent"
     curve = fleet.query(CURVE, "faulty")
-    assert [step for step, _ in curve] == list(range(1, 26))
-    assert curve == _undisturbed_curve(fleet, tmp_path, 25)
+    assert [step for step, _ in curve] == list(range(1, 251))
+    assert curve == _undisturbed_curve(fleet, tmp_path, 250)
 
 
 def test_a_stopped_agent_that_comes_back_is_refused_and_goes_on_working(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    study = write_study(tmp_path, epochs=30, width=256, trials=1, every="30s")
+    study = write_study(tmp_path, epochs=120, width=256, trials=1, every="30s")
     zombie = fleet.start(study)
     fleet.wait_for(lambda: fleet.n_reports() >= 2, "two reports")
     zombie.send(signal.SIGSTOP)
@@ -69,11 +69,11 @@ def test_a_stopped_agent_that_comes_back_is_refused_and_goes_on_working(
     assert kinds.count("complete") == 1
     assert "complete" not in zombie.output.split("waiting for")[0].split("lost, another")[0]
     curve = fleet.query(CURVE, "faulty")
-    assert curve == _undisturbed_curve(fleet, tmp_path, 30)
+    assert curve == _undisturbed_curve(fleet, tmp_path, 120)
 
 
 def test_a_beating_agent_keeps_its_trial_although_others_wait(fleet: Fleet, tmp_path: Path) -> None:
-    study = write_study(tmp_path, epochs=25, width=256, trials=1, lease="1s")
+    study = write_study(tmp_path, epochs=200, width=256, trials=1, lease="1s")
     busy = fleet.start(study)
     fleet.wait_for(lambda: fleet.n_reports() >= 1, "a report")
     idle = fleet.start(study)
@@ -87,7 +87,7 @@ def test_a_beating_agent_keeps_its_trial_although_others_wait(fleet: Fleet, tmp_
 def test_a_signal_hands_the_trial_back_with_its_checkpoint(
     fleet: Fleet, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    study = write_study(tmp_path, epochs=400, width=128, trials=1, every="30s")
+    study = write_study(tmp_path, epochs=4000, width=128, trials=1, every="30s")
     agent = fleet.start(study)
     fleet.wait_for(lambda: fleet.n_reports() >= 3, "three reports")
     asked_at = time.monotonic()
@@ -108,7 +108,7 @@ def test_a_signal_hands_the_trial_back_with_its_checkpoint(
 def test_two_signals_end_the_agent_at_once_and_the_trial_is_still_handed_back(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    study = write_study(tmp_path, epochs=400, width=1024, trials=1)
+    study = write_study(tmp_path, epochs=4000, width=1024, trials=1)
     agent = fleet.start(study)
     fleet.wait_for(lambda: fleet.states() == {"RUNNING": 1}, "a running trial")
     agent.send(signal.SIGINT)
@@ -121,7 +121,7 @@ def test_two_signals_end_the_agent_at_once_and_the_trial_is_still_handed_back(
 def test_a_killed_worker_is_replaced_and_its_trial_tried_again_as_a_loss(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    study = write_study(tmp_path, epochs=15, width=256, trials=1)
+    study = write_study(tmp_path, epochs=100, width=256, trials=1)
     agent = fleet.start(study)
     fleet.wait_for(lambda: fleet.n_reports() >= 2, "two reports")
     (worker,) = agent.workers()

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from random import Random
 
 import optuna
-import pytest
 
 from tests.integration.stores import PARAMS, StoredStudy, StoreAgent, report
 from tuner.study.feed import Seen
@@ -84,7 +83,6 @@ def test_params_of_an_enqueued_trial_come_when_it_is_claimed(study: StoredStudy)
     assert (running.state, running.params["n_layers"]) == (TrialState.RUNNING, 2)
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_foreign_trials_show_only_those_params_that_lie_in_the_space(study: StoredStudy) -> None:
     stock = study.optuna()
     wide = optuna.distributions.FloatDistribution(0.0, 10.0)
@@ -92,7 +90,7 @@ def test_foreign_trials_show_only_those_params_that_lie_in_the_space(study: Stor
         optuna.trial.create_trial(
             params={"learning_rate": 5.0, "dropout": 0.3, "own": "x", "n_layers": 3},
             distributions={
-                "learning_rate": wide,
+                "learning_rate": optuna.distributions.FloatDistribution(0.01, 10, log=True),
                 "dropout": wide,
                 "own": optuna.distributions.CategoricalDistribution(("x", "y")),
                 "n_layers": optuna.distributions.IntDistribution(1, 99),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tuner.cli.text import clean, count, render_seconds, render_table, render_value
+from tuner.cli.text import count, one_line, render_seconds, render_table, render_value
 from tuner.results.summary import StudySummary
 from tuner.storage.reading import AgentRow, StudyRow, TrialRow
 from tuner.study.trial import Params
@@ -68,7 +68,7 @@ def render_best(summary: StudySummary) -> str:
         return "no COMPLETE trial yet"
     head = f"best trial {best.number}: {summary.study.metric} {render_value(best.value)}"
     facts = {k: v for k, v in best.user_attrs.items() if k not in ("best_step", "seconds")}
-    others = ", ".join(f"{clean(key)} {render_value(value)}" for key, value in facts.items())
+    others = ", ".join(f"{one_line(key)} {render_value(value)}" for key, value in facts.items())
     at = f", epoch {best.user_attrs['best_step']}" if "best_step" in best.user_attrs else ""
     detail = f" ({others}{at})" if others else at
     return "\n".join([head + detail, *render_params(best.params)])
@@ -76,7 +76,7 @@ def render_best(summary: StudySummary) -> str:
 
 def render_params(params: Params) -> list[str]:
     """One line each, the values in a column."""
-    names = [clean(name) for name in params]
+    names = [one_line(name) for name in params]
     width = max((len(name) for name in names), default=0)
     return [
         f"  {name.ljust(width)}  {render_value(value)}"
@@ -86,7 +86,9 @@ def render_params(params: Params) -> list[str]:
 
 def render_failures(summary: StudySummary) -> str:
     """FAIL trials by reason; empty without any."""
-    lines = [f"  {failure.n_trials} x {clean(failure.reason)}" for failure in summary.failures[:10]]
+    lines = [
+        f"  {failure.n_trials} x {one_line(failure.reason)}" for failure in summary.failures[:10]
+    ]
     return "\n".join(["failures", *lines]) if lines else ""
 
 
@@ -94,7 +96,7 @@ def render_fleet(summary: StudySummary) -> str:
     """The agents that have not left; empty without any."""
     rows = [
         [
-            f"  {clean(agent.host)}",
+            f"  {one_line(agent.host)}",
             str(agent.pid),
             str(len(agent.devices)),
             ", ".join(map(str, agent.trials)) or "-",

@@ -13,16 +13,21 @@ def clean(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """As `clean`, for a table's cell."""
+    return clean(" ".join(text.split()))
+
+
 def render_value(value: object) -> str:
     """A param or metric in few characters."""
     if isinstance(value, float):
         return repr(value) if not math.isfinite(value) or value.is_integer() else f"{value:.5g}"
-    return clean(str(value))
+    return one_line(str(value))
 
 
 def render_seconds(seconds: float) -> str:
     """A duration in its two largest units."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -5,7 +5,7 @@ import json
 
 from tuner.cli.database import open_named
 from tuner.cli.summary_text import trial_json
-from tuner.cli.text import clean, render_table, render_value
+from tuner.cli.text import one_line, render_table, render_value
 from tuner.results.summary import load_trials
 from tuner.storage.reading import TrialRow
 
@@ -24,7 +24,7 @@ def execute(options: argparse.Namespace) -> int:
 def render_trials(metric: str, trials: list[TrialRow]) -> str:
     """A table with a column per param."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
-    header = ["trial", "state", metric, "epochs", *names, "reason"]
+    header = ["trial", "state", metric, "epochs", *map(one_line, names), "reason"]
     rows = [
         [
             str(trial.number),
@@ -32,7 +32,7 @@ def render_trials(metric: str, trials: list[TrialRow]) -> str:
             "" if trial.value is None else render_value(trial.value),
             str(trial.n_steps),
             *(render_value(trial.params[n]) if n in trial.params else "" for n in names),
-            clean(trial.reason or ""),
+            one_line(trial.reason or ""),
         ]
         for trial in trials
     ]

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from tuner.agent import notices
 from tuner.cli.text import clean, count, render_seconds, render_value
+from tuner.study.lease import Origin
 from tuner.study.trial import TrialState
 
 
@@ -38,7 +39,7 @@ def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table
         case notices.TrialEnded():
             return _ended(notice)
         case notices.AttemptReleased():
-            return f"trial {notice.key.number}: handed back ({notice.reason})"
+            return _released(notice)
         case notices.AttemptLost():
             return (
                 f"trial {notice.key.number}: lost, another agent holds it now; "
@@ -76,16 +77,27 @@ def _joined(notice: notices.StudyJoined) -> str:
     return "\n".join(lines)
 
 
+_ORIGINS = {
+    Origin.RELEASED: "was handed back",
+    Origin.TAKEN_OVER: "was lost by its agent",
+    Origin.ADOPTED: "is ours by a claim whose answer was lost",
+}
+
+
 def _started(notice: notices.TrialStarted) -> str | None:
     if notice.key.attempt == 1:
         return None
-    words = {"released": "was handed back", "taken_over": "was lost by its agent"}
-    why = words.get(notice.origin.value, notice.origin.value)
+    why = _ORIGINS.get(notice.origin, notice.origin.value)
     place = f"epoch {notice.from_step}" if notice.from_step else "the beginning"
     return (
         f"trial {notice.key.number}: {why}, goes on here from {place} "
         f"(attempt {notice.key.attempt})"
     )
+
+
+def _released(notice: notices.AttemptReleased) -> str:
+    why = "" if notice.reason == "handed back" else f" ({notice.reason})"
+    return f"trial {notice.key.number}: handed back{why}"
 
 
 def _ended(notice: notices.TrialEnded) -> str:

@@ -67,7 +67,9 @@ def _packaged_root() -> Path:
 
 def _copy_readable(package: Path, target: Path) -> None:
     """Copy the package and the `.libs` folder beside it, readable by all, in one rename."""
-    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix="binaries-"))
+    for torn in target.parent.glob("copying-*"):
+        shutil.rmtree(torn, ignore_errors=True)
+    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix="copying-"))
     try:
         shutil.copytree(
             package / INSTALL,

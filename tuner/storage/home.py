@@ -42,7 +42,11 @@ def open_home() -> Home:
     path = Path(os.environ.get("TUNER_HOME") or _default_path()).absolute()
     mode = 0o711 if os.geteuid() == 0 else 0o700
     try:
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        if not path.exists():
+            path.mkdir(parents=True, exist_ok=True)
+            path.chmod(mode)  # whatever the umask is
+        if path.stat().st_mode & 0o002:
+            raise RunFailed(f"{path} can be written by every user of this machine; chmod o-w it")
         home = Home(path=path)
         for folder in (home.data, home.spool):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -51,8 +55,6 @@ def open_home() -> Home:
             f"cannot use the folder {path} ({error.strerror}); "
             "set TUNER_HOME to one that you may write"
         ) from error
-    if path.stat().st_mode & 0o002:
-        raise RunFailed(f"{path} can be written by every user of this machine; chmod o-w it")
     return home
 
 

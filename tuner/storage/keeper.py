@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 STOP_SECONDS = 20.0
@@ -24,31 +25,40 @@ def main() -> None:
     folder = Path(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the agent
     os.umask(0o077)
-    with open(folder / "keeper.lock", "a") as mine, open(folder / "users.lock", "a") as users:
+    # `mine` is given up first: the keeper of the next user must find it free.
+    with open(folder / "users.lock", "a") as users, open(folder / "keeper.lock", "a") as mine:
         try:
             fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return  # another keeper is at work
         fcntl.flock(users, fcntl.LOCK_EX)
-        stop_server(folder / "data" / "postmaster.pid")
+        stop_server(folder / "data")
 
 
-def stop_server(pid_file: Path) -> None:
+def stop_server(data: Path) -> None:
     """End the postmaster: fast (SIGINT), after `STOP_SECONDS` at once (SIGQUIT)."""
-    try:
-        pid = int(pid_file.read_text().split("\n", 1)[0])
-    except (OSError, ValueError):
-        return
     for ask in (signal.SIGINT, signal.SIGQUIT):
-        try:
-            os.kill(pid, ask)
-        except ProcessLookupError:
+        pid = find_postmaster(data)
+        if pid is None:
             return
+        with suppress(ProcessLookupError):
+            os.kill(pid, ask)
         end = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < end:
-            if not pid_file.exists():
-                return
+        while find_postmaster(data) == pid and time.monotonic() < end:
             time.sleep(0.02)
+
+
+def find_postmaster(data: Path) -> int | None:
+    """The process in the pid file, if it is the server of this folder.
+
+    After a crash the file stays, and its number may be given out again to another program.
+    """
+    try:
+        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if os.fsencode(data) in command else None
 
 
 if __name__ == "__main__":

@@ -25,15 +25,18 @@ from pathlib import Path
 from typing import IO
 
 import psycopg2
+from sqlalchemy.engine import URL
 
 from tuner.errors import DatabaseError
 from tuner.storage.binaries import ServerUser, find_binaries, find_server_user
 from tuner.storage.home import Home
+from tuner.storage.keeper import find_postmaster
 
 DATABASE = "tuner"
 ROLE = "tuner"
+PORT = 5432  # names the socket; said everywhere, because PGPORT may say another
 START_SECONDS = 60.0
-SOCKET_NAME = ".s.PGSQL.5432"
+SOCKET_NAME = f".s.PGSQL.{PORT}"
 MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107
 
 # Small and quiet, for one machine: a few connections per agent, no TCP port.
@@ -60,7 +63,9 @@ class Server:
     @property
     def url(self) -> str:
         """For SQLAlchemy, `optuna.load_study` and optuna-dashboard; holds no secret."""
-        return f"postgresql+psycopg2://{ROLE}@/{DATABASE}?host={self.socket_folder}"
+        query = {"host": str(self.socket_folder), "port": str(PORT)}
+        url = URL.create("postgresql+psycopg2", username=ROLE, database=DATABASE, query=query)
+        return url.render_as_string()
 
     def close(self) -> None:
         """Give up our share; the keeper stops the server if it was the last."""
@@ -71,16 +76,32 @@ def open_server(home: Home) -> Server:
     """Start the server or join the one that runs; raises `DatabaseError` if it does not come up."""
     folder = home.server
     user = find_server_user()
-    folder.mkdir(mode=0o711 if user else 0o700, exist_ok=True)
+    try:
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o711 if user else 0o700)  # whatever the umask is
+        return _join_or_start(folder, user)
+    except PermissionError as error:
+        who = f"by {user.name}, the system user that runs it" if user else "by us"
+        raise DatabaseError(
+            f"{folder} of the embedded Postgres cannot be used {who} (no right to "
+            f"{error.filename}); set TUNER_HOME to a folder that everybody may pass through, or "
+            "name a database with --storage"
+        ) from error
+    except OSError as error:
+        raise DatabaseError(f"cannot start the embedded Postgres in {folder}: {error}") from error
+
+
+def _join_or_start(folder: Path, user: ServerUser | None) -> Server:
     # Waits while the keeper stops the server that others have just left.
     users_lock = _open_private(folder / "users.lock")
     fcntl.flock(users_lock, fcntl.LOCK_SH)
     try:
         socket_folder = _socket_folder(folder, user)
         with _exclusive(folder / "start.lock"):
+            _start_keeper(folder)  # first: nobody is left behind if we are killed meanwhile
             if not _is_up(socket_folder):
                 _start(folder, socket_folder, user)
-            _start_keeper(folder)
     except BaseException:
         users_lock.close()
         raise
@@ -104,7 +125,8 @@ def _socket_folder(folder: Path, user: ServerUser | None) -> Path:
     path = folder / "run"
     if len(os.fsencode(path / SOCKET_NAME)) > MAX_SOCKET_PATH:
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-        path = Path(tempfile.gettempdir()) / f"tuner-{os.geteuid()}-{digest}"
+        # Not TMPDIR: it differs between the jobs of one user.
+        path = Path("/tmp") / f"tuner-{os.geteuid()}-{digest}"  # noqa: S108 - checked below
     if not path.exists():
         path.mkdir(mode=0o700)
         if user:
@@ -119,7 +141,7 @@ def _socket_folder(folder: Path, user: ServerUser | None) -> Path:
 def _is_up(socket_folder: Path) -> bool:
     try:
         psycopg2.connect(
-            host=str(socket_folder), user=ROLE, dbname=DATABASE, connect_timeout=5
+            host=str(socket_folder), port=PORT, user=ROLE, dbname=DATABASE, connect_timeout=5
         ).close()
     except psycopg2.OperationalError:
         return False
@@ -131,11 +153,11 @@ def _start(folder: Path, socket_folder: Path, user: ServerUser | None) -> None:
     data = folder / "data"
     if not data.exists():
         _create_cluster(binaries, folder, data, user)
-    _remove_stale_pid_file(data)
+    _remove_stale_files(data, socket_folder)
     log = folder / "server.log"
     with _open_private(log) as output:
         process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", socket_folder, *_settings()],
+            [binaries / "postgres", "-D", data, *_settings(socket_folder)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -148,12 +170,17 @@ def _start(folder: Path, socket_folder: Path, user: ServerUser | None) -> None:
     _wait_until_up(process, socket_folder, log)
 
 
-def _settings() -> list[str]:
-    return [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+def _settings(socket_folder: Path) -> list[str]:
+    # It takes a list of folders, with commas; quoted, a name may hold any character.
+    quoted = str(socket_folder).replace('"', '""')
+    settings = {**SETTINGS, "port": PORT, "unix_socket_directories": f'"{quoted}"'}
+    return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
 
 def _create_cluster(binaries: Path, folder: Path, data: Path, user: ServerUser | None) -> None:
     """Run initdb beside the final place and rename: a torn one never counts."""
+    for torn in folder.glob("initdb-*"):
+        shutil.rmtree(torn, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(dir=folder, prefix="initdb-"))
     try:
         if user:
@@ -165,8 +192,6 @@ def _create_cluster(binaries: Path, folder: Path, data: Path, user: ServerUser |
         (cluster / "pg_ident.conf").write_text(f"owner {_os_user()} {ROLE}\n")
         _create_database(binaries, cluster, user)
         cluster.rename(data)
-    except OSError as error:
-        raise DatabaseError(f"cannot create the embedded database in {folder}: {error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -203,26 +228,23 @@ def _run(
         raise DatabaseError(f"cannot create the embedded database: {last_line}")
 
 
-def _remove_stale_pid_file(data: Path) -> None:
-    """Remove a pid file whose process is another program: its number was given out again.
+def _remove_stale_files(data: Path, socket_folder: Path) -> None:
+    """Remove what a crashed server left behind, if its process number was given out again.
 
     Postgres itself only checks that some process of its user has that number, and would refuse to
     start. We hold the start lock and nobody answers on the socket.
     """
-    pid_file = data / "postmaster.pid"
-    try:
-        pid = int(pid_file.read_text().split("\n", 1)[0])
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (OSError, ValueError):
-        return  # no such process: Postgres removes the file by itself
-    if os.fsencode(data) not in command:
-        pid_file.unlink(missing_ok=True)
+    if find_postmaster(data) is None:
+        (data / "postmaster.pid").unlink(missing_ok=True)
+        (socket_folder / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], socket_folder: Path, log: Path) -> None:
     end = time.monotonic() + START_SECONDS
     while not _is_up(socket_folder):
         if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            process.wait()
             tail = log.read_text(errors="replace").strip().splitlines()[-3:]
             raise DatabaseError(
                 f"the embedded Postgres did not start; {log} ends with: {' / '.join(tail)}"

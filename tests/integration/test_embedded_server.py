@@ -1,0 +1,356 @@
+"""The embedded Postgres: its life from the first user to after the last, whoever is killed."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from tests.integration.homes import HomeUser, Machine
+from tuner.storage.binaries import find_server_user
+
+
+@pytest.fixture(scope="module")
+def binaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | None]:
+    """The copy of the binaries that root needs, made once; the tests' homes link to its files."""
+    if find_server_user() is None:
+        yield None
+        return
+    machine = Machine(None)
+    try:
+        with machine.user():
+            pass
+        machine.wait_until_stopped()
+        (copy,) = machine.server.glob("binaries-*")
+        yield copy
+    finally:
+        machine.remove()
+
+
+@pytest.fixture
+def new_machine(binaries: Path | None) -> Iterator[Callable[..., Machine]]:
+    """Makes homes of one's own."""
+    machines: list[Machine] = []
+
+    def make(name: str = "home") -> Machine:
+        machines.append(Machine(binaries, name))
+        return machines[-1]
+
+    yield make
+    for machine in machines:
+        machine.remove()
+
+
+@pytest.fixture
+def machine(new_machine: Callable[..., Machine]) -> Machine:
+    """A fresh home."""
+    return new_machine()
+
+
+def test_the_first_user_starts_it_and_the_last_one_out_stops_it(machine: Machine) -> None:
+    with machine.user() as first:
+        assert first.answer == "ok"
+        postmaster = machine.postmaster()
+        with machine.user() as second:
+            assert second.answer == "ok"
+            assert machine.postmaster() == postmaster
+            first.leave()
+            time.sleep(0.3)
+            assert machine.is_up()
+    machine.wait_until_stopped()
+    assert machine.processes() == []
+
+
+def test_what_was_written_is_there_when_it_starts_again(machine: Machine) -> None:
+    with machine.user("create table kept as select 42 as n") as user:
+        assert user.answer == "ok"
+    machine.wait_until_stopped()
+    with machine.user("select n from kept") as user:
+        assert user.answer == "42"
+
+
+def test_a_killed_owner_leaves_no_server_behind(machine: Machine) -> None:
+    with machine.user() as user:
+        user.process.kill()
+        user.process.wait()
+        machine.wait_until_stopped()
+    assert machine.processes() == []
+
+
+def test_an_owner_killed_while_it_starts_the_server_leaves_none_behind(machine: Machine) -> None:
+    with machine.user():
+        pass
+    machine.wait_until_stopped()
+    for delay in (0.25, 0.35, 0.45, 0.6):
+        with machine.user(wait=False) as user:
+            time.sleep(delay)
+            user.process.kill()
+            user.process.wait()
+        machine.wait_until_stopped()
+        machine.wait_until(lambda: machine.processes() == [], "no process left")
+
+
+def test_without_keeper_and_owner_the_next_user_adopts_the_server_and_at_last_stops_it(
+    machine: Machine,
+) -> None:
+    with machine.user() as user:
+        postmaster = machine.postmaster()
+        for pid in machine.keepers():
+            os.kill(pid, signal.SIGKILL)
+        user.process.kill()
+        user.process.wait()
+    time.sleep(0.3)
+    assert machine.is_up()
+    with machine.user() as user:
+        assert user.answer == "ok"
+        assert machine.postmaster() == postmaster
+        machine.wait_until(lambda: machine.keepers() != [], "another keeper")
+    machine.wait_until_stopped()
+    assert machine.processes() == []
+
+
+def test_a_killed_postmaster_is_replaced_by_the_next_user_and_nothing_is_lost(
+    machine: Machine,
+) -> None:
+    with machine.user("create table kept as select 7 as n") as first:
+        os.kill(machine.postmaster(), signal.SIGKILL)
+        with machine.user("select n from kept") as second:
+            assert second.answer == "7"
+            first.leave()
+            assert machine.is_up()
+    machine.wait_until_stopped()
+
+
+def _leave_pid_files_of(machine: Machine, pid: int) -> None:
+    """What a crash leaves behind when the postmaster's number is given out again."""
+    with machine.user():
+        files = [machine.pid_file, machine.run_folder / ".s.PGSQL.5432.lock"]
+        lines = [file.read_text().split("\n", 1)[1] for file in files]
+        owners = [file.stat() for file in files]
+    machine.wait_until_stopped()
+    for file, rest, owner in zip(files, lines, owners, strict=True):
+        file.write_text(f"{pid}\n{rest}")
+        os.chown(file, owner.st_uid, owner.st_gid)
+        file.chmod(0o600)
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A live process of the server's user that is no Postgres."""
+    user = find_server_user()
+    process = subprocess.Popen(["sleep", "600"], cwd="/", user=user.uid if user else None)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_stale_files_that_name_a_foreign_live_process_do_not_count(
+    machine: Machine, stranger: subprocess.Popen[bytes]
+) -> None:
+    _leave_pid_files_of(machine, stranger.pid)
+    with machine.user() as user:
+        assert user.answer == "ok"
+    machine.wait_until_stopped()
+    assert stranger.poll() is None
+
+
+def test_the_keeper_never_signals_a_foreign_process(
+    machine: Machine, stranger: subprocess.Popen[bytes]
+) -> None:
+    _leave_pid_files_of(machine, stranger.pid)
+    started = time.monotonic()
+    machine.run_keeper()
+    assert time.monotonic() - started < 5
+    assert stranger.poll() is None
+
+
+def test_a_torn_initdb_counts_for_nothing_and_is_cleared_away(machine: Machine) -> None:
+    with machine.user(wait=False) as user:
+        machine.wait_until(lambda: machine.torn_folders() != [], "initdb at work")
+        user.process.kill()
+        user.process.wait()
+    assert not (machine.server / "data").exists()
+    machine.wait_until(lambda: machine.processes() == [], "no process left")
+    with machine.user() as user:
+        assert user.answer == "ok"
+        assert machine.torn_folders() == []
+
+
+def test_six_users_at_the_same_moment_share_one_fresh_server(machine: Machine) -> None:
+    users = [HomeUser(machine, "select 1") for _ in range(6)]
+    try:
+        assert [user.wait_for_answer() for user in users] == ["1"] * 6
+        postmasters = [p for p in machine.processes() if machine.is_postmaster(p)]
+        assert len(postmasters) == 1
+        machine.wait_until(lambda: len(machine.keepers()) == 1, "one keeper")
+    finally:
+        for user in users:
+            user.leave()
+    machine.wait_until_stopped()
+    assert machine.processes() == []
+
+
+def test_users_that_come_and_go_all_the_time_always_find_a_server(machine: Machine) -> None:
+    for _ in range(4):
+        users = [HomeUser(machine, "select 1") for _ in range(2)]
+        for user in users:
+            assert user.wait_for_answer() == "1"
+            user.leave()
+    machine.wait_until_stopped()
+
+
+def test_it_runs_as_an_unprivileged_user_and_only_that_one_reads_its_files(
+    machine: Machine,
+) -> None:
+    with machine.user():
+        uid = Path(f"/proc/{machine.postmaster()}").stat().st_uid
+        assert uid != 0
+        modes = {
+            path.relative_to(machine.server).as_posix(): stat.S_IMODE(path.stat().st_mode)
+            for path in machine.server.iterdir()
+            if not path.name.startswith("binaries-")
+        }
+        socket = machine.run_folder / ".s.PGSQL.5432"
+        assert socket.stat().st_uid == uid
+    assert modes == {
+        "data": 0o700,
+        "run": 0o700,
+        "users.lock": 0o600,
+        "start.lock": 0o600,
+        "keeper.lock": 0o600,
+        "server.log": 0o600,
+    }
+    assert stat.S_IMODE((machine.home / "data").stat().st_mode) == 0o700
+    assert stat.S_IMODE((machine.home / "spool").stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_two_users_of_one_machine_each_have_their_own_server(
+    machine: Machine, new_machine: Callable[..., Machine]
+) -> None:
+    other = new_machine()
+    other.give_to_another_user()
+    with machine.user("select current_user") as mine, other.user("select current_user") as theirs:
+        assert (mine.answer, theirs.answer) == ("tuner", "tuner")
+        uid = Path(f"/proc/{other.postmaster()}").stat().st_uid
+        assert uid == other.owner.pw_uid
+        assert uid != Path(f"/proc/{machine.postmaster()}").stat().st_uid
+        for path in (machine.run_folder, machine.server / "data", machine.server / "server.log"):
+            assert "Permission denied" in other.run_as_owner("head", str(path / "."))
+        assert "Permission denied" in other.run_as_owner("touch", str(machine.home / "x"))
+        assert "Permission denied" in other.run_as_owner("cat", str(machine.server / "users.lock"))
+    machine.wait_until_stopped()
+    other.wait_until_stopped()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_server_itself_refuses_another_user_of_the_machine(machine: Machine) -> None:
+    with machine.user():
+        for folder in (machine.server, machine.run_folder):
+            folder.chmod(0o755)  # as if the folder's mode did not protect it
+        script = f"host={machine.run_folder} user=tuner dbname=tuner"
+        code = f"import psycopg2; psycopg2.connect({script!r})"
+        output = machine.run_as_nobody_python(code)
+        assert "Peer authentication failed" in output
+        machine.run_folder.chmod(0o700)
+        assert "Permission denied" in machine.run_as_nobody_python(code)
+
+
+@pytest.mark.parametrize("name", ["h" * 120, "a b, c+d %20e", "ünï'code"])
+def test_any_folder_name_will_do(new_machine: Callable[..., Machine], name: str) -> None:
+    machine = new_machine(name)
+    with machine.user("select 5") as user:
+        assert user.answer == "5"
+        with machine.user("select 6", TMPDIR=str(machine.root)) as other:
+            assert other.answer == "6"
+    machine.wait_until_stopped()
+
+
+@pytest.mark.parametrize("variable", [{"PGPORT": "6543"}, {"PGUSER": "x"}, {"PGDATABASE": "x"}])
+def test_settings_for_other_databases_do_not_reach_it(
+    machine: Machine, variable: dict[str, str]
+) -> None:
+    with machine.user("select 1", **variable) as user, machine.user("select 2") as other:
+        assert (user.answer, other.answer) == ("1", "2")
+
+
+def test_a_strict_umask_does_not_shut_the_server_out(machine: Machine) -> None:
+    shutil.rmtree(machine.home)
+    with machine.user("select 1", umask=0o077) as user:
+        assert user.answer == "1"
+    machine.wait_until_stopped()
+
+
+def test_a_home_that_everybody_may_write_is_refused(machine: Machine) -> None:
+    shutil.rmtree(machine.server, ignore_errors=True)
+    machine.home.chmod(0o777)
+    with machine.user() as user:
+        assert user.answer == (
+            f"RunFailed: {machine.home} can be written by every user of this machine; chmod o-w it"
+        )
+    assert list(machine.home.iterdir()) == []
+
+
+def test_a_home_below_a_file_gives_one_sentence(machine: Machine) -> None:
+    (machine.root / "file").write_text("")
+    machine.home = machine.root / "file" / "home"
+    with machine.user() as user:
+        assert user.answer == (
+            f"RunFailed: cannot use the folder {machine.home} (Not a directory); "
+            "set TUNER_HOME to one that you may write"
+        )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has a server user")
+def test_a_home_that_the_servers_user_cannot_reach_gives_one_sentence(machine: Machine) -> None:
+    machine.root.chmod(0o700)
+    with machine.user() as user:
+        assert user.answer.startswith(
+            f"DatabaseError: {machine.server} of the embedded Postgres cannot be used by "
+        )
+        assert "TUNER_HOME" in user.answer
+        assert "\n" not in user.answer
+    assert not (machine.server / "data").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root may write everywhere")
+def test_a_home_that_one_may_not_write_gives_one_sentence(machine: Machine) -> None:
+    machine.give_to_another_user()
+    os.chown(machine.home, 0, 0)
+    for folder in machine.home.iterdir():
+        folder.rmdir()
+    with machine.user() as user:
+        assert user.answer == (
+            f"RunFailed: cannot use the folder {machine.home} (Permission denied); "
+            "set TUNER_HOME to one that you may write"
+        )
+
+
+def test_a_server_that_cannot_start_says_what_its_log_says(machine: Machine) -> None:
+    with machine.user():
+        pass
+    machine.wait_until_stopped()
+    (machine.server / "data" / "postgresql.conf").write_text("no_such_setting = 1\n")
+    with machine.user() as user:
+        assert "the embedded Postgres did not start" in user.answer
+        assert "no_such_setting" in user.answer
+    machine.wait_until(lambda: machine.processes() == [], "no process left")
+
+
+def test_no_tcp_port_is_open(machine: Machine) -> None:
+    with machine.user():
+        listing = Path(f"/proc/{machine.postmaster()}/net/tcp").read_text().splitlines()[1:]
+        inodes = {line.split()[9] for line in listing if line.split()[3] == "0A"}
+        held = set()
+        for entry in Path(f"/proc/{machine.postmaster()}/fd").iterdir():
+            held.add(os.readlink(entry).removeprefix("socket:[").rstrip("]"))
+        assert not inodes & held
+        with pytest.raises(psycopg2.OperationalError):
+            psycopg2.connect(host="127.0.0.1", user="tuner", dbname="tuner", connect_timeout=2)
+

@@ -1,0 +1,84 @@
+"""Summaries and trials to render."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tuner.results.summary import StudySummary
+from tuner.storage.reading import AgentRow, CountRow, FailureRow, StudyRow, TrialRow
+from tuner.study.trial import Direction
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+def trial(number: int = 0, **changes: Any) -> TrialRow:
+    """A COMPLETE trial."""
+    row = TrialRow(
+        number=number,
+        state="COMPLETE",
+        value=0.25,
+        params={"learning_rate": 0.0123456789, "n_layers": 3},
+        n_steps=27,
+        started_at=NOON,
+        ended_at=NOON,
+        attempt=1,
+        reason=None,
+        failure=None,
+        host="box",
+        user_attrs={"train_loss": 0.125, "best_step": 26, "seconds": 1.5},
+    )
+    return replace(row, **changes)
+
+
+def agent(**changes: Any) -> AgentRow:
+    """An agent that beat a second ago."""
+    row = AgentRow(
+        host="box",
+        pid=42,
+        devices=("cpu:0", "cpu:1"),
+        joined_at=NOON,
+        left_at=None,
+        silent_seconds=1.0,
+        seconds_lived=60.0,
+        device_seconds_busy=100.0,
+        trials=(7, 8),
+    )
+    return replace(row, **changes)
+
+
+def counts(**n_trials: int) -> dict[str, CountRow]:
+    """Ten steps and half a second a trial."""
+    return {
+        state: CountRow(state=state, n_trials=n, n_steps=10 * n, seconds=n / 2)
+        for state, n in n_trials.items()
+    }
+
+
+def summary(**changes: Any) -> StudySummary:
+    """A finished study of 100 trials."""
+    study = StudyRow(
+        study_id=1,
+        name="digits",
+        direction=Direction.MINIMIZE,
+        metric="val_loss",
+        n_trials=100,
+        created_at=NOON,
+        spec={"failures": {"lease_seconds": 30.0}},
+    )
+    whole = StudySummary(
+        study=study,
+        counts=counts(COMPLETE=20, PRUNED=80),
+        n_steps_full=27,
+        n_steps_saved=1360,
+        span_seconds=75.0,
+        best=trial(3),
+        fixed_params={"epochs": 27},
+        failures=(),
+        agents=(),
+    )
+    return replace(whole, **changes)
+
+
+def failure(reason: str, n_trials: int = 1) -> FailureRow:
+    """FAIL trials of one reason."""
+    return FailureRow(reason=reason, n_trials=n_trials)

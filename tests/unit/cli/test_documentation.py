@@ -1,0 +1,83 @@
+"""Help and README say the same: every command and option has both."""
+
+import argparse
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tuner import errors
+from tuner.cli.main import EXIT_CODES, build_parser
+
+README = (Path(__file__).parents[3] / "README.md").read_text()
+
+
+def _commands() -> dict[str, argparse.ArgumentParser]:
+    (group,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(group.choices)
+
+
+def _options(parser: argparse.ArgumentParser) -> set[str]:
+    return {name for action in parser._actions for name in action.option_strings}
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_every_command_has_help_with_an_example_that_parses(command):
+    text = _commands()[command].format_help()
+    example = re.search(r"^example: (.*)$", text, re.M)
+    assert example is not None
+    words = shlex.split(example[1], comments=True)
+    if words[0] == "tuner":
+        assert words[1] == command
+        build_parser().parse_args(words[1:])
+    else:
+        assert f"tuner {command}" in example[1]
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_every_argument_is_explained(command):
+    assert all(action.help for action in _commands()[command]._actions)
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_the_readme_names_every_command_and_its_options(command):
+    row = re.search(rf"^\| `tuner {command}\b.*$", README, re.M)
+    assert row is not None, "a row of the table of commands"
+    missing = _options(_commands()[command]) - {"-h", "--help", "--storage", "--json"}
+    assert {option for option in missing if option not in row[0]} == set()
+
+
+def test_the_readme_names_no_command_or_option_that_does_not_exist():
+    rows = re.findall(r"^\| `(tuner [^`]*)`(.*)$", README, re.M)
+    assert len(rows) >= len(_commands())
+    for usage, text in rows:
+        name = usage.split()[1]
+        if name.startswith("-"):
+            continue
+        known = _options(_commands()[name])
+        assert set(re.findall(r"(?<![\w-])--[a-z-]+", usage + text)) <= known
+
+
+def test_every_tuner_line_of_the_readme_parses():
+    blocks = re.findall(r"^```(?:sh|console)\n(.*?)^```", README, re.M | re.S)
+    lines = [line for block in blocks for line in block.splitlines()]
+    calls = [
+        shlex.split(found[1], comments=True)
+        for line in lines
+        if (found := re.search(r"(?:^|/|\s)tuner ((?:run|status|trials|best|db)\b[^|&)\"]*)", line))
+    ]
+    assert len(calls) >= 5
+    for words in calls:
+        build_parser().parse_args(words)
+
+
+def test_every_exit_code_is_in_the_help_and_in_the_readme():
+    codes = {error.exit_code for error in vars(errors).values() if _is_tuner_error(error)}
+    for code in codes | {0, 130, 143}:
+        assert re.search(rf"(^|\s){code} \w", EXIT_CODES), code
+        assert re.search(rf"^\| {code} \|", README, re.M), code
+
+
+def _is_tuner_error(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, errors.TunerError)

@@ -1,0 +1,34 @@
+"""The exit code and the last screen of `tuner run`."""
+
+import pytest
+
+from tests.unit.cli.builders import counts, summary
+from tuner.cli.run import exit_code, render_end
+from tuner.run_study import RunOutcome
+from tuner.study.ending import Ending, EndingKind
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (EndingKind.FINISHED, 0),
+        (EndingKind.INTERRUPTED, 130),
+        (EndingKind.TERMINATED, 143),
+        (EndingKind.FAILED, 1),
+    ],
+)
+def test_each_ending_has_its_exit_code(kind, code):
+    assert exit_code(RunOutcome(ending=Ending(kind=kind), summary=summary())) == code
+
+
+def test_a_finished_study_without_a_complete_trial_is_code_5():
+    nothing = summary(best=None, counts=counts(FAIL=100))
+    assert exit_code(RunOutcome(ending=Ending(kind=EndingKind.FINISHED), summary=nothing)) == 5
+    assert "tuner best" not in render_end(nothing, EndingKind.FINISHED, "digits.yaml")
+
+
+def test_a_stopped_run_says_how_to_go_on():
+    stopped = summary(counts=counts(COMPLETE=1, FREE=2))
+    screen = render_end(stopped, EndingKind.INTERRUPTED, "my studies/digits.yaml")
+    assert "  tuner run 'my studies/digits.yaml'  go on" in screen
+    assert "tuner run" not in render_end(summary(), EndingKind.FINISHED, "digits.yaml")

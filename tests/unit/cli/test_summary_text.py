@@ -1,0 +1,140 @@
+"""A study's summary as text and as JSON."""
+
+import json
+
+from tests.unit.cli.builders import NOON, agent, counts, failure, summary, trial
+from tuner.cli.best import best_json
+from tuner.cli.best import render as render_best_command
+from tuner.cli.status import render_status, render_studies
+from tuner.cli.summary_text import (
+    is_active,
+    is_finished,
+    render_best,
+    render_failures,
+    render_fleet,
+    render_headline,
+    render_times,
+    summary_json,
+)
+from tuner.cli.trials import render_trials
+
+
+def test_a_finished_study_says_how_long_it_took():
+    assert render_headline(summary()) == "digits: finished, 100 of 100 trials in 1 min 15 s"
+
+
+def test_a_study_with_an_agent_is_running_and_without_one_stopped():
+    running = summary(counts=counts(COMPLETE=3, RUNNING=2), agents=(agent(),))
+    assert render_headline(running) == "digits: running, 3 of 100 trials"
+    for gone in (agent(left_at=NOON), agent(silent_seconds=31.0)):
+        stopped = summary(counts=counts(COMPLETE=3, FREE=2), agents=(gone,))
+        assert not is_active(stopped)
+        assert render_headline(stopped) == "digits: stopped, 3 of 100 trials"
+
+
+def test_a_study_is_finished_when_nothing_is_open():
+    assert is_finished(summary())
+    assert not is_finished(summary(counts=counts(COMPLETE=100, RUNNING=1)))
+    assert not is_finished(summary(counts=counts(COMPLETE=100, FREE=1)))
+    assert not is_finished(summary(counts=counts(COMPLETE=99)))
+
+
+def test_the_times_tell_where_epochs_went_and_what_pruning_saved():
+    assert render_times(summary()).split("\n") == [
+        "  trials        epochs  device seconds",
+        "  complete  20     200            10.0",
+        "  pruned    80     800            40.0",
+        "  pruning saved 1,360 epochs (50 % of a full search)",
+    ]
+
+
+def test_trials_handed_back_are_waiting_for_an_agent():
+    assert "  waiting for an agent  2 " in render_times(summary(counts=counts(FREE=2)))
+
+
+def test_nothing_is_said_of_times_before_the_first_trial():
+    assert render_times(summary(counts={})) == ""
+
+
+def test_the_best_trial_comes_with_its_metrics_and_params():
+    assert render_best(summary()).split("\n") == [
+        "best trial 3: val_loss 0.25 (train_loss 0.125, epoch 26)",
+        "  learning_rate  0.012346",
+        "  n_layers       3",
+    ]
+
+
+def test_a_best_trial_of_another_program_may_lack_everything():
+    bare = summary(best=trial(3, params={}, user_attrs={}))
+    assert render_best(bare) == "best trial 3: val_loss 0.25"
+
+
+def test_what_others_wrote_does_not_steer_the_terminal():
+    evil = summary(
+        best=trial(3, params={"a\x1b[2J": "b\x1b"}, user_attrs={"c\x1b": "d\x1b"}),
+        failures=(failure("boom\x1b[31m"),),
+        agents=(agent(host="evil\x1b]0;"),),
+        counts=counts(COMPLETE=1),
+    )
+    assert "\x1b" not in render_status(evil)
+    assert "\x1b" not in render_trials("val_loss", [trial(params={"x\x1b": 1}, reason="y\x1b")])
+
+
+def test_without_a_complete_trial_there_is_no_best():
+    assert render_best(summary(best=None)) == "no COMPLETE trial yet"
+
+
+def test_failures_are_counted_by_reason():
+    failures = (failure("val_loss is nan at step 1", 3), failure("out of memory"))
+    assert render_failures(summary(failures=failures)).split("\n") == [
+        "failures",
+        "  3 x val_loss is nan at step 1",
+        "  1 x out of memory",
+    ]
+    assert render_failures(summary()) == ""
+
+
+def test_the_fleet_is_shown_while_there_is_work():
+    working = summary(counts=counts(RUNNING=2), agents=(agent(), agent(pid=43, left_at=NOON)))
+    assert render_fleet(working).split("\n") == [
+        "  agent  pid  workers  trials  last beat",
+        "  box     42        2  7, 8    1 s ago",
+    ]
+    assert render_fleet(summary(agents=(agent(),))) == ""
+
+
+def test_all_studies_are_a_row_each():
+    table = render_studies([summary(), summary(best=None, counts=counts(COMPLETE=1))])
+    assert table.split("\n") == [
+        "study   state     trials   goal               best  created",
+        "digits  finished  100/100  minimize val_loss  0.25  2026-01-02 12:00 UTC",
+        "digits  stopped   1/100    minimize val_loss  -     2026-01-02 12:00 UTC",
+    ]
+
+
+def test_the_best_params_include_the_fixed_ones():
+    assert render_best_command(summary()).split("\n")[-2:] == ["fixed", "  epochs  27"]
+    document = best_json(summary())
+    assert document["params"] == {"epochs": 27, "learning_rate": 0.0123456789, "n_layers": 3}
+    assert (document["study"], document["metric"], document["number"]) == ("digits", "val_loss", 3)
+
+
+def test_a_trial_without_value_or_param_leaves_its_cell_empty():
+    trials = [
+        trial(0, params={"a": 1}),
+        trial(1, state="FAIL", value=None, params={"b": "x"}, reason="out of memory"),
+    ]
+    assert render_trials("val_loss", trials).split("\n") == [
+        "trial  state     val_loss  epochs  a  b  reason",
+        "    0  COMPLETE      0.25      27  1",
+        "    1  FAIL                    27     x  out of memory",
+    ]
+
+
+def test_the_summary_survives_json():
+    document = json.loads(json.dumps(summary_json(summary(agents=(agent(),)))))
+    assert document["counts"] == {"COMPLETE": 20, "PRUNED": 80}
+    assert document["finished"]
+    assert document["epochs_saved_by_pruning"] == 1360
+    assert document["best"]["started_at"] == "2026-01-02T12:00:00+00:00"
+    assert document["agents"][0]["workers"] == ["cpu:0", "cpu:1"]

@@ -1,0 +1,118 @@
+"""The rules of the house that a test can hold: sizes, cycles, docstrings, what an import loads."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAX_MODULE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+HEAVY = {"torch", "optuna", "sqlalchemy", "psycopg2", "pydantic", "plotly", "sklearn", "numpy"}
+
+
+def _files() -> list[Path]:
+    return sorted((ROOT / "tuner").rglob("*.py"))
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
+def _name(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+def _functions(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_no_module_is_over_400_lines():
+    lengths = {_name(file): len(file.read_text().splitlines()) for file in _files()}
+    assert len(lengths) > 50
+    assert {name: n for name, n in lengths.items() if n > MAX_MODULE_LINES} == {}
+
+
+def test_no_function_is_over_60_lines():
+    long = [
+        f"{_name(file)}:{function.lineno} {function.name}"
+        for file in _files()
+        for function in _functions(file)
+        if (function.end_lineno or 0) - function.lineno + 1 > MAX_FUNCTION_LINES
+    ]
+    assert long == []
+
+
+def test_no_imports_go_in_a_circle():
+    """Lazy imports and those for types count as well."""
+    graph = grimp.build_graph("tuner", cache_dir=None)
+    modules = graph.find_descendants("tuner")
+    assert "tuner.run_study" in modules
+    # A module lies on a circle when what it imports leads back to it.
+    circles = [
+        " -> ".join(chain)
+        for module in sorted(modules)
+        for imported in sorted(graph.find_modules_directly_imported_by(module))
+        if (chain := graph.find_shortest_chain(imported, module)) is not None
+    ]
+    assert circles == []
+
+
+def _undocumented(file: Path) -> Iterator[str]:
+    tree = _tree(file)
+    if ast.get_docstring(tree) is None:
+        yield f"{_name(file)}: the module"
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if not node.name.startswith("_") and ast.get_docstring(node) is None:
+            yield f"{_name(file)}:{node.lineno} {node.name}"
+
+
+def test_every_module_class_and_function_for_others_says_what_it_is():
+    assert [line for file in _files() for line in _undocumented(file)] == []
+
+
+def _loaded(code: str) -> set[str]:
+    output = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return set(output.splitlines()[-1].split())
+
+
+def test_importing_tuner_loads_nothing_heavy():
+    loaded = _loaded("import tuner")
+    assert "tuner" in loaded
+    assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["status"], ["trials"], ["best"], ["db"]])
+def test_help_loads_the_parser_and_little_else(command):
+    loaded = _loaded(
+        "from tuner.cli.main import main\n"
+        f"try: main({[*command, '--help']!r})\n"
+        "except SystemExit: pass"
+    )
+    assert loaded & HEAVY == set()
+    ours = {name for name in loaded if name.split(".")[0] == "tuner"}
+    assert ours == {"tuner", "tuner.cli", "tuner.cli.main", "tuner.errors"}
+    assert len(loaded) < 180
+
+
+def test_an_agent_loads_no_torch():
+    loaded = _loaded("import tuner.run_study")
+    assert "optuna" in loaded
+    assert "torch" not in loaded
