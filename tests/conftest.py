@@ -50,6 +50,8 @@ def _wait_for_server_to_stop(home: Path) -> None:
 def server(tuner_home: Home) -> Iterator[Server]:
     """The embedded server, held for the session."""
     server = open_server(tuner_home)
+    _administer(server, "alter system set fsync = off")  # no test pulls the plug
+    _administer(server, "select pg_reload_conf()")
     yield server
     server.close()
 

@@ -101,7 +101,7 @@ class Tuner:
 def smoke(study: str, folder: Path, trials: int = 4, epochs: int = 3) -> Path:
     """A copy of an example study with a small budget."""
     text = (STUDIES / f"{study}.yaml").read_text()
-    text, n_budgets = re.subn(r"\btrials: \d+", f"trials: {trials}", text)
+    text, n_budgets = re.subn(r"\{trials: \d+", f"{{trials: {trials}", text)
     text, n_lengths = re.subn(r"\bepochs: \d+", f"epochs: {epochs}", text)
     assert (n_budgets, n_lengths) == (1, 1)
     path = folder / f"{study}.yaml"

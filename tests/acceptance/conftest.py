@@ -5,10 +5,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
+from sqlalchemy.engine import make_url
 
-from tests.acceptance.command import Tuner, wait_until
+from tests.acceptance.command import Tuner, wait_until, write_study
 from tuner.storage.home import Home
+from tuner.storage.server import Server
 
 
 @pytest.fixture
@@ -17,6 +20,29 @@ def tuner(tuner_home: Home, database_url: str) -> Iterator[Tuner]:
     tuner = Tuner(environment={"TUNER_HOME": str(tuner_home.path), "TUNER_STORAGE": database_url})
     yield tuner
     tuner.close()
+
+
+@pytest.fixture(scope="module")
+def finished(
+    server: Server, template: str, tuner_home: Home, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Tuner]:
+    """`tuner` with a finished study "plain" of two trials, for tests that only look."""
+    folder = tmp_path_factory.mktemp("finished")
+    _administer(server, f"create database finished template {template}")
+    url = make_url(server.url).set(database="finished").render_as_string()
+    tuner = Tuner(environment={"TUNER_HOME": str(tuner_home.path), "TUNER_STORAGE": url})
+    tuner("run", write_study(folder), "--workers", 2)
+    yield tuner
+    tuner.close()
+    _administer(server, "drop database finished with (force)")
+
+
+def _administer(server: Server, statement: str) -> None:
+    connection = psycopg2.connect(host=str(server.socket_folder), user="tuner", dbname="postgres")
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
 
 
 @pytest.fixture

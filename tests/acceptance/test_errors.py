@@ -10,14 +10,6 @@ from tests.acceptance.command import build_environment, find_command, write_stud
 NOWHERE = "postgresql://somebody@127.0.0.1:1/nothing"
 
 
-@pytest.fixture
-def finished_study(tuner, tmp_path):
-    """A study of two trials under the name "plain"."""
-    file = write_study(tmp_path)
-    tuner("run", file, "--workers", 2)
-    return file
-
-
 def test_all_faults_of_a_study_file_come_at_once_with_carets(fresh_tuner, fresh_home, tmp_path):
     file = write_study(
         tmp_path, budget="{trails: 5}", search_space="{learning_rate: {float: [1, 0.1]}}"
@@ -25,7 +17,9 @@ def test_all_faults_of_a_study_file_come_at_once_with_carets(fresh_tuner, fresh_
     refused = fresh_tuner("run", file, code=2)
     assert f"{file}:5:40: search_space.learning_rate.float" in refused.err
     assert re.search(r"plain\.yaml:8:10: .*trails.*trials", refused.err)
-    assert len(re.findall(r"^ +\^$", refused.err, re.M)) == 2
+    n_faults = refused.err.count(f"{file}:")
+    assert n_faults >= 2
+    assert len(re.findall(r"^ +\^$", refused.err, re.M)) == n_faults
     assert refused.out == ""
     assert list(fresh_home.iterdir()) == []  # nothing was started or written
 
@@ -37,13 +31,13 @@ def test_what_is_no_study_file_is_refused(tuner, file):
 
 
 @pytest.mark.parametrize("command", ["status", "trials", "best"])
-def test_an_unknown_study_is_not_found_and_close_names_are_offered(tuner, finished_study, command):
-    refused = tuner(command, "plane", code=3)
+def test_an_unknown_study_is_not_found_and_close_names_are_offered(finished, command):
+    refused = finished(command, "plane", code=3)
     assert refused.err == (
         "tuner: no study 'plane' (did you mean 'plain'?); tuner status lists them\n"
     )
     assert refused.out == ""
-    assert tuner(command, "plane", "--json", code=3).out == ""
+    assert finished(command, "plane", "--json", code=3).out == ""
 
 
 @pytest.mark.parametrize("command", ["status", "run"])
@@ -88,10 +82,10 @@ def test_another_database_than_postgres_is_refused(tuner):
     assert "mysql" in tuner("status", "--storage", "mysql://host/name", code=2).err
 
 
-def test_another_study_under_the_same_name_is_refused_with_a_diff(tuner, finished_study, tmp_path):
+def test_another_study_under_the_same_name_is_refused_with_a_diff(finished, tmp_path):
     space = "{learning_rate: {float: [1e-3, 1], log: true}, dropout: {float: [0, 0.5]}}"
     file = write_study(tmp_path, seed="1", search_space=space)
-    refused = tuner("run", file, "--workers", 2, code=2)
+    refused = finished("run", file, "--workers", 2, code=2)
     lines = refused.err.splitlines()
     assert "another study lives under the name 'plain'" in lines[0]
     assert "seed: stored 0, given 1" in lines
@@ -100,12 +94,12 @@ def test_another_study_under_the_same_name_is_refused_with_a_diff(tuner, finishe
         "given {float: [0.001, 1.0], log: true}"
     ) in lines
     assert "search_space.dropout: stored nothing, given {float: [0.0, 0.5]}" in lines
-    assert len(tuner("trials", "plain", "--json").json) == 2
+    assert len(finished("trials", "plain", "--json").json) == 2
 
 
-def test_what_may_differ_is_only_noted(tuner, finished_study, tmp_path):
+def test_what_may_differ_is_only_noted(finished, tmp_path):
     file = write_study(tmp_path, failures="{lease: 10s, grace: 9s}", budget="{trials: 7}")
-    joined = tuner("run", file, "--workers", 2)
+    joined = finished("run", file, "--workers", 2)
     assert re.search(r"^note: failures\.lease_seconds: 10\.0 \(stored: 30\.0\)$", joined.err, re.M)
     assert re.search(r"^note: failures\.grace_seconds: 9\.0 \(stored: 25\.0\)$", joined.err, re.M)
     assert re.search(r"^note: budget\.trials: 7 \(the stored budget stays\)", joined.err, re.M)
@@ -134,8 +128,8 @@ def test_a_wrong_command_line_shows_the_usage(tuner, arguments):
     assert refused.out == ""
 
 
-def test_a_reader_that_leaves_ends_the_command_in_silence(tuner, finished_study):
-    command = tuner.start("trials", "plain")
+def test_a_reader_that_leaves_ends_the_command_in_silence(finished):
+    command = finished.start("trials", "plain")
     assert command.stdout is not None
     command.stdout.close()
     assert command.stderr is not None
@@ -143,11 +137,11 @@ def test_a_reader_that_leaves_ends_the_command_in_silence(tuner, finished_study)
     assert command.wait(30) == 141
 
 
-def test_a_full_disk_is_one_sentence(tuner, finished_study):
+def test_a_full_disk_is_one_sentence(finished):
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
             [*find_command(), "trials", "plain"],
-            env=build_environment(tuner.environment),
+            env=build_environment(finished.environment),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -160,8 +154,8 @@ def test_a_full_disk_is_one_sentence(tuner, finished_study):
 @pytest.mark.parametrize(
     "locale", [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
-def test_an_ascii_terminal_is_enough(tuner, finished_study, locale):
-    assert "plain" in tuner("status", **locale).out
-    assert "COMPLETE" in tuner("trials", "plain", **locale).out
-    refused = tuner("best", "größe", code=None, **locale)
+def test_an_ascii_terminal_is_enough(finished, locale):
+    assert "plain" in finished("status", **locale).out
+    assert "COMPLETE" in finished("trials", "plain", **locale).out
+    refused = finished("best", "größe", code=None, **locale)
     assert refused.code in (2, 3)

@@ -1,6 +1,7 @@
 """Fixtures of the integration tests: a study on a fresh database, and agents without workers."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ def new_study(database: Database) -> Iterator[NewStudy]:
     """Makes studies of the given budget, and with other fields of the spec if need be."""
     studies: list[StoredStudy] = []
 
-    def make(trials: int = 10, **changes: object) -> StoredStudy:
+    def make(trials: int = 10, **changes: Any) -> StoredStudy:
         studies.append(StoredStudy(database, make_spec(trials=trials, **changes)))
         return studies[-1]
 

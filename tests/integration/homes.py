@@ -9,8 +9,9 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from tuner.storage.binaries import find_server_user
 
@@ -39,19 +40,23 @@ except TunerError as error:
 class Machine:
     """A home in a folder of its own; `owner` is who uses it."""
 
-    def __init__(self, binaries: Path | None, name: str = "home") -> None:
+    def __init__(self, prepared: Path | None, name: str = "home", *, has_run: bool = True) -> None:
+        """`prepared`: a server folder to take the binaries from, and with `has_run` the cluster."""
         self.root = Path(tempfile.mkdtemp(prefix="tuner-machine-", dir="/tmp"))
         self.root.chmod(0o755)
         self.home = self.root / name
         self.home.mkdir()
         self.home.chmod(0o711 if os.geteuid() == 0 else 0o700)
         self.owner = pwd.getpwuid(os.geteuid())
-        if binaries is not None:
-            self.server.mkdir()
-            self.server.chmod(0o711)
-            shutil.copytree(
-                binaries, self.server / binaries.name, symlinks=True, copy_function=os.link
-            )
+        if prepared is None:
+            return
+        self.server.mkdir()
+        shutil.copystat(prepared, self.server)
+        for binaries in prepared.glob("binaries-*"):
+            (self.server / binaries.name).symlink_to(binaries)
+        if has_run:
+            folders = [prepared / "data", prepared / "run"]
+            subprocess.run(["cp", "-a", *folders, self.server], check=True)
 
     @property
     def server(self) -> Path:
@@ -76,7 +81,7 @@ class Machine:
 
     @contextmanager
     def user(
-        self, statement: str = "set role tuner", *, wait: bool = True, **more: str | int
+        self, statement: str = "set role tuner", *, wait: bool = True, **more: Any
     ) -> "Iterator[HomeUser]":
         """A process that holds the server until the end."""
         user = HomeUser(self, statement, **more)
@@ -206,10 +211,8 @@ class HomeUser:
         """Let it end."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        try:
+        with suppress(BrokenPipeError):
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass
         self.process.wait(30)
         self.process.stdout.close()
 

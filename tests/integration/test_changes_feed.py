@@ -3,11 +3,12 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import optuna
 
-from tests.integration.stores import PARAMS, StoredStudy, StoreAgent, report
+from tests.integration.stores import PARAMS, StoreAgent, StoredStudy, report
 from tuner.study.feed import Seen
 from tuner.study.lease import Batch, Release
 from tuner.study.report import Report
@@ -121,49 +122,36 @@ def test_readers_miss_nothing_while_agents_and_clients_write_at_once(new_study: 
     study = new_study(48)
     agents = [study.agent() for _ in range(4)]
     readers = [Reader(study.agent()) for _ in range(2)]
-    stop = threading.Event()
-    errors: list[BaseException] = []
-
-    def guarded(call: Callable[[], None]) -> Callable[[], None]:
-        def run() -> None:
-            try:
-                call()
-            except BaseException as error:
-                errors.append(error)
-
-        return run
-
-    def follow(reader: Reader) -> None:
-        while not stop.is_set():
-            reader.look()
-
-    stock = study.optuna()
-
-    def add() -> None:
-        for i in range(8):
-            stock.add_trial(optuna.trial.create_trial(value=float(i)))
-
-    work = [threading.Thread(target=guarded(lambda a=a: _train_all(a, a.identity.pid))) for a in agents]  # type: ignore[misc]
-    work.append(threading.Thread(target=guarded(add)))
-    following = [threading.Thread(target=guarded(lambda r=r: follow(r))) for r in readers]  # type: ignore[misc]
-    for thread in work + following:
-        thread.start()
-    for thread in work:
-        thread.join()
-    stop.set()
-    for thread in following:
-        thread.join()
-    assert errors == []
-    expected = {
-        (step, number): value
-        for step, number, value in study.query("select step, number, value from tuner.rung")
-    }
+    is_over = threading.Event()
+    with ThreadPoolExecutor(8) as pool:
+        following = [pool.submit(_follow, reader, is_over) for reader in readers]
+        work = [pool.submit(_train_all, agent, seed) for seed, agent in enumerate(agents)]
+        work.append(pool.submit(_add_foreign_trials, study.optuna(), 8))
+        try:
+            for future in work:
+                future.result()
+        finally:
+            is_over.set()
+        for future in following:
+            future.result()
+    rungs = study.query("select step, number, value from tuner.rung")
+    expected = {(step, number): value for step, number, value in rungs}
     assert len(expected) == 48 * 3
     for reader in readers:
         reader.look()
         assert reader.rungs == expected
         assert reader.final == Counter(range(56))
         assert reader.open == set()
+
+
+def _follow(reader: Reader, is_over: threading.Event) -> None:
+    while not is_over.is_set():
+        reader.look()
+
+
+def _add_foreign_trials(stock: optuna.Study, n: int) -> None:
+    for i in range(n):
+        stock.add_trial(optuna.trial.create_trial(value=float(i)))
 
 
 def _train_all(agent: StoreAgent, seed: int) -> None:

@@ -17,29 +17,25 @@ from tuner.storage.binaries import find_server_user
 
 
 @pytest.fixture(scope="module")
-def binaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | None]:
-    """The copy of the binaries that root needs, made once; the tests' homes link to its files."""
-    if find_server_user() is None:
-        yield None
-        return
+def prepared() -> Iterator[Path]:
+    """A server folder whose server has run once: its copies start quickly."""
     machine = Machine(None)
     try:
         with machine.user():
             pass
         machine.wait_until_stopped()
-        (copy,) = machine.server.glob("binaries-*")
-        yield copy
+        yield machine.server
     finally:
         machine.remove()
 
 
 @pytest.fixture
-def new_machine(binaries: Path | None) -> Iterator[Callable[..., Machine]]:
+def new_machine(prepared: Path) -> Iterator[Callable[..., Machine]]:
     """Makes homes of one's own."""
     machines: list[Machine] = []
 
-    def make(name: str = "home") -> Machine:
-        machines.append(Machine(binaries, name))
+    def make(name: str = "home", *, has_run: bool = True) -> Machine:
+        machines.append(Machine(prepared, name, has_run=has_run))
         return machines[-1]
 
     yield make
@@ -49,22 +45,28 @@ def new_machine(binaries: Path | None) -> Iterator[Callable[..., Machine]]:
 
 @pytest.fixture
 def machine(new_machine: Callable[..., Machine]) -> Machine:
-    """A fresh home."""
+    """A home where the server has run once."""
     return new_machine()
 
 
-def test_the_first_user_starts_it_and_the_last_one_out_stops_it(machine: Machine) -> None:
-    with machine.user() as first:
+@pytest.fixture
+def fresh_machine(new_machine: Callable[..., Machine]) -> Machine:
+    """A home whose first user makes the cluster."""
+    return new_machine(has_run=False)
+
+
+def test_the_first_user_starts_it_and_the_last_one_out_stops_it(fresh_machine: Machine) -> None:
+    with fresh_machine.user() as first:
         assert first.answer == "ok"
-        postmaster = machine.postmaster()
-        with machine.user() as second:
+        postmaster = fresh_machine.postmaster()
+        with fresh_machine.user() as second:
             assert second.answer == "ok"
-            assert machine.postmaster() == postmaster
+            assert fresh_machine.postmaster() == postmaster
             first.leave()
             time.sleep(0.3)
-            assert machine.is_up()
-    machine.wait_until_stopped()
-    assert machine.processes() == []
+            assert fresh_machine.is_up()
+    fresh_machine.wait_until_stopped()
+    assert fresh_machine.processes() == []
 
 
 def test_what_was_written_is_there_when_it_starts_again(machine: Machine) -> None:
@@ -84,9 +86,6 @@ def test_a_killed_owner_leaves_no_server_behind(machine: Machine) -> None:
 
 
 def test_an_owner_killed_while_it_starts_the_server_leaves_none_behind(machine: Machine) -> None:
-    with machine.user():
-        pass
-    machine.wait_until_stopped()
     for delay in (0.25, 0.35, 0.45, 0.6):
         with machine.user(wait=False) as user:
             time.sleep(delay)
@@ -170,30 +169,30 @@ def test_the_keeper_never_signals_a_foreign_process(
     assert stranger.poll() is None
 
 
-def test_a_torn_initdb_counts_for_nothing_and_is_cleared_away(machine: Machine) -> None:
-    with machine.user(wait=False) as user:
-        machine.wait_until(lambda: machine.torn_folders() != [], "initdb at work")
+def test_a_torn_initdb_counts_for_nothing_and_is_cleared_away(fresh_machine: Machine) -> None:
+    with fresh_machine.user(wait=False) as user:
+        fresh_machine.wait_until(lambda: fresh_machine.torn_folders() != [], "initdb at work")
         user.process.kill()
         user.process.wait()
-    assert not (machine.server / "data").exists()
-    machine.wait_until(lambda: machine.processes() == [], "no process left")
-    with machine.user() as user:
+    assert not (fresh_machine.server / "data").exists()
+    fresh_machine.wait_until(lambda: fresh_machine.processes() == [], "no process left")
+    with fresh_machine.user() as user:
         assert user.answer == "ok"
-        assert machine.torn_folders() == []
+        assert fresh_machine.torn_folders() == []
 
 
-def test_six_users_at_the_same_moment_share_one_fresh_server(machine: Machine) -> None:
-    users = [HomeUser(machine, "select 1") for _ in range(6)]
+def test_six_users_at_the_same_moment_share_one_fresh_server(fresh_machine: Machine) -> None:
+    users = [HomeUser(fresh_machine, "select 1") for _ in range(6)]
     try:
         assert [user.wait_for_answer() for user in users] == ["1"] * 6
-        postmasters = [p for p in machine.processes() if machine.is_postmaster(p)]
+        postmasters = [p for p in fresh_machine.processes() if fresh_machine.is_postmaster(p)]
         assert len(postmasters) == 1
-        machine.wait_until(lambda: len(machine.keepers()) == 1, "one keeper")
+        fresh_machine.wait_until(lambda: len(fresh_machine.keepers()) == 1, "one keeper")
     finally:
         for user in users:
             user.leave()
-    machine.wait_until_stopped()
-    assert machine.processes() == []
+    fresh_machine.wait_until_stopped()
+    assert fresh_machine.processes() == []
 
 
 def test_users_that_come_and_go_all_the_time_always_find_a_server(machine: Machine) -> None:
@@ -206,17 +205,17 @@ def test_users_that_come_and_go_all_the_time_always_find_a_server(machine: Machi
 
 
 def test_it_runs_as_an_unprivileged_user_and_only_that_one_reads_its_files(
-    machine: Machine,
+    fresh_machine: Machine,
 ) -> None:
-    with machine.user():
-        uid = Path(f"/proc/{machine.postmaster()}").stat().st_uid
+    with fresh_machine.user():
+        uid = Path(f"/proc/{fresh_machine.postmaster()}").stat().st_uid
         assert uid != 0
         modes = {
-            path.relative_to(machine.server).as_posix(): stat.S_IMODE(path.stat().st_mode)
-            for path in machine.server.iterdir()
+            path.relative_to(fresh_machine.server).as_posix(): stat.S_IMODE(path.stat().st_mode)
+            for path in fresh_machine.server.iterdir()
             if not path.name.startswith("binaries-")
         }
-        socket = machine.run_folder / ".s.PGSQL.5432"
+        socket = fresh_machine.run_folder / ".s.PGSQL.5432"
         assert socket.stat().st_uid == uid
     assert modes == {
         "data": 0o700,
@@ -226,15 +225,15 @@ def test_it_runs_as_an_unprivileged_user_and_only_that_one_reads_its_files(
         "keeper.lock": 0o600,
         "server.log": 0o600,
     }
-    assert stat.S_IMODE((machine.home / "data").stat().st_mode) == 0o700
-    assert stat.S_IMODE((machine.home / "spool").stat().st_mode) == 0o700
+    assert stat.S_IMODE((fresh_machine.home / "data").stat().st_mode) == 0o700
+    assert stat.S_IMODE((fresh_machine.home / "spool").stat().st_mode) == 0o700
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_two_users_of_one_machine_each_have_their_own_server(
     machine: Machine, new_machine: Callable[..., Machine]
 ) -> None:
-    other = new_machine()
+    other = new_machine(has_run=False)
     other.give_to_another_user()
     with machine.user("select current_user") as mine, other.user("select current_user") as theirs:
         assert (mine.answer, theirs.answer) == ("tuner", "tuner")
@@ -272,70 +271,68 @@ def test_any_folder_name_will_do(new_machine: Callable[..., Machine], name: str)
     machine.wait_until_stopped()
 
 
-@pytest.mark.parametrize("variable", [{"PGPORT": "6543"}, {"PGUSER": "x"}, {"PGDATABASE": "x"}])
-def test_settings_for_other_databases_do_not_reach_it(
-    machine: Machine, variable: dict[str, str]
-) -> None:
-    with machine.user("select 1", **variable) as user, machine.user("select 2") as other:
+def test_settings_for_other_databases_do_not_reach_it(machine: Machine) -> None:
+    elsewhere = {"PGPORT": "6543", "PGUSER": "x", "PGDATABASE": "x", "PGDATA": "/x"}
+    with machine.user("select 1", **elsewhere) as user, machine.user("select 2") as other:
         assert (user.answer, other.answer) == ("1", "2")
 
 
-def test_a_strict_umask_does_not_shut_the_server_out(machine: Machine) -> None:
-    shutil.rmtree(machine.home)
-    with machine.user("select 1", umask=0o077) as user:
+def test_a_strict_umask_does_not_shut_the_server_out(fresh_machine: Machine) -> None:
+    shutil.rmtree(fresh_machine.home)
+    with fresh_machine.user("select 1", umask=0o077) as user:
         assert user.answer == "1"
-    machine.wait_until_stopped()
+    fresh_machine.wait_until_stopped()
 
 
-def test_a_home_that_everybody_may_write_is_refused(machine: Machine) -> None:
-    shutil.rmtree(machine.server, ignore_errors=True)
-    machine.home.chmod(0o777)
-    with machine.user() as user:
+def test_a_home_that_everybody_may_write_is_refused(fresh_machine: Machine) -> None:
+    shutil.rmtree(fresh_machine.server, ignore_errors=True)
+    fresh_machine.home.chmod(0o777)
+    with fresh_machine.user() as user:
         assert user.answer == (
-            f"RunFailed: {machine.home} can be written by every user of this machine; chmod o-w it"
+            f"RunFailed: {fresh_machine.home} can be written by every user of this machine; chmod o-w it"
         )
-    assert list(machine.home.iterdir()) == []
+    assert list(fresh_machine.home.iterdir()) == []
 
 
-def test_a_home_below_a_file_gives_one_sentence(machine: Machine) -> None:
-    (machine.root / "file").write_text("")
-    machine.home = machine.root / "file" / "home"
-    with machine.user() as user:
+def test_a_home_below_a_file_gives_one_sentence(fresh_machine: Machine) -> None:
+    (fresh_machine.root / "file").write_text("")
+    fresh_machine.home = fresh_machine.root / "file" / "home"
+    with fresh_machine.user() as user:
         assert user.answer == (
-            f"RunFailed: cannot use the folder {machine.home} (Not a directory); "
+            f"RunFailed: cannot use the folder {fresh_machine.home} (Not a directory); "
             "set TUNER_HOME to one that you may write"
         )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has a server user")
-def test_a_home_that_the_servers_user_cannot_reach_gives_one_sentence(machine: Machine) -> None:
+@pytest.mark.parametrize("has_run", [True, False])
+def test_a_home_that_the_servers_user_cannot_reach_gives_one_sentence(
+    new_machine: Callable[..., Machine], has_run: bool
+) -> None:
+    machine = new_machine(has_run=has_run)
     machine.root.chmod(0o700)
     with machine.user() as user:
         assert user.answer.startswith(
             f"DatabaseError: {machine.server} of the embedded Postgres cannot be used by "
         )
         assert "TUNER_HOME" in user.answer
-        assert "\n" not in user.answer
-    assert not (machine.server / "data").exists()
+    assert (machine.server / "data").exists() == has_run
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root may write everywhere")
-def test_a_home_that_one_may_not_write_gives_one_sentence(machine: Machine) -> None:
-    machine.give_to_another_user()
-    os.chown(machine.home, 0, 0)
-    for folder in machine.home.iterdir():
+def test_a_home_that_one_may_not_write_gives_one_sentence(fresh_machine: Machine) -> None:
+    fresh_machine.give_to_another_user()
+    os.chown(fresh_machine.home, 0, 0)
+    for folder in fresh_machine.home.iterdir():
         folder.rmdir()
-    with machine.user() as user:
+    with fresh_machine.user() as user:
         assert user.answer == (
-            f"RunFailed: cannot use the folder {machine.home} (Permission denied); "
+            f"RunFailed: cannot use the folder {fresh_machine.home} (Permission denied); "
             "set TUNER_HOME to one that you may write"
         )
 
 
 def test_a_server_that_cannot_start_says_what_its_log_says(machine: Machine) -> None:
-    with machine.user():
-        pass
-    machine.wait_until_stopped()
     (machine.server / "data" / "postgresql.conf").write_text("no_such_setting = 1\n")
     with machine.user() as user:
         assert "the embedded Postgres did not start" in user.answer
@@ -353,4 +350,3 @@ def test_no_tcp_port_is_open(machine: Machine) -> None:
         assert not inodes & held
         with pytest.raises(psycopg2.OperationalError):
             psycopg2.connect(host="127.0.0.1", user="tuner", dbname="tuner", connect_timeout=2)
-

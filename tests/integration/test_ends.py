@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from optuna.trial import TrialState as OptunaState
 
 from tests.integration.stores import StoredStudy, raised, report
 from tuner.study.decision import Action, Decision, DecisionRecord
 from tuner.study.failure import Failure, FailureClass
 from tuner.study.feed import Seen
-from tuner.study.lease import Batch, Finish, Release
+from tuner.study.lease import Batch, End, Finish, Release
 from tuner.study.trial import TrialState
 
 NewStudy = Callable[..., StoredStudy]
@@ -125,7 +126,7 @@ def test_text_that_no_database_holds_ends_a_trial_all_the_same(study: StoredStud
     failure = Failure(
         cause=FailureClass.EXCEPTION, message=HOSTILE, traceback=HOSTILE * 3, log_tail=HOSTILE
     )
-    ends = [
+    ends: list[End] = [
         Release(key=released.key, reason=HOSTILE, failure=failure),
         Finish(
             key=failed.key,
@@ -181,17 +182,10 @@ def test_many_ends_go_in_one_transaction(new_study: NewStudy) -> None:
 def test_a_trial_that_a_client_ended_is_not_described_by_us(study: StoredStudy) -> None:
     agent = study.agent()
     trial = agent.claim_one()
-    study.optuna().tell(0, state=_optuna_state("FAIL"))
+    study.optuna().tell(0, state=OptunaState.FAIL)
     agent.finish(trial, value=0.5, user_attrs={"best_step": 3})
     (frozen,) = study.optuna().get_trials()
     assert (frozen.state.name, frozen.values, frozen.user_attrs) == ("FAIL", None, {})
     assert study.lease(0, "state, reason") == ("done", "ended by somebody else")
     kinds = [kind for (kind,) in study.query("select kind from tuner.event")]
     assert kinds == ["claimed", "ended_elsewhere"]
-
-
-def _optuna_state(name: str) -> object:
-    from optuna.trial import TrialState as OptunaState
-
-    return OptunaState[name]
-

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.stores import StoredStudy, StoreAgent, raised, report
+from tests.integration.stores import StoreAgent, StoredStudy, raised, report
 from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import Action, Decision, DecisionRecord
 from tuner.study.feed import Seen
@@ -121,7 +121,9 @@ def test_an_unknown_number_is_lost(study: StoredStudy) -> None:
 def test_a_report_that_arrives_twice_counts_once(study: StoredStudy) -> None:
     agent = study.agent()
     trial = agent.claim_one()
-    batch = Batch(reports=[report(trial, 1, 0.9, accuracy=0.1), report(trial, 2, 0.8, accuracy=0.2)])
+    batch = Batch(
+        reports=[report(trial, 1, 0.9, accuracy=0.1), report(trial, 2, 0.8, accuracy=0.2)]
+    )
     for _ in range(2):
         assert agent.store.report(batch) == frozenset()
     assert study.values(0) == {1: 0.9, 2: 0.8}
@@ -202,7 +204,7 @@ def test_a_decision_is_stored_once_with_what_had_been_seen(study: StoredStudy) -
             step=3,
             decision=Decision(action=Action.PRUNE, reason=reason),
             snapshot="100:120:105",
-                local=(4, 2),
+            local=(4, 2),
         )
         agent.store.report(Batch(decisions=[record]))
     assert study.query(

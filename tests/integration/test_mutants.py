@@ -1,4 +1,4 @@
-"""The tests are tested: each invariant holds, and notices when the SQL that upholds it is broken."""
+"""The tests are tested: each invariant holds, and notices when its SQL is broken."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

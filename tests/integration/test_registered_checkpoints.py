@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tests.integration.stores import StoredStudy, StoreAgent, report
+from tests.integration.stores import StoreAgent, StoredStudy, report
 from tuner.storage.writes import CHUNK_BYTES
 from tuner.study.checkpoint import SavedFile
 from tuner.study.lease import Batch, ClaimedTrial, Release
@@ -48,9 +48,7 @@ def _loaded(agent: StoreAgent, number: int = 0) -> tuple[int, bytes] | None:
 
 
 @pytest.mark.parametrize("n_bytes", [1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES + 17])
-def test_a_checkpoint_comes_back_byte_by_byte(
-    study: StoredStudy, save: Save, n_bytes: int
-) -> None:
+def test_a_checkpoint_comes_back_byte_by_byte(study: StoredStudy, save: Save, n_bytes: int) -> None:
     agent = study.agent()
     trial = agent.claim_one()
     content = Random(n_bytes).randbytes(n_bytes)
@@ -86,7 +84,9 @@ def test_the_two_newest_are_kept(study: StoredStudy, save: Save) -> None:
         (1, 1),
     ]
     assert study.query(N_CHUNKS) == [(3,)]
-    pointed = study.query("select step from tuner.lease join tuner.checkpoint using (checkpoint_id)")
+    pointed = study.query(
+        "select step from tuner.lease join tuner.checkpoint using (checkpoint_id)"
+    )
     assert sorted(pointed) == [(1,), (5,)]
 
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.integration.stores import StoredStudy, StoreAgent, report
+from tests.integration.stores import StoreAgent, StoredStudy, report
 from tuner.study.failure import MAX_LOSSES
 from tuner.study.fleet import AgentBeat
 from tuner.study.lease import Batch, Claimed, Origin

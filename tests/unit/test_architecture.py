@@ -1,8 +1,10 @@
 """The rules of the house that a test can hold: sizes, cycles, docstrings, what an import loads."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -116,3 +118,20 @@ def test_an_agent_loads_no_torch():
     loaded = _loaded("import tuner.run_study")
     assert "optuna" in loaded
     assert "torch" not in loaded
+
+
+def test_the_architecture_page_names_only_files_that_exist():
+    page = (ROOT / "tuner" / "README.md").read_text()
+    named = set(re.findall(r"`([\w/]+(?:\.py|\.sql|/))`", page))
+    assert len(named) > 15
+    assert {name for name in named if not (ROOT / "tuner" / name).exists()} == set()
+
+
+def test_the_architecture_page_lists_the_layers_of_the_linter():
+    page = (ROOT / "tuner" / "README.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \| ", page.split("## Layers")[1].split("\n## ")[0], re.M)
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (c["layers"] for c in contracts["contracts"] if c["type"] == "layers")
+    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == [
+        set(layer.split(" | ")) for layer in layers
+    ]

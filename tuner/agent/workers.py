@@ -69,6 +69,8 @@ def worker_environment(environment: dict[str, str], device: Device) -> dict[str,
     }
     n_threads = str(device.n_threads)
     return {
+        # Threads that wait do not spin: beside another worker, they made an epoch ten times longer.
+        "OMP_WAIT_POLICY": "PASSIVE",
         **kept,
         "OMP_NUM_THREADS": n_threads,
         "MKL_NUM_THREADS": n_threads,

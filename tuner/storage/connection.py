@@ -120,10 +120,13 @@ def parse_url(text: str) -> URL:
     return url.set(drivername="postgresql+psycopg2")
 
 
+_SECRETS = {"password", "sslpassword"}  # in the query
+
+
 def parse_argument(text: str) -> URL:
     """As `parse_url`, for text from the command line, where every user of the machine reads it."""
     url = parse_url(text)
-    if url.password is not None or "password" in url.query:
+    if url.password is not None or _SECRETS & url.query.keys():
         raise UsageError(
             "a password on the command line can be read by every user of this machine; "
             "put the URL into TUNER_STORAGE, or the password into a file named by PGPASSFILE, "
@@ -133,10 +136,16 @@ def parse_argument(text: str) -> URL:
 
 
 def render_url(url: URL) -> str:
-    """The URL without its password, for people."""
-    query = {key: value for key, value in url.query.items() if key != "password"}
-    text = url.set(password=None, query=query).render_as_string(hide_password=True)
-    return text.replace("%2F", "/")  # a socket's folder; both forms are read
+    """The URL without its password, for people; with a password file it works as it is."""
+    shown = URL.create(
+        url.drivername,
+        username=url.username,
+        host=url.host,
+        port=url.port,
+        database=url.database,
+        query={key: value for key, value in url.query.items() if key not in _SECRETS},
+    )
+    return shown.render_as_string().replace("%2F", "/")  # a socket's folder; both forms are read
 
 
 def storage_setting(argument: str | None) -> URL | None:
@@ -159,7 +168,8 @@ def database_errors() -> Iterator[None]:
 
 
 # By SQLSTATE class: the connection, the operator, and conflicts that a second try solves.
-_TRANSIENT = re.compile(r"08...|57P0[1-5]|57014|25P03|40001|40P01|55P03|53...")
+# 25006, a read-only server: after a switch-over, until we are connected to the new primary.
+_TRANSIENT = re.compile(r"08...|57P0[1-5]|57014|25P03|25006|40001|40P01|55P03|53...")
 _REFUSED = re.compile(
     r"password authentication failed|no pg_hba.conf entry|does not exist|no password supplied"
     r"|Peer authentication failed|permission denied"
@@ -167,7 +177,8 @@ _REFUSED = re.compile(
 
 
 def _translate(error: psycopg2.Error) -> DatabaseError:
-    text = " ".join(str(error).split()) or type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = "; ".join(lines) or type(error).__name__
     code = error.pgcode
     if code is None:
         # libpq itself: no connection, or a broken one. Wrong credentials stay wrong.

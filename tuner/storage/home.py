@@ -1,10 +1,11 @@
 """The folder on this machine where tuner keeps what is its own."""
 
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,27 +66,32 @@ def _default_path() -> Path:
     return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "tuner"
 
 
-def _is_alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 @contextmanager
 def open_spool(home: Home) -> Iterator[Path]:
     """A folder of this process for checkpoints on their way; removed at the end.
 
-    What processes left behind that ended without a word is removed as well.
+    What processes left behind that ended without a word is removed as well: nobody holds the lock
+    on it any more.
     """
-    for folder in home.spool.iterdir():
-        if not _is_alive(folder.name.split("-")[0]):
-            shutil.rmtree(folder, ignore_errors=True)
-    spool = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=home.spool))
+    with _locked(home.spool, fcntl.LOCK_EX):
+        for folder in home.spool.iterdir():
+            with suppress(BlockingIOError), _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(folder, ignore_errors=True)
+        spool = Path(tempfile.mkdtemp(dir=home.spool))
+        lock = ExitStack()
+        lock.enter_context(_locked(spool, fcntl.LOCK_SH))
+    with lock:
+        try:
+            yield spool
+        finally:
+            shutil.rmtree(spool, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield spool
+        fcntl.flock(descriptor, how)
+        yield
     finally:
-        shutil.rmtree(spool, ignore_errors=True)
+        os.close(descriptor)

@@ -1,5 +1,6 @@
 """Reading a study for people: rows, each query of one command in the same snapshot."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -135,7 +136,7 @@ def read_trials(connection: Connection, study_id: int, number: int | None = None
 
 def _trial(row: Any) -> TrialRow:
     number, state, value, names, values, distributions, n_steps = row[:7]
-    started, ended, attempt, reason, failure, host, user_attrs = row[7:]
+    started, ended, attempt, reason, failure, host, keys, texts = row[7:]
     return TrialRow(
         number=number,
         state=state,
@@ -153,7 +154,9 @@ def _trial(row: Any) -> TrialRow:
         reason=reason,
         failure=failure,
         host=host,
-        user_attrs=user_attrs or {},
+        user_attrs={
+            key: json.loads(text) for key, text in zip(keys or (), texts or (), strict=True)
+        },
     )
 
 

@@ -14,6 +14,7 @@ from tuner.study_file.items import (
     Item,
     Keys,
     Section,
+    is_misspelt,
     read_int,
     read_option,
     read_seconds,
@@ -134,10 +135,13 @@ def _metric_fault(metric: str, given: Direction, known: dict[str, Direction]) ->
 
 def read_budget(item: Item) -> Budget | None:
     """The limits over all machines."""
-    section = read_section(item, Keys(allowed=("trials",), later=not_yet.BUDGET))
+    keys = Keys(allowed=("trials",), later=not_yet.BUDGET)
+    section = read_section(item, keys)
     if section is None:
         return None
     if "trials" not in section:
+        if is_misspelt(item, "trials", keys):
+            return None
         item.key_fault("`trials:` is missing; add `{trials: 100}`")
         return None
     trials = read_int(section["trials"], Interval(low=1, high=10_000_000))

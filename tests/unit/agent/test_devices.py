@@ -74,6 +74,7 @@ def test_a_worker_sees_no_database_credential() -> None:
     )
     assert worker_environment(environment, device) == {
         "PATH": "/bin",
+        "OMP_WAIT_POLICY": "PASSIVE",
         "OMP_NUM_THREADS": "3",
         "MKL_NUM_THREADS": "3",
         "CUDA_VISIBLE_DEVICES": "",

@@ -376,6 +376,7 @@ def test_the_best_trial_is_the_lowest_value_and_ties_go_to_the_lower_number() ->
     assert standing.note_value(5, 0.3)
     assert not standing.note_value(7, 0.3)
     assert standing.note_value(2, 0.3)
+    assert standing.note_value(2, 0.3), "heard of twice: from its worker and by the feed"
     assert not standing.note_value(9, 0.4)
     assert (standing.best_number, standing.best_value) == (2, 0.3)
 

@@ -1,6 +1,7 @@
 """The model's thread: one suggestion ready, each seeing all before it."""
 
 import queue
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -73,11 +74,21 @@ def test_nothing_is_computed_while_one_is_ready(
     source.wait()
     for number in range(5):
         source.learn([_running(number)])
-    source.suggest([0])
-    source.learn([])
-    source.wait()
-    assert len(sampler.seeds) == 2
-    assert len(set(sampler.seeds)) == 2
+        while not source._news.empty():
+            time.sleep(0.001)
+    source.stop()
+    source.join(5)
+    assert len(sampler.seeds) == 1
+
+
+def test_every_suggestion_has_a_seed_of_its_own(
+    source: ModelSource, sampler: CountingSampler
+) -> None:
+    for draw in range(3):
+        source.learn([])
+        source.wait()
+        source.suggest([draw])
+    assert len(set(sampler.seeds)) == 3
 
 
 def test_a_failing_sampler_ends_the_agent_with_a_sentence(

@@ -9,6 +9,9 @@ import pytest
 
 from tuner import errors
 from tuner.cli.main import EXIT_CODES, build_parser
+from tuner.study_file.load import _KEYS as KEYS
+from tuner.study_file.load import load_spec
+from tuner.study_file.trainer_params import TRAINER_PARAMS
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
 
@@ -67,9 +70,29 @@ def test_every_tuner_line_of_the_readme_parses():
         for line in lines
         if (found := re.search(r"(?:^|/|\s)tuner ((?:run|status|trials|best|db)\b[^|&)\"]*)", line))
     ]
-    assert len(calls) >= 5
+    assert len(calls) >= 3
     for words in calls:
         build_parser().parse_args(words)
+
+
+def test_the_study_file_of_the_readme_is_valid(tmp_path):
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", README, re.M | re.S)
+    file = tmp_path / "study.yaml"
+    file.write_text(example)
+    assert load_spec(file).name == "digits"
+
+
+def test_the_readme_lists_every_key_of_a_study_file():
+    rows = re.findall(r"^\| (`[a-z].*?) \| .*$", README, re.M)
+    named = {name for row in rows for name in re.findall(r"`([a-zA-Z_.]+)`", row)}
+    for key in KEYS.allowed:
+        assert any(name.split(".")[0] == key for name in named), key
+
+
+def test_the_readme_lists_every_parameter_of_the_trainer_with_its_default():
+    rows = dict(re.findall(r"^\| `([a-z0-9_]+)` \| .* \| `([^`]+)` \|$", README, re.M))
+    defaults = {name: str(param.default) for name, param in TRAINER_PARAMS.items()}
+    assert defaults.items() <= rows.items()
 
 
 def test_every_exit_code_is_in_the_help_and_in_the_readme():

@@ -59,8 +59,10 @@ select t.number,
         where p.trial_id = t.trial_id),
        (select count(*) from trial_intermediate_values i where i.trial_id = t.trial_id),
        t.datetime_start, t.datetime_complete, coalesce(l.attempt, 0), l.reason, l.failure, a.host,
-       (select json_object_agg(u.key, u.value_json::json) from trial_user_attributes u
-        where u.trial_id = t.trial_id)
+       (select array_agg(u.key order by u.key) from trial_user_attributes u
+        where u.trial_id = t.trial_id),
+       (select array_agg(u.value_json order by u.key) from trial_user_attributes u
+        where u.trial_id = t.trial_id)  -- as text: Optuna writes NaN, which is no JSON
 from trials t
 left join tuner.lease l on l.trial_id = t.trial_id
 left join tuner.agent a on a.agent_id = l.owner

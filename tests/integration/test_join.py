@@ -1,0 +1,164 @@
+"""Joining a study: the same search joins, another one is refused with what differs."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.integration.stores import SEARCH_SPACE, StoredStudy, make_spec
+from tuner.errors import NotFound, StudyMismatch
+from tuner.storage.connection import Database
+from tuner.storage.join import find_study, is_finished, join_study
+from tuner.study.trial import Direction
+from tuner.study_file.identity import parse_spec
+from tuner.study_file.model import (
+    Algorithm,
+    Budget,
+    Checkpoints,
+    Choice,
+    Failures,
+    FloatRange,
+    IntRange,
+    SklearnData,
+    TrainerObjective,
+    Workers,
+)
+
+TABLES = ["studies", "study_directions", "study_user_attributes", "trials"]
+TABLES += ["tuner.study", "tuner.agent"]
+
+
+def _written(study: StoredStudy) -> list[Any]:
+    return [study.query(f"select *, xmin::text from {table} order by 1") for table in TABLES]
+
+
+def _space(**changes: object) -> Mapping[str, object]:
+    return {n: r for n, r in {**SEARCH_SPACE, **changes}.items() if r is not None}
+
+
+WINE = TrainerObjective(data=SklearnData(sklearn="wine"), model="mlp")
+IDENTITY: list[tuple[str, dict[str, Any]]] = [
+    ("objective.data.sklearn", {"objective": WINE}),
+    ("minimize", {"metric": "train_loss"}),
+    ("maximize", {"direction": Direction.MAXIMIZE}),
+    ("params.epochs", {"params": {"epochs": 27}}),
+    ("params.momentum", {"params": {"epochs": 9, "momentum": 0.5}}),
+    (
+        "search_space.learning_rate",
+        {"search_space": _space(learning_rate=FloatRange(low=1e-4, high=0.2, log=True))},
+    ),
+    (
+        "search_space.learning_rate",
+        {"search_space": _space(learning_rate=FloatRange(low=1e-4, high=1e-1))},
+    ),
+    ("search_space.width", {"search_space": _space(width=IntRange(low=16, high=128, step=8))}),
+    ("search_space.batch_size", {"search_space": _space(batch_size=Choice(choices=(16, 64, 32)))}),
+    (
+        "search_space.activation",
+        {"search_space": _space(activation=Choice(choices=("relu", "tanh", 1, None)))},
+    ),
+    ("search_space.dropout", {"search_space": _space(dropout=None)}),
+    ("search_space.weight_decay", {"search_space": _space(weight_decay=FloatRange(low=0, high=1))}),
+    ("sampler", {"sampler": Algorithm(name="tpe")}),
+    ("sampler", {"sampler": Algorithm(name="random", settings={"x": 1})}),
+    ("pruner", {"pruner": Algorithm(name="asha", settings={"min_resource": 1})}),
+    ("seed", {"seed": 8}),
+]
+
+
+@pytest.mark.parametrize(("field", "changes"), IDENTITY)
+def test_another_search_under_the_same_name_is_refused_naming_the_field(
+    study: StoredStudy, field: str, changes: dict[str, Any]
+) -> None:
+    before = _written(study)
+    with pytest.raises(
+        StudyMismatch, match="another study lives under the name 'searched'"
+    ) as error:
+        join_study(study.database, make_spec(**changes), "fingerprint")
+    assert f"\n{field}: stored " in str(error.value)
+    assert _written(study) == before
+
+
+def test_other_data_are_refused(study: StoredStudy) -> None:
+    before = _written(study)
+    with pytest.raises(StudyMismatch, match="data: stored fingerprint, given another"):
+        join_study(study.database, study.spec, "another")
+    assert _written(study) == before
+
+
+def test_the_same_search_joins_and_writes_nothing(study: StoredStudy) -> None:
+    before = _written(study)
+    reordered = dict(reversed(list(SEARCH_SPACE.items())))
+    for spec in (study.spec, make_spec(search_space=reordered)):
+        joined = join_study(study.database, spec, "fingerprint")
+        assert (joined.study_id, joined.is_new, joined.notices) == (study.study_id, False, ())
+        assert joined.n_trials == 10
+    assert _written(study) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        ("budget.trials", {"budget": Budget(trials=99)}),
+        ("workers.processes", {"workers": Workers(processes=3)}),
+        ("checkpoints.every_seconds", {"checkpoints": Checkpoints(every_seconds=5)}),
+        ("failures.retries", {"failures": Failures(lease_seconds=3.0, retries=9)}),
+        ("failures.lease_seconds", {"failures": Failures(lease_seconds=4.0)}),
+        ("failures.grace_seconds", {"failures": Failures(lease_seconds=3.0, grace_seconds=9)}),
+    ],
+)
+def test_what_may_differ_is_a_notice(
+    study: StoredStudy, path: str, changes: dict[str, Any]
+) -> None:
+    before = _written(study)
+    joined = join_study(study.database, make_spec(**changes), "fingerprint")
+    assert [notice.path for notice in joined.notices] == [path]
+    assert joined.n_trials == 10
+    assert _written(study) == before
+
+
+def test_eight_first_joins_at_once_make_one_study(database: Database) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        joined = list(pool.map(lambda _: join_study(database, make_spec(), "f"), range(8)))
+    assert len({j.study_id for j in joined}) == 1
+    assert [j.is_new for j in joined].count(True) == 1
+
+
+def test_the_stored_spec_reads_back_equal_with_its_params_in_order(study: StoredStudy) -> None:
+    found = find_study(study.database, "searched")
+    assert parse_spec(found.spec) == study.spec
+    assert list(parse_spec(found.spec).search_space) == list(SEARCH_SPACE)
+    assert (found.study_id, found.fingerprint, found.n_trials) == (
+        study.study_id,
+        "fingerprint",
+        10,
+    )
+
+
+def test_optuna_sees_the_direction_and_what_the_study_is_about(
+    new_study: Callable[..., StoredStudy],
+) -> None:
+    study = new_study(direction=Direction.MAXIMIZE, metric="val_accuracy").optuna()
+    assert study.direction.name == "MAXIMIZE"
+    assert study.user_attrs == {
+        "tuner:metric": "val_accuracy",
+        "tuner:data_fingerprint": "fingerprint",
+    }
+
+
+def test_an_unknown_name_is_not_found(study: StoredStudy) -> None:
+    with pytest.raises(NotFound, match="no study 'other'"):
+        find_study(study.database, "other")
+
+
+def test_a_study_is_finished_when_its_budget_is_used_and_every_trial_final(
+    new_study: Callable[..., StoredStudy],
+) -> None:
+    study = new_study(1)
+    assert not is_finished(study.database, study.study_id)
+    agent = study.agent()
+    trial = agent.claim_one()
+    assert not is_finished(study.database, study.study_id)
+    agent.finish(trial)
+    assert is_finished(study.database, study.study_id)
