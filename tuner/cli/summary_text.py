@@ -4,17 +4,11 @@ from typing import Any
 
 from tuner.cli.text import count, one_line, render_seconds, render_table, render_value
 from tuner.results.summary import StudySummary
-from tuner.storage.reading import AgentRow, StudyRow, TrialRow
+from tuner.storage.reading import AgentRow, CountRow, StudyRow, TrialRow
 from tuner.study.trial import Params
 
-_ROWS = [
-    ("COMPLETE", "complete"),
-    ("PRUNED", "pruned"),
-    ("FAIL", "failed"),
-    ("RUNNING", "running"),
-    ("FREE", "waiting for an agent"),
-    ("WAITING", "enqueued"),
-]
+_ENDED = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}  # always shown
+_OPEN = {"RUNNING": "running", "FREE": "waiting for an agent", "WAITING": "enqueued"}
 
 
 def render_headline(summary: StudySummary) -> str:
@@ -40,19 +34,20 @@ def is_active(summary: StudySummary) -> bool:
 
 def render_times(summary: StudySummary) -> str:
     """Where the time went; empty before the first trial."""
-    rows = [
-        [
-            f"  {word}",
-            f"{row.n_trials:,}",
-            f"{row.n_steps:,}",
-            f"{row.seconds:.1f}",
-        ]
-        for state, word in _ROWS
-        if (row := summary.counts.get(state)) is not None
-    ]
-    if not rows:
+    if not summary.counts:
         return ""
-    table = render_table(["  trials", "", "epochs", "device seconds"], rows)
+    shown = [
+        (word, summary.counts.get(state) or CountRow(state=state, n_trials=0, n_steps=0, seconds=0))
+        for state, word in {**_ENDED, **_OPEN}.items()
+        if state in _ENDED or state in summary.counts
+    ]
+    rows = [[f"  {word}", row.n_trials, row.n_steps, row.seconds] for word, row in shown]
+    n_trials = sum(row.n_trials for _, row in shown)
+    rows.append(["  all", n_trials, summary.n_steps, summary.training_seconds])
+    table = render_table(
+        ["  trials", "", "epochs", "device seconds"],
+        [[str(word), f"{n:,}", f"{n_steps:,}", f"{secs:.1f}"] for word, n, n_steps, secs in rows],
+    )
     full = summary.n_final * summary.n_steps_full
     if not summary.n("PRUNED") or not full:
         return table

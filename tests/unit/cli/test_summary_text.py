@@ -41,9 +41,11 @@ def test_a_study_is_finished_when_nothing_is_open():
 
 def test_the_times_tell_where_epochs_went_and_what_pruning_saved():
     assert render_times(summary()).split("\n") == [
-        "  trials        epochs  device seconds",
-        "  complete  20     200            10.0",
-        "  pruned    80     800            40.0",
+        "  trials         epochs  device seconds",
+        "  complete   20     200            10.0",
+        "  pruned     80     800            40.0",
+        "  failed      0       0             0.0",
+        "  all       100   1,000            50.0",
         "  pruning saved 1,360 epochs (50 % of a full search)",
     ]
 
