@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -272,7 +273,7 @@ def test_any_folder_name_will_do(new_machine: Callable[..., Machine], name: str)
 
 
 def test_settings_for_other_databases_do_not_reach_it(machine: Machine) -> None:
-    elsewhere = {"PGPORT": "6543", "PGUSER": "x", "PGDATABASE": "x", "PGDATA": "/x"}
+    elsewhere: dict[str, Any] = {"PGPORT": "6543", "PGUSER": "x", "PGDATABASE": "x", "PGDATA": "/x"}
     with machine.user("select 1", **elsewhere) as user, machine.user("select 2") as other:
         assert (user.answer, other.answer) == ("1", "2")
 
@@ -289,7 +290,8 @@ def test_a_home_that_everybody_may_write_is_refused(fresh_machine: Machine) -> N
     fresh_machine.home.chmod(0o777)
     with fresh_machine.user() as user:
         assert user.answer == (
-            f"RunFailed: {fresh_machine.home} can be written by every user of this machine; chmod o-w it"
+            f"RunFailed: {fresh_machine.home} can be written by every user of this machine; "
+            "chmod o-w it"
         )
     assert list(fresh_machine.home.iterdir()) == []
 

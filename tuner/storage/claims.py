@@ -65,17 +65,16 @@ def claim(
     commit. `suggest` may return fewer suggestions than draws: then fewer trials are made.
     Raises `StudyGone` when somebody deleted the study.
     """
-    with session.transaction() as cursor:
-        if not run(cursor, "claim", "lock_numbers", {"study_id": claimer.study_id}):
+    study = {"study_id": claimer.study_id}
+    with session.transaction("claim", "lock_numbers", study) as (cursor, found):
+        if not found:
             raise StudyGone("the study was deleted while this agent worked on it")
         origins: dict[int, Origin] = {}
         _take_existing(claimer, cursor, known, limit, silent, origins)
         if limit > len(origins):
             _take_new(claimer, cursor, limit - len(origins), suggest, complete, origins)
         held = _load_held(claimer, cursor, origins)
-        ((n_open, limit_reached),) = run(
-            cursor, "claim", "count_open", {"study_id": claimer.study_id}
-        )
+        ((n_open, limit_reached),) = run(cursor, "claim", "count_open", study)
     return Claimed(trials=held, n_open=n_open, limit_reached=limit_reached)
 
 
@@ -224,11 +223,10 @@ def _lease(
     ]
     run_all(
         cursor,
-        "claim",
-        ("insert_leases", leases),
-        ("insert_params", _param_arrays(rows)),
-        *(("insert_suggestion", suggestion) for suggestion in suggestions),
-        ("count_claims", {**own, "n_claimed": n_claimed, "n_draws": n_draws}),
+        ("claim", "insert_leases", leases),
+        ("claim", "insert_params", _param_arrays(rows)),
+        *(("claim", "insert_suggestion", suggestion) for suggestion in suggestions),
+        ("claim", "count_claims", {**own, "n_claimed": n_claimed, "n_draws": n_draws}),
     )
 
 

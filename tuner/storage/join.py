@@ -45,8 +45,7 @@ def join_study(database: Database, spec: StudySpec, fingerprint: str) -> JoinedS
     """
     session = Session(database)
     try:
-        with session.transaction() as cursor:
-            run(cursor, "join", "lock_name", {"name": spec.name})
+        with session.transaction("join", "lock_name", {"name": spec.name}) as (cursor, _):
             rows = run(cursor, "join", "find", {"name": spec.name})
             if not rows:
                 ((study_id,),) = run(cursor, "join", "create", _new_study(spec, fingerprint))

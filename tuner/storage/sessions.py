@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 register_uuid()  # type: ignore[no-untyped-call]  # the stubs leave it out
 
 Row = tuple[Any, ...]
+Statement = tuple[str, str, Mapping[str, object]]  # file, query, params
 
 
 class Session:
@@ -35,12 +36,18 @@ class Session:
             return run(cursor, file, query, params)
 
     @contextmanager
-    def transaction(self) -> Iterator["Cursor"]:
-        """A cursor in a transaction: commit at the end, roll back on any exception."""
+    def transaction(
+        self, file: str, query: str, params: Mapping[str, object]
+    ) -> Iterator[tuple["Cursor", list[Row]]]:
+        """A cursor in a transaction, and the rows of its first statement, which opens it.
+
+        Commits at the end, rolls back on any exception.
+        """
         with self._connected() as raw, raw.cursor() as cursor:
-            cursor.execute("begin")
             try:
-                yield cursor
+                # One round trip: psycopg2 and the server take several statements at once.
+                cursor.execute(f"begin; {load_queries(file)[query]}", params)
+                yield cursor, cursor.fetchall()
             except BaseException:
                 if not raw.closed:
                     cursor.execute("rollback")
@@ -65,12 +72,13 @@ class Session:
             raise
 
 
-def run_all(cursor: "Cursor", file: str, *statements: tuple[str, Mapping[str, object]]) -> None:
-    """Several statements (query, params) whose rows nobody needs, in one round trip."""
-    queries = load_queries(file)
-    cursor.execute(
-        b";\n".join(cursor.mogrify(queries[name], params) for name, params in statements)
-    )
+def run_all(cursor: "Cursor", *statements: Statement) -> None:
+    """Statements whose rows nobody needs, in one round trip."""
+    texts = [
+        cursor.mogrify(load_queries(file)[query], params) for file, query, params in statements
+    ]
+    if texts:
+        cursor.execute(b";\n".join(texts))
 
 
 def run(cursor: "Cursor", file: str, query: str, params: Mapping[str, object]) -> list[Row]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from tuner.storage.sessions import Session, run, run_all
+from tuner.storage.sessions import Session, Statement, run, run_all
 from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import DecisionRecord
 from tuner.study.failure import Failure
@@ -37,12 +37,11 @@ class Writer:
 
 def write_batch(writer: Writer, session: Session, batch: Batch) -> frozenset[AttemptKey]:
     """One statement for all lanes; with checkpoints, one transaction. Returns the lost attempts."""
+    params = _report_params(writer, batch)
     if not batch.checkpoints:
-        params = _report_params(writer, batch)
         return _missing(batch, session.rows("report", "report", params))
     contents = {saved: _read_verified(saved) for saved in batch.checkpoints}
-    with session.transaction() as cursor:
-        kept = run(cursor, "report", "report", _report_params(writer, batch))
+    with session.transaction("report", "report", params) as (cursor, kept):
         for saved, content in contents.items():
             _register(writer, cursor, saved, content)
     return _missing(batch, kept)
@@ -54,8 +53,8 @@ def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozens
     releases = [end for end in ends if isinstance(end, Release)]
     contents = {r.checkpoint: _read_verified(r.checkpoint) for r in releases if r.checkpoint}
     own = {"study_id": writer.study_id, "me": writer.me, "boot": writer.boot}
-    with session.transaction() as cursor:
-        fenced = run(cursor, "end", "fence_ends", {**own, **_key_arrays(by_key)})
+    keys = {**own, **_key_arrays(by_key)}
+    with session.transaction("end", "fence_ends", keys) as (cursor, fenced):
         held = {
             AttemptKey(number=number, attempt=attempt): trial_id
             for number, attempt, trial_id, is_held in fenced
@@ -67,9 +66,12 @@ def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozens
                 reports=[report for end in mine for report in end.reports],
                 decisions=[decision for end in mine for decision in end.decisions],
             )
-            run(cursor, "report", "report", _report_params(writer, reports))
-            _write_logs(writer, cursor, mine)
-            _finish(own, cursor, [end for end in mine if isinstance(end, Finish)], held)
+            run_all(
+                cursor,
+                ("report", "report", _report_params(writer, reports)),
+                *_log_statements(writer, mine),
+                *_finish_statements(own, [e for e in mine if isinstance(e, Finish)], held),
+            )
             for saved, content in contents.items():
                 if saved.key in held:
                     _register(writer, cursor, saved, content)
@@ -183,14 +185,11 @@ def _register(writer: Writer, cursor: "Cursor", saved: SavedFile, content: bytes
     run(cursor, "report", "point_to_checkpoint", {**own, "checkpoint_id": checkpoint_id})
 
 
-def _finish(
-    own: Mapping[str, object],
-    cursor: "Cursor",
-    finishes: Sequence[Finish],
-    trial_ids: Mapping[AttemptKey, int],
-) -> None:
+def _finish_statements(
+    own: Mapping[str, object], finishes: Sequence[Finish], trial_ids: Mapping[AttemptKey, int]
+) -> list[Statement]:
     if not finishes:
-        return
+        return []
     attributes = [
         (trial_ids[finish.key], key, json.dumps(value))
         for finish in finishes
@@ -209,7 +208,10 @@ def _finish(
         "a_keys": [key for _, key, _ in attributes],
         "a_values": [value for _, _, value in attributes],
     }
-    run_all(cursor, "end", ("finish", ended), ("drop_checkpoints", {**own, "numbers": numbers}))
+    return [
+        ("end", "finish", ended),
+        ("end", "drop_checkpoints", {**own, "numbers": numbers}),
+    ]
 
 
 def _described(finish: Finish) -> dict[str, float | int | str]:
@@ -242,10 +244,12 @@ def _release(own: Mapping[str, object], cursor: "Cursor", releases: Sequence[Rel
     )
 
 
-def _write_logs(writer: Writer, cursor: "Cursor", ends: Sequence[End]) -> None:
-    for end in ends:
-        if end.failure is not None:
-            run(cursor, "end", "write_log", _log_params(writer, end.key, end.failure))
+def _log_statements(writer: Writer, ends: Sequence[End]) -> list[Statement]:
+    return [
+        ("end", "write_log", _log_params(writer, end.key, end.failure))
+        for end in ends
+        if end.failure is not None
+    ]
 
 
 def _log_params(writer: Writer, key: AttemptKey, failure: Failure) -> dict[str, object]:
