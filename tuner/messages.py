@@ -156,16 +156,28 @@ def decode(line: bytes) -> Message:
     try:
         record = json.loads(line)
         cls = _TYPES[record.pop("type")]
+        for name in _NUMBERS & record.keys():
+            if type(record[name]) is not int:
+                raise TypeError(f"{name} is {record[name]!r}")
         for name, convert in _CONVERSIONS.get(cls, {}).items():
             record[name] = convert(record[name])
         message: Message = cls(**record)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadMessage(f"not a message: {line[:200]!r}") from error
     return message
 
 
+_NUMBERS = {"number", "attempt", "step", "n_free", "n_bytes"}
+
+
+def _numeric(values: dict[str, float]) -> dict[str, float]:
+    """Metrics by name; `TypeError` for anything that is no number."""
+    return {str(name): float(value) for name, value in values.items()}
+
+
 _CONVERSIONS: dict[type[Any], dict[str, Any]] = {
     Start: {"decide_at": tuple},
+    Reported: {"values": _numeric},
     Stop: {"why": Why},
     Left: {"how": How},
 }

@@ -4,6 +4,7 @@ A reader of the code starts here.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,8 +20,8 @@ from tuner.agent.notices import StudyJoined
 from tuner.agent.port import View
 from tuner.agent.signals import stop_on_signals
 from tuner.agent.suggester import DrawSource, ModelSource, SuggestionSource
-from tuner.agent.workers import WorkerPool, open_workers
-from tuner.errors import RunFailed
+from tuner.agent.workers import WorkerPool, clean_environment, open_workers
+from tuner.errors import DatabaseAway, RunFailed
 from tuner.messages import Setup
 from tuner.results.summary import StudySummary, load_summary
 from tuner.search.catalog import build_pruner, build_sampler
@@ -108,8 +109,18 @@ def work(spec: StudySpec, options: RunOptions, view: View) -> RunOutcome:
                 ending = work_as_agent(spec, study, database, pool, data, spool, view, names)
         if ending.error is not None:
             raise ending.error
-        summary = None if ending.is_cut_off else load_summary(database, spec.name)
-        return RunOutcome(ending=ending, summary=summary)
+        return RunOutcome(ending=ending, summary=_last_summary(database, spec.name, ending))
+
+
+def _last_summary(database: Database, name: str, ending: Ending) -> StudySummary | None:
+    if ending.is_cut_off:
+        return None
+    try:
+        return load_summary(database, name)
+    except DatabaseAway:
+        if ending.kind is EndingKind.FINISHED:
+            raise
+        return None  # the exit code says how the run ended
 
 
 def work_as_agent(
@@ -124,7 +135,9 @@ def work_as_agent(
 ) -> Ending:
     """Join the fleet and train until the study, or this agent, ends."""
     identity = build_identity(devices)
-    store = PostgresStore(database, study.study_id, spec, identity)
+    store = PostgresStore(
+        database, study.study_id, spec, identity, lease_seconds=study.lease_seconds
+    )
     distributions = to_distributions(spec.search_space)
     with stop_on_signals(pool.inbox):
         pool.set_up(build_setup(spec, data, spool))
@@ -135,7 +148,7 @@ def work_as_agent(
             complete=lambda number, fixed: complete(spec.seed, number, fixed, distributions),
             book=build_rulebook(spec, study.n_trials),
             boot=identity.boot,
-            lease_seconds=spec.failures.lease_seconds,
+            lease_seconds=study.lease_seconds,
             spool=spool,
             view=view,
         )
@@ -187,10 +200,13 @@ def build_setup(spec: StudySpec, data: PreparedData, spool: Path) -> Setup:
 def start_preparation(spec: StudySpec, home: Home) -> Iterator["subprocess.Popen[str]"]:
     """The one-shot child that puts this machine's data on its disk, once for all trials."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "tuner.worker", "prepare"],
+        # -P: the working directory's modules must not stand in for the standard library's.
+        [sys.executable, "-P", "-m", "tuner.worker", "prepare"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env=clean_environment(dict(os.environ)),
+        start_new_session=True,  # Ctrl-C is ours to judge
     )
     request = {
         "data": spec.objective.data.model_dump(mode="json"),

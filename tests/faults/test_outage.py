@@ -49,6 +49,13 @@ class ExternalServer:
         """Again, with the same data."""
         self._run("pg_ctl", "start", *self._options)
 
+    def processes(self) -> list[int]:
+        """The postmaster and its children."""
+        postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        listing = ["ps", "--ppid", str(postmaster), "-o", "pid="]
+        children = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
+        return [postmaster, *map(int, children.split())]
+
     def stop(self) -> None:
         self._run("pg_ctl", "stop", "-m", "immediate", *self._options)
 
@@ -142,3 +149,26 @@ def test_a_signal_during_an_outage_ends_the_agent_within_its_grace_and_costs_a_l
         heir.send(signal.SIGTERM)
         assert heir.wait() == 143
         assert fleet.query("select failures, losses from tuner.lease") == [(0, 1)]
+
+
+def test_a_signal_ends_the_agent_within_its_grace_although_the_database_hangs(
+    external: ExternalServer, tuner_home: object, tmp_path: Path
+) -> None:
+    study = write_study(tmp_path, epochs=4000, width=128, trials=1)
+    with open_fleet(external.url, tmp_path) as fleet:
+        agent = fleet.start(study)
+        fleet.wait_for(lambda: fleet.n_reports() >= 2, "two reports")
+        processes = external.processes()
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(0.5)
+            asked_at = time.monotonic()
+            agent.send(signal.SIGTERM)
+            assert agent.wait(15) == 143, agent.output
+            assert time.monotonic() - asked_at < 8.5, "the grace is 8 s"
+        finally:
+            for pid in processes:
+                os.kill(pid, signal.SIGCONT)
+        assert "the last hand-back may not have reached it" in agent.output
+        assert "Traceback" not in agent.output

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -131,3 +133,34 @@ def test_a_killed_worker_is_replaced_and_its_trial_tried_again_as_a_loss(
     assert fleet.states() == {"COMPLETE": 1}
     assert fleet.query("select attempt, losses, failures from tuner.lease") == [(2, 1, 0)]
     assert fleet.query("select message from tuner.log where attempt = 1")
+
+
+def test_an_agent_with_a_shorter_lease_in_its_file_judges_by_the_studys(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    patient = fleet.start(write_study(tmp_path, epochs=250, width=256, trials=1, lease="20s"))
+    fleet.wait_for(lambda: fleet.n_reports() >= 1, "a report")
+    hasty = fleet.start(write_study(tmp_path, epochs=250, width=256, trials=1, lease="1s"))
+    assert [patient.wait(), hasty.wait()] == [0, 0], patient.output + hasty.output
+    assert "the stored lease stays" in hasty.output
+    assert fleet.query("select attempt, losses from tuner.lease") == [(1, 0)]
+
+
+def test_a_reader_that_stops_reading_does_not_keep_the_agent_from_stopping(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    study = write_study(tmp_path, epochs=1, width=8, trials=100_000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tuner.cli", "run", str(study), "--workers", "1", "--json"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TUNER_STORAGE": fleet.url},
+    )
+    try:
+        # A pipe holds 64 KiB, and a trial's lines have a few hundred bytes.
+        fleet.wait_for(lambda: fleet.states().get("COMPLETE", 0) > 400, "400 trials")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+    finally:
+        process.kill()
+        process.communicate()
+    assert fleet.query("select count(*) from tuner.lease where state = 'held'") == [(0,)]

@@ -27,7 +27,7 @@ from tuner.study.fleet import Telemetry
 # The interpreter's default of 5 ms is how long a waiting thread leaves a computing one alone: a
 # verdict would wait for the sampler.
 SWITCH_SECONDS = 0.0005
-LAST_WORDS_SECONDS = 2.0
+LAST_WORDS_SECONDS = 1.0
 
 
 class Agent:
@@ -73,19 +73,25 @@ class Agent:
                     self._source.learn(event.changes.trials)
                 for act in judge(self._machine, event, time.monotonic()):
                     self._act(act)
-        return replace(self.ending, is_cut_off=self._machine.away_since is not None)
+        is_cut_off = self._machine.away_since is not None or self._owes_the_store()
+        return replace(self.ending, is_cut_off=is_cut_off)
 
     def close(self) -> None:
         """Stop the helper threads and say goodbye, if the database hears it."""
         self._beat_thread.stop()
         self._store_thread.stop()
         self._source.stop()
-        for thread in (self._store_thread, self._beat_thread):
-            if thread.is_alive():
-                thread.join(LAST_WORDS_SECONDS)
-        if not self._store_thread.is_alive() and self._machine.away_since is None:
+        if self._machine.away_since is not None or self._owes_the_store():
+            return  # it would not hear our goodbye
+        if self._store_thread.is_alive():
+            self._store_thread.join(LAST_WORDS_SECONDS)
+        if not self._store_thread.is_alive():
             with suppress(DatabaseError):
                 self._store.leave(self._telemetry())
+
+    def _owes_the_store(self) -> bool:
+        """Whether something that was to be written or answered is not: no answer came in time."""
+        return bool(self._machine.lanes) or self._machine.is_claiming
 
     def _begin(self) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)

@@ -1,5 +1,6 @@
 """The store thread: one call at a time, in order of urgency, each repeated until it is answered."""
 
+import logging
 import os
 import queue
 import random
@@ -25,6 +26,8 @@ from tuner.agent.port import Complete, Store
 from tuner.agent.suggester import SuggestionSource
 from tuner.errors import DatabaseAway, RunFailed, TunerError
 from tuner.study.feed import Seen
+
+log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
@@ -53,6 +56,7 @@ class StoreThread(threading.Thread):
         self._seen = Seen()
         self._jobs: queue.PriorityQueue[tuple[int, int, StoreJob | None]] = queue.PriorityQueue()
         self._counter = count()
+        self._is_look_posted = False
         self._stopped = threading.Event()
 
     def post(self, job: StoreJob) -> None:
@@ -107,10 +111,12 @@ class StoreThread(threading.Thread):
                 return self._claim(job)
             case AskWrite():
                 lost = self._store.report(job.batch)
-                return [BatchWritten(batch=job.batch, lost=lost), self._look()]
+                self._look_soon()
+                return [BatchWritten(batch=job.batch, lost=lost)]
             case AskEnd():
                 lost = self._store.end(job.ends)
-                return [EndsWritten(ends=job.ends, lost=lost), self._look()]
+                self._look_soon()
+                return [EndsWritten(ends=job.ends, lost=lost)]
             case AskChanges():
                 return [self._look()]
             case AskCheckpoint():
@@ -125,7 +131,14 @@ class StoreThread(threading.Thread):
         )
         return [ClaimAnswered(claimed=claimed)]
 
+    def _look_soon(self) -> None:
+        """A job of its own: repeating it must not repeat what came before."""
+        if not self._is_look_posted:
+            self._is_look_posted = True
+            self.post(AskChanges())
+
     def _look(self) -> Changed:
+        self._is_look_posted = False
         changes = self._store.changes(self._seen)
         self._seen = changes.seen
         return Changed(changes=changes)
@@ -135,23 +148,33 @@ class StoreThread(threading.Thread):
         if found is None:
             return CheckpointLoaded(key=job.key, path=None, step=0)
         checkpoint, content = found
+        try:
+            path = self._spool_resumed(job.key.number, content)
+        except OSError as error:
+            log.error("trial %d starts anew: no room in the spool: %s", job.key.number, error)
+            return CheckpointLoaded(key=job.key, path=None, step=0)
+        return CheckpointLoaded(key=job.key, path=path, step=checkpoint.step)
+
+    def _spool_resumed(self, number: int, content: bytes) -> str:
         # Not a worker's own name for its files: those are written and removed independently.
-        descriptor, path = tempfile.mkstemp(dir=self._spool, prefix=f"resume-{job.key.number}-")
+        descriptor, path = tempfile.mkstemp(dir=self._spool, prefix=f"resume-{number}-")
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-        return CheckpointLoaded(key=job.key, path=path, step=checkpoint.step)
+        return path
 
 
 def _urgency(job: StoreJob) -> int:
-    """An idle worker's needs first."""
+    """An idle worker's needs first; what an attempt reported before its end."""
     match job:
-        case AskChanges() | AskCheckpoint():
+        case AskCheckpoint():
             return 0
         case AskClaim():
             return 1
-        case AskEnd():
-            return 2
         case AskWrite():
+            return 2
+        case AskEnd():
             return 3
+        case AskChanges():
+            return 4
         case _:
             assert_never(job)

@@ -52,10 +52,10 @@ class DrawSource:
 
 
 class ModelSource(threading.Thread):
-    """Keeps one suggestion ready, so that no lock is held while the model thinks.
+    """A model that thinks in its own thread, before the claim's transaction.
 
-    The next one is computed when the study has told of the trial that took the last: every
-    suggestion sees all trials before it, running ones included.
+    Each suggestion sees every trial that this machine has heard of when it is asked for, running
+    ones included; one that was not taken and that nothing has made stale since is used again.
     """
 
     def __init__(
@@ -73,13 +73,21 @@ class ModelSource(threading.Thread):
         self._study_seed = study_seed
         self._ordinal = ordinal
         self._inbox = inbox
-        self._news: queue.SimpleQueue[Sequence[TrialRecord] | None] = queue.SimpleQueue()
+        # Records to learn, a ticket of `wait` to serve, or None: stop.
+        self._news: queue.SimpleQueue[Sequence[TrialRecord] | int | None] = queue.SimpleQueue()
         self._ready: list[Suggestion] = []
+        self._n_proposed = 0
+        self._n_asked = 0
+        self._n_served = 0
         self._changed = threading.Condition()
 
     def wait(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._ready, READY_SECONDS)
+            self._n_asked += 1
+            ticket = self._n_asked
+        self._news.put(ticket)
+        with self._changed:
+            self._changed.wait_for(lambda: self._n_served >= ticket, READY_SECONDS)
 
     def suggest(self, draws: Sequence[int]) -> Sequence[Suggestion]:
         with self._changed:
@@ -87,37 +95,35 @@ class ModelSource(threading.Thread):
         return taken
 
     def learn(self, records: Sequence[TrialRecord]) -> None:
-        self._news.put(records)
+        if records:
+            self._news.put(records)
 
     def stop(self) -> None:
         self._news.put(None)
 
     def run(self) -> None:
-        """Learn all that is new, then think if nothing is ready."""
+        """Take in news in order; think when asked."""
         try:
-            n_proposed = 0
-            while (records := self._wait_for_news()) is not None:
-                self._mirror.update(records)
-                if self._ready:
-                    continue
-                seed = derive_seed(self._study_seed, "suggestion", self._ordinal, n_proposed)
-                suggestions = self._sampler.propose(self._mirror, 1, seed, {})
-                n_proposed += 1
-                with self._changed:
-                    self._ready += suggestions
-                    self._changed.notify_all()
+            while (news := self._news.get()) is not None:
+                if isinstance(news, int):
+                    self._serve(news)
+                else:
+                    self._mirror.update(news)
+                    with self._changed:
+                        self._ready = []  # stale
         except Exception as error:
             # Whatever the sampler raises ends the agent, not only this thread.
             failed = RunFailed(f"the sampler failed: {type(error).__name__}: {error}")
+            failed.__cause__ = error
             self._inbox.put(HelperFailed(error=failed))
 
-    def _wait_for_news(self) -> list[TrialRecord] | None:
-        """All that came since the last call, at least one message; None: stop."""
-        news = self._news.get()
-        records: list[TrialRecord] = []
-        while news is not None:
-            records += news
-            if self._news.empty():
-                return records
-            news = self._news.get()
-        return None
+    def _serve(self, ticket: int) -> None:
+        if not self._ready:
+            seed = derive_seed(self._study_seed, "suggestion", self._ordinal, self._n_proposed)
+            suggestions = self._sampler.propose(self._mirror, 1, seed, {})
+            self._n_proposed += 1
+            with self._changed:
+                self._ready = list(suggestions)
+        with self._changed:
+            self._n_served = ticket
+            self._changed.notify_all()

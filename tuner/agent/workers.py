@@ -28,7 +28,8 @@ from tuner.messages import (
     encode,
 )
 
-WORKER = (sys.executable, "-m", "tuner.worker", "train")
+# -P: the working directory's modules must not stand in for the standard library's.
+WORKER = (sys.executable, "-P", "-m", "tuner.worker", "train")
 LOG_BYTES = 64 << 10  # kept of what an attempt prints
 LOG_LINES = 50
 READ_BYTES = 1 << 16
@@ -62,16 +63,20 @@ class Worker:
         return self.process.pid
 
 
-def worker_environment(environment: dict[str, str], device: Device) -> dict[str, str]:
-    """What user code gets to see: exactly its device, and nothing that opens the database."""
-    kept = {
+def clean_environment(environment: dict[str, str]) -> dict[str, str]:
+    """Without anything that opens the database: what user code gets to see."""
+    return {
         name: value for name, value in environment.items() if not name.startswith(("PG", "TUNER_"))
     }
+
+
+def worker_environment(environment: dict[str, str], device: Device) -> dict[str, str]:
+    """A worker's environment: no credential, exactly its device, its share of the threads."""
     n_threads = str(device.n_threads)
     return {
         # Threads that wait do not spin: beside another worker, they made an epoch ten times longer.
         "OMP_WAIT_POLICY": "PASSIVE",
-        **kept,
+        **clean_environment(environment),
         "OMP_NUM_THREADS": n_threads,
         "MKL_NUM_THREADS": n_threads,
         **device.environment,

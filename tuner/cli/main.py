@@ -32,9 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not hasattr(options, "module"):
         parser.print_help()
         return 0
-    command = cast("Callable[[argparse.Namespace], int]", import_module(options.module).execute)
     try:
-        code = command(options)
+        module = import_module(options.module)
+        code = cast("Callable[[argparse.Namespace], int]", module.execute)(options)
         sys.stdout.flush()
     except TunerError as error:
         print(f"tuner: {error}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from tuner.cli.summary_text import (
     render_times,
     summary_json,
 )
-from tuner.cli.views import JsonView, PlainView
+from tuner.cli.views import JsonView, PlainView, QueuedView
 from tuner.results.summary import StudySummary
 from tuner.run_study import RunOptions, RunOutcome, run
 from tuner.storage.connection import storage_setting
@@ -28,9 +29,15 @@ CUT_OFF = (
 
 def execute(options: argparse.Namespace) -> int:
     """Work on the study, then show where it stands."""
-    view = JsonView() if options.json else PlainView()
+    view = QueuedView(JsonView() if options.json else PlainView())
     run_options = RunOptions(storage=storage_setting(options.storage), workers=options.workers)
-    outcome = run(Path(options.study_file), run_options, view)
+    try:
+        outcome = run(Path(options.study_file), run_options, view)
+    except BaseException:
+        view.close()
+        raise
+    if not view.close():
+        os._exit(exit_code(outcome))  # printing more would wait for that reader for ever
     summary = outcome.summary
     if summary is None:
         print(CUT_OFF, file=sys.stderr)

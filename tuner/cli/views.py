@@ -1,7 +1,10 @@
 """What `tuner run` shows while it works: one line per event, or one JSON object."""
 
 import json
+import queue
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import asdict
 from typing import assert_never
 
@@ -9,6 +12,37 @@ from tuner.agent import notices
 from tuner.cli.text import clean, count, render_seconds, render_value
 from tuner.study.lease import Origin
 from tuner.study.trial import TrialState
+
+QUEUED_NOTICES = 10_000
+CLOSE_SECONDS = 2.0
+
+
+class QueuedView:
+    """Shows notices in a thread of its own: a screen that takes no text stops only itself."""
+
+    def __init__(self, view: "PlainView | JsonView") -> None:
+        self._view = view
+        self._notices: queue.Queue[notices.Notice | None] = queue.Queue(maxsize=QUEUED_NOTICES)
+        self._thread = threading.Thread(target=self._run, name="view", daemon=True)
+        self._thread.start()
+
+    def show(self, notice: notices.Notice) -> None:
+        """Soon; dropped while nobody reads."""
+        with suppress(queue.Full):
+            self._notices.put_nowait(notice)
+
+    def close(self) -> bool:
+        """Show what is left; False when nobody reads it."""
+        with suppress(queue.Full):
+            self._notices.put_nowait(None)
+            self._thread.join(CLOSE_SECONDS)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        # A reader that has gone away is met again, and dealt with, when the end is printed.
+        with suppress(OSError, ValueError):
+            while (notice := self._notices.get()) is not None:
+                self._view.show(notice)
 
 
 class PlainView:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import psycopg2
@@ -54,8 +55,7 @@ class Database:
     def open_raw(self) -> "RawConnection":
         """A connection of one's own, in autocommit mode, for the hot statements."""
         with database_errors():
-            _, keywords = self.engine.dialect.create_connect_args(self.engine.url)
-            raw: RawConnection = psycopg2.connect(**{**keywords, **CONNECT_ARGS})
+            raw = _connect(self.engine.url)
             raw.autocommit = True
         return raw
 
@@ -78,7 +78,9 @@ class Database:
 
 def open_database_url(url: URL) -> Database:
     """Connect once and check the server's version; raises `DatabaseError`, `DatabaseAway`."""
-    engine = sqlalchemy.create_engine(url, connect_args=CONNECT_ARGS, pool_size=2, max_overflow=3)
+    engine = sqlalchemy.create_engine(
+        url, creator=partial(_connect, url), pool_size=2, max_overflow=3
+    )
     database = Database(engine=engine)
     try:
         raw = database.open_raw()
@@ -91,6 +93,15 @@ def open_database_url(url: URL) -> Database:
                 f"{render_url(url)} is Postgres {version}; tuner needs version 13 or newer"
             )
     return database
+
+
+def _connect(url: URL) -> "RawConnection":
+    """With our settings, unless the URL says otherwise; `options` of both, and of PGOPTIONS."""
+    _, keywords = url.get_dialect()().create_connect_args(url)
+    given = str(keywords.pop("options", os.environ.get("PGOPTIONS", "")))
+    options = f"{CONNECT_ARGS['options']} {given}".strip()
+    connection: RawConnection = psycopg2.connect(**{**CONNECT_ARGS, **keywords, "options": options})
+    return connection
 
 
 @contextmanager
@@ -182,5 +193,8 @@ def _translate(error: psycopg2.Error) -> DatabaseError:
     code = error.pgcode
     if code is None:
         # libpq itself: no connection, or a broken one. Wrong credentials stay wrong.
-        return DatabaseError(text) if _REFUSED.search(text) else DatabaseAway(text)
+        is_broken = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+        return (
+            DatabaseAway(text) if is_broken and not _REFUSED.search(text) else DatabaseError(text)
+        )
     return DatabaseAway(text) if _TRANSIENT.fullmatch(code) else DatabaseError(text)

@@ -75,7 +75,9 @@ def open_spool(home: Home) -> Iterator[Path]:
     """
     with _locked(home.spool, fcntl.LOCK_EX):
         for folder in home.spool.iterdir():
-            with suppress(BlockingIOError), _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            # Held by its owner, being removed by it, or no folder of ours.
+            mine = suppress(BlockingIOError, FileNotFoundError, NotADirectoryError)
+            with mine, _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 shutil.rmtree(folder, ignore_errors=True)
         spool = Path(tempfile.mkdtemp(dir=home.spool))
         lock = ExitStack()

@@ -24,6 +24,7 @@ class JoinedStudy:
     study_id: int
     is_new: bool  # made by this call
     n_trials: int  # the stored budget
+    lease_seconds: float  # the stored one: agents that judged by their own would rob each other
     notices: tuple[Difference, ...]  # what may differ, and does
 
 
@@ -50,7 +51,11 @@ def join_study(database: Database, spec: StudySpec, fingerprint: str) -> JoinedS
             if not rows:
                 ((study_id,),) = run(cursor, "join", "create", _new_study(spec, fingerprint))
                 return JoinedStudy(
-                    study_id=study_id, is_new=True, n_trials=spec.budget.trials, notices=()
+                    study_id=study_id,
+                    is_new=True,
+                    n_trials=spec.budget.trials,
+                    lease_seconds=spec.failures.lease_seconds,
+                    notices=(),
                 )
         found = _found(spec.name, rows[0])
     finally:
@@ -83,7 +88,8 @@ def _found(name: str, row: tuple[Any, ...]) -> FoundStudy:
 
 
 def _compare(spec: StudySpec, fingerprint: str, found: FoundStudy) -> JoinedStudy:
-    comparison = compare_specs(parse_spec(found.spec), spec)
+    stored = parse_spec(found.spec)
+    comparison = compare_specs(stored, spec)
     differences = list(comparison.identity)
     if not differences and found.fingerprint != fingerprint:
         # Same spec, other arrays: another version of the source, for instance.
@@ -98,6 +104,7 @@ def _compare(spec: StudySpec, fingerprint: str, found: FoundStudy) -> JoinedStud
         study_id=found.study_id,
         is_new=False,
         n_trials=found.n_trials,
+        lease_seconds=stored.failures.lease_seconds,
         notices=comparison.notices,
     )
 

@@ -17,6 +17,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ DATABASE = "tuner"
 ROLE = "tuner"
 PORT = 5432  # names the socket; said everywhere, because PGPORT may say another
 START_SECONDS = 60.0
+RECOVERY_SECONDS = 30.0  # for a server that runs but takes no connection
 SOCKET_NAME = f".s.PGSQL.{PORT}"
 MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107
 
@@ -97,8 +99,8 @@ def _join_or_start(folder: Path, user: ServerUser | None) -> Server:
     users_lock = _open_private(folder / "users.lock")
     fcntl.flock(users_lock, fcntl.LOCK_SH)
     try:
-        socket_folder = _socket_folder(folder, user)
         with _exclusive(folder / "start.lock"):
+            socket_folder = _socket_folder(folder, user)
             _start_keeper(folder)  # first: nobody is left behind if we are killed meanwhile
             if not _is_up(socket_folder):
                 _start(folder, socket_folder, user)
@@ -154,10 +156,13 @@ def _is_up(socket_folder: Path) -> bool:
 def _start(folder: Path, socket_folder: Path, user: ServerUser | None) -> None:
     binaries = find_binaries(folder, user)
     data = folder / "data"
+    log = folder / "server.log"
+    if find_postmaster(data) is not None:
+        _wait_until_up(None, socket_folder, log)  # it recovers, or has no connection to spare
+        return
     if not data.exists():
         _create_cluster(binaries, folder, data, user)
     _remove_stale_files(data, socket_folder)
-    log = folder / "server.log"
     with _open_private(log) as output:
         process = subprocess.Popen(
             [binaries / "postgres", "-D", data, *_settings(socket_folder)],
@@ -240,19 +245,29 @@ def _remove_stale_files(data: Path, socket_folder: Path) -> None:
         (socket_folder / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], socket_folder: Path, log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
+def _wait_until_up(
+    process: "subprocess.Popen[bytes] | None", socket_folder: Path, log: Path
+) -> None:
+    """Until it takes connections; `process` is None for a server that others started."""
+    end = time.monotonic() + (START_SECONDS if process else RECOVERY_SECONDS)
     while not _is_up(socket_folder):
-        if process.poll() is not None or time.monotonic() > end:
-            process.kill()
-            process.wait()
+        if (process is not None and process.poll() is not None) or time.monotonic() > end:
+            if process is not None:
+                process.kill()
+                process.wait()
             tail = log.read_text(errors="replace").strip().splitlines()[-3:]
             raise DatabaseError(
-                f"the embedded Postgres did not start; {log} ends with: {' / '.join(tail)}"
+                f"the embedded Postgres did not {'start' if process else 'answer'}; "
+                f"{log} ends with: {' / '.join(tail)}"
             )
         time.sleep(0.01)
-    # The server outlives us on purpose; without this Popen warns when it is collected.
-    process.returncode = 0
+    if process is not None:
+        _reap_later(process)
+
+
+def _reap_later(process: "subprocess.Popen[bytes]") -> None:
+    """It may outlive us; if it ends before us, it must not stay as a zombie."""
+    threading.Thread(target=process.wait, name=f"reaper-{process.pid}", daemon=True).start()
 
 
 def _start_keeper(folder: Path) -> None:
@@ -265,4 +280,4 @@ def _start_keeper(folder: Path) -> None:
         cwd="/",
         start_new_session=True,
     )
-    keeper.returncode = 0  # as above: it outlives us
+    _reap_later(keeper)

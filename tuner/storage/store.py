@@ -29,8 +29,15 @@ class PostgresStore:
     """One agent's view of one study. Errors: `DatabaseAway`, `DatabaseError`, `StudyGone`."""
 
     def __init__(
-        self, database: Database, study_id: int, spec: "StudySpec", identity: AgentIdentity
+        self,
+        database: Database,
+        study_id: int,
+        spec: "StudySpec",
+        identity: AgentIdentity,
+        *,
+        lease_seconds: float | None = None,
     ) -> None:
+        """`lease_seconds`: the study's, where that is not the spec's."""
         self._main = Session(database)
         self._beats = Session(database)
         self._study_id = study_id
@@ -41,7 +48,7 @@ class PostgresStore:
             me=identity.agent_id,
             boot=identity.boot,
             study_seed=spec.seed,
-            lease_seconds=spec.failures.lease_seconds,
+            lease_seconds=lease_seconds or spec.failures.lease_seconds,
             distributions=self._distributions,
         )
         self._writer = Writer(

@@ -204,6 +204,7 @@ def _finish_statements(
         "values": [f.value for f in finishes],
         "reasons": [f.reason and _storable(f.reason) for f in finishes],
         "failures": [f.failure and f.failure.cause.value for f in finishes],
+        "last_steps": [f.last_step for f in finishes],
         "a_trial_ids": [trial_id for trial_id, _, _ in attributes],
         "a_keys": [key for _, key, _ in attributes],
         "a_values": [value for _, _, value in attributes],

@@ -71,6 +71,7 @@ class Finish:
     reports: Sequence[Report] = ()  # all of the attempt
     decisions: Sequence[DecisionRecord] = ()
     user_attrs: Mapping[str, float | int | str] = field(default_factory=dict)
+    last_step: int | None = None  # later ones were reported by an attempt that counts no more
 
 
 @dataclass(frozen=True, kw_only=True)

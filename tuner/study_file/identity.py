@@ -8,6 +8,11 @@ from tuner.study_file.model import Algorithm, Choice, FloatRange, IntRange, Stud
 from tuner.study_file.trainer_params import resolve
 
 _ABSENT = "nothing"
+# Where all agents of a study must agree, what the first one stored counts.
+_STAYS = {
+    "budget.trials": "the stored budget stays",
+    "failures.lease_seconds": "the stored lease stays",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +56,9 @@ def compare_specs(stored: StudySpec, given: StudySpec) -> Comparison:
             Difference(
                 path=notice.path,
                 stored=notice.stored,
-                given=f"{notice.given} (the stored budget stays)",
+                given=f"{notice.given} ({_STAYS[notice.path]})",
             )
-            if notice.path == "budget.trials"
+            if notice.path in _STAYS
             else notice
             for notice in notices
         ),

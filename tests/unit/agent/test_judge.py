@@ -9,7 +9,7 @@ from tests.unit.agent.machines import WORKER, Bench, a_checkpoint, claimed_trial
 from tuner.agent import acts, events, notices
 from tuner.agent.machine import Phase, WorkerState
 from tuner.errors import StudyGone
-from tuner.messages import GoOn, How, Progress, Saved, Start, Stop, Why
+from tuner.messages import GoOn, How, Progress, Reported, Saved, Start, Stop, Why
 from tuner.study.decision import Action
 from tuner.study.ending import EndingKind
 from tuner.study.failure import FailureClass
@@ -317,6 +317,35 @@ def test_a_second_signal_kills_at_once() -> None:
     assert of_type(result, acts.KillWorker)
     (leave,) = of_type(bench.tick(2.1), acts.Leave)
     assert leave.ending.kind is EndingKind.INTERRUPTED
+
+
+def test_a_worker_that_reports_no_objective_fails_its_trial() -> None:
+    bench = Bench()
+    bench.training()
+    result = bench.say(Reported(number=0, attempt=1, step=1, values={"train_loss": 1.0}))
+    assert of_type(result, acts.Send)[0].message == Stop(number=0, attempt=1, why=Why.DROP)
+    (end,) = _end(bench, result)
+    assert end.reason == "no val_loss was reported at step 1"
+
+
+def test_a_worker_that_prunes_by_itself_fails_its_trial() -> None:
+    bench = Bench()
+    trial = bench.training()
+    (end,) = _end(bench, bench.leave(trial, How.PRUNED))
+    assert isinstance(end, Release)
+    assert end.reason == "the worker pruned a trial that the pruner had not"
+
+
+def test_checkpoints_that_are_superseded_before_they_were_posted_are_removed() -> None:
+    bench = Bench()
+    trial = bench.training()
+    bench.report(trial, 1, 0.5)
+    bench.tick(0.3)  # a write is under way, and stays so
+    removed = []
+    for step in (2, 3, 4):
+        saved = Saved(number=0, attempt=1, step=step, path=f"/s/{step}", sha256="", n_bytes=1)
+        removed += of_type(bench.say(saved), acts.RemoveFile)
+    assert [act.path for act in removed] == ["/s/2", "/s/3"]
 
 
 def test_the_agent_leaves_at_the_end_of_the_grace_although_the_database_is_away() -> None:

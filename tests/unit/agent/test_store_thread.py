@@ -56,13 +56,20 @@ class FixedSampler:
         return None
 
 
+class CountingSource(DrawSource):
+    n_waits = 0
+
+    def wait(self) -> None:
+        self.n_waits += 1
+
+
 class Running:
     """A thread on a scripted store and its inbox."""
 
     def __init__(self, store: ScriptedStore, spool: Path) -> None:
         self.inbox: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
-        source = DrawSource(FixedSampler())
-        self.thread = StoreThread(store, source, lambda n, p: p, self.inbox, spool)  # type: ignore[arg-type]
+        self.source = CountingSource(FixedSampler())
+        self.thread = StoreThread(store, self.source, lambda n, p: p, self.inbox, spool)  # type: ignore[arg-type]
 
     def answers(self, *jobs: acts.StoreJob, n: int) -> Sequence[events.Event]:
         for job in jobs:
@@ -87,15 +94,17 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
         assert not running.thread.is_alive()
 
 
-def test_an_idle_workers_claim_goes_before_ends_and_reports(run: Callable[..., Running]) -> None:
+def test_claims_go_first_and_reports_before_the_end_of_their_trial(
+    run: Callable[..., Running],
+) -> None:
     store = ScriptedStore()
     run(store).answers(
         acts.AskWrite(batch=Batch()),
         acts.AskEnd(ends=()),
         acts.AskClaim(known=(), limit=1, silent=()),
-        n=5,
+        n=4,
     )
-    assert [call for call in store.calls if call != "changes"] == ["claim", "end", "report"]
+    assert store.calls == ["claim", "report", "end", "changes"]
 
 
 def test_a_job_is_done_again_until_the_database_answers(run: Callable[..., Running]) -> None:
@@ -109,12 +118,17 @@ def test_a_job_is_done_again_until_the_database_answers(run: Callable[..., Runni
     assert store.calls == ["end", "end", "end", "changes"]
 
 
-def test_a_connection_that_breaks_after_the_commit_repeats_the_whole_job(
-    run: Callable[..., Running],
-) -> None:
+def test_an_outage_after_an_end_does_not_repeat_the_end(run: Callable[..., Running]) -> None:
     store = ScriptedStore(changes=[DatabaseAway("gone")])
     run(store).answers(acts.AskEnd(ends=()), n=4)
-    assert store.calls == ["end", "changes", "end", "changes"]
+    assert store.calls == ["end", "changes", "changes"]
+
+
+def test_a_claim_that_is_repeated_asks_the_sampler_again(run: Callable[..., Running]) -> None:
+    store = ScriptedStore(claim=[DatabaseAway("gone")])
+    running = run(store)
+    running.answers(acts.AskClaim(known=(), limit=1, silent=()), n=3)
+    assert running.source.n_waits == 2
 
 
 def test_an_error_that_no_repetition_mends_ends_the_thread(run: Callable[..., Running]) -> None:

@@ -1,7 +1,7 @@
 """The model's thread: one suggestion ready, each seeing all before it."""
 
 import queue
-import time
+import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -57,35 +57,39 @@ def _running(number: int) -> TrialRecord:
     )
 
 
-def test_each_suggestion_sees_the_trial_that_took_the_one_before(source: ModelSource) -> None:
-    source.learn([])
-    source.wait()
-    assert [s.params["x"] for s in source.suggest([0, 1])] == [0.0]
-    assert source.suggest([1]) == []
-    source.learn([_running(0)])
-    source.wait()
-    assert [s.params["x"] for s in source.suggest([1])] == [1.0]
+def test_each_suggestion_sees_all_trials_heard_of_before_it_is_asked_for(
+    source: ModelSource,
+) -> None:
+    for n_known in range(3):
+        source.wait()
+        assert [s.params["x"] for s in source.suggest([n_known])] == [float(n_known)]
+        assert source.suggest([n_known]) == []
+        source.learn([_running(n_known)])
 
 
-def test_nothing_is_computed_while_one_is_ready(
+def test_a_suggestion_that_was_not_taken_is_used_again_until_news_make_it_stale(
     source: ModelSource, sampler: CountingSampler
 ) -> None:
-    source.learn([])
     source.wait()
-    for number in range(5):
-        source.learn([_running(number)])
-        while not source._news.empty():
-            time.sleep(0.001)
-    source.stop()
-    source.join(5)
+    source.wait()
     assert len(sampler.seeds) == 1
+    source.learn([_running(0)])
+    source.wait()
+    assert len(sampler.seeds) == 2
+    assert [s.params["x"] for s in source.suggest([0])] == [1.0]
+
+
+def test_a_claim_that_failed_after_taking_one_gets_another(source: ModelSource) -> None:
+    source.wait()
+    assert source.suggest([0])
+    source.wait()
+    assert source.suggest([0])
 
 
 def test_every_suggestion_has_a_seed_of_its_own(
     source: ModelSource, sampler: CountingSampler
 ) -> None:
     for draw in range(3):
-        source.learn([])
         source.wait()
         source.suggest([draw])
     assert len(set(sampler.seeds)) == 3
@@ -95,7 +99,7 @@ def test_a_failing_sampler_ends_the_agent_with_a_sentence(
     source: ModelSource, sampler: CountingSampler
 ) -> None:
     sampler.fails = True
-    source.learn([])
+    threading.Thread(target=source.wait, daemon=True).start()
     event = source.inbox.get(timeout=5)  # type: ignore[attr-defined]
     assert isinstance(event, events.HelperFailed)
     assert str(event.error) == "the sampler failed: ZeroDivisionError: model"

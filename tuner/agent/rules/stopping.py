@@ -11,6 +11,7 @@ from tuner.study.ending import Ending, EndingKind
 
 # Workers have until so long before the end of the grace; the rest is for the hand-back.
 KILL_BEFORE_SECONDS = 5.0
+LEAVE_BEFORE_SECONDS = 2.0  # for the goodbye and the interpreter's own end
 SECOND_SIGNAL_SECONDS = 2.0
 
 
@@ -24,7 +25,7 @@ def asked(machine: Machine, event: StopAsked, now: float) -> list[Act]:
     machine.stop = StopState(
         signal=event.signal,
         kill_at=now + max(0.0, grace - KILL_BEFORE_SECONDS),
-        leave_at=now + grace,
+        leave_at=now + grace - LEAVE_BEFORE_SECONDS,
     )
     n_held = sum(lane.phase is not Phase.ENDING for lane in machine.lanes.values())
     notice = Stopping(signal=event.signal, grace_seconds=grace, n_trials=n_held)

@@ -47,26 +47,32 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
 
 
 def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> list[Act]:
+    value = message.values.get(machine.book.metric)
+    if value is None:
+        text = f"no {machine.book.metric} was reported at step {message.step}"
+        return _drop(machine, lane, Failure(cause=FailureClass.EXCEPTION, message=text))
     is_rung = message.step in lane.decide_at
     lane.reports.append(
         Report(key=lane.key, step=message.step, values=message.values, is_rung=is_rung)
     )
-    value = message.values[machine.book.metric]
     if not math.isfinite(value):
         text = f"{machine.book.metric} is {value} at step {message.step}"
-        failure = Failure(cause=FailureClass.NON_FINITE, message=text)
-        drop = Send(
-            worker=_worker_of(lane),
-            message=Stop(number=message.number, attempt=message.attempt, why=Why.DROP),
-        )
-        return [drop, *post_end(machine, lane, _failed(machine, lane, failure))]
+        return _drop(machine, lane, Failure(cause=FailureClass.NON_FINITE, message=text))
     if machine.flush_at is None:
         machine.flush_at = now + machine.book.flush_seconds
     return pruning.decide(machine, lane, message.step, value) if is_rung else []
 
 
+def _drop(machine: Machine, lane: Lane, failure: Failure) -> list[Act]:
+    """The trial has failed while its worker trains on."""
+    number, attempt = lane.key.number, lane.key.attempt
+    stop = Stop(number=number, attempt=attempt, why=Why.DROP)
+    end = _failed(machine, lane, failure)
+    return [Send(worker=_worker_of(lane), message=stop), *post_end(machine, lane, end)]
+
+
 def _saved(machine: Machine, lane: Lane, message: Saved, now: float) -> list[Act]:
-    old = lane.saved
+    superseded = lane.saved if lane.saved and not lane.is_saved_posted else None
     lane.saved = SavedFile(
         key=lane.key,
         step=message.step,
@@ -77,10 +83,8 @@ def _saved(machine: Machine, lane: Lane, message: Saved, now: float) -> list[Act
     lane.is_saved_posted = False
     if machine.flush_at is None:
         machine.flush_at = now + machine.book.flush_seconds
-    # One that is being written may still be read by the store thread; it goes with its answer.
-    if old is not None and not machine.is_writing and old.path != message.path:
-        return [RemoveFile(path=old.path)]
-    return []
+    # One that was posted may still be read by the store thread; it goes with the answer.
+    return [RemoveFile(path=superseded.path)] if superseded else []
 
 
 def _left(machine: Machine, lane: Lane, left: Left, log_tail: str) -> list[Act]:
@@ -115,11 +119,14 @@ def _completed(machine: Machine, lane: Lane, left: Left) -> End:
         reports=lane.reports,
         decisions=lane.decisions,
         user_attrs=left.facts,
+        last_step=lane.last_step,
     )
 
 
-def _pruned(machine: Machine, lane: Lane, left: Left) -> Finish:
-    assert lane.verdict is not None, "a worker prunes only what it was told to"
+def _pruned(machine: Machine, lane: Lane, left: Left) -> End:
+    if lane.verdict is None:
+        text = "the worker pruned a trial that the pruner had not"
+        return _failed(machine, lane, Failure(cause=FailureClass.EXCEPTION, message=text))
     return Finish(
         key=lane.key,
         state=TrialState.PRUNED,
@@ -128,6 +135,7 @@ def _pruned(machine: Machine, lane: Lane, left: Left) -> Finish:
         reports=lane.reports,
         decisions=lane.decisions,
         user_attrs=left.facts,
+        last_step=lane.last_step,
     )
 
 

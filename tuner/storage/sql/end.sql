@@ -13,12 +13,19 @@ for update of l;
 -- the trial with an Optuna client: then that stands, and the reason says so.
 with ended as (
     select * from unnest(%(numbers)s::int[], %(trial_ids)s::int[], %(states)s::trialstate[],
-                         %(values)s::float8[], %(reasons)s::text[], %(failures)s::text[])
-         e(number, trial_id, state, value, reason, failure)
+                         %(values)s::float8[], %(reasons)s::text[], %(failures)s::text[],
+                         %(last_steps)s::int[])
+         e(number, trial_id, state, value, reason, failure, last_step)
 ), told as (
     update trials t set state = e.state, datetime_complete = now() at time zone 'utc'
     from ended e where t.trial_id = e.trial_id and t.state = 'RUNNING'
     returning t.trial_id
+), trimmed as (  -- steps of an earlier attempt that came further than the one that counts
+    delete from trial_intermediate_values v using ended e
+    where v.trial_id = e.trial_id and v.step > e.last_step
+), trimmed_metrics as (
+    delete from tuner.metric m using ended e
+    where m.study_id = %(study_id)s and m.number = e.number and m.step > e.last_step
 ), valued as (
     insert into trial_values (trial_id, objective, value, value_type)
     select e.trial_id, 0, e.value, 'FINITE' from ended e join told using (trial_id)

@@ -23,7 +23,7 @@ create table tuner.agent (
     devices             text[] not null,
     beat                bigint not null default 0,
     joined_at           timestamptz not null default now(),
-    seen_at             timestamptz not null default now(),  -- for people; no decision reads it
+    seen_at             timestamptz not null default now(),  -- the database's clock: for people and take_free
     left_at             timestamptz,
     seconds_lived       float8 not null default 0,
     device_seconds_busy float8 not null default 0
