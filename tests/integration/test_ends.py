@@ -56,6 +56,21 @@ def test_a_pruned_trial_keeps_its_last_value_and_its_reason(study: StoredStudy) 
     assert study.lease(0, "failures") == (0,)
 
 
+def test_steps_of_an_earlier_attempt_that_came_further_leave_the_record(
+    study: StoredStudy,
+) -> None:
+    agent = study.agent()
+    first = agent.claim_one()
+    steps = [report(first, step, 0.5, accuracy=0.5) for step in range(1, 6)]
+    agent.store.end([Release(key=first.key, reason="handed back", reports=steps)])
+    second = agent.claim_one()
+    again = [report(second, step, 0.5, accuracy=0.5) for step in (1, 2)]
+    agent.finish(second, TrialState.PRUNED, 0.5, reports=again, last_step=2)
+    (frozen,) = study.optuna().get_trials()
+    assert frozen.intermediate_values == {1: 0.5, 2: 0.5}
+    assert study.query("select max(step) from tuner.metric") == [(2,)]
+
+
 def test_a_failed_trial_says_its_class_its_reason_and_what_it_printed(study: StoredStudy) -> None:
     agent = study.agent()
     trial = agent.claim_one()
