@@ -36,10 +36,12 @@ class StudyFileError(TunerError):
 
     exit_code = 2
 
-    def __init__(self, file: str, faults: Sequence[Fault]) -> None:
+    def __init__(self, file: str, faults: Sequence[Fault], n_more: int = 0) -> None:
+        """`n_more` mistakes are not listed."""
         self.file = file
         self.faults = tuple(faults)
-        super().__init__(render_faults(file, self.faults))
+        more = f"\n{file}: and {n_more} more; mend these first" if n_more else ""
+        super().__init__(render_faults(file, self.faults) + more)
 
 
 class StudyMismatch(TunerError):

@@ -58,7 +58,7 @@ def test_a_study_without_a_complete_trial_is_exit_code_5(tuner, tmp_path):
     assert "no COMPLETE trial" in ended.out
     assert "tuner best" not in ended.out
     refused = tuner("best", "plain", code=5)
-    assert "has no COMPLETE trial yet (2 of 2 trials are final)" in refused.err
+    assert "has no COMPLETE trial (2 of 2 trials are final)" in refused.err
     assert refused.out == ""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tuner.agent.notices import Tally
+from tuner.agent.notices import InTraining, Tally
 from tuner.messages import Why
 from tuner.search.curves import Curves
 from tuner.search.protocols import Pruner
@@ -126,18 +126,6 @@ class Standing:
         self.best_value, self.best_number = value, number
         return True
 
-    def tally(self, n_trials: int) -> Tally:
-        """For people."""
-        return Tally(
-            n_complete=self.counts.get(TrialState.COMPLETE, 0),
-            n_pruned=self.counts.get(TrialState.PRUNED, 0),
-            n_failed=self.counts.get(TrialState.FAIL, 0),
-            n_open=len(self.open_numbers),
-            n_trials=n_trials,
-            best_value=self.best_value,
-            best_number=self.best_number,
-        )
-
 
 @dataclass(kw_only=True)
 class Machine:
@@ -198,3 +186,25 @@ class Machine:
         if self.stop is not None:
             deadlines.append(self.stop.kill_at if self.stop.kill_at > now else self.stop.leave_at)
         return min(deadlines)
+
+    def tally(self) -> Tally:
+        """Where the study stands, for people."""
+        standing = self.standing
+        return Tally(
+            n_complete=standing.counts.get(TrialState.COMPLETE, 0),
+            n_pruned=standing.counts.get(TrialState.PRUNED, 0),
+            n_failed=standing.counts.get(TrialState.FAIL, 0),
+            n_open=len(standing.open_numbers),
+            n_trials=self.book.n_trials,
+            best_value=standing.best_value,
+            best_number=standing.best_number,
+            in_training=tuple(
+                InTraining(
+                    number=lane.key.number,
+                    step=lane.last_step,
+                    value=lane.reports[-1].values[self.book.metric] if lane.reports else None,
+                )
+                for lane in self.in_phase(Phase.TRAINING)
+            ),
+            n_steps=self.book.n_steps,
+        )

@@ -96,6 +96,15 @@ class Stopping:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InTraining:
+    """A trial that this machine trains, and how far it is."""
+
+    number: int
+    step: int
+    value: float | None  # of the objective at that step
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tally:
     """Where the whole study stands, from time to time."""
 
@@ -106,6 +115,8 @@ class Tally:
     n_trials: int  # the budget
     best_value: float | None
     best_number: int | None
+    in_training: tuple[InTraining, ...]  # on this machine
+    n_steps: int  # of a full trial
 
 
 Notice = (

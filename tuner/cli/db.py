@@ -17,11 +17,13 @@ def execute(options: argparse.Namespace) -> int:
 
 def print_url(options: argparse.Namespace) -> int:
     """Where the studies live, without a password; starts the embedded server for a moment."""
-    url = storage_setting(options.storage)
-    if url is None:
+    named = storage_setting(options.storage)
+    if named is not None:
+        text = render_url(named)
+    else:
         with open_named(None) as database:
-            url = database.engine.url
-    text = render_url(url)
+            text = render_url(database.engine.url)
+        print("it answers while a study runs here, or `tuner db serve`", file=sys.stderr)
     print(json.dumps({"url": text}) if options.json else text)
     return 0
 

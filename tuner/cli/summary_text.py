@@ -28,8 +28,12 @@ def is_finished(summary: StudySummary) -> bool:
 
 def is_active(summary: StudySummary) -> bool:
     """Whether an agent that has not said goodbye was heard of lately."""
-    lease = summary.study.spec["failures"]["lease_seconds"]
-    return any(a.left_at is None and a.silent_seconds < lease for a in summary.agents)
+    return any(a.left_at is None and not _is_silent(summary, a) for a in summary.agents)
+
+
+def _is_silent(summary: StudySummary, agent: AgentRow) -> bool:
+    """By the database's clock, for people; agents judge by their own."""
+    return bool(agent.silent_seconds >= summary.study.spec["failures"]["lease_seconds"])
 
 
 def render_times(summary: StudySummary) -> str:
@@ -37,7 +41,7 @@ def render_times(summary: StudySummary) -> str:
     if not summary.counts:
         return ""
     shown = [
-        (word, summary.counts.get(state) or CountRow(state=state, n_trials=0, n_steps=0, seconds=0))
+        (word, count_row(summary, state))
         for state, word in {**_ENDED, **_OPEN}.items()
         if state in _ENDED or state in summary.counts
     ]
@@ -56,11 +60,17 @@ def render_times(summary: StudySummary) -> str:
     return f"{table}\n{saved}"
 
 
+def count_row(summary: StudySummary, state: str) -> CountRow:
+    """The counts of a state, zeros without a trial of it."""
+    zero = CountRow(state=state, n_trials=0, n_steps=0, seconds=0.0)
+    return summary.counts.get(state, zero)
+
+
 def render_best(summary: StudySummary) -> str:
     """The best trial and its params."""
     best = summary.best
     if best is None:
-        return "no COMPLETE trial yet"
+        return "no COMPLETE trial" if is_finished(summary) else "no COMPLETE trial yet"
     head = f"best trial {best.number}: {summary.study.metric} {render_value(best.value)}"
     facts = {k: v for k, v in best.user_attrs.items() if k not in ("best_step", "seconds")}
     others = ", ".join(f"{one_line(key)} {render_value(value)}" for key, value in facts.items())
@@ -95,7 +105,7 @@ def render_fleet(summary: StudySummary) -> str:
             str(agent.pid),
             str(len(agent.devices)),
             ", ".join(map(str, agent.trials)) or "-",
-            f"{agent.silent_seconds:.0f} s ago",
+            f"{agent.silent_seconds:.0f} s ago{', lost' if _is_silent(summary, agent) else ''}",
         ]
         for agent in summary.agents
         if agent.left_at is None and not is_finished(summary)
@@ -123,13 +133,14 @@ def trial_json(trial: TrialRow) -> dict[str, Any]:
 
 def summary_json(summary: StudySummary) -> dict[str, Any]:
     """A summary for programs."""
+    rows = [count_row(summary, state) for state in {**_ENDED, **_OPEN}]
     return {
         **study_json(summary.study),
         "finished": is_finished(summary),
         "active": is_active(summary),
-        "counts": {state: row.n_trials for state, row in summary.counts.items()},
-        "epochs": {state: row.n_steps for state, row in summary.counts.items()},
-        "device_seconds": {state: row.seconds for state, row in summary.counts.items()},
+        "counts": {row.state: row.n_trials for row in rows},
+        "epochs": {row.state: row.n_steps for row in rows},
+        "device_seconds": {row.state: row.seconds for row in rows},
         "epochs_saved_by_pruning": summary.n_steps_saved,
         "span_seconds": summary.span_seconds,
         "best": summary.best and trial_json(summary.best),

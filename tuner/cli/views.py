@@ -14,6 +14,7 @@ from tuner.study.lease import Origin
 from tuner.study.trial import TrialState
 
 QUEUED_NOTICES = 10_000
+MOST_RUNNING = 8  # in one line
 CLOSE_SECONDS = 2.0
 
 
@@ -154,7 +155,14 @@ def _tally(notice: notices.Tally) -> str:
         if notice.best_value is not None
         else ""
     )
+    running = ", ".join(_progress(r, notice.n_steps) for r in notice.in_training[:MOST_RUNNING])
     return (
         f"-- {n_final} of {notice.n_trials}: {notice.n_complete} complete, "
         f"{notice.n_pruned} pruned, {notice.n_failed} failed, {notice.n_open} open{best}"
+        + (f"; here {running}" if running else "")
     )
+
+
+def _progress(running: notices.InTraining, n_steps: int) -> str:
+    value = f" ({render_value(running.value)})" if running.value is not None else ""
+    return f"trial {running.number} at epoch {running.step:,} of {n_steps:,}{value}"

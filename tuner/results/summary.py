@@ -84,7 +84,7 @@ def load_best(database: Database, name: str) -> StudySummary:
     summary = load_summary(database, name)
     if summary.best is None:
         raise NoCompleteTrial(
-            f"study {name!r} has no COMPLETE trial yet ({summary.n_final} of "
+            f"study {name!r} has no COMPLETE trial ({summary.n_final} of "
             f"{summary.study.n_trials} trials are final); tuner status {name} shows why"
         )
     return summary

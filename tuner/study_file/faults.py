@@ -39,6 +39,10 @@ class Faults:
             for line, column, path, message in sorted(self._faults)[:MAX_FAULTS]
         )
 
+    def n_more(self) -> int:
+        """The mistakes beyond those of `first`."""
+        return max(0, len(self._faults) - MAX_FAULTS)
+
     def _source(self, line: int, column: int) -> str:
         if not 1 <= line <= len(self._lines) or column > _MAX_SOURCE:
             return ""

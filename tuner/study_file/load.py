@@ -63,7 +63,7 @@ def load_spec(path: Path) -> StudySpec:
     if node is None and not faults:
         faults.add(1, 1, "", "the file holds no study; `name:` and `objective:` are a start")
     if faults:
-        raise StudyFileError(str(path), faults.first())
+        raise StudyFileError(str(path), faults.first(), faults.n_more())
     assert spec is not None, "a reader returned None without a fault"
     return spec
 

@@ -21,7 +21,7 @@ def read_source(path: Path) -> str:
     for number, line in enumerate(text.split("\n"), start=1):
         _check_line(line, number, faults)
     if faults:
-        raise StudyFileError(str(path), faults.first())
+        raise StudyFileError(str(path), faults.first(), faults.n_more())
     return text
 
 

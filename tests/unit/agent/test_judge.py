@@ -421,9 +421,17 @@ def test_the_tally_counts_what_the_feed_told_of_all_machines() -> None:
         )
     )
     bench.feed(trials=records)
-    tally = bench.machine.standing.tally(10)
+    tally = bench.machine.tally()
     assert (tally.n_complete, tally.n_pruned, tally.n_failed) == (1, 1, 0)
     assert (tally.best_number, tally.best_value) == (0, 0.5)
+
+
+def test_the_tally_tells_how_far_the_trials_of_this_machine_are() -> None:
+    bench = Bench()
+    trial = bench.training(3)
+    bench.report(trial, 1, 0.5)
+    (running,) = bench.machine.tally().in_training
+    assert (running.number, running.step, running.value) == (3, 1, 0.5)
 
 
 def test_progress_changes_nothing() -> None:

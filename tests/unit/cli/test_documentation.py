@@ -79,7 +79,7 @@ def test_the_study_file_of_the_readme_is_valid(tmp_path):
     (example,) = re.findall(r"^```yaml\n(.*?)^```", README, re.M | re.S)
     file = tmp_path / "study.yaml"
     file.write_text(example)
-    assert load_spec(file).name == "digits"
+    assert load_spec(file).name == "my-digits"
 
 
 def test_the_readme_lists_every_key_of_a_study_file():

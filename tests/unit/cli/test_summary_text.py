@@ -83,7 +83,9 @@ def test_what_others_wrote_does_not_steer_the_terminal():
 
 
 def test_without_a_complete_trial_there_is_no_best():
-    assert render_best(summary(best=None)) == "no COMPLETE trial yet"
+    assert render_best(summary(best=None)) == "no COMPLETE trial"
+    working = summary(best=None, counts=counts(COMPLETE=0, RUNNING=1))
+    assert render_best(working) == "no COMPLETE trial yet"
 
 
 def test_failures_are_counted_by_reason():
@@ -135,7 +137,8 @@ def test_a_trial_without_value_or_param_leaves_its_cell_empty():
 
 def test_the_summary_survives_json():
     document = json.loads(json.dumps(summary_json(summary(agents=(agent(),)))))
-    assert document["counts"] == {"COMPLETE": 20, "PRUNED": 80}
+    zeros = dict.fromkeys(("FAIL", "RUNNING", "FREE", "WAITING"), 0)
+    assert document["counts"] == {"COMPLETE": 20, "PRUNED": 80, **zeros}
     assert document["finished"]
     assert document["epochs_saved_by_pruning"] == 1360
     assert document["best"]["started_at"] == "2026-01-02T12:00:00+00:00"

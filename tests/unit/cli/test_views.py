@@ -120,8 +120,11 @@ def test_an_end_tells_value_length_and_reason():
                 n_trials=100,
                 best_value=0.5,
                 best_number=0,
+                in_training=(notices.InTraining(number=7, step=3, value=0.25),),
+                n_steps=27,
             ),
-            "-- 6 of 100: 1 complete, 2 pruned, 3 failed, 4 open, best 0.5 (trial 0)",
+            "-- 6 of 100: 1 complete, 2 pruned, 3 failed, 4 open, best 0.5 (trial 0); "
+            "here trial 7 at epoch 3 of 27 (0.25)",
         ),
     ],
 )

@@ -19,7 +19,7 @@ def fill(machine: Machine, now: float) -> list[Act]:
         acts.append(AskClaim(known=tuple(machine.lanes), limit=n_free, silent=machine.silent))
     if now >= machine.tally_at:
         if machine.tally_at > 0:
-            acts.append(Say(notice=machine.standing.tally(machine.book.n_trials)))
+            acts.append(Say(notice=machine.tally()))
         machine.tally_at = now + machine.book.tally_seconds
     return acts
 

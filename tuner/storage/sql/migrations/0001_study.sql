@@ -146,6 +146,33 @@ create table tuner.event (
 );
 create index event_study on tuner.event (study_id, event_id);
 
+-- On Optuna's own tables: what an agent writes while `optuna.delete_study` deletes row by row goes
+-- with its trial. Without this the deletion fails on the foreign key, and Optuna keeps quiet about it.
+alter table trials
+    drop constraint if exists trials_study_id_fkey,
+    add constraint trials_study_id_fkey
+        foreign key (study_id) references studies on delete cascade;
+alter table trial_params
+    drop constraint if exists trial_params_trial_id_fkey,
+    add constraint trial_params_trial_id_fkey
+        foreign key (trial_id) references trials on delete cascade;
+alter table trial_values
+    drop constraint if exists trial_values_trial_id_fkey,
+    add constraint trial_values_trial_id_fkey
+        foreign key (trial_id) references trials on delete cascade;
+alter table trial_intermediate_values
+    drop constraint if exists trial_intermediate_values_trial_id_fkey,
+    add constraint trial_intermediate_values_trial_id_fkey
+        foreign key (trial_id) references trials on delete cascade;
+alter table trial_user_attributes
+    drop constraint if exists trial_user_attributes_trial_id_fkey,
+    add constraint trial_user_attributes_trial_id_fkey
+        foreign key (trial_id) references trials on delete cascade;
+alter table trial_system_attributes
+    drop constraint if exists trial_system_attributes_trial_id_fkey,
+    add constraint trial_system_attributes_trial_id_fkey
+        foreign key (trial_id) references trials on delete cascade;
+
 -- Additive, on Optuna's own table: numbers stay distinct whoever writes, and waiting trials are
 -- found without reading the others.
 create unique index if not exists tuner_trials_number on trials (study_id, number);
