@@ -75,7 +75,8 @@ class ModelSource(threading.Thread):
         self._inbox = inbox
         # Records to learn, a ticket of `wait` to serve, or None: stop.
         self._news: queue.SimpleQueue[Sequence[TrialRecord] | int | None] = queue.SimpleQueue()
-        self._ready: list[Suggestion] = []
+        self._ready: list[Suggestion] = []  # news make it stale
+        self._reserved: list[Suggestion] = []  # for the claim that waited, whatever comes meanwhile
         self._n_proposed = 0
         self._n_asked = 0
         self._n_served = 0
@@ -91,7 +92,9 @@ class ModelSource(threading.Thread):
 
     def suggest(self, draws: Sequence[int]) -> Sequence[Suggestion]:
         with self._changed:
-            taken, self._ready = self._ready[: len(draws)], self._ready[len(draws) :]
+            taken, self._reserved = self._reserved[: len(draws)], []
+            if taken:
+                self._ready = []
         return taken
 
     def learn(self, records: Sequence[TrialRecord]) -> None:
@@ -125,5 +128,6 @@ class ModelSource(threading.Thread):
             with self._changed:
                 self._ready = list(suggestions)
         with self._changed:
+            self._reserved = list(self._ready)
             self._n_served = ticket
             self._changed.notify_all()

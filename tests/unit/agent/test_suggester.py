@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -77,6 +78,18 @@ def test_a_suggestion_that_was_not_taken_is_used_again_until_news_make_it_stale(
     source.wait()
     assert len(sampler.seeds) == 2
     assert [s.params["x"] for s in source.suggest([0])] == [1.0]
+
+
+def test_news_between_the_wait_and_the_transaction_do_not_take_the_suggestion_away(
+    source: ModelSource,
+) -> None:
+    source.wait()
+    source.learn([_running(0)])
+    while not source._news.empty():
+        time.sleep(0.001)
+    time.sleep(0.01)
+    assert len(source.suggest([0])) == 1
+    assert source.suggest([0]) == []
 
 
 def test_a_claim_that_failed_after_taking_one_gets_another(source: ModelSource) -> None:
