@@ -54,6 +54,7 @@ class Agent:
         self._source = source
         self._view = view
         self._store_thread = StoreThread(store, source, complete, pool.inbox, spool)
+        self._claim_thread = StoreThread(store, source, complete, pool.inbox, spool, name="claims")
         observer = Observer(
             boot=boot,
             lease_seconds=lease_seconds,
@@ -80,12 +81,15 @@ class Agent:
         """Stop the helper threads and say goodbye, if the database hears it."""
         self._beat_thread.stop()
         self._store_thread.stop()
+        self._claim_thread.stop()
         self._source.stop()
         if self._machine.away_since is not None or self._owes_the_store():
             return  # it would not hear our goodbye
-        if self._store_thread.is_alive():
-            self._store_thread.join(LAST_WORDS_SECONDS)
-        if not self._store_thread.is_alive():
+        threads = (self._store_thread, self._claim_thread)
+        for thread in threads:
+            if thread.is_alive():
+                thread.join(LAST_WORDS_SECONDS)
+        if not any(thread.is_alive() for thread in threads):
             with suppress(DatabaseError):
                 self._store.leave(self._telemetry())
 
@@ -98,6 +102,7 @@ class Agent:
         for worker in self._pool.workers.values():
             self._know(worker)
         self._store_thread.start()
+        self._claim_thread.start()
         self._beat_thread.start()
         self._store_thread.post(acts.AskChanges())
 
@@ -117,15 +122,11 @@ class Agent:
         while self.ending is None and not self.inbox.empty():
             yield self.inbox.get()
 
-    def _act(self, act: acts.Act) -> None:
+    def _act(self, act: acts.Act) -> None:  # noqa: C901 - a table of act types
         match act:
-            case (
-                acts.AskClaim()
-                | acts.AskWrite()
-                | acts.AskEnd()
-                | acts.AskChanges()
-                | acts.AskCheckpoint()
-            ):
+            case acts.AskClaim() | acts.AskCheckpoint():
+                self._claim_thread.post(act)
+            case acts.AskWrite() | acts.AskEnd() | acts.AskChanges():
                 self._store_thread.post(act)
             case acts.Learn():
                 self._source.learn(act.records)

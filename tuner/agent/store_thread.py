@@ -1,4 +1,7 @@
-"""The store thread: one call at a time, in order of urgency, each repeated until it is answered."""
+"""The store threads: one call at a time, in order of urgency, each repeated until answered.
+
+An agent has two: "claims" for what idle workers wait for, and "store" for all that is written.
+"""
 
 import logging
 import os
@@ -46,8 +49,10 @@ class StoreThread(threading.Thread):
         complete: Complete,
         inbox: "queue.SimpleQueue[Event]",
         spool: Path,
+        *,
+        name: str = "store",
     ) -> None:
-        super().__init__(name="store", daemon=True)
+        super().__init__(name=name, daemon=True)
         self._store = store
         self._source = source
         self._complete = complete

@@ -1,6 +1,7 @@
-"""The store: what an agent reads and writes, over two connections.
+"""The store: what an agent reads and writes, over three connections.
 
-`beat` may be called from another thread than the rest: it has a connection of its own.
+`beat`, and `claim` with `load_checkpoint`, may be called from threads of their own: each has its
+connection, so that an idle worker's claim waits for no other statement.
 """
 
 import hashlib
@@ -39,6 +40,7 @@ class PostgresStore:
     ) -> None:
         """`lease_seconds`: the study's, where that is not the spec's."""
         self._main = Session(database)
+        self._claims = Session(database)
         self._beats = Session(database)
         self._study_id = study_id
         self._identity = identity
@@ -84,7 +86,7 @@ class PostgresStore:
         complete: Complete,
     ) -> Claimed:
         """Up to `limit` trials; see `claims.claim`."""
-        return claim(self._claimer, self._main, known, limit, silent, suggest, complete)
+        return claim(self._claimer, self._claims, known, limit, silent, suggest, complete)
 
     def report(self, batch: Batch) -> frozenset[AttemptKey]:
         """Write a batch under the fence; returns the attempts that are no longer ours."""
@@ -143,9 +145,9 @@ class PostgresStore:
     def load_checkpoint(self, number: int) -> tuple[Checkpoint, bytes] | None:
         """The newest registered checkpoint whose content has its hash; None if there is none."""
         own = {"study_id": self._study_id, "number": number}
-        for checkpoint_id, step, sha256, n_bytes in self._main.rows("report", "checkpoints", own):
+        for checkpoint_id, step, sha256, n_bytes in self._claims.rows("report", "checkpoints", own):
             params = {"checkpoint_id": checkpoint_id}
-            rows = self._main.rows("report", "read_checkpoint", params)
+            rows = self._claims.rows("report", "read_checkpoint", params)
             content = b"".join(bytes(part) for (part,) in rows)
             if hashlib.sha256(content).hexdigest() == sha256:
                 found = Checkpoint(
@@ -174,13 +176,14 @@ class PostgresStore:
         )
 
     def leave(self, telemetry: Telemetry) -> None:
-        """Say goodbye and close both connections."""
+        """Say goodbye and close the connections."""
         self._main.rows("agent", "leave", self._telemetry(telemetry))
         self.close()
 
     def close(self) -> None:
-        """Close both connections."""
+        """Close the connections."""
         self._main.close()
+        self._claims.close()
         self._beats.close()
 
     def _telemetry(self, telemetry: Telemetry) -> dict[str, object]:
