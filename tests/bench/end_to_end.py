@@ -121,7 +121,7 @@ def run_tuner(options: argparse.Namespace, home: Path, url: str, seed: int) -> R
 
 
 def edge_seconds(environment: dict[str, str]) -> float:
-    """When only one worker had work: before the second trial began, after the last but one ended."""
+    """When one worker alone had work: until the second trial began, from the last but one's end."""
     command = [sys.executable, "-m", "tuner.cli", "trials", "digits", "--json"]
     _, _, output = timed(command, environment)
     trials = json.loads(output)
