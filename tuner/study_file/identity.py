@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuner.study_file.model import Algorithm, Choice, FloatRange, IntRange, StudySpec
+from tuner.study_file.model import (
+    Algorithm,
+    Choice,
+    FloatRange,
+    FunctionObjective,
+    IntRange,
+    Objective,
+    StudySpec,
+    TrainerObjective,
+)
 from tuner.study_file.trainer_params import resolve
 
 _ABSENT = "nothing"
@@ -74,12 +83,11 @@ def render_differences(differences: Sequence[Difference]) -> str:
 
 
 def _identity_values(spec: StudySpec) -> dict[str, Any]:
-    fixed = {
-        name: value for name, value in resolve(spec.params).items() if name not in spec.search_space
-    }
+    is_trainer = isinstance(spec.objective, TrainerObjective)
+    params = resolve(spec.params) if is_trainer else spec.params
+    fixed = {name: value for name, value in params.items() if name not in spec.search_space}
     return {
-        "objective.data.sklearn": spec.objective.data.sklearn,
-        "objective.model": spec.objective.model,
+        **_objective_values(spec.objective),
         str(spec.direction): spec.metric,
         **{f"params.{name}": value for name, value in fixed.items()},
         **{f"search_space.{name}": given for name, given in spec.search_space.items()},
@@ -89,9 +97,21 @@ def _identity_values(spec: StudySpec) -> dict[str, Any]:
     }
 
 
+def _objective_values(objective: Objective) -> dict[str, Any]:
+    match objective:
+        case TrainerObjective():
+            return {
+                "objective.data.sklearn": objective.data.sklearn,
+                "objective.model": objective.model,
+            }
+        case FunctionObjective():
+            return {"objective": objective.function}
+
+
 def _notice_values(spec: StudySpec) -> dict[str, Any]:
     sections = {
         "budget": spec.budget,
+        "trial": spec.trial,
         "workers": spec.workers,
         "checkpoints": spec.checkpoints,
         "failures": spec.failures,

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from tuner.study.trial import Direction, ParamValue
+from tuner.study_file.trainer_params import resolve
 
 
 class Model(BaseModel):
@@ -14,14 +15,27 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class When(Model):
+    """`when: {optimizer: [sgd]}`: a parameter applies only where another one has such a value.
+
+    The other one is a `Choice` of the search space and may have a condition of its own: then both
+    must hold.
+    """
+
+    parameter: str
+    values: tuple[ParamValue, ...]
+
+
 class FloatRange(Model):
-    """`{float: [low, high], log: ..., step: ...}`, bounds inclusive."""
+    """`{float: [low, high], log: ..., step: ..., grid: ...}`, bounds inclusive."""
 
     kind: Literal["float"] = "float"
     low: float
     high: float
     log: bool = False
     step: float | None = None
+    grid: int | None = None  # points of this range for `sampler: grid`; geometric with `log`
+    when: When | None = None
 
 
 class IntRange(Model):
@@ -32,6 +46,8 @@ class IntRange(Model):
     high: int
     log: bool = False
     step: int = 1
+    grid: int | None = None
+    when: When | None = None
 
 
 class Choice(Model):
@@ -39,6 +55,7 @@ class Choice(Model):
 
     kind: Literal["choice"] = "choice"
     choices: tuple[ParamValue, ...]
+    when: When | None = None
 
 
 Range = FloatRange | IntRange | Choice
@@ -58,17 +75,41 @@ class TrainerObjective(Model):
     model: Literal["mlp"]
 
 
+class FunctionObjective(Model):
+    """`module:function` or `path/file.py:function`, relative to the study file's folder."""
+
+    function: str
+
+
+Objective = TrainerObjective | FunctionObjective
+
+
 class Algorithm(Model):
-    """A sampler or pruner by name, with its settings under their own names."""
+    """A sampler or pruner by name, with its settings under their own names.
+
+    `parts` are the pruners inside a pruner: the one that `patient` wraps; all of a list, whose
+    name is `any`.
+    """
 
     name: str
-    settings: Mapping[str, bool | int | float | str] = {}
+    settings: Mapping[str, bool | int | float | str | None] = {}
+    parts: tuple["Algorithm", ...] = ()
 
 
 class Budget(Model):
-    """Limits over all machines."""
+    """Limits over all machines; the first one reached ends the study. None: no such limit."""
 
-    trials: int
+    trials: int | None = None
+    epochs: int | None = None  # steps trained in all trials, repeated ones not counted
+    time_seconds: float | None = None  # in which at least one agent lived and nothing was paused
+    gpu_seconds: float | None = None  # of busy devices
+    target: float | None = None  # of a COMPLETE trial
+
+
+class Trial(Model):
+    """What holds for each trial."""
+
+    timeout_seconds: float | None = None
 
 
 class Workers(Model):
@@ -89,13 +130,14 @@ class Failures(Model):
     retries: int = 2  # further attempts after a failure of the trial's own
     lease_seconds: float = 30.0  # an agent silent for so long is lost
     grace_seconds: float = 25.0  # from a signal to the exit
+    silence_seconds: float | None = None  # a trial silent for so long hangs; None: by its steps
 
 
 class StudySpec(Model):
     """A whole study file."""
 
     name: str
-    objective: TrainerObjective
+    objective: Objective
     metric: str  # what `minimize:` or `maximize:` names
     direction: Direction
     params: Mapping[str, ParamValue] = {}
@@ -103,7 +145,17 @@ class StudySpec(Model):
     sampler: Algorithm
     pruner: Algorithm
     budget: Budget
+    trial: Trial = Trial()
     seed: int = 0
     workers: Workers = Workers()
     checkpoints: Checkpoints = Checkpoints()
     failures: Failures = Failures()
+    enqueue: tuple[Mapping[str, ParamValue], ...] = ()  # first trials; params may be missing
+
+    @property
+    def n_steps(self) -> int | None:
+        """The steps of a full trial; None when the objective alone knows."""
+        if isinstance(self.objective, TrainerObjective):
+            return int(resolve(self.params)["epochs"] or 0)
+        epochs = self.params.get("epochs")
+        return epochs if type(epochs) is int and epochs > 0 else None

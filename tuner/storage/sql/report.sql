@@ -3,14 +3,14 @@
 -- first: the lease rows, locked, of attempts that are still mine; what is not among them is lost.
 -- (A condition in a WHERE clause alone lets a stopped process write between check and insert.)
 with fenced as materialized (
-    select l.number, l.trial_id, l.attempt
+    select l.number, l.trial_id, l.attempt, coalesce(l.draw, l.number) as place
     from tuner.lease l
     join unnest(%(numbers)s::int[], %(attempts)s::int[]) x(number, attempt) using (number, attempt)
     where l.study_id = %(study_id)s and l.owner = %(me)s and l.state = 'held'
     order by l.number
     for share of l
 ), reported as materialized (
-    select f.number, f.trial_id, r.step, r.value, r.kind, r.is_rung
+    select f.number, f.trial_id, f.place, r.step, r.value, r.kind, r.is_rung
     from unnest(%(r_numbers)s::int[], %(r_attempts)s::int[], %(r_steps)s::int[],
                 %(r_values)s::float8[], %(r_kinds)s::text[], %(r_rungs)s::bool[])
          r(number, attempt, step, value, kind, is_rung)
@@ -25,10 +25,10 @@ with fenced as materialized (
     where (v.intermediate_value, v.intermediate_value_type)
           is distinct from (excluded.intermediate_value, excluded.intermediate_value_type)
 ), compared as (
-    insert into tuner.rung (study_id, step, number, value)
-    select %(study_id)s, step, number, value from reported
+    insert into tuner.rung (study_id, step, number, value, place)
+    select %(study_id)s, step, number, value, place from reported
     where is_rung and kind = 'FINITE' order by step, number
-    on conflict (study_id, step, number) do nothing
+    on conflict (study_id, step, number, is_complete) do nothing
 ), measured as (
     insert into tuner.metric as m (study_id, number, step, name, value)
     select %(study_id)s, f.number, x.step, x.name, x.value
