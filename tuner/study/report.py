@@ -19,6 +19,8 @@ class Report:
 class RungValue:
     """The objective's value of one trial at one step where the pruner compares."""
 
-    step: int
+    step: int  # the rung; 0 for the final value of a COMPLETE trial
     number: int
     value: float
+    place: int  # what pruners count by: the draw, else the number
+    is_complete: bool = False  # of a COMPLETE trial, known only since it has ended
