@@ -12,7 +12,16 @@ class Report:
     key: AttemptKey
     step: int  # from 1
     values: Values  # every metric by name, the objective's among them
-    is_rung: bool = False  # the pruner compares at this step
+    rungs: tuple[int, ...] = ()  # reached by it, where the pruner compares running trials
+
+
+@dataclass(frozen=True, kw_only=True)
+class Printed:
+    """What an attempt has printed."""
+
+    key: AttemptKey
+    tail: str  # the end of it, at most 64 KiB
+    n_bytes: int  # in all
 
 
 @dataclass(frozen=True, kw_only=True)
