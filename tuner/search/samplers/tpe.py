@@ -28,7 +28,7 @@ class TpeSampler:
     seed and its place in its batch.
     """
 
-    def __init__(self, *, settings: Mapping[str, bool | int | float | str]) -> None:
+    def __init__(self, *, settings: Mapping[str, ParamValue]) -> None:
         self._settings = settings  # by Optuna's names
 
     def propose(
