@@ -41,6 +41,11 @@ class Item:
         place = self.key or self.node
         self.faults.add(place.line, place.column, self.path, message)
 
+    def key_warn(self, message: str) -> None:
+        """Note what is allowed, but hardly meant, at the key."""
+        place = self.key or self.node
+        self.faults.warn(place.line, place.column, self.path, message)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:

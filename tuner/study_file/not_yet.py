@@ -28,12 +28,6 @@ DATA: Mapping[str, str] = dict.fromkeys(
     "remove it; the trainer splits and normalizes by itself",
 )
 
-
-RANGE: Mapping[str, str] = {
-    "when": "remove it; every parameter is searched in every trial",
-    "grid": "remove it; there is no grid sampler",
-}
-
 BUDGET: Mapping[str, str] = dict.fromkeys(
     ("time", "gpu_hours", "epochs", "target"), "the only limit is `trials`"
 )
@@ -48,5 +42,3 @@ FAILURES: Mapping[str, str] = dict.fromkeys(
 )
 
 MODELS = ("cnn",)
-SAMPLERS = ("grid", "qmc", "cmaes", "gp", "nsga2")
-PRUNERS = ("hyperband", "median", "percentile", "patient", "threshold")

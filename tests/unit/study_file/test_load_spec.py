@@ -79,6 +79,7 @@ def test_every_setting_reaches_the_spec(tmp_path):
         "retries": 0,
         "lease_seconds": 1,
         "grace_seconds": 6,
+        "silence_seconds": None,
     }
 
 
