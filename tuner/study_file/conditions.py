@@ -25,10 +25,11 @@ def read_when(item: Item) -> WrittenWhen | None:
     entries = read_entries(item, "must name a choice and its values, as in {optimizer: sgd}")
     if entries is None:
         return None
-    if len(entries) != 1:
-        item.fault(
-            f"must name exactly one choice, not {len(entries)}; for a second one put a `when` on it"
-        )
+    if not entries:
+        item.fault("names no choice; write {optimizer: sgd}, or remove it")
+        return None
+    if len(entries) > 1:
+        item.fault("must name one choice only; a second condition goes on that choice")
         return None
     ((parameter, parent),) = entries.items()
     nodes = parent.node.items if isinstance(parent.node, ListNode) else (parent.node,)

@@ -110,12 +110,11 @@ def _check_effect(
     """A fault where a parameter never has an effect, a warning where a `when` was forgotten."""
     other, value = only_with
     condition = _condition_texts(entry, other)
+    possible = _texts(given[other]) if other in given else [str(known[other].default)]
     if condition is not None:
+        if not condition or not set(condition) <= set(possible):
+            return  # a fault says already what is wrong with the condition
         possible = condition
-    elif other in given:
-        possible = list(_texts(given[other]))
-    else:
-        possible = [str(known[other].default)]
     if value not in possible:
         entry.key_fault(f"has an effect only with `{other}: {value}`; set that or remove this")
     elif set(possible) != {value} and isinstance(entry.node, MapNode):
