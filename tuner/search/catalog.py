@@ -11,7 +11,11 @@ from tuner.search.pruners.none import NoPruner
 from tuner.search.pruners.patient import PatientPruner
 from tuner.search.pruners.percentile import PercentilePruner
 from tuner.search.pruners.threshold import ThresholdPruner
+from tuner.search.samplers.cmaes import CmaesSampler
+from tuner.search.samplers.gp import GpSampler
 from tuner.search.samplers.grid import GridSampler
+from tuner.search.samplers.nsga2 import Nsga2Sampler
+from tuner.search.samplers.qmc import QmcSampler
 from tuner.search.samplers.random import RandomSampler
 from tuner.search.samplers.tpe import TpeSampler
 from tuner.space import to_distributions
@@ -56,11 +60,21 @@ def _build(spec: StudySpec, pruner: Algorithm) -> Pruner:
     return PRUNERS[pruner.name](spec, pruner)
 
 
+def _build_qmc(spec: StudySpec) -> QmcSampler:
+    settings: dict[str, Any] = dict(spec.sampler.settings)
+    distributions = to_distributions(spec.search_space)
+    return QmcSampler(seed=spec.seed, distributions=distributions, **settings)
+
+
 SAMPLERS: Mapping[str, Callable[[StudySpec], Sampler]] = {
+    "cmaes": lambda spec: CmaesSampler(settings=spec.sampler.settings),
+    "gp": lambda spec: GpSampler(settings=spec.sampler.settings),
+    "grid": lambda spec: GridSampler(seed=spec.seed, space=spec.search_space),
+    "nsga2": lambda spec: Nsga2Sampler(settings=spec.sampler.settings),
+    "qmc": _build_qmc,
     "random": lambda spec: RandomSampler(
         seed=spec.seed, distributions=to_distributions(spec.search_space)
     ),
-    "grid": lambda spec: GridSampler(seed=spec.seed, space=spec.search_space),
     "tpe": lambda spec: TpeSampler(settings=spec.sampler.settings),
 }
 PRUNERS: Mapping[str, Callable[[StudySpec, Algorithm], Pruner]] = {
