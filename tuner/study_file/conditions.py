@@ -1,6 +1,6 @@
 """`when: {optimizer: sgd}`: parameters that apply only where a choice has certain values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tuner.study.trial import ParamValue
@@ -8,6 +8,9 @@ from tuner.study_file.faults import did_you_mean, listed, quote
 from tuner.study_file.items import Item, describe, read_entries
 from tuner.study_file.model import Choice, Range, When
 from tuner.study_file.yaml_nodes import ListNode, MapNode, ScalarNode
+
+MAX_NESTED = 20  # conditions above one another
+_MAX_SHOWN = 10  # choices in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +70,14 @@ def attach_conditions(
         if (when := _check(name, given, space, names)) is not None
     }
     for name in conditions:
-        circle = _circle(name, conditions)
-        if circle:
+        way = _way_up(name, conditions)
+        if len(way) > 1 and way[-1] == name:
             written[name].parent.key_fault(
-                f"conditions go in a circle ({' -> '.join(circle)}); remove one of them"
+                f"conditions go in a circle ({' -> '.join(way)}); remove one of them"
+            )
+        elif len(way) > MAX_NESTED:
+            written[name].parent.key_fault(
+                f"conditions on conditions, {MAX_NESTED} deep; flatten them"
             )
     return {
         name: given.model_copy(update={"when": conditions.get(name)})
@@ -100,45 +107,46 @@ def _check(
 
 
 def _read_values(written: WrittenWhen, parent: Choice) -> When | None:
-    indices: list[int] = []
+    known = _Lookup(parent.choices)
+    indices: dict[int, None] = {}  # in the order of the file
     for item in written.values:
         assert isinstance(item.node, ScalarNode)
-        found = _find(item.node.value, parent.choices)
+        found = known.find(item.node.value)
         if found is None:
-            choices = listed(map(quote, parent.choices))
-            item.fault(f"{describe(item.node)} is no choice of {written.parameter} ({choices})")
+            some = listed(map(quote, parent.choices[:_MAX_SHOWN]))
+            more = ", ..." if len(parent.choices) > _MAX_SHOWN else ""
+            item.fault(f"{describe(item.node)} is no choice of {written.parameter} ({some}{more})")
             return None
         if found in indices:
             item.fault("is there twice; remove one")
             return None
-        indices.append(found)
-    values = tuple(parent.choices[index] for index in indices)
-    return When(parameter=written.parameter, values=values)
+        indices[found] = None
+    return When(
+        parameter=written.parameter, values=tuple(parent.choices[index] for index in indices)
+    )
 
 
-def _find(value: ParamValue, choices: tuple[ParamValue, ...]) -> int | None:
-    """The index of the choice that is meant: `0` may stand for the choice 0.0, never for false."""
-    for is_same in (_is_identical, _is_same_number):
-        for index, choice in enumerate(choices):
-            if is_same(value, choice):
-                return index
-    return None
+class _Lookup:
+    """Which choice a written value means: `0` may stand for the choice 0.0, never for false."""
+
+    def __init__(self, choices: Sequence[ParamValue]) -> None:
+        self._exact = {(type(choice), choice): index for index, choice in enumerate(choices)}
+        self._numbers = {
+            choice: index for index, choice in enumerate(choices) if type(choice) in (int, float)
+        }
+
+    def find(self, value: ParamValue) -> int | None:
+        exact = self._exact.get((type(value), value))
+        if exact is not None or type(value) not in (int, float):
+            return exact
+        return self._numbers.get(value)
 
 
-def _is_identical(value: ParamValue, choice: ParamValue) -> bool:
-    return type(value) is type(choice) and value == choice
-
-
-def _is_same_number(value: ParamValue, choice: ParamValue) -> bool:
-    kinds = {type(value), type(choice)}
-    return kinds <= {int, float} and value == choice
-
-
-def _circle(name: str, conditions: Mapping[str, When]) -> list[str]:
-    """The way from a parameter over its conditions back to it; empty where there is none."""
+def _way_up(name: str, conditions: Mapping[str, When]) -> list[str]:
+    """From a parameter over the choices that it hangs on; to itself where that is a circle."""
     way = [name]
-    while way[-1] in conditions and len(way) <= len(conditions):
+    while way[-1] in conditions and len(way) <= MAX_NESTED:
         way.append(conditions[way[-1]].parameter)
         if way[-1] == name:
-            return way
-    return []
+            break
+    return way

@@ -252,7 +252,7 @@ def _read_choice(section: Section, param: TrainerParam) -> Choice | None:
     if not items:
         section["choice"].fault("is empty; give at least one value")
         return None
-    choices: list[ParamValue] = []
+    choices: dict[ParamValue, ParamValue] = {}  # values that Optuna holds for equal are one key
     is_right = True
     for item in items:
         if isinstance(item.node, ListNode | MapNode):
@@ -263,9 +263,9 @@ def _read_choice(section: Section, param: TrainerParam) -> Choice | None:
             is_right = False
             continue
         if value in choices:
-            item.fault(_twice(value, choices[choices.index(value)]))
-        choices.append(value)
-    return Choice(choices=tuple(choices)) if is_right and choices else None
+            item.fault(_twice(value, choices[value]))
+        choices.setdefault(value, value)
+    return Choice(choices=tuple(choices.values())) if is_right and choices else None
 
 
 def _twice(value: ParamValue, earlier: ParamValue) -> str:

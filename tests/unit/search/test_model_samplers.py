@@ -85,9 +85,9 @@ def test_it_beats_random_search(sampler, n, direction):
 
 
 def test_a_gaussian_process_needs_few_trials():
-    ours = search(GpSampler(settings=GP), 22, 0, Direction.MINIMIZE)
+    ours = search(GpSampler(settings=GP), 17, 0, Direction.MINIMIZE)
     random = RandomSampler(seed=0, distributions=NUMBERS)
-    assert ours < 0.5 * min(loss(random.suggest(draw).params) for draw in range(22))
+    assert ours < 0.5 * min(loss(random.suggest(draw).params) for draw in range(17))
 
 
 def mirror_of(n: int, distributions: object = NUMBERS) -> Mirror:

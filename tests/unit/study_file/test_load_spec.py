@@ -201,9 +201,11 @@ WARNED = [
         "5:3: search_space.learning_rate: spans more than two decades (1e-05 to 1.0); add "
         "`log: true`, or its low end is hardly ever tried",
     ),
+    ("learning_rate: {float: [1e-3, 0.1]}", None),
     (
-        "learning_rate: {float: [1e-3, 0.1]}",
-        None,
+        "learning_rate: {float: [1e-3, 0.2]}",
+        "5:3: search_space.learning_rate: spans more than two decades (0.001 to 0.2); add "
+        "`log: true`, or its low end is hardly ever tried",
     ),
     (
         "learning_rate: {float: [0.1, 0.1]}",

@@ -1,5 +1,7 @@
 """Parameters of a function of the user's own: any name, any type."""
 
+import time
+
 import pytest
 
 from tuner.study.trial import ParamValue
@@ -106,3 +108,26 @@ def test_a_parameter_in_both_places_is_refused():
         "params.momentum: is in search_space as well; keep it in one of the two"
     ]
     assert sentences(space) == []  # the trainer's rules do not hold for a function
+
+
+def chain(n: int) -> str:
+    lines = [f"p{k}: {{choice: [0, 1], when: {{p{k - 1}: 1}}}}" for k in range(1, n + 1)]
+    return "\n".join(["p0: {choice: [0, 1]}", *lines])
+
+
+def test_conditions_may_hang_on_each_other_up_to_a_limit():
+    assert len(space_of(chain(19))) == 20
+    read = item(chain(600), "search_space")
+    read_search_space(read, None)
+    assert sentences(read)[0] == (
+        "search_space.p20.when.p19: conditions on conditions, 20 deep; flatten them"
+    )
+
+
+def test_thousands_of_values_are_read_in_no_time():
+    values = ", ".join(map(str, range(4900)))
+    begun = time.perf_counter()
+    space = space_of(f"a: {{choice: [{values}]}}\nb: {{int: [0, 1], when: {{a: [{values}]}}}}")
+    assert time.perf_counter() - begun < 3
+    assert space["b"].when is not None
+    assert len(space["b"].when.values) == 4900
