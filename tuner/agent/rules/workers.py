@@ -15,6 +15,7 @@ from tuner.messages import How, Left, Progress, Ready, Reported, Saved, Stop, Wh
 from tuner.study.checkpoint import SavedFile
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.failure import Failure, FailureClass
+from tuner.study.fleet import Desired
 from tuner.study.lease import End, Finish, Release
 from tuner.study.report import Printed, Report
 from tuner.study.trial import TrialRecord, TrialState
@@ -245,6 +246,8 @@ def gone(machine: Machine, event: WorkerGone) -> list[Act]:
         machine.n_early_deaths += 1
     if machine.n_early_deaths >= MAX_EARLY_DEATHS:
         return [*acts, _workers_cannot_start(event, failure)]
+    if machine.desired is Desired.PAUSED and not any(machine.in_phase(Phase.TRAINING)):
+        return acts  # all workers are about to rest; the pool wakes one in this place too
     return [*acts, ReplaceWorker(worker=event.worker)]
 
 
