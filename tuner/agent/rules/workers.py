@@ -78,6 +78,7 @@ def _drop(machine: Machine, lane: Lane, failure: Failure) -> list[Act]:
     number, attempt = lane.key.number, lane.key.attempt
     stop = Stop(number=number, attempt=attempt, why=Why.DROP)
     end = fail_lane(machine, lane, failure)
+    machine.drop(lane)
     return [Send(worker=_worker_of(lane), message=stop), *post_end(machine, lane, end)]
 
 
@@ -166,7 +167,8 @@ def prune_now(machine: Machine, lane: Lane, reason: str) -> Finish:
         reason=reason,
         reports=lane.reports,
         decisions=lane.decisions,
-        last_step=lane.last_step,
+        # Later steps are removed from the record: none, if it never began here.
+        last_step=lane.last_step or max(lane.trial.history, default=None),
     )
 
 

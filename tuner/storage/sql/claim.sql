@@ -106,7 +106,8 @@ with silent as materialized (
     for update of l skip locked
 ), closed as (
     update tuner.lease l
-    set state = 'done', ended_at = now(), checkpoint_id = null, n_steps = coalesce(open.step, 0),
+    set state = 'done', owner = null,  -- whose end comes late is told that it lost the trial
+        ended_at = now(), checkpoint_id = null, n_steps = coalesce(open.step, 0),
         reason = 'stopped: ' || coalesce(s.desired_reason, 'the study ended')
     from open, tuner.study s
     where l.study_id = %(study_id)s and l.number = open.number and s.study_id = l.study_id
