@@ -232,9 +232,7 @@ def test_a_decision_names_the_complete_trials_that_only_this_machine_knew() -> N
 
 def _complete(step: int, number: int, value: float) -> RungValue:
     known = rung_value(step, number, value)
-    return RungValue(
-        step=step, number=number, value=value, place=known.place, is_complete=True
-    )
+    return RungValue(step=step, number=number, value=value, place=known.place, is_complete=True)
 
 
 def test_what_a_trial_prints_is_posted_once() -> None:
@@ -259,9 +257,7 @@ def test_the_end_brings_the_whole_log_with_what_was_printed_last() -> None:
     bench = Bench()
     trial = bench.training()
     bench.printed("epoch 1\n")
-    result = bench.say(
-        _left(trial.key.number, How.COMPLETE, value=0.5), tail="epoch 1\nthe end\n"
-    )
+    result = bench.say(_left(trial.key.number, How.COMPLETE, value=0.5), tail="epoch 1\nthe end\n")
     (end,) = bench.ends(result)
     assert end.printed is not None
     assert (end.printed.tail, end.printed.n_bytes) == ("epoch 1\nthe end\n", 16)
