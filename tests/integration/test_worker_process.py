@@ -2,18 +2,16 @@
 
 import json
 import os
-import queue
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.integration.worker_processes import PATIENCE_SECONDS, WorkerProcess, worker_command
 from tuner.messages import (
-    FromWorker,
     GoOn,
     How,
     Left,
@@ -23,14 +21,10 @@ from tuner.messages import (
     Setup,
     Start,
     Stop,
-    ToWorker,
     Why,
-    decode,
     encode,
 )
 from tuner.training.prepare import prepare
-
-PATIENCE_SECONDS = 60
 
 
 def rungs(*steps: int) -> tuple[tuple[int, int, int], ...]:
@@ -41,73 +35,6 @@ def rungs(*steps: int) -> tuple[tuple[int, int, int], ...]:
 @pytest.fixture(scope="module")
 def data_folder(tmp_path_factory):
     return prepare({"sklearn": "digits"}, tmp_path_factory.mktemp("prepared")).folder
-
-
-class WorkerProcess:
-    """One worker, and what it has said."""
-
-    def __init__(self, log: Path) -> None:
-        read_fd, self._to_worker = os.pipe()
-        self._from_worker, write_fd = os.pipe()
-        self.log = log
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                _command(read_fd, write_fd),
-                pass_fds=(read_fd, write_fd),
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        os.close(read_fd)
-        os.close(write_fd)
-        self.heard: queue.SimpleQueue[FromWorker] = queue.SimpleQueue()
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-
-    def _listen(self) -> None:
-        with os.fdopen(self._from_worker, "rb") as stream:
-            for line in stream:
-                self.heard.put(decode(line))
-
-    def say(self, *messages: ToWorker) -> None:
-        self.say_bytes(b"".join(encode(message) for message in messages))
-
-    def say_bytes(self, content: bytes) -> None:
-        while content:
-            content = content[os.write(self._to_worker, content) :]
-
-    def hear(self, kind, **fields):
-        """The next message of this type (with these fields), skipping others."""
-        while True:
-            message = self.heard.get(timeout=PATIENCE_SECONDS)
-            if isinstance(message, kind) and all(
-                getattr(message, name) == value for name, value in fields.items()
-            ):
-                return message
-
-    def all_until_left(self) -> list[FromWorker]:
-        messages = [self.heard.get(timeout=PATIENCE_SECONDS)]
-        while not isinstance(messages[-1], Left):
-            messages.append(self.heard.get(timeout=PATIENCE_SECONDS))
-        return messages
-
-    def hang_up(self) -> None:
-        if self._to_worker >= 0:
-            os.close(self._to_worker)
-            self._to_worker = -1
-
-    def close(self) -> None:
-        self.hang_up()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self._listener.join()
-
-
-def _command(read_fd: int, write_fd: int) -> list[str]:
-    descriptors = ["--read-fd", str(read_fd), "--write-fd", str(write_fd)]
-    return [sys.executable, "-m", "tuner.worker", "train", "--kind", "trainer", *descriptors]
 
 
 @pytest.fixture
@@ -276,7 +203,7 @@ def test_a_killed_agent_leaves_nothing_even_if_the_pipe_stays_open(tmp_path, set
     descriptors = [str(read_fd), str(write_fd)]
     with (tmp_path / "log").open("wb") as log:
         parent = subprocess.Popen(
-            [sys.executable, "-c", agent, *descriptors, *_command(read_fd, write_fd)],
+            [sys.executable, "-c", agent, *descriptors, *worker_command(read_fd, write_fd)],
             pass_fds=(read_fd, write_fd),
             stdout=subprocess.PIPE,
             stderr=log,

@@ -1,0 +1,409 @@
+"""The worker of a function objective as a real process, driven over its pipes as an agent does."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.worker_processes import PATIENCE_SECONDS, WorkerProcess
+from tuner.messages import (
+    FromWorker,
+    GoOn,
+    How,
+    Left,
+    Ready,
+    Reported,
+    Saved,
+    Setup,
+    Start,
+    Stop,
+    Why,
+)
+
+OpenWorker = Callable[[], WorkerProcess]
+Run = Callable[..., tuple[list[FromWorker], WorkerProcess]]
+
+DESCENT = """\
+def train(trial):
+    x, first = 10.0, 1
+    state = trial.checkpoint.load()
+    if state is not None:
+        x, first = state["x"], state["step"] + 1
+    for step in range(first, trial.params["epochs"] + 1):
+        x -= trial.params["lr"] * x
+        trial.report(step=step, val_loss=x * x)
+        trial.checkpoint.save({"x": x, "step": step})
+"""
+
+
+@pytest.fixture
+def open_worker(tmp_path: Path) -> Iterator[OpenWorker]:
+    """Starts workers; they end with the test."""
+    workers: list[WorkerProcess] = []
+
+    def open_one() -> WorkerProcess:
+        workers.append(WorkerProcess(tmp_path / f"worker-{len(workers)}.log", "function"))
+        return workers[-1]
+
+    yield open_one
+    for worker in workers:
+        worker.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The study file's folder."""
+    (tmp_path / "spool").mkdir(mode=0o700)
+    folder = tmp_path / "study"
+    folder.mkdir()
+    return folder
+
+
+def _setup(folder: Path, function: str = "train.py:train", **changes: Any) -> Setup:
+    fields: dict[str, Any] = {
+        "device": "cpu",
+        "n_threads": 1,
+        "objective": {"function": function},
+        "fixed": {"epochs": 6},
+        "data_folder": "",
+        "data_seed": 3,
+        "minimize": True,
+        "metric": "val_loss",
+        "spool": str(folder.parent / "spool"),
+        "save_every_seconds": 30.0,
+        "folder": str(folder),
+        "trials_folder": str(folder.parent / "trials"),
+    }
+    return Setup(**{**fields, **changes})
+
+
+def _start(**changes: Any) -> Start:
+    fields: dict[str, Any] = {
+        "number": 4,
+        "attempt": 1,
+        "params": {"lr": 0.25},
+        "seed": 77,
+        "checkpoint": None,
+        "decide_at": (),
+    }
+    return Start(**{**fields, **changes})
+
+
+@pytest.fixture
+def run(open_worker: OpenWorker, folder: Path) -> Run:
+    """Trains one trial of some code to its end."""
+
+    def train(
+        code: str, *, function: str = "train.py:train", **start: Any
+    ) -> tuple[list[FromWorker], WorkerProcess]:
+        (folder / "train.py").write_text(code)
+        worker = open_worker()
+        worker.say(_setup(folder, function), _start(**start))
+        return worker.all_until_left(), worker
+
+    return train
+
+
+def _curve(messages: list[FromWorker]) -> dict[int, float]:
+    return {m.step: m.values["val_loss"] for m in messages if isinstance(m, Reported)}
+
+
+def _left(messages: list[FromWorker]) -> Left:
+    assert isinstance(messages[-1], Left)
+    return messages[-1]
+
+
+def test_a_function_trains_to_its_end_and_its_process_leaves(run: Run) -> None:
+    code = DESCENT + "    trial.set_user_attr('x', x)\n    return 0.125\n"
+    messages, worker = run(code)
+    left = _left(messages)
+    assert sorted(_curve(messages)) == [1, 2, 3, 4, 5, 6]
+    assert (left.number, left.attempt, left.how, left.value) == (4, 1, How.COMPLETE, 0.125)
+    assert left.facts == {"x": pytest.approx(10 * 0.75**6)}
+    assert worker.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_without_a_return_the_last_report_is_its_value(run: Run) -> None:
+    messages, _ = run(DESCENT)
+    assert _left(messages).value == _curve(messages)[6]
+
+
+def test_it_gets_the_trials_facts_and_seeded_generators(run: Run, folder: Path) -> None:
+    code = """\
+import random
+import numpy as np
+import torch
+
+def train(trial):
+    for name in ("number", "seed", "device"):
+        trial.set_user_attr(name, getattr(trial, name))
+    trial.set_user_attr("dir", str(trial.dir))
+    trial.set_user_attr("drawn", f"{random.random()} {np.random.rand()} {torch.rand(1).item()}")
+    trial.set_user_attr("threads", torch.get_num_threads())
+    trial.set_user_attr("params", str(sorted(trial.params.items())))
+    return 1
+"""
+    first, again = _left(run(code)[0]), _left(run(code)[0])
+    other = _left(run(code, seed=78)[0])
+    assert first.facts["drawn"] == again.facts["drawn"] != other.facts["drawn"]
+    assert (first.facts["number"], first.facts["seed"]) == (4, 77)
+    assert (first.facts["device"], first.facts["threads"]) == ("cpu", 1)
+    assert first.facts["params"] == "[('epochs', 6), ('lr', 0.25)]"
+    own = Path(str(first.facts["dir"]))
+    assert own == folder.parent / "trials" / "4"
+    assert own.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_stop_prunes_at_the_step_of_the_decision(open_worker: OpenWorker, folder: Path) -> None:
+    (folder / "train.py").write_text(DESCENT)
+    worker = open_worker()
+    worker.say(_setup(folder), _start(decide_at=((1, 2, 1), (3, 4, 1))))
+    worker.hear(Reported, step=1)
+    worker.say(GoOn(number=4, attempt=1, step=1))
+    worker.hear(Reported, step=3)
+    worker.say(Stop(number=4, attempt=1, why=Why.PRUNE))
+    messages = worker.all_until_left()
+    assert _curve(messages) == {}
+    assert _left(messages).how is How.PRUNED
+    assert worker.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_a_released_trial_goes_on_from_its_checkpoint_to_the_same_end(
+    run: Run, open_worker: OpenWorker, folder: Path
+) -> None:
+    wanted, _ = run(DESCENT)
+    first = open_worker()
+    first.say(_setup(folder), _start(decide_at=((2, 3, 1),)))
+    first.hear(Reported, step=2)
+    first.say(Stop(number=4, attempt=1, why=Why.RELEASE))
+    saved = first.hear(Saved)
+    assert (saved.step, Path(saved.path).name) == (2, "4-1-2.safetensors")
+    assert first.hear(Left).how is How.RELEASED
+    resumed, _ = run(DESCENT, attempt=2, checkpoint=saved.path)
+    assert _curve(resumed) == {s: v for s, v in _curve(wanted).items() if s > 2}
+    assert _left(resumed).value == _left(wanted).value
+
+
+def test_sigterm_saves_hands_back_and_leaves(open_worker: OpenWorker, folder: Path) -> None:
+    (folder / "train.py").write_text(DESCENT)
+    worker = open_worker()
+    worker.say(_setup(folder, fixed={"epochs": 100_000_000}), _start())
+    worker.hear(Reported, step=1)
+    worker.process.send_signal(signal.SIGTERM)
+    saved = worker.hear(Saved)
+    assert worker.hear(Left).how is How.RELEASED
+    assert Path(saved.path).is_file()
+    assert worker.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_an_exception_shows_the_last_frame_of_the_users_code(run: Run) -> None:
+    code = """\
+import json
+
+def load(text):
+    return json.loads(text)  # raises inside a library
+
+def train(trial):
+    trial.set_user_attr("seen", 1)
+    trial.report(val_loss=1.0)
+    load("{")
+"""
+    messages, worker = run(code)
+    left = _left(messages)
+    assert left.how is How.EXCEPTION
+    assert left.message.startswith("JSONDecodeError: Expecting property name")
+    assert left.message.endswith("(train.py:4 in load)")
+    assert "Traceback" in left.traceback
+    assert left.facts == {"seen": 1}
+    worker.process.wait(PATIENCE_SECONDS)
+    assert "JSONDecodeError" in worker.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("body", "how", "message"),
+    [
+        (
+            "    import sys\n    sys.exit(3)\n",
+            How.EXCEPTION,
+            "the objective called sys.exit(3) (train.py:3 in train)",
+        ),
+        (
+            "    import torch\n    return torch.tensor(1.0)\n",
+            How.MISTAKE,
+            "it returned a Tensor; return it as a float, with .item() (train.py:1 in train)",
+        ),
+        (
+            "    pass\n",
+            How.MISTAKE,
+            "it returned None and reported nothing; return val_loss as a float, or call "
+            "trial.report(val_loss=...) (train.py:1 in train)",
+        ),
+        (
+            "    trial.report(loss=1.0)\n",
+            How.MISTAKE,
+            "the report has loss, and not what the study is after; call "
+            "trial.report(val_loss=...) (train.py:2 in train)",
+        ),
+        (
+            "    trial.report(step=2, val_loss=1.0)\n    trial.report(step=2, val_loss=1.0)\n",
+            How.MISTAKE,
+            "step 2 was reported after step 2; steps must grow (train.py:3 in train)",
+        ),
+        ("    raise MemoryError\n", How.OUT_OF_MEMORY, "MemoryError (train.py:2 in train)"),
+        ("    trial.report(val_loss=float('nan'))\n", How.DROPPED, ""),
+        (
+            "    from tuner.trial import TrialPruned\n    raise TrialPruned\n",
+            How.PRUNED,
+            "",
+        ),
+    ],
+)
+def test_every_other_end_says_what_happened_and_where(
+    run: Run, body: str, how: How, message: str
+) -> None:
+    left = _left(run("def train(trial):\n" + body)[0])
+    assert (left.how, left.message) == (how, message)
+
+
+def test_an_end_that_was_caught_stays_the_end(open_worker: OpenWorker, folder: Path) -> None:
+    code = """\
+def train(trial):
+    try:
+        trial.report(val_loss=1.0)
+    except BaseException:
+        pass
+    return 0.5
+"""
+    (folder / "train.py").write_text(code)
+    worker = open_worker()
+    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.hear(Reported)
+    worker.say(Stop(number=4, attempt=1, why=Why.PRUNE))
+    assert worker.hear(Left).how is How.PRUNED
+
+
+def test_a_thread_that_is_left_behind_does_not_hold_the_device(run: Run) -> None:
+    code = """\
+import threading, time
+
+def train(trial):
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    return 0.5
+"""
+    messages, worker = run(code)
+    assert _left(messages).how is How.COMPLETE
+    assert worker.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_what_it_prints_reaches_the_log_line_by_line(open_worker: OpenWorker, folder: Path) -> None:
+    (folder / "train.py").write_text(
+        "def train(trial):\n    print('epoch 1')\n    trial.report(val_loss=1.0)\n"
+    )
+    worker = open_worker()
+    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.hear(Reported)
+    assert worker.log.read_text() == "epoch 1\n", "while the trial still trains"
+
+
+def test_a_module_is_found_in_the_study_files_folder(run: Run, folder: Path) -> None:
+    package = folder / "lab" / "vision"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "nets.py").write_text(
+        "from lab import sizes\n\ndef fit(trial):\n    return sizes.N\n"
+    )
+    (folder / "lab" / "sizes.py").write_text("N = 7\n")
+    messages, _ = run("", function="lab.vision.nets:fit")
+    assert _left(messages).value == 7.0
+
+
+def test_a_file_finds_its_neighbours_as_a_script_does(run: Run, folder: Path) -> None:
+    (folder / "code").mkdir()
+    (folder / "code" / "shapes.py").write_text("N = 5\n")
+    (folder / "code" / "fit.py").write_text(
+        "import shapes\n\ndef go(trial):\n    return shapes.N\n"
+    )
+    messages, _ = run("", function="code/fit.py:go")
+    assert _left(messages).value == 5.0
+
+
+def test_a_worker_takes_no_second_trial(run: Run) -> None:
+    messages, worker = run(DESCENT)
+    assert [type(m) for m in messages].count(Ready) == 1
+    worker.process.wait(PATIENCE_SECONDS)
+    assert worker.heard.empty()
+
+
+def _inspect(folder: Path, function: str) -> tuple[int, dict[str, str], str]:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "tuner.worker", "inspect"],
+        input=json.dumps({"function": function, "folder": str(folder)}) + "\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+def test_inspecting_a_sound_function_names_it(folder: Path) -> None:
+    (folder / "train.py").write_text("print('loaded')\n" + DESCENT)
+    code, answer, printed = _inspect(folder, "train.py:train")
+    assert (code, answer["summary"]) == (0, "function train.py:train")
+    assert "loaded" in printed, "and not in the answer"
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (
+            "def train(trial:\n    pass\n",
+            "importing train.py failed: SyntaxError: '(' was never closed (train.py:1)",
+        ),
+        (
+            "import nothing_such\n",
+            "importing train.py failed: ModuleNotFoundError: No module named 'nothing_such' "
+            "(train.py:1 in <module>)",
+        ),
+        (
+            "import sys\nsys.exit('no data')\n",
+            "importing train.py failed: SystemExit: no data (train.py:2 in <module>)",
+        ),
+        (
+            "def fit(trial): ...\ndef score(trial): ...\n",
+            "train.py has no function train; functions there: fit, score",
+        ),
+        ("train = 3\n", "train.py has no function train; functions there: none"),
+        (
+            "def train(): ...\n",
+            "train() must take one argument: def train(trial)",
+        ),
+        (
+            "def train(trial, data): ...\n",
+            "train(trial, data) must take one argument: def train(trial)",
+        ),
+    ],
+)
+def test_inspecting_says_in_one_sentence_why_no_trial_could_run(
+    folder: Path, code: str, error: str
+) -> None:
+    (folder / "train.py").write_text(code)
+    exit_code, answer, _ = _inspect(folder, "train.py:train")
+    assert exit_code == 1
+    assert answer["error"] == error
+
+
+def test_inspecting_a_file_that_is_not_there_names_it(folder: Path) -> None:
+    _, answer, _ = _inspect(folder, "missing.py:train")
+    assert answer["error"] == f"there is no file {folder / 'missing.py'}"
+
+
+def test_a_file_that_breaks_after_the_inspection_fails_its_trial_as_a_mistake(run: Run) -> None:
+    left = _left(run("def train(trial:\n")[0])
+    assert left.how is How.MISTAKE
+    assert left.message.startswith("importing train.py failed: SyntaxError")
