@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from sqlalchemy.engine import make_url
@@ -132,14 +133,7 @@ class Fleet:
 
     def query(self, statement: str, *params: object) -> list[tuple]:  # type: ignore[type-arg]
         """Rows straight from the database; none as long as the schema is not there."""
-        url = make_url(self.url)
-        connection = psycopg2.connect(
-            host=url.query.get("host") or url.host,
-            port=url.port,
-            user=url.username,
-            password=url.password,
-            dbname=url.database,
-        )
+        connection = self._connect()
         try:
             with connection.cursor() as cursor:
                 cursor.execute(statement, params)
@@ -148,6 +142,25 @@ class Fleet:
             return []
         finally:
             connection.close()
+
+    def execute(self, statement: str, *params: object) -> None:
+        """A statement of somebody else, committed."""
+        connection = self._connect()
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement, params)
+        finally:
+            connection.close()
+
+    def _connect(self) -> Any:
+        url = make_url(self.url)
+        return psycopg2.connect(
+            host=url.query.get("host") or url.host,
+            port=url.port,
+            user=url.username,
+            password=url.password,
+            dbname=url.database,
+        )
 
     def wait_for(self, condition: Callable[[], object], what: str, seconds: float = 60) -> None:
         """Until the condition holds; fails with all outputs if it does not."""

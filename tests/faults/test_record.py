@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from agents import Fleet, write_study
 
 from tuner.search.catalog import build_pruner, build_sampler
@@ -19,13 +20,20 @@ from tuner.study.report import RungValue
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
 
+PRUNERS = {
+    "asha": "asha",
+    "median": "{median: {n_startup_trials: 4}}",
+    "hyperband": "{hyperband: {min_resource: 1, reduction_factor: 3}}",
+}
 
+
+@pytest.mark.parametrize("pruner", PRUNERS)
 def test_every_suggestion_and_every_decision_of_two_agents_is_derived_again(
-    fleet: Fleet, tmp_path: Path
+    fleet: Fleet, tmp_path: Path, pruner: str
 ) -> None:
     import optuna
 
-    study = write_study(tmp_path, trials=30, epochs=9, sampler="tpe", pruner="asha")
+    study = write_study(tmp_path, trials=30, epochs=9, sampler="tpe", pruner=PRUNERS[pruner])
     agents = [fleet.start(study, workers=2) for _ in range(2)]
     fleet.wait_for(lambda: fleet.query("select 1 from trials limit 1"), "a first trial")
     stock = optuna.load_study(study_name="faulty", storage=fleet.url)
