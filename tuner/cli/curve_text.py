@@ -24,8 +24,8 @@ def render_curve(
     edge = "|" if ascii_only else "┤"
     left = [labels[0], *[""] * (height - 2), labels[1]]
     plot = [f"  {a.rjust(margin)} {edge}{b}" for a, b in zip(left, lines, strict=True)]
-    first, last = f"{min(curve):,}", f"{max(curve):,}"
-    axis = f"{first} {noun}s".ljust(max(0, columns - len(last))) + last
+    last = f"{max(curve):,}"
+    axis = f"{noun} {min(curve):,}".ljust(max(0, columns - len(last))) + last
     return "\n".join([*plot, " " * (margin + 4) + axis])
 
 
