@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tuner.cli.text import count, render_seconds, render_table, render_value
+from tuner.cli.text import count, render_coarse, render_seconds, render_table, render_value
 from tuner.results.progress import StudyState, estimate_seconds_left, find_state
 from tuner.results.summary import StudySummary
 from tuner.study.trial import Direction
@@ -74,7 +74,7 @@ def render_budget(summary: StudySummary) -> str:
         return ""
     table = render_table(["  budget", "used", "", "limit", ""], rows)
     left = estimate_seconds_left(summary)
-    return table if left is None else f"{table}\n  about {render_seconds(left)} left"
+    return table if left is None else f"{table}\n  about {render_coarse(left)} left"
 
 
 def bar(share: float, width: int, *, ascii_only: bool = False) -> str:

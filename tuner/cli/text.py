@@ -46,6 +46,11 @@ def render_seconds(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def render_coarse(seconds: float) -> str:
+    """An estimate: nobody believes tenths of a second."""
+    return f"{round(seconds)} s" if seconds < 59.5 else render_seconds(seconds)
+
+
 def count(number: int, noun: str) -> str:
     """`1 trial`, `2 trials`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

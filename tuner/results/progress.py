@@ -88,7 +88,7 @@ def estimate_seconds_left(summary: StudySummary) -> float | None:
     """Until the first limit is reached at the pace so far; None while nothing tells."""
     if find_state(summary) is not StudyState.RUNNING:
         return None
-    lived = summary.used.seconds or summary.span_seconds or 0.0
+    lived = max(summary.used.seconds, *(agent.seconds_lived for agent in summary.agents), 0.0)
     limits, used, n_trials = summary.study.limits, summary.used, summary.study.n_trials
     estimates = [
         _at_pace(lived, summary.n_final, n_trials),

@@ -22,6 +22,7 @@ class EventRow:
     device: str | None
     kind: str  # "claimed", "pruned", "stop"
     detail: str | None
+    value: float | None  # of a trial that ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,7 @@ def _event(row: Any) -> EventRow:
         device=row[5],
         kind=row[6],
         detail=row[7],
+        value=row[8],
     )
 
 

@@ -72,7 +72,8 @@ def test_every_tuner_line_of_the_readme_parses():
     inside = re.compile(rf"(?:/|\s)tuner ((?:{names})\b[^|&)\"]*)")  # of another command's line
     lines = [line for block in blocks for line in block.splitlines()]
     whole = [line.removeprefix("tuner ") for line in lines if line.startswith("tuner ")]
-    parts = [found[1] for line in lines if (found := inside.search(line))]
+    rest = [line for line in lines if not line.startswith("tuner ")]
+    parts = [found[1] for line in rest if (found := inside.search(line))]
     calls = [shlex.split(text, comments=True) for text in (*whole, *parts)]
     assert len(calls) >= 12
     for words in calls:

@@ -8,7 +8,7 @@ from tuner.storage.trial_reading import EventRow
 
 
 def event(n, attempt, kind, **more):
-    values = {"number": 7, "host": "box", "device": None, "detail": None} | more
+    values = {"number": 7, "host": "box", "device": None, "detail": None, "value": None} | more
     return EventRow(
         event_id=n, at=NOON + timedelta(seconds=n), attempt=attempt, kind=kind, **values
     )

@@ -117,14 +117,18 @@ where best_before is null or case when :minimize then value < best_before
 order by nth;
 
 -- name: events
--- The newest part of the study's history.
-select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail
+-- The newest part of the study's history, first claims left out: they are no news.
+select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail,
+       (select v.value from trials t join trial_values v using (trial_id)
+        where t.study_id = e.study_id and t.number = e.number and v.objective = 0
+          and e.kind in ('complete', 'pruned'))
 from tuner.event e left join tuner.agent a on a.agent_id = e.agent_id
-where e.study_id = :study_id order by e.event_id desc limit :n_events;
+where e.study_id = :study_id and (e.kind <> 'claimed' or e.attempt > 1)
+order by e.event_id desc limit :n_events;
 
 -- name: trial_events
 -- What happened to a trial, in order.
-select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail
+select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail, null
 from tuner.event e left join tuner.agent a on a.agent_id = e.agent_id
 where e.study_id = :study_id and e.number = :number order by e.event_id;
 
