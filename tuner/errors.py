@@ -24,7 +24,7 @@ class UsageError(TunerError):
 class Fault:
     """One located mistake in a study file."""
 
-    line: int  # from 1
+    line: int  # from 1; 0 for what `--set` gave
     column: int  # from 1
     path: str  # "search_space.lr", empty for the file as a whole
     message: str  # what is wrong and what to do
@@ -89,7 +89,8 @@ def render_faults(file: str, faults: Sequence[Fault]) -> str:
 
 def _render_fault(file: str, fault: Fault) -> str:
     subject = f"{fault.path}: " if fault.path else ""
-    head = f"{file}:{fault.line}:{fault.column}: {subject}{fault.message}"
+    place = f"{file}:{fault.line}:{fault.column}" if fault.line else "--set"
+    head = f"{place}: {subject}{fault.message}"
     if not fault.source.strip():
         return head
     # A tab keeps its width so that the caret stands under its character.

@@ -5,6 +5,7 @@ A message's type is its class name under the key "type"; floats may be NaN or In
 """
 
 import json
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -32,6 +33,7 @@ class How(StrEnum):
     NON_FINITE = "non_finite"
     OUT_OF_MEMORY = "out_of_memory"
     EXCEPTION = "exception"
+    MISTAKE = "mistake"  # the objective's code does not keep to the rules: trying again is no use
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,9 @@ class Setup:
     metric: str  # the objective's name among the reported values
     spool: str  # folder for checkpoints, 0700
     save_every_seconds: float
+    folder: str = ""  # the study file's: what a function's name is relative to
+    trials_folder: str = ""  # parent of `trial.dir`
+    environment: Mapping[str, str] = field(default_factory=dict)  # of the device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +64,7 @@ class Start:
     params: Params  # the searched ones
     seed: int
     checkpoint: str | None  # file to continue from; its hash has been checked
-    decide_at: tuple[int, ...]  # steps at which to wait for a verdict
+    decide_at: tuple[tuple[int, int, int], ...]  # `Schedule.bounds`: where to wait for a verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,8 +180,14 @@ def _numeric(values: dict[str, float]) -> dict[str, float]:
     return {str(name): float(value) for name, value in values.items()}
 
 
+def _run(bounds: list[int]) -> tuple[int, int, int]:
+    """Start, stop and stride of a run; `TypeError` or `ValueError` for anything else."""
+    start, stop, stride = (operator.index(bound) for bound in bounds)
+    return start, stop, stride
+
+
 _CONVERSIONS: dict[type[Any], dict[str, Any]] = {
-    Start: {"decide_at": tuple},
+    Start: {"decide_at": lambda runs: tuple(map(_run, runs))},
     Reported: {"values": _numeric},
     Stop: {"why": Why},
     Left: {"how": How},

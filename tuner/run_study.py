@@ -39,8 +39,7 @@ from tuner.study.ending import Ending, EndingKind
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction
 from tuner.study_file.load import load_spec
-from tuner.study_file.model import StudySpec
-from tuner.study_file.trainer_params import resolve
+from tuner.study_file.model import FunctionObjective, StudySpec, TrainerObjective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +48,7 @@ class RunOptions:
 
     storage: DatabaseUrl | None = None  # None: the embedded server
     workers: int | None = None  # CPU workers; None: one per core
+    overrides: tuple[str, ...] = ()  # "budget.trials=20"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,21 +61,22 @@ class RunOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedData:
-    """Arrays on this machine's disk."""
+    """Arrays on this machine's disk; of a function, only that it can be imported."""
 
     folder: str
     fingerprint: str
-    summary: str  # "digits: 1797 rows, ..."
+    summary: str  # "digits: 1797 rows, ...", "function train.py:train"
 
 
 def run(path: Path, options: RunOptions, view: View) -> RunOutcome:
     """Create or join the study of a study file and work on it until it ends."""
-    return work(load_spec(path), options, view)
+    return work(load_spec(path, options.overrides), path.parent.absolute(), options, view)
 
 
-def work(spec: StudySpec, options: RunOptions, view: View) -> RunOutcome:
+def work(spec: StudySpec, folder: Path, options: RunOptions, view: View) -> RunOutcome:
     """Work on a study with this machine's devices until it ends.
 
+    `folder` is the study file's: what a function's name is relative to.
     The slow starts run side by side: workers import torch, a child prepares the data, and the
     database comes up.
     """
@@ -83,13 +84,13 @@ def work(spec: StudySpec, options: RunOptions, view: View) -> RunOutcome:
     devices = list_devices(options.workers, processes)
     home = open_home()
     with (
-        open_workers(devices, processes) as pool,
-        start_preparation(spec, home) as preparation,
+        open_workers(devices, processes, kind=kind_of(spec)) as pool,
+        start_preparation(spec, folder, home) as preparation,
         open_database(options.storage) as database,
     ):
         migrate(database)
         data = finish_preparation(preparation)
-        study = join_study(database, spec, data.fingerprint)
+        study = join_study(database, spec, data.fingerprint, n_draws_of(spec))
         names = tuple(worker.place.name for worker in pool.workers.values())
         view.show(
             StudyJoined(
@@ -103,10 +104,11 @@ def work(spec: StudySpec, options: RunOptions, view: View) -> RunOutcome:
             )
         )
         if is_finished(database, study.study_id):
-            ending = Ending(kind=EndingKind.FINISHED)
+            ending = Ending(kind=EndingKind.FINISHED, reason=study.reason)
         else:
             with open_spool(home) as spool:
-                ending = work_as_agent(spec, study, database, pool, data, spool, view, names)
+                setup = build_setup(spec, folder, home, study, data, spool)
+                ending = work_as_agent(spec, study, database, pool, setup, view, names)
         if ending.error is not None:
             raise ending.error
         return RunOutcome(ending=ending, summary=_last_summary(database, spec.name, ending))
@@ -128,8 +130,7 @@ def work_as_agent(
     study: JoinedStudy,
     database: Database,
     pool: WorkerPool,
-    data: PreparedData,
-    spool: Path,
+    setup: Setup,
     view: View,
     devices: tuple[str, ...],
 ) -> Ending:
@@ -140,16 +141,17 @@ def work_as_agent(
     )
     distributions = to_distributions(spec.search_space)
     with stop_on_signals(pool.inbox):
-        pool.set_up(build_setup(spec, data, spool))
+        pool.set_up(setup)
         agent = Agent(
             store=store,
             pool=pool,
             source=build_source(spec, store.ordinal, pool),
             complete=lambda number, fixed: complete(spec.seed, number, fixed, distributions),
-            book=build_rulebook(spec, study.n_trials),
+            book=build_rulebook(spec),
+            n_trials=study.n_trials,
             boot=identity.boot,
             lease_seconds=study.lease_seconds,
-            spool=spool,
+            spool=Path(setup.spool),
             view=view,
         )
         with open_agent(agent):
@@ -167,20 +169,38 @@ def build_source(spec: StudySpec, ordinal: int, pool: WorkerPool) -> SuggestionS
     return source
 
 
-def build_rulebook(spec: StudySpec, n_trials: int) -> Rulebook:
+def kind_of(spec: StudySpec) -> str:
+    """Which workers an objective needs."""
+    match spec.objective:
+        case TrainerObjective():
+            return "trainer"
+        case FunctionObjective():
+            return "function"
+
+
+def n_draws_of(spec: StudySpec) -> int | None:
+    """The cells of a grid; None for samplers without end."""
+    sampler = build_sampler(spec)
+    return sampler.n_draws() if isinstance(sampler, DrawSampler) else None
+
+
+def build_rulebook(spec: StudySpec) -> Rulebook:
     """What the agent's rules need of the study."""
     return Rulebook(
         pruner=build_pruner(spec),
-        n_steps=int(resolve(spec.params)["epochs"] or 0),
+        n_steps=spec.n_steps,
         metric=spec.metric,
         direction=spec.direction,
         retries=spec.failures.retries,
-        n_trials=n_trials,
         grace_seconds=spec.failures.grace_seconds,
+        timeout_seconds=spec.trial.timeout_seconds,
+        silence_seconds=spec.failures.silence_seconds,
     )
 
 
-def build_setup(spec: StudySpec, data: PreparedData, spool: Path) -> Setup:
+def build_setup(
+    spec: StudySpec, folder: Path, home: Home, study: JoinedStudy, data: PreparedData, spool: Path
+) -> Setup:
     """What every worker is told; its device is filled in for each."""
     return Setup(
         device="cpu",
@@ -193,25 +213,38 @@ def build_setup(spec: StudySpec, data: PreparedData, spool: Path) -> Setup:
         metric=spec.metric,
         spool=str(spool),
         save_every_seconds=spec.checkpoints.every_seconds,
+        folder=str(folder),
+        trials_folder=str(home.trials / study.unique_id),
     )
 
 
 @contextmanager
-def start_preparation(spec: StudySpec, home: Home) -> Iterator["subprocess.Popen[str]"]:
-    """The one-shot child that puts this machine's data on its disk, once for all trials."""
+def start_preparation(
+    spec: StudySpec, folder: Path, home: Home
+) -> Iterator["subprocess.Popen[str]"]:
+    """The one-shot child that puts this machine's data on its disk, once for all trials.
+
+    Of a function, the child that imports it: what fails there would fail every trial.
+    """
+    match spec.objective:
+        case TrainerObjective():
+            command = "prepare"
+            request = {
+                "data": spec.objective.data.model_dump(mode="json"),
+                "folder": str(home.data),
+            }
+        case FunctionObjective():
+            command = "inspect"
+            request = {"function": spec.objective.function, "folder": str(folder)}
     child = subprocess.Popen(
         # -P: the working directory's modules must not stand in for the standard library's.
-        [sys.executable, "-P", "-m", "tuner.worker", "prepare"],
+        [sys.executable, "-P", "-m", "tuner.worker", command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env=clean_environment(dict(os.environ)),
         start_new_session=True,  # Ctrl-C is ours to judge
     )
-    request = {
-        "data": spec.objective.data.model_dump(mode="json"),
-        "folder": str(home.data),
-    }
     assert child.stdin is not None
     try:
         child.stdin.write(json.dumps(request) + "\n")
@@ -231,9 +264,9 @@ def finish_preparation(child: "subprocess.Popen[str]") -> PreparedData:
     try:
         answer = json.loads(output)
     except ValueError:
-        raise RunFailed(f"preparing the data failed (exit code {child.returncode})") from None
+        raise RunFailed(f"preparing the objective failed (exit code {child.returncode})") from None
     if "error" in answer:
-        raise RunFailed(f"preparing the data failed: {answer['error']}")
+        raise RunFailed(f"preparing the objective failed: {answer['error']}")
     return PreparedData(
         folder=answer["folder"], fingerprint=answer["fingerprint"], summary=answer["summary"]
     )

@@ -1,6 +1,6 @@
-"""The search space in Optuna's terms, exact and reversible."""
+"""The search space in Optuna's terms, exact and reversible, with its conditions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -15,9 +15,32 @@ from optuna.distributions import (
 )
 
 from tuner.study.trial import Params, ParamValue
-from tuner.study_file.model import Choice, FloatRange, IntRange, Range, SearchSpace
+from tuner.study_file.model import Choice, FloatRange, IntRange, Range, SearchSpace, When
 
 Distributions = Mapping[str, BaseDistribution]
+
+
+class ConditionalDistributions(dict[str, BaseDistribution]):
+    """The distributions of all parameters, and which of them apply only under a condition.
+
+    Equal to a plain mapping of the same distributions, so that code without conditions in mind
+    needs not know of them; `applying` and `choose_params` do.
+    """
+
+    def __init__(
+        self, distributions: Distributions, conditions: Mapping[str, When] | None = None
+    ) -> None:
+        super().__init__(distributions)
+        self.conditions = dict(conditions or {})
+        # Parents before children: the roots, then what hangs on them.
+        self.order = tuple(sorted(self, key=self._depth))  # stable: else the space's order
+
+    def _depth(self, name: str) -> int:
+        depth = 0
+        while name in self.conditions:
+            name, depth = self.conditions[name].parameter, depth + 1
+            assert depth <= len(self), "the study file refuses conditions that go in a circle"
+        return depth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +52,67 @@ class ParamRow:
     distribution_json: str
 
 
-def to_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """Optuna's distribution of every parameter, in the space's order."""
-    return {name: _to_distribution(given) for name, given in space.items()}
+def to_distributions(space: SearchSpace) -> ConditionalDistributions:
+    """Optuna's distribution of every parameter, in the space's order, with the conditions."""
+    return ConditionalDistributions(
+        {name: _to_distribution(given) for name, given in space.items()},
+        {name: given.when for name, given in space.items() if given.when is not None},
+    )
+
+
+def with_conditions(distributions: Distributions) -> ConditionalDistributions:
+    """The same; a plain mapping has no conditions."""
+    if isinstance(distributions, ConditionalDistributions):
+        return distributions
+    return ConditionalDistributions(distributions)
+
+
+def choose_params(
+    distributions: Distributions, choose: Callable[[str, BaseDistribution], ParamValue]
+) -> dict[str, ParamValue]:
+    """One trial's params, in the space's order: exactly those that apply.
+
+    `choose` is asked for the value of each, parents before children.
+    """
+    space = with_conditions(distributions)
+    chosen: dict[str, ParamValue] = {}
+    for name in space.order:
+        if _holds(space.conditions.get(name), chosen):
+            chosen[name] = choose(name, space[name])
+    return in_order(space, chosen)
+
+
+def applying(distributions: Distributions, params: Params) -> tuple[str, ...]:
+    """The parameters that apply under these params, in the space's order.
+
+    One whose parent is missing does not apply.
+    """
+    space = with_conditions(distributions)
+    if not space.conditions:
+        return tuple(space)
+    known: dict[str, ParamValue] = {}
+    names = set()
+    for name in space.order:
+        if _holds(space.conditions.get(name), known):
+            names.add(name)
+            if name in params:
+                known[name] = params[name]
+    return tuple(name for name in space if name in names)
+
+
+def in_order(names: Iterable[str], params: Params) -> dict[str, ParamValue]:
+    """The params in the order of `names`, which may hold more."""
+    return {name: params[name] for name in names if name in params}
+
+
+def _holds(condition: When | None, chosen: Params) -> bool:
+    """True where a parameter with this condition applies, given those that apply so far."""
+    if condition is None:
+        return True
+    if condition.parameter not in chosen:
+        return False
+    value = chosen[condition.parameter]
+    return any(type(given) is type(value) and given == value for given in condition.values)
 
 
 def _to_distribution(given: Range) -> BaseDistribution:
@@ -45,18 +126,21 @@ def _to_distribution(given: Range) -> BaseDistribution:
 
 
 def from_distributions(distributions: Distributions) -> dict[str, Range]:
-    """The search space that `to_distributions` turns into these."""
-    return {name: _from_distribution(given) for name, given in distributions.items()}
+    """The search space that `to_distributions` turns into these, without points of a grid."""
+    space = with_conditions(distributions)
+    return {
+        name: _from_distribution(given, space.conditions.get(name)) for name, given in space.items()
+    }
 
 
-def _from_distribution(given: BaseDistribution) -> Range:
+def _from_distribution(given: BaseDistribution, when: When | None) -> Range:
     match given:
-        case FloatDistribution():
-            return FloatRange(low=given.low, high=given.high, log=given.log, step=given.step)
-        case IntDistribution():
-            return IntRange(low=given.low, high=given.high, log=given.log, step=given.step)
+        case FloatDistribution(low=low, high=high, log=log, step=step):
+            return FloatRange(low=low, high=high, log=log, step=step, when=when)
+        case IntDistribution(low=low, high=high, log=log, step=step):
+            return IntRange(low=low, high=high, log=log, step=step, when=when)
         case CategoricalDistribution():
-            return Choice(choices=given.choices)
+            return Choice(choices=given.choices, when=when)
         case _:
             raise ValueError(f"no range corresponds to {given!r}")
 
@@ -98,14 +182,21 @@ def _decode_distribution(distribution_json: str) -> BaseDistribution:
 
 
 def fitting_params(params: Params, distributions: Distributions) -> dict[str, ParamValue]:
-    """Those params that the space knows and whose values lie in it, in the space's order."""
+    """Those params that the space knows, whose values lie in it, and that apply beside the others.
+
+    In the space's order. A parameter with a condition fits only together with its parent: alone
+    it might meet a parent's value under which it means nothing.
+    """
+    space = with_conditions(distributions)
     fitted: dict[str, ParamValue] = {}
-    for name, distribution in distributions.items():
-        if name in params and is_inside(distribution, params[name]):
+    for name in space.order:
+        inside = name in params and is_inside(space[name], params[name])
+        if inside and _holds(space.conditions.get(name), fitted):
+            distribution = space[name]
             fitted[name] = distribution.to_external_repr(
                 distribution.to_internal_repr(params[name])
             )
-    return fitted
+    return in_order(space, fitted)
 
 
 def is_inside(distribution: BaseDistribution, value: ParamValue) -> bool:

@@ -12,6 +12,7 @@ from tuner.search.history import History
 from tuner.search.protocols import Pruner
 from tuner.study.decision import Action
 from tuner.study.report import RungValue
+from tuner.study.schedule import ENDLESS
 from tuner.study.trial import Direction
 from tuner.study_file.algorithms import PRUNERS as SETTINGS
 from tuner.study_file.load import load_spec
@@ -41,9 +42,16 @@ def curves(n_trials: int, seed: int) -> Curves:
     rng, made = random.Random(seed), Curves()
     made.add(
         [
-            RungValue(step=step, number=number, value=rng.choice([0.0, 1.0, rng.random()]))
-            for step in range(1, N_STEPS + 1)
+            RungValue(
+                step=step,
+                number=number,
+                value=rng.choice([0.0, 1.0, rng.random()]),
+                place=number,
+                is_complete=is_complete,
+            )
+            for step in range(N_STEPS + 1)
             for number in range(n_trials)
+            for is_complete in (False, True)
         ]
     )
     return made
@@ -65,10 +73,26 @@ def histories(seed: int) -> list[History]:
 
 def test_the_steps_ascend_and_end_before_the_last(pruner):
     for place in range(10):
-        for n_steps in (1, 2, 9, 27, 100):
-            steps = pruner.steps(place, n_steps)
-            assert list(steps) == sorted(set(steps))
-            assert all(1 <= step < n_steps for step in steps)
+        for n_steps in (1, 2, 9, 27, 100, None):
+            end = n_steps or ENDLESS
+            for run in pruner.schedule(place, n_steps).runs:
+                assert run.step >= 1
+                assert all(1 <= step < end for step in (*run[:1], *run[-1:]))
+
+
+def test_a_schedule_is_a_function_of_place_and_length(pruner):
+    for place in (0, 7):
+        for n_steps in (27, None):
+            assert pruner.schedule(place, n_steps) == pruner.schedule(place, n_steps)
+
+
+def test_who_compares_says_so(pruner):
+    assert isinstance(pruner.compares_running, bool)
+    assert isinstance(pruner.compares_complete, bool)
+    empty, full = Curves(), curves(20, 6)
+    alone = [pruner.decide(trial, empty) for trial in histories(6)]
+    if not (pruner.compares_running or pruner.compares_complete):
+        assert [pruner.decide(trial, full) for trial in histories(6)] == alone
 
 
 def test_every_decision_has_a_reason_in_one_line(pruner):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import (
+    BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
@@ -14,6 +15,8 @@ from optuna.distributions import (
 )
 
 from tuner.space import (
+    applying,
+    choose_params,
     decode_param,
     encode_distribution,
     encode_params,
@@ -23,7 +26,8 @@ from tuner.space import (
     step_value,
     to_distributions,
 )
-from tuner.study_file.model import Choice, FloatRange, IntRange, Range
+from tuner.study.trial import ParamValue
+from tuner.study_file.model import Choice, FloatRange, IntRange, Range, When
 
 SPACE: dict[str, Range] = {
     "learning_rate": FloatRange(low=1e-4, high=1e-1, log=True),
@@ -146,3 +150,72 @@ def test_an_unknown_distribution_has_no_range():
     assert from_distributions({"x": Strange(1, 2)}) == {"x": IntRange(low=1, high=2)}
     with pytest.raises(ValueError, match="no range"):
         from_distributions({"x": object()})  # type: ignore[dict-item]
+
+
+CONDITIONAL: dict[str, Range] = {
+    "damping": FloatRange(
+        low=0, high=1, when=When(parameter="kind", values=("heavy",))
+    ),  # before its parent
+    "optimizer": Choice(choices=("sgd", "adam")),
+    "momentum": FloatRange(low=0.1, high=0.9, when=When(parameter="optimizer", values=("sgd",))),
+    "kind": Choice(
+        choices=("heavy", "light", True), when=When(parameter="optimizer", values=("sgd",))
+    ),
+    "width": IntRange(low=1, high=9),
+}
+
+
+def test_a_conditional_space_can_be_had_back():
+    assert from_distributions(to_distributions(CONDITIONAL)) == CONDITIONAL
+
+
+@pytest.mark.parametrize(
+    ("params", "names"),
+    [
+        ({"optimizer": "adam"}, ["optimizer", "width"]),
+        ({"optimizer": "sgd"}, ["optimizer", "momentum", "kind", "width"]),
+        (
+            {"optimizer": "sgd", "kind": "heavy"},
+            ["damping", "optimizer", "momentum", "kind", "width"],
+        ),
+        ({"optimizer": "adam", "kind": "heavy"}, ["optimizer", "width"]),
+        ({}, ["optimizer", "width"]),
+    ],
+)
+def test_a_parameter_applies_where_all_conditions_above_it_hold(params, names):
+    assert list(applying(to_distributions(CONDITIONAL), params)) == names
+
+
+def test_params_are_chosen_parents_first_and_given_in_the_order_of_the_space():
+    asked = []
+    wanted = {"optimizer": "sgd", "kind": "heavy"}
+
+    def choose(name: str, distribution: BaseDistribution) -> ParamValue:
+        asked.append(name)
+        return wanted.get(name, 1)
+
+    params = choose_params(to_distributions(CONDITIONAL), choose)
+    assert list(params) == list(CONDITIONAL)
+    assert asked == ["optimizer", "width", "momentum", "kind", "damping"]
+
+
+@pytest.mark.parametrize(
+    ("params", "fitting"),
+    [
+        ({"optimizer": "sgd", "momentum": 0.5}, ["optimizer", "momentum"]),
+        ({"optimizer": "adam", "momentum": 0.5}, ["optimizer"]),
+        ({"momentum": 0.5}, []),  # alone it might meet adam
+        ({"optimizer": "sgd", "kind": "light", "damping": 0.5}, ["optimizer", "kind"]),
+        ({"optimizer": "none", "momentum": 0.5}, []),
+    ],
+)
+def test_what_does_not_apply_beside_the_other_params_does_not_fit(params, fitting):
+    assert list(fitting_params(params, to_distributions(CONDITIONAL))) == fitting
+
+
+def test_true_does_not_stand_for_one_in_a_condition():
+    space: dict[str, Range] = {
+        "a": Choice(choices=(1, 2)),
+        "b": Choice(choices=("x",), when=When(parameter="a", values=(True,))),
+    }
+    assert applying(to_distributions(space), {"a": 1}) == ("a",)

@@ -77,6 +77,23 @@ class KillWorker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DumpStacks:
+    """Let a worker write where it stands into its log."""
+
+    worker: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestWorkers:
+    """End all workers: nothing is to be done for a while."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WakeWorkers:
+    """Start the workers again that `RestWorkers` ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RemoveFile:
     """A spooled checkpoint that is registered or superseded."""
 
@@ -98,4 +115,5 @@ class Leave:
 
 
 StoreJob = AskClaim | AskWrite | AskEnd | AskChanges | AskCheckpoint
-Act = StoreJob | Learn | Send | ReplaceWorker | KillWorker | RemoveFile | Say | Leave
+WorkerAct = Send | ReplaceWorker | KillWorker | DumpStacks | RestWorkers | WakeWorkers
+Act = StoreJob | WorkerAct | Learn | RemoveFile | Say | Leave

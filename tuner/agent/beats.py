@@ -12,6 +12,7 @@ from tuner.errors import DatabaseAway, RunFailed, TunerError
 from tuner.study.fleet import Telemetry
 
 BEATS_PER_LEASE = 6
+MOST_SECONDS = 2.0  # within which the fleet heeds `tuner stop` and its like
 
 
 class BeatThread(threading.Thread):
@@ -30,16 +31,19 @@ class BeatThread(threading.Thread):
         self._observer = observer
         self._telemetry = telemetry
         self._inbox = inbox
-        self._interval_seconds = lease_seconds / BEATS_PER_LEASE
+        self._interval_seconds = min(MOST_SECONDS, lease_seconds / BEATS_PER_LEASE)
         self._stopped = threading.Event()
 
     def run(self) -> None:
         """Until stopped. An unreachable database is the store thread's to tell of."""
         while not self._stopped.is_set():
+            pause_seconds = self._interval_seconds
             try:
                 pulse = self._store.beat(self._telemetry())
                 silent = self._observer.note(pulse.others, time.monotonic())
-                self._inbox.put(PulseHeard(silent=silent))
+                self._inbox.put(PulseHeard(silent=silent, pulse=pulse))
+                if pulse.seconds_left is not None and pulse.seconds_left > 0:
+                    pause_seconds = min(pause_seconds, pulse.seconds_left + 0.01)
             except DatabaseAway:
                 pass  # the observer sees the gap
             except TunerError as error:
@@ -50,7 +54,7 @@ class BeatThread(threading.Thread):
                 failed.__cause__ = error
                 self._inbox.put(HelperFailed(error=failed))
                 return
-            self._stopped.wait(self._interval_seconds)
+            self._stopped.wait(pause_seconds)
 
     def stop(self) -> None:
         """Beat no more."""

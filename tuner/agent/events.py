@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tuner.errors import TunerError
 from tuner.messages import FromWorker
 from tuner.study.feed import Changes
-from tuner.study.fleet import AgentBeat
+from tuner.study.fleet import AgentBeat, Pulse
 from tuner.study.lease import Batch, Claimed, End
 from tuner.study.trial import AttemptKey
 
@@ -17,7 +17,8 @@ class WorkerSaid:
 
     worker: int  # its process id
     message: FromWorker
-    log_tail: str = ""  # of the attempt, with a `Left` that tells of a failure
+    tail: str = ""  # with a `Left`: the end of what was printed,
+    n_bytes: int = 0  # and how much that was in all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,17 @@ class WorkerGone:
 
     worker: int
     exit_code: int  # negative: the signal that ended it
-    log_tail: str
+    tail: str  # the end of what was printed,
+    n_bytes: int = 0  # and how much that was in all
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerPrinted:
+    """A worker's log has grown."""
+
+    worker: int
+    tail: str
+    n_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +84,7 @@ class PulseHeard:
     """A beat was answered; `silent` are the agents to take trials from."""
 
     silent: Sequence[AgentBeat]
+    pulse: Pulse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +121,7 @@ class Tick:
 Event = (
     WorkerSaid
     | WorkerGone
+    | WorkerPrinted
     | ClaimAnswered
     | BatchWritten
     | EndsWritten

@@ -5,13 +5,16 @@ from typing import assert_never
 from tuner.agent import events
 from tuner.agent.acts import Act, AskClaim
 from tuner.agent.machine import Machine
-from tuner.agent.rules import answers, filling, stopping, workers
+from tuner.agent.rules import answers, control, filling, stopping, watching, workers
 
 
 def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:
     """What follows from an event at time `now` (seconds on the agent's monotonic clock)."""
+    machine.now = now
     acts = _judge_event(machine, event, now)
+    acts += watching.watch(machine)
     if machine.stop is None:
+        acts += control.go_on(machine)
         acts += filling.fill(machine, now)
     else:
         acts += stopping.go_on(machine, now)
@@ -27,6 +30,8 @@ def _judge_event(machine: Machine, event: events.Event, now: float) -> list[Act]
             return workers.said(machine, event, now)
         case events.WorkerGone():
             return workers.gone(machine, event)
+        case events.WorkerPrinted():
+            return workers.printed(machine, event)
         case events.ClaimAnswered():
             return answers.claimed(machine, event, now)
         case events.BatchWritten():

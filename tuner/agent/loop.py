@@ -16,6 +16,7 @@ from tuner.agent.judge import judge
 from tuner.agent.machine import Machine, Phase, Rulebook, Standing, WorkerState
 from tuner.agent.observing import Observer
 from tuner.agent.port import Complete, Store, View
+from tuner.agent.screen import render_screen
 from tuner.agent.store_thread import StoreThread
 from tuner.agent.suggester import SuggestionSource
 from tuner.agent.workers import Worker, WorkerPool
@@ -28,6 +29,7 @@ from tuner.study.fleet import Telemetry
 # verdict would wait for the sampler.
 SWITCH_SECONDS = 0.0005
 LAST_WORDS_SECONDS = 1.0
+LOOK_SECONDS = 1.0  # between looks at what workers print and what screens are to show
 
 
 class Agent:
@@ -41,6 +43,7 @@ class Agent:
         source: SuggestionSource,
         complete: Complete,
         book: Rulebook,
+        n_trials: int | None = None,
         boot: str,
         lease_seconds: float,
         spool: Path,
@@ -48,7 +51,9 @@ class Agent:
     ) -> None:
         self.ending: Ending | None = None
         self.inbox: queue.SimpleQueue[events.Event] = pool.inbox
-        self._machine = Machine(book=book, standing=Standing(direction=book.direction))
+        self._machine = Machine(
+            book=book, standing=Standing(direction=book.direction), limit_trials=n_trials
+        )
         self._store = store
         self._pool = pool
         self._source = source
@@ -63,6 +68,8 @@ class Agent:
         self._beat_thread = BeatThread(store, observer, self._telemetry, pool.inbox, lease_seconds)
         self._started_at = time.monotonic()
         self._busy_seconds = 0.0
+        self._look_at = 0.0
+        self._screen = "{}"
         self._busy_since = self._started_at
 
     def run(self) -> Ending:
@@ -107,12 +114,17 @@ class Agent:
         self._store_thread.post(acts.AskChanges())
 
     def _know(self, worker: Worker) -> None:
-        self._machine.workers[worker.pid] = WorkerState(name=worker.place.name)
+        state = WorkerState(name=worker.place.name, heard_at=time.monotonic())
+        self._machine.workers[worker.pid] = state
 
     def _wait(self) -> Iterator[events.Event]:
         """What has happened by the next deadline; at least a tick."""
         now = time.monotonic()
         self._count_busy(now)
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            self._screen = render_screen(self._machine, now)
+            yield from self._pool.new_output()
         try:
             event = self.inbox.get(timeout=max(0.0, self._machine.next_deadline(now) - now))
         except queue.Empty:
@@ -138,6 +150,13 @@ class Agent:
                 self._know(self._pool.replace(act.worker))
             case acts.KillWorker():
                 self._pool.kill(act.worker)
+            case acts.DumpStacks():
+                self._pool.dump_stacks(act.worker)
+            case acts.RestWorkers():
+                self._pool.rest()
+            case acts.WakeWorkers():
+                for worker in self._pool.wake():
+                    self._know(worker)
             case acts.RemoveFile():
                 with suppress(FileNotFoundError):
                     os.unlink(act.path)
@@ -157,6 +176,7 @@ class Agent:
         return Telemetry(
             seconds_lived=time.monotonic() - self._started_at,
             device_seconds_busy=self._busy_seconds,
+            screen=self._screen,
         )
 
 

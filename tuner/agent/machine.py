@@ -1,6 +1,7 @@
 """What an agent knows of its machine: workers, lanes, and where the study stands."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -10,11 +11,14 @@ from tuner.search.curves import Curves
 from tuner.search.protocols import Pruner
 from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import Decision, DecisionRecord
-from tuner.study.fleet import AgentBeat
+from tuner.study.failure import Failure
+from tuner.study.fleet import AgentBeat, Desired
 from tuner.study.lease import ClaimedTrial, End
-from tuner.study.report import Report
+from tuner.study.report import Printed, Report, RungValue
+from tuner.study.schedule import Schedule
 from tuner.study.trial import AttemptKey, Direction, TrialRecord, TrialState
 
+WATCH_SECONDS = 1.0  # between looks at what should have happened
 NO_SNAPSHOT = "1:1:"  # a pg_snapshot in which nothing is visible
 
 
@@ -23,12 +27,13 @@ class Rulebook:
     """What the rules need of the study and do not change."""
 
     pruner: Pruner
-    n_steps: int  # of a full trial
+    n_steps: int | None  # of a full trial; None: the objective alone knows
     metric: str
     direction: Direction
     retries: int
-    n_trials: int  # the budget
     grace_seconds: float
+    timeout_seconds: float | None = None  # of a trial
+    silence_seconds: float | None = None  # of a worker that hangs; None: by the steps seen
     flush_seconds: float = 0.2  # reports wait at most so long
     end_seconds: float = 0.002  # an end waits so long for the claim that follows it
     idle_seconds: float = 1.0  # between claims that came back empty
@@ -49,11 +54,15 @@ class Lane:
     """An attempt that this agent holds."""
 
     trial: ClaimedTrial
-    decide_at: tuple[int, ...]
+    schedule: Schedule  # where the pruner judges it
     phase: Phase = Phase.QUEUED
     worker: int | None = None
     checkpoint_path: str | None = None  # where it goes on from
     from_step: int = 0
+    started_at: float = 0.0  # on the agent's clock, when a worker got it
+    reported_at: float = 0.0
+    printed: Printed | None = None  # the end of its log, as it was last seen
+    is_printed_posted: bool = True
     reports: list[Report] = field(default_factory=list)  # all of this attempt
     n_posted: int = 0  # of `reports`, given to the store thread
     decisions: list[DecisionRecord] = field(default_factory=list)  # not posted yet
@@ -71,11 +80,16 @@ class Lane:
         """The last step reported in this attempt, else where it began."""
         return self.reports[-1].step if self.reports else self.from_step
 
+    def seconds(self, now: float) -> float:
+        """How long this attempt has been on its device."""
+        return max(0.0, now - self.started_at) if self.started_at else 0.0
+
     def has_unposted(self) -> bool:
         """Whether the store thread has something to write for it."""
         return self.phase is Phase.TRAINING and bool(
             self.n_posted < len(self.reports)
             or self.decisions
+            or not self.is_printed_posted
             or (self.saved and not self.is_saved_posted)
         )
 
@@ -87,6 +101,10 @@ class WorkerState:
     name: str
     n_free: int = 0  # lanes that it has room for
     has_been_ready: bool = False
+    heard_at: float = 0.0  # its last message, or the last start given to it
+    leave_by: float | None = None  # it was told to drop a trial
+    kill_at: float | None = None  # after it was told to dump its stacks
+    doom: Failure | None = None  # what its lanes fail by once it is gone
 
 
 @dataclass(kw_only=True)
@@ -137,8 +155,8 @@ class Machine:
     snapshot: str = NO_SNAPSHOT
     workers: dict[int, WorkerState] = field(default_factory=dict)
     lanes: dict[AttemptKey, Lane] = field(default_factory=dict)
-    # (step, number) of rung values of this machine that the feed has not brought yet
-    local_rungs: set[tuple[int, int]] = field(default_factory=set)
+    # (rung, number, is_complete) of this machine's rung values that the feed has not brought yet
+    local_rungs: set[tuple[int, int, bool]] = field(default_factory=set)
     ends_due: list[End] = field(default_factory=list)  # for the store, behind a claim
     ends_at: float | None = None  # when they go at the latest
     silent: tuple[AgentBeat, ...] = ()
@@ -151,6 +169,19 @@ class Machine:
     shown_open: int | None = None  # the last WaitingForOthers
     n_early_deaths: int = 0  # workers in a row that ended before they were ready
     stop: StopState | None = None
+    now: float = 0.0  # of the event that is being judged
+    desired: Desired = Desired.RUNNING
+    reason: str | None = None  # why the study is paused or stopping
+    halt_at: float = 0.0  # workers of a paused or stopping study have until then
+    is_resting: bool = False  # paused, and the workers ended
+    limit_trials: int | None = None  # the budget, which may be extended; None: not limited
+    longest_step_seconds: float | None = None  # of this machine's reports
+    alerts: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=5))
+
+    def note_rungs(self, values: Sequence[RungValue]) -> None:
+        """This machine's own values count at once."""
+        self.curves.add(values)
+        self.local_rungs |= {(v.step, v.number, v.is_complete) for v in values}
 
     def find_lane(self, number: int, attempt: int) -> Lane | None:
         """The lane of a message; None when the attempt is no longer ours."""
@@ -177,6 +208,8 @@ class Machine:
     def next_deadline(self, now: float) -> float:
         """When to look again although nothing happened."""
         deadlines = [self.tally_at]
+        if self.desired is not Desired.RUNNING or any(self.in_phase(Phase.TRAINING)):
+            deadlines.append(now + WATCH_SECONDS)
         if self.ends_at is not None:
             deadlines.append(self.ends_at)
         if self.flush_at is not None and not self.is_writing:
@@ -195,7 +228,7 @@ class Machine:
             n_pruned=standing.counts.get(TrialState.PRUNED, 0),
             n_failed=standing.counts.get(TrialState.FAIL, 0),
             n_open=len(standing.open_numbers),
-            n_trials=self.book.n_trials,
+            n_trials=self.limit_trials,
             best_value=standing.best_value,
             best_number=standing.best_number,
             in_training=tuple(

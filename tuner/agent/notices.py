@@ -12,8 +12,8 @@ class StudyJoined:
 
     name: str
     is_new: bool
-    n_trials: int  # the budget
-    data: str  # "digits: 1797 rows, ..."
+    n_trials: int | None  # the budget, if trials are limited
+    data: str  # "digits: 1797 rows, ...", or which function
     workers: tuple[str, ...]
     storage: str  # the database, without a password
     notices: tuple[str, ...]  # where the study file differs from the stored study and may
@@ -96,6 +96,25 @@ class Stopping:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StudyPaused:
+    """Somebody paused the study: trials are handed back, workers end, the agent waits."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResumed:
+    """The study goes on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyStopping:
+    """A limit was reached, or somebody stopped the study: running trials end as PRUNED."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class InTraining:
     """A trial that this machine trains, and how far it is."""
 
@@ -112,11 +131,11 @@ class Tally:
     n_pruned: int
     n_failed: int
     n_open: int
-    n_trials: int  # the budget
+    n_trials: int | None  # the budget, if trials are limited
     best_value: float | None
     best_number: int | None
     in_training: tuple[InTraining, ...]  # on this machine
-    n_steps: int  # of a full trial
+    n_steps: int | None  # of a full trial, where that is known
 
 
 Notice = (
@@ -130,5 +149,8 @@ Notice = (
     | DatabaseBack
     | WaitingForOthers
     | Stopping
+    | StudyPaused
+    | StudyResumed
+    | StudyStopping
     | Tally
 )

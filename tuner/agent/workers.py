@@ -12,11 +12,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from tuner.agent.devices import Device
-from tuner.agent.events import Event, HelperFailed, WorkerGone, WorkerSaid
+from tuner.agent.events import Event, HelperFailed, WorkerGone, WorkerPrinted, WorkerSaid
 from tuner.errors import RunFailed
 from tuner.messages import (
     BadMessage,
-    How,
     Left,
     Progress,
     Ready,
@@ -29,9 +28,8 @@ from tuner.messages import (
 )
 
 # -P: the working directory's modules must not stand in for the standard library's.
-WORKER = (sys.executable, "-P", "-m", "tuner.worker", "train")
+WORKER = (sys.executable, "-P", "-m", "tuner.worker", "train", "--kind")
 LOG_BYTES = 64 << 10  # kept of what an attempt prints
-LOG_LINES = 50
 READ_BYTES = 1 << 16
 EXIT_SECONDS = 5.0  # from the end of a worker's pipe to its exit
 # Printed output and messages beyond this are a runaway worker's.
@@ -57,6 +55,9 @@ class Worker:
     log_fd: int
     pending: bytearray = field(default_factory=bytearray)  # a message's beginning
     log: bytearray = field(default_factory=bytearray)
+    n_printed: int = 0  # bytes of the attempt
+    n_shown: int = 0  # of these, told to the agent
+    buried: threading.Event = field(default_factory=threading.Event)  # its pipe has ended
 
     @property
     def pid(self) -> int:
@@ -90,9 +91,14 @@ class WorkerPool:
     worker asks for is tied to the thread that started it.
     """
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    def __init__(self, places: Sequence[Place], *, kind: str, has_spare: bool = False) -> None:
+        """`kind`: of objective, "trainer" or "function". A spare is one more worker, loaded and
+        without a place, that takes the place of the next one that ends.
+        """
         self.inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.workers: dict[int, Worker] = {}
+        self._kind = kind
+        self._spare: Worker | None = None
         self._setup: Setup | None = None
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
@@ -102,7 +108,9 @@ class WorkerPool:
         self._is_closing = False
         self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
         for place in places:
-            self._start(place)
+            self._adopt(self._start(place))
+        if has_spare:
+            self._spare = self._start(places[0])
         self._listener.start()
 
     def set_up(self, setup: Setup) -> None:
@@ -126,7 +134,24 @@ class WorkerPool:
     def clear_log(self, pid: int) -> None:
         """What it printed so far belongs to the attempt before."""
         with self._lock:
-            self.workers[pid].log.clear()
+            worker = self.workers[pid]
+            worker.log.clear()
+            worker.n_printed = worker.n_shown = 0
+
+    def new_output(self) -> list[WorkerPrinted]:
+        """The logs that have grown since one last looked."""
+        grown = []
+        for worker in self.workers.values():
+            if worker.n_printed > worker.n_shown:
+                tail, n_bytes = self._printed(worker)
+                worker.n_shown = n_bytes
+                grown.append(WorkerPrinted(worker=worker.pid, tail=tail, n_bytes=n_bytes))
+        return grown
+
+    def dump_stacks(self, pid: int) -> None:
+        """Let a worker write where its threads stand into its log."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGUSR1)
 
     def kill(self, pid: int) -> None:
         """End a worker and everything it has started."""
@@ -136,33 +161,67 @@ class WorkerPool:
     def replace(self, pid: int) -> Worker:
         """A new worker in the place of one that is gone."""
         gone = self.workers.pop(pid)
+        gone.buried.wait(EXIT_SECONDS)
         self._close_pipes(gone)
-        worker = self._start(gone.place)
+        worker = self._next_worker(gone.place)
         if self._setup is not None:
             self._send_setup(worker)
         return worker
 
+    def rest(self) -> None:
+        """End all workers until `wake`; their devices are free meanwhile."""
+        for pid in self.workers:
+            self.kill(pid)
+
+    def wake(self) -> list[Worker]:
+        """Start a worker in every place again."""
+        return [self.replace(pid) for pid in list(self.workers)]
+
     def close(self) -> None:
         """End all workers; what they were to save is saved by now."""
         self._is_closing = True
-        for pid in self.workers:
-            self.kill(pid)
-        for worker in self.workers.values():
+        everyone = [*self.workers.values(), *([self._spare] if self._spare else [])]
+        for worker in everyone:
+            self.kill(worker.pid)
+        for worker in everyone:
             worker.process.wait()
         self._wake()
         self._listener.join(EXIT_SECONDS)
-        for worker in self.workers.values():
+        for worker in everyone:
             self._close_pipes(worker)
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+    def _next_worker(self, place: Place) -> Worker:
+        """The spare if there is one alive, and a new one in its stead."""
+        spare = self._spare
+        if spare is None:
+            return self._adopt(self._start(place))
+        self._spare = self._start(place)
+        if spare.process.poll() is not None:
+            self._close_pipes(spare)
+            return self._adopt(self._start(place))
+        spare.place = place
+        return self._adopt(spare)
+
+    def _adopt(self, worker: Worker) -> Worker:
+        self.workers[worker.pid] = worker
+        return worker
 
     def _start(self, place: Place) -> Worker:
         their_read, write_fd = os.pipe()
         read_fd, their_write = os.pipe()
         log_fd, their_log = os.pipe()
         process = subprocess.Popen(
-            [*WORKER, "--read-fd", str(their_read), "--write-fd", str(their_write)],
+            [
+                *WORKER,
+                self._kind,
+                "--read-fd",
+                str(their_read),
+                "--write-fd",
+                str(their_write),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=their_log,
             stderr=their_log,
@@ -177,7 +236,6 @@ class WorkerPool:
         worker = Worker(
             place=place, process=process, write_fd=write_fd, read_fd=read_fd, log_fd=log_fd
         )
-        self.workers[worker.pid] = worker
         self._arrivals.put(worker)
         self._wake()
         return worker
@@ -185,7 +243,12 @@ class WorkerPool:
     def _send_setup(self, worker: Worker) -> None:
         assert self._setup is not None
         device = worker.place.device
-        setup = replace(self._setup, device=device.torch_device, n_threads=device.n_threads)
+        setup = replace(
+            self._setup,
+            device=device.torch_device,
+            n_threads=device.n_threads,
+            environment=device.environment,
+        )
         self.send(worker.pid, setup)
 
     def _close_pipes(self, worker: Worker) -> None:
@@ -233,13 +296,13 @@ class WorkerPool:
                 return
             with self._lock:
                 worker.log += text
+                worker.n_printed += len(text)
                 del worker.log[:-LOG_BYTES]
 
-    def _log_tail(self, worker: Worker) -> str:
-        self._drain_log(worker)
+    def _printed(self, worker: Worker) -> tuple[str, int]:
+        """The end of what the attempt printed, and how many bytes that was in all."""
         with self._lock:
-            lines = worker.log.decode(errors="replace").splitlines()
-        return "\n".join(lines[-LOG_LINES:])
+            return worker.log.decode(errors="replace"), worker.n_printed
 
     def _hear(self, worker: Worker) -> None:
         content = os.read(worker.read_fd, READ_BYTES)
@@ -261,9 +324,11 @@ class WorkerPool:
             return  # user code that writes on our descriptor harms only its own messages
         if not isinstance(message, Ready | Reported | Saved | Progress | Left):
             return
-        has_failed = isinstance(message, Left) and message.how in _FAILURES
-        tail = self._log_tail(worker) if has_failed else ""
-        self.inbox.put(WorkerSaid(worker=worker.pid, message=message, log_tail=tail))
+        tail, n_bytes = "", 0
+        if isinstance(message, Left):
+            self._drain_log(worker)
+            tail, n_bytes = self._printed(worker)
+        self.inbox.put(WorkerSaid(worker=worker.pid, message=message, tail=tail, n_bytes=n_bytes))
 
     def _bury(self, worker: Worker) -> None:
         """Its pipe has ended: it is about to exit, or made to."""
@@ -273,15 +338,15 @@ class WorkerPool:
         except subprocess.TimeoutExpired:
             self.kill(worker.pid)
             exit_code = worker.process.wait()
-        tail = self._log_tail(worker)
+        self._drain_log(worker)
+        tail, n_bytes = self._printed(worker)
         with suppress(KeyError):
             self._selector.unregister(worker.log_fd)
         self.kill(worker.pid)  # what it may have started and left behind
+        worker.buried.set()
         if not self._is_closing:
-            self.inbox.put(WorkerGone(worker=worker.pid, exit_code=exit_code, log_tail=tail))
-
-
-_FAILURES = frozenset({How.NON_FINITE, How.OUT_OF_MEMORY, How.EXCEPTION})
+            gone = WorkerGone(worker=worker.pid, exit_code=exit_code, tail=tail, n_bytes=n_bytes)
+            self.inbox.put(gone)
 
 
 def build_places(devices: Sequence[Device], processes: int) -> list[Place]:
@@ -294,9 +359,12 @@ def build_places(devices: Sequence[Device], processes: int) -> list[Place]:
 
 
 @contextmanager
-def open_workers(devices: Sequence[Device], processes: int) -> Iterator[WorkerPool]:
-    """Start the workers at once: their imports take as long as the database's start."""
-    pool = WorkerPool(build_places(devices, processes))
+def open_workers(devices: Sequence[Device], processes: int, *, kind: str) -> Iterator[WorkerPool]:
+    """Start the workers at once: their imports take as long as the database's start.
+
+    A function gets a fresh process for every trial: a spare is loaded meanwhile.
+    """
+    pool = WorkerPool(build_places(devices, processes), kind=kind, has_spare=kind == "function")
     try:
         yield pool
     finally:

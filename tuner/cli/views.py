@@ -113,6 +113,12 @@ def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table
                 f"{notice.signal}: handing back {count(notice.n_trials, 'trial')}, at most "
                 f"{notice.grace_seconds:.0f} s; once more stops now"
             )
+        case notices.StudyPaused():
+            return f"paused: {notice.reason}"
+        case notices.StudyResumed():
+            return "the study goes on"
+        case notices.StudyStopping():
+            return f"stopping: {notice.reason}"
         case notices.Tally():
             return _tally(notice)
         case _:
@@ -121,8 +127,9 @@ def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table
 
 def _joined(notice: notices.StudyJoined) -> str:
     verb = "new study" if notice.is_new else "joining study"
+    budget = "" if notice.n_trials is None else f" ({count(notice.n_trials, 'trial')})"
     lines = [
-        f"{verb} {notice.name} ({count(notice.n_trials, 'trial')}) in {notice.storage}",
+        f"{verb} {notice.name}{budget} in {notice.storage}",
         f"data {notice.data}",
         f"{count(len(notice.workers), 'worker')}: {', '.join(notice.workers)}",
         *(f"note: {text}" for text in notice.notices),
@@ -168,6 +175,7 @@ def _ended(notice: notices.TrialEnded) -> str:
 
 def _tally(notice: notices.Tally) -> str:
     n_final = notice.n_complete + notice.n_pruned + notice.n_failed
+    of = "" if notice.n_trials is None else f" of {notice.n_trials}"
     best = (
         f", best {render_value(notice.best_value)} (trial {notice.best_number})"
         if notice.best_value is not None
@@ -175,12 +183,13 @@ def _tally(notice: notices.Tally) -> str:
     )
     running = ", ".join(_progress(r, notice.n_steps) for r in notice.in_training[:MOST_RUNNING])
     return (
-        f"-- {n_final} of {notice.n_trials}: {notice.n_complete} complete, "
+        f"-- {n_final}{of}: {notice.n_complete} complete, "
         f"{notice.n_pruned} pruned, {notice.n_failed} failed, {notice.n_open} open{best}"
         + (f"; here {running}" if running else "")
     )
 
 
-def _progress(running: notices.InTraining, n_steps: int) -> str:
+def _progress(running: notices.InTraining, n_steps: int | None) -> str:
     value = f" ({render_value(running.value)})" if running.value is not None else ""
-    return f"trial {running.number} at epoch {running.step:,} of {n_steps:,}{value}"
+    of = "" if n_steps is None else f" of {n_steps:,}"
+    return f"trial {running.number} at epoch {running.step:,}{of}{value}"

@@ -1,7 +1,7 @@
 """Which sampler and which pruner a study file's names mean."""
 
 from collections.abc import Callable, Mapping
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from tuner.search.protocols import ModelSampler, Pruner, Sampler
 from tuner.search.pruners.asha import AshaPruner
@@ -13,11 +13,11 @@ from tuner.study_file.model import StudySpec
 
 
 def _build_asha(spec: StudySpec) -> AshaPruner:
-    settings = spec.pruner.settings
+    settings: Mapping[str, Any] = spec.pruner.settings
     return AshaPruner(
         direction=spec.direction,
-        min_resource=int(settings["min_resource"]),
-        reduction_factor=int(settings["reduction_factor"]),
+        min_resource=settings["min_resource"],
+        reduction_factor=settings["reduction_factor"],
     )
 
 

@@ -1,7 +1,9 @@
 """The missing params of a trial that somebody enqueued with only some of them."""
 
+from optuna.distributions import BaseDistribution
+
 from tuner.search.samplers.random import draw_value
-from tuner.space import Distributions, fitting_params
+from tuner.space import Distributions, choose_params, fitting_params
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Params, ParamValue
 
@@ -9,15 +11,16 @@ from tuner.study.trial import Params, ParamValue
 def complete(
     seed: int, number: int, fixed: Params, distributions: Distributions
 ) -> dict[str, ParamValue]:
-    """All params of trial `number`: the fixed ones that fit the space, the others at random.
+    """All params of trial `number` that apply: the fixed ones that fit, the others at random.
 
     A pure function of the study's seed, the number and the fixed params, whatever the sampler:
     whoever claims the trial completes it alike.
     """
     kept = fitting_params(fixed, distributions)
-    return {
-        name: kept[name]
-        if name in kept
-        else draw_value(distribution, derive_seed(seed, "complete", number, name))
-        for name, distribution in distributions.items()
-    }
+
+    def choose(name: str, distribution: BaseDistribution) -> ParamValue:
+        if name in kept:
+            return kept[name]
+        return draw_value(distribution, derive_seed(seed, "complete", number, name))
+
+    return choose_params(distributions, choose)

@@ -2,7 +2,9 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -11,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from tuner.space import Distributions
+from tuner.space import Distributions, applying, with_conditions
 from tuner.study.trial import Direction, Params, TrialRecord, TrialState
 
 _DIRECTIONS = {
@@ -23,20 +25,22 @@ _DIRECTIONS = {
 class Mirror:
     """Every trial that was heard of, and those of them that a model may look at.
 
-    Shown are RUNNING, COMPLETE and PRUNED trials with all their params; a diverged trial is
-    shown as pruned without a value, so that the model stays away from it. Hidden are waiting
+    Shown are RUNNING, COMPLETE and PRUNED trials with all params that apply; a diverged trial
+    is shown as pruned without a value, so that the model stays away from it. Hidden are waiting
     and failed trials and those with params missing. All shown trials carry the study's own
-    distributions. Not thread-safe.
+    distributions of their params. Not thread-safe.
     """
 
     def __init__(self, distributions: Distributions, direction: Direction) -> None:
-        self.distributions: dict[str, BaseDistribution] = dict(distributions)
+        self.distributions = with_conditions(distributions)
         self.direction = direction
         self._records: dict[int, TrialRecord] = {}
         self._open: set[int] = set()
         self._highest = -1
         self._numbers: list[int] = []  # of the shown trials, ascending
         self._shown: list[FrozenTrial] = []  # in the same order
+        # One object for all trials with the same params: as many as combinations of conditions.
+        self._shapes: dict[tuple[str, ...], dict[str, BaseDistribution]] = {}
 
     @property
     def highest(self) -> int:
@@ -100,6 +104,9 @@ class Mirror:
         """A trial that runs, or is about to."""
         return self._frozen(number, OptunaState.RUNNING, params, None, {})
 
+    def _applying(self, params: Params) -> tuple[str, ...]:
+        return applying(self.distributions, params)
+
     def _is_shown(self, number: int) -> bool:
         place = bisect_left(self._numbers, number)
         return place < len(self._numbers) and self._numbers[place] == number
@@ -114,7 +121,7 @@ class Mirror:
 
     def _freeze(self, record: TrialRecord) -> FrozenTrial | None:
         """The record as Optuna's trial; None when a model should not see it."""
-        if any(name not in record.params for name in self.distributions):
+        if any(name not in record.params for name in self._applying(record.params)):
             return None
         match record.state:
             case TrialState.RUNNING:
@@ -141,14 +148,17 @@ class Mirror:
         value: float | None,
         intermediate_values: dict[int, float],
     ) -> FrozenTrial:
+        names = tuple(name for name in self._applying(params) if name in params)
+        if names not in self._shapes:
+            self._shapes[names] = {name: self.distributions[name] for name in names}
         return FrozenTrial(
             number=number,
             state=state,
             value=value,
             datetime_start=None,
             datetime_complete=None,
-            params={name: params[name] for name in self.distributions if name in params},
-            distributions=self.distributions,
+            params={name: params[name] for name in names},
+            distributions=self._shapes[names],
             user_attrs={},
             system_attrs={},
             intermediate_values=intermediate_values,
@@ -157,27 +167,39 @@ class Mirror:
 
 
 def open_study(
-    trials: Sequence[FrozenTrial], direction: Direction, sampler: optuna.samplers.BaseSampler
+    trials: Sequence[FrozenTrial],
+    direction: Direction,
+    sampler: optuna.samplers.BaseSampler,
+    attributes: Mapping[str, Any] = MappingProxyType({}),
 ) -> optuna.Study:
-    """An Optuna study over these trials, without copies, for a sampler to look at."""
+    """An Optuna study over these trials, without copies, for a sampler to look at.
+
+    `attributes` are the study's system attributes.
+    """
     return optuna.Study(
         study_name="mirror",
-        storage=_TrialsStorage(trials, _DIRECTIONS[direction]),
+        storage=_TrialsStorage(trials, _DIRECTIONS[direction], attributes),
         sampler=sampler,
         pruner=optuna.pruners.NopPruner(),
     )
 
 
 class _TrialsStorage(InMemoryStorage):
-    """A storage with one study of given trials; what a sampler notes on a trial is dropped.
+    """A storage with one study of given trials; what a sampler notes there is dropped.
 
     Optuna's own in-memory storage copies every trial and announces its study in the log.
     """
 
-    def __init__(self, trials: Sequence[FrozenTrial], direction: StudyDirection) -> None:
+    def __init__(
+        self,
+        trials: Sequence[FrozenTrial],
+        direction: StudyDirection,
+        attributes: Mapping[str, Any],
+    ) -> None:
         super().__init__()
         self._trials = trials
         self._direction = direction
+        self._attributes = dict(attributes)
 
     def get_study_id_from_name(self, study_name: str) -> int:
         return 0
@@ -195,6 +217,12 @@ class _TrialsStorage(InMemoryStorage):
         if states is None:
             return list(self._trials)
         return [trial for trial in self._trials if trial.state in states]
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._attributes
+
+    def set_study_system_attr(self, study_id: int, key: str, value: object) -> None:
+        pass
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: object) -> None:
         pass

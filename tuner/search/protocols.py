@@ -7,6 +7,7 @@ from tuner.search.curves import Curves
 from tuner.search.history import History
 from tuner.search.mirror import Mirror
 from tuner.study.decision import Decision
+from tuner.study.schedule import Schedule
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import Params
 
@@ -36,8 +37,18 @@ class ModelSampler(Protocol):
 class Pruner(Protocol):
     """Judges trials by their reported values; asked twice, it says the same."""
 
-    def steps(self, place: int, n_steps: int) -> tuple[int, ...]:
-        """The steps below `n_steps` at which this trial can be pruned, ascending."""
+    @property
+    def compares_running(self) -> bool:
+        """Whether it looks at what trials reported at their rungs, whatever became of them."""
+        ...
+
+    @property
+    def compares_complete(self) -> bool:
+        """Whether it looks at values of COMPLETE trials (`RungValue.is_complete`)."""
+        ...
+
+    def schedule(self, place: int, n_steps: int | None) -> Schedule:
+        """The steps below `n_steps` at which this trial can be pruned; None: length unknown."""
         ...
 
     def decide(self, trial: History, others: Curves) -> Decision:

@@ -13,7 +13,7 @@ from tuner.space import ParamRow, decode_param, encode_params, fitting_params
 from tuner.storage.sessions import Row, Session, run, run_all
 from tuner.study.checkpoint import Checkpoint
 from tuner.study.failure import MAX_LOSSES
-from tuner.study.fleet import AgentBeat
+from tuner.study.fleet import AgentBeat, Desired
 from tuner.study.lease import Claimed, ClaimedTrial, Origin
 from tuner.study.seeds import derive_seed
 from tuner.study.suggestion import Suggestion
@@ -48,6 +48,7 @@ class NewTrial:
     trial_id: int
     draw: int | None
     suggestion: Suggestion
+    retry_of: int | None = None
 
 
 def claim(
@@ -62,20 +63,23 @@ def claim(
     """Up to `limit` trials: adopted, taken over, handed back, enqueued, then new draws.
 
     Lost work goes before new work. Number, params, budget and lease of a new trial appear in one
-    commit. `suggest` may return fewer suggestions than draws: then fewer trials are made.
+    commit. `suggest` may return fewer suggestions than draws: then fewer trials are made. Of a
+    study that is paused nothing is given out; of one that is stopping, trials that nobody works
+    on are ended.
     Raises `StudyGone` when somebody deleted the study.
     """
     study = {"study_id": claimer.study_id}
     with session.transaction("claim", "lock_numbers", study) as (cursor, found):
         if not found:
             raise StudyGone("the study was deleted while this agent worked on it")
+        desired = Desired(found[0][0])
         origins: dict[int, Origin] = {}
-        _take_existing(claimer, cursor, known, limit, silent, origins)
-        if limit > len(origins):
+        _take_existing(claimer, cursor, known, limit, silent, origins, desired)
+        if limit > len(origins) and desired is Desired.RUNNING:
             _take_new(claimer, cursor, limit - len(origins), suggest, complete, origins)
         held = _load_held(claimer, cursor, origins)
-        ((n_open, limit_reached),) = run(cursor, "claim", "count_open", study)
-    return Claimed(trials=held, n_open=n_open, limit_reached=limit_reached)
+        ((n_open, limit_reached, reason),) = run(cursor, "claim", "count_open", study)
+    return Claimed(trials=held, n_open=n_open, limit_reached=limit_reached, reason=reason)
 
 
 def _take_existing(
@@ -85,7 +89,9 @@ def _take_existing(
     limit: int,
     silent: Sequence[AgentBeat],
     origins: dict[int, Origin],
+    desired: Desired,
 ) -> None:
+    """Adopted ones whatever is desired: they are this agent's already."""
     params = {
         "study_id": claimer.study_id,
         "me": claimer.me,
@@ -97,12 +103,15 @@ def _take_existing(
         "silent_agents": [beat.agent_id for beat in silent],
         "silent_beats": [beat.beat for beat in silent],
     }
-    for query in ("adopt", "take_over", "take_free"):
+    queries = ("adopt", "take_over", "take_free") if desired is Desired.RUNNING else ("adopt",)
+    for query in queries:
         room = limit - len(origins)
         if room <= 0 or (query == "take_over" and not silent):
             continue
         for number, _attempt, origin in run(cursor, "claim", query, {**params, "limit": room}):
             origins[number] = Origin(origin)
+    if desired is Desired.STOPPING:
+        run(cursor, "claim", "close", params)
 
 
 def _take_new(
@@ -114,12 +123,13 @@ def _take_new(
     origins: dict[int, Origin],
 ) -> None:
     """Enqueued trials, then new draws, as far as the budget goes."""
-    ((n_left, next_draw),) = run(cursor, "claim", "lock_budget", {"study_id": claimer.study_id})
+    study = {"study_id": claimer.study_id}
+    ((n_left, next_draw, n_draws_left),) = run(cursor, "claim", "lock_budget", study)
     room = min(room, n_left)
     if room <= 0:
         return
     waiting, n_refused = _take_waiting(claimer, cursor, room, complete)
-    n_draws = max(0, room - len(waiting) - n_refused)
+    n_draws = max(0, min(room - len(waiting) - n_refused, n_draws_left))
     drawn = _draw(claimer, cursor, range(next_draw, next_draw + n_draws), suggest)
     trials = waiting + drawn
     if trials or n_refused:
@@ -135,7 +145,8 @@ def _take_waiting(
     taken: list[NewTrial] = []
     n_refused = 0
     params = {"study_id": claimer.study_id, "limit": room}
-    for trial_id, number, fixed_json in run(cursor, "claim", "take_waiting", params):
+    for row in run(cursor, "claim", "take_waiting", params):
+        trial_id, number, fixed_json, draw, retry_of = row
         fixed = _load_fixed_params(fixed_json)
         fitting = fitting_params(fixed or {}, claimer.distributions)
         if fixed is None or len(fitting) < len(fixed):
@@ -145,7 +156,15 @@ def _take_waiting(
             run(cursor, "claim", "refuse_waiting", {**own, **about})
             continue
         suggestion = Suggestion(params=complete(number, fitting))
-        taken.append(NewTrial(number=number, trial_id=trial_id, draw=None, suggestion=suggestion))
+        taken.append(
+            NewTrial(
+                number=number,
+                trial_id=trial_id,
+                draw=draw,
+                suggestion=suggestion,
+                retry_of=retry_of,
+            )
+        )
     return taken, n_refused
 
 
@@ -201,6 +220,7 @@ def _lease(
         "numbers": [t.number for t in trials],
         "trial_ids": [t.trial_id for t in trials],
         "draws": [t.draw for t in trials],
+        "retries_of": [t.retry_of for t in trials],
         "seeds": [derive_seed(claimer.study_seed, "trial", t.number) for t in trials],
     }
     rows = [
@@ -254,7 +274,7 @@ def _load_held(
 def _claimed(row: Row, origins: Mapping[int, Origin]) -> ClaimedTrial:
     number, attempt, draw, seed, failures, losses = row[:6]
     checkpoint_id, step, sha256, n_bytes = row[6:10]
-    names, values, distributions, steps, step_values = (part or [] for part in row[10:])
+    names, values, distributions, steps, step_values = (part or [] for part in row[10:15])
     checkpoint = (
         Checkpoint(checkpoint_id=checkpoint_id, step=step, sha256=sha256, n_bytes=n_bytes)
         if checkpoint_id is not None
@@ -275,4 +295,5 @@ def _claimed(row: Row, origins: Mapping[int, Origin]) -> ClaimedTrial:
         history={
             step: value for step, value in zip(steps, step_values, strict=True) if value is not None
         },
+        seconds=row[15],
     )

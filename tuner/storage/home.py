@@ -33,6 +33,11 @@ class Home:
         """Checkpoints on their way to the database."""
         return self.path / "spool"
 
+    @property
+    def trials(self) -> Path:
+        """Folders that users' functions write to (`trial.dir`)."""
+        return self.path / "trials"
+
 
 def open_home() -> Home:
     """The folder, made if need be, closed to other users.
@@ -49,7 +54,7 @@ def open_home() -> Home:
         if path.stat().st_mode & 0o002:
             raise RunFailed(f"{path} can be written by every user of this machine; chmod o-w it")
         home = Home(path=path)
-        for folder in (home.data, home.spool):
+        for folder in (home.data, home.spool, home.trials):
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise RunFailed(

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from tuner.errors import NotFound, StudyMismatch
 from tuner.storage.connection import Database
 from tuner.storage.sessions import Session, run
+from tuner.study.fleet import Desired
 from tuner.study_file.identity import (
     Difference,
     compare_specs,
@@ -23,9 +25,12 @@ class JoinedStudy:
 
     study_id: int
     is_new: bool  # made by this call
-    n_trials: int  # the stored budget
+    unique_id: str  # of this study among all databases, safe in paths
+    n_trials: int | None  # the stored budget; None: other limits end the study
     lease_seconds: float  # the stored one: agents that judged by their own would rob each other
     notices: tuple[Difference, ...]  # what may differ, and does
+    desired: Desired = Desired.RUNNING
+    reason: str | None = None  # why it is paused or stopping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +40,18 @@ class FoundStudy:
     study_id: int
     spec: dict[str, Any]  # `dump_spec`
     fingerprint: str  # of the data
-    n_trials: int
+    n_trials: int | None
+    desired: Desired
+    reason: str | None  # why it is paused or stopping
+    created_at: datetime
 
 
-def join_study(database: Database, spec: StudySpec, fingerprint: str) -> JoinedStudy:
+def join_study(
+    database: Database, spec: StudySpec, fingerprint: str, n_draws: int | None
+) -> JoinedStudy:
     """Make the study unless it exists; join it if it means the same.
 
+    `n_draws`: of its sampler, None for no end. What the file enqueues is enqueued once.
     Raises `StudyMismatch` with a diff for another search, other data, or an Optuna study of this
     name that tuner did not make. Nothing is written then.
     """
@@ -49,10 +60,15 @@ def join_study(database: Database, spec: StudySpec, fingerprint: str) -> JoinedS
         with session.transaction("join", "lock_name", {"name": spec.name}) as (cursor, _):
             rows = run(cursor, "join", "find", {"name": spec.name})
             if not rows:
-                ((study_id,),) = run(cursor, "join", "create", _new_study(spec, fingerprint))
+                new = {**_new_study(spec, fingerprint), "n_draws": n_draws}
+                ((study_id, created_at),) = run(cursor, "join", "create", new)
+                run(cursor, "join", "start_clock", {"study_id": study_id})
+                fixed = [json.dumps(dict(params)) for params in spec.enqueue]
+                run(cursor, "join", "enqueue", {"study_id": study_id, "fixed": fixed})
                 return JoinedStudy(
                     study_id=study_id,
                     is_new=True,
+                    unique_id=_unique_id(created_at),
                     n_trials=spec.budget.trials,
                     lease_seconds=spec.failures.lease_seconds,
                     notices=(),
@@ -74,17 +90,34 @@ def _new_study(spec: StudySpec, fingerprint: str) -> dict[str, object]:
         "fingerprint": fingerprint,
         "metric": spec.metric,
         "limit_trials": spec.budget.trials,
+        "limit_steps": spec.budget.epochs,
+        "limit_seconds": spec.budget.time_seconds,
+        "limit_device_seconds": spec.budget.gpu_seconds,
+        "target": spec.budget.target,
     }
 
 
 def _found(name: str, row: tuple[Any, ...]) -> FoundStudy:
-    study_id, stored, fingerprint, n_trials = row
+    study_id, stored, fingerprint, n_trials, desired, reason, created_at = row
     if stored is None:
         raise StudyMismatch(
             f"the study {name!r} in this database was made by another Optuna program; "
             "give the study file another name"
         )
-    return FoundStudy(study_id=study_id, spec=stored, fingerprint=fingerprint, n_trials=n_trials)
+    return FoundStudy(
+        study_id=study_id,
+        spec=stored,
+        fingerprint=fingerprint,
+        n_trials=n_trials,
+        desired=Desired(desired),
+        reason=reason,
+        created_at=created_at,
+    )
+
+
+def _unique_id(created_at: datetime) -> str:
+    """The moment of its creation, in microseconds: no two studies share it in practice."""
+    return f"{created_at:%Y%m%d-%H%M%S-%f}"
 
 
 def _compare(spec: StudySpec, fingerprint: str, found: FoundStudy) -> JoinedStudy:
@@ -103,8 +136,11 @@ def _compare(spec: StudySpec, fingerprint: str, found: FoundStudy) -> JoinedStud
     return JoinedStudy(
         study_id=found.study_id,
         is_new=False,
+        unique_id=_unique_id(found.created_at),
         n_trials=found.n_trials,
         lease_seconds=stored.failures.lease_seconds,
+        desired=found.desired,
+        reason=found.reason,
         notices=comparison.notices,
     )
 
@@ -125,7 +161,9 @@ def is_finished(database: Database, study_id: int) -> bool:
     """Whether the budget is used up and every trial of it final."""
     session = Session(database)
     try:
-        ((n_open, limit_reached),) = session.rows("claim", "count_open", {"study_id": study_id})
+        ((n_open, limit_reached, _reason),) = session.rows(
+            "claim", "count_open", {"study_id": study_id}
+        )
     finally:
         session.close()
     return bool(limit_reached and n_open == 0)

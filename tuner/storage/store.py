@@ -6,6 +6,7 @@ connection, so that an idle worker's claim waits for no other statement.
 
 import hashlib
 from collections.abc import Sequence
+from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,13 +15,14 @@ from tuner.space import decode_param, fitting_params, to_distributions
 from tuner.storage.claims import Claimer, Complete, Suggest, claim
 from tuner.storage.connection import Database
 from tuner.storage.sessions import Row, Session
+from tuner.storage.usage import Usage
 from tuner.storage.writes import Writer, write_batch, write_ends
 from tuner.study.checkpoint import Checkpoint
 from tuner.study.feed import Changes, Seen
-from tuner.study.fleet import AgentBeat, AgentIdentity, Pulse, Telemetry
+from tuner.study.fleet import AgentBeat, AgentIdentity, Desired, Pulse, Telemetry
 from tuner.study.lease import Batch, Claimed, End
 from tuner.study.report import RungValue
-from tuner.study.trial import AttemptKey, TrialRecord, TrialState
+from tuner.study.trial import AttemptKey, Direction, TrialRecord, TrialState
 
 if TYPE_CHECKING:
     from tuner.study_file.model import StudySpec
@@ -54,8 +56,13 @@ class PostgresStore:
             distributions=self._distributions,
         )
         self._writer = Writer(
-            study_id=study_id, me=identity.agent_id, boot=identity.boot, metric=spec.metric
+            study_id=study_id,
+            me=identity.agent_id,
+            boot=identity.boot,
+            metric=spec.metric,
+            minimize=spec.direction is Direction.MINIMIZE,
         )
+        self._vouched_until = monotonic()
         self.ordinal = self._join()
 
     def _join(self) -> int:
@@ -108,15 +115,18 @@ class PostgresStore:
             },
         )
         records = [self._record(row) for row in trials]
-        ((snapshot, steps, numbers, values),) = self._main.rows(
+        ((snapshot, *columns),) = self._main.rows(
             "feed", "rungs", {"study_id": self._study_id, "snapshot": seen.snapshot}
         )
-        rungs = zip(steps or (), numbers or (), values or (), strict=True)
+        rungs = zip(*(column or () for column in columns), strict=True)
         ended = {r.number for r in records if r.state.is_final}
         opened = {r.number for r in records if not r.state.is_final}
         return Changes(
             trials=records,
-            rung_values=[RungValue(step=s, number=n, value=v) for s, n, v in rungs],
+            rung_values=[
+                RungValue(step=step, number=number, value=value, place=place, is_complete=complete)
+                for step, number, value, place, complete in rungs
+            ],
             seen=Seen(
                 highest=max([seen.highest, *(r.number for r in records)]),
                 open_numbers=(seen.open_numbers - ended) | opened,
@@ -158,11 +168,25 @@ class PostgresStore:
 
     def beat(self, telemetry: Telemetry) -> Pulse:
         """Say "alive" and hear of the others."""
-        rows = self._beats.rows("agent", "beat", self._telemetry(telemetry))
+        # The study's clock advances by the time since this agent last said "alive": it lived then.
+        asked_at = monotonic()
+        vouched = {"vouched_seconds": asked_at - self._vouched_until}
+        rows = self._beats.rows("agent", "beat", {**self._telemetry(telemetry), **vouched})
         if not rows:
             raise _gone()
-        ((others,),) = rows
+        self._vouched_until = asked_at
+        desired, reason, limit_trials, *limits, others = rows[0]
+        usage = Usage(*limits)
+        exceeded = usage.exceeded()
+        if exceeded and desired == Desired.RUNNING:
+            about = {"study_id": self._study_id, "me": self._identity.agent_id}
+            self._beats.rows("agent", "reach_limit", {**about, "reason": exceeded})
+            desired, reason = Desired.STOPPING, exceeded
         return Pulse(
+            desired=Desired(desired),
+            reason=reason,
+            limit_trials=limit_trials,
+            seconds_left=usage.seconds_left(),
             others=[
                 AgentBeat(
                     agent_id=UUID(other["agent_id"]),
@@ -191,6 +215,7 @@ class PostgresStore:
             "me": self._identity.agent_id,
             "seconds_lived": telemetry.seconds_lived,
             "device_seconds_busy": telemetry.device_seconds_busy,
+            "screen": telemetry.screen,
         }
 
 

@@ -7,16 +7,15 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from tuner.storage.sessions import Session, Statement, run, run_all
 from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import DecisionRecord
-from tuner.study.failure import Failure
 from tuner.study.lease import Batch, End, Finish, Release
 from tuner.study.report import Report
-from tuner.study.trial import AttemptKey
+from tuner.study.trial import AttemptKey, TrialState
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -33,6 +32,7 @@ class Writer:
     me: UUID
     boot: str
     metric: str
+    minimize: bool
 
 
 def write_batch(writer: Writer, session: Session, batch: Batch) -> frozenset[AttemptKey]:
@@ -61,6 +61,7 @@ def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozens
             if is_held
         }
         mine = [by_key[key] for key in held]
+        finishes = [end for end in mine if isinstance(end, Finish)]
         if mine:
             reports = Batch(
                 reports=[report for end in mine for report in end.reports],
@@ -68,9 +69,9 @@ def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozens
             )
             run_all(
                 cursor,
-                ("report", "report", _report_params(writer, reports)),
+                ("report", "report", _report_params(writer, reports, finishes)),
                 *_log_statements(writer, mine),
-                *_finish_statements(own, [e for e in mine if isinstance(e, Finish)], held),
+                *_finish_statements(writer, own, finishes, held),
             )
             for saved, content in contents.items():
                 if saved.key in held:
@@ -88,23 +89,32 @@ def _missing(batch: Batch, kept: Sequence[tuple[int, int]]) -> frozenset[Attempt
 def _keys(batch: Batch) -> set[AttemptKey]:
     reported = {report.key for report in batch.reports}
     decided = {decision.key for decision in batch.decisions}
-    return reported | decided | {saved.key for saved in batch.checkpoints}
+    printed = {printed.key for printed in batch.printed}
+    return reported | decided | printed | {saved.key for saved in batch.checkpoints}
 
 
 def _key_arrays(keys: Collection[AttemptKey]) -> dict[str, object]:
     return {"numbers": [k.number for k in keys], "attempts": [k.attempt for k in keys]}
 
 
-def _report_params(writer: Writer, batch: Batch) -> dict[str, object]:
+def _report_params(
+    writer: Writer, batch: Batch, finishes: Sequence[Finish] = ()
+) -> dict[str, object]:
     # A step that was reported twice counts once, with what was said last.
     reports = list({(r.key, r.step): r for r in batch.reports}.values())
+    keys = _keys(batch) | {finish.key for finish in finishes}
     return {
         "study_id": writer.study_id,
         "me": writer.me,
-        **_key_arrays(_keys(batch)),
+        **_key_arrays(keys),
         **_value_arrays(writer, reports),
+        **_rung_arrays(writer, reports, finishes),
         **_metric_arrays(writer, reports),
         **_decision_arrays(batch.decisions),
+        "p_numbers": [p.key.number for p in batch.printed],
+        "p_attempts": [p.key.attempt for p in batch.printed],
+        "p_tails": [_storable(p.tail) for p in batch.printed],
+        "p_bytes": [p.n_bytes for p in batch.printed],
     }
 
 
@@ -116,8 +126,28 @@ def _value_arrays(writer: Writer, reports: Sequence[Report]) -> dict[str, object
         "r_steps": [r.step for r in reports],
         "r_values": [value if math.isfinite(value) else None for value in values],
         "r_kinds": [_kind(value) for value in values],
-        "r_rungs": [r.is_rung for r in reports],
     }
+
+
+def _rung_arrays(
+    writer: Writer, reports: Sequence[Report], finishes: Sequence[Finish]
+) -> dict[str, object]:
+    rows = [
+        (r.key.number, r.key.attempt, rung, value, False)
+        for r in reports
+        if math.isfinite(value := r.values[writer.metric])
+        for rung in r.rungs
+    ] + [
+        (finish.key.number, finish.key.attempt, rung.step, rung.value, rung.is_complete)
+        for finish in finishes
+        for rung in finish.rungs
+    ]
+    return _columns(rows, ("g_numbers", "g_attempts", "g_steps", "g_values", "g_complete"))
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> dict[str, object]:
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}
 
 
 def _kind(value: float) -> str:
@@ -136,9 +166,7 @@ def _metric_arrays(writer: Writer, reports: Sequence[Report]) -> dict[str, objec
         for name, value in report.values.items()
         if name != writer.metric
     ]
-    columns = list(zip(*rows, strict=True)) or [()] * 5
-    names = ("m_numbers", "m_attempts", "m_steps", "m_names", "m_values")
-    return {name: list(column) for name, column in zip(names, columns, strict=True)}
+    return _columns(rows, ("m_numbers", "m_attempts", "m_steps", "m_names", "m_values"))
 
 
 def _decision_arrays(records: Sequence[DecisionRecord]) -> dict[str, object]:
@@ -151,6 +179,7 @@ def _decision_arrays(records: Sequence[DecisionRecord]) -> dict[str, object]:
         "d_seen": [d.snapshot for d in records],
         # As text: arrays of different lengths make no array of arrays.
         "d_local": ["{" + ",".join(map(str, d.local)) + "}" for d in records],
+        "d_complete": ["{" + ",".join(map(str, d.local_complete)) + "}" for d in records],
     }
 
 
@@ -186,7 +215,10 @@ def _register(writer: Writer, cursor: "Cursor", saved: SavedFile, content: bytes
 
 
 def _finish_statements(
-    own: Mapping[str, object], finishes: Sequence[Finish], trial_ids: Mapping[AttemptKey, int]
+    writer: Writer,
+    own: Mapping[str, object],
+    finishes: Sequence[Finish],
+    trial_ids: Mapping[AttemptKey, int],
 ) -> list[Statement]:
     if not finishes:
         return []
@@ -205,12 +237,22 @@ def _finish_statements(
         "reasons": [f.reason and _storable(f.reason) for f in finishes],
         "failures": [f.failure and f.failure.cause.value for f in finishes],
         "last_steps": [f.last_step for f in finishes],
+        "devices": [f.device for f in finishes],
+        "seconds": [f.seconds for f in finishes],
         "a_trial_ids": [trial_id for trial_id, _, _ in attributes],
         "a_keys": [key for _, key, _ in attributes],
         "a_values": [value for _, _, value in attributes],
     }
+    complete = [finish for finish in finishes if finish.state is TrialState.COMPLETE]
+    reached = {
+        **own,
+        "numbers": [finish.key.number for finish in complete],
+        "values": [finish.value for finish in complete],
+        "minimize": writer.minimize,
+    }
     return [
         ("end", "finish", ended),
+        *([("end", "reach_target", reached)] if complete else []),
         ("end", "drop_checkpoints", {**own, "numbers": numbers}),
     ]
 
@@ -241,26 +283,31 @@ def _release(own: Mapping[str, object], cursor: "Cursor", releases: Sequence[Rel
             "reasons": [_storable(r.reason) for r in releases],
             "failed": [int(r.failure is not None and not r.counts_as_loss) for r in releases],
             "lost": [int(r.counts_as_loss) for r in releases],
+            "devices": [r.device for r in releases],
+            "seconds": [r.seconds for r in releases],
         },
     )
 
 
 def _log_statements(writer: Writer, ends: Sequence[End]) -> list[Statement]:
     return [
-        ("end", "write_log", _log_params(writer, end.key, end.failure))
+        ("end", "write_log", _log_params(writer, end))
         for end in ends
-        if end.failure is not None
+        if end.failure is not None or end.printed is not None
     ]
 
 
-def _log_params(writer: Writer, key: AttemptKey, failure: Failure) -> dict[str, object]:
+def _log_params(writer: Writer, end: End) -> dict[str, object]:
+    failure = end.failure
+    tail = failure.log_tail if failure else ""
     return {
         "study_id": writer.study_id,
-        "number": key.number,
-        "attempt": key.attempt,
-        "message": _storable(failure.message),
-        "traceback": _storable(failure.traceback),
-        "tail": _storable(failure.log_tail),
+        "number": end.key.number,
+        "attempt": end.key.attempt,
+        "message": _storable(failure.message) if failure else "",
+        "traceback": _storable(failure.traceback) if failure else "",
+        "tail": _storable(end.printed.tail if end.printed else tail),
+        "n_bytes": end.printed.n_bytes if end.printed else len(tail.encode()),
     }
 
 

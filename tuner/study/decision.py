@@ -30,3 +30,4 @@ class DecisionRecord:
     decision: Decision
     snapshot: str  # the database snapshot (pg_snapshot) whose rung values were seen
     local: tuple[int, ...]  # trials whose value at this step was known besides, on this machine
+    local_complete: tuple[int, ...] = ()  # likewise, whose values as COMPLETE trials were known

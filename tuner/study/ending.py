@@ -9,7 +9,7 @@ from tuner.errors import TunerError
 class EndingKind(StrEnum):
     """The ways to end."""
 
-    FINISHED = "finished"  # every trial of the budget is final
+    FINISHED = "finished"  # a limit was reached or somebody stopped it; every trial is final
     INTERRUPTED = "interrupted"  # SIGINT: the trials were handed back
     TERMINATED = "terminated"  # SIGTERM or SIGUSR1: likewise
     FAILED = "failed"  # `error` says why
@@ -20,5 +20,6 @@ class Ending:
     """The outcome of `tuner run`."""
 
     kind: EndingKind
+    reason: str | None = None  # which limit, or who stopped it
     is_cut_off: bool = False  # the database was away: what was to be written last is not
     error: TunerError | None = None

@@ -13,6 +13,9 @@ class FailureClass(StrEnum):
     NON_FINITE = "non_finite"  # NaN or infinity, reported or trained into
     OUT_OF_MEMORY = "out_of_memory"
     EXCEPTION = "exception"  # raised by the objective
+    MISTAKE = "mistake"  # of the objective's code: a wrong return, a report without the metric
+    TIMEOUT = "timeout"  # longer than `trial.timeout`
+    SILENCE = "silence"  # no sign of progress for too long
     EXIT = "exit"  # the worker left by itself, with an exit code
     CRASH = "crash"  # segmentation fault and its kin
     KILLED = "killed"  # from outside: SIGKILL, the kernel's OOM killer

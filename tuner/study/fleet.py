@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from uuid import UUID
 
 
@@ -33,6 +34,15 @@ class Telemetry:
 
     seconds_lived: float
     device_seconds_busy: float
+    screen: str = "{}"  # JSON for live screens: state, lanes, alerts
+
+
+class Desired(StrEnum):
+    """What people want of a study."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +50,7 @@ class Pulse:
     """The answer to a beat."""
 
     others: Sequence[AgentBeat]  # the agents that hold trials, oneself excluded
+    desired: Desired = Desired.RUNNING
+    reason: str | None = None  # why it is paused or stopping
+    limit_trials: int | None = None  # the budget, which may have been extended
+    seconds_left: float | None = None  # of the budget's time; None: no such limit

@@ -7,7 +7,7 @@ from enum import StrEnum
 from tuner.study.checkpoint import Checkpoint, SavedFile
 from tuner.study.decision import DecisionRecord
 from tuner.study.failure import Failure
-from tuner.study.report import Report
+from tuner.study.report import Printed, Report, RungValue
 from tuner.study.trial import AttemptKey, Params, TrialState
 
 
@@ -34,6 +34,7 @@ class ClaimedTrial:
     losses: int  # earlier attempts that were lost
     checkpoint: Checkpoint | None
     history: Mapping[int, float]  # objective by step, up to the checkpoint
+    seconds: float = 0.0  # that earlier attempts trained before they were handed back
 
     @property
     def place(self) -> int:
@@ -47,7 +48,8 @@ class Claimed:
 
     trials: Sequence[ClaimedTrial]
     n_open: int  # trials of the study that are not final, whoever holds them
-    limit_reached: bool  # no new draws any more
+    limit_reached: bool  # nothing new will be started
+    reason: str | None = None  # why it is stopping, if it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ class Batch:
     reports: Sequence[Report] = ()
     decisions: Sequence[DecisionRecord] = ()
     checkpoints: Sequence[SavedFile] = ()
+    printed: Sequence[Printed] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,10 @@ class Finish:
     decisions: Sequence[DecisionRecord] = ()
     user_attrs: Mapping[str, float | int | str] = field(default_factory=dict)
     last_step: int | None = None  # later ones were reported by an attempt that counts no more
+    rungs: Sequence[RungValue] = ()  # of a COMPLETE trial, where the pruner compares such
+    printed: Printed | None = None
+    device: str | None = None
+    seconds: float = 0.0  # of this attempt on its device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +92,9 @@ class Release:
     reports: Sequence[Report] = ()
     decisions: Sequence[DecisionRecord] = ()
     checkpoint: SavedFile | None = None
+    printed: Printed | None = None
+    device: str | None = None
+    seconds: float = 0.0  # of this attempt on its device
 
 
 End = Finish | Release

@@ -12,13 +12,24 @@ class Report:
     key: AttemptKey
     step: int  # from 1
     values: Values  # every metric by name, the objective's among them
-    is_rung: bool = False  # the pruner compares at this step
+    rungs: tuple[int, ...] = ()  # reached by it, where the pruner compares running trials
+
+
+@dataclass(frozen=True, kw_only=True)
+class Printed:
+    """What an attempt has printed."""
+
+    key: AttemptKey
+    tail: str  # the end of it, at most 64 KiB
+    n_bytes: int  # in all
 
 
 @dataclass(frozen=True, kw_only=True)
 class RungValue:
     """The objective's value of one trial at one step where the pruner compares."""
 
-    step: int
+    step: int  # the rung; 0 for the final value of a COMPLETE trial
     number: int
     value: float
+    place: int  # what pruners count by: the draw, else the number
+    is_complete: bool = False  # of a COMPLETE trial, known only since it has ended

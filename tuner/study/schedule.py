@@ -20,14 +20,14 @@ class Schedule:
         """The rungs in (before, step], ascending: of each run the last one."""
         return tuple(sorted({rung for run in self.runs if (rung := _last(run, before, step))}))
 
-    def to_lists(self) -> list[list[int]]:
-        """For JSON; `from_lists` reads it back."""
-        return [[run.start, run.stop, run.step] for run in self.runs]
+    def bounds(self) -> tuple[tuple[int, int, int], ...]:
+        """Start, stop and stride of every run, for JSON; `from_bounds` reads it back."""
+        return tuple((run.start, run.stop, run.step) for run in self.runs)
 
     @classmethod
-    def from_lists(cls, lists: Sequence[Sequence[int]]) -> "Schedule":
-        """The schedule that `to_lists` gave."""
-        return cls(runs=tuple(range(*run) for run in lists))
+    def from_bounds(cls, bounds: Sequence[Sequence[int]]) -> "Schedule":
+        """The schedule that `bounds` gave."""
+        return cls(runs=tuple(range(*run) for run in bounds))
 
 
 def _last(run: range, before: int, step: int) -> int:

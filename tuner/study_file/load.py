@@ -1,14 +1,17 @@
 """From a study file to its spec, or to all of its faults at once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tuner.errors import StudyFileError
 from tuner.study.trial import Direction
 from tuner.study_file import not_yet
 from tuner.study_file.algorithms import check_pruner, read_pruner, read_sampler
+from tuner.study_file.enqueue import read_enqueue
 from tuner.study_file.faults import Faults
 from tuner.study_file.items import Item, Keys, Section, is_misspelt, read_section
 from tuner.study_file.model import StudySpec
+from tuner.study_file.overrides import apply_override
 from tuner.study_file.parameters import check_parameters, read_params, read_search_space
 from tuner.study_file.sections import (
     read_budget,
@@ -18,11 +21,12 @@ from tuner.study_file.sections import (
     read_name,
     read_objective,
     read_seed,
+    read_trial,
     read_workers,
 )
 from tuner.study_file.source import read_source
 from tuner.study_file.trainer_params import resolve
-from tuner.study_file.yaml_nodes import MapNode, compose
+from tuner.study_file.yaml_nodes import MapNode, ScalarNode, compose
 
 _EXAMPLES = {
     "name": "name: digits",
@@ -45,21 +49,28 @@ _KEYS = Keys(
         "workers",
         "checkpoints",
         "failures",
+        "trial",
+        "enqueue",
     ),
     later=not_yet.STUDY,
     hints=not_yet.STUDY_HINTS,
 )
 
 
-def load_spec(path: Path) -> StudySpec:
+def load_spec(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
     """Read and validate a study file; raises `StudyFileError` with every fault in it.
 
-    Nothing is imported, connected or written: the file is only read.
+    `overrides` are texts such as `budget.trials=20`, applied in order. Nothing is imported,
+    connected or written: the file is only read.
     """
     text = read_source(path)
     faults = Faults(text.split("\n"))
     node = compose(text, faults)
-    spec = _read_study(Item(node=node, path="", faults=faults)) if node else None
+    for override in overrides if node else ():
+        assert node is not None
+        node = apply_override(node, override)
+    root = Item(node=node, path="", faults=faults) if node else None
+    spec = _read_study(root, path.parent.absolute()) if root else None
     if node is None and not faults:
         faults.add(1, 1, "", "the file holds no study; `name:` and `objective:` are a start")
     if faults:
@@ -68,36 +79,41 @@ def load_spec(path: Path) -> StudySpec:
     return spec
 
 
-def _read_study(root: Item) -> StudySpec | None:
+def _read_study(root: Item, folder: Path) -> StudySpec | None:
     if not isinstance(root.node, MapNode):
         root.fault("must be a mapping; `name: digits` could be its first line")
         return None
     section = read_section(root, _KEYS)
     assert section is not None
     for name, example in _EXAMPLES.items():
+        if name == "budget" and _is_grid(section):
+            continue  # it ends by itself
         if name not in section and not is_misspelt(root, name, _KEYS):
             root.fault(f"`{name}:` is missing; add `{example}`")
-    return _build(section, root)
+    return _build(section, root, folder)
 
 
-def _build(section: Section, root: Item) -> StudySpec | None:
+def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
     """The spec; None where a fault was noted. Every section is read, whatever fails before."""
-    objective = read_objective(section["objective"]) if "objective" in section else None
-    goal = read_goal(section, objective)
+    objective = read_objective(section["objective"], folder) if "objective" in section else None
+    is_function = _is_function(section.get("objective"))
+    goal = read_goal(section, objective, is_function=is_function)
     if not (goal or set(Direction) & set(section) or _has_misspelt_goal(root)):
         root.fault("the goal is missing; add `minimize: val_loss`")
     params = read_params(section.get("params"))
     pruner = read_pruner(section.get("pruner"))
+    sampler = read_sampler(section.get("sampler"))
+    space = read_search_space(section["search_space"]) if "search_space" in section else None
     parts = {
         "name": read_name(section["name"]) if "name" in section else None,
         "objective": objective,
         "params": params,
-        "search_space": (
-            read_search_space(section["search_space"]) if "search_space" in section else None
-        ),
-        "sampler": read_sampler(section.get("sampler")),
+        "search_space": space,
+        "sampler": sampler,
         "pruner": pruner,
-        "budget": read_budget(section["budget"]) if "budget" in section else None,
+        "budget": read_budget(section.get("budget"), is_grid=_is_grid(section)),
+        "trial": read_trial(section.get("trial")),
+        "enqueue": read_enqueue(section.get("enqueue"), space),
         "seed": read_seed(section.get("seed")),
         "workers": read_workers(section.get("workers")),
         "checkpoints": read_checkpoints(section.get("checkpoints")),
@@ -108,6 +124,17 @@ def _build(section: Section, root: Item) -> StudySpec | None:
     if root.faults or goal is None:
         return None
     return StudySpec.model_validate({**parts, "metric": goal.metric, "direction": goal.direction})
+
+
+def _is_grid(section: Section) -> bool:
+    node = section["sampler"].node if "sampler" in section else None
+    if isinstance(node, MapNode):
+        return [key.text for key, _ in node.entries] == ["grid"]
+    return isinstance(node, ScalarNode) and node.value == "grid"
+
+
+def _is_function(item: Item | None) -> bool:
+    return item is not None and isinstance(item.node, ScalarNode)
 
 
 def _has_misspelt_goal(root: Item) -> bool:

@@ -6,9 +6,7 @@ A key that was accepted and ignored would be a lie; each entry goes when its fea
 from collections.abc import Mapping
 
 STUDY: Mapping[str, str] = {
-    "trial": "remove it; every trial has one seed and no timeout",
     "code": "remove it; changes of the code are not watched",
-    "enqueue": "remove it; enqueue trials with Optuna's enqueue_trial",
 }
 
 # Not planned at all, but an easy mistake with a safe way out.
@@ -34,9 +32,10 @@ RANGE: Mapping[str, str] = {
     "grid": "remove it; there is no grid sampler",
 }
 
-BUDGET: Mapping[str, str] = dict.fromkeys(
-    ("time", "gpu_hours", "epochs", "target"), "the only limit is `trials`"
-)
+TRIAL: Mapping[str, str] = {
+    "resource": "remove it; one report counts one step",
+    "seeds": "remove it; every trial has one seed",
+}
 WORKERS: Mapping[str, str] = dict.fromkeys(
     ("lanes", "gpus_per_trial"), "the only setting is `processes`"
 )
@@ -44,7 +43,7 @@ CHECKPOINTS: Mapping[str, str] = dict.fromkeys(
     ("keep", "keep_best", "store"), "the only setting is `every`"
 )
 FAILURES: Mapping[str, str] = dict.fromkeys(
-    ("silence", "stop_after", "max_offline"), "the settings are retries, lease, grace"
+    ("stop_after", "max_offline"), "the settings are retries, lease, grace, silence"
 )
 
 MODELS = ("cnn",)

@@ -5,16 +5,18 @@ A reader returns None when a fault left nothing of use; the faults are in the it
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from tuner.study.trial import Direction
 from tuner.study_file import not_yet
 from tuner.study_file.faults import did_you_mean, listed, quote
+from tuner.study_file.functions import read_function
 from tuner.study_file.intervals import Interval
 from tuner.study_file.items import (
     Item,
     Keys,
     Section,
-    is_misspelt,
+    read_float,
     read_int,
     read_option,
     read_seconds,
@@ -25,15 +27,20 @@ from tuner.study_file.model import (
     Budget,
     Checkpoints,
     Failures,
+    FunctionObjective,
+    Objective,
     SklearnData,
     TrainerObjective,
+    Trial,
     Workers,
 )
 from tuner.study_file.trainer_params import DATA_SETS, OBJECTIVES, TRAINING_METRIC, Task
 from tuner.study_file.yaml_nodes import MapNode, ScalarNode
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", re.ASCII)
+_METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)  # an argument of trial.report
 _DAY = 86_400
+_LIMITS = ("trials", "epochs", "time", "gpu_hours", "target")
 
 
 def read_name(item: Item) -> str | None:
@@ -45,11 +52,10 @@ def read_name(item: Item) -> str | None:
     return None
 
 
-def read_objective(item: Item) -> TrainerObjective | None:
-    """The built-in trainer on a data set."""
+def read_objective(item: Item, folder: Path) -> Objective | None:
+    """A function of one's own, or the built-in trainer on a data set."""
     if isinstance(item.node, ScalarNode) and isinstance(item.node.value, str):
-        item.fault("functions are not supported yet; write a mapping with `data:` and `model:`")
-        return None
+        return read_function(item, item.node.value, folder)
     section = read_section(item, Keys(allowed=("data", "model"), later=not_yet.OBJECTIVE))
     if section is None:
         return None
@@ -96,8 +102,8 @@ class Goal:
     direction: Direction
 
 
-def read_goal(section: Section, objective: TrainerObjective | None) -> Goal | None:
-    """`minimize:` or `maximize:` with a metric that the data's task reports; None for neither."""
+def read_goal(section: Section, objective: Objective | None, *, is_function: bool) -> Goal | None:
+    """`minimize:` or `maximize:` with a metric that the objective reports; None for neither."""
     given = [direction for direction in Direction if direction in section]
     if not given:
         return None
@@ -109,7 +115,11 @@ def read_goal(section: Section, objective: TrainerObjective | None) -> Goal | No
     metric = read_text(item, "must name a metric, such as val_loss")
     if metric is None:
         return None
-    fault = _metric_fault(metric, direction, _known_objectives(objective))
+    if is_function:
+        fault = "" if _METRIC.fullmatch(metric) else f"{quote(metric)} is no name in Python"
+    else:
+        assert not isinstance(objective, FunctionObjective)
+        fault = _metric_fault(metric, direction, _known_objectives(objective))
     if fault:
         item.fault(fault)
         return None
@@ -133,19 +143,39 @@ def _metric_fault(metric: str, given: Direction, known: dict[str, Direction]) ->
     return ""
 
 
-def read_budget(item: Item) -> Budget | None:
-    """The limits over all machines."""
-    keys = Keys(allowed=("trials",), later=not_yet.BUDGET)
-    section = read_section(item, keys)
+def read_budget(item: Item | None, *, is_grid: bool) -> Budget | None:
+    """The limits over all machines: at least one, unless a grid ends by itself."""
+    if item is None:
+        return Budget()
+    section = read_section(item, Keys(allowed=_LIMITS))
     if section is None:
         return None
-    if "trials" not in section:
-        if is_misspelt(item, "trials", keys):
-            return None
-        item.key_fault("`trials:` is missing; add `{trials: 100}`")
-        return None
-    trials = read_int(section["trials"], Interval(low=1, high=10_000_000))
-    return Budget(trials=trials) if trials is not None else None
+    if not section and not is_grid and not _has_refused_key(item, section):
+        item.fault("holds no limit; add one, such as {trials: 100} or {time: 12h}")
+    trials = _read_count(section.get("trials"), 10_000_000)
+    epochs = _read_count(section.get("epochs"), 10**12)
+    seconds = (
+        read_seconds(section["time"], Interval(low=1, high=3650 * _DAY))
+        if "time" in section
+        else None
+    )
+    hours = (
+        read_float(section["gpu_hours"], Interval(low=0, is_open_low=True))
+        if "gpu_hours" in section
+        else None
+    )
+    target = read_float(section["target"], Interval()) if "target" in section else None
+    return Budget(
+        trials=trials,
+        epochs=epochs,
+        time_seconds=seconds,
+        gpu_seconds=None if hours is None else hours * 3600,
+        target=target,
+    )
+
+
+def _read_count(item: Item | None, most: int) -> int | None:
+    return None if item is None else read_int(item, Interval(low=1, high=most))
 
 
 def read_seed(item: Item | None) -> int | None:
@@ -173,7 +203,7 @@ def read_checkpoints(item: Item | None) -> Checkpoints | None:
 
 def read_failures(item: Item | None) -> Failures | None:
     """How failures are met. The grace holds 5 s in which uploads end after the workers."""
-    keys = Keys(allowed=("retries", "lease", "grace"), later=not_yet.FAILURES)
+    keys = Keys(allowed=("retries", "lease", "grace", "silence"), later=not_yet.FAILURES)
     section = _optional(item, keys)
     default = Failures()
     retries, lease, grace = (
@@ -187,9 +217,28 @@ def read_failures(item: Item | None) -> Failures | None:
         if "grace" in section
         else default.grace_seconds,
     )
+    silence = _read_silence(section.get("silence"))
     if retries is None or lease is None or grace is None:
         return None
-    return Failures(retries=retries, lease_seconds=lease, grace_seconds=grace)
+    return Failures(
+        retries=retries, lease_seconds=lease, grace_seconds=grace, silence_seconds=silence
+    )
+
+
+def _read_silence(item: Item | None) -> float | None:
+    """None for `auto`, and after a fault."""
+    if item is None or (isinstance(item.node, ScalarNode) and item.node.value == "auto"):
+        return None
+    return read_seconds(item, Interval(low=1, high=30 * _DAY))
+
+
+def read_trial(item: Item | None) -> Trial | None:
+    """What holds for each trial."""
+    section = _optional(item, Keys(allowed=("timeout",), later=not_yet.TRIAL))
+    if "timeout" not in section:
+        return Trial()
+    timeout = read_seconds(section["timeout"], Interval(low=1, high=365 * _DAY))
+    return Trial(timeout_seconds=timeout) if timeout is not None else None
 
 
 def _optional(item: Item | None, keys: Keys) -> Section:

@@ -1,9 +1,11 @@
-"""`python -m tuner.worker train|prepare`: loads only what the command needs."""
+"""`python -m tuner.worker train|prepare|inspect`: loads only what the command needs."""
 
 import sys
 from importlib import import_module
 
-_COMMANDS = {"train": "tuner.worker.train", "prepare": "tuner.worker.prepare"}
+_COMMANDS = {"train": "tuner.worker.train", "prepare": "tuner.worker.prepare"} | {
+    "inspect": "tuner.worker.inspect"
+}
 
 
 def main(arguments: list[str]) -> int:

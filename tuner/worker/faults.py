@@ -1,11 +1,23 @@
 """Errors that training raised, by what has to follow."""
 
+from pathlib import Path
+
 import torch
 
 from tuner.messages import How
 
 # What torch's CPU allocator says in a plain RuntimeError.
 _NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")
+
+
+_MESSAGE = 500  # most characters of an error
+
+
+def in_words(error: BaseException) -> str:
+    """Type and text of an error in one line."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"SyntaxError: {error.msg} ({Path(error.filename).name}:{error.lineno})"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MESSAGE].rstrip(": ")
 
 
 def how_it_failed(error: Exception) -> How:

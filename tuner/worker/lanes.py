@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Protocol
 
 from tuner.messages import FromWorker, GoOn, Reported, Saved, Setup, Start, Stop, Why
+from tuner.study.schedule import Schedule
 from tuner.study.trial import Params, Values
 from tuner.study_file.trainer_params import resolve
 from tuner.training.checkpoint import save_checkpoint
@@ -37,14 +38,21 @@ class PipeLane:
     """One attempt, as training sees it (`tuner.training.lane.Lane`)."""
 
     def __init__(
-        self, start: Start, setup: Setup, mail: Mail, clock: Callable[[], float] = monotonic
+        self,
+        start: Start,
+        setup: Setup,
+        mail: Mail,
+        clock: Callable[[], float] = monotonic,
+        *,
+        complete: Callable[[Params], Params] = resolve,
     ) -> None:
+        """`complete` gives the params that neither the study file nor the sampler did."""
         self.number = start.number
         self.attempt = start.attempt
-        self.params: Params = resolve({**setup.fixed, **start.params})
+        self.params: Params = complete({**setup.fixed, **start.params})
         self.seed = start.seed
         self.checkpoint = start.checkpoint
-        self._decide_at = frozenset(start.decide_at)
+        self._schedule = Schedule.from_bounds(start.decide_at)
         self._spool = Path(setup.spool)
         self._save_every_seconds = setup.save_every_seconds
         self._mail = mail
@@ -52,6 +60,7 @@ class PipeLane:
         self._saved_at = clock()
         self._saved_step = 0
         self._step = 0  # the last one reported
+        self._step_before = 0
         self._reported_at = clock()
         self._stop: Why | None = None
         self._answered_step = 0
@@ -59,7 +68,7 @@ class PipeLane:
 
     def report(self, step: int, values: Values) -> None:
         """Send the metrics of a step."""
-        self._step, self._reported_at = step, self._clock()
+        self._step_before, self._step, self._reported_at = self._step, step, self._clock()
         self._mail.send(
             Reported(number=self.number, attempt=self.attempt, step=step, values=values)
         )
@@ -109,8 +118,8 @@ class PipeLane:
     def _has_to_wait(self) -> bool:
         return (
             self._stop is None
-            and self._step in self._decide_at
             and self._answered_step < self._step
+            and bool(self._schedule.reached(self._step_before, self._step))
             and not self._waited_in_vain
         )
 

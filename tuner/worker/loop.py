@@ -1,22 +1,21 @@
 """The worker's loop: take trials, train them as a group, say how each left."""
 
 import logging
-import math
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tuner.messages import FromWorker, GoOn, How, Left, Ready, Setup, Start, Stop, ToWorker, Why
+from tuner.study.trial import Params
 from tuner.training.lane import Lane
-from tuner.training.trainer import Departure
-from tuner.worker.faults import how_it_failed
+from tuner.worker.exits import Exit
+from tuner.worker.faults import how_it_failed, in_words
 from tuner.worker.lanes import PipeLane
-from tuner.worker.objectives.trainer import facts_of
 from tuner.worker.pipe import Terminated
 
 log = logging.getLogger(__name__)
 
-_MESSAGE, _TRACEBACK = 500, 20_000  # most characters sent of an error
+_TRACEBACK = 20_000  # most characters sent of an error
 
 
 class Post(Protocol):
@@ -33,8 +32,12 @@ class Objective(Protocol):
     """What a worker trains."""
 
     n_lanes: int
+    is_single_use: bool  # the process ends after the first group
 
-    def run(self, lanes: Sequence[Lane]) -> Iterator[Departure]: ...
+    def complete(self, params: Params) -> Params:
+        """With the objective's own defaults."""
+
+    def run(self, lanes: Sequence[Lane]) -> Iterator[Exit]: ...
 
 
 class Worker:
@@ -54,6 +57,8 @@ class Worker:
             start = self._next_start()
             if start is not None and not self._train([start]):
                 return 1
+            if start is not None and self._objective.is_single_use:
+                return 0
         return 0
 
     def send(self, message: FromWorker) -> None:
@@ -94,27 +99,28 @@ class Worker:
 
     def _train(self, starts: Sequence[Start]) -> bool:
         """Train a group to its end; False after a failure, which ends the process."""
-        self._lanes = [PipeLane(start, self._setup, self) for start in starts]
+        complete = self._objective.complete
+        self._lanes = [PipeLane(start, self._setup, self, complete=complete) for start in starts]
         try:
-            for departure in self._objective.run(tuple(self._lanes)):
-                self._say_left(departure)
+            for left in self._objective.run(tuple(self._lanes)):
+                self._say_left(left)
         except Exception as error:
             self._say_failed(error)
             return False
         return True
 
-    def _say_left(self, departure: Departure) -> None:
-        lane = next(lane for lane in self._lanes if lane is departure.lane)
+    def _say_left(self, left: Exit) -> None:
+        lane = next(lane for lane in self._lanes if lane is left.lane)
         self._lanes.remove(lane)
-        metric, is_complete = self._setup.metric, departure.how is How.COMPLETE
         self.send(
             Left(
                 number=lane.number,
                 attempt=lane.attempt,
-                how=departure.how,
-                value=departure.best_values[metric] if is_complete else None,
-                message=_message(departure),
-                facts=facts_of(departure, metric),
+                how=left.how,
+                value=left.value,
+                message=left.message,
+                traceback=left.traceback,
+                facts=left.facts,
             )
         )
 
@@ -127,16 +133,8 @@ class Worker:
                     number=lane.number,
                     attempt=lane.attempt,
                     how=how_it_failed(error),
-                    message=f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MESSAGE],
+                    message=in_words(error),
                     traceback="".join(traceback.format_exception(error))[-_TRACEBACK:],
                 )
             )
         self._lanes = []
-
-
-def _message(departure: Departure) -> str:
-    """Why a lane failed by its values; empty for all others."""
-    if departure.how is not How.NON_FINITE:
-        return ""
-    bad = [f"{n} is {v}" for n, v in departure.last_values.items() if not math.isfinite(v)]
-    return f"{', '.join(bad)} at step {departure.step}"

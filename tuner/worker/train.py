@@ -1,12 +1,15 @@
-"""`python -m tuner.worker train --read-fd R --write-fd W`: one device's training process."""
+"""`python -m tuner.worker train --read-fd R --write-fd W --kind K`: a device's training process."""
 
 import argparse
 import logging
+import os
 import sys
+from importlib import import_module
+
+import torch
 
 from tuner.messages import Setup
 from tuner.worker.loop import Worker
-from tuner.worker.objectives.trainer import TrainerObjective, warm_up
 from tuner.worker.pipe import Pipe, Terminated
 from tuner.worker.process import settle
 
@@ -16,17 +19,29 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tuner.worker train")
     parser.add_argument("--read-fd", type=int, required=True)
     parser.add_argument("--write-fd", type=int, required=True)
+    parser.add_argument("--kind", choices=["trainer", "function"], required=True)
     options = parser.parse_args(arguments)
     # The log belongs to the agent: it reads this process's standard error.
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     pipe = Pipe(options.read_fd, options.write_fd)
     settle(pipe.terminate)
     pipe.start()
-    warm_up()  # the agent starts workers early: this overlaps with the start of its database
+    # The agent starts workers early: this overlaps with the start of its database.
+    module = import_module(f"tuner.worker.objectives.{options.kind}")
+    if options.kind == "trainer":
+        module.warm_up()
     setup = _wait_for_setup(pipe)
     if setup is None:
         return 0
-    return Worker(setup, pipe, TrainerObjective(setup)).run()
+    # A spare was started before it was known for which device; CUDA reads this at its first use.
+    os.environ.update(setup.environment)
+    torch.set_num_threads(setup.n_threads)
+    if options.kind == "trainer":
+        return Worker(setup, pipe, module.TrainerObjective(setup)).run()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    code = Worker(setup, pipe, module.FunctionObjective(setup)).run()
+    sys.stdout.flush()
+    os._exit(code)  # threads that the user's code has left behind must not hold the device
 
 
 def _wait_for_setup(pipe: Pipe) -> Setup | None:

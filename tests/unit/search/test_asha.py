@@ -11,6 +11,7 @@ from tuner.search.history import History
 from tuner.search.pruners.asha import AshaPruner
 from tuner.study.decision import Action
 from tuner.study.report import RungValue
+from tuner.study.schedule import ENDLESS
 from tuner.study.trial import Direction
 
 
@@ -22,7 +23,7 @@ def asha(
 
 def curves_at(step: int, values: list[float]) -> Curves:
     curves = Curves()
-    curves.add([RungValue(step=step, number=n, value=v) for n, v in enumerate(values)])
+    curves.add([RungValue(step=step, number=n, value=v, place=n) for n, v in enumerate(values)])
     return curves
 
 
@@ -30,11 +31,29 @@ def history(step: int, value: float, number: int = 99) -> History:
     return History(number=number, place=number, values={step: value})
 
 
+def steps(pruner: AshaPruner, place: int, n_steps: int | None) -> tuple[int, ...]:
+    return tuple(step for run in pruner.schedule(place, n_steps).runs for step in run)
+
+
 def test_rungs_grow_by_the_factor_and_end_before_the_last_step():
-    assert asha().steps(0, 27) == (1, 3, 9)
-    assert asha().steps(0, 28) == (1, 3, 9, 27)
-    assert asha(min_resource=2, eta=4).steps(5, 100) == (2, 8, 32)
-    assert asha().steps(0, 1) == ()
+    assert steps(asha(), 0, 27) == (1, 3, 9)
+    assert steps(asha(), 0, 28) == (1, 3, 9, 27)
+    assert steps(asha(min_resource=2, eta=4), 5, 100) == (2, 8, 32)
+    assert steps(asha(), 0, 1) == ()
+
+
+def test_where_the_length_is_unknown_rungs_go_on_without_an_end():
+    rungs = steps(asha(), 0, None)
+    assert rungs[:4] == (1, 3, 9, 27)
+    assert rungs[-1] * 3 >= ENDLESS > rungs[-1]
+
+
+def test_a_report_after_a_rung_is_judged_at_the_highest_rung_that_it_reached():
+    others = curves_at(9, [n / 100 for n in range(19)])
+    late = History(number=99, place=99, values={2: 0.0, 12: 0.125})
+    assert asha().decide(late, others).reason == "rung 9: rank 14 of 20, keeps 6"
+    later = History(number=99, place=99, values={12: 0.0, 13: 5.0})
+    assert asha().decide(later, others).reason == "step 13 is no rung"
 
 
 def test_the_reason_names_rung_rank_and_how_many_go_on():
@@ -84,7 +103,8 @@ def test_a_value_that_is_not_finite_is_pruned_at_any_step(value, step):
 
 def test_between_rungs_and_before_the_first_report_a_trial_goes_on():
     others = curves_at(2, [0.0] * 9)
-    assert asha().decide(history(2, 5.0), others).reason == "step 2 is no rung"
+    between = History(number=99, place=99, values={1: 0.0, 2: 5.0})
+    assert asha().decide(between, others).reason == "step 2 is no rung"
     nothing = History(number=0, place=0, values={})
     assert asha().decide(nothing, others).action is Action.GO_ON
 
@@ -109,7 +129,7 @@ def test_decisions_equal_those_of_optuna_on_shared_histories(direction, min_reso
     )
     study = optuna.create_study(direction=direction.value)
     ours, curves = asha(direction, min_resource, eta), Curves()
-    rungs = ours.steps(0, n_steps)
+    rungs = steps(ours, 0, n_steps)
     trials = {n: study.ask() for n in range(n_trials)}
     values: dict[int, dict[int, float]] = {n: {} for n in trials}
     n_pruned = n_compared = 0
@@ -125,7 +145,7 @@ def test_decisions_equal_those_of_optuna_on_shared_histories(direction, min_reso
         frozen = study._storage.get_trial(trials[number]._trial_id)
         theirs = optunas.prune(study, frozen)
         if step in rungs:
-            curves.add([RungValue(step=step, number=number, value=value)])
+            curves.add([RungValue(step=step, number=number, value=value, place=number)])
         mine = ours.decide(History(number=number, place=number, values=values[number]), curves)
         if not (math.isnan(value) and step < min_resource):  # Optuna waits for the first rung
             assert (mine.action is Action.PRUNE) == theirs, mine.reason

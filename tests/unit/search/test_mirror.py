@@ -9,7 +9,7 @@ from optuna.trial import TrialState as OptunaState
 from tuner.search.mirror import Mirror
 from tuner.space import to_distributions
 from tuner.study.trial import Direction, TrialRecord, TrialState
-from tuner.study_file.model import FloatRange
+from tuner.study_file.model import Choice, FloatRange, When
 
 DISTRIBUTIONS = to_distributions({"a": FloatRange(low=0, high=1)})
 
@@ -104,3 +104,27 @@ def test_an_earlier_view_can_be_had_again():
     assert earlier.hidden_numbers == {2, 3, 4}
     assert earlier.open_numbers == {1}  # of what it has heard of
     assert len(shown(made)) == 7
+
+
+def test_of_a_conditional_space_trials_are_shown_that_have_all_params_that_apply():
+    space = to_distributions(
+        {
+            "optimizer": Choice(choices=("sgd", "adam")),
+            "momentum": FloatRange(
+                low=0, high=1, when=When(parameter="optimizer", values=("sgd",))
+            ),
+        }
+    )
+    made = Mirror(space, Direction.MINIMIZE)
+    made.update(
+        record(number, TrialState.RUNNING, params=params)
+        for number, params in enumerate(
+            [{"optimizer": "adam"}, {"optimizer": "sgd"}, {"optimizer": "sgd", "momentum": 0.5}, {}]
+        )
+    )
+    assert [trial.number for trial in made.shown()] == [0, 2]
+    assert [list(trial.distributions) for trial in made.shown()] == [
+        ["optimizer"],
+        ["optimizer", "momentum"],
+    ]
+    assert made.hidden_numbers == {1, 3}

@@ -12,7 +12,7 @@ from tuner.agent.events import (
 )
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.notices import AttemptLost, AttemptReleased, DatabaseBack, DatabaseLost, TrialEnded
-from tuner.agent.rules import filling
+from tuner.agent.rules import control, filling
 from tuner.messages import Stop, Why
 from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
 from tuner.study.trial import AttemptKey, TrialRecord, TrialState
@@ -24,7 +24,7 @@ def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
     acts: list[Act] = []
     for trial in event.claimed.trials:
         book = machine.book
-        lane = Lane(trial=trial, decide_at=book.pruner.steps(trial.place, book.n_steps))
+        lane = Lane(trial=trial, schedule=book.pruner.schedule(trial.place, book.n_steps))
         machine.lanes[trial.key] = lane
         if trial.checkpoint is not None:
             lane.phase = Phase.LOADING
@@ -50,7 +50,7 @@ def _running(trial: ClaimedTrial) -> TrialRecord:
 def _nothing_claimed(machine: Machine, answer: Claimed) -> list[Act]:
     if machine.lanes or not answer.limit_reached:
         return []
-    return filling.wait_or_leave(machine, answer.n_open)
+    return filling.wait_or_leave(machine, answer)
 
 
 def written(machine: Machine, event: BatchWritten) -> list[Act]:
@@ -96,6 +96,8 @@ def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:
         if end.key in event.lost:
             acts.append(Say(notice=AttemptLost(key=end.key)))
         else:
+            if isinstance(end, Finish):
+                machine.note_rungs(end.rungs)
             acts.append(_tell(machine, lane, end))
     machine.claim_not_before = now
     return acts
@@ -127,7 +129,9 @@ def changed(machine: Machine, event: Changed) -> list[Act]:
         machine.standing.note(record)
     machine.standing.open_numbers = event.changes.seen.open_numbers
     machine.curves.add(event.changes.rung_values)
-    machine.local_rungs -= {(value.step, value.number) for value in event.changes.rung_values}
+    machine.local_rungs -= {
+        (value.step, value.number, value.is_complete) for value in event.changes.rung_values
+    }
     machine.snapshot = event.changes.seen.snapshot or machine.snapshot
     return []
 
@@ -145,7 +149,8 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
     if event.silent:
         machine.claim_not_before = now
     machine.silent = tuple(event.silent)
-    return []
+    machine.limit_trials = event.pulse.limit_trials
+    return control.heed(machine, event.pulse)
 
 
 def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
@@ -153,6 +158,7 @@ def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
     if machine.away_since is not None:
         return []
     machine.away_since = now
+    machine.alerts.append((now, "the database is away"))
     return [Say(notice=DatabaseLost(message=event.message))]
 
 
@@ -161,4 +167,5 @@ def store_back(machine: Machine, now: float) -> list[Act]:
     if machine.away_since is None:
         return []
     away_seconds, machine.away_since = now - machine.away_since, None
+    machine.alerts.append((now, f"the database was away for {away_seconds:.0f} s"))
     return [Say(notice=DatabaseBack(away_seconds=away_seconds))]

@@ -14,6 +14,7 @@ _LEFT = {
     How.NON_FINITE: FailureClass.NON_FINITE,
     How.OUT_OF_MEMORY: FailureClass.OUT_OF_MEMORY,
     How.EXCEPTION: FailureClass.EXCEPTION,
+    How.MISTAKE: FailureClass.MISTAKE,
 }
 
 
@@ -45,11 +46,18 @@ def failure_of_exit(exit_code: int, log_tail: str) -> Failure:
 def end_of(trial: ClaimedTrial, failure: Failure, reports: list[Report], retries: int) -> End:
     """FAIL at once, or hand the trial back for another attempt while it has some left.
 
-    A value that is not finite and a lack of memory would come again. Exceptions and exit codes are
+    A value that is not finite, a lack of memory, a mistake in the code, a timeout and a hang would
+    come again. Exceptions and exit codes are
     tried again `retries` times; crashes and kills are losses, borne up to `MAX_LOSSES`.
     """
     match failure.cause:
-        case FailureClass.NON_FINITE | FailureClass.OUT_OF_MEMORY:
+        case (
+            FailureClass.NON_FINITE
+            | FailureClass.OUT_OF_MEMORY
+            | FailureClass.MISTAKE
+            | FailureClass.TIMEOUT
+            | FailureClass.SILENCE
+        ):
             is_loss, is_over, history = False, True, ""
         case FailureClass.EXCEPTION | FailureClass.EXIT:
             n_tries = trial.failures + 1

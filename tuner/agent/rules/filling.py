@@ -5,23 +5,36 @@ from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.notices import TrialStarted, WaitingForOthers
 from tuner.messages import Start
 from tuner.study.ending import Ending, EndingKind
-from tuner.study.lease import Batch
+from tuner.study.fleet import Desired
+from tuner.study.lease import Batch, Claimed
 
 
 def fill(machine: Machine, now: float) -> list[Act]:
     """Give queued lanes to free workers, and ask for more where there is room."""
     acts: list[Act] = []
-    for lane in machine.in_phase(Phase.QUEUED):
-        acts += _start(machine, lane)
-    n_free = machine.n_free()
-    if n_free > 0 and not machine.is_claiming and now >= machine.claim_not_before:
+    if machine.desired is Desired.RUNNING:
+        for lane in machine.in_phase(Phase.QUEUED):
+            acts += _start(machine, lane)
+    limit = _wanted(machine)
+    if limit > 0 and not machine.is_claiming and now >= machine.claim_not_before:
         machine.is_claiming = True
-        acts.append(AskClaim(known=tuple(machine.lanes), limit=n_free, silent=machine.silent))
+        acts.append(AskClaim(known=tuple(machine.lanes), limit=limit, silent=machine.silent))
     if now >= machine.tally_at:
         if machine.tally_at > 0:
             acts.append(Say(notice=machine.tally()))
         machine.tally_at = now + machine.book.tally_seconds
     return acts
+
+
+def _wanted(machine: Machine) -> int:
+    """How many trials to ask for; of a stopping study, one to hear when all of it has ended."""
+    match machine.desired:
+        case Desired.RUNNING:
+            return machine.n_free()
+        case Desired.STOPPING:
+            return 0 if machine.lanes else 1
+        case Desired.PAUSED:
+            return 0
 
 
 def _start(machine: Machine, lane: Lane) -> list[Act]:
@@ -31,6 +44,7 @@ def _start(machine: Machine, lane: Lane) -> list[Act]:
     worker = machine.workers[pid]
     worker.n_free -= 1
     lane.phase, lane.worker = Phase.TRAINING, pid
+    lane.started_at = lane.reported_at = worker.heard_at = machine.now
     trial = lane.trial
     start = Start(
         number=trial.key.number,
@@ -38,7 +52,7 @@ def _start(machine: Machine, lane: Lane) -> list[Act]:
         params=trial.params,
         seed=trial.seed,
         checkpoint=lane.checkpoint_path,
-        decide_at=lane.decide_at,
+        decide_at=lane.schedule.bounds(),
     )
     notice = TrialStarted(
         key=trial.key,
@@ -83,17 +97,24 @@ def flush(machine: Machine, now: float) -> list[Act]:
         checkpoints=[
             lane.saved for lane in lanes if lane.saved is not None and not lane.is_saved_posted
         ],
+        printed=[
+            lane.printed
+            for lane in lanes
+            if lane.printed is not None and not lane.is_printed_posted
+        ],
     )
     for lane in lanes:
         lane.n_posted, lane.decisions = len(lane.reports), []
         lane.is_saved_posted = lane.saved is not None
+        lane.is_printed_posted = True
     return [AskWrite(batch=batch)]
 
 
-def wait_or_leave(machine: Machine, n_open: int) -> list[Act]:
-    """All trials of the budget are given out: wait for the others' to end, then leave."""
+def wait_or_leave(machine: Machine, answer: Claimed) -> list[Act]:
+    """Nothing new will be started: wait for the others' trials to end, then leave."""
+    n_open = answer.n_open
     if n_open == 0:
-        return [Leave(ending=Ending(kind=EndingKind.FINISHED))]
+        return [Leave(ending=Ending(kind=EndingKind.FINISHED, reason=answer.reason))]
     if machine.shown_open == n_open:
         return []
     machine.shown_open = n_open

@@ -5,34 +5,41 @@ from tuner.agent.machine import Lane, Machine
 from tuner.messages import GoOn, Stop, Why
 from tuner.search.history import History
 from tuner.study.decision import Action, DecisionRecord
-from tuner.study.report import RungValue
+from tuner.study.report import Report, RungValue
 
 
-def decide(machine: Machine, lane: Lane, step: int, value: float) -> list[Act]:
+def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
     """Decide at once, on the values that this machine knows: no verdict waits for the database.
 
     Its own lanes' values count from the moment they are reported, the others' as the feed brings
     them. The record says which ones those were, so that the decision can be derived again.
     """
-    number = lane.key.number
-    machine.curves.add([RungValue(step=step, number=number, value=value)])
-    machine.local_rungs.add((step, number))
+    number, step, place = lane.key.number, report.step, lane.trial.place
+    value = report.values[machine.book.metric]
+    machine.note_rungs(
+        [RungValue(step=rung, number=number, value=value, place=place) for rung in report.rungs]
+    )
     if lane.stop is not None:
         return []
-    reported = {report.step: report.values[machine.book.metric] for report in lane.reports}
-    values = {**lane.trial.history, **reported}
     history = History(
         number=number,
-        place=lane.trial.place,
-        values={s: known for s, known in values.items() if s <= step},
+        place=place,
+        values={s: known for s, known in _values(machine, lane).items() if s <= step},
+        n_steps=machine.book.n_steps,
     )
     decision = machine.book.pruner.decide(history, machine.curves)
+    at = frozenset(report.rungs)
     record = DecisionRecord(
         key=lane.key,
         step=step,
         decision=decision,
         snapshot=machine.snapshot,
-        local=tuple(sorted(n for s, n in machine.local_rungs if s == step)),
+        local=tuple(
+            sorted({n for s, n, is_complete in machine.local_rungs if s in at and not is_complete})
+        ),
+        local_complete=tuple(
+            sorted({n for _, n, is_complete in machine.local_rungs if is_complete})
+        ),
     )
     lane.decisions.append(record)
     attempt = lane.key.attempt
@@ -41,3 +48,25 @@ def decide(machine: Machine, lane: Lane, step: int, value: float) -> list[Act]:
         return [Send(worker=lane.worker, message=GoOn(number=number, attempt=attempt, step=step))]
     lane.verdict, lane.stop = decision, Why.PRUNE
     return [Send(worker=lane.worker, message=Stop(number=number, attempt=attempt, why=Why.PRUNE))]
+
+
+def _values(machine: Machine, lane: Lane) -> dict[int, float]:
+    """The objective by step: up to the checkpoint that it went on from, and of this attempt."""
+    reported = {report.step: report.values[machine.book.metric] for report in lane.reports}
+    earlier = {s: value for s, value in lane.trial.history.items() if s <= lane.from_step}
+    return {**earlier, **reported}
+
+
+def complete_rungs(machine: Machine, lane: Lane, value: float) -> list[RungValue]:
+    """What other trials are compared with once this one is COMPLETE; step 0 is its final value."""
+    if not machine.book.pruner.compares_complete:
+        return []
+    number, place = lane.key.number, lane.trial.place
+    at, before = {0: value}, 0
+    for step, reported in sorted(_values(machine, lane).items()):
+        at |= dict.fromkeys(lane.schedule.reached(before, step), reported)
+        before = step
+    return [
+        RungValue(step=rung, number=number, value=v, place=place, is_complete=True)
+        for rung, v in at.items()
+    ]

@@ -45,12 +45,14 @@ def go_on(machine: Machine, now: float) -> list[Act]:
     acts: list[Act] = []
     for phase in (Phase.QUEUED, Phase.LOADING):
         for lane in machine.in_phase(phase):
-            acts += post_end(machine, lane, release(lane, "handed back"))
+            acts += post_end(machine, lane, release(machine, lane, "handed back"))
     if now >= stop.kill_at:
         for lane in machine.in_phase(Phase.TRAINING):
             if lane.worker is not None:
                 acts.append(KillWorker(worker=lane.worker))
-            acts += post_end(machine, lane, release(lane, "handed back without its last steps"))
+            acts += post_end(
+                machine, lane, release(machine, lane, "handed back without its last steps")
+            )
     if (not machine.lanes and not machine.is_claiming) or now >= stop.leave_at:
         kind = EndingKind.INTERRUPTED if stop.signal == "SIGINT" else EndingKind.TERMINATED
         acts.append(Leave(ending=Ending(kind=kind)))

@@ -1,10 +1,11 @@
 """What workers say, and that they end."""
 
 import math
+from dataclasses import replace
 from typing import assert_never
 
 from tuner.agent.acts import Act, Learn, Leave, RemoveFile, ReplaceWorker, Say, Send
-from tuner.agent.events import WorkerGone, WorkerSaid
+from tuner.agent.events import WorkerGone, WorkerPrinted, WorkerSaid
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.notices import WorkerDied
 from tuner.agent.rules import pruning
@@ -15,17 +16,22 @@ from tuner.study.checkpoint import SavedFile
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.failure import Failure, FailureClass
 from tuner.study.lease import End, Finish, Release
-from tuner.study.report import Report
+from tuner.study.report import Printed, Report
 from tuner.study.trial import TrialRecord, TrialState
 
 MAX_EARLY_DEATHS = 3
+LOG_LINES = 50  # of a failed attempt
 
 
 def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
     """A message from a worker; one about an attempt that is no longer ours is ignored."""
     message = event.message
+    worker = machine.workers.get(event.worker)
+    if worker is not None:
+        worker.heard_at = now
+        if isinstance(message, Ready | Left):
+            worker.leave_by = None
     if isinstance(message, Ready):
-        worker = machine.workers.get(event.worker)
         if worker is not None:
             worker.n_free, worker.has_been_ready = message.n_free, True
             machine.n_early_deaths = 0
@@ -39,7 +45,8 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
         case Saved():
             return _saved(machine, lane, message, now)
         case Left():
-            return _left(machine, lane, message, event.log_tail)
+            _note_printed(lane, event.tail, event.n_bytes)
+            return _left(machine, lane, message)
         case Progress():
             return []
         case _:
@@ -47,27 +54,29 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
 
 
 def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> list[Act]:
+    step_seconds = now - lane.reported_at
+    lane.reported_at = now
+    machine.longest_step_seconds = max(machine.longest_step_seconds or 0.0, step_seconds)
     value = message.values.get(machine.book.metric)
     if value is None:
         text = f"no {machine.book.metric} was reported at step {message.step}"
         return _drop(machine, lane, Failure(cause=FailureClass.EXCEPTION, message=text))
-    is_rung = message.step in lane.decide_at
-    lane.reports.append(
-        Report(key=lane.key, step=message.step, values=message.values, is_rung=is_rung)
-    )
+    reached = lane.schedule.reached(lane.last_step, message.step)
+    rungs = reached if machine.book.pruner.compares_running else ()
+    lane.reports.append(Report(key=lane.key, step=message.step, values=message.values, rungs=rungs))
     if not math.isfinite(value):
         text = f"{machine.book.metric} is {value} at step {message.step}"
         return _drop(machine, lane, Failure(cause=FailureClass.NON_FINITE, message=text))
     if machine.flush_at is None:
         machine.flush_at = now + machine.book.flush_seconds
-    return pruning.decide(machine, lane, message.step, value) if is_rung else []
+    return pruning.decide(machine, lane, lane.reports[-1]) if reached else []
 
 
 def _drop(machine: Machine, lane: Lane, failure: Failure) -> list[Act]:
     """The trial has failed while its worker trains on."""
     number, attempt = lane.key.number, lane.key.attempt
     stop = Stop(number=number, attempt=attempt, why=Why.DROP)
-    end = _failed(machine, lane, failure)
+    end = fail_lane(machine, lane, failure)
     return [Send(worker=_worker_of(lane), message=stop), *post_end(machine, lane, end)]
 
 
@@ -87,22 +96,38 @@ def _saved(machine: Machine, lane: Lane, message: Saved, now: float) -> list[Act
     return [RemoveFile(path=superseded.path)] if superseded else []
 
 
-def _left(machine: Machine, lane: Lane, left: Left, log_tail: str) -> list[Act]:
+def printed(machine: Machine, event: WorkerPrinted) -> list[Act]:
+    """Its lanes' log has grown: `tuner logs` follows it from any machine."""
+    for lane in machine.lanes_of(event.worker):
+        _note_printed(lane, event.tail, event.n_bytes)
+        if machine.flush_at is None:
+            machine.flush_at = machine.now
+    return []
+
+
+def _note_printed(lane: Lane, tail: str, n_bytes: int) -> None:
+    if n_bytes > (lane.printed.n_bytes if lane.printed else 0):
+        lane.printed = Printed(key=lane.key, tail=tail, n_bytes=n_bytes)
+        lane.is_printed_posted = False
+
+
+def _left(machine: Machine, lane: Lane, left: Left) -> list[Act]:
     match left.how:
         case How.COMPLETE:
             return post_end(machine, lane, _completed(machine, lane, left))
         case How.PRUNED:
             return post_end(machine, lane, _pruned(machine, lane, left))
         case How.RELEASED:
-            return post_end(machine, lane, release(lane, "handed back"))
+            return post_end(machine, lane, release(machine, lane, "handed back"))
         case How.DROPPED:
             # Whatever this agent told it to drop is no longer TRAINING here.
-            return post_end(machine, lane, release(lane, "dropped by its worker"))
+            return post_end(machine, lane, release(machine, lane, "dropped by its worker"))
         case How.REFUSED:
             lane.phase, lane.worker = Phase.QUEUED, None
             return []
-        case How.NON_FINITE | How.OUT_OF_MEMORY | How.EXCEPTION:
-            return post_end(machine, lane, _failed(machine, lane, failure_of_left(left, log_tail)))
+        case How.NON_FINITE | How.OUT_OF_MEMORY | How.EXCEPTION | How.MISTAKE:
+            failure = failure_of_left(left, _last_lines(lane))
+            return post_end(machine, lane, fail_lane(machine, lane, failure))
         case _:
             assert_never(left.how)
 
@@ -111,7 +136,7 @@ def _completed(machine: Machine, lane: Lane, left: Left) -> End:
     value = left.value
     if value is None or not math.isfinite(value):
         text = f"the objective returned {value}"
-        return _failed(machine, lane, Failure(cause=FailureClass.NON_FINITE, message=text))
+        return fail_lane(machine, lane, Failure(cause=FailureClass.NON_FINITE, message=text))
     return Finish(
         key=lane.key,
         state=TrialState.COMPLETE,
@@ -120,34 +145,47 @@ def _completed(machine: Machine, lane: Lane, left: Left) -> End:
         decisions=lane.decisions,
         user_attrs=left.facts,
         last_step=lane.last_step,
+        rungs=pruning.complete_rungs(machine, lane, value),
     )
 
 
 def _pruned(machine: Machine, lane: Lane, left: Left) -> End:
     if lane.verdict is None:
-        text = "the worker pruned a trial that the pruner had not"
-        return _failed(machine, lane, Failure(cause=FailureClass.EXCEPTION, message=text))
+        text = "the objective pruned a trial that the pruner had not"
+        return fail_lane(machine, lane, Failure(cause=FailureClass.MISTAKE, message=text))
+    return replace(prune_now(machine, lane, lane.verdict.reason), user_attrs=left.facts)
+
+
+def prune_now(machine: Machine, lane: Lane, reason: str) -> Finish:
+    """PRUNED with its last report, Optuna's rule; without a value if there was none."""
+    reported = [lane.trial.history[step] for step in sorted(lane.trial.history)]
+    reported += [report.values[machine.book.metric] for report in lane.reports]
     return Finish(
         key=lane.key,
         state=TrialState.PRUNED,
-        value=lane.reports[-1].values[machine.book.metric],  # Optuna's rule: the last report
-        reason=lane.verdict.reason,
+        value=reported[-1] if reported else None,
+        reason=reason,
         reports=lane.reports,
         decisions=lane.decisions,
-        user_attrs=left.facts,
         last_step=lane.last_step,
     )
 
 
-def _failed(machine: Machine, lane: Lane, failure: Failure) -> End:
+def fail_lane(machine: Machine, lane: Lane, failure: Failure) -> End:
+    """The end of an attempt that failed: FAIL, or another attempt."""
     return end_of(lane.trial, failure, lane.reports, machine.book.retries)
 
 
-def release(lane: Lane, reason: str) -> Release:
+def _last_lines(lane: Lane) -> str:
+    """The end of its log, as an error shows it."""
+    return "\n".join(lane.printed.tail.splitlines()[-LOG_LINES:]) if lane.printed else ""
+
+
+def release(machine: Machine, lane: Lane, reason: str) -> Release:
     """Hand a trial back, with the newest checkpoint if that is not registered yet."""
     return Release(
         key=lane.key,
-        reason=reason,
+        reason=reason if machine.reason is None else f"{reason}: {machine.reason}",
         reports=lane.reports,
         decisions=lane.decisions,
         checkpoint=None if lane.is_saved_posted else lane.saved,
@@ -156,7 +194,17 @@ def release(lane: Lane, reason: str) -> Release:
 
 def post_end(machine: Machine, lane: Lane, end: End) -> list[Act]:
     """Note an attempt's end for the store; the lane stays known until the answer."""
+    if lane.phase is Phase.ENDING:
+        return []
+    worker = machine.workers.get(lane.worker) if lane.worker is not None else None
+    seconds = lane.seconds(machine.now) if lane.phase is Phase.TRAINING else 0.0
     lane.phase = Phase.ENDING
+    end = replace(
+        end,
+        seconds=seconds,
+        device=worker.name if worker else None,
+        printed=lane.printed,
+    )
     machine.ends_due.append(end)
     return [Learn(records=[_record(lane, end)])] if isinstance(end, Finish) else []
 
@@ -177,17 +225,23 @@ def _record(lane: Lane, finish: Finish) -> TrialRecord:
 
 def gone(machine: Machine, event: WorkerGone) -> list[Act]:
     """A worker process has ended: its lanes fail, another worker takes its place."""
-    worker = machine.workers.pop(event.worker, None)
+    worker = machine.workers.get(event.worker)
     if worker is None:
         return []
     lanes = machine.lanes_of(event.worker)
-    failure = failure_of_exit(event.exit_code, event.log_tail)
+    lines = "\n".join(event.tail.splitlines()[-LOG_LINES:])
+    failure = failure_of_exit(event.exit_code, lines)
+    if worker.doom is not None:
+        failure = replace(worker.doom, log_tail=lines)
     acts: list[Act] = []
     for lane in lanes:
-        acts += post_end(machine, lane, _failed(machine, lane, failure))
+        _note_printed(lane, event.tail, event.n_bytes)
+        acts += post_end(machine, lane, fail_lane(machine, lane, failure))
+    del machine.workers[event.worker]
     if machine.stop is not None:
         return acts
-    if lanes or not worker.has_been_ready:
+    if (lanes and worker.doom is None) or not worker.has_been_ready:
+        machine.alerts.append((machine.now, f"worker {worker.name}: {failure.message}"))
         acts.append(Say(notice=WorkerDied(worker=worker.name, how=failure.message)))
     if not worker.has_been_ready:
         machine.n_early_deaths += 1
@@ -197,7 +251,7 @@ def gone(machine: Machine, event: WorkerGone) -> list[Act]:
 
 
 def _workers_cannot_start(event: WorkerGone, failure: Failure) -> Leave:
-    lines = event.log_tail.strip().splitlines()
+    lines = event.tail.strip().splitlines()
     last = f": {lines[-1]}" if lines else ""
     error = RunFailed(f"workers do not start on this machine; {failure.message}{last}")
     return Leave(ending=Ending(kind=EndingKind.FAILED, error=error))

@@ -1,10 +1,10 @@
 """Asynchronous successive halving (ASHA)."""
 
-import math
-
 from tuner.search.curves import Curves
 from tuner.search.history import History
-from tuner.study.decision import Action, Decision
+from tuner.search.pruners.halving import halving_schedule, judge_rung
+from tuner.study.decision import Decision
+from tuner.study.schedule import Schedule
 from tuner.study.trial import Direction
 
 
@@ -20,11 +20,12 @@ class AshaPruner:
 
     Deliberate differences from Optuna's `SuccessiveHalvingPruner` (5.0):
 
-    - The value at the rung's own step counts. Optuna judges at the first report at or after a
-      rung, and when steps were skipped it passes one late value through several rungs.
+    - A rung is judged once, with the first report at or after it, as in Optuna; a report that
+      reached several rungs is judged at the highest of them alone, where Optuna passes it
+      through each in turn.
     - Asking is pure: asked twice, the answer is the same. Optuna's writes the rung into the
       trial and compares at the next rung when asked again.
-    - No rung at the trial's last step (`steps`): stopping there saves nothing and would turn a
+    - No rung at the trial's last step (`schedule`): stopping there saves nothing and would turn a
       COMPLETE trial into a PRUNED one.
     - NaN and infinities are pruned at any step. Optuna prunes NaN from the first open rung on
       and ranks infinities like any value.
@@ -37,47 +38,19 @@ class AshaPruner:
       worst.
     """
 
+    compares_running = True
+    compares_complete = False
+
     def __init__(self, *, direction: Direction, min_resource: int, reduction_factor: int) -> None:
         self._direction = direction
         self._min_resource = min_resource
         self._eta = reduction_factor
 
-    def steps(self, place: int, n_steps: int) -> tuple[int, ...]:
-        """The rungs below `n_steps`, ascending; the same for every place (one bracket)."""
-        rungs = []
-        rung = self._min_resource
-        while rung < n_steps:
-            rungs.append(rung)
-            rung *= self._eta
-        return tuple(rungs)
+    def schedule(self, place: int, n_steps: int | None) -> Schedule:
+        """The rungs below `n_steps`; the same for every place (one bracket)."""
+        return halving_schedule(self._min_resource, self._eta, n_steps)
 
     def decide(self, trial: History, others: Curves) -> Decision:
-        """Judge the trial at its latest step; `others` may hold its own value there or not."""
-        step = trial.step
-        if step == 0:
-            return Decision(action=Action.GO_ON, reason="nothing is reported yet")
-        value = trial.values[step]
-        if not math.isfinite(value):
-            return Decision(action=Action.PRUNE, reason=f"step {step}: the value is {value}")
-        if not self._is_rung(step):
-            return Decision(action=Action.GO_ON, reason=f"step {step} is no rung")
-        n_better, n_values = self._count(trial.number, step, value, others)
-        n_kept = max(1, n_values // self._eta)
-        action = Action.GO_ON if n_better < n_kept else Action.PRUNE
-        reason = f"rung {step}: rank {n_better + 1} of {n_values}, keeps {n_kept}"
-        return Decision(action=action, reason=reason)
-
-    def _count(self, number: int, step: int, value: float, others: Curves) -> tuple[int, int]:
-        """How many trials are strictly better, and how many there are, this one included."""
-        n_better = others.n_better(step, value, self._direction)
-        n_values = len(others.at(step))
-        own = others.of(step, number)
-        if own is None:
-            return n_better, n_values + 1
-        is_own_better = own < value if self._direction is Direction.MINIMIZE else own > value
-        return n_better - is_own_better, n_values
-
-    def _is_rung(self, step: int) -> bool:
-        while step % self._eta == 0 and step > self._min_resource:
-            step //= self._eta
-        return step == self._min_resource
+        """Judge the trial at its latest report; `others` may hold its own value there or not."""
+        schedule = self.schedule(trial.place, trial.n_steps)
+        return judge_rung(trial, schedule, self._eta, self._direction, others)

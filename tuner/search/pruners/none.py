@@ -3,14 +3,18 @@
 from tuner.search.curves import Curves
 from tuner.search.history import History
 from tuner.study.decision import Action, Decision
+from tuner.study.schedule import Schedule
 
 
 class NoPruner:
     """Every trial trains to its end."""
 
-    def steps(self, place: int, n_steps: int) -> tuple[int, ...]:
+    compares_running = False
+    compares_complete = False
+
+    def schedule(self, place: int, n_steps: int | None) -> Schedule:
         """No step at all."""
-        return ()
+        return Schedule()
 
     def decide(self, trial: History, others: Curves) -> Decision:
         """Go on, always."""

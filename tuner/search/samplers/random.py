@@ -10,7 +10,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from tuner.space import Distributions, step_value
+from tuner.space import Distributions, choose_params, step_value
 from tuner.study.seeds import derive_seed
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import ParamValue
@@ -29,12 +29,11 @@ class RandomSampler:
 
     def suggest(self, draw: int) -> Suggestion:
         """The params of a draw, from 0: the same on every machine."""
-        return Suggestion(
-            params={
-                name: draw_value(distribution, derive_seed(self._seed, "draw", draw, name))
-                for name, distribution in self._distributions.items()
-            }
-        )
+
+        def choose(name: str, distribution: BaseDistribution) -> ParamValue:
+            return draw_value(distribution, derive_seed(self._seed, "draw", draw, name))
+
+        return Suggestion(params=choose_params(self._distributions, choose))
 
     def n_draws(self) -> int | None:
         """No end."""

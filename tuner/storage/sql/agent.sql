@@ -10,25 +10,50 @@ on conflict (agent_id) do update set left_at = null
 returning ordinal;
 
 -- name: beat
--- Say "alive": one row of one's own. The answer: the beats of the others that hold trials.
+-- Say "alive": one row of one's own. The clock advances by what this agent vouches for; whoever
+-- finds it locked leaves it alone. The answer: what is wanted of the study, what is used of its
+-- limits, and the beats of the others that hold trials.
 with me as (
     update tuner.agent
     set beat = beat + 1, seen_at = now(), seconds_lived = %(seconds_lived)s,
-        device_seconds_busy = %(device_seconds_busy)s
+        device_seconds_busy = %(device_seconds_busy)s, telemetry = %(screen)s::json
     where agent_id = %(me)s
     returning study_id
+), due as (
+    select c.study_id from tuner.clock c join me using (study_id) for update of c skip locked
+), ticked as (
+    update tuner.clock c
+    set ticked_at = now(),
+        seconds = c.seconds + case when s.desired = 'paused' then 0 else greatest(0, least(
+            extract(epoch from now() - c.ticked_at)::float8, %(vouched_seconds)s)) end
+    from due join tuner.study s using (study_id)
+    where c.study_id = due.study_id
 )
-select coalesce((select json_agg(json_build_object(
+select s.desired, s.desired_reason, s.limit_trials, s.limit_seconds, s.limit_device_seconds,
+       c.seconds,
+       case when s.limit_device_seconds is not null then
+           (select sum(x.device_seconds_busy) from tuner.agent x where x.study_id = s.study_id) end,
+       coalesce((select json_agg(json_build_object(
                     'agent_id', a.agent_id, 'beat', a.beat, 'host', a.host,
                     'boot', a.boot, 'pid', a.pid))
                  from tuner.agent a
-                 where a.study_id = me.study_id and a.agent_id <> %(me)s
+                 where a.study_id = s.study_id and a.agent_id <> %(me)s
                    and exists (select from tuner.lease l
                                where l.owner = a.agent_id and l.state = 'held')), '[]'::json)
-from me;
+from me join tuner.study s using (study_id) join tuner.clock c using (study_id);
+
+-- name: reach_limit
+-- A limit is used up: the study is to stop, whoever says so first.
+with stopped as (
+    update tuner.study set desired = 'stopping', desired_reason = %(reason)s, desired_at = now()
+    where study_id = %(study_id)s and desired = 'running'
+    returning study_id
+)
+insert into tuner.event (study_id, agent_id, kind, detail)
+select study_id, %(me)s, 'limit_reached', %(reason)s from stopped;
 
 -- name: leave
 -- A clean goodbye.
 update tuner.agent set left_at = now(), seen_at = now(), seconds_lived = %(seconds_lived)s,
-       device_seconds_busy = %(device_seconds_busy)s
+       device_seconds_busy = %(device_seconds_busy)s, telemetry = '{}'
 where agent_id = %(me)s;

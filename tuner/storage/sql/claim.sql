@@ -1,7 +1,8 @@
 -- name: lock_numbers
 -- Wait for Optuna clients that are giving out a number. A statement of its own and the first, so
 -- that the next statement's snapshot is newer than theirs.
-select 1 from studies where study_id = %(study_id)s for key share;
+select t.desired from studies s join tuner.study t using (study_id)
+where s.study_id = %(study_id)s for key share of s;
 
 -- name: adopt
 -- Trials that are mine although I do not know it: the answer to an earlier claim was lost.
@@ -33,6 +34,9 @@ with lost as materialized (
         owner = case when is_over then null else %(me)s::uuid end,
         state = case when is_over then 'done' else 'held' end,
         failure = case when is_over then 'agent_lost' end,
+        n_steps = case when is_over then coalesce((
+            select max(v.step) from trial_intermediate_values v
+            where v.trial_id = l.trial_id), 0) else 0 end,
         reason = case when is_over then 'quarantined: lost ' || (l.losses + 1) || ' times' end,
         checkpoint_id = case when is_over then null else l.checkpoint_id end,
         claimed_at = now(),
@@ -80,10 +84,65 @@ from free
 where l.study_id = %(study_id)s and l.number = free.number
 returning l.number, l.attempt, 'released' as origin;
 
+-- name: close
+-- The study is stopping: trials that nobody holds, or that an agent holds which I have seen silent,
+-- end without a worker. The value of a pruned trial is its last report (Optuna's rule).
+with silent as materialized (
+    select a.agent_id
+    from unnest(%(silent_agents)s::uuid[], %(silent_beats)s::bigint[]) s(agent_id, beat)
+    join tuner.agent a using (agent_id)
+    where a.beat = s.beat
+    for share of a skip locked
+), open as materialized (
+    select l.number, l.trial_id, v.step, v.intermediate_value as value
+    from tuner.lease l
+    left join lateral (
+        select step, intermediate_value from trial_intermediate_values x
+        where x.trial_id = l.trial_id and x.intermediate_value_type = 'FINITE'
+        order by step desc limit 1) v on true
+    where l.study_id = %(study_id)s
+      and (l.state = 'free' or (l.state = 'held' and l.owner in (select agent_id from silent)))
+    order by l.number
+    for update of l skip locked
+), closed as (
+    update tuner.lease l
+    set state = 'done', ended_at = now(), checkpoint_id = null, n_steps = coalesce(open.step, 0),
+        reason = 'stopped: ' || coalesce(s.desired_reason, 'the study ended')
+    from open, tuner.study s
+    where l.study_id = %(study_id)s and l.number = open.number and s.study_id = l.study_id
+    returning l.number, l.attempt, l.trial_id, l.reason, open.value
+), told as (
+    update trials t set state = 'PRUNED', datetime_complete = now() at time zone 'utc'
+    from closed where t.trial_id = closed.trial_id and t.state = 'RUNNING'
+    returning t.trial_id
+), valued as (
+    insert into trial_values (trial_id, objective, value, value_type)
+    select trial_id, 0, closed.value, 'FINITE' from closed join told using (trial_id)
+    where closed.value is not null
+    on conflict (trial_id, objective) do nothing
+), said as (
+    insert into trial_user_attributes (trial_id, key, value_json)
+    select trial_id, 'reason', to_json(closed.reason)::text from closed join told using (trial_id)
+    on conflict (trial_id, key) do update set value_json = excluded.value_json
+), dropped as (
+    delete from tuner.checkpoint c using closed
+    where c.study_id = %(study_id)s and c.number = closed.number
+)
+insert into tuner.event (study_id, number, attempt, agent_id, kind, detail)
+select %(study_id)s, number, attempt, %(me)s, 'pruned', reason from closed;
+
 -- name: lock_budget
--- How much may still be claimed. Serialises new claims of all agents until the commit.
-select limit_trials - n_claimed as n_left, next_draw
-from tuner.study where study_id = %(study_id)s for no key update;
+-- How much may still be claimed: trials of any kind, and draws (a grid has so many cells).
+-- Serialises new claims of all agents until the commit. Steps are counted only where they are
+-- limited: of ended trials on their lease, of open ones by their reports.
+select case when limit_steps <= (
+           select coalesce(sum(case when l.state = 'done' then l.n_steps else (
+               select coalesce(max(v.step), 0) from trial_intermediate_values v
+               where v.trial_id = l.trial_id) end), 0)
+           from tuner.lease l where l.study_id = s.study_id) then 0
+       else coalesce(limit_trials, 1000000000) - n_claimed end as n_left,
+       next_draw, coalesce(n_draws - next_draw, 1000000000) as n_draws_left
+from tuner.study s where study_id = %(study_id)s for no key update;
 
 -- name: take_waiting
 -- Trials that somebody enqueued, oldest first.
@@ -98,9 +157,10 @@ with waiting as materialized (
     from waiting where t.trial_id = waiting.trial_id
     returning t.trial_id, t.number
 )
-select started.trial_id, started.number, a.value_json
+select started.trial_id, started.number, a.value_json, e.draw, e.retry_of
 from started
 left join trial_system_attributes a on a.trial_id = started.trial_id and a.key = 'fixed_params'
+left join tuner.enqueued e on e.trial_id = started.trial_id
 order by started.number;
 
 -- name: next_number
@@ -117,10 +177,11 @@ returning trial_id;
 
 -- name: insert_leases
 -- First leases: of new draws, and of enqueued trials (no draw).
-insert into tuner.lease (study_id, number, trial_id, draw, seed, state, attempt, owner)
-select %(study_id)s, number, trial_id, draw, seed, 'held', 1, %(me)s
-from unnest(%(numbers)s::int[], %(trial_ids)s::int[], %(draws)s::bigint[], %(seeds)s::bigint[])
-     x(number, trial_id, draw, seed);
+insert into tuner.lease (study_id, number, trial_id, draw, seed, state, attempt, owner, retry_of)
+select %(study_id)s, number, trial_id, draw, seed, 'held', 1, %(me)s, retry_of
+from unnest(%(numbers)s::int[], %(trial_ids)s::int[], %(draws)s::bigint[], %(seeds)s::bigint[],
+            %(retries_of)s::int[])
+     x(number, trial_id, draw, seed, retry_of);
 
 -- name: insert_params
 -- Params in their order: Optuna reads them by param_id.
@@ -170,7 +231,8 @@ select l.number, l.attempt, l.draw, l.seed, l.failures, l.losses,
        (select array_agg(v.step order by v.step) from trial_intermediate_values v
         where v.trial_id = l.trial_id and v.step <= c.step) as steps,
        (select array_agg(v.intermediate_value order by v.step) from trial_intermediate_values v
-        where v.trial_id = l.trial_id and v.step <= c.step) as step_values
+        where v.trial_id = l.trial_id and v.step <= c.step) as step_values,
+       l.seconds
 from tuner.lease l
 left join tuner.checkpoint c using (checkpoint_id)
 where l.study_id = %(study_id)s and l.number = any(%(numbers)s::int[])
@@ -183,10 +245,20 @@ select %(study_id)s, number, attempt, %(me)s, 'claimed'
 from unnest(%(numbers)s::int[], %(attempts)s::int[]) x(number, attempt);
 
 -- name: count_open
--- Trials that somebody still has to end, and whether new draws are left. Waiting ones count as far
--- as the limit lets them start.
+-- Trials that somebody still has to end, and whether nothing new will be started. Waiting ones
+-- count as far as the limit lets them start; a study that is stopping starts none.
 select (select count(*) from tuner.lease l where l.study_id = s.study_id and l.state <> 'done')
-     + least(greatest(s.limit_trials - s.n_claimed, 0),
-             (select count(*) from trials t where t.study_id = s.study_id and t.state = 'WAITING')),
-       s.n_claimed >= s.limit_trials
-from tuner.study s where s.study_id = %(study_id)s;
+     + case when s.desired = 'stopping' or b.steps_used then 0 else
+           least(greatest(coalesce(s.limit_trials, 1000000000) - s.n_claimed, 0), w.n_waiting) end,
+       s.desired = 'stopping' or b.steps_used or s.n_claimed >= coalesce(s.limit_trials, 1000000000)
+       or (s.next_draw >= coalesce(s.n_draws, 1000000000) and w.n_waiting = 0),
+       case when s.desired = 'stopping' then s.desired_reason end
+from tuner.study s,
+     lateral (select count(*) as n_waiting from trials t
+              where t.study_id = s.study_id and t.state = 'WAITING') w,
+     lateral (select coalesce(s.limit_steps <= (
+                  select coalesce(sum(case when l.state = 'done' then l.n_steps else (
+                      select coalesce(max(v.step), 0) from trial_intermediate_values v
+                      where v.trial_id = l.trial_id) end), 0)
+                  from tuner.lease l where l.study_id = s.study_id), false) as steps_used) b
+where s.study_id = %(study_id)s;

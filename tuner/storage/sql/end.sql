@@ -14,8 +14,8 @@ for update of l;
 with ended as (
     select * from unnest(%(numbers)s::int[], %(trial_ids)s::int[], %(states)s::trialstate[],
                          %(values)s::float8[], %(reasons)s::text[], %(failures)s::text[],
-                         %(last_steps)s::int[])
-         e(number, trial_id, state, value, reason, failure, last_step)
+                         %(last_steps)s::int[], %(devices)s::text[], %(seconds)s::float8[])
+         e(number, trial_id, state, value, reason, failure, last_step, device, seconds)
 ), told as (
     update trials t set state = e.state, datetime_complete = now() at time zone 'utc'
     from ended e where t.trial_id = e.trial_id and t.state = 'RUNNING'
@@ -39,10 +39,10 @@ with ended as (
     join told using (trial_id)
     on conflict (trial_id, key) do update set value_json = excluded.value_json
 ), noted as (
-    insert into tuner.event (study_id, number, attempt, agent_id, kind, detail)
+    insert into tuner.event (study_id, number, attempt, agent_id, kind, detail, device)
     select %(study_id)s, l.number, l.attempt, %(me)s,
            case when told.trial_id is null then 'ended_elsewhere' else lower(e.state::text) end,
-           e.reason
+           e.reason, e.device
     from ended e
     join tuner.lease l on l.study_id = %(study_id)s and l.number = e.number
     left join told on told.trial_id = e.trial_id
@@ -50,7 +50,8 @@ with ended as (
 update tuner.lease l
 set state = 'done', ended_at = now(), checkpoint_id = null, failure = e.failure,
     reason = case when told.trial_id is null then 'ended by somebody else' else e.reason end,
-    failures = l.failures + (e.failure is not null)::int
+    failures = l.failures + (e.failure is not null)::int, n_steps = coalesce(e.last_step, 0),
+    seconds = l.seconds + e.seconds, device = e.device
 from ended e left join told using (trial_id)
 where l.study_id = %(study_id)s and l.number = e.number;
 
@@ -65,17 +66,37 @@ with freed as (
     update tuner.lease l
     set state = 'free', owner = null, reason = r.reason,
         failures = l.failures + r.failed, losses = l.losses + r.lost,
-        failed_by = case when r.failed + r.lost > 0 then %(boot)s else l.failed_by end
-    from unnest(%(numbers)s::int[], %(reasons)s::text[], %(failed)s::int[], %(lost)s::int[])
-         r(number, reason, failed, lost)
+        failed_by = case when r.failed + r.lost > 0 then %(boot)s else l.failed_by end,
+        seconds = l.seconds + r.seconds, device = r.device
+    from unnest(%(numbers)s::int[], %(reasons)s::text[], %(failed)s::int[], %(lost)s::int[],
+                %(devices)s::text[], %(seconds)s::float8[])
+         r(number, reason, failed, lost, device, seconds)
     where l.study_id = %(study_id)s and l.number = r.number
-    returning l.number, l.attempt, l.reason
+    returning l.number, l.attempt, l.reason, l.device
 )
-insert into tuner.event (study_id, number, attempt, agent_id, kind, detail)
-select %(study_id)s, number, attempt, %(me)s, 'released', reason from freed;
+insert into tuner.event (study_id, number, attempt, agent_id, kind, detail, device)
+select %(study_id)s, number, attempt, %(me)s, 'released', reason, device from freed;
 
 -- name: write_log
--- What a failed attempt printed.
-insert into tuner.log (study_id, number, attempt, message, traceback, tail)
-values (%(study_id)s, %(number)s, %(attempt)s, %(message)s, %(traceback)s, %(tail)s)
-on conflict (study_id, number, attempt) do nothing;
+-- What an attempt printed, and how it failed if it did.
+insert into tuner.log (study_id, number, attempt, message, traceback, tail, n_bytes)
+values (%(study_id)s, %(number)s, %(attempt)s, %(message)s, %(traceback)s, %(tail)s, %(n_bytes)s)
+on conflict (study_id, number, attempt) do update
+set message = excluded.message, traceback = excluded.traceback, tail = excluded.tail,
+    n_bytes = excluded.n_bytes, at = now();
+
+-- name: reach_target
+-- A COMPLETE value is as good as was asked for: the study is to stop.
+with stopped as (
+    update tuner.study s
+    set desired = 'stopping', desired_at = now(),
+        desired_reason = 'the target ' || s.target || ' is reached by trial ' || e.number
+                         || ' (' || e.value || ')'
+    from (select number, value
+          from unnest(%(numbers)s::int[], %(values)s::float8[]) x(number, value)) e
+    where s.study_id = %(study_id)s and s.desired = 'running'
+      and case when %(minimize)s then e.value <= s.target else e.value >= s.target end
+    returning s.study_id, s.desired_reason
+)
+insert into tuner.event (study_id, agent_id, kind, detail)
+select study_id, %(me)s, 'limit_reached', desired_reason from stopped;

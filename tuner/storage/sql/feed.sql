@@ -23,7 +23,8 @@ order by t.number;
 -- name: rungs
 -- Rung values since a snapshot, and the snapshot of now. Those of transactions that were open then
 -- come again; the reader keeps one of each.
-select pg_current_snapshot()::text, array_agg(r.step), array_agg(r.number), array_agg(r.value)
+select pg_current_snapshot()::text, array_agg(r.step), array_agg(r.number), array_agg(r.value),
+       array_agg(coalesce(r.place, r.number)), array_agg(r.is_complete)
 from tuner.rung r
 where r.study_id = %(study_id)s
   and r.xid >= coalesce(pg_snapshot_xmin(%(snapshot)s::pg_snapshot), '0'::xid8);

@@ -4,7 +4,8 @@ select pg_advisory_xact_lock(hashtextextended('tuner study ' || %(name)s, 0));
 
 -- name: find
 -- The study of this name, with our part of it if there is one.
-select s.study_id, t.spec, t.fingerprint, t.limit_trials
+select s.study_id, t.spec, t.fingerprint, t.limit_trials, t.desired, t.desired_reason,
+       t.created_at
 from studies s left join tuner.study t using (study_id)
 where s.study_name = %(name)s;
 
@@ -20,6 +21,26 @@ with created as (
     select study_id, a.key, a.value
     from created, unnest(%(keys)s::text[], %(values)s::text[]) a(key, value)
 )
-insert into tuner.study (study_id, spec, fingerprint, metric, limit_trials)
-select study_id, %(spec)s::json, %(fingerprint)s, %(metric)s, %(limit_trials)s from created
-returning study_id;
+insert into tuner.study (study_id, spec, fingerprint, metric, limit_trials, limit_steps,
+                         limit_seconds, limit_device_seconds, target, n_draws)
+select study_id, %(spec)s::json, %(fingerprint)s, %(metric)s, %(limit_trials)s, %(limit_steps)s,
+       %(limit_seconds)s, %(limit_device_seconds)s, %(target)s, %(n_draws)s
+from created
+returning study_id, created_at;
+
+-- name: start_clock
+-- The time in which somebody works on a study.
+insert into tuner.clock (study_id) values (%(study_id)s);
+
+-- name: enqueue
+-- Trials to begin with, as Optuna's `enqueue_trial` writes them.
+with made as (
+    insert into trials (number, study_id, state)
+    select place - 1, %(study_id)s, 'WAITING'
+    from unnest(%(fixed)s::text[]) with ordinality x(fixed, place) order by place
+    returning trial_id, number
+)
+insert into trial_system_attributes (trial_id, key, value_json)
+select made.trial_id, 'fixed_params', x.fixed
+from made join unnest(%(fixed)s::text[]) with ordinality x(fixed, place)
+     on x.place = made.number + 1;

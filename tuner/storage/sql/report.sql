@@ -10,10 +10,10 @@ with fenced as materialized (
     order by l.number
     for share of l
 ), reported as materialized (
-    select f.number, f.trial_id, f.place, r.step, r.value, r.kind, r.is_rung
+    select f.trial_id, r.step, r.value, r.kind
     from unnest(%(r_numbers)s::int[], %(r_attempts)s::int[], %(r_steps)s::int[],
-                %(r_values)s::float8[], %(r_kinds)s::text[], %(r_rungs)s::bool[])
-         r(number, attempt, step, value, kind, is_rung)
+                %(r_values)s::float8[], %(r_kinds)s::text[])
+         r(number, attempt, step, value, kind)
     join fenced f using (number, attempt)
 ), written as (
     insert into trial_intermediate_values as v
@@ -25,9 +25,13 @@ with fenced as materialized (
     where (v.intermediate_value, v.intermediate_value_type)
           is distinct from (excluded.intermediate_value, excluded.intermediate_value_type)
 ), compared as (
-    insert into tuner.rung (study_id, step, number, value, place)
-    select %(study_id)s, step, number, value, place from reported
-    where is_rung and kind = 'FINITE' order by step, number
+    insert into tuner.rung (study_id, step, number, value, place, is_complete)
+    select %(study_id)s, g.step, f.number, g.value, f.place, g.is_complete
+    from unnest(%(g_numbers)s::int[], %(g_attempts)s::int[], %(g_steps)s::int[],
+                %(g_values)s::float8[], %(g_complete)s::bool[])
+         g(number, attempt, step, value, is_complete)
+    join fenced f using (number, attempt)
+    order by 2, 3, 6
     on conflict (study_id, step, number, is_complete) do nothing
 ), measured as (
     insert into tuner.metric as m (study_id, number, step, name, value)
@@ -38,14 +42,23 @@ with fenced as materialized (
     order by 2, 3, 4
     on conflict (study_id, number, step, name) do update set value = excluded.value
     where m.value is distinct from excluded.value
+), printed as (
+    insert into tuner.log (study_id, number, attempt, message, traceback, tail, n_bytes)
+    select %(study_id)s, f.number, f.attempt, '', '', p.tail, p.n_bytes
+    from unnest(%(p_numbers)s::int[], %(p_attempts)s::int[], %(p_tails)s::text[],
+                %(p_bytes)s::bigint[]) p(number, attempt, tail, n_bytes)
+    join fenced f using (number, attempt)
+    on conflict (study_id, number, attempt) do update
+    set tail = excluded.tail, n_bytes = excluded.n_bytes, at = now()
 ), decided as (
-    insert into tuner.decision (study_id, number, attempt, step, action, reason, seen, local)
+    insert into tuner.decision
+        (study_id, number, attempt, step, action, reason, seen, local, local_complete)
     select %(study_id)s, f.number, f.attempt, d.step, d.action, d.reason, d.seen::pg_snapshot,
-           d.local::int[]
+           d.local::int[], d.complete::int[]
     from unnest(%(d_numbers)s::int[], %(d_attempts)s::int[], %(d_steps)s::int[],
                 %(d_actions)s::text[], %(d_reasons)s::text[], %(d_seen)s::text[],
-                %(d_local)s::text[])
-         d(number, attempt, step, action, reason, seen, local)
+                %(d_local)s::text[], %(d_complete)s::text[])
+         d(number, attempt, step, action, reason, seen, local, complete)
     join fenced f using (number, attempt)
     on conflict (study_id, number, attempt, step) do nothing
 )

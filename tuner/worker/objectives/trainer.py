@@ -7,32 +7,55 @@ from pathlib import Path
 import torch
 
 from tuner.messages import How, Setup
-from tuner.study.trial import Values
+from tuner.study.trial import Params, Values
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.data import Split, TrainingData, load_data
 from tuner.training.lane import Lane, Verdict
 from tuner.training.trainer import Departure, train
+from tuner.worker.exits import Exit
 
 
 class TrainerObjective:
     """Trains groups of lanes on the study's data."""
 
     n_lanes = 1  # how many it takes at a time
+    is_single_use = False
 
     def __init__(self, setup: Setup) -> None:
         torch.set_num_threads(setup.n_threads)
         self._setup = setup
         self._data = load_data(Path(setup.data_folder), setup.device)
 
-    def run(self, lanes: Sequence[Lane]) -> Iterator[Departure]:
+    def complete(self, params: Params) -> Params:
+        """Every parameter of the trainer."""
+        return resolve(params)
+
+    def run(self, lanes: Sequence[Lane]) -> Iterator[Exit]:
         """Train lanes of one structure until all have left."""
-        return train(
+        departures = train(
             lanes,
             self._data,
             data_seed=self._setup.data_seed,
             metric=self._setup.metric,
             minimize=self._setup.minimize,
         )
+        return (exit_of(departure, self._setup.metric) for departure in departures)
+
+
+def exit_of(departure: Departure, metric: str) -> Exit:
+    """What the agent is told; of a diverged lane, by which values."""
+    is_complete = departure.how is How.COMPLETE
+    message = ""
+    if departure.how is How.NON_FINITE:
+        bad = [f"{n} is {v}" for n, v in departure.last_values.items() if not math.isfinite(v)]
+        message = f"{', '.join(bad)} at step {departure.step}"
+    return Exit(
+        lane=departure.lane,
+        how=departure.how,
+        value=departure.best_values[metric] if is_complete else None,
+        message=message,
+        facts=facts_of(departure, metric),
+    )
 
 
 def facts_of(departure: Departure, metric: str) -> dict[str, float | int | str]:

@@ -55,3 +55,6 @@ from tuner.lease l where l.study_id = r.study_id and l.number = r.number;
 alter table tuner.log add column n_bytes bigint not null default 0;  -- printed in all; `tail` is the end
 
 alter table tuner.event add column device text;
+
+-- Of a decision: trials whose values as COMPLETE ones were known besides, on this machine.
+alter table tuner.decision add column local_complete int[] not null default '{}';

@@ -1,0 +1,77 @@
+"""Trials that take too long, and workers that give no sign of progress.
+
+Life is no progress: a worker whose objective hangs still answers and its agent still beats.
+"""
+
+from tuner.agent.acts import Act, DumpStacks, KillWorker, Say, Send
+from tuner.agent.machine import Lane, Machine, Phase, WorkerState
+from tuner.agent.notices import WorkerDied
+from tuner.agent.rules.workers import fail_lane, post_end
+from tuner.messages import Stop, Why
+from tuner.study.failure import Failure, FailureClass
+from tuner.study_file.durations import render_duration
+
+FIRST_STEP_SECONDS = 3600.0  # how long the first step of all may take: nothing is known then
+LEAST_SECONDS = 300.0
+STEPS = 10  # as long as so many of the longest steps seen
+LEAVE_SECONDS = 10.0  # a worker that was told to drop a trial has so long to do it
+DUMP_SECONDS = 1.0  # for the stacks to reach the log
+
+
+def watch(machine: Machine) -> list[Act]:
+    """Look at every worker and lane; cheap, at every event."""
+    acts: list[Act] = []
+    if machine.book.timeout_seconds is not None:
+        for lane in machine.in_phase(Phase.TRAINING):
+            acts += _check_time(machine, lane, machine.book.timeout_seconds)
+    for pid, worker in machine.workers.items():
+        acts += _check_worker(machine, pid, worker)
+    return acts
+
+
+def _check_time(machine: Machine, lane: Lane, timeout_seconds: float) -> list[Act]:
+    if lane.trial.seconds + lane.seconds(machine.now) < timeout_seconds or lane.worker is None:
+        return []
+    worker = machine.workers[lane.worker]
+    if worker.kill_at is None and worker.leave_by is None:
+        worker.leave_by = machine.now + LEAVE_SECONDS
+    text = (
+        f"longer than trial.timeout ({render_duration(timeout_seconds)}), at step {lane.last_step}"
+    )
+    end = fail_lane(machine, lane, Failure(cause=FailureClass.TIMEOUT, message=text))
+    stop = Stop(number=lane.key.number, attempt=lane.key.attempt, why=Why.DROP)
+    return [Send(worker=lane.worker, message=stop), *post_end(machine, lane, end)]
+
+
+def _check_worker(machine: Machine, pid: int, worker: WorkerState) -> list[Act]:
+    now = machine.now
+    if worker.kill_at is not None:
+        if now < worker.kill_at:
+            return []
+        worker.kill_at = float("inf")
+        return [KillWorker(worker=pid)]
+    if worker.leave_by is not None and now >= worker.leave_by:
+        text = "its worker did not leave a trial that was dropped, and was killed"
+        return _doom(machine, pid, worker, Failure(cause=FailureClass.KILLED, message=text))
+    limit = silence_limit(machine)
+    if machine.lanes_of(pid) and now - worker.heard_at >= limit:
+        waited = render_duration(round(limit))
+        text = f"no sign of progress for {waited}; killed, its stacks are in the log"
+        return _doom(machine, pid, worker, Failure(cause=FailureClass.SILENCE, message=text))
+    return []
+
+
+def silence_limit(machine: Machine) -> float:
+    """Seconds without a message after which a worker hangs."""
+    if machine.book.silence_seconds is not None:
+        return machine.book.silence_seconds
+    if machine.longest_step_seconds is None:
+        return FIRST_STEP_SECONDS
+    return max(LEAST_SECONDS, STEPS * machine.longest_step_seconds)
+
+
+def _doom(machine: Machine, pid: int, worker: WorkerState, failure: Failure) -> list[Act]:
+    """Its lanes end with this failure once it is gone, with the stacks in its log."""
+    worker.doom, worker.leave_by = failure, None
+    worker.kill_at = machine.now + DUMP_SECONDS
+    return [DumpStacks(worker=pid), Say(notice=WorkerDied(worker=worker.name, how=failure.message))]

@@ -1,0 +1,117 @@
+"""Optuna's samplers, asked on the mirror: what TPE, GP, CMA-ES and NSGA-II share."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from tuner.search.mirror import Mirror, open_study
+from tuner.space import choose_params, fitting_params
+from tuner.study.seeds import derive_seed
+from tuner.study.suggestion import Basis, Suggestion
+from tuner.study.trial import Direction, Params, ParamValue
+
+NOTHING_GIVEN: Params = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A fresh Optuna sampler, and what it would find in the attributes of its storage."""
+
+    sampler: BaseSampler
+    trial_attributes: Mapping[str, Any] = field(default_factory=dict)  # of the asked trial
+    study_attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+# The model over these trials, for this direction, with this seed.
+OpenModel = Callable[[Sequence[FrozenTrial], Direction, int], Model]
+
+
+def propose_with(
+    open_model: OpenModel, mirror: Mirror, n: int, seed: int, given: Params
+) -> Sequence[Suggestion]:
+    """`n` suggestions, each of which sees those before it as running trials.
+
+    A model is opened anew for each: nothing is remembered from call to call, so a suggestion is
+    a function of the mirror, the seed and its place in its batch. `given` are params that are
+    fixed already; the others are proposed. On `mirror.as_of(basis.highest, basis.open_numbers,
+    basis.hidden)` a batch of more than `basis.place` gives the same suggestion at that place.
+    """
+    trials = list(mirror.shown())
+    highest = mirror.highest
+    open_numbers = tuple(sorted(mirror.open_numbers))
+    hidden = tuple(sorted(mirror.hidden_numbers))
+    suggestions = []
+    for place in range(n):
+        model = open_model(trials, mirror.direction, derive_seed(seed, "place", place))
+        params = _ask(model, mirror, trials, highest + 1 + place, given)
+        trials.append(mirror.running_trial(highest + 1 + place, params))
+        basis = Basis(
+            seed=seed, place=place, highest=highest, open_numbers=open_numbers, hidden=hidden
+        )
+        suggestions.append(Suggestion(params=params, basis=basis))
+    return suggestions
+
+
+def _ask(
+    model: Model, mirror: Mirror, trials: Sequence[FrozenTrial], number: int, given: Params
+) -> dict[str, ParamValue]:
+    """The calls that `study.ask` and `trial.suggest_*` would make, without their storage.
+
+    Params that only some trials have lie outside the space that these share: Optuna draws them
+    independently, when the objective asks for them. Here that is when their condition holds.
+    """
+    sampler = model.sampler
+    study = open_study(trials, mirror.direction, sampler, model.study_attributes)
+    trial = mirror.running_trial(number, {})
+    trial.system_attrs.update(model.trial_attributes)
+    fixed = fitting_params(given, mirror.distributions)
+    inferred = sampler.infer_relative_search_space(
+        open_study(_one_of_each_shape(trials), mirror.direction, sampler), trial
+    )
+    relative = {name: inferred[name] for name in inferred if name not in fixed}
+    sampled = sampler.sample_relative(study, trial, relative)
+
+    def choose(name: str, distribution: BaseDistribution) -> ParamValue:
+        if name in fixed:
+            return fixed[name]
+        if distribution.single():
+            return _only_value(distribution)
+        if name in sampled:
+            return _plain(distribution, sampled[name])
+        return _plain(distribution, sampler.sample_independent(study, trial, name, distribution))
+
+    return choose_params(mirror.distributions, choose)
+
+
+def _one_of_each_shape(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """One finished trial stands for all with the same params when Optuna compares their spaces.
+
+    Comparing every distribution of every trial anew would cost more than the model.
+    """
+    finished = (OptunaState.COMPLETE, OptunaState.PRUNED)
+    found: dict[tuple[OptunaState, int], FrozenTrial] = {}
+    for trial in trials:
+        if trial.state in finished:
+            # All trials of a shape share one dictionary (`Mirror`).
+            found.setdefault((trial.state, id(trial.distributions)), trial)
+    return list(found.values())
+
+
+def _only_value(distribution: BaseDistribution) -> ParamValue:
+    if isinstance(distribution, CategoricalDistribution):
+        choice: ParamValue = distribution.choices[0]
+        return choice
+    return _plain(distribution, distribution.low)  # type: ignore[attr-defined]
+
+
+def _plain(distribution: BaseDistribution, value: Any) -> ParamValue:
+    """The value in Python's own types (Optuna's may be NumPy's)."""
+    internal = float(distribution.to_internal_repr(value))
+    plain: ParamValue = distribution.to_external_repr(internal)
+    return plain

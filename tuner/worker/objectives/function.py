@@ -1,0 +1,200 @@
+"""A user's `def train(trial)` as an objective: found, called once, its end put into words."""
+
+import importlib
+import importlib.util
+import inspect
+import random
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from tuner.messages import How, Setup
+from tuner.study.trial import Params
+from tuner.training.lane import Lane
+from tuner.trial import (
+    Mistake,
+    Trial,
+    TrialDropped,
+    TrialEnd,
+    TrialPruned,
+    TrialReleased,
+    check_return,
+)
+from tuner.worker.exits import Exit
+from tuner.worker.faults import how_it_failed, in_words
+
+Function = Callable[[Trial], object]
+_ENDS = {TrialPruned: How.PRUNED, TrialReleased: How.RELEASED, TrialDropped: How.DROPPED}
+_TRACEBACK = 20_000  # most characters sent
+_HERE = str(Path(__file__).parents[2])  # the package's own folder
+
+
+class BadFunction(Exception):
+    """The function cannot be had; the message says why and what to do."""
+
+
+class FunctionObjective:
+    """Calls the function for one trial; the process ends after it."""
+
+    n_lanes = 1
+    is_single_use = True  # whatever the function leaves behind goes with the process
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+
+    def complete(self, params: Params) -> Params:
+        """Nothing is filled in: the function has its own defaults."""
+        return params
+
+    def run(self, lanes: Sequence[Lane]) -> Iterator[Exit]:
+        """Load the user's code and call it."""
+        (lane,) = lanes
+        setup = self._setup
+        trial = Trial(
+            lane.params,
+            seed=lane.seed,
+            device=setup.device,
+            dir=Path(setup.trials_folder) / str(lane.number),
+            number=lane.number,
+            metric=setup.metric,
+            lane=lane,
+        )
+        _seed_everything(lane.seed)
+        yield self._call(lane, trial)
+
+    def _call(self, lane: Lane, trial: Trial) -> Exit:
+        function: Function | None = None
+        try:
+            function = load_function(str(self._setup.objective["function"]), self._setup.folder)
+            returned = function(trial)
+            if trial.end is not None:  # it was caught; that does not undo it
+                raise trial.end
+            value = check_return(returned, trial, self._setup.metric)
+        except TrialEnd as end:
+            return Exit(lane=lane, how=_ENDS[type(end)], facts=trial.user_attrs)
+        except Mistake as mistake:
+            place = last_user_frame(mistake.__traceback__) or definition_of(function)
+            return self._failed(lane, trial, mistake, How.MISTAKE, f"{mistake} ({place})")
+        except BadFunction as error:
+            return self._failed(lane, trial, error, How.MISTAKE, str(error))
+        except SystemExit as error:
+            place = last_user_frame(error.__traceback__)
+            text = f"the objective called sys.exit({error.code!r}) ({place})"
+            return self._failed(lane, trial, error, How.EXCEPTION, text)
+        except Exception as error:
+            place = last_user_frame(error.__traceback__)
+            text = in_words(error) + (f" ({place})" if place else "")
+            return self._failed(lane, trial, error, how_it_failed(error), text)
+        return Exit(lane=lane, how=How.COMPLETE, value=value, facts=trial.user_attrs)
+
+    def _failed(
+        self, lane: Lane, trial: Trial, error: BaseException, how: How, message: str
+    ) -> Exit:
+        text = "".join(traceback.format_exception(error))
+        print(text, file=sys.stderr, flush=True)
+        return Exit(
+            lane=lane,
+            how=how,
+            message=message,
+            traceback=text[-_TRACEBACK:],
+            facts=trial.user_attrs,
+        )
+
+
+def load_function(name: str, folder: str) -> Function:
+    """`module:function` or `path/file.py:function`, relative to the study file's folder.
+
+    The module's folder comes first among those that are searched for modules, as for a script.
+    Raises `BadFunction`; whatever the user's module raises when it is imported comes through as
+    `BadFunction` too, with its last frame.
+    """
+    module_name, _, function_name = name.rpartition(":")
+    try:
+        module = _load_module(module_name, folder)
+    except BadFunction:
+        raise
+    except (Exception, SystemExit) as error:
+        place = last_user_frame(error.__traceback__)
+        at = f" ({place})" if place and not isinstance(error, SyntaxError) else ""
+        raise BadFunction(f"importing {module_name} failed: {in_words(error)}{at}") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        found = ", ".join(_functions_of(module)) or "none"
+        raise BadFunction(
+            f"{module_name} has no function {function_name}; functions there: {found}"
+        )
+    _check_arity(function, function_name)
+    return function  # type: ignore[no-any-return]
+
+
+def _load_module(name: str, folder: str) -> ModuleType:
+    if not name.endswith(".py"):
+        _search_first(folder)
+        return importlib.import_module(name)
+    path = Path(folder, name)
+    if not path.is_file():
+        raise BadFunction(f"there is no file {path}")
+    _search_first(str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # for pickle, multiprocessing and dataclasses
+    spec.loader.exec_module(module)
+    return module
+
+
+def _search_first(folder: str) -> None:
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def _functions_of(module: ModuleType) -> list[str]:
+    own = vars(module).items()
+    return [n for n, v in own if inspect.isfunction(v) and v.__module__ == module.__name__]
+
+
+def _check_arity(function: Callable[..., Any], name: str) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # written in C: calling it will tell
+    try:
+        signature.bind(object())
+    except TypeError:
+        raise BadFunction(f"{name}{signature} must take one argument: def {name}(trial)") from None
+
+
+def last_user_frame(frames: TracebackType | None) -> str:
+    """`train.py:12 in train`: the innermost frame that is neither ours nor a library's."""
+    own = [
+        frame
+        for frame in traceback.extract_tb(frames)
+        if not frame.filename.startswith((_HERE, "<frozen")) and not _is_library(frame.filename)
+    ]
+    return f"{Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name}" if own else ""
+
+
+def _is_library(filename: str) -> bool:
+    return "site-packages" in filename or filename.startswith((sys.base_prefix + "/lib", "<"))
+
+
+def definition_of(function: Function | None) -> str:
+    """`train.py:3 in train`: where a function begins."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return "the objective"
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno} in {code.co_name}"
+
+
+def _seed_everything(seed: int) -> None:
+    """The global generators, for code that does not take `trial.seed`."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch = importlib.import_module("torch")
+    torch.manual_seed(seed)
