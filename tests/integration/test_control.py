@@ -10,7 +10,8 @@ import pytest
 from tests.integration.stores import PARAMS, StoreAgent, StoredStudy, raised, report
 from tuner.errors import NotFound, UsageError
 from tuner.storage.control import Control
-from tuner.study.control import Amount, Desired, Extension
+from tuner.study.control import Amount, Extension
+from tuner.study.fleet import Desired
 from tuner.study.lease import Batch, Release
 from tuner.study.trial import TrialState
 

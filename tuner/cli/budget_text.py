@@ -27,7 +27,7 @@ def budget_lines(summary: StudySummary) -> list[BudgetLine]:
     if limits.trials is not None:
         lines.append(_counted("trials", used.trials, limits.trials))
     if study.n_draws is not None:
-        lines.append(_counted("grid cells", min(used.trials, study.n_draws), study.n_draws))
+        lines.append(_counted("grid cells", study.next_draw, study.n_draws))
     if limits.steps is not None:
         lines.append(_counted(f"{summary.step_noun}s", used.steps, limits.steps))
     if limits.seconds is not None:

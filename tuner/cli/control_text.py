@@ -5,7 +5,8 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 
 from tuner.cli.text import clean, count, render_seconds, render_value
-from tuner.study.control import Desired, Enqueued, Extended, Steered
+from tuner.study.control import Enqueued, Extended, Steered
+from tuner.study.fleet import Desired
 
 _MOST_NUMBERS = 8
 

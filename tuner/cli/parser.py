@@ -95,7 +95,19 @@ def _add_working(commands: Commands) -> None:
         metavar="N",
         help="CPU workers on a machine without GPUs (default: one per core)",
     )
+    _add_set(run)
     _add_json(run, "one JSON object a line")
+
+
+def _add_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=arguments.text,
+        metavar="KEY=VALUE",
+        help="another value for a key of the study file, such as budget.trials=20; repeatable",
+    )
 
 
 def _add_reading(commands: Commands) -> None:

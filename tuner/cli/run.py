@@ -19,6 +19,7 @@ from tuner.cli.summary_text import (
     summary_json,
 )
 from tuner.cli.terminal import has_screen
+from tuner.cli.text import fit, terminal_width
 from tuner.cli.views import JsonView, NoticeView, PlainView, QueuedView
 from tuner.results.summary import StudySummary
 from tuner.run_study import RunOptions, RunOutcome, run
@@ -34,7 +35,11 @@ CUT_OFF = (
 def execute(options: argparse.Namespace) -> int:
     """Work on the study, then show where it stands."""
     view = QueuedView(choose_view(options))
-    run_options = RunOptions(storage=storage_setting(options.storage), workers=options.workers)
+    run_options = RunOptions(
+        storage=storage_setting(options.storage),
+        workers=options.workers,
+        overrides=tuple(options.set),
+    )
     try:
         outcome = run(Path(options.study_file), run_options, view)
     except BaseException:
@@ -48,7 +53,8 @@ def execute(options: argparse.Namespace) -> int:
     elif options.json:
         print(json.dumps({"event": "Summary", **summary_json(summary)}))
     else:
-        print(render_end(summary, outcome.ending.kind, options.study_file))
+        page = render_end(summary, outcome.ending.kind, options.study_file)
+        print(fit(page, terminal_width(sys.stdout)))
     return exit_code(outcome)
 
 

@@ -37,7 +37,7 @@ _COUNTS = (
     ("FREE", "handed back", "magenta"),
     ("WAITING", "enqueued", "blue"),
 )
-_NARROW = 60  # columns
+_STALE_SECONDS = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,9 +160,10 @@ def _counts(summary: StudySummary, frame: Frame) -> list[Text]:
 
 def _alerts(live: LiveStudy, frame: Frame) -> list[Text]:
     said = []
-    if frame.error is not None:
+    if frame.error is not None or frame.age_seconds > _STALE_SECONDS:
         age = f"what is shown is {render_seconds(frame.age_seconds)} old"
-        said.append(f"the database does not answer, {age} ({one_line(frame.error)})")
+        why = f" ({one_line(frame.error)})" if frame.error else ""
+        said.append(f"the database does not answer, {age}{why}")
     for agent in live.summary.agents:
         if agent.left_at is None and agent.trials and is_silent(live.summary, agent):
             silent = render_seconds(agent.silent_seconds)

@@ -4,7 +4,8 @@ from enum import StrEnum
 
 from tuner.results.summary import StudySummary
 from tuner.storage.reading import AgentRow
-from tuner.study.control import STOPPED_BY, Desired
+from tuner.study.control import STOPPED_BY
+from tuner.study.fleet import Desired
 from tuner.study.limits import reached_limits
 
 
@@ -50,7 +51,8 @@ def _used_up(summary: StudySummary) -> tuple[str, ...]:
     """The limits that end new trials."""
     reached = reached_limits(summary.study.limits, summary.used, summary.study.direction)
     n_draws = summary.study.n_draws
-    is_grid_done = n_draws is not None and summary.used.trials >= n_draws
+    is_out_of_cells = n_draws is not None and summary.study.next_draw >= n_draws
+    is_grid_done = is_out_of_cells and not summary.n("WAITING")
     return (*reached, "grid") if is_grid_done else reached
 
 

@@ -13,12 +13,12 @@ from tuner.storage.retries import find_retries
 from tuner.storage.sessions import Row, Session, run
 from tuner.study.control import (
     STOPPED_BY,
-    Desired,
     Enqueued,
     Extended,
     Extension,
     Steered,
 )
+from tuner.study.fleet import Desired
 from tuner.study.limits import Limits, Used, reached_limits
 from tuner.study.trial import Direction, Params
 from tuner.study_file.model import StudySpec

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from tuner.space import decode_param
 from tuner.storage.queries import load_queries
 from tuner.study.activity import Activity, parse_activity
-from tuner.study.control import Desired
+from tuner.study.fleet import Desired
 from tuner.study.limits import Limits, Used
 from tuner.study.trial import Direction, Params
 
@@ -28,6 +28,7 @@ class StudyRow:
     spec: dict[str, Any]
     limits: Limits
     n_draws: int | None  # a grid's cells
+    next_draw: int  # the cells that were given out
     n_claimed: int  # trials that count against the limit
     desired: Desired
     reason: str | None  # why it is paused or stopping
@@ -116,6 +117,7 @@ def read_studies(connection: Connection, name: str | None = None) -> list[StudyR
                 target=row[10],
             ),
             n_draws=row[11],
+            next_draw=row[15],
             n_claimed=row[12],
             desired=Desired(row[13]),
             reason=row[14],

@@ -2,21 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
+from tuner.study.fleet import Desired
 from tuner.study.limits import Limits, Used
 from tuner.study.trial import Params
 
 # How the reason begins where a person stopped the study; a limit's reason begins otherwise.
 STOPPED_BY = "stopped by "
-
-
-class Desired(StrEnum):
-    """What the agents of a study shall do."""
-
-    RUNNING = "running"
-    PAUSED = "paused"
-    STOPPING = "stopping"
 
 
 @dataclass(frozen=True, kw_only=True)

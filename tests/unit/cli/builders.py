@@ -7,7 +7,7 @@ from typing import Any
 from tuner.results.summary import StudySummary
 from tuner.storage.reading import AgentRow, CountRow, FailureRow, StudyRow, TrialRow
 from tuner.study.activity import Activity
-from tuner.study.control import Desired
+from tuner.study.fleet import Desired
 from tuner.study.limits import Limits, Used
 from tuner.study.trial import Direction
 
@@ -71,6 +71,7 @@ def study(**changes: Any) -> StudyRow:
         spec={},
         limits=Limits(trials=100),
         n_draws=None,
+        next_draw=100,
         n_claimed=100,
         desired=Desired.RUNNING,
         reason=None,

@@ -11,7 +11,7 @@ from tuner.cli.trend import best_so_far
 from tuner.results.live import LiveStudy
 from tuner.storage.trial_reading import EventRow, HeldRow, RecordRow
 from tuner.study.activity import Activity, LaneActivity
-from tuner.study.control import Desired
+from tuner.study.fleet import Desired
 from tuner.study.limits import Limits
 
 

@@ -10,7 +10,7 @@ from tuner.results.progress import (
     find_state,
     is_finished,
 )
-from tuner.study.control import Desired
+from tuner.study.fleet import Desired
 from tuner.study.limits import Limits
 
 
