@@ -233,7 +233,7 @@ def test_delete_takes_every_row_and_no_other_study(new_study: NewStudy) -> None:
     study.optuna().set_user_attr("a", 1)
     study.optuna().enqueue_trial(dict(PARAMS))
     control(study).enqueue([PARAMS])
-    with pytest.raises(UsageError, match=r"still on study 'gone'.*--force"):
+    with pytest.raises(UsageError, match=r"still works on study 'gone'.*--force"):
         control(study).delete()
     control(study).delete(force=True)
     tables = study.query(

@@ -17,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     _ready_streams()
     parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks; the library ends the process
+        import_module("tuner.cli.completion").complete(parser)
     options = parser.parse_args(arguments)
     if not hasattr(options, "module"):
         parser.print_help()

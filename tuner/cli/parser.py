@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_beginning(commands)
     _add_working(commands)
     _add_reading(commands)
     _add_control(commands)
@@ -97,6 +98,48 @@ def _add_working(commands: Commands) -> None:
     )
     _add_set(run)
     _add_json(run, "one JSON object a line")
+
+
+def _add_beginning(commands: Commands) -> None:
+    init = _add_command(
+        commands,
+        "init",
+        "init",
+        "write a study file that runs on a CPU in under a minute, and its schema for editors",
+        "tuner init my-study --code",
+        storage=False,
+    )
+    init.add_argument(
+        "folder", nargs="?", default=".", type=arguments.text, metavar="DIR", help="default: here"
+    )
+    init.add_argument(
+        "--code", action="store_true", help="with a train.py: a training function of your own"
+    )
+    _add_json(init)
+    check = _add_command(
+        commands,
+        "check",
+        "check",
+        "validate a study file without running its code; show what it means and first params",
+        "tuner check studies/digits.yaml --set budget.trials=20",
+    )
+    check.add_argument(
+        "study_file", type=arguments.text, metavar="STUDY.yaml", help="the study file"
+    )
+    _add_set(check)
+    check.add_argument(
+        "--smoke", action="store_true", help="train one trial for one step, outside any study"
+    )
+    _add_json(check)
+    schema = _add_command(
+        commands,
+        "schema",
+        "schema",
+        "the JSON Schema of study files, for editors",
+        "tuner schema   # > study.schema.json",
+        storage=False,
+    )
+    _add_json(schema, "it in one line")
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:
@@ -287,6 +330,25 @@ def _add_enqueue(commands: Commands) -> None:
 
 
 def _add_machine(commands: Commands) -> None:
+    doctor = _add_command(
+        commands,
+        "doctor",
+        "doctor",
+        "look at this machine and the database, and say what to mend",
+        "tuner doctor",
+    )
+    _add_json(doctor)
+    completion = _add_command(
+        commands,
+        "completion",
+        "completion",
+        "what a shell needs to complete tuner's commands and options",
+        'eval "$(tuner completion bash)"',
+        storage=False,
+    )
+    completion.add_argument(
+        "shell", choices=["bash", "zsh", "fish"], metavar="bash|zsh|fish", help="the shell"
+    )
     db = _add_command(
         commands,
         "db",

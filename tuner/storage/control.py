@@ -151,7 +151,7 @@ class Control:
                 agents = self._agents(cursor)
                 if agents and not force:
                     raise UsageError(
-                        f"{_listed(agents)} still on study {self._spec.name!r}; "
+                        f"{_listed(agents)} on study {self._spec.name!r}; "
                         f"tuner stop {self._spec.name} first, or add --force"
                     )
                 run(cursor, "control", "take_time", {})
@@ -286,4 +286,4 @@ def _said(number: int, retry_of: int | None) -> str:
 def _listed(agents: Sequence[Row]) -> str:
     names = ", ".join(f"{host} (pid {pid})" for host, pid in agents[:5])
     more = f" and {len(agents) - 5} more" if len(agents) > 5 else ""
-    return f"{names}{more} {'works' if len(agents) == 1 else 'work'}"
+    return f"{names}{more} still {'works' if len(agents) == 1 else 'work'}"
