@@ -6,10 +6,10 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import asdict
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from tuner.agent import notices
-from tuner.cli.text import clean, count, render_seconds, render_value
+from tuner.cli.text import clean, count, render_seconds, render_value, terminal_width, wrap
 from tuner.study.lease import Origin
 from tuner.study.trial import TrialState
 
@@ -18,10 +18,18 @@ MOST_RUNNING = 8  # in one line
 CLOSE_SECONDS = 2.0
 
 
+class NoticeView(Protocol):
+    """Shows notices, in whatever thread."""
+
+    def show(self, notice: notices.Notice) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class QueuedView:
     """Shows notices in a thread of its own: a screen that takes no text stops only itself."""
 
-    def __init__(self, view: "PlainView | JsonView") -> None:
+    def __init__(self, view: NoticeView) -> None:
         self._view = view
         self._notices: queue.Queue[notices.Notice | None] = queue.Queue(maxsize=QUEUED_NOTICES)
         self._thread = threading.Thread(target=self._run, name="view", daemon=True)
@@ -42,8 +50,11 @@ class QueuedView:
     def _run(self) -> None:
         # A reader that has gone away is met again, and dealt with, when the end is printed.
         with suppress(OSError, ValueError):
-            while (notice := self._notices.get()) is not None:
-                self._view.show(notice)
+            try:
+                while (notice := self._notices.get()) is not None:
+                    self._view.show(notice)
+            finally:
+                self._view.close()
 
 
 class PlainView:
@@ -53,7 +64,11 @@ class PlainView:
         """Print it, if it is worth a line."""
         line = render_notice(notice)
         if line is not None:
-            print(clean(line), file=sys.stderr, flush=True)
+            width = terminal_width(sys.stderr)
+            print(wrap(clean(line), width), file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class JsonView:
@@ -62,6 +77,9 @@ class JsonView:
     def show(self, notice: notices.Notice) -> None:
         """Print it."""
         print(json.dumps({"event": type(notice).__name__, **asdict(notice)}), flush=True)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table of notices
