@@ -26,13 +26,16 @@ where t.study_id = :study_id
 group by 1;
 
 -- name: seconds
--- Where the time went: training and validation by state.
+-- Where the time went, by state: what the trainer measured of training and validation, else the
+-- time of a trial's attempts on their devices.
 select case when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
-       sum(m.value)
-from tuner.metric m
-join trials t on t.study_id = m.study_id and t.number = m.number
+       sum(coalesce(m.seconds, l.seconds, 0))
+from trials t
 left join tuner.lease l on l.trial_id = t.trial_id
-where m.study_id = :study_id and m.name = 'seconds'
+left join (select number, sum(value) as seconds from tuner.metric
+           where study_id = :study_id and name = 'seconds' group by number) m
+       on m.number = t.number
+where t.study_id = :study_id
 group by 1;
 
 -- name: span
