@@ -5,7 +5,7 @@ from dataclasses import replace
 from rich.text import Text
 
 from tuner.cli.budget_text import bar
-from tuner.cli.fleet_text import busy_share
+from tuner.cli.fleet_text import busy_share, held_lanes
 from tuner.cli.text import count, one_line, render_value
 from tuner.results.live import LiveStudy
 from tuner.results.progress import is_finished, is_silent
@@ -86,9 +86,10 @@ def _machine(live: LiveStudy, agent: AgentRow, width: int, ascii_only: bool) -> 
 def _lanes(live: LiveStudy, agent: AgentRow) -> list[LaneActivity | str]:
     """What each device trains; the name of one that is idle."""
     lanes: list[LaneActivity | str] = []
-    told = {lane.trial for lane in agent.activity.lanes}
+    training = held_lanes(agent)
+    told = {lane.trial for lane in training}
     for device in agent.devices:
-        here = [lane for lane in agent.activity.lanes if lane.device == device]
+        here = [lane for lane in training if lane.device == device]
         lanes += [_fresh(live, lane) for lane in here] or [device]
     # Held, but not said yet: claimed since the last beat.
     for number in agent.trials:

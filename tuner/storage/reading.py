@@ -152,7 +152,9 @@ def read_used(connection: Connection, study: StudyRow) -> Used:
         "study_id": study.study_id,
         "minimize": study.direction is Direction.MINIMIZE,
     }
-    ((_, steps, seconds, device_seconds, best),) = connection.exec_driver_sql(query, params).all()
+    ((_, _, steps, seconds, device_seconds, best),) = connection.exec_driver_sql(
+        query, params
+    ).all()
     return Used(
         trials=study.n_claimed,
         steps=int(steps),
