@@ -3,12 +3,7 @@
 A reader of the code starts here.
 """
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +13,11 @@ from tuner.agent.loop import Agent, open_agent
 from tuner.agent.machine import Rulebook
 from tuner.agent.notices import StudyJoined
 from tuner.agent.port import View
+from tuner.agent.preparation import PreparedData, finish_preparation, start_preparation
 from tuner.agent.signals import stop_on_signals
 from tuner.agent.suggester import DrawSource, ModelSource, SuggestionSource
-from tuner.agent.workers import WorkerPool, clean_environment, open_workers
-from tuner.errors import DatabaseAway, RunFailed
+from tuner.agent.workers import WorkerPool, open_workers
+from tuner.errors import DatabaseAway, render_short
 from tuner.messages import Setup
 from tuner.results.summary import StudySummary, load_summary
 from tuner.search.catalog import build_pruner, build_sampler
@@ -30,7 +26,7 @@ from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler
 from tuner.space import to_distributions
 from tuner.storage.connection import Database, DatabaseUrl, render_url
-from tuner.storage.home import Home, open_home, open_spool
+from tuner.storage.home import open_home, open_spool
 from tuner.storage.join import JoinedStudy, is_finished, join_study
 from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
@@ -38,8 +34,10 @@ from tuner.storage.store import PostgresStore
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction
-from tuner.study_file.load import load_spec
+from tuner.study_file.load import load_study_file
 from tuner.study_file.model import FunctionObjective, StudySpec, TrainerObjective
+
+_MOST_DRAWS = 10**18  # fits the database's column; a grid may have more cells than anybody trains
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,24 +57,20 @@ class RunOutcome:
     summary: StudySummary | None  # None: the database is away
 
 
-@dataclass(frozen=True, kw_only=True)
-class PreparedData:
-    """Arrays on this machine's disk; of a function, only that it can be imported."""
-
-    folder: str
-    fingerprint: str
-    summary: str  # "digits: 1797 rows, ...", "function train.py:train"
-
-
 def run(path: Path, options: RunOptions, view: View) -> RunOutcome:
     """Create or join the study of a study file and work on it until it ends."""
-    return work(load_spec(path, options.overrides), path.parent.absolute(), options, view)
+    loaded = load_study_file(path, options.overrides)
+    notes = [render_short(str(path), warning) for warning in loaded.warnings]
+    return work(loaded.spec, path.parent.absolute(), options, view, notes)
 
 
-def work(spec: StudySpec, folder: Path, options: RunOptions, view: View) -> RunOutcome:
+def work(
+    spec: StudySpec, folder: Path, options: RunOptions, view: View, notes: Sequence[str] = ()
+) -> RunOutcome:
     """Work on a study with this machine's devices until it ends.
 
-    `folder` is the study file's: what a function's name is relative to.
+    `folder` is the study file's: what a function's name is relative to. `notes` are shown at the
+    start.
     The slow starts run side by side: workers import torch, a child prepares the data, and the
     database comes up.
     """
@@ -85,7 +79,7 @@ def work(spec: StudySpec, folder: Path, options: RunOptions, view: View) -> RunO
     home = open_home()
     with (
         open_workers(devices, processes, kind=kind_of(spec)) as pool,
-        start_preparation(spec, folder, home) as preparation,
+        start_preparation(spec, folder, home.data) as preparation,
         open_database(options.storage) as database,
     ):
         migrate(database)
@@ -100,14 +94,19 @@ def work(spec: StudySpec, folder: Path, options: RunOptions, view: View) -> RunO
                 data=data.summary,
                 workers=names,
                 storage=render_url(database.engine.url),
-                notices=tuple(f"{n.path}: {n.given} (stored: {n.stored})" for n in study.notices),
+                notices=(
+                    *notes,
+                    *database.warnings,
+                    *(f"{n.path}: {n.given} (stored: {n.stored})" for n in study.notices),
+                ),
             )
         )
         if is_finished(database, study.study_id):
             ending = Ending(kind=EndingKind.FINISHED, reason=study.reason)
         else:
             with open_spool(home) as spool:
-                setup = build_setup(spec, folder, home, study, data, spool)
+                trials_folder = str(home.trials / study.unique_id)
+                setup = build_setup(spec, folder, trials_folder, data, spool)
                 ending = work_as_agent(spec, study, database, pool, setup, view, names)
         if ending.error is not None:
             raise ending.error
@@ -181,7 +180,8 @@ def kind_of(spec: StudySpec) -> str:
 def n_draws_of(spec: StudySpec) -> int | None:
     """The cells of a grid; None for samplers without end."""
     sampler = build_sampler(spec)
-    return sampler.n_draws() if isinstance(sampler, DrawSampler) else None
+    n_draws = sampler.n_draws() if isinstance(sampler, DrawSampler) else None
+    return None if n_draws is None else min(n_draws, _MOST_DRAWS)
 
 
 def build_rulebook(spec: StudySpec) -> Rulebook:
@@ -199,7 +199,7 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
 
 
 def build_setup(
-    spec: StudySpec, folder: Path, home: Home, study: JoinedStudy, data: PreparedData, spool: Path
+    spec: StudySpec, folder: Path, trials_folder: str, data: PreparedData, spool: Path
 ) -> Setup:
     """What every worker is told; its device is filled in for each."""
     return Setup(
@@ -214,59 +214,5 @@ def build_setup(
         spool=str(spool),
         save_every_seconds=spec.checkpoints.every_seconds,
         folder=str(folder),
-        trials_folder=str(home.trials / study.unique_id),
-    )
-
-
-@contextmanager
-def start_preparation(
-    spec: StudySpec, folder: Path, home: Home
-) -> Iterator["subprocess.Popen[str]"]:
-    """The one-shot child that puts this machine's data on its disk, once for all trials.
-
-    Of a function, the child that imports it: what fails there would fail every trial.
-    """
-    match spec.objective:
-        case TrainerObjective():
-            command = "prepare"
-            request = {
-                "data": spec.objective.data.model_dump(mode="json"),
-                "folder": str(home.data),
-            }
-        case FunctionObjective():
-            command = "inspect"
-            request = {"function": spec.objective.function, "folder": str(folder)}
-    child = subprocess.Popen(
-        # -P: the working directory's modules must not stand in for the standard library's.
-        [sys.executable, "-P", "-m", "tuner.worker", command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(dict(os.environ)),
-        start_new_session=True,  # Ctrl-C is ours to judge
-    )
-    assert child.stdin is not None
-    try:
-        child.stdin.write(json.dumps(request) + "\n")
-        child.stdin.flush()
-        yield child
-    finally:
-        child.kill()
-        child.wait()
-        child.stdin.close()
-        assert child.stdout is not None
-        child.stdout.close()
-
-
-def finish_preparation(child: "subprocess.Popen[str]") -> PreparedData:
-    """Wait for the child; raises `RunFailed` with its sentence."""
-    output, _ = child.communicate()
-    try:
-        answer = json.loads(output)
-    except ValueError:
-        raise RunFailed(f"preparing the objective failed (exit code {child.returncode})") from None
-    if "error" in answer:
-        raise RunFailed(f"preparing the objective failed: {answer['error']}")
-    return PreparedData(
-        folder=answer["folder"], fingerprint=answer["fingerprint"], summary=answer["summary"]
+        trials_folder=trials_folder,
     )

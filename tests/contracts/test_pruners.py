@@ -28,11 +28,34 @@ def direction(request: pytest.FixtureRequest) -> Direction:
     return given
 
 
-@pytest.fixture(params=sorted(PRUNERS))
+# Settings without a default, and pruners inside others.
+MEDIAN = Algorithm(
+    name="median", settings={key: setting.default for key, setting in SETTINGS["median"].items()}
+)
+ASHA = Algorithm(name="asha", settings={"min_resource": 1, "reduction_factor": 3})
+VARIANTS: dict[str, list[Algorithm]] = {
+    "any": [Algorithm(name="any", parts=(MEDIAN, ASHA))],
+    "percentile": [Algorithm(name="percentile", settings={"percentile": 25.0})],
+    "patient": [
+        Algorithm(name="patient", settings={"patience": 2}),
+        Algorithm(name="patient", settings={"patience": 1, "min_delta": 0.1}, parts=(MEDIAN,)),
+        Algorithm(name="patient", settings={"patience": 0}, parts=(ASHA,)),
+    ],
+    "threshold": [Algorithm(name="threshold", settings={"lower": -1.5, "upper": 2.5})],
+}
+ALGORITHMS = [
+    given for name in sorted(PRUNERS) for given in VARIANTS.get(name, [Algorithm(name=name)])
+]
+
+
+@pytest.fixture(
+    params=ALGORITHMS, ids=[" ".join([a.name, *(p.name for p in a.parts)]) for a in ALGORITHMS]
+)
 def pruner(request: pytest.FixtureRequest, direction: Direction) -> Pruner:
-    name = request.param
-    settings = {key: setting.default for key, setting in SETTINGS[name].items()}
-    algorithm = Algorithm(name=name, settings=settings)
+    given = request.param
+    known = SETTINGS.get(given.name, {})
+    settings = {key: setting.default for key, setting in known.items()} | dict(given.settings)
+    algorithm = given.model_copy(update={"settings": settings})
     spec = load_spec(DIGITS).model_copy(update={"pruner": algorithm, "direction": direction})
     return build_pruner(spec)
 

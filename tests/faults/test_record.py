@@ -72,20 +72,34 @@ def _rederive_suggestions(
 
 def _rederive_decisions(fleet: Fleet, spec: StudySpec) -> int:
     pruner = build_pruner(spec)
-    rows = fleet.query("select number, step, action, reason, seen::text, local from tuner.decision")
-    for number, step, action, reason, seen, local in rows:
+    rows = fleet.query(
+        "select d.number, coalesce(l.draw, d.number), d.step, d.action, d.reason, d.seen::text,"
+        " d.local, d.local_complete from tuner.decision d join tuner.lease l using (number)"
+    )
+    for number, place, step, action, reason, seen, local, complete in rows:
         curves = Curves()
         known = fleet.query(
-            "select step, number, value from tuner.rung where step = %s"
-            " and (pg_visible_in_snapshot(xid, %s::pg_snapshot) or number = any(%s))",
-            step,
+            "select step, number, value, place, is_complete from tuner.rung"
+            " where pg_visible_in_snapshot(xid, %s::pg_snapshot)"
+            " or (number = any(%s) and not is_complete) or (number = any(%s) and is_complete)",
             seen,
             local,
+            complete,
         )
-        curves.add([RungValue(step=s, number=n, value=v) for s, n, v in known])
-        value = curves.of(step, number)
-        assert value is not None
-        history = History(number=number, place=number, values={step: value})
+        curves.add(
+            [
+                RungValue(step=s, number=n, value=v, place=p, is_complete=c)
+                for s, n, v, p, c in known
+                if c or s <= step
+            ]
+        )
+        values = fleet.query(
+            "select step, intermediate_value from trial_intermediate_values"
+            " join trials using (trial_id) where number = %s and step <= %s",
+            number,
+            step,
+        )
+        history = History(number=number, place=place, values=dict(values), n_steps=spec.n_steps)
         decision = pruner.decide(history, curves)
         assert (decision.action.value, decision.reason) == (action, reason), f"trial {number}"
     return len(rows)

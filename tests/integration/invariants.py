@@ -178,7 +178,9 @@ def a_rung_value_that_commits_late_is_fed(study: StoredStudy) -> None:
     write = "insert into tuner.rung (study_id, step, number, value) values (%s, 3, %s, 0.5)"
     with study.held_open(write, study.study_id, early.key.number) as writing:
         at_rung = report(late, 3, 0.4)
-        quick.store.report(Batch(reports=[type(at_rung)(**{**vars(at_rung), "is_rung": True})]))
+        quick.store.report(
+            Batch(reports=[type(at_rung)(**{**vars(at_rung), "rungs": (at_rung.step,)})])
+        )
         first = reader.store.changes(Seen())
         assert [v.number for v in first.rung_values] == [late.key.number]
         writing.commit()

@@ -159,7 +159,7 @@ def _train_all(agent: StoreAgent, seed: int) -> None:
     while trials := agent.claim(random.randint(1, 3)):
         for step in (1, 3, 9):
             reports = [
-                Report(key=t.key, step=step, values={"val_loss": random.random()}, is_rung=True)
+                Report(key=t.key, step=step, values={"val_loss": random.random()}, rungs=(step,))
                 for t in trials
             ]
             assert agent.store.report(Batch(reports=reports)) == frozenset()

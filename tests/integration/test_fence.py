@@ -27,7 +27,7 @@ def _everything(study: StoredStudy) -> list[object]:
 
 def _writes(agent: StoreAgent, key: AttemptKey, file: SavedFile) -> list[frozenset[AttemptKey]]:
     """Every kind of write of one attempt; returns what each says is lost."""
-    reports = [Report(key=key, step=5, values={"val_loss": 0.1, "accuracy": 0.5}, is_rung=True)]
+    reports = [Report(key=key, step=5, values={"val_loss": 0.1, "accuracy": 0.5}, rungs=(5,))]
     decision = DecisionRecord(key=key, step=5, decision=GO_ON, snapshot="10:20:", local=())
     return [
         agent.store.report(Batch(reports=reports)),
@@ -156,7 +156,7 @@ def test_non_finite_values_are_stored_as_optuna_stores_them(study: StoredStudy) 
     trial = agent.claim_one()
     values = {1: math.nan, 2: math.inf, 3: -math.inf, 4: 1e308, 5: -0.0, 6: 5e-324}
     reports = [
-        Report(key=trial.key, step=step, values={"val_loss": value, "other": value}, is_rung=True)
+        Report(key=trial.key, step=step, values={"val_loss": value, "other": value}, rungs=(step,))
         for step, value in values.items()
     ]
     agent.store.report(Batch(reports=reports))
@@ -221,7 +221,7 @@ def test_the_snapshot_of_a_decision_tells_which_rung_values_had_been_seen(
     write = "insert into tuner.rung (study_id, step, number, value) values (%s, 1, %s, 0.5)"
     with study.held_open(write, study.study_id, late.key.number):
         at_rung = [
-            Report(key=trial.key, step=1, values={"val_loss": 0.1 * i}, is_rung=True)
+            Report(key=trial.key, step=1, values={"val_loss": 0.1 * i}, rungs=(1,))
             for i, trial in enumerate(trials)
         ]
         agent.store.report(Batch(reports=at_rung[:2]))

@@ -33,6 +33,11 @@ from tuner.training.prepare import prepare
 PATIENCE_SECONDS = 60
 
 
+def rungs(*steps: int) -> tuple[tuple[int, int, int], ...]:
+    """Single steps as a schedule."""
+    return tuple((step, step + 1, 1) for step in steps)
+
+
 @pytest.fixture(scope="module")
 def data_folder(tmp_path_factory):
     return prepare({"sklearn": "digits"}, tmp_path_factory.mktemp("prepared")).folder
@@ -102,7 +107,7 @@ class WorkerProcess:
 
 def _command(read_fd: int, write_fd: int) -> list[str]:
     descriptors = ["--read-fd", str(read_fd), "--write-fd", str(write_fd)]
-    return [sys.executable, "-m", "tuner.worker", "train", *descriptors]
+    return [sys.executable, "-m", "tuner.worker", "train", "--kind", "trainer", *descriptors]
 
 
 @pytest.fixture
@@ -175,7 +180,7 @@ def test_trials_run_one_after_another_to_completion(open_worker, setup):
 
 def test_a_stop_prunes_at_the_step_of_the_decision(open_worker, setup):
     worker = open_worker()
-    worker.say(setup, _start(decide_at=(1, 3)))
+    worker.say(setup, _start(decide_at=rungs(1, 3)))
     worker.hear(Reported, step=1)
     worker.say(GoOn(number=0, attempt=1, step=1))
     worker.hear(Reported, step=3)
@@ -190,7 +195,7 @@ def test_a_stop_prunes_at_the_step_of_the_decision(open_worker, setup):
 
 def test_a_second_trial_is_refused_while_one_trains(open_worker, setup):
     worker = open_worker()
-    worker.say(setup, _start(0, decide_at=(1,)), _start(1))
+    worker.say(setup, _start(0, decide_at=rungs(1)), _start(1))
     messages = worker.all_until_left()
     assert (messages[-1].number, messages[-1].how) == (1, How.REFUSED)
     worker.say(Stop(number=0, attempt=1, why=Why.DROP))
@@ -203,7 +208,7 @@ def test_release_and_resume_elsewhere_give_the_same_bits(open_worker, setup):
     wanted = whole.all_until_left()
 
     first = open_worker()
-    first.say(setup, _start(decide_at=(2,)))
+    first.say(setup, _start(decide_at=rungs(2)))
     first.hear(Reported, step=2)
     first.say(Stop(number=0, attempt=1, why=Why.RELEASE))
     saved = first.hear(Saved)
@@ -245,7 +250,7 @@ def test_an_agent_that_does_not_answer_costs_one_second_once(open_worker, setup)
     worker.say(setup)
     worker.hear(Ready)
     started = time.monotonic()
-    worker.say(_start(decide_at=(1, 2, 3, 4, 5, 6)))
+    worker.say(_start(decide_at=rungs(1, 2, 3, 4, 5, 6)))
     assert worker.hear(Left).how is How.COMPLETE
     assert 1.0 <= time.monotonic() - started < 1.9
 
@@ -277,7 +282,7 @@ def test_a_killed_agent_leaves_nothing_even_if_the_pipe_stays_open(tmp_path, set
             stderr=log,
         )
     pid = int(parent.stdout.readline())
-    os.write(to_worker, encode(setup) + encode(_start(decide_at=(1,))))
+    os.write(to_worker, encode(setup) + encode(_start(decide_at=rungs(1))))
     assert b"Ready" in os.read(from_worker, 1000)  # it trains, or will in a moment
     parent.kill()
     parent.wait()

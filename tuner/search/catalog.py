@@ -4,32 +4,88 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 from tuner.search.protocols import ModelSampler, Pruner, Sampler
+from tuner.search.pruners.any import AnyPruner
 from tuner.search.pruners.asha import AshaPruner
+from tuner.search.pruners.hyperband import HyperbandPruner
 from tuner.search.pruners.none import NoPruner
+from tuner.search.pruners.patient import PatientPruner
+from tuner.search.pruners.percentile import PercentilePruner
+from tuner.search.pruners.threshold import ThresholdPruner
+from tuner.search.samplers.cmaes import CmaesSampler
+from tuner.search.samplers.gp import GpSampler
+from tuner.search.samplers.grid import GridSampler
+from tuner.search.samplers.nsga2 import Nsga2Sampler
+from tuner.search.samplers.qmc import QmcSampler
 from tuner.search.samplers.random import RandomSampler
 from tuner.search.samplers.tpe import TpeSampler
 from tuner.space import to_distributions
-from tuner.study_file.model import StudySpec
+from tuner.study_file.model import Algorithm, StudySpec
 
 
-def _build_asha(spec: StudySpec) -> AshaPruner:
-    settings: Mapping[str, Any] = spec.pruner.settings
-    return AshaPruner(
-        direction=spec.direction,
-        min_resource=settings["min_resource"],
-        reduction_factor=settings["reduction_factor"],
+def _build_percentile(spec: StudySpec, pruner: Algorithm) -> PercentilePruner:
+    settings: dict[str, Any] = {"percentile": 50.0, **pruner.settings}
+    return PercentilePruner(direction=spec.direction, **settings)
+
+
+def _build_hyperband(spec: StudySpec, pruner: Algorithm) -> HyperbandPruner:
+    settings: dict[str, Any] = dict(pruner.settings)
+    length = settings["max_resource"] or spec.n_steps
+    assert length is not None, "the study file refuses hyperband without the length of a trial"
+    return HyperbandPruner(direction=spec.direction, **{**settings, "max_resource": length})
+
+
+def _build_patient(spec: StudySpec, pruner: Algorithm) -> PatientPruner:
+    settings: dict[str, Any] = dict(pruner.settings)
+    wrapped = [_build(spec, part) for part in pruner.parts]
+    return PatientPruner(
+        direction=spec.direction, **settings, wrapped=wrapped[0] if wrapped else None
     )
 
 
+def _build_asha(spec: StudySpec, pruner: Algorithm) -> AshaPruner:
+    settings: dict[str, Any] = dict(pruner.settings)
+    return AshaPruner(direction=spec.direction, **settings)
+
+
+def _build_threshold(spec: StudySpec, pruner: Algorithm) -> ThresholdPruner:
+    settings: dict[str, Any] = dict(pruner.settings)
+    return ThresholdPruner(**settings)
+
+
+def _build_any(spec: StudySpec, pruner: Algorithm) -> AnyPruner:
+    return AnyPruner([_build(spec, part) for part in pruner.parts])
+
+
+def _build(spec: StudySpec, pruner: Algorithm) -> Pruner:
+    return PRUNERS[pruner.name](spec, pruner)
+
+
+def _build_qmc(spec: StudySpec) -> QmcSampler:
+    settings: dict[str, Any] = dict(spec.sampler.settings)
+    distributions = to_distributions(spec.search_space)
+    return QmcSampler(seed=spec.seed, distributions=distributions, **settings)
+
+
 SAMPLERS: Mapping[str, Callable[[StudySpec], Sampler]] = {
+    "cmaes": lambda spec: CmaesSampler(settings=spec.sampler.settings),
+    "gp": lambda spec: GpSampler(settings=spec.sampler.settings),
+    "grid": lambda spec: GridSampler(seed=spec.seed, space=spec.search_space),
+    "nsga2": lambda spec: Nsga2Sampler(settings=spec.sampler.settings),
+    "qmc": _build_qmc,
     "random": lambda spec: RandomSampler(
         seed=spec.seed, distributions=to_distributions(spec.search_space)
     ),
     "tpe": lambda spec: TpeSampler(settings=spec.sampler.settings),
 }
-PRUNERS: Mapping[str, Callable[[StudySpec], Pruner]] = {
+PRUNERS: Mapping[str, Callable[[StudySpec, Algorithm], Pruner]] = {
+    "any": _build_any,  # a list
     "asha": _build_asha,
-    "none": lambda spec: NoPruner(),
+    "hyperband": _build_hyperband,
+    "median": _build_percentile,
+    "none": lambda spec, pruner: NoPruner(),
+    "patient": _build_patient,
+    "percentile": _build_percentile,
+    "threshold": _build_threshold,
 }
 
 
@@ -40,7 +96,7 @@ def build_sampler(spec: StudySpec) -> Sampler:
 
 def build_pruner(spec: StudySpec) -> Pruner:
     """The spec's pruner."""
-    return PRUNERS[spec.pruner.name](spec)
+    return _build(spec, spec.pruner)
 
 
 def is_model_sampler(sampler: Sampler) -> TypeGuard[ModelSampler]:

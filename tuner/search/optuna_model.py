@@ -21,9 +21,10 @@ NOTHING_GIVEN: Params = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A fresh Optuna sampler, and what it would find in the attributes of its storage."""
+    """A fresh Optuna sampler, and what it would find in its storage."""
 
     sampler: BaseSampler
+    trials: Sequence[FrozenTrial]
     trial_attributes: Mapping[str, Any] = field(default_factory=dict)  # of the asked trial
     study_attributes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -49,7 +50,7 @@ def propose_with(
     suggestions = []
     for place in range(n):
         model = open_model(trials, mirror.direction, derive_seed(seed, "place", place))
-        params = _ask(model, mirror, trials, highest + 1 + place, given)
+        params = _ask(model, mirror, highest + 1 + place, given)
         trials.append(mirror.running_trial(highest + 1 + place, params))
         basis = Basis(
             seed=seed, place=place, highest=highest, open_numbers=open_numbers, hidden=hidden
@@ -58,21 +59,19 @@ def propose_with(
     return suggestions
 
 
-def _ask(
-    model: Model, mirror: Mirror, trials: Sequence[FrozenTrial], number: int, given: Params
-) -> dict[str, ParamValue]:
+def _ask(model: Model, mirror: Mirror, number: int, given: Params) -> dict[str, ParamValue]:
     """The calls that `study.ask` and `trial.suggest_*` would make, without their storage.
 
     Params that only some trials have lie outside the space that these share: Optuna draws them
     independently, when the objective asks for them. Here that is when their condition holds.
     """
     sampler = model.sampler
-    study = open_study(trials, mirror.direction, sampler, model.study_attributes)
+    study = open_study(model.trials, mirror.direction, sampler, model.study_attributes)
     trial = mirror.running_trial(number, {})
     trial.system_attrs.update(model.trial_attributes)
     fixed = fitting_params(given, mirror.distributions)
     inferred = sampler.infer_relative_search_space(
-        open_study(_one_of_each_shape(trials), mirror.direction, sampler), trial
+        open_study(_one_of_each_shape(model.trials), mirror.direction, sampler), trial
     )
     relative = {name: inferred[name] for name in inferred if name not in fixed}
     sampled = sampler.sample_relative(study, trial, relative)

@@ -47,7 +47,7 @@ class FoundStudy:
 
 
 def join_study(
-    database: Database, spec: StudySpec, fingerprint: str, n_draws: int | None
+    database: Database, spec: StudySpec, fingerprint: str, n_draws: int | None = None
 ) -> JoinedStudy:
     """Make the study unless it exists; join it if it means the same.
 

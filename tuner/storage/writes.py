@@ -299,14 +299,14 @@ def _log_statements(writer: Writer, ends: Sequence[End]) -> list[Statement]:
 
 def _log_params(writer: Writer, end: End) -> dict[str, object]:
     failure = end.failure
-    tail = failure.log_tail if failure else ""
+    tail = _storable(end.printed.tail if end.printed else failure.log_tail if failure else "")
     return {
         "study_id": writer.study_id,
         "number": end.key.number,
         "attempt": end.key.attempt,
         "message": _storable(failure.message) if failure else "",
         "traceback": _storable(failure.traceback) if failure else "",
-        "tail": _storable(end.printed.tail if end.printed else tail),
+        "tail": tail,
         "n_bytes": end.printed.n_bytes if end.printed else len(tail.encode()),
     }
 

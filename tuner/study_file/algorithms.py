@@ -2,63 +2,114 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from tuner.study_file import not_yet
+from tuner.study.trial import ParamValue
 from tuner.study_file.faults import listed
 from tuner.study_file.intervals import Interval
 from tuner.study_file.items import (
     Item,
     Keys,
+    Section,
     read_bool,
     read_entries,
+    read_float,
     read_int,
+    read_list,
     read_option,
     read_section,
 )
 from tuner.study_file.model import Algorithm
 from tuner.study_file.yaml_nodes import ListNode, MapNode
 
-SettingValue = bool | int | float | str
+_MANY = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """One setting of an algorithm."""
 
-    read: Callable[[Item], SettingValue | None]
-    default: SettingValue
+    read: Callable[[Item], ParamValue]
+    default: ParamValue = None  # None: nothing is set
+    example: str = ""  # not empty: it has no default, and what it may look like
 
 
-def _whole(low: int, high: int, default: int) -> Setting:
-    return Setting(read=lambda item: read_int(item, Interval(low=low, high=high)), default=default)
+def _whole(low: int, high: int, default: int | None, example: str = "") -> Setting:
+    read = partial(read_int, interval=Interval(low=low, high=high))
+    return Setting(read=read, default=default, example=example)
+
+
+def _number(interval: Interval, default: float | None, example: str = "") -> Setting:
+    return Setting(read=partial(read_float, interval=interval), default=default, example=example)
 
 
 def _flag(default: bool) -> Setting:
     return Setting(read=read_bool, default=default)
 
 
-# TPE: Optuna's names and defaults; `multivariate` is what Optuna's None means here, where
-# there is one objective. Those that Optuna deprecates or that are functions are left out.
+def _one_of(*names: str) -> Setting:
+    return Setting(read=partial(read_option, options=names), default=names[0])
+
+
+_N_STARTUP = partial(_whole, 0, 10_000_000)
+
+# By Optuna's names and defaults. Left out are functions, what Optuna deprecates, and what asks for
+# several objectives. TPE's `multivariate` is what Optuna's None means here, where there is one
+# objective. QMC is scrambled by default: Optuna's is not, because its machines might not agree on
+# a seed; the study's seed is the same everywhere.
 SAMPLERS: Mapping[str, Mapping[str, Setting]] = {
     "tpe": {
-        "n_startup_trials": _whole(0, 10_000_000, 10),
+        "n_startup_trials": _N_STARTUP(10),
         "n_ei_candidates": _whole(1, 100_000, 24),
         "multivariate": _flag(True),
         "group": _flag(False),
         "constant_liar": _flag(True),
     },
     "random": {},
+    "grid": {},
+    "qmc": {"qmc_type": _one_of("sobol", "halton"), "scramble": _flag(True)},
+    "cmaes": {
+        "n_startup_trials": _N_STARTUP(1),
+        "popsize": _whole(5, 10_000, None),
+        "consider_pruned_trials": _flag(False),
+    },
+    "gp": {"n_startup_trials": _N_STARTUP(10), "deterministic_objective": _flag(False)},
+    "nsga2": {
+        "population_size": _whole(2, 100_000, 50),
+        "mutation_prob": _number(Interval(low=0, high=1), None),
+        "crossover_prob": _number(Interval(low=0, high=1), 0.9),
+        "swapping_prob": _number(Interval(low=0, high=1), 0.5),
+    },
 }
+
+_STRIDE = {"n_warmup_steps": _whole(0, _MANY, 0), "interval_steps": _whole(1, _MANY, 1)}
+_PERCENTILE = {"n_startup_trials": _N_STARTUP(5), **_STRIDE, "n_min_trials": _whole(1, _MANY, 1)}
+_HALVING = {"min_resource": _whole(1, 1_000_000, 1), "reduction_factor": _whole(2, 1_000_000, 3)}
 PRUNERS: Mapping[str, Mapping[str, Setting]] = {
-    "asha": {
-        "min_resource": _whole(1, 1_000_000, 1),
-        "reduction_factor": _whole(2, 1_000_000, 3),
+    "asha": _HALVING,
+    "hyperband": {**_HALVING, "max_resource": _whole(1, _MANY, None)},
+    "median": _PERCENTILE,
+    "percentile": {
+        "percentile": _number(Interval(low=0, high=100), None, "percentile: 25"),
+        **_PERCENTILE,
+    },
+    "patient": {
+        "patience": _whole(0, _MANY, None, "patience: 5"),
+        "min_delta": _number(Interval(low=0), 0.0),
+    },
+    "threshold": {
+        "lower": _number(Interval(), None),
+        "upper": _number(Interval(), None),
+        **_STRIDE,
     },
     "none": {},
 }
+_WRAPPED = "wrapped"  # a pruner inside `patient`
 
+_DEPRECATED = "not supported: Optuna has deprecated it; remove it"
+_SEED = {"seed": "remove it; the study's own `seed:` is used"}
 SETTING_HINTS: Mapping[str, Mapping[str, str]] = {
-    "tpe": {"seed": "remove it; the study's own `seed:` is used"}
+    "tpe": _SEED
     | dict.fromkeys(
         (
             "gamma",
@@ -70,8 +121,14 @@ SETTING_HINTS: Mapping[str, Mapping[str, str]] = {
             "warn_independent_sampling",
             "constraints_func",
         ),
-        "not supported: Optuna has deprecated it; remove it",
-    )
+        _DEPRECATED,
+    ),
+    "qmc": _SEED,
+    "cmaes": _SEED
+    | dict.fromkeys(("x0", "sigma0", "restart_strategy", "inc_popsize"), _DEPRECATED)
+    | {"with_margin": "not supported: it keeps state in the record; remove it"},
+    "gp": _SEED,
+    "nsga2": _SEED,
 }
 
 
@@ -79,7 +136,8 @@ def read_sampler(item: Item | None) -> Algorithm | None:
     """The sampler with all its settings, defaults filled in; TPE when none is named."""
     if item is None:
         return _algorithm("tpe", SAMPLERS["tpe"], {})
-    sampler = _read_algorithm(item, SAMPLERS, not_yet.SAMPLERS, "sampler")
+    named = _read_name(item, SAMPLERS, "sampler")
+    sampler = _read_settings(item, named, SAMPLERS) if named else None
     if sampler and sampler.settings.get("group") and not sampler.settings["multivariate"]:
         item.fault("`group: true` needs `multivariate: true`; change one of them")
         return None
@@ -87,43 +145,91 @@ def read_sampler(item: Item | None) -> Algorithm | None:
 
 
 def read_pruner(item: Item | None) -> Algorithm | None:
-    """The pruner with all its settings, defaults filled in; ASHA when none is named."""
+    """The pruner with all its settings, defaults filled in; ASHA when none is named.
+
+    Of a list each prunes; `patient` may wrap another one.
+    """
     if item is None:
         return _algorithm("asha", PRUNERS["asha"], {})
     if isinstance(item.node, ListNode):
-        item.fault(f"lists of pruners are not supported yet; use one of {listed(PRUNERS)}")
+        return _read_list(item)
+    named = _read_name(item, PRUNERS, "pruner")
+    if named is None:
         return None
-    return _read_algorithm(item, PRUNERS, not_yet.PRUNERS, "pruner")
+    pruner = _read_settings(item, named, PRUNERS)
+    if pruner and not _check_settings(named.settings or item, pruner):
+        return None
+    wrapped = _wrapped_item(named)
+    if wrapped is None:
+        return pruner
+    part = read_pruner(wrapped)
+    if part and part.name == "none":
+        wrapped.fault("none inside patient would never prune; remove `wrapped` or name a pruner")
+        return None
+    return pruner.model_copy(update={"parts": (part,)}) if pruner and part else None
 
 
-def check_pruner(item: Item | None, pruner: Algorithm | None, n_epochs: object) -> None:
-    """A pruner that could never prune is a mistake where somebody asked for it."""
-    if item is None or pruner is None or not isinstance(n_epochs, int):
-        return
-    first = pruner.settings.get("min_resource", 0)
-    assert isinstance(first, int)
-    if first > n_epochs:
-        item.fault(f"min_resource ({first}) is beyond params.epochs ({n_epochs}); lower it")
+def _wrapped_item(named: "_Named") -> Item | None:
+    if named.name != "patient" or named.settings is None:
+        return None
+    is_mapping = isinstance(named.settings.node, MapNode)
+    return (read_entries(named.settings, "") or {}).get(_WRAPPED) if is_mapping else None
 
 
-def _read_algorithm(
-    item: Item, table: Mapping[str, Mapping[str, Setting]], later: tuple[str, ...], what: str
-) -> Algorithm | None:
+def _read_list(item: Item) -> Algorithm | None:
+    items = read_list(item, "") or []
+    if not items:
+        item.fault(f"is empty; name at least one of {listed(PRUNERS)}")
+    parts = []
+    for entry in items:
+        if isinstance(entry.node, ListNode):
+            entry.fault("must be one pruner; lists cannot be nested")
+            continue
+        part = read_pruner(entry)
+        if part and part.name == "none":
+            entry.fault("none beside others has no effect; remove it")
+        parts.append(part)
+    known = tuple(part for part in parts if part is not None)
+    if not items or len(known) < len(items):
+        return None
+    return known[0] if len(known) == 1 else Algorithm(name="any", parts=known)
+
+
+def _check_settings(item: Item, pruner: Algorithm) -> bool:
+    """Faults between the settings of one pruner."""
+    settings = pruner.settings
+    lower, upper = settings.get("lower"), settings.get("upper")
+    low, high = settings.get("min_resource"), settings.get("max_resource")
+    if pruner.name == "threshold" and lower is None and upper is None:
+        item.fault("threshold needs a bound; write {threshold: {upper: 3.0}} or `lower:`")
+    elif isinstance(lower, float) and isinstance(upper, float) and lower > upper:
+        item.fault(f"lower ({lower}) is greater than upper ({upper}); swap them")
+    elif isinstance(low, int) and isinstance(high, int) and high < low:
+        item.fault(f"max_resource ({high}) is less than min_resource ({low}); raise it")
+    else:
+        return True
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named:
+    name: str
+    settings: Item | None  # None for a bare name
+
+
+def _read_name(item: Item, table: Mapping[str, Mapping[str, Setting]], what: str) -> _Named | None:
     names = tuple(table)
     if not isinstance(item.node, MapNode):
-        name = read_option(item, names, later, what)
-        return _algorithm(name, table[name], {}) if name else None
+        name = read_option(item, names, what=what)
+        return _Named(name=name, settings=None) if name else None
     entries = read_entries(item, "") or {}
     if len(entries) != 1:
         item.fault(f"must be one name with its settings; choose one of {listed(names)}")
         return None
     ((name, settings),) = entries.items()
-    if name in later:
-        settings.key_fault(f"not supported yet; use {listed(names)}")
-    elif name not in table:
-        read_option(_name_item(settings), names, later, what)
-    else:
-        return _read_settings(name, table[name], settings)
+    if name in table:
+        return _Named(name=name, settings=settings)
+    read_option(_name_item(settings), names, what=what)
     return None
 
 
@@ -133,24 +239,30 @@ def _name_item(settings: Item) -> Item:
     return Item(node=settings.key, path=settings.path, faults=settings.faults)
 
 
-def _read_settings(name: str, known: Mapping[str, Setting], item: Item) -> Algorithm | None:
-    if not known:
-        item.fault(f"{name} has no settings; write just {name}")
-        return None
-    hints = SETTING_HINTS.get(name, {})
-    section = read_section(item, Keys(allowed=tuple(known), hints=hints))
+def _read_settings(
+    item: Item, named: _Named, table: Mapping[str, Mapping[str, Setting]]
+) -> Algorithm | None:
+    name, known = named.name, table[named.name]
+    section: Section | None = {}
+    if named.settings is not None:
+        if not known:
+            named.settings.fault(f"{name} has no settings; write just {name}")
+            return None
+        allowed = (*known, _WRAPPED) if name == "patient" else tuple(known)
+        keys = Keys(allowed=allowed, hints=SETTING_HINTS.get(name, {}))
+        section = read_section(named.settings, keys)
     if section is None:
         return None
-    given = {key: known[key].read(entry) for key, entry in section.items()}
-    return None if None in given.values() else _algorithm(name, known, _without_none(given))
-
-
-def _without_none(values: Mapping[str, SettingValue | None]) -> dict[str, SettingValue]:
-    return {key: value for key, value in values.items() if value is not None}
+    missing = [s.example for key, s in known.items() if s.example and key not in section]
+    for example in missing:
+        key = example.split(":")[0]
+        (named.settings or item).fault(f"{name} needs `{key}`; write {{{name}: {{{example}}}}}")
+    given = {key: known[key].read(entry) for key, entry in section.items() if key != _WRAPPED}
+    return None if missing or None in given.values() else _algorithm(name, known, given)
 
 
 def _algorithm(
-    name: str, known: Mapping[str, Setting], given: Mapping[str, SettingValue]
+    name: str, known: Mapping[str, Setting], given: Mapping[str, ParamValue]
 ) -> Algorithm:
     defaults = {key: setting.default for key, setting in known.items()}
     return Algorithm(name=name, settings={**defaults, **given})

@@ -1,4 +1,7 @@
-"""The mistakes found in a study file, gathered while it is read; and how values are quoted."""
+"""The mistakes found in a study file, gathered while it is read; and how values are quoted.
+
+Warnings go the same way: what is allowed, but hardly meant.
+"""
 
 import difflib
 import re
@@ -9,6 +12,7 @@ from tuner.errors import Fault
 MAX_FAULTS = 20
 _MAX_QUOTED = 60  # characters of a value in a message
 _MAX_SOURCE = 300  # characters of a source line below a message
+_Note = tuple[int, int, str, str]  # line, column, path, message
 _PASSWORD = re.compile(r"(?<=://)([^\s/@:]*:)([^\s@]+)(?=@)")
 
 
@@ -17,17 +21,33 @@ class Faults:
 
     def __init__(self, lines: Sequence[str] = ()) -> None:
         self._lines = lines
-        self._faults: set[tuple[int, int, str, str]] = set()
+        self._faults: set[_Note] = set()
+        self._warnings: set[_Note] = set()
 
     def add(self, line: int, column: int, path: str, message: str) -> None:
         """Note one mistake; line and column count from 1."""
         self._faults.add((line, column, path, message))
+
+    def warn(self, line: int, column: int, path: str, message: str) -> None:
+        """Note what a friend would ask about; the file stays valid."""
+        self._warnings.add((line, column, path, message))
 
     def __bool__(self) -> bool:
         return bool(self._faults)
 
     def first(self) -> tuple[Fault, ...]:
         """The first faults of the file, at most `MAX_FAULTS`."""
+        return self._located(self._faults)
+
+    def warnings(self) -> tuple[Fault, ...]:
+        """The first warnings of the file, at most `MAX_FAULTS`."""
+        return self._located(self._warnings)
+
+    def n_more(self) -> int:
+        """The mistakes beyond those of `first`."""
+        return max(0, len(self._faults) - MAX_FAULTS)
+
+    def _located(self, notes: "set[_Note]") -> tuple[Fault, ...]:
         return tuple(
             Fault(
                 line=line,
@@ -36,12 +56,8 @@ class Faults:
                 message=hide_passwords(message),
                 source=self._source(line, column),
             )
-            for line, column, path, message in sorted(self._faults)[:MAX_FAULTS]
+            for line, column, path, message in sorted(notes)[:MAX_FAULTS]
         )
-
-    def n_more(self) -> int:
-        """The mistakes beyond those of `first`."""
-        return max(0, len(self._faults) - MAX_FAULTS)
 
     def _source(self, line: int, column: int) -> str:
         if not 1 <= line <= len(self._lines) or column > _MAX_SOURCE:

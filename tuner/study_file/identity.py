@@ -6,6 +6,7 @@ from typing import Any
 
 from tuner.study_file.model import (
     Algorithm,
+    Budget,
     Choice,
     FloatRange,
     FunctionObjective,
@@ -13,13 +14,17 @@ from tuner.study_file.model import (
     Objective,
     StudySpec,
     TrainerObjective,
+    When,
 )
 from tuner.study_file.trainer_params import resolve
 
 _ABSENT = "nothing"
 # Where all agents of a study must agree, what the first one stored counts.
 _STAYS = {
-    "budget.trials": "the stored budget stays",
+    **dict.fromkeys(
+        (f"budget.{name}" for name in Budget.model_fields),
+        "the stored budget stays; `tuner extend` raises it",
+    ),
     "failures.lease_seconds": "the stored lease stays",
 }
 
@@ -142,18 +147,40 @@ def _render(value: object) -> str:
         case FloatRange() | IntRange():
             log = ", log: true" if value.log else ""
             step = f", step: {value.step}" if _has_step(value) else ""
-            return f"{{{value.kind}: [{value.low}, {value.high}]{log}{step}}}"
+            grid = f", grid: {value.grid}" if value.grid is not None else ""
+            bounds = f"[{value.low}, {value.high}]"
+            return f"{{{value.kind}: {bounds}{log}{step}{grid}{_render_when(value.when)}}}"
         case Choice():
-            return f"{{choice: [{', '.join(map(_render, value.choices))}]}}"
+            choices = ", ".join(map(_render, value.choices))
+            return f"{{choice: [{choices}]{_render_when(value.when)}}}"
         case Algorithm():
-            settings = ", ".join(
-                f"{name}: {_render(v)}" for name, v in sorted(value.settings.items())
-            )
-            return f"{{{value.name}: {{{settings}}}}}" if settings else value.name
+            return _render_algorithm(value)
         case None | bool():
             return {None: "null", True: "true", False: "false"}[value]
         case _:
             return str(value)
+
+
+def _render_when(when: When | None) -> str:
+    if when is None:
+        return ""
+    values = ", ".join(map(_render, when.values))
+    is_single = len(when.values) == 1
+    return f", when: {{{when.parameter}: {values if is_single else f'[{values}]'}}}"
+
+
+def _render_algorithm(algorithm: Algorithm) -> str:
+    if algorithm.name == "any":
+        return f"[{', '.join(map(_render_algorithm, algorithm.parts))}]"
+    settings = {
+        name: _render(value)
+        for name, value in sorted(algorithm.settings.items())
+        if value is not None
+    }
+    for part in algorithm.parts:
+        settings["wrapped"] = _render_algorithm(part)
+    text = ", ".join(f"{name}: {value}" for name, value in settings.items())
+    return f"{{{algorithm.name}: {{{text}}}}}" if text else algorithm.name
 
 
 def _has_step(given: FloatRange | IntRange) -> bool:

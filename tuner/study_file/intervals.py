@@ -19,7 +19,9 @@ class Interval:
         return above and below
 
     def __str__(self) -> str:
-        """`from 0 to below 1`, `above 0`, `from 1 to 64`."""
+        """`from 0 to below 1`, `above 0`, `from 1 to 64`; nothing where there is no bound."""
+        if math.isinf(self.low) and math.isinf(self.high):
+            return ""
         if math.isinf(self.high):
             return f"above {self.low}" if self.is_open_low else f"of at least {self.low}"
         low = f"above {self.low}" if self.is_open_low else f"from {self.low}"

@@ -41,6 +41,11 @@ class Item:
         place = self.key or self.node
         self.faults.add(place.line, place.column, self.path, message)
 
+    def key_warn(self, message: str) -> None:
+        """Note what is allowed, but hardly meant, at the key."""
+        place = self.key or self.node
+        self.faults.warn(place.line, place.column, self.path, message)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
@@ -124,7 +129,8 @@ def read_float(item: Item, interval: Interval) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and math.isfinite(number := float(value)) and number in interval:  # type: ignore[arg-type]
         return number
-    item.fault(f"must be a finite number {interval}, not {describe(item.node)}{_quoted(value)}")
+    wanted = f"must be a finite number {interval}".rstrip()
+    item.fault(f"{wanted}, not {describe(item.node)}{_quoted(value)}")
     return None
 
 

@@ -1,18 +1,26 @@
 """From a study file to its spec, or to all of its faults at once."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.errors import StudyFileError
+from tuner.errors import Fault, StudyFileError
 from tuner.study.trial import Direction
 from tuner.study_file import not_yet
-from tuner.study_file.algorithms import check_pruner, read_pruner, read_sampler
+from tuner.study_file.algorithm_checks import (
+    check_pruner,
+    check_sampler,
+    warn_of_budget,
+    warn_of_pruner,
+    warn_of_ranges,
+)
+from tuner.study_file.algorithms import read_pruner, read_sampler
 from tuner.study_file.enqueue import read_enqueue
 from tuner.study_file.faults import Faults
 from tuner.study_file.items import Item, Keys, Section, is_misspelt, read_section
 from tuner.study_file.model import StudySpec
 from tuner.study_file.overrides import apply_override
-from tuner.study_file.parameters import check_parameters, read_params, read_search_space
+from tuner.study_file.parameters import check_parameters, entries_of, read_params, read_search_space
 from tuner.study_file.sections import (
     read_budget,
     read_checkpoints,
@@ -25,7 +33,7 @@ from tuner.study_file.sections import (
     read_workers,
 )
 from tuner.study_file.source import read_source
-from tuner.study_file.trainer_params import resolve
+from tuner.study_file.trainer_params import TRAINER_PARAMS, resolve
 from tuner.study_file.yaml_nodes import MapNode, ScalarNode, compose
 
 _EXAMPLES = {
@@ -57,12 +65,25 @@ _KEYS = Keys(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoadedStudyFile:
+    """A valid study file, and what a friend would ask about it."""
+
+    spec: StudySpec
+    warnings: tuple[Fault, ...]  # located like faults, sorted by position
+
+
 def load_spec(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
     """Read and validate a study file; raises `StudyFileError` with every fault in it.
 
     `overrides` are texts such as `budget.trials=20`, applied in order. Nothing is imported,
     connected or written: the file is only read.
     """
+    return load_study_file(path, overrides).spec
+
+
+def load_study_file(path: Path, overrides: Sequence[str] = ()) -> LoadedStudyFile:
+    """As `load_spec`, with the warnings."""
     text = read_source(path)
     faults = Faults(text.split("\n"))
     node = compose(text, faults)
@@ -76,7 +97,7 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
     if faults:
         raise StudyFileError(str(path), faults.first(), faults.n_more())
     assert spec is not None, "a reader returned None without a fault"
-    return spec
+    return LoadedStudyFile(spec=spec, warnings=faults.warnings())
 
 
 def _read_study(root: Item, folder: Path) -> StudySpec | None:
@@ -96,14 +117,17 @@ def _read_study(root: Item, folder: Path) -> StudySpec | None:
 def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
     """The spec; None where a fault was noted. Every section is read, whatever fails before."""
     objective = read_objective(section["objective"], folder) if "objective" in section else None
-    is_function = _is_function(section.get("objective"))
+    is_function = _is_function(section)
     goal = read_goal(section, objective, is_function=is_function)
     if not (goal or set(Direction) & set(section) or _has_misspelt_goal(root)):
         root.fault("the goal is missing; add `minimize: val_loss`")
-    params = read_params(section.get("params"))
-    pruner = read_pruner(section.get("pruner"))
+    # The table of parameters; None for a function, which takes any.
+    known = None if is_function else TRAINER_PARAMS
+    params = read_params(section.get("params"), known)
+    space = read_search_space(section["search_space"], known) if "search_space" in section else {}
     sampler = read_sampler(section.get("sampler"))
-    space = read_search_space(section["search_space"]) if "search_space" in section else None
+    pruner = read_pruner(section.get("pruner"))
+    budget = read_budget(section.get("budget"), is_grid=_is_grid(section))
     parts = {
         "name": read_name(section["name"]) if "name" in section else None,
         "objective": objective,
@@ -111,7 +135,7 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
         "search_space": space,
         "sampler": sampler,
         "pruner": pruner,
-        "budget": read_budget(section.get("budget"), is_grid=_is_grid(section)),
+        "budget": budget,
         "trial": read_trial(section.get("trial")),
         "enqueue": read_enqueue(section.get("enqueue"), space),
         "seed": read_seed(section.get("seed")),
@@ -119,8 +143,14 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
         "checkpoints": read_checkpoints(section.get("checkpoints")),
         "failures": read_failures(section.get("failures")),
     }
-    check_parameters(section.get("params"), section.get("search_space"))
-    check_pruner(section.get("pruner"), pruner, resolve(params)["epochs"])
+    check_parameters(section.get("params"), section.get("search_space"), known)
+    n_epochs = (resolve(params) if known else params).get("epochs")
+    ranges = entries_of(section.get("search_space"))
+    check_sampler(section.get("sampler"), sampler, ranges, space)
+    check_pruner(section.get("pruner"), pruner, n_epochs)
+    warn_of_ranges(ranges, space)
+    warn_of_budget(section, sampler, budget, space)
+    warn_of_pruner(section.get("pruner"), pruner, n_epochs)
     if root.faults or goal is None:
         return None
     return StudySpec.model_validate({**parts, "metric": goal.metric, "direction": goal.direction})
@@ -133,8 +163,10 @@ def _is_grid(section: Section) -> bool:
     return isinstance(node, ScalarNode) and node.value == "grid"
 
 
-def _is_function(item: Item | None) -> bool:
-    return item is not None and isinstance(item.node, ScalarNode)
+def _is_function(section: Section) -> bool:
+    """True when the objective is text: the name of a function."""
+    node = section["objective"].node if "objective" in section else None
+    return isinstance(node, ScalarNode) and isinstance(node.value, str)
 
 
 def _has_misspelt_goal(root: Item) -> bool:

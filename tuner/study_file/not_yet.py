@@ -27,11 +27,6 @@ DATA: Mapping[str, str] = dict.fromkeys(
 )
 
 
-RANGE: Mapping[str, str] = {
-    "when": "remove it; every parameter is searched in every trial",
-    "grid": "remove it; there is no grid sampler",
-}
-
 TRIAL: Mapping[str, str] = {
     "resource": "remove it; one report counts one step",
     "seeds": "remove it; every trial has one seed",
@@ -47,5 +42,3 @@ FAILURES: Mapping[str, str] = dict.fromkeys(
 )
 
 MODELS = ("cnn",)
-SAMPLERS = ("grid", "qmc", "cmaes", "gp", "nsga2")
-PRUNERS = ("hyperband", "median", "percentile", "patient", "threshold")

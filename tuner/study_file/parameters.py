@@ -1,14 +1,24 @@
-"""`params:` and `search_space:`, checked against the built-in trainer's table."""
+"""`params:` and `search_space:`, checked against the built-in trainer's table.
 
+`known` is that table; None for a function of the user's own, which takes any parameter: then names
+follow the rule for names, and values are of any type, kept as they are written.
+"""
+
+import math
 import re
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Literal
 
 from tuner.study.trial import ParamValue
-from tuner.study_file import not_yet
-from tuner.study_file.faults import did_you_mean, listed
+from tuner.study_file.conditions import WrittenWhen, attach_conditions, read_when
+from tuner.study_file.faults import did_you_mean, listed, quote
+from tuner.study_file.intervals import Interval
 from tuner.study_file.items import (
     Item,
     Keys,
     Section,
+    describe,
     read_entries,
     read_float,
     read_int,
@@ -18,70 +28,110 @@ from tuner.study_file.items import (
 )
 from tuner.study_file.model import Choice, Range
 from tuner.study_file.ranges import read_float_range, read_int_range
-from tuner.study_file.trainer_params import PLANNED_PARAMS, TRAINER_PARAMS, TrainerParam
+from tuner.study_file.trainer_params import PLANNED_PARAMS, TrainerParam
 from tuner.study_file.yaml_nodes import ListNode, MapNode, ScalarNode
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _KINDS = ("float", "int", "choice")
 _RANGE_KEYS = Keys(
-    allowed=(*_KINDS, "log", "step"),
-    later=not_yet.RANGE,
+    allowed=(*_KINDS, "log", "step", "grid", "when"),
     hints=dict.fromkeys(
         ("low", "high", "min", "max"), "bounds are a list: {float: [low, high]} or {int: ...}"
     ),
 )
+# Optuna's record keeps every parameter as a double: whole numbers are exact up to there.
+_WHOLE = Interval(low=-(2**53), high=2**53)
+_ANY_TEXT = 1000  # characters of a choice
+
+Known = Mapping[str, TrainerParam] | None
 
 
-def read_params(item: Item | None) -> dict[str, ParamValue]:
+class _Refused(Enum):
+    """A fault is noted; apart from None, which is a value."""
+
+    REFUSED = auto()
+
+
+_REFUSED: Literal[_Refused.REFUSED] = _Refused.REFUSED
+
+
+def read_params(item: Item | None, known: Known) -> dict[str, ParamValue]:
     """The fixed values that are right; faults for the others."""
     entries = read_entries(item, "must be a mapping of names to values") if item else None
     params: dict[str, ParamValue] = {}
     for name, entry in (entries or {}).items():
-        param = _find_param(name, entry)
-        value = _read_value(entry, param) if param else None
-        if value is not None:
+        param = _find_param(name, entry, known)
+        value = _read_value(entry, param) if param else _REFUSED
+        if value is not _REFUSED:
             params[name] = value
     return params
 
 
-def read_search_space(item: Item) -> dict[str, Range]:
-    """The ranges that are right; faults for the others."""
+def read_search_space(item: Item, known: Known) -> dict[str, Range]:
+    """The ranges that are right, with their conditions; faults for the others."""
     entries = read_entries(item, "must be a mapping of names to ranges")
     if entries is not None and not entries:
         item.fault("holds no parameter; add one, such as `learning_rate: {float: [1e-4, 1e-1]}`")
     space: dict[str, Range] = {}
+    conditions: dict[str, WrittenWhen] = {}
     for name, entry in (entries or {}).items():
-        param = _find_param(name, entry)
+        param = _find_param(name, entry, known)
         if param and param.why_fixed:
             entry.key_fault(f"cannot be searched ({param.why_fixed}); move it to params")
             continue
-        given = _read_range(entry, param)
+        section = _read_range_section(entry)
+        if section is None:
+            continue
+        given = _read_range(entry, section, param)
         if given is not None:
             space[name] = given
-    return space
+        when = read_when(section["when"]) if "when" in section else None
+        if when is not None:
+            conditions[name] = when
+    return attach_conditions(space, conditions, tuple(entries or ()))
 
 
-def check_parameters(params_item: Item | None, space_item: Item | None) -> None:
+def check_parameters(params_item: Item | None, space_item: Item | None, known: Known) -> None:
     """Faults between parameters: one in both places, one that could have no effect."""
-    params = _entries_of(params_item)
-    space = _entries_of(space_item)
+    params = entries_of(params_item)
+    space = entries_of(space_item)
     for name, entry in params.items():
         if name in space:
             entry.key_fault("is in search_space as well; keep it in one of the two")
     for name, entry in {**params, **space}.items():
-        param = TRAINER_PARAMS.get(name)
-        if param and param.only_with:
-            _check_effect(entry, param.only_with, {**params, **space})
+        param = (known or {}).get(name)
+        if known and param and param.only_with:
+            _check_effect(entry, known, param.only_with, {**params, **space})
 
 
-def _check_effect(entry: Item, only_with: tuple[str, str], given: Section) -> None:
+def _check_effect(
+    entry: Item, known: Mapping[str, TrainerParam], only_with: tuple[str, str], given: Section
+) -> None:
+    """A fault where a parameter never has an effect, a warning where a `when` was forgotten."""
     other, value = only_with
-    if other in given:
-        possible = list(_texts(given[other]))
-    else:
-        possible = [str(TRAINER_PARAMS[other].default)]
+    condition = _condition_texts(entry, other)
+    possible = _texts(given[other]) if other in given else [str(known[other].default)]
+    if condition is not None:
+        if not condition or not set(condition) <= set(possible):
+            return  # a fault says already what is wrong with the condition
+        possible = condition
     if value not in possible:
         entry.key_fault(f"has an effect only with `{other}: {value}`; set that or remove this")
+    elif set(possible) != {value} and isinstance(entry.node, MapNode):
+        entry.key_warn(
+            f"has an effect only with `{other}: {value}`; add `when: {{{other}: {value}}}`"
+        )
+
+
+def _condition_texts(entry: Item, other: str) -> list[str] | None:
+    """The values of `other` under which the condition of `entry` holds; None without such a one."""
+    if isinstance(entry.node, MapNode):
+        for key, when in entry.node.entries:
+            if key.text == "when" and isinstance(when, MapNode):
+                for parent, values in when.entries:
+                    if parent.text == other:
+                        return _texts(_inside(entry, values))
+    return None
 
 
 def _texts(item: Item) -> list[str]:
@@ -102,46 +152,71 @@ def _inside(item: Item, node: object) -> Item:
     return Item(node=node, path=item.path, faults=item.faults)
 
 
-def _entries_of(item: Item | None) -> Section:
+def entries_of(item: Item | None) -> Section:
+    """The items of a mapping by name; nothing where there is none, or none that can be read."""
     if item is None or not isinstance(item.node, MapNode):
         return {}
     return read_entries(item, "") or {}
 
 
-def _find_param(name: str, entry: Item) -> TrainerParam | None:
+def _find_param(name: str, entry: Item, known: Known) -> TrainerParam | None:
     if not _NAME.fullmatch(name):
         entry.key_fault("a parameter's name is a letter or _, then letters, digits, _ (64 at most)")
-    elif name in PLANNED_PARAMS:
-        entry.key_fault(f"not supported yet; the trainer takes {listed(TRAINER_PARAMS)}")
-    elif name not in TRAINER_PARAMS:
-        guess = did_you_mean(name, TRAINER_PARAMS) or f"; known: {listed(TRAINER_PARAMS)}"
+        return None
+    if known is None:
+        return TrainerParam(name=name, kind="any", default=None)
+    if name in PLANNED_PARAMS:
+        entry.key_fault(f"not supported yet; the trainer takes {listed(known)}")
+    elif name not in known:
+        guess = did_you_mean(name, known) or f"; known: {listed(known)}"
         entry.key_fault(f"unknown trainer parameter{guess}")
-    return TRAINER_PARAMS.get(name)
+    return known.get(name)
 
 
-def _read_value(item: Item, param: TrainerParam) -> ParamValue:
+def _read_value(item: Item, param: TrainerParam) -> ParamValue | Literal[_Refused.REFUSED]:
     if not isinstance(item.node, ScalarNode) and isinstance(item.node, MapNode | ListNode):
         item.fault("must be one fixed value; a range belongs under search_space")
-        return None
+        return _REFUSED
+    value: ParamValue
     match param.kind:
         case "float":
-            return read_float(item, param.domain)
+            value = read_float(item, param.domain)
         case "int":
-            return read_int(item, param.domain)
+            value = read_int(item, param.domain)
         case "choice":
-            return read_option(item, param.choices, param.planned)
+            value = read_option(item, param.choices, param.planned)
+        case "any":
+            return _read_anything(item)
+    return _REFUSED if value is None else value
 
 
-def _read_range(item: Item, param: TrainerParam | None) -> Range | None:
+def _read_anything(item: Item) -> ParamValue | Literal[_Refused.REFUSED]:
+    """A single value of any type, as it is written; null included."""
+    if not isinstance(item.node, ScalarNode):
+        return _REFUSED
+    value = item.node.value
+    if isinstance(value, float) and not math.isfinite(value):
+        item.fault(f"must be a finite number, not {describe(item.node)}")
+    elif type(value) is int and value not in _WHOLE:
+        item.fault(f"must be a whole number {_WHOLE}, not {describe(item.node)}")
+    elif isinstance(value, str) and len(value) > _ANY_TEXT:
+        item.fault(f"is longer than {_ANY_TEXT} characters; shorten it")
+    else:
+        return value
+    return _REFUSED
+
+
+def _read_range_section(item: Item) -> Section | None:
     if isinstance(item.node, ListNode):
         item.fault("name the kind: {float: [low, high]}, {int: [low, high]} or {choice: [...]}")
         return None
     if isinstance(item.node, ScalarNode):
         item.fault("must be a range such as {float: [low, high]}; a fixed value goes under params")
         return None
-    section = read_section(item, _RANGE_KEYS)
-    if section is None:
-        return None
+    return read_section(item, _RANGE_KEYS)
+
+
+def _read_range(item: Item, section: Section, param: TrainerParam | None) -> Range | None:
     kinds = [kind for kind in _KINDS if kind in section]
     if len(kinds) != 1:
         found = f"has {listed(kinds)}" if kinds else "has no kind"
@@ -151,23 +226,24 @@ def _read_range(item: Item, param: TrainerParam | None) -> Range | None:
 
 
 def _read_kind(kind: str, section: Section, param: TrainerParam) -> Range | None:
+    is_free = param.kind == "any"
     if param.kind == "choice" and kind != "choice":
         choices = listed(param.choices)
         section[kind].key_fault(f"{param.name} is a choice; write {{choice: [{choices}]}}")
         return None
     if kind == "choice":
         return _read_choice(section, param)
-    if kind != param.kind:
+    if kind != param.kind and not is_free:
         right = "a number" if param.kind == "float" else "a whole number"
         section[kind].key_fault(f"{param.name} is {right}; write {{{param.kind}: [low, high]}}")
         return None
     if kind == "float":
         return read_float_range(section, param.domain)
-    return read_int_range(section, param.domain)
+    return read_int_range(section, _WHOLE if is_free else param.domain)
 
 
 def _read_choice(section: Section, param: TrainerParam) -> Choice | None:
-    for name in ("log", "step"):
+    for name in ("log", "step", "grid"):
         if name in section:
             section[name].key_fault("does not apply to a choice; remove it")
     items = read_list(section["choice"], "must be a list of values")
@@ -176,13 +252,23 @@ def _read_choice(section: Section, param: TrainerParam) -> Choice | None:
     if not items:
         section["choice"].fault("is empty; give at least one value")
         return None
-    choices: list[ParamValue] = []
+    choices: dict[ParamValue, ParamValue] = {}  # values that Optuna holds for equal are one key
+    is_right = True
     for item in items:
         if isinstance(item.node, ListNode | MapNode):
             item.fault("must be a single value; choices cannot be nested")
             continue
         value = _read_value(item, param)
-        if value is not None and value in choices:
-            item.fault("is there twice; remove one")
-        choices.append(value)
-    return None if None in choices else Choice(choices=tuple(choices))
+        if value is _REFUSED:
+            is_right = False
+            continue
+        if value in choices:
+            item.fault(_twice(value, choices[value]))
+        choices.setdefault(value, value)
+    return Choice(choices=tuple(choices.values())) if is_right and choices else None
+
+
+def _twice(value: ParamValue, earlier: ParamValue) -> str:
+    if type(value) is type(earlier):
+        return "is there twice; remove one"
+    return f"equals {quote(earlier)} in Optuna's record; remove one or put it in quotes"

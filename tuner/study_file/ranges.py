@@ -1,4 +1,4 @@
-"""Ranges of numbers: `{float: [low, high], log: ..., step: ...}` and the same with `int`."""
+"""Ranges of numbers: `{float: [low, high], log: ..., step: ..., grid: ...}`, also with `int`."""
 
 import math
 from decimal import Decimal
@@ -15,6 +15,7 @@ from tuner.study_file.items import (
 )
 from tuner.study_file.model import FloatRange, IntRange
 
+MAX_POINTS = 10_000  # of one range in a grid: they are computed one by one
 MAX_VALUES = 10**9  # of a range with steps: Optuna's decimal arithmetic is exact up to there
 _BOUNDS = "must be [low, high]"
 _ABOVE_ZERO = Interval(low=0, is_open_low=True)
@@ -24,32 +25,38 @@ def read_float_range(section: Section, domain: Interval) -> FloatRange | None:
     """A float range inside the parameter's domain; faults and None otherwise."""
     bounds = _bound_items(section["float"])
     log = _read_log(section)
+    grid = (
+        read_int(section["grid"], Interval(low=2, high=MAX_POINTS)) if "grid" in section else None
+    )
     step = read_float(section["step"], _ABOVE_ZERO) if "step" in section else None
     if bounds is None:
         return None
     low, high = (read_float(bound, domain) for bound in bounds)
-    if low is None or high is None or log is None or ("step" in section and step is None):
+    if low is None or high is None or log is None or _is_refused(section, step=step, grid=grid):
         return None
     is_right = _check_order(bounds, low, high) and _check_log(section, bounds[0], low, log)
     if not is_right or not _check_step(section, low, high, step):
         return None
-    return FloatRange(low=low, high=high, log=log, step=step)
+    return FloatRange(low=low, high=high, log=log, step=step, grid=grid)
 
 
 def read_int_range(section: Section, domain: Interval) -> IntRange | None:
     """An int range inside the parameter's domain; faults and None otherwise."""
     bounds = _bound_items(section["int"])
     log = _read_log(section)
+    grid = (
+        read_int(section["grid"], Interval(low=2, high=MAX_POINTS)) if "grid" in section else None
+    )
     step = read_int(section["step"], Interval(low=1)) if "step" in section else None
     if bounds is None:
         return None
     low, high = (read_int(bound, domain) for bound in bounds)
-    if low is None or high is None or log is None or ("step" in section and step is None):
+    if low is None or high is None or log is None or _is_refused(section, step=step, grid=grid):
         return None
     is_right = _check_order(bounds, low, high) and _check_log(section, bounds[0], low, log)
     if not is_right or not _check_step(section, low, high, step):
         return None
-    return IntRange(low=low, high=high, log=log, step=step or 1)
+    return IntRange(low=low, high=high, log=log, step=step or 1, grid=grid)
 
 
 def _bound_items(item: Item) -> tuple[Item, Item] | None:
@@ -64,6 +71,11 @@ def _bound_items(item: Item) -> tuple[Item, Item] | None:
 
 def _read_log(section: Section) -> bool | None:
     return read_bool(section["log"]) if "log" in section else False
+
+
+def _is_refused(section: Section, **values: float | None) -> bool:
+    """True when one of these stands in the file and could not be read."""
+    return any(name in section and value is None for name, value in values.items())
 
 
 def _check_order(bounds: tuple[Item, Item], low: float, high: float) -> bool:

@@ -48,10 +48,10 @@ _ANYTHING = Interval()
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerParam:
-    """One parameter of the built-in trainer."""
+    """One parameter of the built-in trainer, or of a function that takes any."""
 
     name: str
-    kind: Literal["float", "int", "choice"]
+    kind: Literal["float", "int", "choice", "any"]
     default: ParamValue
     domain: Interval = _ANYTHING  # of a float or int
     choices: tuple[str, ...] = ()  # of a choice

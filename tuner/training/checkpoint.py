@@ -1,4 +1,4 @@
-"""Checkpoints: a tree of dicts, lists, scalars and tensors in one safetensors file.
+"""Checkpoints: a tree of dicts, lists, tuples, scalars, tensors and arrays in one safetensors file.
 
 The tensors are the file's tensors, named t0, t1, ...; the rest of the tree is JSON in the file's
 metadata. Nothing is ever unpickled, so a prepared file can be wrong but cannot run code.
@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from tuner.training.folders import sync_folder, write_synced
 
+_SCALARS = (str, int, float, bool, type(None))
 _FORMAT = "tuner-checkpoint-1"
 
 # What damaged bytes can lead to, in the format, in JSON and in the tree.
@@ -88,21 +90,39 @@ def encode_tree(tree: object) -> bytes:
 
 
 def _pack(node: object, tensors: dict[str, torch.Tensor]) -> object:
-    """JSON for a node: {"d": dict}, {"l": list}, {"t": tensor's name}, or the scalar itself."""
-    if isinstance(node, torch.Tensor):
-        name = f"t{len(tensors)}"
-        # A copy: views of one stack share their memory, which the format cannot say.
-        tensors[name] = node.detach().to("cpu", copy=True).contiguous()
-        return {"t": name}
-    if isinstance(node, Mapping):
-        if not all(isinstance(key, str) for key in node):
-            raise TypeError(f"a checkpoint's keys are strings, not {list(node)!r}")
-        return {"d": {key: _pack(child, tensors) for key, child in node.items()}}
-    if isinstance(node, list):
-        return {"l": [_pack(child, tensors) for child in node]}
-    if node is None or isinstance(node, bool | int | float | str):
-        return node
-    raise TypeError(f"a checkpoint cannot hold a {type(node).__name__}")
+    """JSON for a node: the scalar itself, or its kind and content.
+
+    {"d": dict with text keys}, {"m": pairs of a dict with other scalars as keys}, {"l": list},
+    {"u": tuple}, {"t": tensor's name}, {"a": name of an array's tensor}.
+    """
+    match node:
+        case torch.Tensor():
+            return {"t": _add(node, tensors)}
+        case np.ndarray():
+            return {"a": _add(torch.from_numpy(node), tensors)}
+        case np.generic():
+            return _pack(node.item(), tensors)
+        case Mapping() if all(isinstance(key, str) for key in node):
+            return {"d": {key: _pack(child, tensors) for key, child in node.items()}}
+        case Mapping() if all(isinstance(key, _SCALARS) for key in node):
+            return {"m": [[key, _pack(child, tensors)] for key, child in node.items()]}
+        case list():
+            return {"l": [_pack(child, tensors) for child in node]}
+        case tuple():
+            return {"u": [_pack(child, tensors) for child in node]}
+        case None | bool() | int() | float() | str():
+            return node
+    raise TypeError(
+        f"a checkpoint cannot hold a {type(node).__name__}; save dicts, lists, tuples, numbers, "
+        "text, tensors and arrays, such as a state_dict()"
+    )
+
+
+def _add(tensor: torch.Tensor, tensors: dict[str, torch.Tensor]) -> str:
+    name = f"t{len(tensors)}"
+    # A copy: views of one stack share their memory, which the format cannot say.
+    tensors[name] = tensor.detach().to("cpu", copy=True).contiguous()
+    return name
 
 
 def _unpack(node: Any, tensors: dict[str, torch.Tensor]) -> Any:
@@ -115,6 +135,18 @@ def _unpack(node: Any, tensors: dict[str, torch.Tensor]) -> Any:
             return tensors.pop(content)
         case "d":
             return {key: _unpack(child, tensors) for key, child in content.items()}
+        case "m":
+            return {_scalar(key): _unpack(child, tensors) for key, child in content}
         case "l":
             return [_unpack(child, tensors) for child in content]
+        case "u":
+            return tuple(_unpack(child, tensors) for child in content)
+        case "a":
+            return tensors.pop(content).numpy()
     raise ValueError(f"a node of unknown kind {kind!r}")
+
+
+def _scalar(key: Any) -> Any:
+    if not isinstance(key, _SCALARS):
+        raise ValueError(f"a key is {key!r}")
+    return key

@@ -10,6 +10,7 @@ from tuner.messages import How, Left, Ready, Reported
 from tuner.search.pruners.asha import AshaPruner
 from tuner.study.checkpoint import Checkpoint
 from tuner.study.feed import Changes, Seen
+from tuner.study.fleet import Desired, Pulse
 from tuner.study.lease import Claimed, ClaimedTrial, Origin
 from tuner.study.report import RungValue
 from tuner.study.trial import AttemptKey, Direction, TrialRecord
@@ -20,15 +21,15 @@ WORKER = 101
 class Bench:
     """One machine with one worker, driven event by event; time stands still unless told."""
 
-    def __init__(self, *, retries: int = 2, n_workers: int = 1) -> None:
+    def __init__(self, *, retries: int = 2, n_workers: int = 1, **rules: Any) -> None:
         book = Rulebook(
             pruner=AshaPruner(direction=Direction.MINIMIZE, min_resource=1, reduction_factor=3),
             n_steps=27,
             metric="val_loss",
             direction=Direction.MINIMIZE,
             retries=retries,
-            n_trials=10,
             grace_seconds=25.0,
+            **rules,
         )
         self.machine = Machine(book=book, standing=Standing(direction=Direction.MINIMIZE))
         self.now = 100.0
@@ -47,9 +48,11 @@ class Bench:
     def ready(self, worker: int = WORKER) -> list[Act]:
         return self.say(Ready(structure=None, n_free=1), worker=worker)
 
-    def say(self, message: Any, *, worker: int = WORKER, log_tail: str = "") -> list[Act]:
+    def say(self, message: Any, *, worker: int = WORKER, tail: str = "") -> list[Act]:
         """A worker speaks."""
-        return self.do(events.WorkerSaid(worker=worker, message=message, log_tail=log_tail))
+        return self.do(
+            events.WorkerSaid(worker=worker, message=message, tail=tail, n_bytes=len(tail))
+        )
 
     def claimed(self, *trials: ClaimedTrial, n_open: int = 1, limit: bool = False) -> list[Act]:
         """The store answers a claim."""
@@ -74,6 +77,12 @@ class Bench:
         key = trial.key
         return self.say(Left(number=key.number, attempt=key.attempt, how=how, **about))
 
+    def pulse(self, desired: Desired = Desired.RUNNING, **about: Any) -> list[Act]:
+        """A beat is answered."""
+        silent = about.pop("silent", ())
+        pulse = Pulse(others=(), desired=desired, **about)
+        return self.do(events.PulseHeard(silent=silent, pulse=pulse))
+
     def feed(self, *rungs: RungValue, trials: tuple[TrialRecord, ...] = ()) -> list[Act]:
         """News from the other machines."""
         seen = Seen(highest=0, open_numbers=frozenset(), snapshot="7:9:8")
@@ -94,6 +103,10 @@ def claimed_trial(number: int = 0, **about: Any) -> ClaimedTrial:
         "history": {},
     }
     return ClaimedTrial(key=AttemptKey(number=number, attempt=attempt), **{**known, **about})
+
+
+def rung_value(step: int, number: int, value: float) -> RungValue:
+    return RungValue(step=step, number=number, value=value, place=number)
 
 
 def a_checkpoint(step: int) -> Checkpoint:

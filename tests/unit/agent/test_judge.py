@@ -5,7 +5,14 @@ import uuid
 
 import pytest
 
-from tests.unit.agent.machines import WORKER, Bench, a_checkpoint, claimed_trial, of_type
+from tests.unit.agent.machines import (
+    WORKER,
+    Bench,
+    a_checkpoint,
+    claimed_trial,
+    of_type,
+    rung_value,
+)
 from tuner.agent import acts, events, notices
 from tuner.agent.machine import Phase, WorkerState
 from tuner.errors import StudyGone
@@ -15,7 +22,6 @@ from tuner.study.ending import EndingKind
 from tuner.study.failure import FailureClass
 from tuner.study.fleet import AgentBeat
 from tuner.study.lease import Finish, Origin, Release
-from tuner.study.report import RungValue
 from tuner.study.trial import TrialRecord, TrialState
 
 
@@ -34,7 +40,11 @@ def test_a_claimed_trial_starts_on_the_free_worker_with_the_steps_of_its_verdict
     bench.ready()
     (send,) = of_type(bench.claimed(claimed_trial(4)), acts.Send)
     assert isinstance(send.message, Start)
-    assert (send.worker, send.message.number, send.message.decide_at) == (WORKER, 4, (1, 3, 9))
+    assert (send.worker, send.message.number, send.message.decide_at) == (
+        WORKER,
+        4,
+        ((1, 2, 1), (3, 4, 1), (9, 10, 1)),
+    )
 
 
 def test_a_trial_with_a_checkpoint_starts_only_when_that_lies_in_the_spool() -> None:
@@ -62,7 +72,7 @@ def test_the_verdict_is_given_in_the_answer_to_the_report_without_the_database()
 def test_a_trial_that_others_beat_is_pruned_and_the_record_says_what_was_known() -> None:
     bench = Bench()
     trial = bench.training(9)
-    bench.feed(RungValue(step=1, number=1, value=0.1), RungValue(step=1, number=2, value=0.2))
+    bench.feed(rung_value(1, 1, 0.1), rung_value(1, 2, 0.2))
     result = bench.report(trial, 1, 0.5)
     assert of_type(result, acts.Send)[0].message == Stop(number=9, attempt=1, why=Why.PRUNE)
     (end,) = _end(bench, bench.leave(trial, How.PRUNED))
@@ -78,8 +88,8 @@ def test_a_value_that_the_feed_has_brought_is_no_longer_local() -> None:
     bench = Bench()
     trial = bench.training(9)
     bench.report(trial, 1, 0.5)
-    assert bench.machine.local_rungs == {(1, 9)}
-    bench.feed(RungValue(step=1, number=9, value=0.5))
+    assert bench.machine.local_rungs == {(1, 9, False)}
+    bench.feed(rung_value(1, 9, 0.5))
     assert bench.machine.local_rungs == set()
 
 
@@ -91,7 +101,7 @@ def test_reports_wait_for_the_clock_and_then_go_in_one_batch() -> None:
     assert not of_type(bench.tick(0.1), acts.AskWrite)
     (write,) = of_type(bench.tick(0.11), acts.AskWrite)
     assert [report.step for report in write.batch.reports] == [1, 2]
-    assert [report.is_rung for report in write.batch.reports] == [True, False]
+    assert [report.rungs for report in write.batch.reports] == [(1,), ()]
     assert [decision.step for decision in write.batch.decisions] == [1]
 
 
@@ -201,7 +211,7 @@ def test_a_worker_that_ends_is_replaced_and_its_exit_code_tells_the_cause(
 ) -> None:
     bench = Bench()
     bench.training()
-    gone = events.WorkerGone(worker=WORKER, exit_code=exit_code, log_tail="last words")
+    gone = events.WorkerGone(worker=WORKER, exit_code=exit_code, tail="last words")
     result = bench.do(gone)
     assert of_type(result, acts.ReplaceWorker) == [acts.ReplaceWorker(worker=WORKER)]
     (end,) = _end(bench, result)
@@ -214,7 +224,7 @@ def test_a_worker_that_ends_is_replaced_and_its_exit_code_tells_the_cause(
 def test_the_fifth_loss_ends_a_trial() -> None:
     bench = Bench()
     bench.training(losses=4)
-    result = bench.do(events.WorkerGone(worker=WORKER, exit_code=-11, log_tail=""))
+    result = bench.do(events.WorkerGone(worker=WORKER, exit_code=-11, tail=""))
     (end,) = _end(bench, result)
     assert isinstance(end, Finish)
     assert end.reason is not None
@@ -225,10 +235,10 @@ def test_workers_that_never_get_ready_end_the_agent_with_their_last_line() -> No
     bench = Bench()
     log_tail = "some lines\nImportError: torch"
     for worker in (WORKER, WORKER + 1):
-        gone = events.WorkerGone(worker=worker, exit_code=1, log_tail=log_tail)
+        gone = events.WorkerGone(worker=worker, exit_code=1, tail=log_tail)
         assert of_type(bench.do(gone), acts.ReplaceWorker)
         bench.machine.workers[worker + 1] = WorkerState(name="cpu:0")
-    gone = events.WorkerGone(worker=WORKER + 2, exit_code=1, log_tail=log_tail)
+    gone = events.WorkerGone(worker=WORKER + 2, exit_code=1, tail=log_tail)
     (leave,) = of_type(bench.do(gone), acts.Leave)
     assert leave.ending.kind is EndingKind.FAILED
     assert "ImportError: torch" in str(leave.ending.error)
@@ -328,12 +338,13 @@ def test_a_worker_that_reports_no_objective_fails_its_trial() -> None:
     assert end.reason == "no val_loss was reported at step 1"
 
 
-def test_a_worker_that_prunes_by_itself_fails_its_trial() -> None:
+def test_an_objective_may_prune_its_trial_by_itself() -> None:
     bench = Bench()
     trial = bench.training()
+    bench.report(trial, 2, 0.5)
     (end,) = _end(bench, bench.leave(trial, How.PRUNED))
-    assert isinstance(end, Release)
-    assert end.reason == "the worker pruned a trial that the pruner had not"
+    assert (end.state, end.value) == (TrialState.PRUNED, 0.5)
+    assert end.reason == "pruned by its objective"
 
 
 def test_checkpoints_that_are_superseded_before_they_were_posted_are_removed() -> None:
@@ -379,7 +390,7 @@ def test_silent_agents_are_handed_in_at_once_by_an_idle_machine() -> None:
     bench.ready()
     bench.claimed(n_open=2, limit=True)
     silent = AgentBeat(agent_id=uuid.uuid4(), beat=3, host="h", boot="b", pid=1)
-    (claim,) = of_type(bench.do(events.PulseHeard(silent=[silent])), acts.AskClaim)
+    (claim,) = of_type(bench.pulse(silent=[silent]), acts.AskClaim)
     assert claim.silent == (silent,)
 
 

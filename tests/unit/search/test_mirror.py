@@ -119,10 +119,18 @@ def test_of_a_conditional_space_trials_are_shown_that_have_all_params_that_apply
     made.update(
         record(number, TrialState.RUNNING, params=params)
         for number, params in enumerate(
-            [{"optimizer": "adam"}, {"optimizer": "sgd"}, {"optimizer": "sgd", "momentum": 0.5}, {}]
+            [
+                {"optimizer": "adam", "momentum": 0.5},  # which does not apply
+                {"optimizer": "sgd"},
+                {"optimizer": "sgd", "momentum": 0.5},
+                {},
+            ]
         )
     )
     assert [trial.number for trial in made.shown()] == [0, 2]
+    assert [trial.params.keys() for trial in made.shown()] == [
+        trial.distributions.keys() for trial in made.shown()
+    ]
     assert [list(trial.distributions) for trial in made.shown()] == [
         ["optimizer"],
         ["optimizer", "momentum"],

@@ -3,17 +3,19 @@
 import json
 import math
 import random
+import warnings
 
 import optuna
 import pytest
+from optuna.exceptions import ExperimentalWarning
 
 from tuner.search.mirror import Mirror
 from tuner.search.samplers.random import RandomSampler
 from tuner.search.samplers.tpe import TpeSampler
-from tuner.space import to_distributions
+from tuner.space import choose_params, to_distributions
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction, Params, TrialRecord, TrialState
-from tuner.study_file.model import Choice, FloatRange, IntRange
+from tuner.study_file.model import Choice, FloatRange, IntRange, When
 
 DISTRIBUTIONS = to_distributions(
     {
@@ -169,6 +171,43 @@ def test_the_model_is_optunas_own(settings):
         for trial in mirror.shown()
     )
     assert study.ask(DISTRIBUTIONS).params == suggestion.params
+
+
+CONDITIONAL = to_distributions(
+    {
+        "rate": FloatRange(low=1e-4, high=1, log=True),
+        "optimizer": Choice(choices=("sgd", "adam", "none")),
+        "momentum": FloatRange(low=0, high=1, when=When(parameter="optimizer", values=("sgd",))),
+        "kind": Choice(
+            choices=("a", "b"), when=When(parameter="optimizer", values=("sgd", "adam"))
+        ),
+        "depth": IntRange(low=1, high=9, when=When(parameter="kind", values=("b",))),
+    }
+)
+
+
+@pytest.mark.parametrize("settings", [{}, {"group": True}, {"multivariate": False}])
+@pytest.mark.parametrize("seed", range(4))
+def test_on_a_conditional_space_it_is_optunas_define_by_run(settings, seed):
+    """A real Optuna study whose objective asks for what applies gets the same params."""
+    uniform = RandomSampler(seed=3, distributions=CONDITIONAL)
+    mirror = Mirror(CONDITIONAL, Direction.MINIMIZE)
+    params = [uniform.suggest(draw).params for draw in range(40)]
+    mirror.update(complete(n, given, float(n * 7 % 13)) for n, given in enumerate(params))
+    (suggestion,) = TpeSampler(settings=settings).propose(mirror, 1, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        optunas = optuna.samplers.TPESampler(**settings, seed=derive_seed(seed, "place", 0))
+    study = optuna.create_study(sampler=optunas)
+    study.add_trials(
+        optuna.create_trial(
+            value=trial.value, params=trial.params, distributions=trial.distributions
+        )
+        for trial in mirror.shown()
+    )
+    trial = study.ask()
+    assert choose_params(CONDITIONAL, trial._suggest) == suggestion.params
+    assert 1 < len(suggestion.params) <= 5
 
 
 def test_it_beats_random_search():

@@ -7,7 +7,15 @@ import pytest
 
 from tuner.study_file.identity import compare_specs, dump_spec, parse_spec, render_differences
 from tuner.study_file.load import load_spec
-from tuner.study_file.model import Algorithm, Budget, Choice, FloatRange, StudySpec, Workers
+from tuner.study_file.model import (
+    Algorithm,
+    Budget,
+    Choice,
+    FloatRange,
+    StudySpec,
+    When,
+    Workers,
+)
 
 STUDIES = sorted((Path(__file__).parents[3] / "studies").glob("*.yaml"))
 
@@ -60,6 +68,41 @@ def test_a_default_written_out_does_not_matter(spec):
             "search_space.batch_size: stored {choice: [16, 32, 64, 128]}, "
             "given {choice: [32, 16, 64, 128]}",
         ),
+        (
+            "search_space",
+            {
+                "batch_size": Choice(
+                    choices=(16, 32, 64, 128),
+                    when=When(parameter="optimizer", values=("sgd", True)),
+                )
+            },
+            "search_space.batch_size: stored {choice: [16, 32, 64, 128]}, "
+            "given {choice: [16, 32, 64, 128], when: {optimizer: [sgd, true]}}",
+        ),
+        (
+            "search_space",
+            {
+                "dropout": FloatRange(
+                    low=0, high=0.5, grid=6, when=When(parameter="optimizer", values=("sgd",))
+                )
+            },
+            "search_space.dropout: stored {float: [0.0, 0.5]}, "
+            "given {float: [0.0, 0.5], grid: 6, when: {optimizer: sgd}}",
+        ),
+        (
+            "pruner",
+            Algorithm(
+                name="any",
+                parts=(
+                    Algorithm(name="threshold", settings={"lower": None, "upper": 3.0}),
+                    Algorithm(
+                        name="patient", settings={"patience": 5}, parts=(Algorithm(name="none"),)
+                    ),
+                ),
+            ),
+            "pruner: stored {asha: {min_resource: 1, reduction_factor: 3}}, "
+            "given [{threshold: {upper: 3.0}}, {patient: {patience: 5, wrapped: none}}]",
+        ),
     ],
 )
 def test_a_difference_in_identity_is_said_in_one_line(field, value, line, spec):
@@ -86,6 +129,6 @@ def test_what_belongs_to_a_machine_may_differ_with_a_notice(spec):
     comparison = compare_specs(spec, given)
     assert not comparison.identity
     assert render_differences(comparison.notices).splitlines() == [
-        "budget.trials: stored 100, given 7 (the stored budget stays)",
+        "budget.trials: stored 100, given 7 (the stored budget stays; `tuner extend` raises it)",
         "workers.processes: stored 1, given 3",
     ]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tuner.study.trial import Direction
-from tuner.study_file.load import load_spec
-from tuner.study_file.model import Choice, FloatRange, IntRange, StudySpec
+from tuner.study_file.load import load_spec, load_study_file
+from tuner.study_file.model import Algorithm, Choice, FloatRange, IntRange, StudySpec, When
 
 STUDIES = Path(__file__).parents[3] / "studies"
 GOOD = """\
@@ -79,6 +79,7 @@ def test_every_setting_reaches_the_spec(tmp_path):
         "retries": 0,
         "lease_seconds": 1,
         "grace_seconds": 6,
+        "silence_seconds": None,
     }
 
 
@@ -91,6 +92,8 @@ def test_every_setting_reaches_the_spec(tmp_path):
         ("width: {int: [16, 256], log: true}", IntRange(low=16, high=256, log=True)),
         ("dropout: {choice: [0, 0.1]}", Choice(choices=(0.0, 0.1))),
         ("activation: {choice: [gelu]}", Choice(choices=("gelu",))),
+        ("dropout: {float: [0, 0.5], grid: 6}", FloatRange(low=0, high=0.5, grid=6)),
+        ("width: {int: [16, 256], grid: 3}", IntRange(low=16, high=256, grid=3)),
     ],
 )
 def test_a_range_means_what_is_written(written, expected, tmp_path):
@@ -104,6 +107,165 @@ def test_momentum_may_be_searched_when_sgd_is_among_the_choices(tmp_path):
     space = "search_space:\n  optimizer: {choice: [sgd, adam]}\n  momentum: {float: [0, 0.9]}"
     spec = load(tmp_path, GOOD.replace("search_space:", space))
     assert "momentum" in spec.search_space
+
+
+SGD = When(parameter="optimizer", values=("sgd",))
+
+
+@pytest.mark.parametrize(
+    ("written", "conditions"),
+    [
+        (
+            [
+                "optimizer: {choice: [sgd, adam]}",
+                "momentum: {float: [0, 0.9], when: {optimizer: sgd}}",
+            ],
+            {"momentum": SGD},
+        ),
+        # the parent may stand below
+        (
+            [
+                "momentum: {float: [0, 0.9], when: {optimizer: [sgd]}}",
+                "optimizer: {choice: [sgd, adam]}",
+            ],
+            {"momentum": SGD},
+        ),
+        # nested; a number may be written either way
+        (
+            [
+                "optimizer: {choice: [sgd, adam], when: {dropout: 0}}",
+                "dropout: {choice: [0.0, 0.5]}",
+                "momentum: {choice: [0, 0.9], when: {optimizer: sgd}}",
+            ],
+            {"optimizer": When(parameter="dropout", values=(0.0,)), "momentum": SGD},
+        ),
+        # a condition that always holds
+        (
+            [
+                "optimizer: {choice: [sgd, adam]}",
+                "width: {int: [8, 9], when: {optimizer: [adam, sgd]}}",
+            ],
+            {"width": When(parameter="optimizer", values=("adam", "sgd"))},
+        ),
+    ],
+)
+def test_a_condition_means_what_is_written(written, conditions, tmp_path):
+    lines = "".join(f"\n  {line}" for line in written)
+    spec = load(tmp_path, GOOD.replace("search_space:", f"search_space:{lines}"))
+    found = {name: given.when for name, given in spec.search_space.items() if given.when}
+    assert found == conditions
+    assert repr(found) == repr({name: conditions[name] for name in found})
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("[median]", Algorithm(name="median", settings={})),
+        (
+            "[median, {threshold: {upper: 3}}]",
+            Algorithm(
+                name="any",
+                parts=(
+                    Algorithm(name="median"),
+                    Algorithm(name="threshold", settings={"upper": 3.0}),
+                ),
+            ),
+        ),
+        (
+            "{patient: {patience: 5, wrapped: {percentile: {percentile: 25}}}}",
+            Algorithm(
+                name="patient",
+                settings={"patience": 5},
+                parts=(Algorithm(name="percentile", settings={"percentile": 25.0}),),
+            ),
+        ),
+        ("hyperband", Algorithm(name="hyperband", settings={"max_resource": None})),
+    ],
+)
+def test_a_pruner_means_what_is_written(written, expected, tmp_path):
+    def is_like(found: Algorithm, wanted: Algorithm) -> bool:
+        """The settings that are wanted, beside defaults."""
+        return (
+            found.name == wanted.name
+            and wanted.settings.items() <= found.settings.items()
+            and len(found.parts) == len(wanted.parts)
+            and all(map(is_like, found.parts, wanted.parts))
+        )
+
+    assert is_like(load(tmp_path, GOOD + f"pruner: {written}\n").pruner, expected)
+
+
+WARNED = [
+    (
+        "learning_rate: {float: [1e-5, 1]}",
+        "5:3: search_space.learning_rate: spans more than two decades (1e-05 to 1.0); add "
+        "`log: true`, or its low end is hardly ever tried",
+    ),
+    ("learning_rate: {float: [1e-3, 0.1]}", None),
+    (
+        "learning_rate: {float: [1e-3, 0.2]}",
+        "5:3: search_space.learning_rate: spans more than two decades (0.001 to 0.2); add "
+        "`log: true`, or its low end is hardly ever tried",
+    ),
+    (
+        "learning_rate: {float: [0.1, 0.1]}",
+        "5:3: search_space.learning_rate: is constant (0.1); move it to params",
+    ),
+    (
+        "n_layers: {int: [1, 50]}\n  width: {int: [1, 3]}\nsampler: grid",
+        "7:1: sampler: the grid has 150 cells and budget.trials is 100: the rest is not tried; "
+        "raise trials or take fewer points",
+    ),
+    ("n_layers: {int: [1, 50]}\n  width: {int: [1, 2]}\nsampler: grid", None),
+    (
+        "n_layers: {int: [1, 4]}\nsampler: {tpe: {n_startup_trials: 101}}",
+        "7:1: budget: trials (100) are fewer than n_startup_trials of tpe (101), which search at "
+        "random; raise trials or lower n_startup_trials",
+    ),
+    (
+        "n_layers: {int: [1, 4]}\nsampler: {nsga2: {population_size: 200}}",
+        "7:1: budget: trials (100) are fewer than population_size of nsga2 (200), which search at "
+        "random; raise trials or lower population_size",
+    ),
+    (
+        "n_layers: {int: [1, 4]}\npruner: {asha: {min_resource: 20}}",
+        "6:1: pruner: min_resource of asha (20) is not below params.epochs (20): nothing is "
+        "pruned; lower it",
+    ),
+    (
+        "n_layers: {int: [1, 4]}\npruner: [asha, {median: {n_warmup_steps: 30}}]",
+        "6:1: pruner: n_warmup_steps of median (30) is not below params.epochs (20): nothing is "
+        "pruned; lower it",
+    ),
+    (
+        "optimizer: {choice: [sgd, adam]}\n  momentum: {float: [0, 0.9]}",
+        "6:3: search_space.momentum: has an effect only with `optimizer: sgd`; add "
+        "`when: {optimizer: sgd}`",
+    ),
+    (
+        "optimizer: {choice: [sgd, adam]}\n  momentum: {float: [0, 0.9], when: {optimizer: sgd}}",
+        None,
+    ),
+    ("optimizer: {choice: [sgd]}\n  momentum: {float: [0, 0.9]}", None),
+    ("dropout: {float: [0, 0.5], grid: 3}\nsampler: random", None),
+]
+
+
+@pytest.mark.parametrize(("written", "warning"), WARNED)
+def test_what_is_hardly_meant_is_warned_of(written, warning, tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(GOOD.replace("  learning_rate: {float: [1e-5, 1], log: true}", f"  {written}"))
+    found = [
+        f"{fault.line}:{fault.column}: {fault.path}: {fault.message}"
+        for fault in load_study_file(path).warnings
+    ]
+    expected = [] if warning is None else [warning]
+    assert found == expected
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_no_example_study_gives_cause_for_a_warning(path):
+    assert load_study_file(path).warnings == ()
 
 
 def test_loading_a_study_file_imports_nothing_heavy():

@@ -56,7 +56,12 @@ def _lane(mail, tmp_path, **start):
         spool=str(tmp_path),
         save_every_seconds=30.0,
     )
-    begin = {"params": {"learning_rate": 0.5}, "seed": 9, "checkpoint": None, "decide_at": (2, 4)}
+    begin = {
+        "params": {"learning_rate": 0.5},
+        "seed": 9,
+        "checkpoint": None,
+        "decide_at": ((2, 7, 2),),
+    }
     mail.lane = PipeLane(Start(**NAME, **{**begin, **start}), setup, mail, mail.clock)
     return mail.lane
 
@@ -120,7 +125,7 @@ def test_it_waits_one_second_and_not_again_until_an_answer(mail, tmp_path):
     assert lane.verdict() is Verdict.GO_ON
     assert mail.now == pytest.approx(101.0)
     mail.due.append((mail.now, GoOn(**NAME, step=2)))  # late, but a sign of life
-    lane.report(4, {})
+    lane.report(6, {})
     assert lane.verdict() is Verdict.GO_ON
     assert mail.now == pytest.approx(102.0)
 

@@ -150,10 +150,8 @@ def _completed(machine: Machine, lane: Lane, left: Left) -> End:
 
 
 def _pruned(machine: Machine, lane: Lane, left: Left) -> End:
-    if lane.verdict is None:
-        text = "the objective pruned a trial that the pruner had not"
-        return fail_lane(machine, lane, Failure(cause=FailureClass.MISTAKE, message=text))
-    return replace(prune_now(machine, lane, lane.verdict.reason), user_attrs=left.facts)
+    reason = lane.verdict.reason if lane.verdict else "pruned by its objective"
+    return replace(prune_now(machine, lane, reason), user_attrs=left.facts)
 
 
 def prune_now(machine: Machine, lane: Lane, reason: str) -> Finish:

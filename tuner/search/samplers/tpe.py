@@ -33,8 +33,8 @@ class TpeSampler:
 
     def _open(self, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Model:
         if not self._settings.get("group"):
-            return Model(sampler=TPESampler(**self._settings, seed=seed))
+            return Model(sampler=TPESampler(**self._settings, seed=seed), trials=trials)
         with warnings.catch_warnings():
             # Whoever writes `group: true` has read about it; the agent's log need not repeat it.
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return Model(sampler=TPESampler(**self._settings, seed=seed))
+            return Model(sampler=TPESampler(**self._settings, seed=seed), trials=trials)

@@ -1,0 +1,120 @@
+"""tuner for Python and notebooks: run a study file, look at a study.
+
+study = tuner.run("study.yaml")
+study = tuner.load_study("digits")
+study.best.params, study.dataframe()
+"""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuner import run_study
+from tuner.agent.notices import Notice
+from tuner.cli.summary_text import render_headline
+from tuner.cli.views import PlainView
+from tuner.errors import NoCompleteTrial, TunerError
+from tuner.results.summary import StudySummary, load_summary, load_trials
+from tuner.storage.connection import storage_setting
+from tuner.storage.migrations import migrate
+from tuner.storage.opening import open_database
+from tuner.storage.reading import TrialRow
+from tuner.study_file.load import load_spec
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study as it was when it was loaded."""
+
+    summary: StudySummary
+    trials: tuple[TrialRow, ...]  # by number
+    storage: str | None  # as it was given
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.summary.study.name
+
+    @property
+    def best(self) -> TrialRow:
+        """The best COMPLETE trial; raises `NoCompleteTrial`."""
+        if self.summary.best is None:
+            raise NoCompleteTrial(f"study {self.name!r} has no COMPLETE trial yet")
+        return self.summary.best
+
+    def dataframe(self) -> "pandas.DataFrame":
+        """A pandas table with a row per trial.
+
+        Columns are named as in Optuna's `trials_dataframe`. Raises `TunerError` without pandas.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError:
+            raise TunerError("a table needs pandas: pip install pandas") from None
+        return pandas.DataFrame([_row(trial) for trial in self.trials])  # type: ignore[no-any-return]
+
+    def refresh(self) -> "Study":
+        """The same study as it is now."""
+        return load_study(self.name, storage=self.storage)
+
+    def __repr__(self) -> str:
+        return f"<Study {render_headline(self.summary)}>"
+
+
+def run(
+    study_file: str | Path,
+    *,
+    storage: str | None = None,
+    workers: int | None = None,
+    overrides: tuple[str, ...] = (),
+    quiet: bool = False,
+) -> Study:
+    """Create or resume the study of a file, work on it here until it ends, and return it.
+
+    `storage`: as `--storage`; `workers`: CPU workers, one per core by default; `overrides`: as
+    `--set`. Interrupting the kernel hands the trials back. Raises `TunerError` with one sentence.
+    """
+    path = Path(study_file)
+    options = run_study.RunOptions(
+        storage=storage_setting(storage), workers=workers, overrides=overrides
+    )
+    run_study.run(path, options, _Silence() if quiet else PlainView())
+    return load_study(load_spec(path, overrides).name, storage=storage)
+
+
+class _Silence:
+    """Shows nothing."""
+
+    def show(self, notice: Notice) -> None: ...
+
+
+def load_study(name: str, *, storage: str | None = None) -> Study:
+    """A study by its name, with its trials; raises `NotFound` with close names."""
+    with open_database(storage_setting(storage)) as database:
+        migrate(database)
+        summary = load_summary(database, name)
+        _, trials = load_trials(database, name)
+    return Study(summary=summary, trials=tuple(trials), storage=storage)
+
+
+def _row(trial: TrialRow) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "value": trial.value,
+        "datetime_start": trial.started_at,
+        "datetime_complete": trial.ended_at,
+        "duration": trial.ended_at - trial.started_at
+        if trial.ended_at and trial.started_at
+        else None,
+        **{f"params_{name}": value for name, value in trial.params.items()},
+        **{f"user_attrs_{name}": value for name, value in trial.user_attrs.items()},
+        "steps": trial.n_steps,
+        "attempts": trial.attempt,
+        "host": trial.host,
+        "reason": trial.reason,
+    }

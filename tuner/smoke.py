@@ -1,0 +1,97 @@
+"""One step of one trial without a database: does the objective work at all?"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from tuner.agent.devices import list_devices
+from tuner.agent.events import HelperFailed, WorkerGone, WorkerSaid
+from tuner.agent.preparation import finish_preparation, start_preparation
+from tuner.agent.rules.failures import failure_of_exit
+from tuner.agent.workers import WorkerPool, open_workers
+from tuner.errors import RunFailed
+from tuner.messages import How, Left, Ready, Reported, Start
+from tuner.run_study import RunOptions, build_setup, kind_of
+from tuner.search.samplers.random import RandomSampler
+from tuner.space import to_distributions
+from tuner.storage.home import open_home, open_spool
+from tuner.study.schedule import ENDLESS
+from tuner.study.seeds import derive_seed
+from tuner.study.trial import Params, Values
+from tuner.study_file.load import load_spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmokeResult:
+    """One step of one trial, trained without a database."""
+
+    params: Params
+    step: int
+    values: Values
+    seconds: float  # from the start of the trial to its report
+
+
+def smoke(path: Path, options: RunOptions) -> SmokeResult:
+    """Train one random trial for one step on one worker, and write nothing that stays.
+
+    Raises `RunFailed` with the failure and the end of what it printed.
+    """
+    spec = load_spec(path, options.overrides)
+    folder, home = path.parent.absolute(), open_home()
+    devices = list_devices(options.workers, processes=1)[:1]
+    with (
+        open_workers(devices, processes=1, kind=kind_of(spec)) as pool,
+        start_preparation(spec, folder, home.data) as preparation,
+        open_spool(home) as spool,
+        tempfile.TemporaryDirectory(prefix="tuner-smoke-") as trials_folder,
+    ):
+        data = finish_preparation(preparation)
+        pool.set_up(build_setup(spec, folder, trials_folder, data, spool))
+        distributions = to_distributions(spec.search_space)
+        params = RandomSampler(seed=spec.seed, distributions=distributions).suggest(0).params
+        return _train_one_step(pool, params, derive_seed(spec.seed, "trial", 0))
+
+
+def _train_one_step(pool: WorkerPool, params: Params, seed: int) -> SmokeResult:
+    """Let the worker report once; it waits for a verdict there."""
+    (pid,) = pool.workers
+    start = Start(
+        number=0,
+        attempt=1,
+        params=params,
+        seed=seed,
+        checkpoint=None,
+        decide_at=((1, ENDLESS, 1),),
+    )
+    started_at = monotonic()
+    while True:
+        event = pool.inbox.get()
+        match event:
+            case WorkerSaid(message=Ready()):
+                started_at = monotonic()
+                pool.send(pid, start)
+            case WorkerSaid(message=Reported() as reported):
+                return SmokeResult(
+                    params=params,
+                    step=reported.step,
+                    values=reported.values,
+                    seconds=monotonic() - started_at,
+                )
+            case WorkerSaid(message=Left(how=How.COMPLETE) as left):
+                values = {} if left.value is None else {"returned": left.value}
+                return SmokeResult(
+                    params=params, step=0, values=values, seconds=monotonic() - started_at
+                )
+            case WorkerSaid(message=Left() as left):
+                raise RunFailed(f"the trial failed: {left.message}{_printed(event.tail)}")
+            case WorkerGone():
+                failure = failure_of_exit(event.exit_code, "")
+                raise RunFailed(f"the trial failed: {failure.message}{_printed(event.tail)}")
+            case HelperFailed():
+                raise event.error
+
+
+def _printed(tail: str) -> str:
+    lines = tail.strip().splitlines()[-10:]
+    return "\n  " + "\n  ".join(lines) if lines else ""

@@ -1,0 +1,107 @@
+"""Whether sampler and pruner fit the search space, the budget and the length of a trial.
+
+Faults where they cannot work at all; warnings where they would not do what was meant.
+"""
+
+from collections.abc import Iterator
+
+from tuner.study_file.grid import count_cells, is_finite
+from tuner.study_file.items import Item, Section
+from tuner.study_file.model import Algorithm, Budget, Choice, FloatRange, Range, SearchSpace
+
+# What each model does before it has seen so many trials is random search.
+_STARTUP = ("n_startup_trials", "population_size")
+_FIRST_STEPS = ("min_resource", "n_warmup_steps")
+
+
+def check_sampler(
+    item: Item | None, sampler: Algorithm | None, ranges: Section, space: SearchSpace
+) -> None:
+    """Faults where a sampler cannot work on this space."""
+    if item is None or sampler is None:
+        return
+    if sampler.name == "grid":
+        for name, given in space.items():
+            if name in ranges and not is_finite(given):
+                ranges[name].key_fault(
+                    "`sampler: grid` needs finitely many values; add `grid: 5` for 5 points "
+                    "or a `step:`"
+                )
+    is_whole = ranges and len(space) == len(ranges)  # no range was refused
+    if sampler.name == "cmaes" and is_whole and sum(map(_suits_cmaes, space.values())) < 2:
+        item.fault("cmaes needs two or more float or int ranges that apply in every trial; use tpe")
+
+
+def _suits_cmaes(given: Range) -> bool:
+    """Optuna's CMA-ES leaves choices, constants and params with conditions to chance."""
+    if isinstance(given, Choice):
+        return False
+    return given.when is None and given.low < given.high
+
+
+def check_pruner(item: Item | None, pruner: Algorithm | None, n_epochs: object) -> None:
+    """Faults where a pruner cannot work without the length of a trial."""
+    for part in _with_parts(pruner):
+        knows = part.settings.get("max_resource") is not None or isinstance(n_epochs, int)
+        if item is not None and part.name == "hyperband" and not knows:
+            item.fault("hyperband needs `max_resource`, the steps of a full trial; add it")
+
+
+def warn_of_ranges(ranges: Section, space: SearchSpace) -> None:
+    """Ranges that are hardly meant as they stand."""
+    for name, given in space.items():
+        if isinstance(given, Choice) or name not in ranges:
+            continue
+        if given.low == given.high:
+            ranges[name].key_warn(f"is constant ({given.low}); move it to params")
+        is_plain = isinstance(given, FloatRange) and not (given.log or given.step)
+        if is_plain and given.low > 0 and given.low * 100 < given.high:
+            ranges[name].key_warn(
+                f"spans more than two decades ({given.low} to {given.high}); add `log: true`, "
+                "or its low end is hardly ever tried"
+            )
+
+
+def warn_of_budget(
+    section: Section, sampler: Algorithm | None, budget: Budget | None, space: SearchSpace
+) -> None:
+    """A budget that does not suit the sampler."""
+    if sampler is None or budget is None or budget.trials is None:
+        return
+    place = section.get("sampler") or section["budget"]
+    if sampler.name == "grid":
+        n_cells = count_cells(space)
+        if n_cells is not None and n_cells > budget.trials:
+            place.key_warn(
+                f"the grid has {n_cells:,} cells and budget.trials is {budget.trials:,}: the rest "
+                "is not tried; raise trials or take fewer points"
+            )
+    for name in _STARTUP:
+        n_startup = sampler.settings.get(name)
+        if isinstance(n_startup, int) and budget.trials < n_startup:
+            section["budget"].key_warn(
+                f"trials ({budget.trials:,}) are fewer than {name} of {sampler.name} "
+                f"({n_startup:,}), which search at random; raise trials or lower {name}"
+            )
+
+
+def warn_of_pruner(item: Item | None, pruner: Algorithm | None, n_epochs: object) -> None:
+    """A pruner that starts when a trial is over."""
+    if item is None or not isinstance(n_epochs, int):
+        return
+    for part in _with_parts(pruner):
+        for name in _FIRST_STEPS:
+            first = part.settings.get(name)
+            if isinstance(first, int) and first > 1 and first >= n_epochs:
+                item.key_warn(
+                    f"{name} of {part.name} ({first:,}) is not below params.epochs "
+                    f"({n_epochs:,}): nothing is pruned; lower it"
+                )
+
+
+def _with_parts(pruner: Algorithm | None) -> Iterator[Algorithm]:
+    """A pruner and those inside it."""
+    if pruner is not None:
+        yield pruner
+        for part in pruner.parts:
+            yield from _with_parts(part)
