@@ -84,6 +84,14 @@ def test_a_trial_that_reported_no_number_ends_without_a_value(study: StoredStudy
     assert [trial.value for trial in study.optuna().get_trials()] == [None, None]
 
 
+def test_a_study_that_has_ended_by_itself_is_not_stopped_as_well(new_study: NewStudy) -> None:
+    study = new_study(1)
+    agent = study.agent()
+    agent.finish(agent.claim_one())
+    assert control(study).stop(WHO).is_over
+    assert desired(study) == ("running", None)
+
+
 def test_pause_and_resume_may_be_said_twice(study: StoredStudy) -> None:
     assert control(study).pause(WHO).before is Desired.RUNNING
     assert control(study).pause("you").reason == "paused by me@box"

@@ -8,10 +8,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tuner.cli.text import count, fit, one_line, render_table, render_value, terminal_width
+from tuner.cli.text import (
+    count,
+    fit,
+    one_line,
+    render_seconds,
+    render_table,
+    render_value,
+    terminal_width,
+)
 from tuner.results.preview import Preview, preview
+from tuner.results.summary import step_noun
 from tuner.run_study import RunOptions
-from tuner.storage.connection import storage_setting
 from tuner.study.trial import Params
 from tuner.study_file.identity import dump_spec
 from tuner.study_file.load import load_spec
@@ -30,13 +38,16 @@ def execute(options: argparse.Namespace) -> int:
     for warning in shown.warnings:
         print(f"warning: {one_line(warning)}", file=sys.stderr)
     if options.smoke:
-        run_options = RunOptions(
-            storage=storage_setting(options.storage), workers=1, overrides=overrides
-        )
-        # By name: the only command that needs it.
-        said = import_module("tuner.run_study").smoke(path, run_options)
-        print(said or "smoke: one trial trained for one step", file=sys.stderr)
+        print(_smoke(path, RunOptions(overrides=overrides), spec), file=sys.stderr)
     return 0
+
+
+def _smoke(path: Path, options: RunOptions, spec: StudySpec) -> str:
+    # By name: no other command needs it.
+    result = import_module("tuner.smoke").smoke(path, options)
+    values = ", ".join(f"{one_line(n)} {render_value(v)}" for n, v in result.values.items())
+    step = f"{step_noun(spec)} {result.step}"
+    return f"smoke: one trial reached {step} in {render_seconds(result.seconds)}: {values}"
 
 
 def check_json(spec: StudySpec, shown: Preview) -> dict[str, Any]:

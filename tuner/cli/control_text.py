@@ -29,6 +29,8 @@ def numbers(given: Sequence[int]) -> str:
 
 def render_stop(name: str, steered: Steered) -> str:
     """After `tuner stop`."""
+    if steered.is_over:
+        return f"{name}: has ended already\nnext: tuner extend {name} would let it go on"
     again = "was stopping already" if steered.before is Desired.STOPPING else "stops"
     lines = [f"{name}: {again} ({clean(steered.reason or '')})"]
     if steered.ended:

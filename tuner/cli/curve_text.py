@@ -13,8 +13,8 @@ _ASCII_BLOCKS = "_.-=+*#@"
 def render_curve(
     curve: Mapping[int, float], noun: str, width: int, height: int = 8, *, ascii_only: bool = False
 ) -> str:
-    """Values over steps with their extremes at the margins; empty without any."""
-    if not curve:
+    """Values over steps with their extremes at the margins; empty without two of them."""
+    if len(curve) < 2:
         return ""
     low, high = min(curve.values()), max(curve.values())
     labels = [render_value(float(high)), render_value(float(low))]

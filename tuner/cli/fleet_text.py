@@ -5,6 +5,7 @@ from tuner.cli.text import one_line, render_seconds, render_table, render_value
 from tuner.results.progress import is_finished, is_silent
 from tuner.results.summary import StudySummary
 from tuner.storage.reading import AgentRow
+from tuner.study.activity import LaneActivity
 
 
 def render_fleet(summary: StudySummary) -> str:
@@ -24,7 +25,7 @@ def render_fleet(summary: StudySummary) -> str:
             render_seconds(lane.seconds),
         ]
         for agent in agents
-        for lane in agent.activity.lanes
+        for lane in held_lanes(agent)
     ]
     alerts = [
         f"  {one_line(agent.host)}: {one_line(alert)}"
@@ -51,6 +52,11 @@ def _agent(summary: StudySummary, agent: AgentRow) -> list[str]:
         ", ".join(map(str, agent.trials)) or "-",
         f"{agent.silent_seconds:.0f} s ago{lost or state}",
     ]
+
+
+def held_lanes(agent: AgentRow) -> list[LaneActivity]:
+    """What it trains, without trials that ended after it had spoken."""
+    return [lane for lane in agent.activity.lanes if lane.trial in agent.trials]
 
 
 def busy_share(agent: AgentRow) -> str:

@@ -18,7 +18,15 @@ from tuner.cli.views import PlainView, render_notice
 
 FRAMES_PER_SECOND = 4
 _RUN_FOOTER = "Ctrl-C: save, hand the trials back and leave; a second time: leave at once"
-_SAID_BY_THE_RECORD = (notices.TrialStarted, notices.TrialEnded, notices.AttemptReleased)
+_SAID_BY_THE_RECORD = (
+    notices.TrialStarted,
+    notices.TrialEnded,
+    notices.AttemptReleased,
+    notices.StudyPaused,
+    notices.StudyResumed,
+    notices.StudyStopping,
+    notices.Tally,
+)
 
 
 class Screen:
@@ -89,7 +97,7 @@ class LiveView:
             self._end()
         if self._screen is not None:
             line = render_notice(notice)
-            is_known = isinstance(notice, (*_SAID_BY_THE_RECORD, notices.Tally))
+            is_known = isinstance(notice, _SAID_BY_THE_RECORD)
             if line is not None and not is_known:
                 self._screen.tell(line)
             return

@@ -5,7 +5,7 @@ from dataclasses import replace
 from rich.text import Text
 
 from tuner.cli.budget_text import bar
-from tuner.cli.fleet_text import busy_share
+from tuner.cli.fleet_text import busy_share, held_lanes
 from tuner.cli.text import count, one_line, render_value
 from tuner.results.live import LiveStudy
 from tuner.results.progress import is_finished, is_silent
@@ -32,16 +32,17 @@ def machine_rows(live: LiveStudy, width: int, height: int, *, ascii_only: bool) 
         return [Text("no agent is at work; tuner run STUDY.yaml on any machine", style="yellow")]
     rows = [row for agent in agents for row in _machine(live, agent, width, ascii_only)]
     if len(rows) > height:
-        rows = [_short_machine(live, agent, width, ascii_only) for agent in agents]
+        names = min(max(len(one_line(agent.host)) for agent in agents), width // 5)
+        rows = [_short_machine(live, agent, names, ascii_only) for agent in agents]
     if len(rows) > height:
         shown = max(0, height - 1)
         rows = [*rows[:shown], Text(f"and {count(len(agents) - shown, 'machine')} more", "dim")]
     return rows
 
 
-def _short_machine(live: LiveStudy, agent: AgentRow, width: int, ascii_only: bool) -> Text:
+def _short_machine(live: LiveStudy, agent: AgentRow, names: int, ascii_only: bool) -> Text:
     """One line: `node01 300 ██▏ 301 ▍   ...`."""
-    line = _named(live, agent, ascii_only, min(16, width // 5))
+    line = _named(live, agent, ascii_only, names)
     for lane in _lanes(live, agent):
         if isinstance(lane, str):
             cell = Text("idle", style="dim")
@@ -86,9 +87,10 @@ def _machine(live: LiveStudy, agent: AgentRow, width: int, ascii_only: bool) -> 
 def _lanes(live: LiveStudy, agent: AgentRow) -> list[LaneActivity | str]:
     """What each device trains; the name of one that is idle."""
     lanes: list[LaneActivity | str] = []
-    told = {lane.trial for lane in agent.activity.lanes}
+    training = held_lanes(agent)
+    told = {lane.trial for lane in training}
     for device in agent.devices:
-        here = [lane for lane in agent.activity.lanes if lane.device == device]
+        here = [lane for lane in training if lane.device == device]
         lanes += [_fresh(live, lane) for lane in here] or [device]
     # Held, but not said yet: claimed since the last beat.
     for number in agent.trials:

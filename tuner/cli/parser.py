@@ -122,6 +122,7 @@ def _add_beginning(commands: Commands) -> None:
         "check",
         "validate a study file without running its code; show what it means and first params",
         "tuner check studies/digits.yaml --set budget.trials=20",
+        storage=False,
     )
     check.add_argument(
         "study_file", type=arguments.text, metavar="STUDY.yaml", help="the study file"

@@ -20,6 +20,7 @@ _WORDS = {
     "taken_over": ("taken over", "magenta"),
     "ended_elsewhere": ("ended elsewhere", "magenta"),
 }
+_TOLD = {"stop", "pause", "resume", "limit_reached"}  # the detail is a sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,8 @@ def event_lines(live: LiveStudy, news: Sequence[NewsLine], n_lines: int) -> list
 
 def _event(event: EventRow, live: LiveStudy) -> Text:
     if event.number is None:
-        return Text(one_line(f"{event.kind} {event.detail or ''}"), style="bold")
+        head = "" if event.kind in _TOLD and event.detail else f"{event.kind.replace('_', ' ')} "
+        return Text(one_line(f"{head}{event.detail or ''}"), style="bold")
     word, style = _WORDS.get(event.kind, (event.kind.replace("_", " "), ""))
     digits = max(len(str(other.number)) for other in live.events if other.number is not None)
     line = Text(f"trial {str(event.number).rjust(digits)} ")

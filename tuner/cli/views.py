@@ -2,6 +2,7 @@
 
 import json
 import queue
+import re
 import sys
 import threading
 from contextlib import suppress
@@ -9,6 +10,7 @@ from dataclasses import asdict
 from typing import Protocol, assert_never
 
 from tuner.agent import notices
+from tuner.cli.terminal import has_colour
 from tuner.cli.text import clean, count, render_seconds, render_value, terminal_width, wrap
 from tuner.study.lease import Origin
 from tuner.study.trial import TrialState
@@ -64,8 +66,8 @@ class PlainView:
         """Print it, if it is worth a line."""
         line = render_notice(notice)
         if line is not None:
-            width = terminal_width(sys.stderr)
-            print(wrap(clean(line), width), file=sys.stderr, flush=True)
+            text = wrap(clean(line), terminal_width(sys.stderr))
+            print(paint(text) if has_colour(sys.stderr) else text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -80,6 +82,15 @@ class JsonView:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+_COLOURS = {"complete": 32, "pruned": 33, "failed": 31, "handed back": 35, "lost": 35}
+_ENDS = re.compile(rf"(?<=: )({'|'.join(_COLOURS)})\b")
+
+
+def paint(line: str) -> str:
+    """How a trial ended, in its colour."""
+    return _ENDS.sub(lambda end: f"\x1b[{_COLOURS[end[1]]}m{end[1]}\x1b[0m", line, count=1)
 
 
 def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table of notices

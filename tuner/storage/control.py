@@ -37,6 +37,7 @@ class _Standing:
     n_draws: int | None
     used: Used
     n_waiting: int  # enqueued
+    is_over: bool  # it has ended by itself
 
 
 class Control:
@@ -52,6 +53,8 @@ class Control:
         reason = f"{STOPPED_BY}{who}{f': {why}' if why else ''}"
         with self._session() as cursor:
             standing = self._lock(cursor)
+            if standing.is_over:
+                return self._steered(cursor, standing, None)
             if standing.desired is not Desired.STOPPING:
                 self._desire(cursor, Desired.STOPPING, reason, "stop")
             else:
@@ -96,7 +99,8 @@ class Control:
             standing = self._lock(cursor)
             limits = extend_limits(standing.limits, standing.used, wanted, self._spec.direction)
             run(cursor, "control", "limits", {**self._study, **asdict(limits)})
-            self._note(cursor, "extend", json.dumps(asdict(limits)))
+            changed = set(asdict(limits).items()) - set(asdict(standing.limits).items())
+            self._note(cursor, "extend", ", ".join(f"{n} {v:g}" for n, v in sorted(changed)))
             by_limit = standing.desired is Desired.STOPPING and not (
                 standing.reason or ""
             ).startswith(STOPPED_BY)
@@ -183,7 +187,7 @@ class Control:
         (row,) = run(cursor, "control", "lock_study", self._study)
         minimize = self._spec.direction is Direction.MINIMIZE
         (used,) = run(cursor, "control", "used", {**self._study, "minimize": minimize})
-        return _standing(row, used)
+        return _standing(row, used, self._spec.direction)
 
     def _reached(self, standing: _Standing) -> tuple[str, ...]:
         return reached_limits(standing.limits, standing.used, self._spec.direction)
@@ -218,6 +222,7 @@ class Control:
             n_waiting=standing.n_waiting,
             n_agents=len(self._agents(cursor)),
             reached=self._reached(standing),
+            is_over=standing.is_over,
         )
 
     def _insert(
@@ -254,28 +259,22 @@ class Control:
         )
 
 
-def _standing(row: Row, used: Row) -> _Standing:
-    desired, reason, trials, steps, seconds, device_seconds, target, n_draws, n_claimed = row
-    n_waiting, n_steps, lived, busy, best = used
+def _standing(row: Row, amounts: Row, direction: Direction) -> _Standing:
+    desired, reason, *stored, n_draws, n_claimed, next_draw = row
+    n_waiting, has_open, n_steps, lived, busy, best = amounts
+    names = ("trials", "steps", "seconds", "device_seconds", "target")
+    limits = Limits(**dict(zip(names, stored, strict=True)))
+    used = Used(trials=n_claimed, steps=int(n_steps), seconds=lived, device_seconds=busy, best=best)
+    is_out_of_cells = n_draws is not None and next_draw >= n_draws and not n_waiting
+    ends = bool(reached_limits(limits, used, direction)) or is_out_of_cells
     return _Standing(
         desired=Desired(desired),
         reason=reason,
-        limits=Limits(
-            trials=trials,
-            steps=steps,
-            seconds=seconds,
-            device_seconds=device_seconds,
-            target=target,
-        ),
+        limits=limits,
         n_draws=n_draws,
-        used=Used(
-            trials=n_claimed,
-            steps=int(n_steps),
-            seconds=lived,
-            device_seconds=busy,
-            best=best,
-        ),
+        used=used,
         n_waiting=n_waiting,
+        is_over=desired == Desired.RUNNING and ends and not has_open,
     )
 
 

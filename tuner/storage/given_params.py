@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tuner.errors import UsageError
-from tuner.space import fitting_params, to_distributions
+from tuner.space import fitting_params, is_inside, to_distributions
 from tuner.study.trial import Params, ParamValue
 from tuner.study_file.faults import did_you_mean, listed, quote
 from tuner.study_file.model import Choice, FloatRange, IntRange, Range, SearchSpace, StudySpec
@@ -22,8 +22,8 @@ def check_params(given: Params, spec: StudySpec) -> dict[str, ParamValue]:
 def _fault(name: str, value: ParamValue, spec: StudySpec) -> str:
     space = spec.search_space
     if name in space:
-        is_inside = name in fitting_params({name: value}, to_distributions({name: space[name]}))
-        return "" if is_inside else f"{name}: {quote(value)} is not in {render_range(space[name])}"
+        is_in = is_inside(to_distributions(space)[name], value)
+        return "" if is_in else f"{name}: {quote(value)} is not in {render_range(space[name])}"
     if name in spec.params:
         return f"{name} is fixed at {quote(spec.params[name])} in this study; leave it out"
     guess = did_you_mean(name, space) or f"; the study searches {listed(space)}"
@@ -31,15 +31,17 @@ def _fault(name: str, value: ParamValue, spec: StudySpec) -> str:
 
 
 def _unmet_conditions(given: Params, space: SearchSpace) -> list[str]:
-    return [
-        f"{name} applies only where {when.parameter} is {listed(when.values)}, "
-        f"not {quote(given[when.parameter])}; leave it out"
-        for name in given
-        if name in space
-        and (when := space[name].when) is not None
-        and when.parameter in given
-        and given[when.parameter] not in when.values
-    ]
+    faults = []
+    for name in given:
+        when = space[name].when if name in space else None
+        if when is None or given.get(when.parameter) in when.values:
+            continue
+        where = f"{name} applies only where {when.parameter} is {listed(when.values)}"
+        if when.parameter in given:
+            faults.append(f"{where}, not {quote(given[when.parameter])}; leave it out")
+        else:
+            faults.append(f"{where}; give {when.parameter} as well")
+    return faults
 
 
 def render_range(given: Range) -> str:

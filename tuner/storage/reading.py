@@ -47,7 +47,7 @@ class CountRow:
     state: str  # Optuna's states, and FREE: handed back, waiting for an agent
     n_trials: int
     n_steps: int
-    seconds: float  # of training and validation
+    seconds: float  # on a device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,17 +132,11 @@ def read_names(connection: Connection) -> list[str]:
 
 
 def read_counts(connection: Connection, study_id: int) -> list[CountRow]:
-    """Trials and steps by state, without the seconds."""
+    """Trials, steps and seconds by state."""
     return [
-        CountRow(state=state, n_trials=n, n_steps=int(n_steps), seconds=0.0)
-        for state, n, n_steps in read_rows(connection, "counts", study_id=study_id)
+        CountRow(state=state, n_trials=n, n_steps=int(n_steps), seconds=float(seconds))
+        for state, n, n_steps, seconds in read_rows(connection, "counts", study_id=study_id)
     ]
-
-
-def read_seconds(connection: Connection, study_id: int) -> dict[str, float]:
-    """Seconds of training and validation by state: a look at every report of the study."""
-    rows = read_rows(connection, "seconds", study_id=study_id)
-    return {state: float(seconds) for state, seconds in rows}
 
 
 def read_used(connection: Connection, study: StudyRow) -> Used:
@@ -152,7 +146,9 @@ def read_used(connection: Connection, study: StudyRow) -> Used:
         "study_id": study.study_id,
         "minimize": study.direction is Direction.MINIMIZE,
     }
-    ((_, steps, seconds, device_seconds, best),) = connection.exec_driver_sql(query, params).all()
+    ((_, _, steps, seconds, device_seconds, best),) = connection.exec_driver_sql(
+        query, params
+    ).all()
     return Used(
         trials=study.n_claimed,
         steps=int(steps),
@@ -184,7 +180,8 @@ def read_trials(connection: Connection, study_id: int, number: int | None = None
 
 def _trial(row: Any) -> TrialRow:
     number, state, value, names, values, distributions, n_steps = row[:7]
-    started, ended, attempt, reason, failure, host, device, retry_of, keys, texts = row[7:]
+    started, ended, attempt, reason, failure, host, device, retry_of, given, *attrs = row[7:]
+    keys, texts = attrs
     return TrialRow(
         number=number,
         state=state,
@@ -194,7 +191,8 @@ def _trial(row: Any) -> TrialRow:
             for name, internal, distribution in zip(
                 names or (), values or (), distributions or (), strict=True
             )
-        },
+        }
+        or _given(given),
         n_steps=n_steps,
         started_at=_aware(started),
         ended_at=_aware(ended),
@@ -208,6 +206,12 @@ def _trial(row: Any) -> TrialRow:
             key: json.loads(text) for key, text in zip(keys or (), texts or (), strict=True)
         },
     )
+
+
+def _given(text: str | None) -> Params:
+    """What a waiting trial was enqueued with, by whichever program."""
+    given = json.loads(text) if text else {}
+    return given if isinstance(given, dict) else {}
 
 
 def _aware(naive: datetime | None) -> datetime | None:

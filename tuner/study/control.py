@@ -22,6 +22,7 @@ class Steered:
     n_waiting: int  # enqueued
     n_agents: int  # alive
     reached: tuple[str, ...] = ()  # limits that are used up
+    is_over: bool = False  # it had ended by itself
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,12 @@ which files are read; what those hold in code stands here, and a test compares i
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
-from tuner.study_file.algorithms import PRUNERS, SAMPLERS, Setting
+from tuner.study_file.algorithms import _WRAPPED, PRUNERS, SAMPLERS, Setting
 from tuner.study_file.intervals import Interval
+from tuner.study_file.items import read_bool, read_float, read_int, read_option
 from tuner.study_file.load import _KEYS
 from tuner.study_file.parameters import _KINDS, _RANGE_KEYS
 from tuner.study_file.trainer_params import DATA_SETS, OBJECTIVES, TRAINER_PARAMS, TrainerParam
@@ -28,6 +30,7 @@ def build_schema() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "tuner study file",
+        "$defs": {"pruner": _algorithms(PRUNERS, {"patient": {_WRAPPED: _PRUNER}})},
         "type": "object",
         "additionalProperties": False,
         "properties": {name: _SECTIONS[name] for name in _KEYS.allowed},
@@ -77,28 +80,43 @@ def _named(name: str) -> Schema:
     return {"anyOf": [{"const": name}, {"type": "object", "required": [name]}]}
 
 
-def _algorithms(table: Mapping[str, Mapping[str, Setting]], text: str) -> Schema:
+def _algorithms(
+    table: Mapping[str, Mapping[str, Setting]],
+    nested: Mapping[str, Mapping[str, Schema]] | None = None,
+) -> Schema:
+    """A bare name, or one with settings; `nested` are settings that are algorithms."""
+    nested = nested or {}
+    bare = [name for name, known in table.items() if not any(s.example for s in known.values())]
     with_settings = [
-        _object({name: _object({key: _setting(s) for key, s in settings.items()})}, [name])
-        for name, settings in table.items()
-        if settings
+        _object({name: _settings(known, nested.get(name, {}))}, [name])
+        for name, known in table.items()
+        if known or name in nested
     ]
-    return {"anyOf": [{"enum": list(table)}, *with_settings], "description": text}
+    return {"anyOf": [{"enum": bare}, *with_settings]}
+
+
+def _settings(known: Mapping[str, Setting], nested: Mapping[str, Schema]) -> Schema:
+    required = [name for name, setting in known.items() if setting.example]
+    return _object({**{name: _setting(s) for name, s in known.items()}, **nested}, required)
 
 
 def _setting(setting: Setting) -> Schema:
-    match setting.default:
-        case bool():
-            kind: Schema = {"type": "boolean"}
-        case int():
-            kind = {"type": "integer"}
-        case float():
-            kind = {"type": "number"}
-        case str():
-            kind = {"type": "string"}
-        case _:
-            return {}
-    return {**kind, "default": setting.default}
+    """From the reader itself, which knows type and interval."""
+    schema: Schema = {}
+    read = setting.read
+    if read is read_bool:
+        schema = {"type": "boolean"}
+    elif isinstance(read, partial) and read.func is read_int:
+        schema = _number(read.keywords["interval"], "integer")
+    elif isinstance(read, partial) and read.func is read_float:
+        schema = _number(read.keywords["interval"])
+    elif isinstance(read, partial) and read.func is read_option:
+        schema = {"enum": list(read.keywords["options"])}
+    return schema if setting.default is None else {**schema, "default": setting.default}
+
+
+_ONE_PRUNER: Schema = {"$ref": "#/$defs/pruner"}
+_PRUNER: Schema = {"anyOf": [_ONE_PRUNER, {"type": "array", "items": _ONE_PRUNER, "minItems": 1}]}
 
 
 def _range(param: TrainerParam | None = None) -> Schema:
@@ -208,8 +226,8 @@ _SECTIONS: Mapping[str, Schema] = {
         "additionalProperties": _range(),
         "description": "what is searched",
     },
-    "sampler": _algorithms(SAMPLERS, "how params are proposed"),
-    "pruner": _algorithms(PRUNERS, "which trials are stopped early"),
+    "sampler": _described(_algorithms(SAMPLERS), "how params are proposed"),
+    "pruner": _described(_PRUNER, "which trials are stopped early; of a list each prunes"),
     "budget": _described(
         _object(
             {

@@ -1,7 +1,6 @@
 """`tuner init`, `tuner check` and `tuner schema`."""
 
 import json
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +8,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from tuner import run_study
+from tuner import smoke
 from tuner.cli.init import build_files, study_name
 from tuner.cli.main import main
 from tuner.study_file.load import load_spec
@@ -117,15 +116,18 @@ def test_check_refuses_with_every_fault_and_imports_nothing(tmp_path, capsys):
     assert "key.path=value" in capsys.readouterr().err
 
 
-def test_smoke_is_handed_to_the_recipe(tmp_path, capsys, monkeypatch):
+def test_smoke_is_handed_to_the_recipe_and_told(tmp_path, capsys, monkeypatch):
     calls = []
-    monkeypatch.setattr(
-        run_study, "smoke", lambda path, options: calls.append((path, options)), raising=False
-    )
-    monkeypatch.setitem(os.environ, "TUNER_STORAGE", "postgresql://u@h/n")
+
+    def train(path, options):
+        calls.append((path, options))
+        return smoke.SmokeResult(params={}, step=1, values={"val_loss": 0.5}, seconds=1.25)
+
+    monkeypatch.setattr(smoke, "smoke", train)
     assert main(["check", _study(tmp_path), "--smoke", "--set", "seed=3"]) == 0
     ((path, options),) = calls
-    assert (path.name, options.overrides, options.workers) == ("study.yaml", ("seed=3",), 1)
+    assert (path.name, options.overrides, options.workers) == ("study.yaml", ("seed=3",), None)
+    assert "smoke: one trial reached epoch 1 in 1.2 s: val_loss 0.5" in capsys.readouterr().err
 
 
 def test_schema_prints_json(capsys):

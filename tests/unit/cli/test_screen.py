@@ -118,6 +118,7 @@ def test_a_crowded_fleet_gets_a_line_each_then_a_count():
     short = draw(fleet(4), 80, 24).plain
     assert short.count("node") >= 4
     assert "more" not in short.split("away")[0]
+    assert "  31 " in short, "eight devices of the last machine fit"
     assert "machines more" in draw(fleet(40), 80, 24).plain
 
 

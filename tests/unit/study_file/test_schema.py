@@ -10,6 +10,7 @@ from ruamel.yaml import YAML, YAMLError
 
 from tests.unit.study_file.test_malformed_files import CASES, GOOD
 from tuner.errors import StudyFileError
+from tuner.study_file.algorithms import PRUNERS, SAMPLERS
 from tuner.study_file.load import load_spec
 from tuner.study_file.schema import build_schema
 
@@ -40,6 +41,9 @@ def test_what_the_reader_accepts_is_valid():
         "sampler: {tpe: {n_startup_trials: 3}}",
         "sampler: random",
         "pruner: {asha: {min_resource: 2}}",
+        "pruner: [median, {threshold: {upper: 3.0}}]",
+        "pruner: {patient: {patience: 5, wrapped: {asha: {min_resource: 3}}}}",
+        "sampler: {qmc: {qmc_type: halton}}",
         "seed: 7\nworkers: {processes: 2}",
         "failures: {lease: 10s, grace: 9s, retries: 0}",
         "checkpoints: {every: 1m30s}",
@@ -129,3 +133,36 @@ def test_bounds_are_the_readers(path, low, high, tmp_path):
         section, _, key = path.rpartition(".")
         (document.setdefault(section, {}) if section else document)[key] = value
         assert (read, VALIDATOR.is_valid(document)) == (is_right, is_right), value
+
+
+@pytest.mark.parametrize(("kind", "table"), [("sampler", SAMPLERS), ("pruner", PRUNERS)])
+def test_every_setting_of_every_algorithm_has_a_type(kind, table):
+    found = SCHEMA["properties"]["sampler"] if kind == "sampler" else SCHEMA["$defs"]["pruner"]
+    bare, *others = found["anyOf"]
+    settings = {name: part["properties"] for o in others for name, part in o["properties"].items()}
+    assert set(bare["enum"]) | set(settings) == set(table)
+    for name, known in table.items():
+        for key in known:
+            assert {"type", "enum"} & settings[name][key].keys(), (name, key)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "sampler: {tpe: {n_startup_trials: -1}}",
+        "sampler: {tpe: {nothing: 1}}",
+        "sampler: {qmc: {qmc_type: none}}",
+        "pruner: patient",
+        "pruner: {percentile: {percentile: 101}}",
+        "pruner: [asha, nothing]",
+        "pruner: {patient: {patience: 5, wrapped: nothing}}",
+    ],
+)
+def test_wrong_settings_are_refused_by_both(wrong, tmp_path):
+    kept = [line for line in GOOD.splitlines() if not line.startswith(wrong.split(":")[0])]
+    text = "\n".join([*kept, wrong, ""])
+    assert not is_valid(text)
+    file = tmp_path / "study.yaml"
+    file.write_text(text)
+    with pytest.raises(StudyFileError):
+        load_spec(file)

@@ -2,12 +2,13 @@
 -- The study's row, locked after Optuna's own (claim.sql, lock_numbers): new claims wait, so that
 -- limits and numbers stay as they are read here.
 select desired, desired_reason, limit_trials, limit_steps, limit_seconds, limit_device_seconds,
-       target, n_draws, n_claimed
+       target, n_draws, n_claimed, next_draw
 from tuner.study where study_id = %(study_id)s for no key update;
 
 -- name: used
 -- What is used of each limit, and the best finite value of a COMPLETE trial.
 select (select count(*) from trials t where t.study_id = %(study_id)s and t.state = 'WAITING'),
+       exists (select from tuner.lease l where l.study_id = %(study_id)s and l.state <> 'done'),
        (select coalesce(sum(coalesce(nullif(case when l.state = 'done' then l.n_steps end, 0),
                    (select max(i.step) from trial_intermediate_values i
                     where i.trial_id = l.trial_id), 0)), 0)
