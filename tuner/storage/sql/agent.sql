@@ -28,11 +28,13 @@ with me as (
             extract(epoch from now() - c.ticked_at)::float8, %(vouched_seconds)s)) end
     from due join tuner.study s using (study_id)
     where c.study_id = due.study_id
+    returning c.seconds
 )
 select s.desired, s.desired_reason, s.limit_trials, s.limit_seconds, s.limit_device_seconds,
-       c.seconds,
-       case when s.limit_device_seconds is not null then
-           (select sum(x.device_seconds_busy) from tuner.agent x where x.study_id = s.study_id) end,
+       coalesce((select seconds from ticked), c.seconds),  -- c is as it was before this statement
+       case when s.limit_device_seconds is not null then %(device_seconds_busy)s + coalesce((
+           select sum(x.device_seconds_busy) from tuner.agent x
+           where x.study_id = s.study_id and x.agent_id <> %(me)s), 0) end,
        coalesce((select json_agg(json_build_object(
                     'agent_id', a.agent_id, 'beat', a.beat, 'host', a.host,
                     'boot', a.boot, 'pid', a.pid))
