@@ -132,11 +132,6 @@ class Trial:
         self.end = end
         raise end
 
-    def _after_save(self) -> None:
-        verdict = self._lane.verdict()
-        if verdict is not Verdict.GO_ON:
-            self._leave(_ENDS[verdict]())
-
     def _check_step(self, step: int | None) -> int:
         if step is None:
             return self.step + 1
@@ -189,11 +184,18 @@ class Checkpoints:
         """
         self.is_used = True
         build: Callable[[], object] = state if callable(state) else lambda: state
+        self._save(build)
+        verdict = self._lane.verdict()
+        if verdict is Verdict.RELEASE:
+            self._save(build)  # it may have come after the look at whether one is due
+        if verdict is not Verdict.GO_ON:
+            self._trial._leave(_ENDS[verdict]())
+
+    def _save(self, build: Callable[[], object]) -> None:
         try:
             self._lane.save(self._trial.step, build)
         except TypeError as error:
             raise Mistake(str(error)) from error
-        self._trial._after_save()
 
 
 class _Alone:

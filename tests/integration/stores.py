@@ -9,7 +9,9 @@ from typing import Any
 import optuna
 import psycopg2
 
+from tuner.search.catalog import build_sampler
 from tuner.search.completion import complete
+from tuner.search.protocols import DrawSampler
 from tuner.search.samplers.random import RandomSampler
 from tuner.space import to_distributions
 from tuner.storage.connection import Database
@@ -88,9 +90,14 @@ class StoredStudy:
     def __init__(self, database: Database, spec: StudySpec) -> None:
         self.database = database
         self.spec = spec
-        self.study_id = join_study(database, spec, "fingerprint").study_id
         self.distributions = to_distributions(spec.search_space)
-        self._sampler = RandomSampler(seed=spec.seed, distributions=self.distributions)
+        self._sampler: DrawSampler = RandomSampler(seed=spec.seed, distributions=self.distributions)
+        if spec.sampler.name == "grid":
+            sampler = build_sampler(spec)
+            assert isinstance(sampler, DrawSampler)
+            self._sampler = sampler
+        n_draws = self._sampler.n_draws()
+        self.study_id = join_study(database, spec, "fingerprint", n_draws).study_id
         self._stores: list[PostgresStore] = []
 
     def agent(self, boot: str | None = None) -> "StoreAgent":
@@ -107,7 +114,7 @@ class StoredStudy:
         return StoreAgent(self, store, identity)
 
     def suggest(self, draws: Sequence[int]) -> list[Suggestion]:
-        """Random search."""
+        """Random search, or the spec's grid."""
         return [self._sampler.suggest(draw) for draw in draws]
 
     def complete(self, number: int, fixed: Params) -> Params:

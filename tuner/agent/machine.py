@@ -19,6 +19,7 @@ from tuner.study.schedule import Schedule
 from tuner.study.trial import AttemptKey, Direction, TrialRecord, TrialState
 
 WATCH_SECONDS = 1.0  # between looks at what should have happened
+LEAVE_SECONDS = 10.0  # a worker that was told to drop a trial has so long to do it
 NO_SNAPSHOT = "1:1:"  # a pg_snapshot in which nothing is visible
 
 
@@ -195,6 +196,12 @@ class Machine:
             if lane.worker == worker and lane.phase is Phase.TRAINING
         ]
 
+    def drop(self, lane: Lane) -> None:
+        """Its worker is told to drop it, and has so long to do it."""
+        worker = self.workers.get(lane.worker) if lane.worker is not None else None
+        if worker is not None and worker.kill_at is None and worker.leave_by is None:
+            worker.leave_by = self.now + LEAVE_SECONDS
+
     def in_phase(self, phase: Phase) -> Iterator[Lane]:
         """Lanes of one phase, oldest first."""
         return (lane for lane in list(self.lanes.values()) if lane.phase is phase)
@@ -208,7 +215,9 @@ class Machine:
     def next_deadline(self, now: float) -> float:
         """When to look again although nothing happened."""
         deadlines = [self.tally_at]
-        if self.desired is not Desired.RUNNING or any(self.in_phase(Phase.TRAINING)):
+        is_leaving = any(w.leave_by is not None or w.kill_at for w in self.workers.values())
+        is_busy = is_leaving or any(self.in_phase(Phase.TRAINING))
+        if self.desired is not Desired.RUNNING or is_busy:
             deadlines.append(now + WATCH_SECONDS)
         if self.ends_at is not None:
             deadlines.append(self.ends_at)

@@ -3,15 +3,16 @@
 from typing import Any
 
 from tuner.agent import events
-from tuner.agent.acts import Act
+from tuner.agent.acts import Act, AskEnd
 from tuner.agent.judge import judge
 from tuner.agent.machine import Machine, Rulebook, Standing, WorkerState
 from tuner.messages import How, Left, Ready, Reported
+from tuner.search.protocols import Pruner
 from tuner.search.pruners.asha import AshaPruner
 from tuner.study.checkpoint import Checkpoint
 from tuner.study.feed import Changes, Seen
 from tuner.study.fleet import Desired, Pulse
-from tuner.study.lease import Claimed, ClaimedTrial, Origin
+from tuner.study.lease import Claimed, ClaimedTrial, End, Origin
 from tuner.study.report import RungValue
 from tuner.study.trial import AttemptKey, Direction, TrialRecord
 
@@ -21,9 +22,12 @@ WORKER = 101
 class Bench:
     """One machine with one worker, driven event by event; time stands still unless told."""
 
-    def __init__(self, *, retries: int = 2, n_workers: int = 1, **rules: Any) -> None:
+    def __init__(
+        self, *, retries: int = 2, n_workers: int = 1, pruner: Pruner | None = None, **rules: Any
+    ) -> None:
         book = Rulebook(
-            pruner=AshaPruner(direction=Direction.MINIMIZE, min_resource=1, reduction_factor=3),
+            pruner=pruner
+            or AshaPruner(direction=Direction.MINIMIZE, min_resource=1, reduction_factor=3),
             n_steps=27,
             metric="val_loss",
             direction=Direction.MINIMIZE,
@@ -82,6 +86,26 @@ class Bench:
         silent = about.pop("silent", ())
         pulse = Pulse(others=(), desired=desired, **about)
         return self.do(events.PulseHeard(silent=silent, pulse=pulse))
+
+    def printed(self, tail: str, n_bytes: int | None = None) -> list[Act]:
+        """The worker's log has grown to this."""
+        size = len(tail) if n_bytes is None else n_bytes
+        return self.do(events.WorkerPrinted(worker=WORKER, tail=tail, n_bytes=size))
+
+    def gone(self, exit_code: int = 0, *, worker: int = WORKER, tail: str = "") -> list[Act]:
+        """A worker process ends."""
+        return self.do(
+            events.WorkerGone(worker=worker, exit_code=exit_code, tail=tail, n_bytes=len(tail))
+        )
+
+    def ends(self, result: list[Act]) -> tuple[End, ...]:
+        """The ends that are on their way, now or a little later."""
+        asked = of_type(result, AskEnd) or of_type(self.tick(0.01), AskEnd)
+        return asked[0].ends if asked else ()
+
+    def stored(self, *ends: End, lost: frozenset[AttemptKey] = frozenset()) -> list[Act]:
+        """The store has written ends."""
+        return self.do(events.EndsWritten(ends=ends, lost=lost))
 
     def feed(self, *rungs: RungValue, trials: tuple[TrialRecord, ...] = ()) -> list[Act]:
         """News from the other machines."""

@@ -69,6 +69,7 @@ def _lose(machine: Machine, key: AttemptKey) -> list[Act]:
     lane = machine.lanes.get(key)
     if lane is None or lane.phase is Phase.ENDING:
         return []  # its own end is on the way, and that will be answered
+    machine.drop(lane)
     return [*_drop(lane), *_forget(machine, lane), Say(notice=AttemptLost(key=key))]
 
 

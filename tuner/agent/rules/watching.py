@@ -14,7 +14,6 @@ from tuner.study_file.durations import render_duration
 FIRST_STEP_SECONDS = 3600.0  # how long the first step of all may take: nothing is known then
 LEAST_SECONDS = 300.0
 STEPS = 10  # as long as so many of the longest steps seen
-LEAVE_SECONDS = 10.0  # a worker that was told to drop a trial has so long to do it
 DUMP_SECONDS = 1.0  # for the stacks to reach the log
 
 
@@ -32,9 +31,7 @@ def watch(machine: Machine) -> list[Act]:
 def _check_time(machine: Machine, lane: Lane, timeout_seconds: float) -> list[Act]:
     if lane.trial.seconds + lane.seconds(machine.now) < timeout_seconds or lane.worker is None:
         return []
-    worker = machine.workers[lane.worker]
-    if worker.kill_at is None and worker.leave_by is None:
-        worker.leave_by = machine.now + LEAVE_SECONDS
+    machine.drop(lane)
     text = (
         f"longer than trial.timeout ({render_duration(timeout_seconds)}), at step {lane.last_step}"
     )

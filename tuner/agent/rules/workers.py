@@ -15,6 +15,7 @@ from tuner.messages import How, Left, Progress, Ready, Reported, Saved, Stop, Wh
 from tuner.study.checkpoint import SavedFile
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.failure import Failure, FailureClass
+from tuner.study.fleet import Desired
 from tuner.study.lease import End, Finish, Release
 from tuner.study.report import Printed, Report
 from tuner.study.trial import TrialRecord, TrialState
@@ -77,6 +78,7 @@ def _drop(machine: Machine, lane: Lane, failure: Failure) -> list[Act]:
     number, attempt = lane.key.number, lane.key.attempt
     stop = Stop(number=number, attempt=attempt, why=Why.DROP)
     end = fail_lane(machine, lane, failure)
+    machine.drop(lane)
     return [Send(worker=_worker_of(lane), message=stop), *post_end(machine, lane, end)]
 
 
@@ -165,7 +167,8 @@ def prune_now(machine: Machine, lane: Lane, reason: str) -> Finish:
         reason=reason,
         reports=lane.reports,
         decisions=lane.decisions,
-        last_step=lane.last_step,
+        # Later steps are removed from the record: none, if it never began here.
+        last_step=lane.last_step or max(lane.trial.history, default=None),
     )
 
 
@@ -245,6 +248,8 @@ def gone(machine: Machine, event: WorkerGone) -> list[Act]:
         machine.n_early_deaths += 1
     if machine.n_early_deaths >= MAX_EARLY_DEATHS:
         return [*acts, _workers_cannot_start(event, failure)]
+    if machine.desired is Desired.PAUSED and not any(machine.in_phase(Phase.TRAINING)):
+        return acts  # all workers are about to rest; the pool wakes one in this place too
     return [*acts, ReplaceWorker(worker=event.worker)]
 
 

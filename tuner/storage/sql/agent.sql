@@ -28,13 +28,13 @@ with me as (
             extract(epoch from now() - c.ticked_at)::float8, %(vouched_seconds)s)) end
     from due join tuner.study s using (study_id)
     where c.study_id = due.study_id
-    returning c.seconds
+    returning c.study_id, c.seconds
 )
 select s.desired, s.desired_reason, s.limit_trials, s.limit_seconds, s.limit_device_seconds,
-       coalesce((select seconds from ticked), c.seconds),  -- c is as it was before this statement
-       case when s.limit_device_seconds is not null then %(device_seconds_busy)s + coalesce((
-           select sum(x.device_seconds_busy) from tuner.agent x
-           where x.study_id = s.study_id and x.agent_id <> %(me)s), 0) end,
+       coalesce(t.seconds, c.seconds),  -- with this beat's own part, which c does not show yet
+       case when s.limit_device_seconds is not null then %(device_seconds_busy)s + coalesce(
+           (select sum(x.device_seconds_busy) from tuner.agent x
+            where x.study_id = s.study_id and x.agent_id <> %(me)s), 0) end,
        coalesce((select json_agg(json_build_object(
                     'agent_id', a.agent_id, 'beat', a.beat, 'host', a.host,
                     'boot', a.boot, 'pid', a.pid))
@@ -42,7 +42,8 @@ select s.desired, s.desired_reason, s.limit_trials, s.limit_seconds, s.limit_dev
                  where a.study_id = s.study_id and a.agent_id <> %(me)s
                    and exists (select from tuner.lease l
                                where l.owner = a.agent_id and l.state = 'held')), '[]'::json)
-from me join tuner.study s using (study_id) join tuner.clock c using (study_id);
+from me join tuner.study s using (study_id) join tuner.clock c using (study_id)
+left join ticked t using (study_id);
 
 -- name: reach_limit
 -- A limit is used up: the study is to stop, whoever says so first.

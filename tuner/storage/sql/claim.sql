@@ -106,7 +106,8 @@ with silent as materialized (
     for update of l skip locked
 ), closed as (
     update tuner.lease l
-    set state = 'done', ended_at = now(), checkpoint_id = null, n_steps = coalesce(open.step, 0),
+    set state = 'done', owner = null,  -- whose end comes late is told that it lost the trial
+        ended_at = now(), checkpoint_id = null, n_steps = coalesce(open.step, 0),
         reason = case when s.desired_reason like 'stopped%%' then s.desired_reason
                  else 'stopped: ' || coalesce(s.desired_reason, 'the study ended') end
     from open, tuner.study s

@@ -28,8 +28,14 @@ with ended as (
     where m.study_id = %(study_id)s and m.number = e.number and m.step > e.last_step
 ), valued as (
     insert into trial_values (trial_id, objective, value, value_type)
-    select e.trial_id, 0, e.value, 'FINITE' from ended e join told using (trial_id)
-    where e.value is not null
+    select e.trial_id, 0, coalesce(e.value, v.value), 'FINITE'
+    from ended e join told using (trial_id)
+    left join lateral (  -- it never began here: its last report is an earlier attempt's
+        select intermediate_value as value from trial_intermediate_values x
+        where e.state = 'PRUNED' and e.value is null and x.trial_id = e.trial_id
+          and x.intermediate_value_type = 'FINITE'
+        order by step desc limit 1) v on true
+    where coalesce(e.value, v.value) is not null
     on conflict (trial_id, objective) do nothing
 ), described as (
     insert into trial_user_attributes (trial_id, key, value_json)
@@ -50,7 +56,9 @@ with ended as (
 update tuner.lease l
 set state = 'done', ended_at = now(), checkpoint_id = null, failure = e.failure,
     reason = case when told.trial_id is null then 'ended by somebody else' else e.reason end,
-    failures = l.failures + (e.failure is not null)::int, n_steps = coalesce(e.last_step, 0),
+    failures = l.failures + (e.failure is not null)::int,
+    n_steps = coalesce(e.last_step, (select max(v.step) from trial_intermediate_values v
+                                     where v.trial_id = l.trial_id), 0),
     seconds = l.seconds + e.seconds, device = e.device
 from ended e left join told using (trial_id)
 where l.study_id = %(study_id)s and l.number = e.number;
