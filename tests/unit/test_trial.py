@@ -185,7 +185,7 @@ def test_a_report_has_bounds(values: dict[str, float]) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_metric_that_is_not_finite_is_told_and_ends_the_trial(value: float) -> None:
     trial, lane = _trial()
-    with pytest.raises(TrialDropped, match="val_loss is .* at step 1"):
+    with pytest.raises(TrialDropped, match=r"val_loss is .* at step 1"):
         trial.report(val_loss=value)
     assert [step for step, _ in lane.reported] == [1], "the agent has to hear of it"
 
