@@ -183,7 +183,7 @@ def release(machine: Machine, lane: Lane, reason: str) -> Release:
     """Hand a trial back, with the newest checkpoint if that is not registered yet."""
     return Release(
         key=lane.key,
-        reason=reason if machine.reason is None else f"{reason}: {machine.reason}",
+        reason=reason if machine.reason is None else machine.reason,
         reports=lane.reports,
         decisions=lane.decisions,
         checkpoint=None if lane.is_saved_posted else lane.saved,
