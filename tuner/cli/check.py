@@ -17,26 +17,27 @@ from tuner.cli.text import (
     render_value,
     terminal_width,
 )
+from tuner.errors import render_faults
 from tuner.results.preview import Preview, preview
 from tuner.results.summary import step_noun
 from tuner.run_study import RunOptions
 from tuner.study.trial import Params
 from tuner.study_file.identity import dump_spec
-from tuner.study_file.load import load_spec
+from tuner.study_file.load import LoadedStudyFile, load_study_file
 from tuner.study_file.model import StudySpec
 
 
 def execute(options: argparse.Namespace) -> int:
     """Validate, show what it means; with --smoke, train one trial for one step."""
     path, overrides = Path(options.study_file), tuple(options.set)
-    spec = load_spec(path, overrides)
-    shown = preview(spec)
+    loaded = load_study_file(path, overrides)
+    spec, shown = loaded.spec, preview(loaded.spec)
     if options.json:
-        print(json.dumps(check_json(spec, shown), indent=2))
+        print(json.dumps(check_json(loaded, shown), indent=2))
     else:
         print(fit(render_check(spec, shown), terminal_width(sys.stdout)), flush=True)
-    for warning in shown.warnings:
-        print(f"warning: {one_line(warning)}", file=sys.stderr)
+    if loaded.warnings:
+        print(f"\nwarnings\n{render_faults(str(path), loaded.warnings)}", file=sys.stderr)
     if options.smoke:
         print(_smoke(path, RunOptions(overrides=overrides), spec), file=sys.stderr)
     return 0
@@ -50,13 +51,16 @@ def _smoke(path: Path, options: RunOptions, spec: StudySpec) -> str:
     return f"smoke: one trial reached {step} in {render_seconds(result.seconds)}: {values}"
 
 
-def check_json(spec: StudySpec, shown: Preview) -> dict[str, Any]:
+def check_json(loaded: LoadedStudyFile, shown: Preview) -> dict[str, Any]:
     """For programs."""
     return {
-        "spec": dump_spec(spec),
+        "spec": dump_spec(loaded.spec),
         "cells": shown.n_cells,
         "first": [dict(params) for params in shown.first],
-        "warnings": list(shown.warnings),
+        "warnings": [
+            {"line": w.line, "column": w.column, "path": w.path, "message": w.message}
+            for w in loaded.warnings
+        ],
     }
 
 
