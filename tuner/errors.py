@@ -87,10 +87,15 @@ def render_faults(file: str, faults: Sequence[Fault]) -> str:
     return "\n".join(_render_fault(file, fault) for fault in faults)
 
 
-def _render_fault(file: str, fault: Fault) -> str:
+def render_short(file: str, fault: Fault) -> str:
+    """The located sentence alone."""
     subject = f"{fault.path}: " if fault.path else ""
     place = f"{file}:{fault.line}:{fault.column}" if fault.line else "--set"
-    head = f"{place}: {subject}{fault.message}"
+    return f"{place}: {subject}{fault.message}"
+
+
+def _render_fault(file: str, fault: Fault) -> str:
+    head = render_short(file, fault)
     if not fault.source.strip():
         return head
     # A tab keeps its width so that the caret stands under its character.

@@ -3,6 +3,7 @@
 A reader of the code starts here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tuner.agent.preparation import PreparedData, finish_preparation, start_prep
 from tuner.agent.signals import stop_on_signals
 from tuner.agent.suggester import DrawSource, ModelSource, SuggestionSource
 from tuner.agent.workers import WorkerPool, open_workers
-from tuner.errors import DatabaseAway
+from tuner.errors import DatabaseAway, render_short
 from tuner.messages import Setup
 from tuner.results.summary import StudySummary, load_summary
 from tuner.search.catalog import build_pruner, build_sampler
@@ -33,8 +34,10 @@ from tuner.storage.store import PostgresStore
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction
-from tuner.study_file.load import load_spec
+from tuner.study_file.load import load_study_file
 from tuner.study_file.model import FunctionObjective, StudySpec, TrainerObjective
+
+_MOST_DRAWS = 10**18  # fits the database's column; a grid may have more cells than anybody trains
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +59,18 @@ class RunOutcome:
 
 def run(path: Path, options: RunOptions, view: View) -> RunOutcome:
     """Create or join the study of a study file and work on it until it ends."""
-    return work(load_spec(path, options.overrides), path.parent.absolute(), options, view)
+    loaded = load_study_file(path, options.overrides)
+    notes = [render_short(str(path), warning) for warning in loaded.warnings]
+    return work(loaded.spec, path.parent.absolute(), options, view, notes)
 
 
-def work(spec: StudySpec, folder: Path, options: RunOptions, view: View) -> RunOutcome:
+def work(
+    spec: StudySpec, folder: Path, options: RunOptions, view: View, notes: Sequence[str] = ()
+) -> RunOutcome:
     """Work on a study with this machine's devices until it ends.
 
-    `folder` is the study file's: what a function's name is relative to.
+    `folder` is the study file's: what a function's name is relative to. `notes` are shown at the
+    start.
     The slow starts run side by side: workers import torch, a child prepares the data, and the
     database comes up.
     """
@@ -86,7 +94,11 @@ def work(spec: StudySpec, folder: Path, options: RunOptions, view: View) -> RunO
                 data=data.summary,
                 workers=names,
                 storage=render_url(database.engine.url),
-                notices=tuple(f"{n.path}: {n.given} (stored: {n.stored})" for n in study.notices),
+                notices=(
+                    *notes,
+                    *database.warnings,
+                    *(f"{n.path}: {n.given} (stored: {n.stored})" for n in study.notices),
+                ),
             )
         )
         if is_finished(database, study.study_id):
@@ -168,7 +180,8 @@ def kind_of(spec: StudySpec) -> str:
 def n_draws_of(spec: StudySpec) -> int | None:
     """The cells of a grid; None for samplers without end."""
     sampler = build_sampler(spec)
-    return sampler.n_draws() if isinstance(sampler, DrawSampler) else None
+    n_draws = sampler.n_draws() if isinstance(sampler, DrawSampler) else None
+    return None if n_draws is None else min(n_draws, _MOST_DRAWS)
 
 
 def build_rulebook(spec: StudySpec) -> Rulebook:

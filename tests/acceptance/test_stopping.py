@@ -28,7 +28,7 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(tuner, tmp_path, 
     assert time.monotonic() - began < GRACE_SECONDS
     assert stopped.code == code
     assert f"{number.name}: handing back 2 trials" in stopped.err
-    assert "plain: stopped, 0 of 2 trials" in stopped.out
+    assert "plain: idle, 0 of 2 trials" in stopped.out
     assert f"tuner run {file}" in stopped.out
 
     waiting = tuner("status", "plain")

@@ -275,6 +275,8 @@ class WorkerPool:
                     self._welcome()
                 else:
                     worker, is_log = key.data
+                    if worker.buried.is_set():
+                        continue  # just now: its descriptors may be another worker's already
                     self._drain_log(worker) if is_log else self._hear(worker)
 
     def _welcome(self) -> None:

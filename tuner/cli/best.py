@@ -3,14 +3,14 @@
 import argparse
 import json
 
-from tuner.cli.database import open_named
+from tuner.cli.database import open_existing
 from tuner.cli.summary_text import render_best, render_params, trial_json
 from tuner.results.summary import StudySummary, load_best
 
 
 def execute(options: argparse.Namespace) -> int:
     """The best params and value."""
-    with open_named(options.storage) as database:
+    with open_existing(options.storage) as database:
         summary = load_best(database, options.study)
     print(json.dumps(best_json(summary), indent=2) if options.json else render(summary))
     return 0

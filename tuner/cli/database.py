@@ -1,11 +1,15 @@
-"""The database of a reading command."""
+"""The database of a command."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tuner.errors import NotFound
 from tuner.storage.connection import Database, storage_setting
+from tuner.storage.home import open_home
 from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
+
+NO_STUDY_YET = "no study yet; tuner run STUDY.yaml makes one"
 
 
 @contextmanager
@@ -14,3 +18,17 @@ def open_named(storage: str | None) -> Iterator[Database]:
     with open_database(storage_setting(storage)) as database:
         migrate(database)
         yield database
+
+
+@contextmanager
+def open_existing(storage: str | None) -> Iterator[Database]:
+    """As `open_named`, but raises `NotFound` rather than make an embedded database to look at."""
+    if not exists(storage):
+        raise NotFound(NO_STUDY_YET)
+    with open_named(storage) as database:
+        yield database
+
+
+def exists(storage: str | None) -> bool:
+    """Whether a database is named, or this machine has an embedded one."""
+    return storage_setting(storage) is not None or (open_home().server / "data").exists()

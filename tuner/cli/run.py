@@ -5,9 +5,12 @@ import json
 import os
 import shlex
 import sys
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import assert_never
+from typing import assert_never, cast
 
+from tuner.cli.database import open_named
 from tuner.cli.summary_text import (
     render_best,
     render_failures,
@@ -15,7 +18,9 @@ from tuner.cli.summary_text import (
     render_times,
     summary_json,
 )
-from tuner.cli.views import JsonView, PlainView, QueuedView
+from tuner.cli.terminal import has_screen
+from tuner.cli.text import fit, terminal_width
+from tuner.cli.views import JsonView, NoticeView, PlainView, QueuedView
 from tuner.results.summary import StudySummary
 from tuner.run_study import RunOptions, RunOutcome, run
 from tuner.storage.connection import storage_setting
@@ -29,8 +34,12 @@ CUT_OFF = (
 
 def execute(options: argparse.Namespace) -> int:
     """Work on the study, then show where it stands."""
-    view = QueuedView(JsonView() if options.json else PlainView())
-    run_options = RunOptions(storage=storage_setting(options.storage), workers=options.workers)
+    view = QueuedView(choose_view(options))
+    run_options = RunOptions(
+        storage=storage_setting(options.storage),
+        workers=options.workers,
+        overrides=tuple(options.set),
+    )
     try:
         outcome = run(Path(options.study_file), run_options, view)
     except BaseException:
@@ -44,8 +53,20 @@ def execute(options: argparse.Namespace) -> int:
     elif options.json:
         print(json.dumps({"event": "Summary", **summary_json(summary)}))
     else:
-        print(render_end(summary, outcome.ending.kind, options.study_file))
+        page = render_end(summary, outcome.ending.kind, options.study_file)
+        print(fit(page, terminal_width(sys.stdout)))
     return exit_code(outcome)
+
+
+def choose_view(options: argparse.Namespace) -> NoticeView:
+    """Objects for programs, a screen on a terminal, lines elsewhere."""
+    if options.json:
+        return JsonView()
+    if not has_screen(sys.stderr):
+        return PlainView()
+    # Not before it is needed: the screen loads a library of its own.
+    live_view = import_module("tuner.cli.live_view")
+    return cast("NoticeView", live_view.LiveView(partial(open_named, options.storage)))
 
 
 def exit_code(outcome: RunOutcome) -> int:

@@ -2,35 +2,53 @@
 
 import argparse
 import json
+import sys
+from importlib import import_module
+from typing import cast
 
-from tuner.cli.database import open_named
+from tuner.cli.budget_text import render_budget
+from tuner.cli.database import NO_STUDY_YET, exists, open_existing
+from tuner.cli.fleet_text import render_fleet
 from tuner.cli.summary_text import (
-    is_active,
-    is_finished,
     render_best,
     render_failures,
-    render_fleet,
     render_headline,
     render_times,
     summary_json,
 )
-from tuner.cli.text import render_table, render_value
+from tuner.cli.text import fit, render_table, render_value, terminal_width
+from tuner.errors import UsageError
+from tuner.results.progress import find_state
 from tuner.results.summary import StudySummary, load_summaries, load_summary
 
 
 def execute(options: argparse.Namespace) -> int:
     """One study in full, or all of them in a table."""
-    with open_named(options.storage) as database:
-        if options.study is None:
-            summaries = load_summaries(database)
-            if options.json:
-                print(json.dumps([summary_json(summary) for summary in summaries], indent=2))
-            else:
-                print(render_studies(summaries))
-            return 0
+    if options.watch:
+        if options.study is None or options.json:
+            raise UsageError("--watch needs a study, and goes without --json")
+        # Not before it is needed: the screen loads a library of its own.
+        return cast("int", import_module("tuner.cli.watch").watch(options))
+    if options.study is None:
+        print(_all_studies(options))
+        return 0
+    with open_existing(options.storage) as database:
         summary = load_summary(database, options.study)
-    print(json.dumps(summary_json(summary), indent=2) if options.json else render_status(summary))
+    if options.json:
+        print(json.dumps(summary_json(summary), indent=2))
+    else:
+        print(fit(render_status(summary), terminal_width(sys.stdout)))
     return 0
+
+
+def _all_studies(options: argparse.Namespace) -> str:
+    summaries: list[StudySummary] = []
+    if exists(options.storage):
+        with open_existing(options.storage) as database:
+            summaries = load_summaries(database)
+    if options.json:
+        return json.dumps([summary_json(summary) for summary in summaries], indent=2)
+    return fit(render_studies(summaries), terminal_width(sys.stdout))
 
 
 def render_status(summary: StudySummary) -> str:
@@ -38,6 +56,7 @@ def render_status(summary: StudySummary) -> str:
     parts = [
         render_headline(summary),
         render_times(summary),
+        render_budget(summary),
         render_failures(summary),
         render_fleet(summary),
         render_best(summary),
@@ -48,12 +67,12 @@ def render_status(summary: StudySummary) -> str:
 def render_studies(summaries: list[StudySummary]) -> str:
     """All studies, newest first."""
     if not summaries:
-        return "no study yet; tuner run STUDY.yaml makes one"
+        return NO_STUDY_YET
     rows = [
         [
             summary.study.name,
-            _state(summary),
-            f"{summary.n_final}/{summary.study.n_trials}",
+            find_state(summary).value,
+            f"{summary.n_final}/{summary.study.n_trials or '-'}",
             f"{summary.study.direction} {summary.study.metric}",
             "-" if summary.best is None else render_value(summary.best.value),
             f"{summary.study.created_at:%Y-%m-%d %H:%M} UTC",
@@ -61,9 +80,3 @@ def render_studies(summaries: list[StudySummary]) -> str:
         for summary in summaries
     ]
     return render_table(["study", "state", "trials", "goal", "best", "created"], rows)
-
-
-def _state(summary: StudySummary) -> str:
-    if is_finished(summary):
-        return "finished"
-    return "running" if is_active(summary) else "stopped"

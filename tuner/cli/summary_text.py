@@ -1,9 +1,18 @@
 """A study's summary as text and as JSON."""
 
+from dataclasses import asdict
 from typing import Any
 
 from tuner.cli.text import count, one_line, render_seconds, render_table, render_value
-from tuner.results.summary import StudySummary
+from tuner.results.progress import (
+    StudyState,
+    estimate_seconds_left,
+    find_reason,
+    find_state,
+    is_active,
+    is_finished,
+)
+from tuner.results.summary import StudySummary, trials_of
 from tuner.storage.reading import AgentRow, CountRow, StudyRow, TrialRow
 from tuner.study.trial import Params
 
@@ -12,28 +21,15 @@ _OPEN = {"RUNNING": "running", "FREE": "waiting for an agent", "WAITING": "enque
 
 
 def render_headline(summary: StudySummary) -> str:
-    """One line: name, state, how far."""
-    study = summary.study
+    """One line: name, state, how far, and why where that is not the usual end."""
+    state = find_state(summary)
     span = summary.span_seconds
-    took = f" in {render_seconds(span)}" if span is not None and is_finished(summary) else ""
-    state = "finished" if is_finished(summary) else "running" if is_active(summary) else "stopped"
-    return f"{study.name}: {state}, {summary.n_final} of {count(study.n_trials, 'trial')}{took}"
-
-
-def is_finished(summary: StudySummary) -> bool:
-    """Whether the budget is used up and every trial final."""
-    n_open = summary.n("RUNNING") + summary.n("FREE")
-    return summary.n_final >= summary.study.n_trials and n_open == 0
-
-
-def is_active(summary: StudySummary) -> bool:
-    """Whether an agent that has not said goodbye was heard of lately."""
-    return any(a.left_at is None and not _is_silent(summary, a) for a in summary.agents)
-
-
-def _is_silent(summary: StudySummary, agent: AgentRow) -> bool:
-    """By the database's clock, for people; agents judge by their own."""
-    return bool(agent.silent_seconds >= summary.study.spec["failures"]["lease_seconds"])
+    took = ""
+    if span is not None and state in (StudyState.FINISHED, StudyState.STOPPED):
+        took = f" in {render_seconds(span)}"
+    reason = find_reason(summary)
+    why = f" ({one_line(reason)})" if reason else ""
+    return f"{summary.study.name}: {state.value}, {trials_of(summary)}{took}{why}"
 
 
 def render_times(summary: StudySummary) -> str:
@@ -49,15 +45,21 @@ def render_times(summary: StudySummary) -> str:
     n_trials = sum(row.n_trials for _, row in shown)
     rows.append(["  all", n_trials, summary.n_steps, summary.training_seconds])
     table = render_table(
-        ["  trials", "", "epochs", "device seconds"],
+        ["  trials", "", f"{summary.step_noun}s", "device seconds"],
         [[str(word), f"{n:,}", f"{n_steps:,}", f"{secs:.1f}"] for word, n, n_steps, secs in rows],
     )
-    full = summary.n_final * summary.n_steps_full
+    saved = render_saved(summary)
+    return f"{table}\n  {saved}" if saved else table
+
+
+def render_saved(summary: StudySummary) -> str:
+    """What pruning saved; empty where it saved nothing or nobody can tell."""
+    full = summary.n_final * (summary.n_steps_full or 0)
     if not summary.n("PRUNED") or not full:
-        return table
+        return ""
     share = 100 * summary.n_steps_saved / full
-    saved = f"  pruning saved {summary.n_steps_saved:,} epochs ({share:.0f} % of a full search)"
-    return f"{table}\n{saved}"
+    saved = count(summary.n_steps_saved, summary.step_noun)
+    return f"pruning saved {saved} ({share:.0f} % of a full search)"
 
 
 def count_row(summary: StudySummary, state: str) -> CountRow:
@@ -74,7 +76,11 @@ def render_best(summary: StudySummary) -> str:
     head = f"best trial {best.number}: {summary.study.metric} {render_value(best.value)}"
     facts = {k: v for k, v in best.user_attrs.items() if k not in ("best_step", "seconds")}
     others = ", ".join(f"{one_line(key)} {render_value(value)}" for key, value in facts.items())
-    at = f", epoch {best.user_attrs['best_step']}" if "best_step" in best.user_attrs else ""
+    at = (
+        f", {summary.step_noun} {best.user_attrs['best_step']}"
+        if "best_step" in best.user_attrs
+        else ""
+    )
     detail = f" ({others}{at})" if others else at
     return "\n".join([head + detail, *render_params(best.params)])
 
@@ -97,22 +103,6 @@ def render_failures(summary: StudySummary) -> str:
     return "\n".join(["failures", *lines]) if lines else ""
 
 
-def render_fleet(summary: StudySummary) -> str:
-    """The agents that have not left; empty without any."""
-    rows = [
-        [
-            f"  {one_line(agent.host)}",
-            str(agent.pid),
-            str(len(agent.devices)),
-            ", ".join(map(str, agent.trials)) or "-",
-            f"{agent.silent_seconds:.0f} s ago{', lost' if _is_silent(summary, agent) else ''}",
-        ]
-        for agent in summary.agents
-        if agent.left_at is None and not is_finished(summary)
-    ]
-    return render_table(["  agent", "pid", "workers", "trials", "last beat"], rows) if rows else ""
-
-
 def trial_json(trial: TrialRow) -> dict[str, Any]:
     """A trial for programs."""
     return {
@@ -127,6 +117,8 @@ def trial_json(trial: TrialRow) -> dict[str, Any]:
         "reason": trial.reason,
         "failure": trial.failure,
         "host": trial.host,
+        "device": trial.device,
+        "retry_of": trial.retry_of,
         "user_attrs": dict(trial.user_attrs),
     }
 
@@ -136,6 +128,8 @@ def summary_json(summary: StudySummary) -> dict[str, Any]:
     rows = [count_row(summary, state) for state in {**_ENDED, **_OPEN}]
     return {
         **study_json(summary.study),
+        "state": find_state(summary).value,
+        "reason": find_reason(summary) or None,
         "finished": is_finished(summary),
         "active": is_active(summary),
         "counts": {row.state: row.n_trials for row in rows},
@@ -143,6 +137,9 @@ def summary_json(summary: StudySummary) -> dict[str, Any]:
         "device_seconds": {row.state: row.seconds for row in rows},
         "epochs_saved_by_pruning": summary.n_steps_saved,
         "span_seconds": summary.span_seconds,
+        "limits": asdict(summary.study.limits),
+        "used": asdict(summary.used),
+        "seconds_left": estimate_seconds_left(summary),
         "best": summary.best and trial_json(summary.best),
         "failures": [{"reason": f.reason, "trials": f.n_trials} for f in summary.failures],
         "agents": [_agent_json(agent) for agent in summary.agents],
@@ -170,4 +167,5 @@ def _agent_json(agent: AgentRow) -> dict[str, Any]:
         "silent_seconds": agent.silent_seconds,
         "seconds_lived": agent.seconds_lived,
         "device_seconds_busy": agent.device_seconds_busy,
+        "activity": asdict(agent.activity),
     }

@@ -1,8 +1,11 @@
 """Words and tables for people."""
 
 import math
+import shutil
+import textwrap
 import unicodedata
 from collections.abc import Sequence
+from typing import TextIO
 
 
 def clean(text: str) -> str:
@@ -11,6 +14,11 @@ def clean(text: str) -> str:
         character if character == "\n" or unicodedata.category(character)[0] != "C" else "\ufffd"
         for character in text
     )
+
+
+def clean_log(text: str) -> str:
+    """As `clean`, with tabs as spaces and a progress bar's returns as line ends."""
+    return clean(text.replace("\r\n", "\n").replace("\r", "\n").expandtabs())
 
 
 def one_line(text: str) -> str:
@@ -38,6 +46,11 @@ def render_seconds(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def render_coarse(seconds: float) -> str:
+    """An estimate: nobody believes tenths of a second."""
+    return f"{round(seconds)} s" if seconds < 59.5 else render_seconds(seconds)
+
+
 def count(number: int, noun: str) -> str:
     """`1 trial`, `2 trials`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -63,5 +76,40 @@ def _is_numeric(cell: str) -> bool:
     try:
         float(cell.replace(",", "")) if cell else None
     except ValueError:
+        return False
+    return True
+
+
+def terminal_width(stream: TextIO) -> int | None:
+    """The columns of a terminal; None where lines may be as long as they like."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def fit(text: str, width: int | None) -> str:
+    """Lines cut to the width; the last character says so."""
+    if width is None:
+        return text
+    return "\n".join(
+        line if len(line) <= width else f"{line[: max(0, width - 1)]}…" for line in text.split("\n")
+    )
+
+
+def wrap(text: str, width: int | None) -> str:
+    """Lines folded at spaces, each but the first indented."""
+    if width is None:
+        return text
+    room = max(20, width)
+    folded = [
+        textwrap.fill(line, room, subsequent_indent="    ", break_on_hyphens=False) or line
+        for line in text.split("\n")
+    ]
+    return "\n".join(folded)
+
+
+def can_show(text: str, stream: TextIO) -> bool:
+    """Whether the stream's encoding has these characters."""
+    try:
+        text.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
         return False
     return True

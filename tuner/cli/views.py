@@ -2,14 +2,16 @@
 
 import json
 import queue
+import re
 import sys
 import threading
 from contextlib import suppress
 from dataclasses import asdict
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from tuner.agent import notices
-from tuner.cli.text import clean, count, render_seconds, render_value
+from tuner.cli.terminal import has_colour
+from tuner.cli.text import clean, count, render_seconds, render_value, terminal_width, wrap
 from tuner.study.lease import Origin
 from tuner.study.trial import TrialState
 
@@ -18,10 +20,18 @@ MOST_RUNNING = 8  # in one line
 CLOSE_SECONDS = 2.0
 
 
+class NoticeView(Protocol):
+    """Shows notices, in whatever thread."""
+
+    def show(self, notice: notices.Notice) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class QueuedView:
     """Shows notices in a thread of its own: a screen that takes no text stops only itself."""
 
-    def __init__(self, view: "PlainView | JsonView") -> None:
+    def __init__(self, view: NoticeView) -> None:
         self._view = view
         self._notices: queue.Queue[notices.Notice | None] = queue.Queue(maxsize=QUEUED_NOTICES)
         self._thread = threading.Thread(target=self._run, name="view", daemon=True)
@@ -42,8 +52,11 @@ class QueuedView:
     def _run(self) -> None:
         # A reader that has gone away is met again, and dealt with, when the end is printed.
         with suppress(OSError, ValueError):
-            while (notice := self._notices.get()) is not None:
-                self._view.show(notice)
+            try:
+                while (notice := self._notices.get()) is not None:
+                    self._view.show(notice)
+            finally:
+                self._view.close()
 
 
 class PlainView:
@@ -53,7 +66,11 @@ class PlainView:
         """Print it, if it is worth a line."""
         line = render_notice(notice)
         if line is not None:
-            print(clean(line), file=sys.stderr, flush=True)
+            text = wrap(clean(line), terminal_width(sys.stderr))
+            print(paint(text) if has_colour(sys.stderr) else text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class JsonView:
@@ -62,6 +79,18 @@ class JsonView:
     def show(self, notice: notices.Notice) -> None:
         """Print it."""
         print(json.dumps({"event": type(notice).__name__, **asdict(notice)}), flush=True)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+_COLOURS = {"complete": 32, "pruned": 33, "failed": 31, "handed back": 35, "lost": 35}
+_ENDS = re.compile(rf"(?<=: )({'|'.join(_COLOURS)})\b")
+
+
+def paint(line: str) -> str:
+    """How a trial ended, in its colour."""
+    return _ENDS.sub(lambda end: f"\x1b[{_COLOURS[end[1]]}m{end[1]}\x1b[0m", line, count=1)
 
 
 def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table of notices

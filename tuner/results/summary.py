@@ -1,7 +1,8 @@
 """A study at a glance: counts, where the time went, the best trial, the fleet."""
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from tuner.errors import NoCompleteTrial, NotFound
 from tuner.storage.connection import Database, Snapshot
@@ -16,14 +17,16 @@ from tuner.storage.reading import (
     read_counts,
     read_failures,
     read_names,
-    read_saved_steps,
+    read_seconds,
     read_span_seconds,
     read_studies,
     read_trials,
+    read_used,
 )
+from tuner.study.limits import Used
 from tuner.study.trial import Params
 from tuner.study_file.identity import parse_spec
-from tuner.study_file.trainer_params import resolve
+from tuner.study_file.model import StudySpec, TrainerObjective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +34,15 @@ class StudySummary:
     """Everything in one snapshot of the database."""
 
     study: StudyRow
+    used: Used
     counts: dict[str, CountRow]  # by state; FREE: handed back, waiting for an agent
-    n_steps_full: int  # of one trial that is not pruned
+    n_steps_full: int | None  # of one trial that is not pruned; None: the objective alone knows
     n_steps_saved: int  # not trained, thanks to pruning
     span_seconds: float | None  # from the first start to the last end
     best: TrialRow | None
     fixed_params: Params
+    step_noun: str  # "epoch" or "step"
+    lease_seconds: float
     failures: tuple[FailureRow, ...]
     agents: tuple[AgentRow, ...]
 
@@ -48,6 +54,11 @@ class StudySummary:
     def n_final(self) -> int:
         """COMPLETE, PRUNED and FAIL trials."""
         return sum(self.n(state) for state in ("COMPLETE", "PRUNED", "FAIL"))
+
+    @property
+    def n_open(self) -> int:
+        """Trials that began and are not final."""
+        return self.n("RUNNING") + self.n("FREE")
 
     @property
     def n_steps(self) -> int:
@@ -63,13 +74,13 @@ class StudySummary:
 def load_summary(database: Database, name: str) -> StudySummary:
     """A study at a glance; raises `NotFound`."""
     with database.reading() as connection:
-        return _summarize(connection, find_row(connection, name))
+        return summarize(connection, find_row(connection, name))
 
 
 def load_summaries(database: Database) -> list[StudySummary]:
     """All studies at a glance, newest first."""
     with database.reading() as connection:
-        return [_summarize(connection, study) for study in read_studies(connection)]
+        return [summarize(connection, study) for study in read_studies(connection)]
 
 
 def load_trials(database: Database, name: str) -> tuple[StudyRow, list[TrialRow]]:
@@ -84,10 +95,18 @@ def load_best(database: Database, name: str) -> StudySummary:
     summary = load_summary(database, name)
     if summary.best is None:
         raise NoCompleteTrial(
-            f"study {name!r} has no COMPLETE trial ({summary.n_final} of "
-            f"{summary.study.n_trials} trials are final); tuner status {name} shows why"
+            f"study {name!r} has no COMPLETE trial ({trials_of(summary)} are final); "
+            f"tuner status {name} shows why"
         )
     return summary
+
+
+def trials_of(summary: StudySummary) -> str:
+    """`3 of 100 trials`, `3 trials` where nothing bounds their number."""
+    limit = summary.study.n_trials
+    whole = summary.n_final if limit is None else limit
+    of = "" if limit is None else f"{summary.n_final:,} of "
+    return f"{of}{whole:,} trial{'' if whole == 1 else 's'}"
 
 
 def find_row(connection: Snapshot, name: str) -> StudyRow:
@@ -100,19 +119,41 @@ def find_row(connection: Snapshot, name: str) -> StudyRow:
     raise NotFound(f"no study {name!r}{hint}; tuner status lists them")
 
 
-def _summarize(connection: Snapshot, study: StudyRow) -> StudySummary:
+def summarize(connection: Snapshot, study: StudyRow, *, with_seconds: bool = True) -> StudySummary:
+    """`with_seconds` looks at every report of the study: nothing for a screen each second."""
     spec = parse_spec(study.spec)
-    n_steps_full = int(resolve(spec.params)["epochs"] or 0)
     number = read_best_number(connection, study.study_id, study.direction)
     best = None if number is None else read_trials(connection, study.study_id, number)[0]
+    seconds = read_seconds(connection, study.study_id) if with_seconds else {}
+    counts = {
+        count.state: replace(count, seconds=seconds.get(count.state, 0.0))
+        for count in read_counts(connection, study.study_id)
+    }
+    n_steps_full = spec.n_steps
     return StudySummary(
         study=study,
-        counts={count.state: count for count in read_counts(connection, study.study_id)},
+        used=read_used(connection, study),
+        counts=counts,
         n_steps_full=n_steps_full,
-        n_steps_saved=read_saved_steps(connection, study.study_id, n_steps_full),
+        n_steps_saved=_saved(counts, n_steps_full),
         span_seconds=read_span_seconds(connection, study.study_id),
         best=best,
         fixed_params=spec.params,
+        step_noun=step_noun(spec),
+        lease_seconds=spec.failures.lease_seconds,
         failures=tuple(read_failures(connection, study.study_id)),
         agents=tuple(read_agents(connection, study.study_id)),
     )
+
+
+def _saved(counts: Mapping[str, CountRow], n_steps_full: int | None) -> int:
+    pruned = counts.get("PRUNED")
+    if pruned is None or n_steps_full is None:
+        return 0
+    return max(0, pruned.n_trials * n_steps_full - pruned.n_steps)
+
+
+def step_noun(spec: StudySpec) -> str:
+    """What a step of the objective is called."""
+    is_trainer = isinstance(spec.objective, TrainerObjective)
+    return "epoch" if is_trainer or "epochs" in spec.params else "step"

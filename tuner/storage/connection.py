@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DatabaseUrl: TypeAlias = URL
 Snapshot: TypeAlias = sqlalchemy.Connection  # from `Database.reading`
 
+_LOOPBACK = {"localhost", "::1"}
 MIN_SERVER_VERSION = 130000  # pg_current_xact_id() and the xid8 type
 
 # Without these, one paused or vanished process that holds a row lock stops the fleet for as long
@@ -51,6 +52,7 @@ class Database:
     """A reachable Postgres."""
 
     engine: sqlalchemy.Engine
+    warnings: tuple[str, ...] = ()  # what a friend would say about the connection
 
     def open_raw(self) -> "RawConnection":
         """A connection of one's own, in autocommit mode, for the hot statements."""
@@ -92,7 +94,19 @@ def open_database_url(url: URL) -> Database:
             raise DatabaseError(
                 f"{render_url(url)} is Postgres {version}; tuner needs version 13 or newer"
             )
-    return database
+        return replace(database, warnings=_warnings(raw))
+
+
+def _warnings(raw: "RawConnection") -> tuple[str, ...]:
+    """An unencrypted connection to another host: everybody on the way can read it."""
+    host = raw.info.host or ""
+    is_here = host.startswith("/") or host in _LOOPBACK or host.startswith("127.")
+    if not host or is_here or raw.info.ssl_in_use:
+        return ()
+    return (
+        f"the connection to the database on {host} is not encrypted; add ?sslmode=require "
+        "(or verify-full) to its URL",
+    )
 
 
 def _connect(url: URL) -> "RawConnection":

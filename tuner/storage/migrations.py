@@ -34,6 +34,11 @@ def migrate(database: Database) -> None:
         _migrate_ours(cursor, ours)
 
 
+def read_versions(cursor: "Cursor") -> tuple[str | None, int]:
+    """Optuna's revision (None: no schema) and our version (0: none) in this database."""
+    return _optuna_revision(cursor), _our_version(cursor)
+
+
 def load_migrations() -> list[str]:
     """The texts in order; the n-th (from 1) brings the schema to version n."""
     folder = resources.files("tuner.storage") / "sql" / "migrations"

@@ -10,6 +10,9 @@ from sqlalchemy import Connection, text
 
 from tuner.space import decode_param
 from tuner.storage.queries import load_queries
+from tuner.study.activity import Activity, parse_activity
+from tuner.study.fleet import Desired
+from tuner.study.limits import Limits, Used
 from tuner.study.trial import Direction, Params
 
 
@@ -21,9 +24,20 @@ class StudyRow:
     name: str
     direction: Direction
     metric: str
-    n_trials: int  # the budget
     created_at: datetime
     spec: dict[str, Any]
+    limits: Limits
+    n_draws: int | None  # a grid's cells
+    next_draw: int  # the cells that were given out
+    n_claimed: int  # trials that count against the limit
+    desired: Desired
+    reason: str | None  # why it is paused or stopping
+
+    @property
+    def n_trials(self) -> int | None:
+        """How many trials there can be; None: as many as other limits allow."""
+        bounds = [n for n in (self.limits.trials, self.n_draws) if n is not None]
+        return min(bounds, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +47,7 @@ class CountRow:
     state: str  # Optuna's states, and FREE: handed back, waiting for an agent
     n_trials: int
     n_steps: int
-    seconds: float  # of training and validation
+    seconds: float  # on a device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +65,8 @@ class TrialRow:
     reason: str | None
     failure: str | None
     host: str | None  # of the last agent that held it
+    device: str | None
+    retry_of: int | None
     user_attrs: Mapping[str, Any]
 
 
@@ -75,9 +91,11 @@ class AgentRow:
     seconds_lived: float
     device_seconds_busy: float
     trials: tuple[int, ...]  # those it holds
+    activity: Activity
 
 
-def _rows(connection: Connection, query: str, **params: object) -> Sequence[Any]:
+def read_rows(connection: Connection, query: str, **params: object) -> Sequence[Any]:
+    """The rows of a query of `read.sql`."""
     return connection.execute(text(load_queries("read")[query]), params).all()
 
 
@@ -89,54 +107,87 @@ def read_studies(connection: Connection, name: str | None = None) -> list[StudyR
             name=row[1],
             direction=Direction[row[2]],
             metric=row[3],
-            n_trials=row[4],
-            created_at=row[5],
-            spec=row[6],
+            created_at=row[4],
+            spec=row[5],
+            limits=Limits(
+                trials=row[6],
+                steps=row[7],
+                seconds=row[8],
+                device_seconds=row[9],
+                target=row[10],
+            ),
+            n_draws=row[11],
+            next_draw=row[15],
+            n_claimed=row[12],
+            desired=Desired(row[13]),
+            reason=row[14],
         )
-        for row in _rows(connection, "studies", name=name)
+        for row in read_rows(connection, "studies", name=name)
     ]
 
 
 def read_names(connection: Connection) -> list[str]:
     """The names of all studies."""
-    return [name for (name,) in _rows(connection, "names")]
+    return [name for (name,) in read_rows(connection, "names")]
 
 
 def read_counts(connection: Connection, study_id: int) -> list[CountRow]:
-    """Trials, steps and seconds by state."""
+    """Trials and steps by state, without the seconds."""
     return [
-        CountRow(state=state, n_trials=n, n_steps=int(n_steps), seconds=float(seconds))
-        for state, n, n_steps, seconds in _rows(connection, "counts", study_id=study_id)
+        CountRow(state=state, n_trials=n, n_steps=int(n_steps), seconds=0.0)
+        for state, n, n_steps in read_rows(connection, "counts", study_id=study_id)
     ]
 
 
-def read_saved_steps(connection: Connection, study_id: int, n_steps: int) -> int:
-    """The steps that pruned trials did not train, of `n_steps` each."""
-    ((n_saved,),) = _rows(connection, "pruned_steps", study_id=study_id, n_steps=n_steps)
-    return int(n_saved)
+def read_seconds(connection: Connection, study_id: int) -> dict[str, float]:
+    """Seconds on a device by state: a look at every report of the study."""
+    rows = read_rows(connection, "seconds", study_id=study_id)
+    return {state: float(seconds) for state, seconds in rows}
+
+
+def read_used(connection: Connection, study: StudyRow) -> Used:
+    """What is used of each limit."""
+    query = load_queries("control")["used"]  # the query by which commands judge
+    params = {
+        "study_id": study.study_id,
+        "minimize": study.direction is Direction.MINIMIZE,
+    }
+    ((_, _, steps, seconds, device_seconds, best),) = connection.exec_driver_sql(
+        query, params
+    ).all()
+    return Used(
+        trials=study.n_claimed,
+        steps=int(steps),
+        seconds=seconds,
+        device_seconds=device_seconds,
+        best=best,
+    )
 
 
 def read_span_seconds(connection: Connection, study_id: int) -> float | None:
     """From the first start to the last end."""
-    ((seconds,),) = _rows(connection, "span", study_id=study_id)
+    ((seconds,),) = read_rows(connection, "span", study_id=study_id)
     return None if seconds is None else float(seconds)
 
 
 def read_best_number(connection: Connection, study_id: int, direction: Direction) -> int | None:
     """The best COMPLETE trial."""
     minimize = direction is Direction.MINIMIZE
-    rows = _rows(connection, "best", study_id=study_id, minimize=minimize)
+    rows = read_rows(connection, "best", study_id=study_id, minimize=minimize)
     return rows[0][0] if rows else None
 
 
 def read_trials(connection: Connection, study_id: int, number: int | None = None) -> list[TrialRow]:
     """All trials by number, or one of them."""
-    return [_trial(row) for row in _rows(connection, "trials", study_id=study_id, number=number)]
+    return [
+        _trial(row) for row in read_rows(connection, "trials", study_id=study_id, number=number)
+    ]
 
 
 def _trial(row: Any) -> TrialRow:
     number, state, value, names, values, distributions, n_steps = row[:7]
-    started, ended, attempt, reason, failure, host, keys, texts = row[7:]
+    started, ended, attempt, reason, failure, host, device, retry_of, given, *attrs = row[7:]
+    keys, texts = attrs
     return TrialRow(
         number=number,
         state=state,
@@ -146,7 +197,8 @@ def _trial(row: Any) -> TrialRow:
             for name, internal, distribution in zip(
                 names or (), values or (), distributions or (), strict=True
             )
-        },
+        }
+        or _given(given),
         n_steps=n_steps,
         started_at=_aware(started),
         ended_at=_aware(ended),
@@ -154,10 +206,18 @@ def _trial(row: Any) -> TrialRow:
         reason=reason,
         failure=failure,
         host=host,
+        device=device,
+        retry_of=retry_of,
         user_attrs={
             key: json.loads(text) for key, text in zip(keys or (), texts or (), strict=True)
         },
     )
+
+
+def _given(text: str | None) -> Params:
+    """What a waiting trial was enqueued with, by whichever program."""
+    given = json.loads(text) if text else {}
+    return given if isinstance(given, dict) else {}
 
 
 def _aware(naive: datetime | None) -> datetime | None:
@@ -178,8 +238,9 @@ def read_agents(connection: Connection, study_id: int) -> list[AgentRow]:
             seconds_lived=row[6],
             device_seconds_busy=row[7],
             trials=tuple(row[8] or ()),
+            activity=parse_activity(row[9]),
         )
-        for row in _rows(connection, "agents", study_id=study_id)
+        for row in read_rows(connection, "agents", study_id=study_id)
     ]
 
 
@@ -187,5 +248,5 @@ def read_failures(connection: Connection, study_id: int) -> list[FailureRow]:
     """FAIL trials by reason, most frequent first."""
     return [
         FailureRow(reason=reason, n_trials=n)
-        for reason, n in _rows(connection, "failures", study_id=study_id)
+        for reason, n in read_rows(connection, "failures", study_id=study_id)
     ]

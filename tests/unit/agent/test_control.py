@@ -41,7 +41,7 @@ def test_a_paused_machine_hands_back_with_the_checkpoint_and_then_lets_its_worke
     assert of_type(left, acts.RestWorkers)
     (end,) = bench.ends(left)
     assert isinstance(end, Release)
-    assert (end.reason, end.failure) == ("handed back: by anna", None)
+    assert (end.reason, end.failure) == ("paused: by anna", None)
     assert end.checkpoint is not None
     assert bench.machine.workers == {}
     assert not of_type(bench.tick(5), acts.RestWorkers), "once"

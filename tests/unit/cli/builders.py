@@ -6,6 +6,9 @@ from typing import Any
 
 from tuner.results.summary import StudySummary
 from tuner.storage.reading import AgentRow, CountRow, FailureRow, StudyRow, TrialRow
+from tuner.study.activity import Activity
+from tuner.study.fleet import Desired
+from tuner.study.limits import Limits, Used
 from tuner.study.trial import Direction
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -25,6 +28,8 @@ def trial(number: int = 0, **changes: Any) -> TrialRow:
         reason=None,
         failure=None,
         host="box",
+        device="cpu:0",
+        retry_of=None,
         user_attrs={"train_loss": 0.125, "best_step": 26, "seconds": 1.5},
     )
     return replace(row, **changes)
@@ -42,6 +47,7 @@ def agent(**changes: Any) -> AgentRow:
         seconds_lived=60.0,
         device_seconds_busy=100.0,
         trials=(7, 8),
+        activity=Activity(),
     )
     return replace(row, **changes)
 
@@ -54,28 +60,50 @@ def counts(**n_trials: int) -> dict[str, CountRow]:
     }
 
 
-def summary(**changes: Any) -> StudySummary:
-    """A finished study of 100 trials."""
-    study = StudyRow(
+def study(**changes: Any) -> StudyRow:
+    """A study of 100 trials, all claimed."""
+    row = StudyRow(
         study_id=1,
         name="digits",
         direction=Direction.MINIMIZE,
         metric="val_loss",
-        n_trials=100,
         created_at=NOON,
-        spec={"failures": {"lease_seconds": 30.0}},
+        spec={},
+        limits=Limits(trials=100),
+        n_draws=None,
+        next_draw=100,
+        n_claimed=100,
+        desired=Desired.RUNNING,
+        reason=None,
     )
+    return replace(row, **changes)
+
+
+def used(**changes: Any) -> Used:
+    """All trials, a minute."""
+    amounts = Used(trials=100, steps=1000, seconds=60.0, device_seconds=100.0, best=0.25)
+    return replace(amounts, **changes)
+
+
+def summary(**changes: Any) -> StudySummary:
+    """A finished study of 100 trials; what was claimed follows the counts."""
     whole = StudySummary(
-        study=study,
+        study=study(),
+        used=used(),
         counts=counts(COMPLETE=20, PRUNED=80),
         n_steps_full=27,
         n_steps_saved=1360,
         span_seconds=75.0,
         best=trial(3),
         fixed_params={"epochs": 27},
+        step_noun="epoch",
+        lease_seconds=30.0,
         failures=(),
         agents=(),
     )
+    if "counts" in changes and "used" not in changes:
+        n_claimed = sum(row.n_trials for row in changes["counts"].values())
+        changes["used"] = used(trials=n_claimed)
     return replace(whole, **changes)
 
 

@@ -4,11 +4,15 @@ import argparse
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tuner import errors
-from tuner.cli.main import EXIT_CODES, build_parser
+from tuner.agent import notices
+from tuner.cli.parser import EXIT_CODES, build_parser
+from tuner.results.progress import StudyState
+from tuner.results.selection import STATES
 from tuner.study_file.load import _KEYS as KEYS
 from tuner.study_file.load import load_spec
 from tuner.study_file.trainer_params import TRAINER_PARAMS
@@ -64,19 +68,21 @@ def test_the_readme_names_no_command_or_option_that_does_not_exist():
 
 def test_every_tuner_line_of_the_readme_parses():
     blocks = re.findall(r"^```(?:sh|console)\n(.*?)^```", README, re.M | re.S)
+    names = "|".join(_commands())
+    inside = re.compile(rf"(?:/|\s)tuner ((?:{names})\b[^|&)\"]*)")  # of another command's line
     lines = [line for block in blocks for line in block.splitlines()]
-    calls = [
-        shlex.split(found[1], comments=True)
-        for line in lines
-        if (found := re.search(r"(?:^|/|\s)tuner ((?:run|status|trials|best|db)\b[^|&)\"]*)", line))
-    ]
-    assert len(calls) >= 3
+    whole = [line.removeprefix("tuner ") for line in lines if line.startswith("tuner ")]
+    rest = [line for line in lines if not line.startswith("tuner ")]
+    parts = [found[1] for line in rest if (found := inside.search(line))]
+    calls = [shlex.split(text, comments=True) for text in (*whole, *parts)]
+    assert len(calls) >= 12
     for words in calls:
         build_parser().parse_args(words)
 
 
 def test_the_study_file_of_the_readme_is_valid(tmp_path):
-    (example,) = re.findall(r"^```yaml\n(.*?)^```", README, re.M | re.S)
+    examples = re.findall(r"^```yaml\n(.*?)^```", README, re.M | re.S)
+    (example,) = (text for text in examples if text.startswith("name:"))
     file = tmp_path / "study.yaml"
     file.write_text(example)
     assert load_spec(file).name == "my-digits"
@@ -104,3 +110,14 @@ def test_every_exit_code_is_in_the_help_and_in_the_readme():
 
 def _is_tuner_error(thing: object) -> bool:
     return isinstance(thing, type) and issubclass(thing, errors.TunerError)
+
+
+def test_every_event_of_run_with_json_is_in_the_readme():
+    rows = re.findall(r"^\| (`[A-Z][A-Za-z]+`(?:, `[A-Z][A-Za-z]+`)*) \|", README, re.M)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert {kind.__name__ for kind in get_args(notices.Notice)} | {"Summary"} <= named
+
+
+def test_every_state_of_a_study_and_of_a_trial_is_explained():
+    rows = set(re.findall(r"^\| `(\w+)` \| .* \|$", README, re.M))
+    assert {*StudyState, *STATES} <= rows

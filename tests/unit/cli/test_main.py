@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from tuner.cli.main import build_parser, main
+from tuner.cli.main import main
+from tuner.cli.parser import build_parser
 
 
 def test_without_a_command_the_help_is_shown(capsys):

@@ -5,31 +5,30 @@ import json
 from tests.unit.cli.builders import NOON, agent, counts, failure, summary, trial
 from tuner.cli.best import best_json
 from tuner.cli.best import render as render_best_command
+from tuner.cli.fleet_text import render_fleet
 from tuner.cli.status import render_status, render_studies
 from tuner.cli.summary_text import (
-    is_active,
-    is_finished,
     render_best,
     render_failures,
-    render_fleet,
     render_headline,
     render_times,
     summary_json,
 )
 from tuner.cli.trials import render_trials
+from tuner.results.progress import is_active, is_finished
 
 
 def test_a_finished_study_says_how_long_it_took():
     assert render_headline(summary()) == "digits: finished, 100 of 100 trials in 1 min 15 s"
 
 
-def test_a_study_with_an_agent_is_running_and_without_one_stopped():
+def test_a_study_with_an_agent_is_running_and_without_one_idle():
     running = summary(counts=counts(COMPLETE=3, RUNNING=2), agents=(agent(),))
     assert render_headline(running) == "digits: running, 3 of 100 trials"
     for gone in (agent(left_at=NOON), agent(silent_seconds=31.0)):
         stopped = summary(counts=counts(COMPLETE=3, FREE=2), agents=(gone,))
         assert not is_active(stopped)
-        assert render_headline(stopped) == "digits: stopped, 3 of 100 trials"
+        assert render_headline(stopped) == "digits: idle, 3 of 100 trials"
 
 
 def test_a_study_is_finished_when_nothing_is_open():
@@ -101,8 +100,8 @@ def test_failures_are_counted_by_reason():
 def test_the_fleet_is_shown_while_there_is_work():
     working = summary(counts=counts(RUNNING=2), agents=(agent(), agent(pid=43, left_at=NOON)))
     assert render_fleet(working).split("\n") == [
-        "  agent  pid  workers  trials  last beat",
-        "  box     42        2  7, 8    1 s ago",
+        "  agent  pid  workers  busy  trials  last beat",
+        "  box     42        2  83 %  7, 8    1 s ago",
     ]
     assert render_fleet(summary(agents=(agent(),))) == ""
 
@@ -112,7 +111,7 @@ def test_all_studies_are_a_row_each():
     assert table.split("\n") == [
         "study   state     trials   goal               best  created",
         "digits  finished  100/100  minimize val_loss  0.25  2026-01-02 12:00 UTC",
-        "digits  stopped   1/100    minimize val_loss  -     2026-01-02 12:00 UTC",
+        "digits  idle      1/100    minimize val_loss  -     2026-01-02 12:00 UTC",
     ]
 
 

@@ -149,3 +149,21 @@ def test_the_json_view_writes_one_object_a_line(capsys):
     assert events[1]["origin"] == "new"
     assert events[2]["key"] == {"number": 7, "attempt": 1}
     assert shown.err == ""
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_painted"),
+    [
+        ({}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ({"FORCE_COLOR": ""}, False),
+    ],
+)
+def test_colours_follow_the_environment(capsys, monkeypatch, environment, is_painted):
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    PlainView().show(_ended())
+    assert ("\x1b[32mcomplete\x1b[0m" in capsys.readouterr().err) == is_painted

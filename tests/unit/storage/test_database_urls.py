@@ -1,10 +1,13 @@
 """URLs in and out, and the driver's errors in our words."""
 
+from types import SimpleNamespace
+
 import psycopg2
 import psycopg2.errors
 import pytest
 
 from tuner.errors import DatabaseAway, DatabaseError, UsageError
+from tuner.storage import connection
 from tuner.storage.connection import (
     database_errors,
     parse_argument,
@@ -138,3 +141,24 @@ def test_errors_are_one_line() -> None:
     with pytest.raises(DatabaseError) as error, database_errors():
         raise _Failed("first\n\tsecond\n", "42P01")
     assert str(error.value) == "first; second"
+
+
+@pytest.mark.parametrize(
+    ("host", "is_encrypted", "is_warned"),
+    [
+        ("db.example.org", False, True),
+        ("10.0.0.7", False, True),
+        ("db.example.org", True, False),
+        ("localhost", False, False),
+        ("127.0.0.1", False, False),
+        ("::1", False, False),
+        ("/var/lib/tuner/postgres/run", False, False),
+    ],
+)
+def test_an_unencrypted_connection_to_another_host_is_told(
+    host: str, is_encrypted: bool, is_warned: bool
+) -> None:
+    info = SimpleNamespace(host=host, ssl_in_use=is_encrypted)
+    warnings = connection._warnings(SimpleNamespace(info=info))  # type: ignore[arg-type]
+    assert bool(warnings) is is_warned
+    assert all(host in text and "sslmode=require" in text for text in warnings)

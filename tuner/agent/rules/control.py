@@ -52,7 +52,8 @@ def _tell(machine: Machine, why: Why) -> list[Act]:
 
 def stop_reason(machine: Machine) -> str:
     """Why a trial of a stopping study ends PRUNED."""
-    return f"stopped: {machine.reason or 'the study ended'}"
+    reason = machine.reason or "the study ended"
+    return reason if reason.startswith("stopped") else f"stopped: {reason}"
 
 
 def go_on(machine: Machine) -> list[Act]:

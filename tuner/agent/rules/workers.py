@@ -186,11 +186,17 @@ def release(machine: Machine, lane: Lane, reason: str) -> Release:
     """Hand a trial back, with the newest checkpoint if that is not registered yet."""
     return Release(
         key=lane.key,
-        reason=reason if machine.reason is None else f"{reason}: {machine.reason}",
+        reason=paused_because(machine) if machine.desired is Desired.PAUSED else reason,
         reports=lane.reports,
         decisions=lane.decisions,
         checkpoint=None if lane.is_saved_posted else lane.saved,
     )
+
+
+def paused_because(machine: Machine) -> str:
+    """Why a trial of a paused study is handed back."""
+    reason = machine.reason or "paused"
+    return reason if reason.startswith("paused") else f"paused: {reason}"
 
 
 def post_end(machine: Machine, lane: Lane, end: End) -> list[Act]:

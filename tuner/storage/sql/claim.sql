@@ -108,7 +108,8 @@ with silent as materialized (
     update tuner.lease l
     set state = 'done', owner = null,  -- whose end comes late is told that it lost the trial
         ended_at = now(), checkpoint_id = null, n_steps = coalesce(open.step, 0),
-        reason = 'stopped: ' || coalesce(s.desired_reason, 'the study ended')
+        reason = case when s.desired_reason like 'stopped%%' then s.desired_reason
+                 else 'stopped: ' || coalesce(s.desired_reason, 'the study ended') end
     from open, tuner.study s
     where l.study_id = %(study_id)s and l.number = open.number and s.study_id = l.study_id
     returning l.number, l.attempt, l.trial_id, l.reason, open.value

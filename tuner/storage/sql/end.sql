@@ -99,7 +99,7 @@ with stopped as (
     update tuner.study s
     set desired = 'stopping', desired_at = now(),
         desired_reason = 'the target ' || s.target || ' is reached by trial ' || e.number
-                         || ' (' || e.value || ')'
+                         || ' (' || trim_scale(round(e.value::numeric, 6)) || ')'
     from (select number, value
           from unnest(%(numbers)s::int[], %(values)s::float8[]) x(number, value)) e
     where s.study_id = %(study_id)s and s.desired = 'running'

@@ -1,6 +1,8 @@
 -- name: studies
 -- All studies that tuner made, newest first.
-select s.study_id, s.study_name, d.direction::text, t.metric, t.limit_trials, t.created_at, t.spec
+select s.study_id, s.study_name, d.direction::text, t.metric, t.created_at, t.spec,
+       t.limit_trials, t.limit_steps, t.limit_seconds, t.limit_device_seconds, t.target, t.n_draws,
+       t.n_claimed, t.desired, t.desired_reason, t.next_draw
 from studies s
 join tuner.study t using (study_id)
 join study_directions d on d.study_id = s.study_id and d.objective = 0
@@ -12,26 +14,29 @@ order by t.created_at desc, s.study_id desc;
 select s.study_name from studies s join tuner.study t using (study_id) order by 1;
 
 -- name: counts
--- Where the time went: trials, steps and seconds of training by state. A trial that was handed back
--- is RUNNING on Optuna's record; here it is told apart as FREE.
+-- Trials and steps by state; steps repeated by another attempt count once. A trial that was handed
+-- back is RUNNING on Optuna's record; here it is told apart as FREE.
 select case when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
-       count(*), coalesce(sum(v.n_steps), 0), coalesce(sum(m.seconds), 0)
-from trials t
-left join tuner.lease l on l.trial_id = t.trial_id
-left join lateral (select count(*) as n_steps from trial_intermediate_values i
-                   where i.trial_id = t.trial_id) v on true
-left join lateral (select sum(value) as seconds from tuner.metric x
-                   where x.study_id = t.study_id and x.number = t.number
-                     and x.name = 'seconds') m on true
+       count(*),
+       coalesce(sum(coalesce(nullif(case when l.state = 'done' then l.n_steps end, 0),
+           (select max(i.step) from trial_intermediate_values i
+            where i.trial_id = t.trial_id), 0)), 0)
+from trials t left join tuner.lease l on l.trial_id = t.trial_id
 where t.study_id = :study_id
 group by 1;
 
--- name: pruned_steps
--- How far the pruned trials came.
-select coalesce(sum(greatest(0, :n_steps - n)), 0) from (
-    select count(i.trial_id) as n from trials t
-    left join trial_intermediate_values i on i.trial_id = t.trial_id
-    where t.study_id = :study_id and t.state = 'PRUNED' group by t.trial_id) x;
+-- name: seconds
+-- Where the time went, by state: what the trainer measured of training and validation, else the
+-- time of a trial's attempts on their devices.
+select case when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
+       sum(coalesce(m.seconds, l.seconds, 0))
+from trials t
+left join tuner.lease l on l.trial_id = t.trial_id
+left join (select number, sum(value) as seconds from tuner.metric
+           where study_id = :study_id and name = 'seconds' group by number) m
+       on m.number = t.number
+where t.study_id = :study_id
+group by 1;
 
 -- name: span
 -- From the first start to the last end, in seconds.
@@ -57,8 +62,15 @@ select t.number,
         where p.trial_id = t.trial_id),
        (select array_agg(p.distribution_json order by p.param_id) from trial_params p
         where p.trial_id = t.trial_id),
-       (select count(*) from trial_intermediate_values i where i.trial_id = t.trial_id),
-       t.datetime_start, t.datetime_complete, coalesce(l.attempt, 0), l.reason, l.failure, a.host,
+       coalesce(nullif(case when l.state = 'done' then l.n_steps end, 0),
+           (select max(i.step) from trial_intermediate_values i
+            where i.trial_id = t.trial_id), 0),
+       t.datetime_start, t.datetime_complete, coalesce(l.attempt, 0),
+       case when l.state <> 'held' then l.reason end,  -- of a trial that runs again it is stale
+       l.failure, a.host, l.device, coalesce(l.retry_of, e.retry_of),
+       case when t.state = 'WAITING' then
+           (select s.value_json from trial_system_attributes s
+            where s.trial_id = t.trial_id and s.key = 'fixed_params') end,
        (select array_agg(u.key order by u.key) from trial_user_attributes u
         where u.trial_id = t.trial_id),
        (select array_agg(u.value_json order by u.key) from trial_user_attributes u
@@ -66,6 +78,7 @@ select t.number,
 from trials t
 left join tuner.lease l on l.trial_id = t.trial_id
 left join tuner.agent a on a.agent_id = l.owner
+left join tuner.enqueued e on e.trial_id = t.trial_id
 left join trial_values v on v.trial_id = t.trial_id and v.objective = 0
 where t.study_id = :study_id and t.number = coalesce(:number, t.number)
 order by t.number;
@@ -76,7 +89,7 @@ order by t.number;
 select a.host, a.pid, a.devices, a.joined_at, a.left_at,
        extract(epoch from now() - a.seen_at)::float8, a.seconds_lived, a.device_seconds_busy,
        (select array_agg(l.number order by l.number) from tuner.lease l
-        where l.owner = a.agent_id and l.state = 'held')
+        where l.owner = a.agent_id and l.state = 'held'), a.telemetry
 from tuner.agent a where a.study_id = :study_id order by a.ordinal;
 
 -- name: failures
@@ -85,3 +98,73 @@ select coalesce(l.reason, 'ended by another program'), count(*)
 from trials t left join tuner.lease l on l.trial_id = t.trial_id
 where t.study_id = :study_id and t.state = 'FAIL'
 group by 1 order by 2 desc, 1;
+
+-- name: in_training
+-- The trials that agents hold, with their latest report: fresher than what agents say of them.
+select l.number, l.attempt, v.step, v.intermediate_value
+from tuner.lease l left join lateral (
+    select i.step, i.intermediate_value from trial_intermediate_values i
+    where i.trial_id = l.trial_id order by i.step desc limit 1) v on true
+where l.study_id = :study_id and l.state = 'held';
+
+-- name: records
+-- The trials that were the best when they completed, each with how many had completed before it.
+select nth, number, value from (
+    select row_number() over ended as nth, t.number, v.value,
+           case when :minimize then min(v.value) over earlier
+                else max(v.value) over earlier end as best_before
+    from trials t join trial_values v on v.trial_id = t.trial_id and v.objective = 0
+    where t.study_id = :study_id and t.state = 'COMPLETE' and v.value_type = 'FINITE'
+    window ended as (order by t.datetime_complete, t.number),
+           earlier as (order by t.datetime_complete, t.number
+                       rows between unbounded preceding and 1 preceding)) x
+where best_before is null or case when :minimize then value < best_before
+                                  else value > best_before end
+order by nth;
+
+-- name: events
+-- The newest part of the study's history, first claims left out: they are no news.
+select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail,
+       (select v.value from trials t join trial_values v using (trial_id)
+        where t.study_id = e.study_id and t.number = e.number and v.objective = 0
+          and e.kind in ('complete', 'pruned'))
+from tuner.event e left join tuner.agent a on a.agent_id = e.agent_id
+where e.study_id = :study_id and (e.kind <> 'claimed' or e.attempt > 1)
+order by e.event_id desc limit :n_events;
+
+-- name: trial_events
+-- What happened to a trial, in order.
+select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail, null
+from tuner.event e left join tuner.agent a on a.agent_id = e.agent_id
+where e.study_id = :study_id and e.number = :number order by e.event_id;
+
+-- name: curve
+-- What a trial reported, by step; what is not finite is left out.
+select i.step, i.intermediate_value
+from trial_intermediate_values i join trials t using (trial_id)
+where t.study_id = :study_id and t.number = :number and i.intermediate_value_type = 'FINITE'
+order by i.step;
+
+-- name: decisions
+-- The pruner's decisions on a trial.
+select attempt, step, action, reason from tuner.decision
+where study_id = :study_id and number = :number order by attempt, step;
+
+-- name: logs
+-- What the attempts of a trial printed, with the traceback of a failure.
+select attempt, message, traceback, tail, n_bytes, at from tuner.log
+where study_id = :study_id and number = :number order by attempt;
+
+-- name: retries_of
+-- The trials that try this one again.
+select t.number, t.state::text
+from trials t
+left join tuner.lease l on l.trial_id = t.trial_id
+left join tuner.enqueued e on e.trial_id = t.trial_id
+where t.study_id = :study_id and coalesce(l.retry_of, e.retry_of) = :number order by 1;
+
+-- name: trial_standing
+-- Whether a trial is final, and its attempt.
+select t.state::text, coalesce(l.attempt, 0)
+from trials t left join tuner.lease l on l.trial_id = t.trial_id
+where t.study_id = :study_id and t.number = :number;

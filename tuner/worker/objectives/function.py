@@ -12,6 +12,8 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
+import numpy.random  # while this process is a spare: NumPy loads it when it is first used
+import torch
 
 from tuner.messages import How, Setup
 from tuner.study.trial import Params
@@ -64,7 +66,7 @@ class FunctionObjective:
             metric=setup.metric,
             lane=lane,
         )
-        _seed_everything(lane.seed)
+        _seed_everything(lane.seed, setup.device)
         yield self._call(lane, trial)
 
     def _call(self, lane: Lane, trial: Trial) -> Exit:
@@ -192,9 +194,10 @@ def definition_of(function: Function | None) -> str:
     return f"{Path(code.co_filename).name}:{code.co_firstlineno} in {code.co_name}"
 
 
-def _seed_everything(seed: int) -> None:
+def _seed_everything(seed: int, device: str) -> None:
     """The global generators, for code that does not take `trial.seed`."""
     random.seed(seed)
     np.random.seed(seed)
-    torch = importlib.import_module("torch")
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # `torch.manual_seed` also looks at every back end
+    if device.startswith("cuda"):
+        torch.cuda.manual_seed(seed)

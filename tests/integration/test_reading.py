@@ -1,0 +1,83 @@
+"""Reading a study: one trial's page, and what a live screen shows."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.integration.stores import StoredStudy, raised, report
+from tuner.errors import NotFound
+from tuner.results.live import load_live
+from tuner.results.summary import load_summary, load_trials
+from tuner.results.trial_page import load_trial_log, load_trial_page
+from tuner.storage.control import Control
+from tuner.study.lease import Batch, Release
+from tuner.study.trial import TrialState
+
+NewStudy = Callable[..., StoredStudy]
+NAME = "searched"
+
+
+def test_a_trials_page_tells_each_attempt_and_its_failure(study: StoredStudy) -> None:
+    agent, other = study.agent(), study.agent()
+    trial = agent.claim_one()
+    agent.store.report(Batch(reports=[report(trial, step, 1 / step) for step in (1, 2)]))
+    agent.store.end([Release(key=trial.key, reason="ValueError: boom", failure=raised("boom"))])
+    again = other.claim_one()
+    page = load_trial_page(study.database, NAME, 0)
+    assert [story.how for story in page.attempts] == ["released", "running"]
+    assert page.attempts[0].detail == "ValueError: boom"
+    assert page.trial.reason is None, "stale while it runs again"
+    assert dict(page.curve) == {1: 1.0, 2: 0.5}
+
+    other.finish(again, TrialState.FAIL, failure=raised(), reason="ValueError: no such layer")
+    Control(study.database, study.study_id, study.spec).retry([0])
+    page = load_trial_page(study.database, NAME, 0)
+    assert [story.how for story in page.attempts] == ["released", "fail"]
+    assert (page.trial.failure, page.trial.reason) == ("exception", "ValueError: no such layer")
+    assert [log.message for log in page.logs] == ["boom", "ValueError: no such layer"]
+    assert dict(page.retried_by) == {1: "WAITING"}
+    waiting = load_trial_page(study.database, NAME, 1)
+    assert (waiting.trial.retry_of, waiting.trial.params) == (0, page.trial.params)
+    assert (list(waiting.attempts), dict(waiting.curve)) == ([], {})
+    log = load_trial_log(study.database, NAME, 0)
+    assert (log.is_final, log.logs[-1].tail) == (True, "epoch 1\nepoch 2")
+    for load in (load_trial_page, load_trial_log):
+        with pytest.raises(NotFound, match="has no trial 7"):
+            load(study.database, NAME, 7)
+
+
+def test_a_live_screen_gets_records_events_and_the_latest_steps(study: StoredStudy) -> None:
+    agent = study.agent()
+    for value in (0.5, 0.7, 0.25, 0.25, 0.125):
+        agent.finish(agent.claim_one(), value=value)
+    held = agent.claim_one()
+    agent.store.report(Batch(reports=[report(held, step, 0.1) for step in (1, 2, 3)]))
+    live = load_live(study.database, NAME)
+    assert [(r.nth, r.number, r.value) for r in live.records] == [
+        (1, 0, 0.5),
+        (3, 2, 0.25),
+        (5, 4, 0.125),
+    ]
+    assert [(h.step, h.value) for h in live.held.values()] == [(3, 0.1)]
+    assert [event.kind for event in live.events] == ["complete"] * 5
+    assert [event.value for event in live.events] == [0.5, 0.7, 0.25, 0.25, 0.125]
+    assert (live.summary.n("COMPLETE"), live.summary.n("RUNNING")) == (5, 1)
+    assert (live.summary.used.trials, live.summary.used.best) == (6, 0.125)
+
+
+def test_steps_are_the_last_ones_and_count_once(study: StoredStudy) -> None:
+    agent = study.agent()
+    trial = agent.claim_one()
+    agent.store.report(Batch(reports=[report(trial, step, 0.5) for step in (5, 10)]))
+    assert load_summary(study.database, NAME).used.steps == 10
+    agent.finish(trial, last_step=10)
+    summary = load_summary(study.database, NAME)
+    assert (summary.used.steps, summary.counts["COMPLETE"].n_steps) == (10, 10)
+    _, (row,) = load_trials(study.database, NAME)
+    assert row.n_steps == 10
+
+
+def test_what_an_optuna_client_enqueued_is_shown(study: StoredStudy) -> None:
+    study.optuna().enqueue_trial({"n_layers": 3})
+    _, (row,) = load_trials(study.database, NAME)
+    assert (row.state, dict(row.params), row.attempt) == ("WAITING", {"n_layers": 3}, 0)

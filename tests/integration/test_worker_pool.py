@@ -1,0 +1,95 @@
+"""The pool of real worker processes: what the listener may read, and who takes whose place."""
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tuner.agent.devices import Device
+from tuner.agent.events import WorkerGone
+from tuner.agent.workers import Place, WorkerPool
+
+CPU = Device(name="cpu:0", torch_device="cpu")
+
+
+@pytest.fixture
+def pool() -> Iterator[WorkerPool]:
+    pool = WorkerPool([Place(name="cpu:0", device=CPU)], kind="function", has_spare=True)
+    yield pool
+    pool.close()
+
+
+def test_the_spare_takes_the_place_of_a_worker_that_has_ended(pool: WorkerPool) -> None:
+    (first,) = pool.workers.values()
+    spare = pool._spare
+    assert spare is not None
+    pool.kill(first.pid)
+    event: Any = pool.inbox.get(timeout=30)
+    assert isinstance(event, WorkerGone)
+    assert pool.replace(first.pid) is spare
+    assert list(pool.workers) == [spare.pid]
+    assert pool._spare is not None
+    assert pool._spare is not spare
+
+
+def test_a_spare_that_has_died_is_passed_over(pool: WorkerPool) -> None:
+    (first,) = pool.workers.values()
+    spare = pool._spare
+    assert spare is not None
+    pool.kill(spare.pid)
+    spare.buried.wait(30)
+    pool.kill(first.pid)
+    first.buried.wait(30)
+    worker = pool.replace(first.pid)
+    assert worker.pid not in (first.pid, spare.pid)
+    assert worker.process.poll() is None
+
+
+class OneBatch:
+    """A selector that tells of a worker's log after the end of its pipe, in the same batch."""
+
+    def __init__(self, real: Any, batch: list[Any]) -> None:
+        self._real = real
+        self._batch = batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def select(self) -> Iterator[Any]:
+        batch, self._batch = self._batch, []
+        return iter(batch) if batch else iter(self._real.select())
+
+
+def test_nothing_is_read_from_a_worker_that_was_buried_just_before(pool: WorkerPool) -> None:
+    """Its descriptors may be another's by then: reading a pipe that blocks made the agent deaf."""
+    (first,) = pool.workers.values()
+    deadline = time.monotonic() + 30
+    while first.read_fd not in pool._selector.get_map() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    read_key, log_key = (
+        pool._selector.get_key(descriptor) for descriptor in (first.read_fd, first.log_fd)
+    )
+
+    def batch() -> Iterator[Any]:
+        pool.kill(first.pid)
+        first.process.wait()
+        yield read_key, 1
+        # What the main thread does once it is buried: its log's number is a blocking pipe's now.
+        assert first.buried.is_set()
+        blocking, unused = os.pipe()
+        os.dup2(blocking, first.log_fd)
+        yield log_key, 1
+        os.close(blocking)
+        os.close(unused)
+
+    real = pool._selector
+    pool._selector = OneBatch(real, [])  # type: ignore[assignment]
+    pool._selector._batch = batch()  # type: ignore[attr-defined]
+    pool._wake()
+    assert isinstance(pool.inbox.get(timeout=30), WorkerGone)
+    spare = pool._spare
+    assert spare is not None
+    pool.kill(spare.pid)
+    assert isinstance(pool.inbox.get(timeout=30), WorkerGone), "the listener hears on"

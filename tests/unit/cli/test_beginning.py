@@ -1,0 +1,135 @@
+"""`tuner init`, `tuner check` and `tuner schema`."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from tuner import smoke
+from tuner.cli.init import build_files, study_name
+from tuner.cli.main import main
+from tuner.study_file.load import load_spec
+
+
+@pytest.mark.parametrize("code", [False, True])
+def test_what_init_writes_is_valid_here_and_in_an_editor(tmp_path, capsys, code):
+    folder = tmp_path / "my study"
+    assert main(["init", str(folder), *(["--code"] if code else [])]) == 0
+    out = capsys.readouterr().out
+    assert f"next: tuner check '{folder}/study.yaml'" in out
+    spec = load_spec(folder / "study.yaml")
+    assert spec.name == "my-study"
+    text = (folder / "study.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=study.schema.json\n")
+    schema = json.loads((folder / "study.schema.json").read_text())
+    document = YAML(typ="safe", pure=True).load(text)
+    jsonschema.validate(json.loads(json.dumps(document)), schema)
+    assert (folder / "train.py").exists() == code
+    assert main(["check", str(folder / "study.yaml")]) == 0
+
+
+def test_init_overwrites_nothing(tmp_path, capsys):
+    for there in ("study.yaml", "train.py", "study.schema.json"):
+        folder = tmp_path / f"with-{there}"
+        folder.mkdir()
+        (folder / there).symlink_to("nowhere")
+        assert main(["init", str(folder), "--code"]) == 2
+        assert "overwrites nothing" in capsys.readouterr().err
+        assert [file.name for file in folder.iterdir()] == [there]
+
+
+def test_init_in_a_place_that_cannot_be_written_is_a_sentence(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["init", str(tmp_path / "file" / "folder")]) == 1
+    assert "cannot write into" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("/a/digits", "digits"), ("/a/größe 1", "gr-e-1"), ("/", "study"), ("/a/..b.", "b")],
+)
+def test_a_study_is_named_after_its_folder(folder, name):
+    assert study_name(Path(folder)) == name
+
+
+def test_the_code_that_init_writes_is_short_and_trains():
+    source = build_files("a", with_code=True)["train.py"]
+    assert len(source.splitlines()) <= 35
+    reported = []
+    trial = SimpleNamespace(
+        params={"learning_rate": 0.1, "weight_decay": 1e-6, "epochs": 27},
+        report=lambda **values: reported.append(values["val_loss"]),
+    )
+    names = {}
+    exec(compile(source, "train.py", "exec"), names)
+    assert names["train"](trial) == reported[-1] < reported[0]
+
+
+def _study(tmp_path, **changes):
+    sections = {
+        "name": "a",
+        "objective": "{data: {sklearn: digits}, model: mlp}",
+        "minimize": "val_loss",
+        "search_space": "{learning_rate: {float: [1e-5, 1]}, n_layers: {int: [2, 2]}}",
+        "budget": "{trials: 7}",
+    }
+    file = tmp_path / "study.yaml"
+    file.write_text("".join(f"{key}: {value}\n" for key, value in (sections | changes).items()))
+    return str(file)
+
+
+def test_check_shows_the_spec_first_params_and_warnings(tmp_path, capsys):
+    assert main(["check", _study(tmp_path)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("a: valid\n")
+    assert "tpe would begin with" in shown.out
+    assert len(shown.out.split("would begin with\n")[1].splitlines()) == 6
+    assert shown.err.splitlines() == [
+        "warning: search_space.learning_rate: 5 decades on an even scale; "
+        "`log: true` is probably meant",
+        "warning: search_space.n_layers: low equals high; it is constant",
+        "warning: budget.trials: 7 are not more than the sampler's n_startup_trials (10): "
+        "all of them are drawn at random",
+    ]
+
+
+def test_check_is_json_for_programs_and_takes_overrides(tmp_path, capsys):
+    file = _study(tmp_path, sampler="random")
+    assert main(["check", file, "--json", "--set", "seed=3", "--set", "budget.trials=9"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["spec"]["seed"], document["spec"]["budget"]["trials"]) == (3, 9)
+    assert len(document["first"]) == 5
+
+
+def test_check_refuses_with_every_fault_and_imports_nothing(tmp_path, capsys):
+    (tmp_path / "evil.py").write_text("raise SystemExit('imported')\ndef train(trial): ...\n")
+    file = _study(tmp_path, budget="{trails: 5}", seed="-1", objective="evil.py:train")
+    assert main(["check", file]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "trails" in shown.err
+    assert "seed" in shown.err
+    assert main(["check", _study(tmp_path), "--set", "budget.trials"]) == 2
+    assert "key.path=value" in capsys.readouterr().err
+
+
+def test_smoke_is_handed_to_the_recipe_and_told(tmp_path, capsys, monkeypatch):
+    calls = []
+
+    def train(path, options):
+        calls.append((path, options))
+        return smoke.SmokeResult(params={}, step=1, values={"val_loss": 0.5}, seconds=1.25)
+
+    monkeypatch.setattr(smoke, "smoke", train)
+    assert main(["check", _study(tmp_path), "--smoke", "--set", "seed=3"]) == 0
+    ((path, options),) = calls
+    assert (path.name, options.overrides, options.workers) == ("study.yaml", ("seed=3",), None)
+    assert "smoke: one trial reached epoch 1 in 1.2 s: val_loss 0.5" in capsys.readouterr().err
+
+
+def test_schema_prints_json(capsys):
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "tuner study file"

@@ -1,0 +1,57 @@
+"""A study's state in one word, and when it ends."""
+
+import pytest
+
+from tests.unit.cli.builders import agent, counts, study, summary, used
+from tuner.results.progress import (
+    StudyState,
+    estimate_seconds_left,
+    find_reason,
+    find_state,
+    is_finished,
+)
+from tuner.study.fleet import Desired
+from tuner.study.limits import Limits
+
+
+@pytest.mark.parametrize(
+    ("desired", "reason", "open_trials", "state"),
+    [
+        ("stopping", "stopped by me@box", 1, StudyState.STOPPING),
+        ("stopping", "stopped by me@box", 0, StudyState.STOPPED),
+        ("stopping", "the time limit is reached", 0, StudyState.FINISHED),
+        ("paused", "paused by me@box", 1, StudyState.PAUSED),
+        ("running", None, 1, StudyState.RUNNING),
+    ],
+)
+def test_the_state_follows_what_is_wanted_and_what_is_open(desired, reason, open_trials, state):
+    row = study(desired=Desired(desired), reason=reason)
+    standing = counts(COMPLETE=3, RUNNING=open_trials) if open_trials else counts(COMPLETE=3)
+    found = summary(study=row, counts=standing, agents=(agent(),))
+    assert find_state(found) is state
+    assert find_reason(found) == (reason or "")
+
+
+def test_without_an_agent_a_study_is_idle():
+    assert find_state(summary(counts=counts(COMPLETE=3))) is StudyState.IDLE
+
+
+def test_any_limit_ends_a_study_and_is_its_reason():
+    grid = summary(study=study(limits=Limits(), n_draws=4), counts=counts(COMPLETE=4))
+    assert is_finished(grid)
+    assert find_reason(grid) == "every cell of the grid reached"
+    steps = summary(study=study(limits=Limits(steps=1000)), counts=counts(COMPLETE=4))
+    assert find_reason(steps) == "the limit of epochs reached"
+    target = summary(study=study(limits=Limits(target=0.3)), counts=counts(COMPLETE=4))
+    assert is_finished(target)
+    assert not is_finished(summary(study=study(limits=Limits(target=0.2)), counts=counts(FAIL=4)))
+
+
+def test_the_time_left_is_that_of_the_first_limit():
+    working = {"counts": counts(COMPLETE=50, RUNNING=1), "agents": (agent(),)}
+    assert estimate_seconds_left(summary(used=used(trials=51), **working)) == 60.0
+    both = study(limits=Limits(trials=100, seconds=70.0))
+    assert estimate_seconds_left(summary(study=both, used=used(trials=51), **working)) == 10.0
+    assert estimate_seconds_left(summary()) is None
+    nothing = summary(counts=counts(RUNNING=1), agents=(agent(),), used=used(trials=1))
+    assert estimate_seconds_left(nothing) is None

@@ -1,0 +1,96 @@
+"""Which trials are shown, and in which order."""
+
+import pytest
+
+from tests.unit.cli.builders import trial
+from tuner.errors import UsageError
+from tuner.results.selection import Selection, parse_condition, parse_sort, parse_states, select
+
+TRIALS = [
+    trial(0, value=0.5, params={"lr": 0.01, "act": "relu", "bias": True}, n_steps=9),
+    trial(1, value=None, state="FAIL", params={"lr": 0.1, "act": "tanh", "bias": False}),
+    trial(2, value=0.25, state="PRUNED", params={"lr": 0.001, "depth": 3}, user_attrs={"loss": 2}),
+    trial(3, value=float("nan"), params={}, user_attrs={}),
+]
+
+
+def numbers(*conditions, fixed=None, **more):
+    selection = Selection(conditions=[parse_condition(text) for text in conditions], **more)
+    return [t.number for t in select(TRIALS, fixed or {}, selection)]
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("lr<1e-2", [2]),
+        ("lr <= 1e-2", [0, 2]),
+        ("lr>=.1", [1]),
+        ("params.lr=0.01", [0]),
+        ("act=relu", [0]),
+        ("act='tanh'", [1]),
+        ("act!=relu", [1]),
+        ("bias=true", [0]),
+        ("bias=1", []),
+        ("lr=true", []),
+        ("value>0.3", [0]),
+        ("state=fail", [1]),
+        ("epochs<10", [0]),
+        ("steps==9", [0]),
+        ("number>1", [2, 3]),
+        ("loss>1", [2]),
+        ("attrs.loss=2", [2]),
+        ("depth<4", [2]),
+    ],
+)
+def test_a_condition_is_a_name_an_operator_and_a_value(condition, expected):
+    assert numbers(condition) == expected
+
+
+def test_all_conditions_must_hold_and_fixed_params_count():
+    assert numbers("lr<0.05", "value<0.4") == [2]
+    assert numbers("width=64", fixed={"width": 64}) == [0, 1, 2, 3]
+    assert numbers("lr<1", states=("FAIL", "PRUNED")) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("", "character 1: expected a name"),
+        ("<3", "character 1: expected a name"),
+        ("lr", "character 3: expected one of"),
+        ("lr 3", "character 4: expected one of"),
+        ("lr<", "character 4: expected a value"),
+        ("act<relu", "character 5: 'relu' is no number"),
+        ("__import__('os').system('x')", "expected one of"),
+        ("lr\x1b<3", "expected one of"),
+    ],
+)
+def test_what_is_no_condition_is_refused_with_its_place(condition, words):
+    with pytest.raises(UsageError, match=words.replace("(", r"\(")) as refused:
+        parse_condition(condition)
+    assert "\x1b" not in str(refused.value)
+    assert str(refused.value).endswith("^")
+
+
+def test_an_unknown_field_is_refused_with_a_close_name():
+    with pytest.raises(UsageError, match="no field 'valeu'; did you mean value"):
+        numbers("valeu<1")
+    with pytest.raises(UsageError, match="no field"):
+        numbers(sort="learning")
+
+
+def test_the_order_is_by_a_field_with_trials_that_lack_it_last():
+    assert numbers(sort="value") == [2, 0, 1, 3]
+    assert numbers(sort="value", descending=True) == [0, 2, 1, 3]
+    assert numbers(sort="act", descending=True) == [1, 0, 2, 3]
+    assert numbers(sort="lr", limit=2) == [2, 0]
+
+
+def test_states_and_orders_are_parsed():
+    assert parse_states("complete, Fail") == ("COMPLETE", "FAIL")
+    assert parse_sort("lr:desc") == ("lr", True)
+    with pytest.raises(UsageError, match="did you mean PRUNED"):
+        parse_states("prune")
+    for wrong in ("lr:down", ":desc", "lr:desc:x"):
+        with pytest.raises(UsageError, match="field:desc"):
+            parse_sort(wrong)

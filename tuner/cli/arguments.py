@@ -1,0 +1,93 @@
+"""Arguments as they are typed, turned into values; argparse shows what is wrong with them."""
+
+import argparse
+import math
+import re
+
+_DURATION = re.compile(r"(?=\w)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
+_MOST = 1e15
+
+
+def text(given: str) -> str:
+    """An argument that a database and a terminal can take."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{given!a} is not UTF-8") from None
+    if "\0" in given:
+        raise argparse.ArgumentTypeError(f"{given!a} holds a zero character")
+    return given
+
+
+def workers(given: str) -> int:
+    """How many workers."""
+    return _whole(given, 1, 1024)
+
+
+def trial_number(given: str) -> int:
+    """A trial's number."""
+    return _whole(given, 0, 2**31 - 1)
+
+
+def at_least_one(given: str) -> int:
+    """How many rows, or which attempt."""
+    return _whole(given, 1, 2**31 - 1)
+
+
+def _whole(given: str, low: int, high: int) -> int:
+    number = int(given) if given.isascii() and given.isdecimal() and len(given) < 12 else low - 1
+    if not low <= number <= high:
+        words = f"from {low} to {high}" if high < 10_000 else f"of at least {low}"
+        raise argparse.ArgumentTypeError(f"{given!r} is not a whole number {words}")
+    return number
+
+
+def seconds(given: str) -> float:
+    """How often a screen is drawn."""
+    value = _number(given)
+    if value is None or not 0.1 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{given!r} is not a number of seconds from 0.1 to 3600")
+    return value
+
+
+def amount(given: str) -> tuple[float, bool]:
+    """`200` or `+50`: how many, and whether these are more."""
+    digits = given.removeprefix("+")
+    is_whole = digits.isascii() and digits.isdecimal() and len(digits) < 16
+    if not is_whole or int(digits) == 0:
+        raise argparse.ArgumentTypeError(f"{given!r} is not a whole number such as 200 or +50")
+    return float(digits), given.startswith("+")
+
+
+def duration(given: str) -> tuple[float, bool]:
+    """`12h` or `+30m`, in seconds."""
+    match = _DURATION.fullmatch(given.removeprefix("+")[:40])
+    parts = [float(part or 0) for part in match.groups()] if match else []
+    total = sum(n * unit for n, unit in zip(parts, (86_400, 3600, 60, 1), strict=False))
+    if not 0 < total < _MOST:
+        raise argparse.ArgumentTypeError(f"{given!r} is not a duration such as 12h, 1d12h or +30m")
+    return total, given.startswith("+")
+
+
+def hours(given: str) -> tuple[float, bool]:
+    """`300` or `+20.5`, in seconds."""
+    value = _number(given.removeprefix("+"))
+    if value is None or not 0 < value < _MOST:
+        raise argparse.ArgumentTypeError(f"{given!r} is not a number of hours such as 300 or +20")
+    return value * 3600, given.startswith("+")
+
+
+def target(given: str) -> tuple[float, bool]:
+    """A value of the objective."""
+    value = _number(given)
+    if value is None:
+        raise argparse.ArgumentTypeError(f"{given!r} is not a finite number")
+    return value, False
+
+
+def _number(given: str) -> float | None:
+    try:
+        value = float(given)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,17 @@
+"""`tuner completion bash|zsh|fish`, and the answer to a shell that completes."""
+
+import argparse
+
+import argcomplete
+from argcomplete.shell_integration import shellcode
+
+
+def execute(options: argparse.Namespace) -> int:
+    """The shell's own code; `eval "$(tuner completion bash)"` in its start file."""
+    print(shellcode(["tuner"], shell=options.shell))
+    return 0
+
+
+def complete(parser: argparse.ArgumentParser) -> None:
+    """Answer and end the process. Names of studies are not asked for: that needs a database."""
+    argcomplete.autocomplete(parser, always_complete_options=False)

@@ -1,0 +1,210 @@
+"""`tuner doctor`."""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+from tuner.agent.devices import list_devices
+from tuner.cli.database import exists
+from tuner.cli.text import clean
+from tuner.errors import TunerError
+from tuner.storage.connection import render_url, storage_setting
+from tuner.storage.diagnosis import Diagnosis, diagnose
+from tuner.storage.home import open_home
+from tuner.storage.opening import open_database
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+_GIB = 1 << 30
+_TORCH = (
+    "import torch; print(torch.__version__, torch.cuda.device_count(), torch.version.cuda or '-')"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the doctor."""
+
+    what: str
+    verdict: str  # ok, warn, fail
+    text: str
+    remedy: str = ""
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Each line as it is found; 1 when something fails."""
+    findings = []
+    for finding in examine(options.storage):
+        findings.append(finding)
+        if not options.json:
+            print(render(finding), flush=True)
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    return int(any(finding.verdict == FAIL for finding in findings))
+
+
+def render(finding: Finding) -> str:
+    """`ok    python  3.11.7`."""
+    line = f"{finding.verdict.ljust(4)}  {finding.what.ljust(9)}  {finding.text}"
+    return clean(f"{line}\n{' ' * 17}{finding.remedy}" if finding.remedy else line)
+
+
+def examine(storage: str | None) -> Iterator[Finding]:
+    """The machine, then the database."""
+    yield _python()
+    yield _torch()
+    yield _guarded("devices", _devices)
+    yield _guarded("home", _home)
+    try:
+        yield from _database(storage)
+    except TunerError as error:
+        yield Finding(
+            what="database",
+            verdict=FAIL,
+            text=str(error),
+            remedy="check --storage, TUNER_STORAGE, the network and the password file",
+        )
+
+
+def _guarded(what: str, find: Callable[[], Finding]) -> Finding:
+    try:
+        return find()
+    except TunerError as error:
+        return Finding(what=what, verdict=FAIL, text=str(error))
+
+
+def _python() -> Finding:
+    versions = f"{platform.python_version()}, tuner {metadata.version('tuner')}"
+    return Finding(what="python", verdict=OK, text=f"{versions}, {platform.platform()}")
+
+
+def _torch() -> Finding:
+    """In a process of its own: here nothing may load it."""
+    child = subprocess.run(
+        [sys.executable, "-P", "-c", _TORCH], capture_output=True, text=True, check=False
+    )
+    if child.returncode:
+        last = (child.stderr.strip().splitlines() or ["no message"])[-1]
+        remedy = "pip install 'torch>=2.10'"
+        return Finding(what="torch", verdict=FAIL, text=last, remedy=remedy)
+    version, n_gpus, cuda = child.stdout.split()
+    return Finding(what="torch", verdict=OK, text=f"{version}, CUDA {cuda}, sees {n_gpus} GPUs")
+
+
+def _devices() -> Finding:
+    devices = list_devices(None, 1)
+    names = ", ".join(device.name for device in devices[:8])
+    more = f" and {len(devices) - 8} more" if len(devices) > 8 else ""
+    has_gpu = any(device.name.startswith("gpu") for device in devices)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not has_gpu and visible:
+        remedy = f"CUDA_VISIBLE_DEVICES={visible} names GPUs, and none is found"
+        return Finding(what="devices", verdict=WARN, text=f"{names}{more}", remedy=remedy)
+    return Finding(what="devices", verdict=OK, text=f"{names}{more}")
+
+
+def _home() -> Finding:
+    path: Path = open_home().path
+    free = shutil.disk_usage(path).free / _GIB
+    text = f"{path}, {free:.1f} GiB free"
+    if free < 1:
+        remedy = "checkpoints and the embedded database need room: free some, or set TUNER_HOME"
+        return Finding(what="home", verdict=FAIL if free < 0.1 else WARN, text=text, remedy=remedy)
+    return Finding(what="home", verdict=OK, text=text)
+
+
+def _database(storage: str | None) -> Iterator[Finding]:
+    if not exists(storage):
+        text = "embedded, not made yet: the first tuner run makes it"
+        yield Finding(what="database", verdict=OK, text=text)
+        return
+    with open_database(storage_setting(storage)) as database:
+        found = diagnose(database)
+        where = render_url(database.engine.url)
+    yield from judge(found, where)
+
+
+def judge(found: Diagnosis, where: str) -> Iterator[Finding]:
+    """What a database's facts mean."""
+    text = f"{where} as {found.role}, Postgres {found.server_version}"
+    if found.is_standby:
+        remedy = "this is a read-only standby; name the primary"
+        yield Finding(what="database", verdict=FAIL, text=text, remedy=remedy)
+    else:
+        yield Finding(what="database", verdict=OK, text=text)
+    yield _latency(found)
+    yield _schemas(found)
+    yield _rights(found)
+    yield _tls(found)
+    yield _clock(found)
+
+
+def _latency(found: Diagnosis) -> Finding:
+    text = f"{1000 * found.round_trip_seconds:.1f} ms round trip"
+    if found.round_trip_seconds > 0.2:
+        remedy = "short trials will wait for it; a database nearer by would help"
+        return Finding(what="latency", verdict=WARN, text=text, remedy=remedy)
+    return Finding(what="latency", verdict=OK, text=text)
+
+
+def _schemas(found: Diagnosis) -> Finding:
+    text = (
+        f"Optuna {found.optuna_revision or 'none yet'}, tuner {found.schema_version or 'none yet'}"
+    )
+    revision = found.optuna_revision
+    if revision is not None and revision not in found.known_revisions:
+        known = ", ".join(sorted(found.known_revisions))
+        remedy = f"this tuner works with Optuna's schema {known}: upgrade tuner"
+        return Finding(what="schemas", verdict=FAIL, text=text, remedy=remedy)
+    if found.schema_version > found.known_version:
+        remedy = f"made by a newer tuner (this one knows {found.known_version}): upgrade tuner"
+        return Finding(what="schemas", verdict=FAIL, text=text, remedy=remedy)
+    if found.schema_version < found.known_version:
+        remedy = f"the next command brings it to {found.known_version}"
+        return Finding(what="schemas", verdict=WARN, text=text, remedy=remedy)
+    return Finding(what="schemas", verdict=OK, text=text)
+
+
+def _rights(found: Diagnosis) -> Finding:
+    words = {
+        "create": found.can_create,
+        "read": found.can_read,
+        "write": found.can_write,
+        "delete": found.can_delete,
+    }
+    text = "may " + (", ".join(word for word, may in words.items() if may) or "nothing")
+    has_schema = found.schema_version > 0
+    if not has_schema and not found.can_create:
+        remedy = "it must be able to create schemas and tables, or an owner runs tuner once"
+        return Finding(what="rights", verdict=FAIL, text=text, remedy=remedy)
+    if found.can_read is False:
+        remedy = "grant it select on Optuna's tables and on schema tuner"
+        return Finding(what="rights", verdict=FAIL, text=text, remedy=remedy)
+    if found.can_write is False:
+        remedy = "it can look at studies and not work on them"
+        return Finding(what="rights", verdict=WARN, text=text, remedy=remedy)
+    return Finding(what="rights", verdict=OK, text=text)
+
+
+def _tls(found: Diagnosis) -> Finding:
+    if found.is_local:
+        return Finding(what="tls", verdict=OK, text="a socket of this machine")
+    if not found.has_tls:
+        remedy = "the network can read along; add ?sslmode=require to the URL"
+        return Finding(what="tls", verdict=WARN, text="not encrypted", remedy=remedy)
+    return Finding(what="tls", verdict=OK, text="encrypted")
+
+
+def _clock(found: Diagnosis) -> Finding:
+    text = f"the database's is {found.clock_seconds:+.1f} s from this machine's"
+    if abs(found.clock_seconds) > 5:
+        remedy = "only times that people read are off: no decision compares clocks"
+        return Finding(what="clock", verdict=WARN, text=text, remedy=remedy)
+    return Finding(what="clock", verdict=OK, text=text)

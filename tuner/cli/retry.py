@@ -1,0 +1,22 @@
+"""`tuner retry STUDY`."""
+
+import argparse
+import json
+from dataclasses import asdict
+
+from tuner.cli.control_text import render_enqueued
+from tuner.cli.studies import open_study
+from tuner.errors import UsageError
+
+
+def execute(options: argparse.Namespace) -> int:
+    """New trials with the params of failed ones."""
+    if bool(options.numbers) == options.failed:
+        raise UsageError("tuner retry needs the numbers of FAIL trials, or --failed for all")
+    with open_study(options.storage, options.study) as study:
+        enqueued = study.control.retry(options.numbers or None)
+    if options.json:
+        print(json.dumps({"study": options.study, **asdict(enqueued)}))
+    else:
+        print(render_enqueued(options.study, enqueued))
+    return 0

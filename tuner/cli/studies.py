@@ -1,0 +1,34 @@
+"""The study that a command names, to be steered."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tuner.cli.database import open_existing
+from tuner.results.summary import find_row
+from tuner.storage.connection import Database
+from tuner.storage.control import Control
+from tuner.storage.reading import StudyRow
+from tuner.study_file.identity import parse_spec
+from tuner.study_file.model import StudySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedStudy:
+    """A study, what it searches, and how it is steered."""
+
+    row: StudyRow
+    spec: StudySpec
+    control: Control
+    database: Database
+
+
+@contextmanager
+def open_study(storage: str | None, name: str) -> Iterator[NamedStudy]:
+    """Raises `NotFound` with the closest name."""
+    with open_existing(storage) as database:
+        with database.reading() as connection:
+            row = find_row(connection, name)
+        spec = parse_spec(row.spec)
+        control = Control(database, row.study_id, spec)
+        yield NamedStudy(row=row, spec=spec, control=control, database=database)

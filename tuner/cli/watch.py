@@ -1,0 +1,58 @@
+"""`tuner status STUDY --watch`."""
+
+import argparse
+import sys
+import time
+from functools import partial
+
+from tuner.cli.database import open_existing
+from tuner.cli.live_reader import LiveReader
+from tuner.cli.live_view import Screen
+from tuner.cli.status import render_status
+from tuner.cli.terminal import has_screen
+from tuner.cli.text import fit, terminal_width
+from tuner.errors import NotFound
+from tuner.results.progress import is_finished
+from tuner.results.summary import StudySummary, load_summary
+
+_FOOTER = "Ctrl-C leaves this screen; the study goes on"
+_LOOK_SECONDS = 0.1
+
+
+def watch(options: argparse.Namespace) -> int:
+    """Until the study ends or Ctrl-C; without a terminal, a page after each look."""
+    with open_existing(options.storage) as database:
+        summary = load_summary(database, options.study)  # an unknown study is refused at once
+        if is_finished(summary):
+            _print(summary)
+            return 0
+        try:
+            if has_screen(sys.stderr):
+                _draw(options)
+            else:
+                while not is_finished(summary):
+                    _print(summary)
+                    time.sleep(options.every)
+                    summary = load_summary(database, options.study)
+        except KeyboardInterrupt:
+            pass  # the way to leave
+        _print(load_summary(database, options.study))
+    return 0
+
+
+def _draw(options: argparse.Namespace) -> None:
+    opened = partial(open_existing, options.storage)
+    reader = LiveReader(opened, options.study, options.every)
+    screen = Screen(reader, _FOOTER)
+    screen.start()
+    try:
+        while not (reader.look.study and is_finished(reader.look.study.summary)):
+            if reader.look.is_gone:
+                raise NotFound(f"study {options.study!r} was deleted")
+            time.sleep(_LOOK_SECONDS)
+    finally:
+        screen.stop()
+
+
+def _print(summary: StudySummary) -> None:
+    print(fit(render_status(summary), terminal_width(sys.stdout)) + "\n", flush=True)

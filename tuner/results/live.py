@@ -1,0 +1,39 @@
+"""What a screen shows of a study, cheap enough to be read every second."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tuner.results.summary import StudySummary, find_row, summarize
+from tuner.storage.connection import Database
+from tuner.storage.trial_reading import (
+    EventRow,
+    HeldRow,
+    RecordRow,
+    read_events,
+    read_held,
+    read_records,
+)
+
+N_EVENTS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveStudy:
+    """A study in one snapshot; the counts come without seconds."""
+
+    summary: StudySummary
+    held: Mapping[int, HeldRow]  # by number
+    records: Sequence[RecordRow]
+    events: Sequence[EventRow]  # oldest first
+
+
+def load_live(database: Database, name: str) -> LiveStudy:
+    """Raises `NotFound`, `DatabaseAway`."""
+    with database.reading() as connection:
+        study = find_row(connection, name)
+        return LiveStudy(
+            summary=summarize(connection, study, with_seconds=False),
+            held={row.number: row for row in read_held(connection, study.study_id)},
+            records=read_records(connection, study.study_id, study.direction),
+            events=read_events(connection, study.study_id, N_EVENTS),
+        )

@@ -1,0 +1,34 @@
+"""What a study file amounts to before anything runs: the grid's size and the first params."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuner.search.catalog import build_pruner, build_sampler
+from tuner.search.mirror import Mirror
+from tuner.search.protocols import DrawSampler
+from tuner.space import to_distributions
+from tuner.study.trial import Params
+from tuner.study_file.model import StudySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What `tuner check` shows beside the spec itself."""
+
+    n_cells: int | None  # of a grid; None: the sampler has no end
+    first: Sequence[Params]  # what the first trials would get
+
+
+def preview(spec: StudySpec, n_params: int = 5) -> Preview:
+    """Samples without a database and without any code of the user's."""
+    build_pruner(spec)  # its settings must make one
+    sampler = build_sampler(spec)
+    if isinstance(sampler, DrawSampler):
+        n_cells = sampler.n_draws()
+        n_shown = n_params if n_cells is None else min(n_params, n_cells)
+        first = [sampler.suggest(draw).params for draw in range(n_shown)]
+    else:
+        n_cells = None
+        mirror = Mirror(to_distributions(spec.search_space), spec.direction)
+        first = [s.params for s in sampler.propose(mirror, n_params, spec.seed, {})]
+    return Preview(n_cells=n_cells, first=first)

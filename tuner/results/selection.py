@@ -1,0 +1,179 @@
+"""Which trials a table shows and in which order: `--where`, `--state`, `--sort`, `--limit`."""
+
+import difflib
+import operator
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from tuner.errors import UsageError
+from tuner.storage.reading import TrialRow
+from tuner.study.trial import Params
+from tuner.study_file.faults import listed, quote
+from tuner.study_file.yaml_nodes import core_value
+
+STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING")
+_FIELDS: Mapping[str, Callable[[TrialRow], object]] = {
+    "number": lambda trial: trial.number,
+    "trial": lambda trial: trial.number,
+    "state": lambda trial: trial.state,
+    "value": lambda trial: trial.value,
+    "steps": lambda trial: trial.n_steps,
+    "epochs": lambda trial: trial.n_steps,
+    "attempt": lambda trial: trial.attempt,
+    "host": lambda trial: trial.host,
+    "device": lambda trial: trial.device,
+    "reason": lambda trial: trial.reason,
+    "failure": lambda trial: trial.failure,
+    "retry_of": lambda trial: trial.retry_of,
+}
+_OPERATORS: Mapping[str, Callable[[object, object], object]] = {
+    "<=": lambda a, b: operator.le(a, b),  # type: ignore[arg-type]
+    ">=": lambda a, b: operator.ge(a, b),  # type: ignore[arg-type]
+    "!=": operator.ne,
+    "==": operator.eq,
+    "=": operator.eq,
+    "<": lambda a, b: operator.lt(a, b),  # type: ignore[arg-type]
+    ">": lambda a, b: operator.gt(a, b),  # type: ignore[arg-type]
+}
+_NAME = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*")
+_OPERATOR = re.compile(r"(<=|>=|!=|==|=|<|>)\s*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """`learning_rate<1e-3`."""
+
+    field: str
+    sign: str
+    value: object
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What of a study's trials is asked for."""
+
+    conditions: Sequence[Condition] = ()
+    states: Collection[str] = ()  # empty: all
+    sort: str = "number"
+    descending: bool = False
+    limit: int | None = None
+
+
+def parse_condition(text: str) -> Condition:
+    """`name op value`, where op is one of < <= > >= = !=; raises `UsageError` with the place."""
+    name = _NAME.match(text)
+    if name is None:
+        raise _fault(text, 0, "expected a name, as in learning_rate<1e-3")
+    sign = _OPERATOR.match(text, name.end())
+    if sign is None:
+        raise _fault(text, name.end(), "expected one of < <= > >= = !=")
+    written = text[sign.end() :].strip()
+    if not written:
+        raise _fault(text, len(text), "expected a value")
+    if len(written) > 1 and written[0] == written[-1] and written[0] in "'\"":
+        value: object = written[1:-1]
+    else:
+        value = core_value(written)
+    if sign[1] in ("<", "<=", ">", ">=") and not _is_number(value):
+        raise _fault(text, sign.end(), f"{quote(value)} is no number; for text use = or !=")
+    return Condition(field=name[1], sign=sign[1], value=value, text=text)
+
+
+def _fault(text: str, position: int, message: str) -> UsageError:
+    shown = quote(text)[1:-1]
+    caret = " " * min(position, len(shown)) + "^"
+    return UsageError(f"character {position + 1}: {message}\n    {shown}\n    {caret}")
+
+
+def parse_states(text: str) -> tuple[str, ...]:
+    """`COMPLETE,FAIL`, in any case; raises `UsageError`."""
+    names = [name.strip().upper() for name in text.split(",")]
+    for name in names:
+        if name not in STATES:
+            close = difflib.get_close_matches(name, STATES, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"the states are {listed(STATES)}"
+            raise UsageError(f"no state {quote(name)}; {hint}")
+    return tuple(names)
+
+
+def parse_sort(text: str) -> tuple[str, bool]:
+    """`value` or `value:desc`; raises `UsageError`."""
+    name, _, order = text.partition(":")
+    if order not in ("", "asc", "desc") or not name:
+        raise UsageError(f"{quote(text)}: write a field, or field:desc")
+    return name, order == "desc"
+
+
+def select(
+    trials: Sequence[TrialRow], fixed: Params, selection: Selection, searched: Collection[str] = ()
+) -> list[TrialRow]:
+    """The trials that fit, in order; raises `UsageError` for a field that no trial can have."""
+    known = _known_fields(trials, [*searched, *fixed])
+    for condition in selection.conditions:
+        _check_field(condition.field, known, condition.text)
+    _check_field(selection.sort, known, selection.sort)
+    chosen = [
+        trial
+        for trial in trials
+        if (not selection.states or trial.state in selection.states)
+        and all(_holds(condition, trial, fixed) for condition in selection.conditions)
+    ]
+    ordered = _ordered(chosen, fixed, selection)
+    return ordered[: selection.limit]
+
+
+def _known_fields(trials: Sequence[TrialRow], params: Sequence[str]) -> set[str]:
+    names = {name for trial in trials for name in (*trial.params, *trial.user_attrs)}
+    return {*_FIELDS, *params, *names}
+
+
+def _check_field(field: str, known: Collection[str], text: str) -> None:
+    name = field.removeprefix("params.").removeprefix("attrs.")
+    if name not in known:
+        close = difflib.get_close_matches(name, sorted(known), n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known: {listed(sorted(known))}"
+        raise _fault(text, 0, f"no field {quote(name)}; {hint}")
+
+
+def _holds(condition: Condition, trial: TrialRow, fixed: Params) -> bool:
+    found = _find(condition.field, trial, fixed)
+    wanted = condition.value
+    if found is None and wanted is not None:
+        return False
+    if condition.sign in ("<", "<=", ">", ">=") and not _is_number(found):
+        return False
+    if isinstance(found, bool) != isinstance(wanted, bool):
+        return condition.sign == "!="  # `true` is no number
+    if condition.field == "state":
+        wanted = str(wanted).upper()
+    return bool(_OPERATORS[condition.sign](found, wanted))
+
+
+def _find(field: str, trial: TrialRow, fixed: Params) -> object:
+    """Own fields first, then params, then user attributes; a prefix says which."""
+    if field.startswith("params."):
+        return {**fixed, **trial.params}.get(field.removeprefix("params."))
+    if field.startswith("attrs."):
+        return trial.user_attrs.get(field.removeprefix("attrs."))
+    if field in _FIELDS:
+        return _FIELDS[field](trial)
+    return {**trial.user_attrs, **fixed, **trial.params}.get(field)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _ordered(trials: Sequence[TrialRow], fixed: Params, selection: Selection) -> list[TrialRow]:
+    """Numbers before text, trials that lack the field last, ties by number."""
+    found = [(_find(selection.sort, trial, fixed), trial) for trial in trials]
+    numbers = [(value, trial) for value, trial in found if _is_number(value) and value == value]
+    texts = [(str(v), t) for v, t in found if v is not None and not _is_number(v)]
+    absent = [trial for value, trial in found if value is None or value != value]
+    parts = (
+        [t for _, t in sorted(part, key=lambda p: p[0], reverse=selection.descending)]
+        for part in (numbers, texts)
+    )
+    return [trial for part in parts for trial in part] + absent

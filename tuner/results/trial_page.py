@@ -1,0 +1,144 @@
+"""One trial in full: what it got, what it reported, and how each of its attempts went."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tuner.errors import NotFound
+from tuner.results.summary import find_row, step_noun
+from tuner.storage.connection import Database
+from tuner.storage.reading import StudyRow, TrialRow, read_trials
+from tuner.storage.trial_reading import (
+    DecisionRow,
+    EventRow,
+    LogRow,
+    read_curve,
+    read_decisions,
+    read_logs,
+    read_retries_of,
+    read_standing,
+    read_trial_events,
+)
+from tuner.study.trial import Params
+from tuner.study_file.identity import parse_spec
+
+_STARTS = {"claimed", "taken_over", "adopted"}
+_LOST = "its agent was lost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptStory:
+    """One execution of a trial."""
+
+    attempt: int
+    host: str | None
+    device: str | None
+    started_at: datetime | None
+    ended_at: datetime | None  # None: goes on
+    how: str  # "complete", "released", "lost", "running"
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPage:
+    """Everything about one trial, in one snapshot."""
+
+    study: StudyRow
+    trial: TrialRow
+    fixed_params: Params
+    n_steps_full: int | None
+    step_noun: str
+    curve: Mapping[int, float]
+    attempts: Sequence[AttemptStory]
+    decisions: Sequence[DecisionRow]
+    logs: Sequence[LogRow]
+    retried_by: Mapping[int, str]  # number -> state
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialLog:
+    """What a trial printed so far, and whether more may come."""
+
+    state: str
+    attempt: int
+    logs: Sequence[LogRow]
+
+    @property
+    def is_final(self) -> bool:
+        """No attempt will print again."""
+        return self.state in ("COMPLETE", "PRUNED", "FAIL")
+
+
+def load_trial_page(database: Database, name: str, number: int) -> TrialPage:
+    """A trial; raises `NotFound` for the study or the trial."""
+    with database.reading() as connection:
+        study = find_row(connection, name)
+        rows = read_trials(connection, study.study_id, number)
+        if not rows:
+            raise _no_trial(name, number)
+        spec = parse_spec(study.spec)
+        device = rows[0].device
+        return TrialPage(
+            study=study,
+            trial=rows[0],
+            fixed_params=spec.params,
+            n_steps_full=spec.n_steps,
+            step_noun=step_noun(spec),
+            curve=read_curve(connection, study.study_id, number),
+            attempts=tell_attempts(
+                read_trial_events(connection, study.study_id, number), rows[0].attempt, device
+            ),
+            decisions=read_decisions(connection, study.study_id, number),
+            logs=read_logs(connection, study.study_id, number),
+            retried_by=read_retries_of(connection, study.study_id, number),
+        )
+
+
+def load_trial_log(database: Database, name: str, number: int) -> TrialLog:
+    """What it printed; raises `NotFound`."""
+    with database.reading() as connection:
+        study = find_row(connection, name)
+        standing = read_standing(connection, study.study_id, number)
+        if standing is None:
+            raise _no_trial(name, number)
+        return TrialLog(
+            state=standing[0],
+            attempt=standing[1],
+            logs=read_logs(connection, study.study_id, number),
+        )
+
+
+def _no_trial(name: str, number: int) -> NotFound:
+    return NotFound(f"study {name!r} has no trial {number}; tuner trials {name} lists them")
+
+
+def tell_attempts(
+    events: Sequence[EventRow], n_attempts: int, last_device: str | None
+) -> list[AttemptStory]:
+    """Each attempt from its first to its last event; one that another took over was lost."""
+    stories = []
+    for attempt in range(1, n_attempts + 1):
+        mine = [event for event in events if event.attempt == attempt]
+        start = next((event for event in mine if event.kind in _STARTS), None)
+        end = next((event for event in reversed(mine) if event.kind not in _STARTS), None)
+        following = [event for event in events if event.attempt == attempt + 1]
+        if end is None and following:
+            how, ended_at, detail = "lost", following[0].at, _LOST
+        elif end is None:
+            how, ended_at, detail = "running", None, ""
+        else:
+            how, ended_at, detail = end.kind, end.at, end.detail or ""
+        devices = [event.device for event in mine if event.device]
+        is_last = attempt == n_attempts
+        stories.append(
+            AttemptStory(
+                attempt=attempt,
+                host=next((event.host for event in mine if event.host), None),
+                device=devices[-1] if devices else last_device if is_last else None,
+                started_at=start.at if start else None,
+                ended_at=ended_at,
+                how=how,
+                detail=detail,
+            )
+        )
+    return stories

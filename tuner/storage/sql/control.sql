@@ -1,0 +1,174 @@
+-- name: lock_study
+-- The study's row, locked after Optuna's own (claim.sql, lock_numbers): new claims wait, so that
+-- limits and numbers stay as they are read here.
+select desired, desired_reason, limit_trials, limit_steps, limit_seconds, limit_device_seconds,
+       target, n_draws, n_claimed, next_draw
+from tuner.study where study_id = %(study_id)s for no key update;
+
+-- name: used
+-- What is used of each limit, and the best finite value of a COMPLETE trial.
+select (select count(*) from trials t where t.study_id = %(study_id)s and t.state = 'WAITING'),
+       exists (select from tuner.lease l where l.study_id = %(study_id)s and l.state <> 'done'),
+       (select coalesce(sum(coalesce(nullif(case when l.state = 'done' then l.n_steps end, 0),
+                   (select max(i.step) from trial_intermediate_values i
+                    where i.trial_id = l.trial_id), 0)), 0)
+        from tuner.lease l where l.study_id = %(study_id)s),
+       (select coalesce(max(c.seconds), 0) from tuner.clock c where c.study_id = %(study_id)s),
+       (select coalesce(sum(a.device_seconds_busy), 0) from tuner.agent a
+        where a.study_id = %(study_id)s),
+       (select case when %(minimize)s then min(v.value) else max(v.value) end
+        from trials t join trial_values v on v.trial_id = t.trial_id and v.objective = 0
+        where t.study_id = %(study_id)s and t.state = 'COMPLETE' and v.value_type = 'FINITE');
+
+-- name: desire
+-- What the agents shall do from their next beat on.
+update tuner.study set desired = %(desired)s, desired_reason = %(reason)s, desired_at = now()
+where study_id = %(study_id)s;
+
+-- name: note
+-- For the study's history.
+insert into tuner.event (study_id, kind, detail) values (%(study_id)s, %(kind)s, %(detail)s);
+
+-- name: end_unheld
+-- Trials that no living agent holds end here, PRUNED with their last report as Optuna's own rule has
+-- it. Silent by the database's clock for the lease time counts as gone, as in claim.sql; an agent that
+-- comes back meets the fence. What is locked is just being taken or ended by somebody.
+with unheld as materialized (
+    select l.number, l.trial_id, l.attempt
+    from tuner.lease l left join tuner.agent a on a.agent_id = l.owner
+    where l.study_id = %(study_id)s
+      and (l.state = 'free'
+           or l.state = 'held' and (a.agent_id is null or a.left_at is not null or a.seen_at
+                < now() - make_interval(secs => %(lease_seconds)s)))
+    order by l.number
+    for update of l skip locked
+), last as materialized (
+    select u.*, v.step, v.intermediate_value as value,
+           v.intermediate_value_type::text as kind
+    from unheld u left join lateral (
+        select * from trial_intermediate_values i where i.trial_id = u.trial_id
+        order by i.step desc limit 1) v on true
+), told as (
+    update trials t set state = 'PRUNED', datetime_complete = now() at time zone 'utc'
+    from unheld u where t.trial_id = u.trial_id and t.state = 'RUNNING'
+    returning t.trial_id
+), valued as (
+    insert into trial_values (trial_id, objective, value, value_type)
+    select trial_id, 0, value, kind::trialvaluetype from last join told using (trial_id)
+    where kind <> 'NAN'
+    on conflict (trial_id, objective) do nothing
+), described as (
+    insert into trial_user_attributes (trial_id, key, value_json)
+    select trial_id, 'reason', to_json(%(reason)s::text)::text from told
+    on conflict (trial_id, key) do update set value_json = excluded.value_json
+), dropped as (
+    delete from tuner.checkpoint c using unheld u
+    where c.study_id = %(study_id)s and c.number = u.number
+), noted as (
+    insert into tuner.event (study_id, number, attempt, kind, detail)
+    select %(study_id)s, number, attempt,
+           case when told.trial_id is null then 'ended_elsewhere' else 'pruned' end, %(reason)s
+    from unheld left join told using (trial_id)
+)
+update tuner.lease l
+set state = 'done', ended_at = now(), checkpoint_id = null, n_steps = coalesce(last.step, 0),
+    reason = case when told.trial_id is null then 'ended by somebody else' else %(reason)s end
+from last left join told using (trial_id)
+where l.study_id = %(study_id)s and l.number = last.number
+returning l.number;
+
+-- name: still_held
+-- What living agents hold, by host.
+select a.host, array_agg(l.number order by l.number)
+from tuner.lease l join tuner.agent a on a.agent_id = l.owner
+where l.study_id = %(study_id)s and l.state = 'held'
+group by a.host order by a.host;
+
+-- name: living_agents
+-- Agents that have not left and were heard of within the lease time.
+select host, pid from tuner.agent
+where study_id = %(study_id)s and left_at is null
+  and seen_at > now() - make_interval(secs => %(lease_seconds)s)
+order by ordinal;
+
+-- name: limits
+-- The limits, all at once.
+update tuner.study
+set limit_trials = %(trials)s, limit_steps = %(steps)s, limit_seconds = %(seconds)s,
+    limit_device_seconds = %(device_seconds)s, target = %(target)s
+where study_id = %(study_id)s;
+
+-- name: to_retry
+-- The trials of these numbers, or with null every FAIL trial that has no retry yet. With each: its
+-- params, its draw, the number of a retry that is not final.
+select t.number, t.state::text, l.draw,
+       (select array_agg(p.param_name order by p.param_id) from trial_params p
+        where p.trial_id = t.trial_id),
+       (select array_agg(p.param_value order by p.param_id) from trial_params p
+        where p.trial_id = t.trial_id),
+       (select array_agg(p.distribution_json order by p.param_id) from trial_params p
+        where p.trial_id = t.trial_id),
+       (select max(r.number) from trials r
+        left join tuner.lease x on x.trial_id = r.trial_id
+        left join tuner.enqueued e on e.trial_id = r.trial_id
+        where r.study_id = t.study_id and coalesce(x.retry_of, e.retry_of) = t.number
+          and r.state in ('WAITING', 'RUNNING'))
+from trials t left join tuner.lease l on l.trial_id = t.trial_id
+where t.study_id = %(study_id)s
+  and case when %(numbers)s::int[] is not null then t.number = any(%(numbers)s::int[])
+      else t.state = 'FAIL' and not exists (
+          select from tuner.enqueued e
+          where e.study_id = t.study_id and e.retry_of = t.number)
+        and not exists (
+          select from tuner.lease x where x.study_id = t.study_id and x.retry_of = t.number) end
+order by t.number;
+
+-- name: insert_waiting
+-- Trials for the next claims, exactly as Optuna's `enqueue_trial` leaves them, in order of number.
+with added as (
+    insert into trials (number, study_id, state)
+    select w.number, %(study_id)s, 'WAITING'
+    from unnest(%(numbers)s::int[]) w(number) order by w.number
+    returning trial_id, number
+), fixed as (
+    insert into trial_system_attributes (trial_id, key, value_json)
+    select added.trial_id, 'fixed_params', f.value
+    from added join unnest(%(numbers)s::int[], %(fixed)s::text[]) f(number, value) using (number)
+), described as (
+    insert into trial_user_attributes (trial_id, key, value_json)
+    select added.trial_id, 'retry_of', r.retry_of::text
+    from added join unnest(%(numbers)s::int[], %(retries)s::int[]) r(number, retry_of)
+         using (number)
+    where r.retry_of is not null
+)
+insert into tuner.enqueued (trial_id, study_id, draw, retry_of)
+select added.trial_id, %(study_id)s, e.draw, e.retry_of
+from added join unnest(%(numbers)s::int[], %(draws)s::bigint[], %(retries)s::int[])
+     e(number, draw, retry_of) using (number);
+
+-- name: raise_limit
+-- A retry takes nothing from the budget.
+update tuner.study set limit_trials = limit_trials + %(n_trials)s
+where study_id = %(study_id)s;
+
+-- name: lock_whole
+-- Before a study is deleted: nobody gives out numbers or claims meanwhile.
+select 1 from studies where study_id = %(study_id)s for update;
+
+-- name: take_time
+-- Deleting many trials takes longer than a statement may otherwise.
+set local statement_timeout = '30min';
+
+-- name: delete
+-- Everything of a study. Ours and Optuna's rows of trials go by cascade, the others are named.
+with heartbeats as (
+    delete from trial_heartbeats where trial_id in
+        (select trial_id from trials where study_id = %(study_id)s)
+), directions as (
+    delete from study_directions where study_id = %(study_id)s
+), described as (
+    delete from study_user_attributes where study_id = %(study_id)s
+), marked as (
+    delete from study_system_attributes where study_id = %(study_id)s
+)
+delete from studies where study_id = %(study_id)s;

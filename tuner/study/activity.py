@@ -1,0 +1,62 @@
+"""What an agent says it does, as it stands in `agent.telemetry`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneActivity:
+    """A trial on a device."""
+
+    device: str  # the worker's place: "cpu:0"
+    trial: int
+    attempt: int
+    step: int
+    n_steps: int | None  # of a full trial; None where the objective alone knows
+    value: float | None  # at that step
+    seconds: float  # since the attempt began
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """One agent. Devices without a lane are idle."""
+
+    state: str = ""  # working, paused, waiting, stopping; empty: it has not said yet
+    lanes: Sequence[LaneActivity] = ()
+    alerts: Sequence[str] = ()
+
+
+def parse_activity(stored: object) -> Activity:
+    """What another version of tuner may have written; what cannot be read is left out."""
+    if not isinstance(stored, Mapping):
+        return Activity()
+    return Activity(
+        state=str(stored.get("state", "")),
+        lanes=tuple(
+            lane for given in _list(stored.get("lanes")) if (lane := _parse_lane(given)) is not None
+        ),
+        alerts=tuple(str(alert) for alert in _list(stored.get("alerts"))),
+    )
+
+
+def _list(given: object) -> Sequence[Any]:
+    return given if isinstance(given, list) else []
+
+
+def _parse_lane(given: object) -> LaneActivity | None:
+    if not isinstance(given, Mapping):
+        return None
+    try:
+        n_steps, value = given.get("n_steps"), given.get("value")
+        return LaneActivity(
+            device=str(given["device"]),
+            trial=int(given["trial"]),
+            attempt=int(given.get("attempt", 1)),
+            step=int(given.get("step") or 0),
+            n_steps=None if n_steps is None else int(n_steps),
+            value=None if value is None else float(value),
+            seconds=float(given.get("seconds") or 0.0),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,43 @@
+"""What ends a study, and how much of it is used."""
+
+from dataclasses import dataclass
+
+from tuner.study.trial import Direction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Over all machines; None: no such limit."""
+
+    trials: int | None = None
+    steps: int | None = None  # trained in all trials
+    seconds: float | None = None  # in which an agent lived and the study was not paused
+    device_seconds: float | None = None  # of busy devices
+    target: float | None = None  # of a COMPLETE trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Used:
+    """What is used of each limit."""
+
+    trials: int  # claimed
+    steps: int
+    seconds: float
+    device_seconds: float
+    best: float | None  # finite value of a COMPLETE trial
+
+
+def reached_limits(limits: Limits, used: Used, direction: Direction) -> tuple[str, ...]:
+    """The names of the limits that are used up."""
+    amounts = {
+        "trials": (used.trials, limits.trials),
+        "steps": (used.steps, limits.steps),
+        "seconds": (used.seconds, limits.seconds),
+        "device_seconds": (used.device_seconds, limits.device_seconds),
+    }
+    reached = [name for name, (n, limit) in amounts.items() if limit is not None and n >= limit]
+    if limits.target is not None and used.best is not None:
+        is_low = direction is Direction.MINIMIZE
+        if used.best <= limits.target if is_low else used.best >= limits.target:
+            reached.append("target")
+    return tuple(reached)
