@@ -1,4 +1,4 @@
-"""Guarantee 2: each grid cell ends exactly once; and a stop ends every trial, also a dead agent's."""
+"""Guarantee 2: each grid cell ends once; and a stop ends every trial, also a dead agent's."""
 
 import itertools
 import signal
@@ -75,7 +75,7 @@ def test_three_agents_one_of_them_killed_do_each_cell_once(fleet: Fleet, tmp_pat
     assert taken[0] >= 1, "else nothing was in its way"
     assert fleet.query("select count(*) from tuner.lease where losses > 0") == [taken]
     repeated = fleet.query(
-        "select count(*) from tuner.event where kind = 'complete' group by number having count(*) > 1"
+        "select 1 from tuner.event where kind = 'complete' group by number having count(*) > 1"
     )
     assert repeated == []
 
