@@ -169,15 +169,21 @@ def test_a_mistake_is_one_sentence_with_file_and_line_and_no_traceback(
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
-        ("def train(trial:\n", "SyntaxError: '(' was never closed (train.py:1)"),
-        ("import nothing_such\n", "No module named 'nothing_such' (train.py:1 in <module>)"),
-        ("def fit(trial): ...\n", "train.py has no function train; functions there: fit"),
-        ("def train(): ...\n", "train() must take one argument: def train(trial)"),
+        ("def train(trial:\n", "train.py:1: '(' was never closed; mend the file"),
+        ("def fit(trial): ...\n", "train.py has no function 'train'; functions there: fit"),
+        ("def train(): ...\n", "train.py:1: train must take one argument: def train(trial)"),
     ],
 )
 def test_code_that_cannot_be_had_is_said_before_a_study_is_made(tuner, tmp_path, code, sentence):
     refused = tuner("run", _write(tmp_path, code), "--workers", 1, code=2)
     assert sentence in refused.err
+    assert tuner("status", "--json").json == []
+
+
+def test_code_that_cannot_be_imported_is_said_before_a_study_is_made(tuner, tmp_path):
+    file = _write(tmp_path, "import nothing_such\n" + DESCENT)
+    refused = tuner("run", file, "--workers", 1, code=1)
+    assert "No module named 'nothing_such' (train.py:1 in <module>)" in refused.err
     assert tuner("status", "--json").json == []
 
 
