@@ -23,7 +23,8 @@ class History:
     @property
     def step_before(self) -> int:
         """The step before the latest one, 0 for none."""
-        return max((step for step in self.values if step < self.step), default=0)
+        latest = self.step  # once: it is a look at all of them
+        return max((step for step in self.values if step < latest), default=0)
 
     def rungs(self, schedule: Schedule) -> tuple[int, ...]:
         """The rungs of a schedule that the latest report reached, ascending."""
