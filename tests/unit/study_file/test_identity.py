@@ -129,6 +129,6 @@ def test_what_belongs_to_a_machine_may_differ_with_a_notice(spec):
     comparison = compare_specs(spec, given)
     assert not comparison.identity
     assert render_differences(comparison.notices).splitlines() == [
-        "budget.trials: stored 100, given 7 (the stored budget stays; `tuner extend` raises it)",
+        "budget.trials: stored 100, given 7; the stored budget stays; `tuner extend` raises it",
         "workers.processes: stored 1, given 3",
     ]
