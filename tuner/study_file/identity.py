@@ -26,6 +26,7 @@ _STAYS = {
         "the stored budget stays; `tuner extend` raises it",
     ),
     "failures.lease_seconds": "the stored lease stays",
+    "enqueue": "nothing is enqueued again; `tuner enqueue` adds trials",
 }
 
 
@@ -115,9 +116,12 @@ def _notice_values(spec: StudySpec) -> dict[str, Any]:
         "failures": spec.failures,
     }
     return {
-        f"{name}.{key}": value
-        for name, section in sections.items()
-        for key, value in section.model_dump().items()
+        **{
+            f"{name}.{key}": value
+            for name, section in sections.items()
+            for key, value in section.model_dump().items()
+        },
+        "enqueue": spec.enqueue,
     }
 
 
@@ -148,6 +152,10 @@ def _render(value: object) -> str:
             return f"{{choice: [{choices}]{_render_when(value.when)}}}"
         case Algorithm():
             return _render_algorithm(value)
+        case Mapping():
+            return f"{{{', '.join(f'{name}: {_render(part)}' for name, part in value.items())}}}"
+        case tuple():
+            return f"[{', '.join(map(_render, value))}]"
         case None | bool():
             return {None: "null", True: "true", False: "false"}[value]
         case _:
