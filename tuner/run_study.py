@@ -34,6 +34,7 @@ from tuner.storage.store import PostgresStore
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction
+from tuner.study_file.identity import render_differences
 from tuner.study_file.load import load_study_file
 from tuner.study_file.model import FunctionObjective, StudySpec, TrainerObjective
 
@@ -97,7 +98,7 @@ def work(
                 notices=(
                     *notes,
                     *database.warnings,
-                    *(f"{n.path}: {n.given} (stored: {n.stored})" for n in study.notices),
+                    *(render_differences([notice]) for notice in study.notices),
                 ),
             )
         )

@@ -100,10 +100,12 @@ def test_another_study_under_the_same_name_is_refused_with_a_diff(finished, tmp_
 def test_what_may_differ_is_only_noted(finished, tmp_path):
     file = write_study(tmp_path, failures="{lease: 10s, grace: 9s}", budget="{trials: 7}")
     joined = finished("run", file, "--workers", 2)
-    lease = r"^note: failures\.lease_seconds: 10\.0 \(the stored lease stays\) \(stored: 30\.0\)$"
+    lease = r"^note: failures\.lease_seconds: stored 30\.0, given 10\.0; the stored lease stays$"
     assert re.search(lease, joined.err, re.M)
-    assert re.search(r"^note: failures\.grace_seconds: 9\.0 \(stored: 25\.0\)$", joined.err, re.M)
-    assert re.search(r"^note: budget\.trials: 7 \(the stored budget stays\)", joined.err, re.M)
+    assert re.search(r"^note: failures\.grace_seconds: stored 25\.0, given 9\.0$", joined.err, re.M)
+    assert re.search(
+        r"^note: budget\.trials: stored 2, given 7; the stored budget stays", joined.err, re.M
+    )
     assert "plain: finished, 2 of 2 trials" in joined.out
 
 

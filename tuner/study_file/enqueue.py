@@ -40,11 +40,11 @@ def _read_trial(item: Item, space: SearchSpace) -> dict[str, ParamValue]:
                 params[name] = value
     for name in params:
         when = space[name].when
-        if when and when.parameter in params and params[when.parameter] not in when.values:
-            item.fault(
-                f"{name} applies only with {when.parameter} {listed(map(quote, when.values))}; "
-                "remove it"
-            )
+        if when is None or params.get(when.parameter) in when.values:
+            continue
+        where = f"{name} applies only where {when.parameter} is {listed(map(quote, when.values))}"
+        is_given = when.parameter in params
+        item.fault(f"{where}; {'remove it' if is_given else f'give {when.parameter} as well'}")
     return params
 
 

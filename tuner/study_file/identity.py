@@ -1,7 +1,7 @@
 """The spec as it is stored, and whether a study file still means the stored study."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tuner.study_file.model import (
@@ -26,6 +26,7 @@ _STAYS = {
         "the stored budget stays; `tuner extend` raises it",
     ),
     "failures.lease_seconds": "the stored lease stays",
+    "enqueue": "nothing is enqueued again; `tuner enqueue` adds trials",
 }
 
 
@@ -36,6 +37,7 @@ class Difference:
     path: str
     stored: str
     given: str
+    remark: str = ""  # which of the two counts, where that is not the given one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,16 +68,7 @@ def compare_specs(stored: StudySpec, given: StudySpec) -> Comparison:
     notices = _differences(_notice_values(stored), _notice_values(given))
     return Comparison(
         identity=identity,
-        notices=tuple(
-            Difference(
-                path=notice.path,
-                stored=notice.stored,
-                given=f"{notice.given} ({_STAYS[notice.path]})",
-            )
-            if notice.path in _STAYS
-            else notice
-            for notice in notices
-        ),
+        notices=tuple(replace(n, remark=_STAYS.get(n.path, "")) for n in notices),
     )
 
 
@@ -83,6 +76,7 @@ def render_differences(differences: Sequence[Difference]) -> str:
     """One line each: `seed: stored 7, given 8`."""
     return "\n".join(
         f"{difference.path}: stored {difference.stored}, given {difference.given}"
+        + (f"; {difference.remark}" if difference.remark else "")
         for difference in differences
     )
 
@@ -122,9 +116,12 @@ def _notice_values(spec: StudySpec) -> dict[str, Any]:
         "failures": spec.failures,
     }
     return {
-        f"{name}.{key}": value
-        for name, section in sections.items()
-        for key, value in section.model_dump().items()
+        **{
+            f"{name}.{key}": value
+            for name, section in sections.items()
+            for key, value in section.model_dump().items()
+        },
+        "enqueue": spec.enqueue,
     }
 
 
@@ -155,6 +152,10 @@ def _render(value: object) -> str:
             return f"{{choice: [{choices}]{_render_when(value.when)}}}"
         case Algorithm():
             return _render_algorithm(value)
+        case Mapping():
+            return f"{{{', '.join(f'{name}: {_render(part)}' for name, part in value.items())}}}"
+        case tuple():
+            return f"[{', '.join(map(_render, value))}]"
         case None | bool():
             return {None: "null", True: "true", False: "false"}[value]
         case _:

@@ -125,10 +125,17 @@ def test_a_missing_parameter_is_a_difference_on_both_sides(spec):
 
 
 def test_what_belongs_to_a_machine_may_differ_with_a_notice(spec):
-    given = spec.model_copy(update={"workers": Workers(processes=3), "budget": Budget(trials=7)})
+    changes = {
+        "workers": Workers(processes=3),
+        "budget": Budget(trials=7),
+        "enqueue": ({"learning_rate": 0.5},),
+    }
+    given = spec.model_copy(update=changes)
     comparison = compare_specs(spec, given)
     assert not comparison.identity
     assert render_differences(comparison.notices).splitlines() == [
-        "budget.trials: stored 100, given 7 (the stored budget stays; `tuner extend` raises it)",
+        "budget.trials: stored 100, given 7; the stored budget stays; `tuner extend` raises it",
         "workers.processes: stored 1, given 3",
+        "enqueue: stored [], given [{learning_rate: 0.5}]; nothing is enqueued again; "
+        "`tuner enqueue` adds trials",
     ]
