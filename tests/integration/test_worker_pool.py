@@ -1,6 +1,7 @@
 """The pool of real worker processes: what the listener may read, and who takes whose place."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from tuner.agent.devices import Device
 from tuner.agent.events import WorkerGone
-from tuner.agent.workers import Place, WorkerPool
+from tuner.agent.workers import Place, Worker, WorkerPool
 
 CPU = Device(name="cpu:0", torch_device="cpu")
 
@@ -45,6 +46,35 @@ def test_a_spare_that_has_died_is_passed_over(pool: WorkerPool) -> None:
     worker = pool.replace(first.pid)
     assert worker.pid not in (first.pid, spare.pid)
     assert worker.process.poll() is None
+
+
+def test_the_pipes_of_a_dead_spare_stay_open_until_the_listener_has_let_go_of_them(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed before, their numbers would be given out again while they are still listened to."""
+    (first,) = pool.workers.values()
+    spare = pool._spare
+    assert spare is not None
+    pool.kill(first.pid)
+    first.buried.wait(30)
+    bury, close, let_go = pool._bury, pool._close_pipes, threading.Event()
+    was_buried: dict[int, bool] = {}
+
+    def bury_late(worker: Worker) -> None:
+        let_go.wait(30)
+        bury(worker)
+
+    def note_close(worker: Worker) -> None:
+        was_buried[worker.pid] = worker.buried.is_set()
+        close(worker)
+
+    monkeypatch.setattr(pool, "_bury", bury_late)
+    monkeypatch.setattr(pool, "_close_pipes", note_close)
+    pool.kill(spare.pid)
+    spare.process.wait()
+    threading.Timer(0.3, let_go.set).start()
+    assert pool.replace(first.pid).pid != spare.pid
+    assert was_buried[spare.pid]
 
 
 class OneBatch:

@@ -200,6 +200,7 @@ class WorkerPool:
             return self._adopt(self._start(place))
         self._spare = self._start(place)
         if spare.process.poll() is not None:
+            spare.buried.wait(EXIT_SECONDS)  # the listener still has its pipes
             self._close_pipes(spare)
             return self._adopt(self._start(place))
         spare.place = place
