@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import NewStudy
+from tests.integration.invariants import Aside
 from tests.integration.stores import StoreAgent, StoredStudy, raised, report
 from tuner.study.fleet import Desired, Pulse, Telemetry
 from tuner.study.lease import Batch, Claimed, Finish, Origin, Release
@@ -160,6 +161,20 @@ def test_a_limit_that_is_reached_in_a_pause_waits_for_its_end(
     assert _beat(agent).desired is Desired.STOPPING
 
 
+def test_a_stop_that_comes_just_before_the_limit_keeps_its_reason(new_study: NewStudy) -> None:
+    study = new_study(budget=Budget(trials=10, time_seconds=60.0))
+    agent = study.agent()
+    study.query("update tuner.clock set seconds = 70")
+    stop = "update tuner.study set desired = 'stopping', desired_reason = 'by anna'"
+    with study.held_open(stop) as other:
+        beat = Aside(lambda: _beat(agent))  # it still reads "running", and waits to stop the study
+        assert beat.still_waits()
+        other.commit()
+    assert beat.result().desired is Desired.STOPPING
+    assert study.query("select desired_reason from tuner.study") == [("by anna",)]
+    assert _limit_events(study) == []
+
+
 def test_device_hours_are_summed_over_the_agents(new_study: NewStudy) -> None:
     study = new_study(budget=Budget(trials=10, gpu_seconds=3600.0))
     one, other = study.agent(), study.agent()
@@ -251,6 +266,17 @@ def test_two_trials_that_reach_the_target_stop_the_study_once(new_study: NewStud
     late = study.agent()
     assert late.claim(1) == []
     assert len(_limit_events(study)) == 1
+
+
+def test_a_better_value_after_the_target_was_reached_changes_no_reason(
+    new_study: NewStudy,
+) -> None:
+    study = new_study(budget=Budget(trials=10, target=0.15))
+    agent = study.agent()
+    first, second = agent.claim(2)
+    agent.finish(first, value=0.1)
+    agent.finish(second, value=0.05)
+    assert _limit_events(study) == ["the target 0.15 is reached by trial 0 (0.1)"]
 
 
 def test_a_value_of_an_agent_that_had_lost_the_trial_reaches_no_target(
