@@ -6,15 +6,20 @@ study.best.params, study.dataframe()
 """
 
 import importlib
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuner import run_study
 from tuner.agent.notices import Notice
+from tuner.agent.signals import STOP_SIGNALS
 from tuner.cli.summary_text import render_headline
 from tuner.cli.views import PlainView
-from tuner.errors import NoCompleteTrial, TunerError
+from tuner.errors import NoCompleteTrial, TunerError, UsageError
 from tuner.results.summary import StudySummary, load_summary, load_trials
 from tuner.storage.connection import storage_setting
 from tuner.storage.migrations import migrate
@@ -78,12 +83,26 @@ def run(
     `storage`: as `--storage`; `workers`: CPU workers, one per core by default; `overrides`: as
     `--set`. Interrupting the kernel hands the trials back. Raises `TunerError` with one sentence.
     """
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError("tuner.run hears signals: call it from the main thread")
     path = Path(study_file)
     options = run_study.RunOptions(
         storage=storage_setting(storage), workers=workers, overrides=overrides
     )
-    run_study.run(path, options, _Silence() if quiet else PlainView())
+    with _own_signals():
+        run_study.run(path, options, _Silence() if quiet else PlainView())
     return load_study(load_spec(path, overrides).name, storage=storage)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Give the caller's signal handlers back: an interrupted run must not end a notebook."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Silence:

@@ -115,6 +115,44 @@ def test_python_can_be_quiet_override_and_names_the_study(tuner, tmp_path):
     assert ran.stderr == ""
 
 
+def test_an_interrupted_run_hands_back_and_leaves_pythons_own_signals(tuner, tmp_path):
+    _write(tmp_path, epochs=100_000)
+    ran = _python(
+        tuner,
+        tmp_path,
+        "import os, signal, tuner, tuner.cli.views as views\n"
+        "show = views.PlainView.show\n"
+        "def watch(self, notice):\n"
+        "    show(self, notice)\n"
+        "    if type(notice).__name__ == 'TrialStarted':\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "views.PlainView.show = watch\n"
+        'study = tuner.run("own.yaml", workers=1)\n'
+        "print(study.trials[0].state, signal.getsignal(signal.SIGINT) is "
+        "signal.default_int_handler)",
+    )
+    assert "SIGINT: handing back 1 trial" in ran.stderr
+    assert ran.stdout == "FREE True\n"
+
+
+def test_a_run_in_another_thread_is_refused_with_a_sentence(tuner, tmp_path):
+    _write(tmp_path)
+    ran = _python(
+        tuner,
+        tmp_path,
+        "import threading, tuner\n"
+        "def run():\n"
+        "    try:\n"
+        '        tuner.run("own.yaml")\n'
+        "    except tuner.TunerError as error:\n"
+        "        print(error)\n"
+        "thread = threading.Thread(target=run)\n"
+        "thread.start()\n"
+        "thread.join()\n",
+    )
+    assert ran.stdout == "tuner.run hears signals: call it from the main thread\n"
+
+
 def test_python_gets_one_sentence_for_a_study_that_is_not_there(tuner, tmp_path):
     ran = _python(
         tuner,

@@ -287,6 +287,26 @@ def train(trial):
     assert worker.hear(Left).how is How.PRUNED
 
 
+def test_a_pruned_trial_that_breaks_while_it_cleans_up_is_pruned(
+    open_worker: OpenWorker, folder: Path
+) -> None:
+    code = """\
+def train(trial):
+    try:
+        trial.report(val_loss=1.0)
+    finally:
+        raise RuntimeError("no connection to the tracker")
+"""
+    (folder / "train.py").write_text(code)
+    worker = open_worker()
+    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.hear(Reported)
+    worker.say(Stop(number=4, attempt=1, why=Why.PRUNE))
+    assert worker.hear(Left).how is How.PRUNED
+    worker.process.wait(PATIENCE_SECONDS)
+    assert "no connection to the tracker" in worker.log.read_text()
+
+
 def test_a_thread_that_is_left_behind_does_not_hold_the_device(run: Run) -> None:
     code = """\
 import threading, time

@@ -84,15 +84,20 @@ class FunctionObjective:
             return self._failed(lane, trial, mistake, How.MISTAKE, f"{mistake} ({place})")
         except BadFunction as error:
             return self._failed(lane, trial, error, How.MISTAKE, str(error))
-        except SystemExit as error:
-            place = last_user_frame(error.__traceback__)
+        except (Exception, SystemExit) as error:
+            if trial.end is not None:  # what was told to stop broke while it cleaned up
+                traceback.print_exception(error)
+                return Exit(lane=lane, how=_ENDS[type(trial.end)], facts=trial.user_attrs)
+            return self._raised(lane, trial, error)
+        return Exit(lane=lane, how=How.COMPLETE, value=value, facts=trial.user_attrs)
+
+    def _raised(self, lane: Lane, trial: Trial, error: Exception | SystemExit) -> Exit:
+        place = last_user_frame(error.__traceback__)
+        if isinstance(error, SystemExit):
             text = f"the objective called sys.exit({error.code!r}) ({place})"
             return self._failed(lane, trial, error, How.EXCEPTION, text)
-        except Exception as error:
-            place = last_user_frame(error.__traceback__)
-            text = in_words(error) + (f" ({place})" if place else "")
-            return self._failed(lane, trial, error, how_it_failed(error), text)
-        return Exit(lane=lane, how=How.COMPLETE, value=value, facts=trial.user_attrs)
+        text = in_words(error) + (f" ({place})" if place else "")
+        return self._failed(lane, trial, error, how_it_failed(error), text)
 
     def _failed(
         self, lane: Lane, trial: Trial, error: BaseException, how: How, message: str
