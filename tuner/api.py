@@ -25,6 +25,7 @@ from tuner.storage.connection import storage_setting
 from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
 from tuner.storage.reading import TrialRow
+from tuner.study.ending import EndingKind
 from tuner.study_file.load import load_spec
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def run(
     """Create or resume the study of a file, work on it here until it ends, and return it.
 
     `storage`: as `--storage`; `workers`: CPU workers, one per core by default; `overrides`: as
-    `--set`. Interrupting the kernel hands the trials back. Raises `TunerError` with one sentence.
+    `--set`. A signal hands the trials back, then raises `KeyboardInterrupt` or
+    `SystemExit`, as it would have done. Raises `TunerError` with one sentence.
     """
     if threading.current_thread() is not threading.main_thread():
         raise UsageError("tuner.run hears signals: call it from the main thread")
@@ -90,7 +92,11 @@ def run(
         storage=storage_setting(storage), workers=workers, overrides=overrides
     )
     with _own_signals():
-        run_study.run(path, options, _Silence() if quiet else PlainView())
+        outcome = run_study.run(path, options, _Silence() if quiet else PlainView())
+    if outcome.ending.kind is EndingKind.INTERRUPTED:
+        raise KeyboardInterrupt
+    if outcome.ending.kind is EndingKind.TERMINATED:
+        raise SystemExit(128 + signal.SIGTERM)
     return load_study(load_spec(path, overrides).name, storage=storage)
 
 

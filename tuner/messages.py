@@ -65,6 +65,8 @@ class Start:
     seed: int
     checkpoint: str | None  # file to continue from; its hash has been checked
     decide_at: tuple[tuple[int, int, int], ...]  # `Schedule.bounds`: where to wait for a verdict
+    from_step: int = 0  # the step of the checkpoint,
+    last_value: float | None = None  # and the objective there, if it was reported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +174,7 @@ def decode(line: bytes) -> Message:
     return message
 
 
-_NUMBERS = {"number", "attempt", "step", "n_free", "n_bytes"}
+_NUMBERS = {"number", "attempt", "step", "from_step", "n_free", "n_bytes"}
 
 
 def _numeric(values: dict[str, float]) -> dict[str, float]:

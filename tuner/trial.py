@@ -63,10 +63,11 @@ class Trial:
         number: int = 0,
         metric: str | None = None,
         lane: Lane | None = None,
+        resumes_at: tuple[int, float | None] = (0, None),
     ) -> None:
         """`device`: None for "cuda:0" where torch is loaded and has one, else "cpu". `dir`: the
         trial's own folder, None for a temporary one. `metric`: what every report has to contain.
-        `lane`: where tuner listens.
+        `lane`: where tuner listens. `resumes_at`: the checkpoint's step, and what the metric was.
         """
         self.params: dict[str, ParamValue] = dict(params)
         self.seed = seed  # 0 .. 2**32 - 1
@@ -78,6 +79,8 @@ class Trial:
         self._dir = None if dir is None else Path(dir)
         self._metric = metric
         self._lane = lane if lane is not None else _Alone(self)
+        self._resumes_at = resumes_at
+        self._known: tuple[int, float | None] = (0, None)  # by the state that was loaded
         self._is_release_pending = False
         self.checkpoint = Checkpoints(self, self._lane)
 
@@ -91,20 +94,30 @@ class Trial:
 
     @property
     def step(self) -> int:
-        """The last step reported here, 0 before the first."""
-        return self.reports[-1][0] if self.reports else 0
+        """The last step reported, by the attempt whose state was loaded too; 0 for none."""
+        return self.reports[-1][0] if self.reports else self._known[0]
+
+    @property
+    def last_value(self) -> float | None:
+        """The study's metric at that step."""
+        if self.reports and self._metric is not None:
+            return self.reports[-1][1][self._metric]
+        return self._known[1]
 
     def report(self, step: int | None = None, **values: float) -> None:
         """Report metrics of a step (from 1, growing; None: the one after the last).
 
         Raises `TrialPruned` when the pruner stops the trial and `TrialReleased` when it is handed
         back; `Mistake` for a value that is no number, a step that does not grow, or a report
-        without the study's metric. A trial that uses `trial.checkpoint` is handed back at its next
+        without the study's metric. Steps up to the loaded state's are known and not sent again. A
+        trial that uses `trial.checkpoint` is handed back at its next
         `save`, so that no step is lost.
         """
         at = self._check_step(step)
         checked = {name: _check_number(name, value) for name, value in values.items()}
         self._check_names(checked)
+        if at <= self._known[0]:
+            return
         self.reports.append((at, checked))
         self._lane.report(at, checked)
         if self._metric is not None and not math.isfinite(checked[self._metric]):
@@ -141,7 +154,7 @@ class Trial:
             raise Mistake(f"step is {step!r}; give a whole number from 1 on") from None
         if isinstance(step, bool) or not 1 <= at <= MAX_STEP:
             raise Mistake(f"step is {step!r}; steps count from 1")
-        if at <= self.step:
+        if self.reports and at <= self.step:
             raise Mistake(f"step {at} was reported after step {self.step}; steps must grow")
         return at
 
@@ -172,6 +185,7 @@ class Checkpoints:
         self.is_used = True
         if self._lane.checkpoint is None:
             return None
+        self._trial._known = self._trial._resumes_at
         load_checkpoint = import_module("tuner.training.checkpoint").load_checkpoint  # loads torch
         return load_checkpoint(Path(self._lane.checkpoint))
 
@@ -184,16 +198,16 @@ class Checkpoints:
         """
         self.is_used = True
         build: Callable[[], object] = state if callable(state) else lambda: state
-        self._save(build)
+        is_saved = self._save(build)
         verdict = self._lane.verdict()
-        if verdict is Verdict.RELEASE:
-            self._save(build)  # it may have come after the look at whether one is due
+        if verdict is Verdict.RELEASE and not is_saved:
+            self._save(build)  # it came after the look at whether one is due
         if verdict is not Verdict.GO_ON:
             self._trial._leave(_ENDS[verdict]())
 
-    def _save(self, build: Callable[[], object]) -> None:
+    def _save(self, build: Callable[[], object]) -> bool:
         try:
-            self._lane.save(self._trial.step, build)
+            return self._lane.save(self._trial.step, build)
         except TypeError as error:
             raise Mistake(str(error)) from error
 
@@ -224,9 +238,10 @@ class _Alone:
     def report(self, step: int, values: Values) -> None:
         """It stands in `trial.reports` already."""
 
-    def save(self, step: int, state: Callable[[], object]) -> None:
+    def save(self, step: int, state: Callable[[], object]) -> bool:
         save_checkpoint = import_module("tuner.training.checkpoint").save_checkpoint
         save_checkpoint(self._trial.dir, "checkpoint", state())
+        return True
 
     def verdict(self) -> Verdict:
         return Verdict.GO_ON
@@ -246,12 +261,12 @@ def check_return(value: object, trial: Trial, metric: str) -> float:
     Raises `Mistake` for anything but a number, and for nothing at all.
     """
     if value is None:
-        if not trial.reports:
+        if trial.last_value is None:
             raise Mistake(
                 f"it returned None and reported nothing; return {metric} as a float, or call "
                 f"trial.report({metric}=...)"
             )
-        return trial.reports[-1][1][metric]
+        return trial.last_value
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value)
     hint = "return it as a float, with .item()" if hasattr(value, "item") else "return a float"

@@ -182,7 +182,7 @@ def test_a_released_trial_goes_on_from_its_checkpoint_to_the_same_end(
     first.hear(Reported, step=2)
     first.say(Stop(number=4, attempt=1, why=Why.RELEASE))
     saved = first.hear(Saved)
-    assert (saved.step, Path(saved.path).name) == (2, "4-1-2.safetensors")
+    assert (saved.step, Path(saved.path).name) == (2, "4-1-2-1.safetensors")
     assert first.hear(Left).how is How.RELEASED
     resumed, _ = run(DESCENT, attempt=2, checkpoint=saved.path)
     assert _curve(resumed) == {s: v for s, v in _curve(wanted).items() if s > 2}
@@ -317,7 +317,24 @@ def train(trial):
 """
     messages, worker = run(code)
     assert _left(messages).how is How.COMPLETE
+    worker.process.wait(PATIENCE_SECONDS)
+
+
+def test_files_are_flushed_and_exit_functions_run_as_in_any_program(run: Run, folder: Path) -> None:
+    code = f"""\
+import atexit
+log = open({str(folder / "log.txt")!r}, "a")
+atexit.register(lambda: open({str(folder / "exit.txt")!r}, "w").write("left"))
+
+def train(trial):
+    log.write("trained")
+    return 0.5
+"""
+    messages, worker = run(code)
+    assert _left(messages).how is How.COMPLETE
     assert worker.process.wait(PATIENCE_SECONDS) == 0
+    assert (folder / "log.txt").read_text() == "trained"
+    assert (folder / "exit.txt").read_text() == "left"
 
 
 def test_what_it_prints_reaches_the_log_line_by_line(open_worker: OpenWorker, folder: Path) -> None:

@@ -170,9 +170,24 @@ def test_a_stop_that_comes_just_before_the_limit_keeps_its_reason(new_study: New
         beat = Aside(lambda: _beat(agent))  # it still reads "running", and waits to stop the study
         assert beat.still_waits()
         other.commit()
-    assert beat.result().desired is Desired.STOPPING
+    beat.result()
+    assert _beat(agent).desired is Desired.STOPPING
     assert study.query("select desired_reason from tuner.study") == [("by anna",)]
     assert _limit_events(study) == []
+
+
+def test_a_limit_that_is_extended_just_before_it_is_reached_stops_nothing(
+    new_study: NewStudy,
+) -> None:
+    study = new_study(budget=Budget(trials=10, time_seconds=60.0))
+    agent = study.agent()
+    study.query("update tuner.clock set seconds = 70")
+    with study.held_open("update tuner.study set limit_seconds = 600") as other:
+        beat = Aside(lambda: _beat(agent))  # it still reads 60 s
+        assert beat.still_waits()
+        other.commit()
+    assert beat.result().desired is Desired.RUNNING
+    assert study.query("select desired from tuner.study") == [("running",)]
 
 
 def test_device_hours_are_summed_over_the_agents(new_study: NewStudy) -> None:

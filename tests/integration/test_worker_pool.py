@@ -1,9 +1,11 @@
 """The pool of real worker processes: what the listener may read, and who takes whose place."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,3 +125,24 @@ def test_nothing_is_read_from_a_worker_that_was_buried_just_before(pool: WorkerP
     assert spare is not None
     pool.kill(spare.pid)
     assert isinstance(pool.inbox.get(timeout=30), WorkerGone), "the listener hears on"
+
+
+def test_a_process_that_a_worker_leaves_behind_does_not_hide_its_end(pool: WorkerPool) -> None:
+    """A forked child holds the message pipe open: only the exit of the worker itself counts."""
+    (first,) = pool.workers.values()
+    deadline = time.monotonic() + 30
+    while first.exit_fd < 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    their_end = os.open(f"/proc/{first.pid}/fd/{_write_fd(first.pid)}", os.O_WRONLY)
+    try:
+        os.kill(first.pid, signal.SIGKILL)
+        event: Any = pool.inbox.get(timeout=10)
+        assert isinstance(event, WorkerGone)
+        assert (event.worker, event.exit_code) == (first.pid, -signal.SIGKILL)
+    finally:
+        os.close(their_end)
+
+
+def _write_fd(pid: int) -> int:
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return int(words[words.index(b"--write-fd") + 1])

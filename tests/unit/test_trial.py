@@ -45,9 +45,11 @@ class FakeLane:
     def report(self, step: int, values: Values) -> None:
         self.reported.append((step, values))
 
-    def save(self, step: int, state: Callable[[], object]) -> None:
-        if step not in dict(self.saved):
+    def save(self, step: int, state: Callable[[], object]) -> bool:
+        is_new = step not in dict(self.saved)
+        if is_new:
             self.saved.append((step, state()))
+        return is_new
 
     def verdict(self) -> Verdict:
         return self.verdicts.popleft() if self.verdicts else Verdict.GO_ON
@@ -353,3 +355,42 @@ def test_any_other_return_is_a_mistake(returned: Any, sentence: str) -> None:
     with pytest.raises(Mistake) as caught:
         check_return(returned, trial, "val_loss")
     assert str(caught.value) == sentence
+
+
+def _resumed(tmp_path: Path, **about: Any) -> tuple[Trial, FakeLane]:
+    """A trial that was handed back after step 3, where the metric was 0.25."""
+    file = save_checkpoint(tmp_path, "state", {"epoch": 3})
+    trial, lane = _trial(resumes_at=(3, 0.25), **about)
+    lane.checkpoint = str(file.path)
+    return trial, lane
+
+
+def test_after_loading_its_state_a_trial_counts_on_from_there(tmp_path: Path) -> None:
+    trial, lane = _resumed(tmp_path)
+    assert trial.checkpoint.load() == {"epoch": 3}
+    assert trial.step == 3
+    trial.report(val_loss=0.2)
+    assert lane.reported == [(4, {"val_loss": 0.2})]
+
+
+def test_steps_that_the_loaded_state_knows_are_not_sent_again(tmp_path: Path) -> None:
+    trial, lane = _resumed(tmp_path)
+    trial.checkpoint.load()
+    trial.report(step=3, val_loss=0.9)
+    trial.report(step=4, val_loss=0.2)
+    assert lane.reported == [(4, {"val_loss": 0.2})]
+
+
+def test_a_trial_that_was_handed_back_at_its_end_has_its_last_value(tmp_path: Path) -> None:
+    trial, _ = _resumed(tmp_path)
+    trial.checkpoint.load()  # and then no epoch is left to train
+    assert check_return(None, trial, "val_loss") == 0.25
+
+
+def test_a_trial_that_does_not_load_its_state_begins_anew(tmp_path: Path) -> None:
+    trial, lane = _resumed(tmp_path)
+    trial.report(val_loss=0.8)
+    assert lane.reported == [(1, {"val_loss": 0.8})]
+    other, _ = _resumed(tmp_path)
+    with pytest.raises(Mistake, match="reported nothing"):
+        check_return(None, other, "val_loss")

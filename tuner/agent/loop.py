@@ -124,7 +124,7 @@ class Agent:
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
             self._screen = render_screen(self._machine, now)
-            yield from self._pool.new_output()
+            yield from self._pool.new_output(now)
         try:
             event = self.inbox.get(timeout=max(0.0, self._machine.next_deadline(now) - now))
         except queue.Empty:
@@ -168,7 +168,8 @@ class Agent:
                 assert_never(act)
 
     def _count_busy(self, now: float) -> None:
-        busy = {lane.worker for lane in self._machine.in_phase(Phase.TRAINING)}
+        pids = {lane.worker for lane in self._machine.in_phase(Phase.TRAINING)}
+        busy = {w.place.device.name for pid, w in self._pool.workers.items() if pid in pids}
         self._busy_seconds += len(busy) * (now - self._busy_since)
         self._busy_since = now
 

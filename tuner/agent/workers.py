@@ -31,7 +31,8 @@ from tuner.messages import (
 WORKER = (sys.executable, "-P", "-m", "tuner.worker", "train", "--kind")
 LOG_BYTES = 64 << 10  # kept of what an attempt prints
 READ_BYTES = 1 << 16
-EXIT_SECONDS = 5.0  # from the end of a worker's pipe to its exit
+SHOW_SECONDS = 3.0  # between two looks at what a worker prints: each rewrites the stored tail
+EXIT_SECONDS = 10.0  # from the end of a worker's pipe to its exit
 # Printed output and messages beyond this are a runaway worker's.
 MAX_LINE_BYTES = 4 << 20
 
@@ -55,8 +56,10 @@ class Worker:
     log_fd: int
     pending: bytearray = field(default_factory=bytearray)  # a message's beginning
     log: bytearray = field(default_factory=bytearray)
+    exit_fd: int = -1  # readable once the process has exited
     n_printed: int = 0  # bytes of the attempt
     n_shown: int = 0  # of these, told to the agent
+    shown_at: float = 0.0
     buried: threading.Event = field(default_factory=threading.Event)  # its pipe has ended
 
     @property
@@ -138,11 +141,12 @@ class WorkerPool:
             worker.log.clear()
             worker.n_printed = worker.n_shown = 0
 
-    def new_output(self) -> list[WorkerPrinted]:
-        """The logs that have grown since one last looked."""
+    def new_output(self, now: float) -> list[WorkerPrinted]:
+        """The logs that have grown since one last looked, not too often of one worker."""
         grown = []
         for worker in self.workers.values():
-            if worker.n_printed > worker.n_shown:
+            if worker.n_printed > worker.n_shown and now - worker.shown_at >= SHOW_SECONDS:
+                worker.shown_at = now
                 tail, n_bytes = self._printed(worker)
                 worker.n_shown = n_bytes
                 grown.append(WorkerPrinted(worker=worker.pid, tail=tail, n_bytes=n_bytes))
@@ -232,7 +236,7 @@ class WorkerPool:
         )
         for descriptor in (their_read, their_write, their_log):
             os.close(descriptor)
-        for descriptor in (write_fd, log_fd):
+        for descriptor in (write_fd, read_fd, log_fd):
             os.set_blocking(descriptor, False)
         worker = Worker(
             place=place, process=process, write_fd=write_fd, read_fd=read_fd, log_fd=log_fd
@@ -275,16 +279,31 @@ class WorkerPool:
                     os.read(self._wake_read, READ_BYTES)
                     self._welcome()
                 else:
-                    worker, is_log = key.data
+                    worker, what = key.data
                     if worker.buried.is_set():
                         continue  # just now: its descriptors may be another worker's already
-                    self._drain_log(worker) if is_log else self._hear(worker)
+                    self._attend(worker, what)
+
+    def _attend(self, worker: Worker, what: str) -> None:
+        match what:
+            case "log":
+                self._drain_log(worker)
+            case "pipe":
+                if self._hear(worker) == b"":
+                    self._bury(worker)
+            case _:
+                # It has exited; a process that it has left behind may hold its pipe open.
+                while self._hear(worker):
+                    pass
+                self._bury(worker)
 
     def _welcome(self) -> None:
         while not self._arrivals.empty():
             worker = self._arrivals.get()
-            self._selector.register(worker.read_fd, selectors.EVENT_READ, (worker, False))
-            self._selector.register(worker.log_fd, selectors.EVENT_READ, (worker, True))
+            self._selector.register(worker.read_fd, selectors.EVENT_READ, (worker, "pipe"))
+            self._selector.register(worker.log_fd, selectors.EVENT_READ, (worker, "log"))
+            worker.exit_fd = os.pidfd_open(worker.pid)
+            self._selector.register(worker.exit_fd, selectors.EVENT_READ, (worker, "exit"))
 
     def _drain_log(self, worker: Worker) -> None:
         """Take what was printed, so that printing never blocks; keep the end of it."""
@@ -307,11 +326,14 @@ class WorkerPool:
         with self._lock:
             return worker.log.decode(errors="replace"), worker.n_printed
 
-    def _hear(self, worker: Worker) -> None:
-        content = os.read(worker.read_fd, READ_BYTES)
+    def _hear(self, worker: Worker) -> bytes | None:
+        """Take in what has come; empty at the end of the pipe, None when there is nothing now."""
+        try:
+            content = os.read(worker.read_fd, READ_BYTES)
+        except BlockingIOError:
+            return None
         if not content:
-            self._bury(worker)
-            return
+            return content
         worker.pending += content
         *lines, rest = bytes(worker.pending).split(b"\n")
         worker.pending = bytearray(rest)
@@ -319,6 +341,7 @@ class WorkerPool:
             self._deliver(worker, line)
         if len(rest) > MAX_LINE_BYTES:
             self.kill(worker.pid)
+        return content
 
     def _deliver(self, worker: Worker, line: bytes) -> None:
         try:
@@ -336,6 +359,8 @@ class WorkerPool:
     def _bury(self, worker: Worker) -> None:
         """Its pipe has ended: it is about to exit, or made to."""
         self._selector.unregister(worker.read_fd)
+        self._selector.unregister(worker.exit_fd)
+        os.close(worker.exit_fd)
         try:
             exit_code = worker.process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:

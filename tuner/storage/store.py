@@ -179,9 +179,15 @@ class PostgresStore:
         usage = Usage(*limits)
         exceeded = usage.exceeded()
         if exceeded and desired == Desired.RUNNING:
-            about = {"study_id": self._study_id, "me": self._identity.agent_id}
-            self._beats.rows("agent", "reach_limit", {**about, "reason": exceeded})
-            desired, reason = Desired.STOPPING, exceeded
+            about = {
+                "study_id": self._study_id,
+                "me": self._identity.agent_id,
+                "reason": exceeded,
+                "limit_seconds": usage.limit_seconds,
+                "limit_device_seconds": usage.limit_device_seconds,
+            }
+            if self._beats.rows("agent", "reach_limit", about):
+                desired, reason = Desired.STOPPING, exceeded
         return Pulse(
             desired=Desired(desired),
             reason=reason,

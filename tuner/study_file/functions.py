@@ -10,6 +10,8 @@ from tuner.study_file.model import FunctionObjective
 
 _FUNCTION = re.compile(r"[^\W\d]\w*")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+MAX_PATH = 255  # characters
+MAX_BYTES = 2_000_000
 _EXAMPLE = "write module:function or path/file.py:function"
 
 
@@ -34,17 +36,21 @@ def _file_fault(folder: Path, name: str, function: str) -> str:
     path = folder / name
     if Path(name).is_absolute():
         return f"{quote(name)} is a path of one machine; write it relative to the study file"
-    if not path.is_file():
+    if len(name) > MAX_PATH or not path.is_file():
         near = sorted(str(file.relative_to(folder)) for file in path.parent.glob("*.py"))[:5]
         found = f"; found {listed(near)}" if near else f"; there is no Python file in {path.parent}"
         return f"there is no file {path}{found}"
+    if path.stat().st_size > MAX_BYTES:
+        return f"{name} is larger than {MAX_BYTES:,} bytes; put the function into a file of its own"
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
+        return _function_fault(tree, name, function)
     except SyntaxError as error:
         return f"{name}:{error.lineno}: {error.msg}; mend the file"
+    except (RecursionError, MemoryError):
+        return f"{name} is nested too deeply to be read; simplify it"
     except (OSError, ValueError) as error:
         return f"{name} cannot be read ({error})"
-    return _function_fault(tree, name, function)
 
 
 def _function_fault(tree: ast.Module, name: str, function: str) -> str:

@@ -36,8 +36,8 @@ class Lane(Protocol):
     def report(self, step: int, values: Values) -> None:
         """Send the metrics of a step; never waits."""
 
-    def save(self, step: int, state: Callable[[], object]) -> None:
-        """Write a checkpoint if one is due: `state()` is called only then."""
+    def save(self, step: int, state: Callable[[], object]) -> bool:
+        """Write a checkpoint if one is due: `state()` is called only then; whether it was."""
 
     def verdict(self) -> Verdict:
         """What to do after the last report; waits only where the pruner decides."""

@@ -45,8 +45,12 @@ class PipeLane:
         clock: Callable[[], float] = monotonic,
         *,
         complete: Callable[[Params], Params] = resolve,
+        is_stepwise: bool = True,
     ) -> None:
-        """`complete` gives the params that neither the study file nor the sampler did."""
+        """`complete` gives the params that neither the study file nor the sampler did.
+
+        `is_stepwise`: the state changes only from step to step.
+        """
         self.number = start.number
         self.attempt = start.attempt
         self.params: Params = complete({**setup.fixed, **start.params})
@@ -59,7 +63,11 @@ class PipeLane:
         self._clock = clock
         self._saved_at = clock()
         self._saved_step = 0
-        self._step = 0  # the last one reported
+        self.from_step = start.from_step
+        self.last_value = start.last_value
+        self._is_stepwise = is_stepwise
+        self._n_saves = 0
+        self._step = start.from_step  # the last one reported
         self._step_before = 0
         self._reported_at = clock()
         self._stop: Why | None = None
@@ -73,20 +81,24 @@ class PipeLane:
             Reported(number=self.number, attempt=self.attempt, step=step, values=values)
         )
 
-    def save(self, step: int, state: Callable[[], object]) -> None:
-        """Write a checkpoint if its time has come or the trial is being released."""
+    def save(self, step: int, state: Callable[[], object]) -> bool:
+        """Write a checkpoint if its time has come or the trial is being released; True if so."""
         self._mail.deliver(0)
         is_due = self._clock() - self._saved_at >= self._save_every_seconds
-        if step == self._saved_step or not (is_due or self._stop is Why.RELEASE):
-            return
+        is_known = self._is_stepwise and step == self._saved_step
+        if is_known or not (is_due or self._stop is Why.RELEASE):
+            return False
+        self._n_saves += 1
         name = f"{self.number}-{self.attempt}-{step}"
+        if not self._is_stepwise:
+            name += f"-{self._n_saves}"
         self._saved_at = self._clock()
         try:
             file = save_checkpoint(self._spool, name, state())
         except OSError as error:
             # A full disk must not end the trial: it goes on with the checkpoint before.
             log.error("trial %d: checkpoint at step %d not saved: %s", self.number, step, error)
-            return
+            return False
         self._saved_step = step
         self._mail.send(
             Saved(
@@ -98,6 +110,7 @@ class PipeLane:
                 n_bytes=file.n_bytes,
             )
         )
+        return True
 
     def verdict(self) -> Verdict:
         """What the agent wants; waits for it only at the pruner's steps.

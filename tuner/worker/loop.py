@@ -33,6 +33,7 @@ class Objective(Protocol):
 
     n_lanes: int
     is_single_use: bool  # the process ends after the first group
+    is_stepwise: bool  # its state changes only from step to step
 
     def complete(self, params: Params) -> Params:
         """With the objective's own defaults."""
@@ -99,8 +100,17 @@ class Worker:
 
     def _train(self, starts: Sequence[Start]) -> bool:
         """Train a group to its end; False after a failure, which ends the process."""
-        complete = self._objective.complete
-        self._lanes = [PipeLane(start, self._setup, self, complete=complete) for start in starts]
+        objective = self._objective
+        self._lanes = [
+            PipeLane(
+                start,
+                self._setup,
+                self,
+                complete=objective.complete,
+                is_stepwise=objective.is_stepwise,
+            )
+            for start in starts
+        ]
         try:
             for left in self._objective.run(tuple(self._lanes)):
                 self._say_left(left)

@@ -1,7 +1,9 @@
 """`python -m tuner.worker train --read-fd R --write-fd W --kind K`: a device's training process."""
 
 import argparse
+import faulthandler
 import logging
+import multiprocessing
 import os
 import sys
 from importlib import import_module
@@ -12,6 +14,8 @@ from tuner.messages import Setup
 from tuner.worker.loop import Worker
 from tuner.worker.pipe import Pipe, Terminated
 from tuner.worker.process import settle
+
+EXIT_SECONDS = 5.0  # for what the user's code does at its exit
 
 
 def main(arguments: list[str]) -> int:
@@ -40,8 +44,12 @@ def main(arguments: list[str]) -> int:
         return Worker(setup, pipe, module.TrainerObjective(setup)).run()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     code = Worker(setup, pipe, module.FunctionObjective(setup)).run()
-    sys.stdout.flush()
-    os._exit(code)  # threads that the user's code has left behind must not hold the device
+    # Files are flushed and exit functions run, as in any program; what the user's code has left
+    # behind, a thread for instance, must not hold the device for long.
+    faulthandler.dump_traceback_later(EXIT_SECONDS, exit=True)
+    for child in multiprocessing.active_children():
+        child.terminate()
+    return code
 
 
 def _wait_for_setup(pipe: Pipe) -> Setup | None:

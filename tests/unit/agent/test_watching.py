@@ -4,6 +4,7 @@ import pytest
 
 from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type, rung_value
 from tuner.agent import acts, events, notices
+from tuner.agent.machine import Phase
 from tuner.agent.rules.watching import FIRST_STEP_SECONDS, LEAST_SECONDS, silence_limit
 from tuner.messages import How, Progress, Stop, Why
 from tuner.search.pruners.percentile import PercentilePruner
@@ -94,11 +95,18 @@ def test_a_worker_that_trains_on_after_its_trial_has_failed_is_killed() -> None:
     assert of_type(bench.tick(1), acts.DumpStacks)
 
 
-def test_before_the_first_step_a_worker_has_an_hour() -> None:
+def test_before_its_first_report_a_trial_has_half_a_day_whatever_others_needed() -> None:
     bench = Bench()
-    bench.training()
-    assert silence_limit(bench.machine) == FIRST_STEP_SECONDS == 3600
-    assert not of_type(bench.tick(3599), acts.DumpStacks)
+    first = bench.training(0)
+    for step in (1, 2):
+        bench.tick(1)
+        bench.report(first, step, 0.5)
+    bench.leave(first, How.COMPLETE, value=0.5)
+    bench.training(1)
+    bench.ready()
+    (lane,) = bench.machine.in_phase(Phase.TRAINING)
+    assert silence_limit(bench.machine, lane) == FIRST_STEP_SECONDS == 12 * 3600
+    assert not of_type(bench.tick(12 * 3600 - 1), acts.DumpStacks)
     assert of_type(bench.tick(1.5), acts.DumpStacks)
 
 
@@ -108,10 +116,12 @@ def test_silence_is_ten_times_the_longest_step_and_at_least_five_minutes(
 ) -> None:
     bench = Bench()
     trial = bench.training()
-    for step, seconds in enumerate([step_seconds / 2, step_seconds, step_seconds / 3], start=1):
+    # The first report contains the start: loading of data, for instance.
+    for step, seconds in enumerate([9000.0, step_seconds, step_seconds / 3], start=1):
         bench.tick(seconds)
         bench.report(trial, step, 0.5)
-    assert silence_limit(bench.machine) == pytest.approx(limit)
+    (lane,) = bench.machine.in_phase(Phase.TRAINING)
+    assert silence_limit(bench.machine, lane) == pytest.approx(limit)
     assert not of_type(bench.tick(limit - 1), acts.DumpStacks)
     assert of_type(bench.tick(1.5), acts.DumpStacks)
 

@@ -121,3 +121,21 @@ def test_a_wrong_setting_is_located_on_the_command_line(tmp_path):
     assert str(caught.value) == (
         "--set: budget.trials: must be a whole number from 1 to 10000000, not -5"
     )
+
+
+@pytest.mark.parametrize(
+    "source", ["x = " + "-" * 200_000 + "1\n", "x = " + "+".join(["a"] * 20_000) + "\n"]
+)
+def test_a_file_that_no_parser_can_read_is_a_fault(source, tmp_path):
+    path = write(tmp_path, source + "def train(trial): ...\n")
+    assert fault_of(path) == "train.py is nested too deeply to be read; simplify it"
+
+
+def test_a_name_longer_than_a_path_is_a_fault(tmp_path):
+    path = write(tmp_path, "", "a" * 300 + ".py:train")
+    assert fault_of(path).startswith("there is no file")
+
+
+def test_a_huge_file_is_not_read(tmp_path):
+    path = write(tmp_path, "#" * 2_000_001)
+    assert "is larger than" in fault_of(path)

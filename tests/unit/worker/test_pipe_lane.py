@@ -2,6 +2,7 @@
 
 import os
 from collections import deque
+from pathlib import Path
 
 import pytest
 
@@ -43,7 +44,7 @@ def mail():
     return FakeMail()
 
 
-def _lane(mail, tmp_path, **start):
+def _lane(mail, tmp_path, *, is_stepwise=True, **start):
     setup = Setup(
         device="cpu",
         n_threads=1,
@@ -62,7 +63,8 @@ def _lane(mail, tmp_path, **start):
         "checkpoint": None,
         "decide_at": ((2, 7, 2),),
     }
-    mail.lane = PipeLane(Start(**NAME, **{**begin, **start}), setup, mail, mail.clock)
+    begun = Start(**NAME, **{**begin, **start})
+    mail.lane = PipeLane(begun, setup, mail, mail.clock, is_stepwise=is_stepwise)
     return mail.lane
 
 
@@ -173,3 +175,26 @@ def test_a_full_disk_does_not_end_the_trial(mail, tmp_path, caplog):
     lane.save(1, lambda: {})
     assert mail.sent == []
     assert "not saved" in caplog.text
+
+
+def test_what_may_change_between_steps_is_saved_whenever_one_is_due(mail, tmp_path):
+    lane = _lane(mail, tmp_path, is_stepwise=False)
+    lane.stop(Why.RELEASE)
+    assert lane.save(0, lambda: {"n": 1})
+    assert lane.save(0, lambda: {"n": 2})
+    assert [load_checkpoint(Path(m.path)) for m in mail.sent if isinstance(m, Saved)] == [
+        {"n": 1},
+        {"n": 2},
+    ]
+
+
+def test_a_resumed_trial_waits_for_no_verdict_of_a_rung_behind_it(mail, tmp_path):
+    lane = _lane(mail, tmp_path, from_step=5)
+    lane.report(7, {})  # rungs are 2, 4, 6: the agent, too, sees 6 reached
+    mail.due.append((mail.now, GoOn(**NAME, step=7)))
+    assert lane.verdict() is Verdict.GO_ON
+    other = _lane(mail, tmp_path, from_step=6)
+    other.report(7, {})
+    before = mail.now
+    assert other.verdict() is Verdict.GO_ON
+    assert mail.now == before

@@ -53,6 +53,8 @@ def _start(machine: Machine, lane: Lane) -> list[Act]:
         seed=trial.seed,
         checkpoint=lane.checkpoint_path,
         decide_at=lane.schedule.bounds(),
+        from_step=lane.from_step,
+        last_value=_last_value(lane),
     )
     notice = TrialStarted(
         key=trial.key,
@@ -62,6 +64,12 @@ def _start(machine: Machine, lane: Lane) -> list[Act]:
         from_step=lane.from_step,
     )
     return [Send(worker=pid, message=start), Say(notice=notice)]
+
+
+def _last_value(lane: Lane) -> float | None:
+    """The objective that was reported last up to the checkpoint."""
+    steps = [step for step in lane.trial.history if step <= lane.from_step]
+    return lane.trial.history[max(steps)] if steps else None
 
 
 def send_ends(machine: Machine, now: float, *, is_due: bool) -> list[Act]:

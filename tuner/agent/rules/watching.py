@@ -11,7 +11,9 @@ from tuner.messages import Stop, Why
 from tuner.study.failure import Failure, FailureClass
 from tuner.study_file.durations import render_duration
 
-FIRST_STEP_SECONDS = 3600.0  # how long the first step of all may take: nothing is known then
+# Before a trial's first report nothing is known of it, and a function may report none: then only
+# `trial.timeout` can tell.
+FIRST_STEP_SECONDS = 12 * 3600.0
 LEAST_SECONDS = 300.0
 STEPS = 10  # as long as so many of the longest steps seen
 DUMP_SECONDS = 1.0  # for the stacks to reach the log
@@ -50,19 +52,20 @@ def _check_worker(machine: Machine, pid: int, worker: WorkerState) -> list[Act]:
     if worker.leave_by is not None and now >= worker.leave_by:
         text = "its worker did not leave a trial that was dropped, and was killed"
         return _doom(machine, pid, worker, Failure(cause=FailureClass.KILLED, message=text))
-    limit = silence_limit(machine)
-    if machine.lanes_of(pid) and now - worker.heard_at >= limit:
+    lanes = machine.lanes_of(pid)
+    limit = max((silence_limit(machine, lane) for lane in lanes), default=0.0)
+    if lanes and now - worker.heard_at >= limit:
         waited = render_duration(round(limit))
         text = f"no sign of progress for {waited}; killed, its stacks are in the log"
         return _doom(machine, pid, worker, Failure(cause=FailureClass.SILENCE, message=text))
     return []
 
 
-def silence_limit(machine: Machine) -> float:
-    """Seconds without a message after which a worker hangs."""
+def silence_limit(machine: Machine, lane: Lane) -> float:
+    """Seconds without a message after which the worker of a lane hangs."""
     if machine.book.silence_seconds is not None:
         return machine.book.silence_seconds
-    if machine.longest_step_seconds is None:
+    if machine.longest_step_seconds is None or not lane.reports:
         return FIRST_STEP_SECONDS
     return max(LEAST_SECONDS, STEPS * machine.longest_step_seconds)
 

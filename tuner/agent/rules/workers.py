@@ -55,9 +55,10 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
 
 
 def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> list[Act]:
-    step_seconds = now - lane.reported_at
+    if lane.reports:  # the first one of an attempt contains its start
+        step_seconds = now - lane.reported_at
+        machine.longest_step_seconds = max(machine.longest_step_seconds or 0.0, step_seconds)
     lane.reported_at = now
-    machine.longest_step_seconds = max(machine.longest_step_seconds or 0.0, step_seconds)
     value = message.values.get(machine.book.metric)
     if value is None:
         text = f"no {machine.book.metric} was reported at step {message.step}"
@@ -129,7 +130,10 @@ def _left(machine: Machine, lane: Lane, left: Left) -> list[Act]:
             return []
         case How.NON_FINITE | How.OUT_OF_MEMORY | How.EXCEPTION | How.MISTAKE:
             failure = failure_of_left(left, _last_lines(lane))
-            return post_end(machine, lane, fail_lane(machine, lane, failure))
+            end = fail_lane(machine, lane, failure)
+            if isinstance(end, Finish):
+                end = replace(end, user_attrs=left.facts)
+            return post_end(machine, lane, end)
         case _:
             assert_never(left.how)
 

@@ -50,10 +50,14 @@ left join ticked t using (study_id);
 with stopped as (
     update tuner.study set desired = 'stopping', desired_reason = %(reason)s, desired_at = now()
     where study_id = %(study_id)s and desired = 'running'
+      -- the limit that was seen: somebody may have extended it meanwhile
+      and limit_seconds is not distinct from %(limit_seconds)s
+      and limit_device_seconds is not distinct from %(limit_device_seconds)s
     returning study_id
 )
 insert into tuner.event (study_id, agent_id, kind, detail)
-select study_id, %(me)s, 'limit_reached', %(reason)s from stopped;
+select study_id, %(me)s, 'limit_reached', %(reason)s from stopped
+returning 1;
 
 -- name: leave
 -- A clean goodbye.

@@ -137,12 +137,15 @@ select %(study_id)s, number, attempt, %(me)s, 'pruned', reason from closed;
 -- How much may still be claimed: trials of any kind, and draws (a grid has so many cells).
 -- Serialises new claims of all agents until the commit. Steps are counted only where they are
 -- limited: of ended trials on their lease, of open ones by their reports.
-select case when limit_steps <= (
-           select coalesce(sum(case when l.state = 'done' then l.n_steps else (
-               select coalesce(max(v.step), 0) from trial_intermediate_values v
-               where v.trial_id = l.trial_id) end), 0)
-           from tuner.lease l where l.study_id = s.study_id) then 0
-       else coalesce(limit_trials, 1000000000) - n_claimed end as n_left,
+select case
+           when limit_steps is null then coalesce(limit_trials, 1000000000) - n_claimed
+           when limit_steps <= (
+               select coalesce(sum(case when l.state = 'done' then l.n_steps else (
+                   select coalesce(max(v.step), 0) from trial_intermediate_values v
+                   where v.trial_id = l.trial_id) end), 0)
+               from tuner.lease l where l.study_id = s.study_id) then 0
+           else coalesce(limit_trials, 1000000000) - n_claimed
+       end as n_left,
        next_draw, coalesce(n_draws - next_draw, 1000000000) as n_draws_left
 from tuner.study s where study_id = %(study_id)s for no key update;
 
@@ -249,18 +252,24 @@ from unnest(%(numbers)s::int[], %(attempts)s::int[]) x(number, attempt);
 -- name: count_open
 -- Trials that somebody still has to end, and whether nothing new will be started. Waiting ones
 -- count as far as the limit lets them start; a study that is stopping starts none.
+with used as materialized (
+    select case when s.desired = 'stopping' then true
+                when s.limit_steps is null then false
+                else s.limit_steps <= (
+                    select coalesce(sum(case when l.state = 'done' then l.n_steps else (
+                        select coalesce(max(v.step), 0) from trial_intermediate_values v
+                        where v.trial_id = l.trial_id) end), 0)
+                    from tuner.lease l where l.study_id = s.study_id)
+           end as is_up
+    from tuner.study s where s.study_id = %(study_id)s
+), waiting as materialized (
+    select count(*) as n from trials t where t.study_id = %(study_id)s and t.state = 'WAITING'
+)
 select (select count(*) from tuner.lease l where l.study_id = s.study_id and l.state <> 'done')
-     + case when s.desired = 'stopping' or b.steps_used then 0 else
-           least(greatest(coalesce(s.limit_trials, 1000000000) - s.n_claimed, 0), w.n_waiting) end,
-       s.desired = 'stopping' or b.steps_used or s.n_claimed >= coalesce(s.limit_trials, 1000000000)
-       or (s.next_draw >= coalesce(s.n_draws, 1000000000) and w.n_waiting = 0),
+     + case when used.is_up then 0 else
+           least(greatest(coalesce(s.limit_trials, 1000000000) - s.n_claimed, 0), waiting.n) end,
+       used.is_up or s.n_claimed >= coalesce(s.limit_trials, 1000000000)
+       or (s.next_draw >= coalesce(s.n_draws, 1000000000) and waiting.n = 0),
        case when s.desired = 'stopping' then s.desired_reason end
-from tuner.study s,
-     lateral (select count(*) as n_waiting from trials t
-              where t.study_id = s.study_id and t.state = 'WAITING') w,
-     lateral (select coalesce(s.limit_steps <= (
-                  select coalesce(sum(case when l.state = 'done' then l.n_steps else (
-                      select coalesce(max(v.step), 0) from trial_intermediate_values v
-                      where v.trial_id = l.trial_id) end), 0)
-                  from tuner.lease l where l.study_id = s.study_id), false) as steps_used) b
+from tuner.study s, used, waiting
 where s.study_id = %(study_id)s;

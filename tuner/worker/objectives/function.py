@@ -45,6 +45,7 @@ class FunctionObjective:
 
     n_lanes = 1
     is_single_use = True  # whatever the function leaves behind goes with the process
+    is_stepwise = False
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -65,6 +66,7 @@ class FunctionObjective:
             number=lane.number,
             metric=setup.metric,
             lane=lane,
+            resumes_at=(getattr(lane, "from_step", 0), getattr(lane, "last_value", None)),
         )
         _seed_everything(lane.seed, setup.device)
         yield self._call(lane, trial)

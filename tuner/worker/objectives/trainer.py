@@ -20,6 +20,7 @@ class TrainerObjective:
 
     n_lanes = 1  # how many it takes at a time
     is_single_use = False
+    is_stepwise = True
 
     def __init__(self, setup: Setup) -> None:
         torch.set_num_threads(setup.n_threads)
@@ -90,7 +91,8 @@ class _Nobody:
 
     def report(self, step: int, values: Values) -> None: ...
 
-    def save(self, step: int, state: object) -> None: ...
+    def save(self, step: int, state: object) -> bool:
+        return False
 
     def verdict(self) -> Verdict:
         return Verdict.GO_ON
