@@ -1,6 +1,8 @@
 """Commands to a study: stop, pause, resume, extend, retry, enqueue, delete."""
 
+import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from tests.integration.stores import PARAMS, StoreAgent, StoredStudy, raised, report
 from tuner.errors import NotFound, UsageError
+from tuner.storage import retries
 from tuner.storage.control import Control
 from tuner.study.control import Amount, Extension
 from tuner.study.fleet import Desired
@@ -188,6 +191,54 @@ def test_all_failed_trials_are_retried_at_once_each_once(study: StoredStudy) -> 
     retried = control(study).retry(None)
     assert list(retried.retry_of) == failed
     assert retried.numbers == (4, 5, 6)
+
+
+def test_all_failed_trials_of_a_large_study_are_retried_in_seconds(
+    new_study: NewStudy,
+) -> None:
+    study = new_study(None)
+    study.query(
+        "insert into trials (number, study_id, state, datetime_start)"
+        " select n, %s, 'FAIL', now() from generate_series(0, 11999) n",
+        study.study_id,
+    )
+    study.query(
+        "insert into trial_params (trial_id, param_name, param_value, distribution_json)"
+        " select t.trial_id, 'n_layers', 2, %s from trials t",
+        json.dumps(
+            {
+                "name": "IntDistribution",
+                "attributes": {"log": False, "step": 1, "low": 1, "high": 4},
+            }
+        ),
+    )
+    study.query("analyze")
+    began = time.monotonic()
+    assert len(control(study).retry(None).numbers) == 12_000
+    assert time.monotonic() - began < 5  # a scan of all trials for each of them took 30 s
+    with pytest.raises(UsageError, match="no FAIL trial"):
+        control(study).retry(None)
+
+
+def test_two_commands_at_once_retry_a_trial_once(
+    study: StoredStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = fail(study.agent())
+    find = retries.find_retries
+
+    def find_and_be_late(*given: Any) -> Any:
+        found = find(*given)
+        monkeypatch.setattr("tuner.storage.control.find_retries", find)
+        control(study).retry([number])
+        return found
+
+    for numbers, words in (([number], "retried already, as trial 1"), (None, "no FAIL trial")):
+        monkeypatch.setattr("tuner.storage.control.find_retries", find_and_be_late)
+        with pytest.raises(UsageError, match=words):
+            control(study).retry(numbers)
+        if numbers:
+            study.query("delete from trials where number = 1")
+    assert study.query("select count(*) from tuner.enqueued") == [(1,)]
 
 
 def test_only_failed_trials_of_the_study_are_retried(study: StoredStudy) -> None:

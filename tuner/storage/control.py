@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tuner.errors import NotFound, UsageError
 from tuner.storage.connection import Database
 from tuner.storage.extension import extend_limits
-from tuner.storage.retries import find_retries
+from tuner.storage.retries import find_retries, keep_new
 from tuner.storage.sessions import Row, Session, run
 from tuner.study.control import (
     STOPPED_BY,
@@ -131,9 +131,14 @@ class Control:
 
         The limit rises by one each. Raises `NotFound`, and `UsageError` for what cannot be retried.
         """
+        session = Session(self._database)
+        try:
+            found = find_retries(session, self._study_id, self._spec, numbers)
+        finally:
+            session.close()
         with self._session() as cursor:
             standing = self._lock(cursor)
-            retries = find_retries(cursor, self._study_id, self._spec, numbers)
+            retries = keep_new(cursor, self._study_id, self._spec, found, is_all=numbers is None)
             n_trials = {**self._study, "n_trials": len(retries)}
             run(cursor, "control", "raise_limit", n_trials)
             limit = standing.limits.trials
