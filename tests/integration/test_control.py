@@ -73,7 +73,8 @@ def test_stop_ends_the_trials_of_agents_that_are_gone_and_their_late_writes_are_
     trial = agent.claim_one()
     study.query("update tuner.agent set seen_at = now() - interval '1 hour'")
     assert control(study).stop(WHO).ended == (0,)
-    assert agent.finish(trial) == frozenset()  # done already, by its own attempt: no second end
+    assert agent.finish(trial) == {trial.key}  # its own end was not stored, and it is told so
+    assert study.lease(0, "state, owner") == ("done", None)
     assert study.states() == ["PRUNED"]
     assert agent.store.report(Batch(reports=[report(trial, 1, 0.1)])) == {trial.key}
 

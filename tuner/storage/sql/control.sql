@@ -32,7 +32,7 @@ insert into tuner.event (study_id, kind, detail) values (%(study_id)s, %(kind)s,
 -- name: end_unheld
 -- Trials that no living agent holds end here, PRUNED with their last report as Optuna's own rule has
 -- it. Silent by the database's clock for the lease time counts as gone, as in claim.sql; an agent that
--- comes back meets the fence. What is locked is just being taken or ended by somebody.
+-- comes back meets the fence, and is told that it lost the trial. What is locked is just being taken or ended by somebody.
 with unheld as materialized (
     select l.number, l.trial_id, l.attempt
     from tuner.lease l left join tuner.agent a on a.agent_id = l.owner
@@ -71,7 +71,8 @@ with unheld as materialized (
     from unheld left join told using (trial_id)
 )
 update tuner.lease l
-set state = 'done', ended_at = now(), checkpoint_id = null, n_steps = coalesce(last.step, 0),
+set state = 'done', owner = null, ended_at = now(), checkpoint_id = null,
+    n_steps = coalesce(last.step, 0),
     reason = case when told.trial_id is null then 'ended by somebody else' else %(reason)s end
 from last left join told using (trial_id)
 where l.study_id = %(study_id)s and l.number = last.number
