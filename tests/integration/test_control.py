@@ -106,6 +106,20 @@ def test_pause_and_resume_may_be_said_twice(study: StoredStudy) -> None:
     assert kinds(study) == ["pause", "resume"]
 
 
+def test_a_paused_study_that_has_reached_its_target_is_not_resumed(study: StoredStudy) -> None:
+    agent = study.agent()
+    trial = agent.claim_one()
+    control(study).extend(Extension(target=Amount(value=0.5)))
+    control(study).pause(WHO)
+    agent.finish(trial, value=0.4)
+    with pytest.raises(UsageError, match=r"is used up \(target\); tuner extend searched"):
+        control(study).resume(WHO)
+    assert desired(study)[0] == "paused"
+    control(study).extend(Extension(target=Amount(value=0.3)))
+    control(study).resume(WHO)
+    assert desired(study)[0] == "running"
+
+
 def test_a_stopping_study_cannot_be_paused_but_resumed(study: StoredStudy) -> None:
     control(study).stop(WHO)
     with pytest.raises(UsageError, match="tuner resume searched"):

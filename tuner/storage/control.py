@@ -84,12 +84,13 @@ class Control:
         with self._session() as cursor:
             standing = self._lock(cursor)
             reached = self._reached(standing)
-            if standing.desired is Desired.STOPPING and set(reached) - {"trials", "steps"}:
+            is_held_back = standing.desired is not Desired.RUNNING
+            if is_held_back and set(reached) - {"trials", "steps"}:
                 raise UsageError(
                     f"the budget of study {self._spec.name!r} is used up ({', '.join(reached)}); "
                     f"tuner extend {self._spec.name} raises it"
                 )
-            if standing.desired is not Desired.RUNNING:
+            if is_held_back:
                 self._desire(cursor, Desired.RUNNING, None, "resume", f"resumed by {who}")
             return self._steered(cursor, standing, None)
 
