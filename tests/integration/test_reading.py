@@ -77,6 +77,29 @@ def test_steps_are_the_last_ones_and_count_once(study: StoredStudy) -> None:
     assert row.n_steps == 10
 
 
+def test_device_seconds_are_the_time_of_leases_whatever_an_objective_reports(
+    study: StoredStudy,
+) -> None:
+    agent = study.agent()
+    ended, held, released = agent.claim(3)
+    agent.store.report(
+        Batch(reports=[report(t, 1, 0.5, seconds=1e6) for t in (ended, held, released)])
+    )
+    agent.finish(ended, reports=[report(ended, 2, 0.5, seconds=1e6)], last_step=2)
+    agent.store.end([Release(key=released.key, reason="handed back")])
+    study.query("update tuner.lease set seconds = 2 + number")
+    study.query(
+        "update tuner.lease set claimed_at = now() - interval '60 s' where number = %s",
+        held.key.number,
+    )
+    seconds = {c.state: c.seconds for c in load_summary(study.database, NAME).counts.values()}
+    assert seconds["COMPLETE"] == 2 + ended.key.number
+    assert seconds["FREE"] == 2 + released.key.number
+    assert 63 <= seconds["RUNNING"] < 90
+    live = load_live(study.database, NAME).summary
+    assert live.counts["COMPLETE"].seconds == seconds["COMPLETE"]
+
+
 def test_what_an_optuna_client_enqueued_is_shown(study: StoredStudy) -> None:
     study.optuna().enqueue_trial({"n_layers": 3})
     _, (row,) = load_trials(study.database, NAME)

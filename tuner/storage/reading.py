@@ -132,17 +132,11 @@ def read_names(connection: Connection) -> list[str]:
 
 
 def read_counts(connection: Connection, study_id: int) -> list[CountRow]:
-    """Trials and steps by state, without the seconds."""
+    """Trials, steps and seconds by state."""
     return [
-        CountRow(state=state, n_trials=n, n_steps=int(n_steps), seconds=0.0)
-        for state, n, n_steps in read_rows(connection, "counts", study_id=study_id)
+        CountRow(state=state, n_trials=n, n_steps=int(n_steps), seconds=float(seconds))
+        for state, n, n_steps, seconds in read_rows(connection, "counts", study_id=study_id)
     ]
-
-
-def read_seconds(connection: Connection, study_id: int) -> dict[str, float]:
-    """Seconds on a device by state: a look at every report of the study."""
-    rows = read_rows(connection, "seconds", study_id=study_id)
-    return {state: float(seconds) for state, seconds in rows}
 
 
 def read_used(connection: Connection, study: StudyRow) -> Used:
