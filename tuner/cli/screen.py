@@ -35,6 +35,7 @@ _COUNTS = (
     ("FAIL", "failed", "red"),
     ("RUNNING", "running", "cyan"),
     ("FREE", "handed back", "magenta"),
+    ("ELSEWHERE", "running elsewhere", "magenta"),
     ("WAITING", "enqueued", "blue"),
 )
 _STALE_SECONDS = 6.0

@@ -34,7 +34,7 @@ class StudySummary:
 
     study: StudyRow
     used: Used
-    counts: dict[str, CountRow]  # by state; FREE: handed back, waiting for an agent
+    counts: dict[str, CountRow]  # by state, see `CountRow`
     n_steps_full: int | None  # of one trial that is not pruned; None: the objective alone knows
     n_steps_saved: int  # not trained, thanks to pruning
     span_seconds: float | None  # from the first start to the last end
@@ -56,8 +56,8 @@ class StudySummary:
 
     @property
     def n_open(self) -> int:
-        """Trials that began and are not final."""
-        return self.n("RUNNING") + self.n("FREE")
+        """Trials that agents still have to end; what another program runs is its own affair."""
+        return sum(count.n_leased for count in self.counts.values())
 
     @property
     def n_steps(self) -> int:

@@ -44,10 +44,12 @@ class StudyRow:
 class CountRow:
     """What the trials of one state amount to."""
 
-    state: str  # Optuna's states, and FREE: handed back, waiting for an agent
+    # Optuna's states; FREE: handed back, waiting for an agent; ELSEWHERE: another program runs it
+    state: str
     n_trials: int
     n_steps: int
     seconds: float  # on a device
+    n_leased: int  # that agents still have to end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +136,12 @@ def read_names(connection: Connection) -> list[str]:
 def read_counts(connection: Connection, study_id: int) -> list[CountRow]:
     """Trials, steps and seconds by state."""
     return [
-        CountRow(state=state, n_trials=n, n_steps=int(n_steps), seconds=float(seconds))
-        for state, n, n_steps, seconds in read_rows(connection, "counts", study_id=study_id)
+        CountRow(
+            state=state, n_trials=n, n_steps=int(n_steps), seconds=float(seconds), n_leased=n_leased
+        )
+        for state, n, n_steps, seconds, n_leased in read_rows(
+            connection, "counts", study_id=study_id
+        )
     ]
 
 
