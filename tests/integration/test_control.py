@@ -9,8 +9,8 @@ from typing import Any
 import optuna
 import pytest
 
-from tests.integration.stores import PARAMS, StoreAgent, StoredStudy, raised, report
-from tuner.errors import NotFound, UsageError
+from tests.integration.stores import PARAMS, StoreAgent, StoredStudy, connect, raised, report
+from tuner.errors import DatabaseAway, NotFound, UsageError
 from tuner.storage import retries
 from tuner.storage.control import Control
 from tuner.study.control import Amount, Extension
@@ -323,6 +323,45 @@ def test_delete_takes_every_row_and_no_other_study(new_study: NewStudy) -> None:
     assert kept.states() == ["RUNNING"]
     with pytest.raises(NotFound):
         control(study).pause(WHO)
+
+
+def test_a_command_whose_commit_got_no_answer_says_that_it_may_have_been_done(
+    study: StoredStudy,
+) -> None:
+    study.query(
+        "create function cut() returns trigger language plpgsql as"
+        " 'begin perform pg_terminate_backend(pg_backend_pid()); return null; end'"
+    )
+    study.query(  # runs within the commit
+        "create constraint trigger cut after update on tuner.study deferrable initially deferred"
+        " for each row execute function cut()"
+    )
+    try:
+        with pytest.raises(DatabaseAway, match="may have been done; tuner status searched shows"):
+            control(study).pause(WHO)
+        with pytest.raises(UsageError, match="no FAIL trial"):
+            control(study).retry(None)
+    finally:
+        study.query("drop function cut() cascade")
+    assert control(study).pause(WHO).before is Desired.RUNNING
+
+
+def test_a_deletion_that_a_deadlock_ended_is_begun_once_more(study: StoredStudy) -> None:
+    study.agent().claim_one()
+    other = connect(study.database)
+    with other.cursor() as cursor:
+        cursor.execute("set deadlock_timeout = '1min'; select 1 from tuner.lease for update")
+        deletion = threading.Thread(target=control(study).delete, kwargs={"force": True})
+        deletion.start()
+        waits = "select count(*) from pg_locks where not granted"
+        while study.query(waits) == [(0,)]:
+            time.sleep(0.01)
+        cursor.execute("select 1 from studies for update")  # it ends the deletion's first try
+        assert cursor.fetchall() == [(1,)]
+    other.rollback()
+    other.close()
+    deletion.join(20)
+    assert study.query("select count(*) from studies") == [(0,)]
 
 
 def test_a_study_whose_agents_left_or_fell_silent_is_deleted(study: StoredStudy) -> None:

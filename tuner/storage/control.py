@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from tuner.errors import NotFound, UsageError
+from psycopg2.errors import DeadlockDetected
+
+from tuner.errors import DatabaseAway, NotFound, UsageError
 from tuner.storage.connection import Database
 from tuner.storage.extension import extend_limits
 from tuner.storage.retries import find_retries, keep_new
@@ -154,20 +156,27 @@ class Control:
             )
 
     def delete(self, *, force: bool = False) -> None:
-        """The study with all its rows. Raises `UsageError` while agents are alive."""
-        session = Session(self._database)
+        """The study with all its rows. Raises `UsageError` while agents are alive.
+
+        Once more after a deadlock: rows go in another order than agents lock them.
+        """
         try:
-            with session.transaction("control", "lock_whole", self._study) as (cursor, _):
-                agents = self._agents(cursor)
-                if agents and not force:
-                    raise UsageError(
-                        f"{_listed(agents)} on study {self._spec.name!r}; "
-                        f"tuner stop {self._spec.name} first, or add --force"
-                    )
-                run(cursor, "control", "take_time", {})
-                run(cursor, "control", "delete", self._study)
-        finally:
-            session.close()
+            self._delete(force)
+        except DatabaseAway as error:
+            if not isinstance(error.__cause__, DeadlockDetected):
+                raise
+            self._delete(force)
+
+    def _delete(self, force: bool) -> None:
+        with self._transaction("control", "lock_whole") as (cursor, _):
+            agents = self._agents(cursor)
+            if agents and not force:
+                raise UsageError(
+                    f"{_listed(agents)} on study {self._spec.name!r}; "
+                    f"tuner stop {self._spec.name} first, or add --force"
+                )
+            run(cursor, "control", "take_time", {})
+            run(cursor, "control", "delete", self._study)
 
     @property
     def _study(self) -> dict[str, object]:
@@ -180,12 +189,27 @@ class Control:
     @contextmanager
     def _session(self) -> Iterator["Cursor"]:
         """A transaction that begins as a claim does: with the lock on Optuna's row."""
+        with self._transaction("claim", "lock_numbers") as (cursor, found):
+            if not found:
+                raise NotFound(f"study {self._spec.name!r} was deleted just now")
+            yield cursor
+
+    @contextmanager
+    def _transaction(self, file: str, query: str) -> Iterator[tuple["Cursor", list[Row]]]:
+        """On a connection of its own; when the commit's answer is lost, the error says so."""
         session = Session(self._database)
+        is_committing = False
         try:
-            with session.transaction("claim", "lock_numbers", self._study) as (cursor, found):
-                if not found:
-                    raise NotFound(f"study {self._spec.name!r} was deleted just now")
-                yield cursor
+            with session.transaction(file, query, self._study) as opened:
+                yield opened
+                is_committing = True
+        except DatabaseAway as error:
+            if not is_committing:
+                raise
+            raise DatabaseAway(
+                f"the connection broke before the answer: it may have been done; "
+                f"tuner status {self._spec.name} shows it ({error})"
+            ) from error
         finally:
             session.close()
 
