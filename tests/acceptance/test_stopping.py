@@ -34,7 +34,7 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(tuner, tmp_path, 
     waiting = tuner("status", "plain")
     assert re.search(r"^  waiting for an agent +2 ", waiting.out, re.M)
     status = tuner("status", "plain", "--json").json
-    zeros = dict.fromkeys(("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING"), 0)
+    zeros = dict.fromkeys(("COMPLETE", "PRUNED", "FAIL", "RUNNING", "ELSEWHERE", "WAITING"), 0)
     assert status["counts"] == {"FREE": 2, **zeros}
     assert not status["active"]
     seen = steps()

@@ -1,14 +1,17 @@
 """Commands to a study: stop, pause, resume, extend, retry, enqueue, delete."""
 
+import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import optuna
 import pytest
 
-from tests.integration.stores import PARAMS, StoreAgent, StoredStudy, raised, report
-from tuner.errors import NotFound, UsageError
+from tests.integration.stores import PARAMS, StoreAgent, StoredStudy, connect, raised, report
+from tuner.errors import DatabaseAway, NotFound, UsageError
+from tuner.storage import retries
 from tuner.storage.control import Control
 from tuner.study.control import Amount, Extension
 from tuner.study.fleet import Desired
@@ -70,7 +73,8 @@ def test_stop_ends_the_trials_of_agents_that_are_gone_and_their_late_writes_are_
     trial = agent.claim_one()
     study.query("update tuner.agent set seen_at = now() - interval '1 hour'")
     assert control(study).stop(WHO).ended == (0,)
-    assert agent.finish(trial) == frozenset()  # done already, by its own attempt: no second end
+    assert agent.finish(trial) == {trial.key}  # its own end was not stored, and it is told so
+    assert study.lease(0, "state, owner") == ("done", None)
     assert study.states() == ["PRUNED"]
     assert agent.store.report(Batch(reports=[report(trial, 1, 0.1)])) == {trial.key}
 
@@ -100,6 +104,20 @@ def test_pause_and_resume_may_be_said_twice(study: StoredStudy) -> None:
     assert control(study).resume(WHO).before is Desired.RUNNING
     assert desired(study) == ("running", None)
     assert kinds(study) == ["pause", "resume"]
+
+
+def test_a_paused_study_that_has_reached_its_target_is_not_resumed(study: StoredStudy) -> None:
+    agent = study.agent()
+    trial = agent.claim_one()
+    control(study).extend(Extension(target=Amount(value=0.5)))
+    control(study).pause(WHO)
+    agent.finish(trial, value=0.4)
+    with pytest.raises(UsageError, match=r"is used up \(target\); tuner extend searched"):
+        control(study).resume(WHO)
+    assert desired(study)[0] == "paused"
+    control(study).extend(Extension(target=Amount(value=0.3)))
+    control(study).resume(WHO)
+    assert desired(study)[0] == "running"
 
 
 def test_a_stopping_study_cannot_be_paused_but_resumed(study: StoredStudy) -> None:
@@ -190,6 +208,54 @@ def test_all_failed_trials_are_retried_at_once_each_once(study: StoredStudy) -> 
     assert retried.numbers == (4, 5, 6)
 
 
+def test_all_failed_trials_of_a_large_study_are_retried_in_seconds(
+    new_study: NewStudy,
+) -> None:
+    study = new_study(None)
+    study.query(
+        "insert into trials (number, study_id, state, datetime_start)"
+        " select n, %s, 'FAIL', now() from generate_series(0, 11999) n",
+        study.study_id,
+    )
+    study.query(
+        "insert into trial_params (trial_id, param_name, param_value, distribution_json)"
+        " select t.trial_id, 'n_layers', 2, %s from trials t",
+        json.dumps(
+            {
+                "name": "IntDistribution",
+                "attributes": {"log": False, "step": 1, "low": 1, "high": 4},
+            }
+        ),
+    )
+    study.query("analyze")
+    began = time.monotonic()
+    assert len(control(study).retry(None).numbers) == 12_000
+    assert time.monotonic() - began < 5  # a scan of all trials for each of them took 30 s
+    with pytest.raises(UsageError, match="no FAIL trial"):
+        control(study).retry(None)
+
+
+def test_two_commands_at_once_retry_a_trial_once(
+    study: StoredStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = fail(study.agent())
+    find = retries.find_retries
+
+    def find_and_be_late(*given: Any) -> Any:
+        found = find(*given)
+        monkeypatch.setattr("tuner.storage.control.find_retries", find)
+        control(study).retry([number])
+        return found
+
+    for numbers, words in (([number], "retried already, as trial 1"), (None, "no FAIL trial")):
+        monkeypatch.setattr("tuner.storage.control.find_retries", find_and_be_late)
+        with pytest.raises(UsageError, match=words):
+            control(study).retry(numbers)
+        if numbers:
+            study.query("delete from trials where number = 1")
+    assert study.query("select count(*) from tuner.enqueued") == [(1,)]
+
+
 def test_only_failed_trials_of_the_study_are_retried(study: StoredStudy) -> None:
     agent = study.agent()
     agent.finish(agent.claim_one())
@@ -257,6 +323,45 @@ def test_delete_takes_every_row_and_no_other_study(new_study: NewStudy) -> None:
     assert kept.states() == ["RUNNING"]
     with pytest.raises(NotFound):
         control(study).pause(WHO)
+
+
+def test_a_command_whose_commit_got_no_answer_says_that_it_may_have_been_done(
+    study: StoredStudy,
+) -> None:
+    study.query(
+        "create function cut() returns trigger language plpgsql as"
+        " 'begin perform pg_terminate_backend(pg_backend_pid()); return null; end'"
+    )
+    study.query(  # runs within the commit
+        "create constraint trigger cut after update on tuner.study deferrable initially deferred"
+        " for each row execute function cut()"
+    )
+    try:
+        with pytest.raises(DatabaseAway, match="may have been done; tuner status searched shows"):
+            control(study).pause(WHO)
+        with pytest.raises(UsageError, match="no FAIL trial"):
+            control(study).retry(None)
+    finally:
+        study.query("drop function cut() cascade")
+    assert control(study).pause(WHO).before is Desired.RUNNING
+
+
+def test_a_deletion_that_a_deadlock_ended_is_begun_once_more(study: StoredStudy) -> None:
+    study.agent().claim_one()
+    other = connect(study.database)
+    with other.cursor() as cursor:
+        cursor.execute("set deadlock_timeout = '1min'; select 1 from tuner.lease for update")
+        deletion = threading.Thread(target=control(study).delete, kwargs={"force": True})
+        deletion.start()
+        waits = "select count(*) from pg_locks where not granted"
+        while study.query(waits) == [(0,)]:
+            time.sleep(0.01)
+        cursor.execute("select 1 from studies for update")  # it ends the deletion's first try
+        assert cursor.fetchall() == [(1,)]
+    other.rollback()
+    other.close()
+    deletion.join(20)
+    assert study.query("select count(*) from studies") == [(0,)]
 
 
 def test_a_study_whose_agents_left_or_fell_silent_is_deleted(study: StoredStudy) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.integration.stores import StoredStudy, raised, report
 from tuner.errors import NotFound
 from tuner.results.live import load_live
+from tuner.results.progress import is_finished
 from tuner.results.summary import load_summary, load_trials
 from tuner.results.trial_page import load_trial_log, load_trial_page
 from tuner.storage.control import Control
@@ -75,6 +76,50 @@ def test_steps_are_the_last_ones_and_count_once(study: StoredStudy) -> None:
     assert (summary.used.steps, summary.counts["COMPLETE"].n_steps) == (10, 10)
     _, (row,) = load_trials(study.database, NAME)
     assert row.n_steps == 10
+
+
+def test_device_seconds_are_the_time_of_leases_whatever_an_objective_reports(
+    study: StoredStudy,
+) -> None:
+    agent = study.agent()
+    ended, held, released = agent.claim(3)
+    agent.store.report(
+        Batch(reports=[report(t, 1, 0.5, seconds=1e6) for t in (ended, held, released)])
+    )
+    agent.finish(ended, reports=[report(ended, 2, 0.5, seconds=1e6)], last_step=2)
+    agent.store.end([Release(key=released.key, reason="handed back")])
+    study.query("update tuner.lease set seconds = 2 + number")
+    study.query(
+        "update tuner.lease set claimed_at = now() - interval '60 s' where number = %s",
+        held.key.number,
+    )
+    seconds = {c.state: c.seconds for c in load_summary(study.database, NAME).counts.values()}
+    assert seconds["COMPLETE"] == 2 + ended.key.number
+    assert seconds["FREE"] == 2 + released.key.number
+    assert 63 <= seconds["RUNNING"] < 90
+    live = load_live(study.database, NAME).summary
+    assert live.counts["COMPLETE"].seconds == seconds["COMPLETE"]
+
+
+def test_run_and_status_agree_on_the_end_of_a_study_that_others_write_to(
+    new_study: NewStudy,
+) -> None:
+    study = new_study(2)
+    stranger = study.optuna()
+    stranger.ask()  # and never heard of again
+    agent = study.agent()
+    first, second = agent.claim(2)
+    agent.finish(first)
+    stranger.tell(second.key.number, 0.5)
+    open_ = load_summary(study.database, NAME)
+    assert {state: row.n_trials for state, row in open_.counts.items()} == {
+        "ELSEWHERE": 1,
+        "COMPLETE": 2,
+    }
+    assert (open_.n_open, agent.ask().n_open, is_finished(open_)) == (1, 1, False)
+    agent.finish(second)
+    ended = load_summary(study.database, NAME)
+    assert (ended.n_open, agent.ask().n_open, is_finished(ended)) == (0, 0, True)
 
 
 def test_what_an_optuna_client_enqueued_is_shown(study: StoredStudy) -> None:

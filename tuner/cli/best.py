@@ -1,9 +1,9 @@
 """`tuner best STUDY`."""
 
 import argparse
-import json
 
 from tuner.cli.database import open_existing
+from tuner.cli.json_text import render_json
 from tuner.cli.summary_text import render_best, render_params, trial_json
 from tuner.results.summary import StudySummary, load_best
 
@@ -12,7 +12,7 @@ def execute(options: argparse.Namespace) -> int:
     """The best params and value."""
     with open_existing(options.storage) as database:
         summary = load_best(database, options.study)
-    print(json.dumps(best_json(summary), indent=2) if options.json else render(summary))
+    print(render_json(best_json(summary), indent=2) if options.json else render(summary))
     return 0
 
 

@@ -1,13 +1,13 @@
 """`tuner check STUDY.yaml`."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tuner.cli.json_text import render_json
 from tuner.cli.text import (
     count,
     fit,
@@ -33,7 +33,7 @@ def execute(options: argparse.Namespace) -> int:
     loaded = load_study_file(path, overrides)
     spec, shown = loaded.spec, preview(loaded.spec)
     if options.json:
-        print(json.dumps(check_json(loaded, shown), indent=2))
+        print(render_json(check_json(loaded, shown), indent=2))
     else:
         print(fit(render_check(spec, shown), terminal_width(sys.stdout)), flush=True)
     if loaded.warnings:

@@ -1,9 +1,9 @@
 """`tuner delete STUDY`."""
 
 import argparse
-import json
 import sys
 
+from tuner.cli.json_text import render_json
 from tuner.cli.studies import open_study
 from tuner.cli.text import clean, count
 from tuner.errors import UsageError
@@ -20,7 +20,7 @@ def execute(options: argparse.Namespace) -> int:
             return 1
         study.control.delete(force=options.force)
     if options.json:
-        print(json.dumps({"study": options.study, "deleted": True, "trials": n_trials}))
+        print(render_json({"study": options.study, "deleted": True, "trials": n_trials}))
     else:
         print(f"deleted {options.study} with {count(n_trials, 'trial')}")
         print("next: tuner status lists what is left")

@@ -1,7 +1,6 @@
 """`tuner doctor`."""
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from tuner.agent.devices import list_devices
 from tuner.cli.database import exists
+from tuner.cli.json_text import render_json
 from tuner.cli.text import clean
 from tuner.errors import TunerError
 from tuner.storage.connection import render_url, storage_setting
@@ -46,7 +46,7 @@ def execute(options: argparse.Namespace) -> int:
         if not options.json:
             print(render(finding), flush=True)
     if options.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print(render_json([asdict(finding) for finding in findings], indent=2))
     return int(any(finding.verdict == FAIL for finding in findings))
 
 

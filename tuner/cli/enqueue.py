@@ -1,12 +1,12 @@
 """`tuner enqueue STUDY name=value ...`."""
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from tuner.cli.control_text import render_enqueued
+from tuner.cli.json_text import render_json
 from tuner.cli.studies import open_study
 from tuner.errors import Fault, StudyFileError, UsageError
 from tuner.storage.given_params import check_params
@@ -33,7 +33,7 @@ def execute(options: argparse.Namespace) -> int:
         trials = [check_params(params, study.spec) for params in given]
         enqueued = study.control.enqueue(trials)
     if options.json:
-        print(json.dumps({"study": options.study, **asdict(enqueued)}))
+        print(render_json({"study": options.study, **asdict(enqueued)}))
     else:
         print(render_enqueued(options.study, enqueued))
     return 0

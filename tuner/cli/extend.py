@@ -1,10 +1,10 @@
 """`tuner extend STUDY`."""
 
 import argparse
-import json
 from dataclasses import asdict
 
 from tuner.cli.control_text import render_extended
+from tuner.cli.json_text import render_json
 from tuner.cli.studies import open_study
 from tuner.errors import UsageError
 from tuner.study.control import Amount, Extension
@@ -32,7 +32,7 @@ def execute(options: argparse.Namespace) -> int:
     with open_study(options.storage, options.study) as study:
         extended = study.control.extend(Extension(**amounts))
     if options.json:
-        print(json.dumps({"study": options.study, **asdict(extended)}))
+        print(render_json({"study": options.study, **asdict(extended)}))
     else:
         print(render_extended(options.study, extended))
     return 0

@@ -13,12 +13,22 @@ from tuner.storage.connection import Database
 OpenDatabase = Callable[[], AbstractContextManager[Database]]
 
 
+_LONGEST_PAUSE_SECONDS = 15.0
+_PAUSE_PER_READING = 10  # a screen takes at most a tenth of a connection's time
+
+
+def pause_seconds(every_seconds: float, took_seconds: float) -> float:
+    """From one look at a study to the next: what was asked for, longer where looking is dear."""
+    return max(every_seconds, min(_LONGEST_PAUSE_SECONDS, _PAUSE_PER_READING * took_seconds))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Look:
     """The newest that is known of a study, and how old it is."""
 
     study: LiveStudy | None = None  # None: nothing was read yet
     seen_at: float = 0.0  # monotonic
+    next_at: float = 0.0  # when the reader looks again
     error: str | None = None  # why nothing newer came; None: the last look succeeded
     is_gone: bool = False  # the study was deleted
 
@@ -49,24 +59,29 @@ class LiveReader:
             try:
                 with self._open() as database:
                     while not self._stopped.is_set():
-                        self._read(database)
-                        self._stopped.wait(self._every_seconds)
+                        self._stopped.wait(self._read(database))
             except TunerError as error:  # it cannot be opened
                 self._note(error)
                 self._stopped.wait(self._every_seconds)
 
-    def _read(self, database: Database) -> None:
+    def _read(self, database: Database) -> float:
+        """Look once; returns the pause until the next look."""
+        began = time.monotonic()
         try:
             study = load_live(database, self._name)
         except TunerError as error:
             self._note(error)
-        else:
-            self.look = Look(study=study, seen_at=time.monotonic())
+            return self._every_seconds
+        now = time.monotonic()
+        pause = pause_seconds(self._every_seconds, now - began)
+        self.look = Look(study=study, seen_at=now, next_at=now + pause)
+        return pause
 
     def _note(self, error: TunerError) -> None:
         self.look = Look(
             study=self.look.study,
             seen_at=self.look.seen_at,
+            next_at=self.look.next_at,
             error=str(error).splitlines()[0],
             is_gone=isinstance(error, NotFound),
         )

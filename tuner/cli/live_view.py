@@ -70,6 +70,7 @@ class Screen:
             footer=self._footer,
             ascii_only=self._ascii_only,
             age_seconds=time.monotonic() - look.seen_at,
+            late_seconds=time.monotonic() - look.next_at,
             error=look.error,
             news=tuple(self._news),
         )

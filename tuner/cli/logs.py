@@ -29,7 +29,7 @@ def execute(options: argparse.Namespace) -> int:
     if row is None or not row.tail:
         print(f"attempt {attempt} of trial {options.number} left no text", file=sys.stderr)
         return 0
-    _write(unseen(row, 0))
+    _write(unseen(row, None))
     return 0
 
 
@@ -53,16 +53,16 @@ def follow(
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Print what is new until the trial is final."""
-    seen = 0
+    seen: LogRow | None = None
     while True:
         for row in log.logs:
             if row.attempt < attempt:
                 continue
             if row.attempt > attempt:
-                attempt, seen = row.attempt, 0
+                attempt, seen = row.attempt, None
                 print(f"-- attempt {attempt}", file=sys.stderr, flush=True)
             _write(unseen(row, seen))
-            seen = max(seen, _length(row))
+            seen = row
         if log.is_final:
             print(f"-- the trial is {log.state}", file=sys.stderr)
             return
@@ -70,19 +70,46 @@ def follow(
         log = look() or log
 
 
-def unseen(row: LogRow, seen: int) -> str:
-    """What was printed after the first `seen` bytes, as far as it was kept."""
-    tail = row.tail.encode()
-    n_new = _length(row) - seen
+def unseen(row: LogRow, before: LogRow | None) -> str:
+    """What was printed since `before`, as far as it was kept."""
+    n_new = _length(row) - (_length(before) if before else 0)
     if n_new <= 0:
         return ""
-    skipped = n_new - len(tail)
+    new = row.tail[_start(row.tail, n_new, before.tail if before else "") :]
+    is_whole = len(new.encode()) >= n_new
+    skipped = 0 if is_whole else n_new - _count_bytes(new, _FEWEST_BYTES)
     head = f"[... {skipped:,} bytes are not kept]\n" if skipped > 0 else ""
-    return clean_log(head + tail[max(0, len(tail) - n_new) :].decode(errors="replace"))
+    return clean_log(head + new)
+
+
+# The counts are of raw bytes, the text is decoded: a U+FFFD stands for so many of them.
+_REPLACEMENT = "\ufffd"
+_FEWEST_BYTES, _MOST_BYTES = 1, 3
+
+
+def _start(tail: str, n_new: int, seen: str) -> int:
+    """Where the last `n_new` raw bytes begin; among several places, where `seen` ends."""
+    first = _place(tail, n_new, _FEWEST_BYTES)
+    last = _place(tail, n_new, _MOST_BYTES)
+    places = (place for place in range(first, last + 1) if seen.endswith(tail[:place]))
+    return next((place for place in places if place > 0), first)
+
+
+def _place(tail: str, n_new: int, n_replaced: int) -> int:
+    """As `_start`, if each U+FFFD stands for so many bytes."""
+    n_bytes, place = 0, len(tail)
+    while place > 0 and n_bytes < n_new:
+        place -= 1
+        n_bytes += _count_bytes(tail[place], n_replaced)
+    return place
+
+
+def _count_bytes(text: str, n_replaced: int) -> int:
+    return len(text.encode()) - (_MOST_BYTES - n_replaced) * text.count(_REPLACEMENT)
 
 
 def _length(row: LogRow) -> int:
-    return max(row.n_bytes, len(row.tail.encode()))
+    return row.n_bytes or len(row.tail.encode())  # what failed before it printed has no count
 
 
 def _find(log: TrialLog, attempt: int) -> LogRow | None:

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = cast("Callable[[argparse.Namespace], int]", module.execute)(options)
         sys.stdout.flush()
     except TunerError as error:
-        print(f"tuner: {error}", file=sys.stderr)
+        _tell(error)
         return error.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -39,9 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         # This machine's, a full disk for instance: nothing that a traceback would explain.
         _drop_output()
-        print(f"tuner: {error}", file=sys.stderr)
+        _tell(error)
         return 1
     return code
+
+
+def _tell(error: Exception) -> None:
+    """An error in plain text: it may quote what an objective printed or a file holds."""
+    text = import_module("tuner.cli.text")  # not before it is needed
+    print(f"tuner: {text.clean_log(str(error))}", file=sys.stderr)
 
 
 def _ready_streams() -> None:

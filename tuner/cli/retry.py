@@ -1,10 +1,10 @@
 """`tuner retry STUDY`."""
 
 import argparse
-import json
 from dataclasses import asdict
 
 from tuner.cli.control_text import render_enqueued
+from tuner.cli.json_text import render_json
 from tuner.cli.studies import open_study
 from tuner.errors import UsageError
 
@@ -16,7 +16,7 @@ def execute(options: argparse.Namespace) -> int:
     with open_study(options.storage, options.study) as study:
         enqueued = study.control.retry(options.numbers or None)
     if options.json:
-        print(json.dumps({"study": options.study, **asdict(enqueued)}))
+        print(render_json({"study": options.study, **asdict(enqueued)}))
     else:
         print(render_enqueued(options.study, enqueued))
     return 0

@@ -1,7 +1,6 @@
 """`tuner run STUDY.yaml`."""
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import assert_never, cast
 
 from tuner.cli.database import open_named
+from tuner.cli.json_text import render_json
 from tuner.cli.summary_text import (
     render_best,
     render_failures,
@@ -51,7 +51,7 @@ def execute(options: argparse.Namespace) -> int:
     if summary is None:
         print(CUT_OFF, file=sys.stderr)
     elif options.json:
-        print(json.dumps({"event": "Summary", **summary_json(summary)}))
+        print(render_json({"event": "Summary", **summary_json(summary)}))
     else:
         page = render_end(summary, outcome.ending.kind, options.study_file)
         print(fit(page, terminal_width(sys.stdout)))

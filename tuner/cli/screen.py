@@ -35,9 +35,10 @@ _COUNTS = (
     ("FAIL", "failed", "red"),
     ("RUNNING", "running", "cyan"),
     ("FREE", "handed back", "magenta"),
+    ("ELSEWHERE", "running elsewhere", "magenta"),
     ("WAITING", "enqueued", "blue"),
 )
-_STALE_SECONDS = 6.0
+_STALE_SECONDS = 6.0  # late
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ class Frame:
     footer: str
     ascii_only: bool = False
     age_seconds: float = 0.0  # of what is shown
+    late_seconds: float = 0.0  # since newer things should have come
     error: str | None = None  # why nothing newer came
     news: Sequence[NewsLine] = ()  # what this machine's agent said
 
@@ -160,7 +162,7 @@ def _counts(summary: StudySummary, frame: Frame) -> list[Text]:
 
 def _alerts(live: LiveStudy, frame: Frame) -> list[Text]:
     said = []
-    if frame.error is not None or frame.age_seconds > _STALE_SECONDS:
+    if frame.error is not None or frame.late_seconds > _STALE_SECONDS:
         age = f"what is shown is {render_seconds(frame.age_seconds)} old"
         why = f" ({one_line(frame.error)})" if frame.error else ""
         said.append(f"the database does not answer, {age}{why}")

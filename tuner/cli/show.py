@@ -1,7 +1,6 @@
 """`tuner show STUDY N`."""
 
 import argparse
-import json
 import shutil
 import sys
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import Any
 from tuner.cli.budget_text import steps_of
 from tuner.cli.curve_text import render_curve
 from tuner.cli.database import open_existing
+from tuner.cli.json_text import render_json
 from tuner.cli.summary_text import render_params, trial_json
 from tuner.cli.text import (
     can_show,
@@ -32,7 +32,7 @@ def execute(options: argparse.Namespace) -> int:
     with open_existing(options.storage) as database:
         page = load_trial_page(database, options.study, options.number)
     if options.json:
-        print(json.dumps(page_json(page), indent=2))
+        print(render_json(page_json(page), indent=2))
         return 0
     width = terminal_width(sys.stdout)
     columns = width or shutil.get_terminal_size().columns

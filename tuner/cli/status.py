@@ -1,7 +1,6 @@
 """`tuner status [STUDY]`."""
 
 import argparse
-import json
 import sys
 from importlib import import_module
 from typing import cast
@@ -9,6 +8,7 @@ from typing import cast
 from tuner.cli.budget_text import render_budget
 from tuner.cli.database import NO_STUDY_YET, exists, open_existing
 from tuner.cli.fleet_text import render_fleet
+from tuner.cli.json_text import render_json
 from tuner.cli.summary_text import (
     render_best,
     render_failures,
@@ -35,7 +35,7 @@ def execute(options: argparse.Namespace) -> int:
     with open_existing(options.storage) as database:
         summary = load_summary(database, options.study)
     if options.json:
-        print(json.dumps(summary_json(summary), indent=2))
+        print(render_json(summary_json(summary), indent=2))
     else:
         print(fit(render_status(summary), terminal_width(sys.stdout)))
     return 0
@@ -47,7 +47,7 @@ def _all_studies(options: argparse.Namespace) -> str:
         with open_existing(options.storage) as database:
             summaries = load_summaries(database)
     if options.json:
-        return json.dumps([summary_json(summary) for summary in summaries], indent=2)
+        return render_json([summary_json(summary) for summary in summaries], indent=2)
     return fit(render_studies(summaries), terminal_width(sys.stdout))
 
 

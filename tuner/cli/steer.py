@@ -1,10 +1,10 @@
 """`tuner stop`, `tuner pause` and `tuner resume`."""
 
 import argparse
-import json
 from dataclasses import asdict
 
 from tuner.cli.control_text import render_pause, render_resume, render_stop, whoami
+from tuner.cli.json_text import render_json
 from tuner.cli.studies import open_study
 
 
@@ -21,5 +21,5 @@ def execute(options: argparse.Namespace) -> int:
             case _:
                 steered = study.control.resume(whoami())
                 text = render_resume(options.study, steered)
-    print(json.dumps({"study": options.study, **asdict(steered)}) if options.json else text)
+    print(render_json({"study": options.study, **asdict(steered)}) if options.json else text)
     return 0

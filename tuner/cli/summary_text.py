@@ -17,7 +17,12 @@ from tuner.storage.reading import AgentRow, CountRow, StudyRow, TrialRow
 from tuner.study.trial import Params
 
 _ENDED = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}  # always shown
-_OPEN = {"RUNNING": "running", "FREE": "waiting for an agent", "WAITING": "enqueued"}
+_OPEN = {
+    "RUNNING": "running",
+    "FREE": "waiting for an agent",
+    "ELSEWHERE": "running elsewhere",
+    "WAITING": "enqueued",
+}
 
 
 def render_headline(summary: StudySummary) -> str:
@@ -64,7 +69,7 @@ def render_saved(summary: StudySummary) -> str:
 
 def count_row(summary: StudySummary, state: str) -> CountRow:
     """The counts of a state, zeros without a trial of it."""
-    zero = CountRow(state=state, n_trials=0, n_steps=0, seconds=0.0)
+    zero = CountRow(state=state, n_trials=0, n_steps=0, seconds=0.0, n_leased=0)
     return summary.counts.get(state, zero)
 
 

@@ -3,11 +3,11 @@
 import argparse
 import csv
 import io
-import json
 import sys
 from collections.abc import Sequence
 
 from tuner.cli.database import open_existing
+from tuner.cli.json_text import render_json
 from tuner.cli.summary_text import trial_json
 from tuner.cli.text import clean, fit, one_line, render_table, render_value, terminal_width
 from tuner.results.selection import (
@@ -39,7 +39,7 @@ def execute(options: argparse.Namespace) -> int:
     spec = parse_spec(study.spec)
     chosen = select(trials, spec.params, selection, searched=list(spec.search_space))
     if options.json:
-        print(json.dumps([trial_json(trial) for trial in chosen], indent=2))
+        print(render_json([trial_json(trial) for trial in chosen], indent=2))
     elif options.csv:
         print(render_csv(study.metric, chosen), end="")
     else:

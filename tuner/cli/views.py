@@ -1,6 +1,5 @@
 """What `tuner run` shows while it works: one line per event, or one JSON object."""
 
-import json
 import queue
 import re
 import sys
@@ -10,6 +9,7 @@ from dataclasses import asdict
 from typing import Protocol, assert_never
 
 from tuner.agent import notices
+from tuner.cli.json_text import render_json
 from tuner.cli.terminal import has_colour
 from tuner.cli.text import clean, count, render_seconds, render_value, terminal_width, wrap
 from tuner.study.lease import Origin
@@ -78,7 +78,7 @@ class JsonView:
 
     def show(self, notice: notices.Notice) -> None:
         """Print it."""
-        print(json.dumps({"event": type(notice).__name__, **asdict(notice)}), flush=True)
+        print(render_json({"event": type(notice).__name__, **asdict(notice)}), flush=True)
 
     def close(self) -> None:
         """Nothing is held."""

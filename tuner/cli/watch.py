@@ -6,7 +6,7 @@ import time
 from functools import partial
 
 from tuner.cli.database import open_existing
-from tuner.cli.live_reader import LiveReader
+from tuner.cli.live_reader import LiveReader, pause_seconds
 from tuner.cli.live_view import Screen
 from tuner.cli.status import render_status
 from tuner.cli.terminal import has_screen
@@ -30,10 +30,13 @@ def watch(options: argparse.Namespace) -> int:
             if has_screen(sys.stderr):
                 _draw(options)
             else:
+                pause = options.every
                 while not is_finished(summary):
                     _print(summary)
-                    time.sleep(options.every)
+                    time.sleep(pause)
+                    began = time.monotonic()
                     summary = load_summary(database, options.study)
+                    pause = pause_seconds(options.every, time.monotonic() - began)
         except KeyboardInterrupt:
             pass  # the way to leave
         _print(load_summary(database, options.study))

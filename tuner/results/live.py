@@ -19,7 +19,7 @@ N_EVENTS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class LiveStudy:
-    """A study in one snapshot; the counts come without seconds."""
+    """A study in one snapshot."""
 
     summary: StudySummary
     held: Mapping[int, HeldRow]  # by number
@@ -32,7 +32,7 @@ def load_live(database: Database, name: str) -> LiveStudy:
     with database.reading() as connection:
         study = find_row(connection, name)
         return LiveStudy(
-            summary=summarize(connection, study, with_seconds=False),
+            summary=summarize(connection, study),
             held={row.number: row for row in read_held(connection, study.study_id)},
             records=read_records(connection, study.study_id, study.direction),
             events=read_events(connection, study.study_id, N_EVENTS),

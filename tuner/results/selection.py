@@ -27,6 +27,7 @@ _FIELDS: Mapping[str, Callable[[TrialRow], object]] = {
     "failure": lambda trial: trial.failure,
     "retry_of": lambda trial: trial.retry_of,
 }
+_PARAMS, _ATTRS = "params.", "attrs."
 _OPERATORS: Mapping[str, Callable[[object, object], object]] = {
     "<=": lambda a, b: operator.le(a, b),  # type: ignore[arg-type]
     ">=": lambda a, b: operator.ge(a, b),  # type: ignore[arg-type]
@@ -110,7 +111,7 @@ def select(
     trials: Sequence[TrialRow], fixed: Params, selection: Selection, searched: Collection[str] = ()
 ) -> list[TrialRow]:
     """The trials that fit, in order; raises `UsageError` for a field that no trial can have."""
-    known = _known_fields(trials, [*searched, *fixed])
+    known = _known_fields(trials, {*searched, *fixed})
     for condition in selection.conditions:
         _check_field(condition.field, known, condition.text)
     _check_field(selection.sort, known, selection.sort)
@@ -124,16 +125,20 @@ def select(
     return ordered[: selection.limit]
 
 
-def _known_fields(trials: Sequence[TrialRow], params: Sequence[str]) -> set[str]:
-    names = {name for trial in trials for name in (*trial.params, *trial.user_attrs)}
-    return {*_FIELDS, *params, *names}
+def _known_fields(trials: Sequence[TrialRow], searched: Collection[str]) -> Mapping[str, set[str]]:
+    """The names that may follow each prefix; the empty one allows all."""
+    params = {*searched, *(name for trial in trials for name in trial.params)}
+    attrs = {name for trial in trials for name in trial.user_attrs}
+    return {_PARAMS: params, _ATTRS: attrs, "": {*_FIELDS, *params, *attrs}}
 
 
-def _check_field(field: str, known: Collection[str], text: str) -> None:
-    name = field.removeprefix("params.").removeprefix("attrs.")
+def _check_field(field: str, fields: Mapping[str, set[str]], text: str) -> None:
+    prefix = next(prefix for prefix in fields if field.startswith(prefix))
+    name, known = field.removeprefix(prefix), fields[prefix]
     if name not in known:
         close = difflib.get_close_matches(name, sorted(known), n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {listed(sorted(known))}"
+        others = listed(sorted(known)) if known else "none"
+        hint = f"did you mean {prefix}{close[0]}?" if close else f"known: {others}"
         raise _fault(text, 0, f"no field {quote(name)}; {hint}")
 
 
@@ -153,10 +158,10 @@ def _holds(condition: Condition, trial: TrialRow, fixed: Params) -> bool:
 
 def _find(field: str, trial: TrialRow, fixed: Params) -> object:
     """Own fields first, then params, then user attributes; a prefix says which."""
-    if field.startswith("params."):
-        return {**fixed, **trial.params}.get(field.removeprefix("params."))
-    if field.startswith("attrs."):
-        return trial.user_attrs.get(field.removeprefix("attrs."))
+    if field.startswith(_PARAMS):
+        return {**fixed, **trial.params}.get(field.removeprefix(_PARAMS))
+    if field.startswith(_ATTRS):
+        return trial.user_attrs.get(field.removeprefix(_ATTRS))
     if field in _FIELDS:
         return _FIELDS[field](trial)
     return {**trial.user_attrs, **fixed, **trial.params}.get(field)

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tuner.errors import NoCompleteTrial, NotFound
 from tuner.storage.connection import Database, Snapshot
@@ -17,7 +17,6 @@ from tuner.storage.reading import (
     read_counts,
     read_failures,
     read_names,
-    read_seconds,
     read_span_seconds,
     read_studies,
     read_trials,
@@ -35,7 +34,7 @@ class StudySummary:
 
     study: StudyRow
     used: Used
-    counts: dict[str, CountRow]  # by state; FREE: handed back, waiting for an agent
+    counts: dict[str, CountRow]  # by state, see `CountRow`
     n_steps_full: int | None  # of one trial that is not pruned; None: the objective alone knows
     n_steps_saved: int  # not trained, thanks to pruning
     span_seconds: float | None  # from the first start to the last end
@@ -57,8 +56,8 @@ class StudySummary:
 
     @property
     def n_open(self) -> int:
-        """Trials that began and are not final."""
-        return self.n("RUNNING") + self.n("FREE")
+        """Trials that agents still have to end; what another program runs is its own affair."""
+        return sum(count.n_leased for count in self.counts.values())
 
     @property
     def n_steps(self) -> int:
@@ -67,7 +66,7 @@ class StudySummary:
 
     @property
     def training_seconds(self) -> float:
-        """Training and validation in all trials, summed over devices."""
+        """The time of all trials, summed over devices."""
         return sum(count.seconds for count in self.counts.values())
 
 
@@ -119,16 +118,12 @@ def find_row(connection: Snapshot, name: str) -> StudyRow:
     raise NotFound(f"no study {name!r}{hint}; tuner status lists them")
 
 
-def summarize(connection: Snapshot, study: StudyRow, *, with_seconds: bool = True) -> StudySummary:
-    """`with_seconds` looks at every report of the study: nothing for a screen each second."""
+def summarize(connection: Snapshot, study: StudyRow) -> StudySummary:
+    """A study at a glance, in this snapshot."""
     spec = parse_spec(study.spec)
     number = read_best_number(connection, study.study_id, study.direction)
     best = None if number is None else read_trials(connection, study.study_id, number)[0]
-    seconds = read_seconds(connection, study.study_id) if with_seconds else {}
-    counts = {
-        count.state: replace(count, seconds=seconds.get(count.state, 0.0))
-        for count in read_counts(connection, study.study_id)
-    }
+    counts = {count.state: count for count in read_counts(connection, study.study_id)}
     n_steps_full = spec.n_steps
     return StudySummary(
         study=study,

@@ -42,7 +42,9 @@ class Permutation:
         return (left << self._half_bits) | right
 
     def _mix(self, key: bytes, half: int) -> int:
-        # A digest holds at most 64 bytes: halves of 512 bits, grids of 10**308 cells.
         text = half.to_bytes(self._n_bytes, "big")
-        digest = hashlib.blake2b(text, key=key, digest_size=min(64, self._n_bytes)).digest()
+        if self._n_bytes <= hashlib.blake2b.MAX_DIGEST_SIZE:
+            digest = hashlib.blake2b(text, key=key, digest_size=self._n_bytes).digest()
+        else:  # grids of more than about 10**308 cells
+            digest = hashlib.shake_256(key + text).digest(self._n_bytes)
         return int.from_bytes(digest, "big") & self._mask

@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from tuner.errors import NotFound, UsageError
+from psycopg2.errors import DeadlockDetected
+
+from tuner.errors import DatabaseAway, NotFound, UsageError
 from tuner.storage.connection import Database
 from tuner.storage.extension import extend_limits
-from tuner.storage.retries import find_retries
+from tuner.storage.retries import find_retries, keep_new
 from tuner.storage.sessions import Row, Session, run
 from tuner.study.control import (
     STOPPED_BY,
@@ -84,12 +86,13 @@ class Control:
         with self._session() as cursor:
             standing = self._lock(cursor)
             reached = self._reached(standing)
-            if standing.desired is Desired.STOPPING and set(reached) - {"trials", "steps"}:
+            is_held_back = standing.desired is not Desired.RUNNING
+            if is_held_back and set(reached) - {"trials", "steps"}:
                 raise UsageError(
                     f"the budget of study {self._spec.name!r} is used up ({', '.join(reached)}); "
                     f"tuner extend {self._spec.name} raises it"
                 )
-            if standing.desired is not Desired.RUNNING:
+            if is_held_back:
                 self._desire(cursor, Desired.RUNNING, None, "resume", f"resumed by {who}")
             return self._steered(cursor, standing, None)
 
@@ -131,9 +134,14 @@ class Control:
 
         The limit rises by one each. Raises `NotFound`, and `UsageError` for what cannot be retried.
         """
+        session = Session(self._database)
+        try:
+            found = find_retries(session, self._study_id, self._spec, numbers)
+        finally:
+            session.close()
         with self._session() as cursor:
             standing = self._lock(cursor)
-            retries = find_retries(cursor, self._study_id, self._spec, numbers)
+            retries = keep_new(cursor, self._study_id, self._spec, found, is_all=numbers is None)
             n_trials = {**self._study, "n_trials": len(retries)}
             run(cursor, "control", "raise_limit", n_trials)
             limit = standing.limits.trials
@@ -148,20 +156,27 @@ class Control:
             )
 
     def delete(self, *, force: bool = False) -> None:
-        """The study with all its rows. Raises `UsageError` while agents are alive."""
-        session = Session(self._database)
+        """The study with all its rows. Raises `UsageError` while agents are alive.
+
+        Once more after a deadlock: rows go in another order than agents lock them.
+        """
         try:
-            with session.transaction("control", "lock_whole", self._study) as (cursor, _):
-                agents = self._agents(cursor)
-                if agents and not force:
-                    raise UsageError(
-                        f"{_listed(agents)} on study {self._spec.name!r}; "
-                        f"tuner stop {self._spec.name} first, or add --force"
-                    )
-                run(cursor, "control", "take_time", {})
-                run(cursor, "control", "delete", self._study)
-        finally:
-            session.close()
+            self._delete(force)
+        except DatabaseAway as error:
+            if not isinstance(error.__cause__, DeadlockDetected):
+                raise
+            self._delete(force)
+
+    def _delete(self, force: bool) -> None:
+        with self._transaction("control", "lock_whole") as (cursor, _):
+            agents = self._agents(cursor)
+            if agents and not force:
+                raise UsageError(
+                    f"{_listed(agents)} on study {self._spec.name!r}; "
+                    f"tuner stop {self._spec.name} first, or add --force"
+                )
+            run(cursor, "control", "take_time", {})
+            run(cursor, "control", "delete", self._study)
 
     @property
     def _study(self) -> dict[str, object]:
@@ -174,12 +189,27 @@ class Control:
     @contextmanager
     def _session(self) -> Iterator["Cursor"]:
         """A transaction that begins as a claim does: with the lock on Optuna's row."""
+        with self._transaction("claim", "lock_numbers") as (cursor, found):
+            if not found:
+                raise NotFound(f"study {self._spec.name!r} was deleted just now")
+            yield cursor
+
+    @contextmanager
+    def _transaction(self, file: str, query: str) -> Iterator[tuple["Cursor", list[Row]]]:
+        """On a connection of its own; when the commit's answer is lost, the error says so."""
         session = Session(self._database)
+        is_committing = False
         try:
-            with session.transaction("claim", "lock_numbers", self._study) as (cursor, found):
-                if not found:
-                    raise NotFound(f"study {self._spec.name!r} was deleted just now")
-                yield cursor
+            with session.transaction(file, query, self._study) as opened:
+                yield opened
+                is_committing = True
+        except DatabaseAway as error:
+            if not is_committing:
+                raise
+            raise DatabaseAway(
+                f"the connection broke before the answer: it may have been done; "
+                f"tuner status {self._spec.name} shows it ({error})"
+            ) from error
         finally:
             session.close()
 

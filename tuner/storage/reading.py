@@ -44,10 +44,12 @@ class StudyRow:
 class CountRow:
     """What the trials of one state amount to."""
 
-    state: str  # Optuna's states, and FREE: handed back, waiting for an agent
+    # Optuna's states; FREE: handed back, waiting for an agent; ELSEWHERE: another program runs it
+    state: str
     n_trials: int
     n_steps: int
     seconds: float  # on a device
+    n_leased: int  # that agents still have to end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,17 +134,15 @@ def read_names(connection: Connection) -> list[str]:
 
 
 def read_counts(connection: Connection, study_id: int) -> list[CountRow]:
-    """Trials and steps by state, without the seconds."""
+    """Trials, steps and seconds by state."""
     return [
-        CountRow(state=state, n_trials=n, n_steps=int(n_steps), seconds=0.0)
-        for state, n, n_steps in read_rows(connection, "counts", study_id=study_id)
+        CountRow(
+            state=state, n_trials=n, n_steps=int(n_steps), seconds=float(seconds), n_leased=n_leased
+        )
+        for state, n, n_steps, seconds, n_leased in read_rows(
+            connection, "counts", study_id=study_id
+        )
     ]
-
-
-def read_seconds(connection: Connection, study_id: int) -> dict[str, float]:
-    """Seconds on a device by state: a look at every report of the study."""
-    rows = read_rows(connection, "seconds", study_id=study_id)
-    return {state: float(seconds) for state, seconds in rows}
 
 
 def read_used(connection: Connection, study: StudyRow) -> Used:

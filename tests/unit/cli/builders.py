@@ -55,7 +55,13 @@ def agent(**changes: Any) -> AgentRow:
 def counts(**n_trials: int) -> dict[str, CountRow]:
     """Ten steps and half a second a trial."""
     return {
-        state: CountRow(state=state, n_trials=n, n_steps=10 * n, seconds=n / 2)
+        state: CountRow(
+            state=state,
+            n_trials=n,
+            n_steps=10 * n,
+            seconds=n / 2,
+            n_leased=n if state in ("RUNNING", "FREE") else 0,
+        )
         for state, n in n_trials.items()
     }
 

@@ -3,8 +3,10 @@
 import time
 from contextlib import contextmanager
 
+import pytest
+
 from tuner.cli import live_reader
-from tuner.cli.live_reader import LiveReader
+from tuner.cli.live_reader import LiveReader, pause_seconds
 from tuner.errors import DatabaseAway, NotFound
 
 
@@ -32,6 +34,31 @@ def _until(is_so):
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    ("every", "took", "pause"),
+    [(1.0, 0.01, 1.0), (1.0, 0.3, 3.0), (1.0, 9.0, 15.0), (60.0, 9.0, 60.0), (0.1, 0.0, 0.1)],
+)
+def test_a_study_that_is_slow_to_read_is_read_less_often(every, took, pause):
+    assert pause_seconds(every, took) == pytest.approx(pause)
+
+
+def test_the_reader_rests_ten_times_as_long_as_it_read(monkeypatch):
+    looks = []
+
+    def look(_database, _name):
+        looks.append(time.monotonic())
+        time.sleep(0.02)
+        return "study"
+
+    reader = _reader(monkeypatch, ["study"])
+    monkeypatch.setattr(live_reader, "load_live", look)
+    reader.start()
+    _until(lambda: len(looks) >= 2)
+    reader.stop()
+    assert looks[1] - looks[0] >= 0.2
+    assert reader.look.next_at >= reader.look.seen_at + 0.2
 
 
 def test_what_was_read_stays_while_the_database_is_away(monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 
 from tuner.cli.main import main
 from tuner.cli.parser import build_parser
+from tuner.errors import RunFailed
 
 
 def test_without_a_command_the_help_is_shown(capsys):
@@ -26,6 +27,16 @@ def test_workers_is_a_whole_number_within_reason(capsys, number):
         build_parser().parse_args(["run", "a.yaml", "--workers", number])
     assert ended.value.code == 2
     assert "is not a whole number from 1 to 1024" in capsys.readouterr().err
+
+
+def test_an_error_that_quotes_what_others_printed_steers_no_terminal(capsys, monkeypatch):
+    def execute(_options):
+        raise RunFailed("the trial failed: \x1b[2Jboom\n  \x1b]0;title\x07 epoch 1\r2")
+
+    monkeypatch.setattr("tuner.cli.best.execute", execute)
+    assert main(["best", "digits"]) == 1
+    shown = capsys.readouterr().err
+    assert shown == "tuner: the trial failed: \ufffd[2Jboom\n  \ufffd]0;title\ufffd epoch 1\n2\n"
 
 
 def test_names_that_are_not_utf8_are_refused(capsys):

@@ -136,7 +136,7 @@ def test_a_trial_without_value_or_param_leaves_its_cell_empty():
 
 def test_the_summary_survives_json():
     document = json.loads(json.dumps(summary_json(summary(agents=(agent(),)))))
-    zeros = dict.fromkeys(("FAIL", "RUNNING", "FREE", "WAITING"), 0)
+    zeros = dict.fromkeys(("FAIL", "RUNNING", "FREE", "ELSEWHERE", "WAITING"), 0)
     assert document["counts"] == {"COMPLETE": 20, "PRUNED": 80, **zeros}
     assert document["finished"]
     assert document["epochs_saved_by_pruning"] == 1360

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.cli.builders import agent, counts, study, summary, used
+from tuner.cli.summary_text import render_times
 from tuner.results.progress import (
     StudyState,
     estimate_seconds_left,
@@ -30,6 +31,12 @@ def test_the_state_follows_what_is_wanted_and_what_is_open(desired, reason, open
     found = summary(study=row, counts=standing, agents=(agent(),))
     assert find_state(found) is state
     assert find_reason(found) == (reason or "")
+
+
+def test_what_another_program_left_running_keeps_no_study_open():
+    finished = summary(counts=counts(COMPLETE=100, ELSEWHERE=1), used=used(trials=100))
+    assert find_state(finished) is StudyState.FINISHED
+    assert "running elsewhere" in render_times(finished)
 
 
 def test_without_an_agent_a_study_is_idle():

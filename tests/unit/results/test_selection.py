@@ -79,6 +79,12 @@ def test_an_unknown_field_is_refused_with_a_close_name():
         numbers(sort="learning")
 
 
+@pytest.mark.parametrize("condition", ["params.value=1", "attrs.lr=0.01", "params.loss=2"])
+def test_a_prefix_allows_only_names_of_its_kind(condition):
+    with pytest.raises(UsageError, match="no field"):
+        numbers(condition)
+
+
 def test_the_order_is_by_a_field_with_trials_that_lack_it_last():
     assert numbers(sort="value") == [2, 0, 1, 3]
     assert numbers(sort="value", descending=True) == [0, 2, 1, 3]

@@ -43,6 +43,15 @@ def test_a_huge_domain_costs_nothing_up_front(n):
     assert max(places) > n / 2
 
 
+@pytest.mark.parametrize("n_bits", [1024, 1025, 1100, 5000])
+def test_every_bit_of_a_place_varies_however_wide_it_is(n_bits):
+    permutation = Permutation(2**n_bits, 0)
+    places = [permutation[index] for index in range(64)]
+    for bit in range(n_bits):
+        n_set = sum(place >> bit & 1 for place in places)
+        assert 0 < n_set < len(places), f"bit {bit} stays"
+
+
 @pytest.mark.parametrize("index", [-1, 7])
 def test_an_index_outside_is_our_own_mistake(index):
     with pytest.raises(AssertionError):

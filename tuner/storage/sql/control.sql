@@ -32,7 +32,7 @@ insert into tuner.event (study_id, kind, detail) values (%(study_id)s, %(kind)s,
 -- name: end_unheld
 -- Trials that no living agent holds end here, PRUNED with their last report as Optuna's own rule has
 -- it. Silent by the database's clock for the lease time counts as gone, as in claim.sql; an agent that
--- comes back meets the fence. What is locked is just being taken or ended by somebody.
+-- comes back meets the fence, and is told that it lost the trial. What is locked is just being taken or ended by somebody.
 with unheld as materialized (
     select l.number, l.trial_id, l.attempt
     from tuner.lease l left join tuner.agent a on a.agent_id = l.owner
@@ -71,7 +71,8 @@ with unheld as materialized (
     from unheld left join told using (trial_id)
 )
 update tuner.lease l
-set state = 'done', ended_at = now(), checkpoint_id = null, n_steps = coalesce(last.step, 0),
+set state = 'done', owner = null, ended_at = now(), checkpoint_id = null,
+    n_steps = coalesce(last.step, 0),
     reason = case when told.trial_id is null then 'ended by somebody else' else %(reason)s end
 from last left join told using (trial_id)
 where l.study_id = %(study_id)s and l.number = last.number
@@ -100,7 +101,25 @@ where study_id = %(study_id)s;
 
 -- name: to_retry
 -- The trials of these numbers, or with null every FAIL trial that has no retry yet. With each: its
--- params, its draw, the number of a retry that is not final.
+-- params, its draw, the number of a retry that is not final. Asked before the lock is taken.
+with retry as materialized (
+    select e.retry_of, r.number, r.state
+    from tuner.enqueued e join trials r on r.trial_id = e.trial_id
+    where e.study_id = %(study_id)s and e.retry_of is not null
+    union all
+    select x.retry_of, r.number, r.state
+    from tuner.lease x join trials r on r.trial_id = x.trial_id
+    where x.study_id = %(study_id)s and x.retry_of is not null
+), retried as materialized (
+    select retry_of, max(number) filter (where state in ('WAITING', 'RUNNING')) as open_retry
+    from retry group by retry_of
+), wanted as materialized (
+    select t.trial_id, t.number, t.state, retried.open_retry
+    from trials t left join retried on retried.retry_of = t.number
+    where t.study_id = %(study_id)s
+      and (t.number = any(%(numbers)s::int[])
+           or %(numbers)s::int[] is null and t.state = 'FAIL' and retried.retry_of is null)
+)
 select t.number, t.state::text, l.draw,
        (select array_agg(p.param_name order by p.param_id) from trial_params p
         where p.trial_id = t.trial_id),
@@ -108,20 +127,21 @@ select t.number, t.state::text, l.draw,
         where p.trial_id = t.trial_id),
        (select array_agg(p.distribution_json order by p.param_id) from trial_params p
         where p.trial_id = t.trial_id),
-       (select max(r.number) from trials r
-        left join tuner.lease x on x.trial_id = r.trial_id
-        left join tuner.enqueued e on e.trial_id = r.trial_id
-        where r.study_id = t.study_id and coalesce(x.retry_of, e.retry_of) = t.number
-          and r.state in ('WAITING', 'RUNNING'))
-from trials t left join tuner.lease l on l.trial_id = t.trial_id
-where t.study_id = %(study_id)s
-  and case when %(numbers)s::int[] is not null then t.number = any(%(numbers)s::int[])
-      else t.state = 'FAIL' and not exists (
-          select from tuner.enqueued e
-          where e.study_id = t.study_id and e.retry_of = t.number)
-        and not exists (
-          select from tuner.lease x where x.study_id = t.study_id and x.retry_of = t.number) end
+       t.open_retry
+from wanted t left join tuner.lease l on l.trial_id = t.trial_id
 order by t.number;
+
+-- name: retried
+-- Which of these trials have a retry by now, and the number of one that is not final. Asked under
+-- the lock: another command may have been quicker.
+select x.retry_of, max(r.number) filter (where r.state in ('WAITING', 'RUNNING'))
+from (select e.retry_of, e.trial_id from tuner.enqueued e
+      where e.study_id = %(study_id)s and e.retry_of = any(%(numbers)s::int[])
+      union all
+      select l.retry_of, l.trial_id from tuner.lease l
+      where l.study_id = %(study_id)s and l.retry_of = any(%(numbers)s::int[])) x
+join trials r on r.trial_id = x.trial_id
+group by x.retry_of;
 
 -- name: insert_waiting
 -- Trials for the next claims, exactly as Optuna's `enqueue_trial` leaves them, in order of number.

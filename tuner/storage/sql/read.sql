@@ -14,27 +14,20 @@ order by t.created_at desc, s.study_id desc;
 select s.study_name from studies s join tuner.study t using (study_id) order by 1;
 
 -- name: counts
--- Trials and steps by state; steps repeated by another attempt count once. A trial that was handed
--- back is RUNNING on Optuna's record; here it is told apart as FREE.
-select case when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
+-- Trials, steps and seconds on a device by state; steps repeated by another attempt count once, the
+-- time they took counts. Two kinds that are RUNNING on Optuna's record are told apart: FREE ones were
+-- handed back, ELSEWHERE ones were begun by another program. The last column counts what agents
+-- still have to end, as `count_open` in claim.sql does.
+select case when t.state = 'RUNNING' and l.trial_id is null then 'ELSEWHERE'
+            when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
        count(*),
        coalesce(sum(coalesce(nullif(case when l.state = 'done' then l.n_steps end, 0),
            (select max(i.step) from trial_intermediate_values i
-            where i.trial_id = t.trial_id), 0)), 0)
+            where i.trial_id = t.trial_id), 0)), 0),
+       coalesce(sum(l.seconds + case when l.state = 'held' then greatest(0,
+           extract(epoch from now() - l.claimed_at)) else 0 end), 0),
+       count(*) filter (where l.state <> 'done')
 from trials t left join tuner.lease l on l.trial_id = t.trial_id
-where t.study_id = :study_id
-group by 1;
-
--- name: seconds
--- Where the time went, by state: what the trainer measured of training and validation, else the
--- time of a trial's attempts on their devices.
-select case when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
-       sum(coalesce(m.seconds, l.seconds, 0))
-from trials t
-left join tuner.lease l on l.trial_id = t.trial_id
-left join (select number, sum(value) as seconds from tuner.metric
-           where study_id = :study_id and name = 'seconds' group by number) m
-       on m.number = t.number
 where t.study_id = :study_id
 group by 1;
 

@@ -58,3 +58,7 @@ alter table tuner.event add column device text;
 
 -- Of a decision: trials whose values as COMPLETE ones were known besides, on this machine.
 alter table tuner.decision add column local_complete int[] not null default '{}';
+
+-- Retries are few: who is tried again is found without a look at the other trials.
+create index enqueued_retry on tuner.enqueued (study_id, retry_of) where retry_of is not null;
+create index lease_retry on tuner.lease (study_id, retry_of) where retry_of is not null;
