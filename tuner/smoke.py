@@ -1,7 +1,8 @@
 """One step of one trial without a database: does the objective work at all?"""
 
+import math
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -11,7 +12,7 @@ from tuner.agent.preparation import finish_preparation, start_preparation
 from tuner.agent.rules.failures import failure_of_exit
 from tuner.agent.workers import WorkerPool, open_workers
 from tuner.errors import RunFailed
-from tuner.messages import How, Left, Ready, Reported, Start
+from tuner.messages import How, Left, Ready, Reported, Start, Stop, Why
 from tuner.run_study import RunOptions, build_setup, kind_of
 from tuner.search.samplers.random import RandomSampler
 from tuner.space import to_distributions
@@ -54,7 +55,7 @@ def smoke(path: Path, options: RunOptions) -> SmokeResult:
 
 
 def _train_one_step(pool: WorkerPool, params: Params, seed: int) -> SmokeResult:
-    """Let the worker report once; it waits for a verdict there."""
+    """Let the worker report once and hand the trial back: so it saves its state as well."""
     (pid,) = pool.workers
     start = Start(
         number=0,
@@ -65,6 +66,7 @@ def _train_one_step(pool: WorkerPool, params: Params, seed: int) -> SmokeResult:
         decide_at=((1, ENDLESS, 1),),
     )
     started_at = monotonic()
+    result = SmokeResult(params=params, step=0, values={}, seconds=0.0)
     while True:
         event = pool.inbox.get()
         match event:
@@ -72,17 +74,20 @@ def _train_one_step(pool: WorkerPool, params: Params, seed: int) -> SmokeResult:
                 started_at = monotonic()
                 pool.send(pid, start)
             case WorkerSaid(message=Reported() as reported):
-                return SmokeResult(
-                    params=params,
+                _check_values(reported)
+                result = replace(
+                    result,
                     step=reported.step,
                     values=reported.values,
                     seconds=monotonic() - started_at,
                 )
+                pool.send(pid, Stop(number=0, attempt=1, why=Why.RELEASE))
+            case WorkerSaid(message=Left(how=How.RELEASED | How.PRUNED)):
+                return result
             case WorkerSaid(message=Left(how=How.COMPLETE) as left):
-                values = {} if left.value is None else {"returned": left.value}
-                return SmokeResult(
-                    params=params, step=0, values=values, seconds=monotonic() - started_at
-                )
+                if left.value is not None:
+                    result = replace(result, values={**result.values, "returned": left.value})
+                return replace(result, seconds=monotonic() - started_at)
             case WorkerSaid(message=Left() as left):
                 raise RunFailed(f"the trial failed: {left.message}{_printed(event.tail)}")
             case WorkerGone():
@@ -90,6 +95,12 @@ def _train_one_step(pool: WorkerPool, params: Params, seed: int) -> SmokeResult:
                 raise RunFailed(f"the trial failed: {failure.message}{_printed(event.tail)}")
             case HelperFailed():
                 raise event.error
+
+
+def _check_values(reported: Reported) -> None:
+    bad = [f"{name} is {v}" for name, v in reported.values.items() if not math.isfinite(v)]
+    if bad:
+        raise RunFailed(f"the trial failed: {', '.join(bad)} at step {reported.step}")
 
 
 def _printed(tail: str) -> str:

@@ -104,7 +104,7 @@ class Trial:
             return self.reports[-1][1][self._metric]
         return self._known[1]
 
-    def report(self, step: int | None = None, **values: float) -> None:
+    def report(self, step: int | None = None, *unnamed: float, **values: float) -> None:
         """Report metrics of a step (from 1, growing; None: the one after the last).
 
         Raises `TrialPruned` when the pruner stops the trial and `TrialReleased` when it is handed
@@ -113,6 +113,9 @@ class Trial:
         trial that uses `trial.checkpoint` is handed back at its next
         `save`, so that no step is lost.
         """
+        if unnamed:
+            name = self._metric or "loss"
+            raise Mistake(f"a metric needs its name; call trial.report(step=..., {name}=...)")
         at = self._check_step(step)
         checked = {name: _check_number(name, value) for name, value in values.items()}
         self._check_names(checked)

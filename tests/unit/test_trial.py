@@ -394,3 +394,10 @@ def test_a_trial_that_does_not_load_its_state_begins_anew(tmp_path: Path) -> Non
     other, _ = _resumed(tmp_path)
     with pytest.raises(Mistake, match="reported nothing"):
         check_return(None, other, "val_loss")
+
+
+def test_a_metric_without_its_name_is_a_mistake() -> None:
+    trial, lane = _trial()
+    with pytest.raises(Mistake, match=r"call trial.report\(step=..., val_loss=...\)"):
+        trial.report(1, 0.5)
+    assert not lane.reported

@@ -48,6 +48,7 @@ class AttemptReleased:
 
     key: AttemptKey
     reason: str
+    has_failed: bool = False  # this attempt; there will be another
 
 
 @dataclass(frozen=True, kw_only=True)

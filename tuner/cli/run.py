@@ -21,6 +21,7 @@ from tuner.cli.summary_text import (
 from tuner.cli.terminal import has_screen
 from tuner.cli.text import fit, terminal_width
 from tuner.cli.views import JsonView, NoticeView, PlainView, QueuedView
+from tuner.results.progress import StudyState, find_state
 from tuner.results.summary import StudySummary
 from tuner.run_study import RunOptions, RunOutcome, run
 from tuner.storage.connection import storage_setting
@@ -105,7 +106,12 @@ def _render_next(summary: StudySummary, kind: EndingKind, study_file: str) -> st
     ]
     if summary.best is not None:
         commands.insert(0, (f"tuner best {name}", "the best params (--json for a program)"))
-    if kind is not EndingKind.FINISHED:
+    if summary.failures:
+        commands.append((f"tuner trials {name} --state fail", "what failed; tuner show tells more"))
+        commands.append((f"tuner retry {name} --failed", "try those again"))
+    if find_state(summary) in (StudyState.STOPPED, StudyState.STOPPING, StudyState.PAUSED):
+        commands.insert(0, (f"tuner resume {name}", "before it can go on"))
+    elif kind is not EndingKind.FINISHED:
         commands.insert(0, (f"tuner run {shlex.quote(study_file)}", "go on"))
     width = max(len(command) for command, _ in commands)
     return "\n".join(["next", *(f"  {c.ljust(width)}  {text}" for c, text in commands)])

@@ -167,6 +167,10 @@ def _started(notice: notices.TrialStarted) -> str | None:
 
 
 def _released(notice: notices.AttemptReleased) -> str:
+    if notice.has_failed:
+        return f"trial {notice.key.number}: attempt {notice.key.attempt} failed, " + (
+            f"it will be tried again: {notice.reason}"
+        )
     why = "" if notice.reason == "handed back" else f" ({notice.reason})"
     return f"trial {notice.key.number}: handed back{why}"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tuner.study_file.grid import count_cells, is_finite
 from tuner.study_file.items import Item, Section
 from tuner.study_file.model import Algorithm, Budget, Choice, FloatRange, Range, SearchSpace
+from tuner.study_file.yaml_nodes import ListNode
 
 # What each model does before it has seen so many trials is random search.
 _STARTUP = ("n_startup_trials", "population_size")
@@ -66,8 +67,13 @@ def warn_of_budget(
     section: Section, sampler: Algorithm | None, budget: Budget | None, space: SearchSpace
 ) -> None:
     """A budget that does not suit the sampler."""
+    if sampler is not None and sampler.name == "grid" and "pruner" not in section:
+        section["sampler"].key_warn(
+            "the default pruner asha stops most cells early; `pruner: none` trains each to its end"
+        )
     if sampler is None or budget is None or budget.trials is None:
         return
+    _warn_of_enqueued(section.get("enqueue"), budget.trials)
     place = section.get("sampler") or section["budget"]
     if sampler.name == "grid":
         n_cells = count_cells(space)
@@ -83,6 +89,15 @@ def warn_of_budget(
                 f"trials ({budget.trials:,}) are fewer than {name} of {sampler.name} "
                 f"({n_startup:,}), which search at random; raise trials or lower {name}"
             )
+
+
+def _warn_of_enqueued(item: Item | None, n_trials: int) -> None:
+    n_enqueued = len(item.node.items) if item and isinstance(item.node, ListNode) else 0
+    if item is not None and n_enqueued > n_trials:
+        item.key_warn(
+            f"has {n_enqueued:,} trials and budget.trials is {n_trials:,}: the rest waits; raise "
+            "trials"
+        )
 
 
 def warn_of_pruner(item: Item | None, pruner: Algorithm | None, n_epochs: object) -> None:

@@ -185,7 +185,7 @@ def test_an_exception_is_tried_again_until_the_tries_are_used_up() -> None:
     assert (first.reason, first.counts_as_loss) == ("ValueError: no", False)
     last = _failed(Bench(retries=1), failures=1)
     assert isinstance(last, Finish)
-    assert last.reason == "quarantined: failed 2 times; last: ValueError: no"
+    assert last.reason == "ValueError: no (quarantined: failed 2 times)"
 
 
 def _failed(bench: Bench, failures: int) -> Finish | Release:
@@ -228,7 +228,7 @@ def test_the_fifth_loss_ends_a_trial() -> None:
     (end,) = _end(bench, result)
     assert isinstance(end, Finish)
     assert end.reason is not None
-    assert end.reason.startswith("quarantined: lost 5 times")
+    assert end.reason.endswith("(quarantined: lost 5 times)")
 
 
 def test_workers_that_never_get_ready_end_the_agent_with_their_last_line() -> None:

@@ -87,8 +87,8 @@ def test_an_end_tells_value_length_and_reason():
     [
         (notices.AttemptReleased(key=KEY, reason="handed back"), "trial 7: handed back"),
         (
-            notices.AttemptReleased(key=KEY, reason="ValueError: x"),
-            "trial 7: handed back (ValueError: x)",
+            notices.AttemptReleased(key=KEY, reason="ValueError: x", has_failed=True),
+            "trial 7: attempt 1 failed, it will be tried again: ValueError: x",
         ),
         (
             notices.AttemptLost(key=KEY),

@@ -212,11 +212,11 @@ WARNED = [
         "5:3: search_space.learning_rate: is constant (0.1); move it to params",
     ),
     (
-        "n_layers: {int: [1, 50]}\n  width: {int: [1, 3]}\nsampler: grid",
+        "n_layers: {int: [1, 50]}\n  width: {int: [1, 3]}\nsampler: grid\npruner: none",
         "7:1: sampler: the grid has 150 cells and budget.trials is 100: the rest is not tried; "
         "raise trials or take fewer points",
     ),
-    ("n_layers: {int: [1, 50]}\n  width: {int: [1, 2]}\nsampler: grid", None),
+    ("n_layers: {int: [1, 50]}\n  width: {int: [1, 2]}\nsampler: grid\npruner: none", None),
     (
         "n_layers: {int: [1, 4]}\nsampler: {tpe: {n_startup_trials: 101}}",
         "7:1: budget: trials (100) are fewer than n_startup_trials of tpe (101), which search at "
@@ -248,6 +248,15 @@ WARNED = [
     ),
     ("optimizer: {choice: [sgd]}\n  momentum: {float: [0, 0.9]}", None),
     ("dropout: {float: [0, 0.5], grid: 3}\nsampler: random", None),
+    (
+        "n_layers: {int: [1, 4]}\nsampler: grid",
+        "6:1: sampler: the default pruner asha stops most cells early; `pruner: none` trains each "
+        "to its end",
+    ),
+    (
+        "n_layers: {int: [1, 4]}\nenqueue: [" + ", ".join(["{n_layers: 2}"] * 101) + "]",
+        "6:1: enqueue: has 101 trials and budget.trials is 100: the rest waits; raise trials",
+    ),
 ]
 
 

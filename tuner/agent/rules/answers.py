@@ -106,7 +106,8 @@ def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:
 
 def _tell(machine: Machine, lane: Lane, end: End) -> Say:
     if not isinstance(end, Finish):
-        return Say(notice=AttemptReleased(key=end.key, reason=end.reason))
+        has_failed = end.failure is not None
+        return Say(notice=AttemptReleased(key=end.key, reason=end.reason, has_failed=has_failed))
     is_best = (
         end.state is TrialState.COMPLETE
         and end.value is not None

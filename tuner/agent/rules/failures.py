@@ -62,11 +62,11 @@ def end_of(trial: ClaimedTrial, failure: Failure, reports: list[Report], retries
         case FailureClass.EXCEPTION | FailureClass.EXIT:
             n_tries = trial.failures + 1
             is_loss, is_over = False, n_tries > retries
-            history = f"quarantined: failed {n_tries} times; last: " if n_tries > 1 else ""
+            history = f" (quarantined: failed {n_tries} times)" if n_tries > 1 else ""
         case FailureClass.CRASH | FailureClass.KILLED | FailureClass.AGENT_LOST:
             n_losses = trial.losses + 1
             is_loss, is_over = True, n_losses >= MAX_LOSSES
-            history = f"quarantined: lost {n_losses} times; last: " if n_losses > 1 else ""
+            history = f" (quarantined: lost {n_losses} times)" if n_losses > 1 else ""
         case _:
             assert_never(failure.cause)
     if is_over:
@@ -74,7 +74,7 @@ def end_of(trial: ClaimedTrial, failure: Failure, reports: list[Report], retries
             key=trial.key,
             state=TrialState.FAIL,
             value=None,
-            reason=history + failure.message,
+            reason=failure.message + history,
             failure=failure,
             reports=reports,
         )
