@@ -127,12 +127,16 @@ def test_an_interrupted_run_hands_back_and_leaves_pythons_own_signals(tuner, tmp
         "    if type(notice).__name__ == 'TrialStarted':\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
         "views.PlainView.show = watch\n"
-        'study = tuner.run("own.yaml", workers=1)\n'
+        "try:\n"
+        '    tuner.run("own.yaml", workers=1)\n'
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+        'study = tuner.load_study("own")\n'
         "print(study.trials[0].state, signal.getsignal(signal.SIGINT) is "
         "signal.default_int_handler)",
     )
     assert "SIGINT: handing back 1 trial" in ran.stderr
-    assert ran.stdout == "FREE True\n"
+    assert ran.stdout == "interrupted\nFREE True\n"
 
 
 def test_a_run_in_another_thread_is_refused_with_a_sentence(tuner, tmp_path):

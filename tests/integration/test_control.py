@@ -58,7 +58,7 @@ def test_stop_ends_what_nobody_holds_as_optuna_would_and_leaves_the_rest(
     assert study.states() == ["PRUNED", "RUNNING"]
     ended = study.optuna().get_trials()[0]
     assert (ended.value, ended.datetime_complete is not None) == (0.5, True)
-    assert ended.user_attrs["reason"] == "stopped: stopped by me@box: enough"
+    assert ended.user_attrs["reason"] == "stopped by me@box: enough"
     assert study.lease(0, "state, n_steps, owner") == ("done", 2, None)
 
     again = control(study).stop("you@box")

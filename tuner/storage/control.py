@@ -61,9 +61,7 @@ class Control:
                 self._desire(cursor, Desired.STOPPING, reason, "stop")
             else:
                 reason = standing.reason or reason
-            ended = run(
-                cursor, "control", "end_unheld", {**self._lease, "reason": f"stopped: {reason}"}
-            )
+            ended = run(cursor, "control", "end_unheld", {**self._lease, "reason": reason})
             return self._steered(cursor, standing, reason, tuple(sorted(n for (n,) in ended)))
 
     def pause(self, who: str, why: str = "") -> Steered:
