@@ -61,7 +61,8 @@ class Control:
                 self._desire(cursor, Desired.STOPPING, reason, "stop")
             else:
                 reason = standing.reason or reason
-            ended = run(cursor, "control", "end_unheld", {**self._lease, "reason": reason})
+            told = reason if reason.startswith(STOPPED_BY) else f"stopped: {reason}"
+            ended = run(cursor, "control", "end_unheld", {**self._lease, "reason": told})
             return self._steered(cursor, standing, reason, tuple(sorted(n for (n,) in ended)))
 
     def pause(self, who: str, why: str = "") -> Steered:
