@@ -59,13 +59,20 @@ def space(request: pytest.FixtureRequest) -> SearchSpace:
     return SPACES[request.param]
 
 
-@pytest.fixture(
-    params=[
+CASES = {
+    name: [
         pytest.param((name, variant), id=" ".join([name, *map(str, variant.values())]))
-        for name in sorted(SAMPLERS)
         for variant in VARIANTS.get(name, [{}])
     ]
+    for name in sorted(SAMPLERS)
+}
+DRAWN = {"random", "grid", "qmc"}  # functions of the draw: they are asked for nothing else
+of_models = pytest.mark.parametrize(
+    "spec", [case for name in CASES if name not in DRAWN for case in CASES[name]], indirect=True
 )
+
+
+@pytest.fixture(params=[case for cases in CASES.values() for case in cases])
 def spec(request: pytest.FixtureRequest, space: SearchSpace) -> StudySpec:
     name, variant = request.param
     settings = {key: setting.default for key, setting in SETTINGS[name].items()} | variant
@@ -158,10 +165,10 @@ def test_a_model_sampler_says_on_what_its_suggestions_are_based(spec):
     assert all((s.basis is not None) == is_model_sampler(sampler) for s in suggestions)
 
 
+@of_models
 def test_given_params_are_kept_and_the_others_proposed(spec):
     sampler = build_sampler(spec)
-    if not is_model_sampler(sampler):
-        pytest.skip("it is asked by draw alone")
+    assert is_model_sampler(sampler)
     given = {"kind": "linear", "rate": 0.01, "log": 0.01, "text": "b", "stranger": 1}
     known = {name: value for name, value in given.items() if name in spec.search_space}
     for n_finished in (0, 30):
@@ -172,10 +179,10 @@ def test_given_params_are_kept_and_the_others_proposed(spec):
         assert tuple(suggestion.params) == applying(distributions, suggestion.params)
 
 
+@of_models
 def test_a_suggestion_can_be_derived_again_from_its_basis(spec):
     sampler = build_sampler(spec)
-    if not is_model_sampler(sampler):
-        pytest.skip("it is a function of the draw")
+    assert is_model_sampler(sampler)
     for n_finished in (0, 30):
         known = mirror(spec, n_finished, False)
         running = [build_record(spec, n_finished + n, TrialState.RUNNING) for n in range(3)]
