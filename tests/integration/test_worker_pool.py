@@ -1,5 +1,6 @@
 """The pool of real worker processes: what the listener may read, and who takes whose place."""
 
+import errno
 import os
 import signal
 import threading
@@ -141,6 +142,22 @@ def test_a_process_that_a_worker_leaves_behind_does_not_hide_its_end(pool: Worke
         assert (event.worker, event.exit_code) == (first.pid, -signal.SIGKILL)
     finally:
         os.close(their_end)
+
+
+def test_a_kernel_that_watches_no_process_leaves_the_end_of_the_pipe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(pid: int) -> int:
+        raise OSError(errno.ENOSYS, "no such call")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    pool = WorkerPool([Place(name="cpu:0", device=CPU)], kind="function")
+    try:
+        (worker,) = pool.workers.values()
+        pool.kill(worker.pid)
+        assert isinstance(pool.inbox.get(timeout=30), WorkerGone)
+    finally:
+        pool.close()
 
 
 def _write_fd(pid: int) -> int:

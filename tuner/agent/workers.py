@@ -56,7 +56,7 @@ class Worker:
     log_fd: int
     pending: bytearray = field(default_factory=bytearray)  # a message's beginning
     log: bytearray = field(default_factory=bytearray)
-    exit_fd: int = -1  # readable once the process has exited
+    exit_fd: int = -1  # readable once the process has exited; -1 where the kernel has no such
     n_printed: int = 0  # bytes of the attempt
     n_shown: int = 0  # of these, told to the agent
     shown_at: float = 0.0
@@ -302,8 +302,10 @@ class WorkerPool:
             worker = self._arrivals.get()
             self._selector.register(worker.read_fd, selectors.EVENT_READ, (worker, "pipe"))
             self._selector.register(worker.log_fd, selectors.EVENT_READ, (worker, "log"))
-            worker.exit_fd = os.pidfd_open(worker.pid)
-            self._selector.register(worker.exit_fd, selectors.EVENT_READ, (worker, "exit"))
+            # Kernels before 5.3 and some sandboxes refuse: then the end of the pipe has to do.
+            with suppress(OSError):
+                worker.exit_fd = os.pidfd_open(worker.pid)
+                self._selector.register(worker.exit_fd, selectors.EVENT_READ, (worker, "exit"))
 
     def _drain_log(self, worker: Worker) -> None:
         """Take what was printed, so that printing never blocks; keep the end of it."""
@@ -359,8 +361,9 @@ class WorkerPool:
     def _bury(self, worker: Worker) -> None:
         """Its pipe has ended: it is about to exit, or made to."""
         self._selector.unregister(worker.read_fd)
-        self._selector.unregister(worker.exit_fd)
-        os.close(worker.exit_fd)
+        if worker.exit_fd >= 0:
+            self._selector.unregister(worker.exit_fd)
+            os.close(worker.exit_fd)
         try:
             exit_code = worker.process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:
