@@ -1,17 +1,21 @@
 """Real agents for tests: `tuner run` as child processes, and what they leave in the database."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 from sqlalchemy.engine import make_url
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 STUDY = """\
 name: {name}
@@ -66,16 +70,42 @@ class AgentProcess:
     small models wait for each other's threads, and an epoch takes ten times as long.
     """
 
-    def __init__(self, study: Path, url: str, log: Path, *, workers: int, core: int) -> None:
+    def __init__(
+        self,
+        study: Path,
+        url: str,
+        log: Path,
+        *,
+        workers: int,
+        core: int,
+        patches: Sequence[Sequence[object]] = (),
+        is_light: bool = False,
+        namespace: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`patches`: see `patched.py`; `is_light`: its workers have a stand-in for torch."""
         self._log = log
-        command = [sys.executable, "-m", "tuner.cli", "run", str(study), "--workers", str(workers)]
+        command = [sys.executable, "-m", "tuner.cli"]
+        if patches:
+            command = [sys.executable, "-P", str(HERE / "patched.py"), json.dumps(patches)]
+        command += ["run", str(study), "--workers", str(workers)]
+        if namespace is not None:
+            command = ["ip", "netns", "exec", namespace, *command]  # which becomes the command
+        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+        if is_light:
+            paths.insert(0, str(HERE / "light"))
         with open(log, "w") as file:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "TUNER_STORAGE": url},
+                env={
+                    **os.environ,
+                    "TUNER_STORAGE": url,
+                    "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+                    **(environment or {}),
+                },
                 preexec_fn=lambda: os.sched_setaffinity(0, {core}),
             )
 
@@ -122,12 +152,14 @@ class Fleet:
         self.folder = folder
         self.agents: list[AgentProcess] = []
 
-    def start(self, study: Path, *, workers: int = 1) -> AgentProcess:
-        """Another agent."""
+    def start(
+        self, study: Path, *, workers: int = 1, url: str | None = None, **more: Any
+    ) -> AgentProcess:
+        """Another agent; `more` as `AgentProcess` takes it."""
         log = self.folder / f"agent-{len(self.agents)}.log"
         cores = sorted(os.sched_getaffinity(0))
         core = cores[len(self.agents) % len(cores)]
-        agent = AgentProcess(study, self.url, log, workers=workers, core=core)
+        agent = AgentProcess(study, url or self.url, log, workers=workers, core=core, **more)
         self.agents.append(agent)
         return agent
 
