@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,7 @@ class Fleet:
         self.url = url
         self.folder = folder
         self.agents: list[AgentProcess] = []
+        self._mark = f"fleet-{uuid.uuid4()}"  # in the environment of all its processes
 
     def start(
         self, study: Path, *, workers: int = 1, url: str | None = None, **more: Any
@@ -159,6 +161,7 @@ class Fleet:
         log = self.folder / f"agent-{len(self.agents)}.log"
         cores = sorted(os.sched_getaffinity(0))
         core = cores[len(self.agents) % len(cores)]
+        more["environment"] = {**more.get("environment", {}), "FAULTS_MARK": self._mark}
         agent = AgentProcess(study, url or self.url, log, workers=workers, core=core, **more)
         self.agents.append(agent)
         return agent
@@ -206,6 +209,23 @@ class Fleet:
     def n_reports(self) -> int:
         """Steps reported so far."""
         return len(self.query("select 1 from trial_intermediate_values"))
+
+    def processes(self) -> list[int]:
+        """Every living process that an agent of this fleet has started, or is."""
+        mark = f"FAULTS_MARK={self._mark}".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if mark in path.read_bytes().split(b"\0"):
+                    found.append(int(path.parent.name))
+        return [pid for pid in found if is_running(pid)]
+
+    def check_nothing_is_left(self) -> None:
+        """Guarantee 20, once every agent has ended: no process, and no connection of theirs."""
+        self.wait_for(lambda: not self.processes(), "the end of all processes", 3)
+        ours = "select 1 from pg_stat_activity where application_name = 'tuner'"
+        own = " and datname = current_database()"
+        self.wait_for(lambda: not self.query(ours + own), "the end of all connections", 15)
 
     def states(self) -> dict[str, int]:
         """Trials by state."""

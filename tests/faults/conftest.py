@@ -1,4 +1,4 @@
-"""Fixtures of the fault tests, and their two tiers."""
+"""Fixtures of the fault tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
