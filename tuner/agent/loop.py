@@ -19,7 +19,8 @@ from tuner.agent.port import Complete, Store, View
 from tuner.agent.screen import render_screen
 from tuner.agent.store_thread import StoreThread
 from tuner.agent.suggester import SuggestionSource
-from tuner.agent.workers import Worker, WorkerPool
+from tuner.agent.worker_process import Worker
+from tuner.agent.workers import WorkerPool
 from tuner.errors import DatabaseError
 from tuner.messages import Start
 from tuner.study.ending import Ending

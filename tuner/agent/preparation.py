@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.agent.workers import clean_environment
+from tuner.agent.worker_process import clean_environment
 from tuner.errors import RunFailed
 from tuner.study_file.model import FunctionObjective, StudySpec, TrainerObjective
 
