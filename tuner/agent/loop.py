@@ -53,7 +53,7 @@ class Agent:
         self.ending: Ending | None = None
         self.inbox: queue.SimpleQueue[events.Event] = pool.inbox
         self._machine = Machine(
-            book=book, standing=Standing(direction=book.direction), limit_trials=n_trials
+            book=book, standing=Standing(direction=book.direction), limit_trials=n_trials, boot=boot
         )
         self._store = store
         self._pool = pool
@@ -137,7 +137,7 @@ class Agent:
 
     def _act(self, act: acts.Act) -> None:  # noqa: C901 - a table of act types
         match act:
-            case acts.AskClaim() | acts.AskCheckpoint():
+            case acts.AskClaim() | acts.AskCheckpoint() | acts.AskElsewhere():
                 self._claim_thread.post(act)
             case acts.AskWrite() | acts.AskEnd() | acts.AskChanges():
                 self._store_thread.post(act)
