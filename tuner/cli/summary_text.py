@@ -116,10 +116,11 @@ def _render_failure(failure: FailureRow, has_places: bool) -> list[str]:
     more = ", ..." if failure.n_trials > len(failure.numbers) else ""
     trials = f"trial{'s' if failure.n_trials > 1 else ''} {', '.join(map(str, failure.numbers))}"
     lines = [f"  {failure.n_trials} x {one_line(failure.reason)} ({trials}{more})"]
-    common = [_render_shared(param) for param in failure.shared]
+    shared = ", ".join(map(_render_shared, failure.shared))
+    parts = [f"with {shared}"] if shared else []
     if failure.host and has_places:
-        common.append(one_line(f"on {failure.host} {failure.device or ''}".rstrip()))
-    return [*lines, f"      all with {', '.join(common)}"] if common else lines
+        parts.append(one_line(f"on {failure.host} {failure.device or ''}".rstrip()))
+    return [*lines, f"      all {' '.join(parts)}"] if parts else lines
 
 
 def _render_shared(param: SharedParam) -> str:

@@ -252,6 +252,9 @@ def _read_stop_after(item: Item | None, default: int | None) -> int | None:
         return default
     if _is_word(item, "never"):
         return None
+    if isinstance(item.node, ScalarNode) and isinstance(item.node.value, str):
+        item.fault(f"must be a whole number of failures, or never, not {quote(item.node.value)}")
+        return None
     return read_int(item, Interval(low=1, high=10_000))
 
 
