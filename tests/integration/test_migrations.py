@@ -174,6 +174,5 @@ def test_a_migration_that_fails_leaves_the_version_before(
     assert _query(empty, "select to_regclass('tuner.second')") == [(None,)]
     texts[-1] = "create table tuner.second (x int);"
     migrate(empty)
-    assert _query(empty, "select version from tuner.migration order by 1") == VERSIONS + [
-        (len(VERSIONS) + 1,)
-    ]
+    versions = [*VERSIONS, (len(VERSIONS) + 1,)]
+    assert _query(empty, "select version from tuner.migration order by 1") == versions

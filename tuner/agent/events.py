@@ -17,7 +17,7 @@ class WorkerSaid:
 
     worker: int  # its process id
     message: FromWorker
-    tail: str = ""  # with a `Left`: the end of what was printed,
+    tail: str = ""  # with what ends a trial: the end of what was printed,
     n_bytes: int = 0  # and how much that was in all
 
 

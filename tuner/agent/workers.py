@@ -1,5 +1,6 @@
 """The worker processes of this machine: started, spoken to, listened to, ended."""
 
+import math
 import os
 import queue
 import selectors
@@ -16,6 +17,7 @@ from tuner.agent.worker_process import Place, Worker, build_places, start_worker
 from tuner.errors import RunFailed
 from tuner.messages import (
     BadMessage,
+    FromWorker,
     Left,
     Progress,
     Ready,
@@ -276,7 +278,7 @@ class WorkerPool:
         if not isinstance(message, Ready | Reported | Saved | Progress | Left):
             return
         tail, n_bytes = "", 0
-        if isinstance(message, Left):
+        if isinstance(message, Left) or _is_failing(message):
             self._drain_log(worker)
             tail, n_bytes = self._printed(worker)
         self.inbox.put(WorkerSaid(worker=worker.pid, message=message, tail=tail, n_bytes=n_bytes))
@@ -301,6 +303,11 @@ class WorkerPool:
         if not self._is_closing:
             gone = WorkerGone(worker=worker.pid, exit_code=exit_code, tail=tail, n_bytes=n_bytes)
             self.inbox.put(gone)
+
+
+def _is_failing(message: FromWorker) -> bool:
+    """Whether it will end its trial, so that the log is wanted with it."""
+    return isinstance(message, Reported) and not all(map(math.isfinite, message.values.values()))
 
 
 @contextmanager

@@ -43,6 +43,7 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
         return []
     match message:
         case Reported():
+            _note_printed(lane, event.tail, event.n_bytes)
             return _reported(machine, lane, message, now)
         case Saved():
             return _saved(machine, lane, message, now)
