@@ -106,7 +106,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`pytest tests/faults --long`: everything, for the night. Here, or `pytest` would not know it."""
+    """`pytest tests/faults --long`: everything, for the night."""
     parser.addoption("--long", action="store_true", help="the long tests of faults as well")
 
 
