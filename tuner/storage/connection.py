@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from tuner.errors import DatabaseAway, DatabaseError, UsageError
+from tuner.errors import DatabaseAway, DatabaseDenied, DatabaseError, UsageError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as RawConnection
@@ -211,4 +211,17 @@ def _translate(error: psycopg2.Error) -> DatabaseError:
         return (
             DatabaseAway(text) if is_broken and not _REFUSED.search(text) else DatabaseError(text)
         )
+    if code == "42501":
+        return DatabaseDenied(f"{_role_of(error)} may not do this ({text}); {_ASK_THE_OWNER}")
     return DatabaseAway(text) if _TRANSIENT.fullmatch(code) else DatabaseError(text)
+
+
+_ASK_THE_OWNER = (
+    "the owner of the studies gives rights with `tuner db grant worker ROLE`, or `reader` to look "
+    "only, and alone deletes studies"
+)
+
+
+def _role_of(error: psycopg2.Error) -> str:
+    cursor = error.cursor
+    return "this role" if cursor is None else f"the role {cursor.connection.info.user!r}"
