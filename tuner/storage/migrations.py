@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from optuna.storages import RDBStorage
 
 from tuner.errors import DatabaseDenied, DatabaseError
-from tuner.storage.connection import Database, database_errors, raw_closing
+from tuner.storage.connection import Database, database_errors, raw_closing, render_url
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -101,8 +101,9 @@ def _migrate_optuna(database: Database, cursor: "Cursor") -> None:
     if _optuna_revision(cursor) is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about its own experimental parts
-            url = database.engine.url.render_as_string(hide_password=False)
-            RDBStorage(url).engine.dispose()
+            # Our connections: with our settings, and its URL needs no password.
+            ours = {"creator": database.open_dbapi}
+            RDBStorage(render_url(database.engine.url), engine_kwargs=ours).engine.dispose()
     revision = _optuna_revision(cursor)
     if revision not in OPTUNA_REVISIONS:
         raise DatabaseError(
