@@ -67,7 +67,8 @@ def choose_view(options: argparse.Namespace) -> NoticeView:
         return PlainView()
     # Not before it is needed: the screen loads a library of its own.
     live_view = import_module("tuner.cli.live_view")
-    return cast("NoticeView", live_view.LiveView(partial(open_named, options.storage)))
+    opened = partial(open_named, options.storage, is_told=False)
+    return cast("NoticeView", live_view.LiveView(opened))
 
 
 def exit_code(outcome: RunOutcome) -> int:

@@ -24,6 +24,7 @@ from tuner.study.feed import Changes, Seen
 from tuner.study.fleet import AgentBeat, AgentIdentity, Desired, Pulse, Telemetry
 from tuner.study.lease import Batch, Claimed, End
 from tuner.study.report import RungValue
+from tuner.study.secrets import redact
 from tuner.study.trial import AttemptKey, Direction, TrialRecord, TrialState
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ class PostgresStore:
             "me": self._identity.agent_id,
             "seconds_lived": telemetry.seconds_lived,
             "device_seconds_busy": telemetry.device_seconds_busy,
-            "screen": telemetry.screen,
+            "screen": redact(telemetry.screen),
         }
 
 

@@ -15,6 +15,7 @@ from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import DecisionRecord
 from tuner.study.lease import Batch, End, Finish, Release
 from tuner.study.report import Report
+from tuner.study.secrets import redact
 from tuner.study.trial import AttemptKey, TrialState
 
 if TYPE_CHECKING:
@@ -331,4 +332,5 @@ def _log_params(writer: Writer, end: End) -> dict[str, object]:
 
 
 def _storable(text: str) -> str:
-    return _UNSTORABLE.sub("\ufffd", text)
+    """Without passwords, and with what Postgres cannot hold replaced."""
+    return redact(_UNSTORABLE.sub("\ufffd", text))
