@@ -123,9 +123,9 @@ class WorkerPool:
         return worker
 
     def rest(self) -> None:
-        """End all workers until `wake`; their devices are free meanwhile."""
-        for pid in self.workers:
-            self.kill(pid)
+        """End all workers, the spare too, until `wake`; their devices are free meanwhile."""
+        for worker in self._everyone():
+            self.kill(worker.pid)
 
     def wake(self) -> list[Worker]:
         """Start a worker in every place again."""
@@ -134,7 +134,7 @@ class WorkerPool:
     def close(self) -> None:
         """End all workers; what they were to save is saved by now."""
         self._is_closing = True
-        everyone = [*self.workers.values(), *([self._spare] if self._spare else [])]
+        everyone = self._everyone()
         for worker in everyone:
             self.kill(worker.pid)
         for worker in everyone:
@@ -146,6 +146,9 @@ class WorkerPool:
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+    def _everyone(self) -> list[Worker]:
+        return [*self.workers.values(), *([self._spare] if self._spare else [])]
 
     def _next_worker(self, place: Place) -> Worker:
         """The spare if there is one alive, and a new one in its stead."""

@@ -244,6 +244,7 @@ def _finish_statements(
         "last_steps": [f.last_step for f in finishes],
         "devices": [f.device for f in finishes],
         "seconds": [f.seconds for f in finishes],
+        **_blame(finishes),
         "a_trial_ids": [trial_id for trial_id, _, _ in attributes],
         "a_keys": [key for _, key, _ in attributes],
         "a_values": [value for _, _, value in attributes],
@@ -286,12 +287,19 @@ def _release(own: Mapping[str, object], cursor: "Cursor", releases: Sequence[Rel
             **own,
             "numbers": [r.key.number for r in releases],
             "reasons": [_storable(r.reason) for r in releases],
-            "failed": [int(r.failure is not None and not r.failure.is_loss) for r in releases],
-            "lost": [int(r.failure is not None and r.failure.is_loss) for r in releases],
+            **_blame(releases),
             "devices": [r.device for r in releases],
             "seconds": [r.seconds for r in releases],
         },
     )
+
+
+def _blame(ends: Sequence[End]) -> dict[str, object]:
+    """Failures and losses apart."""
+    return {
+        "failed": [int(end.failure is not None and not end.failure.is_loss) for end in ends],
+        "lost": [int(end.failure is not None and end.failure.is_loss) for end in ends],
+    }
 
 
 def _count_failures(writer: Writer, cursor: "Cursor", ends: Sequence[End]) -> None:

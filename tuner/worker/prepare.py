@@ -28,6 +28,7 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
         "folder": str(prepared.folder),
         "fingerprint": prepared.fingerprint,
         "summary": prepared.summary,
+        "task": prepared.task,
         "code": {"tuner": metadata.version("tuner")},
     }
 

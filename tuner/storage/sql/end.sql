@@ -14,8 +14,10 @@ for update of l;
 with ended as (
     select * from unnest(%(numbers)s::int[], %(trial_ids)s::int[], %(states)s::trialstate[],
                          %(values)s::float8[], %(reasons)s::text[], %(failures)s::text[],
-                         %(last_steps)s::int[], %(devices)s::text[], %(seconds)s::float8[])
-         e(number, trial_id, state, value, reason, failure, last_step, device, seconds)
+                         %(last_steps)s::int[], %(devices)s::text[], %(seconds)s::float8[],
+                         %(failed)s::int[], %(lost)s::int[])
+         e(number, trial_id, state, value, reason, failure, last_step, device, seconds,
+           failed, lost)
 ), told as (
     update trials t set state = e.state, datetime_complete = now() at time zone 'utc'
     from ended e where t.trial_id = e.trial_id and t.state = 'RUNNING'
@@ -56,7 +58,7 @@ with ended as (
 update tuner.lease l
 set state = 'done', ended_at = now(), checkpoint_id = null, failure = e.failure,
     reason = case when told.trial_id is null then 'ended by somebody else' else e.reason end,
-    failures = l.failures + (e.failure is not null)::int,
+    failures = l.failures + e.failed, losses = l.losses + e.lost,
     n_steps = coalesce(e.last_step, (select max(v.step) from trial_intermediate_values v
                                      where v.trial_id = l.trial_id), 0),
     seconds = l.seconds + e.seconds, device = e.device
