@@ -66,6 +66,10 @@ class DatabaseError(TunerError):
     exit_code = 4
 
 
+class DatabaseDenied(DatabaseError):
+    """Our role has no right to do this."""
+
+
 class DatabaseAway(DatabaseError):
     """The database cannot be reached now; the same call may succeed later."""
 

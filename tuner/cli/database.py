@@ -1,8 +1,10 @@
 """The database of a command."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tuner.cli.text import clean
 from tuner.errors import NotFound
 from tuner.storage.connection import Database, storage_setting
 from tuner.storage.home import open_home
@@ -13,19 +15,24 @@ NO_STUDY_YET = "no study yet; tuner run STUDY.yaml makes one"
 
 
 @contextmanager
-def open_named(storage: str | None) -> Iterator[Database]:
-    """`--storage`, `TUNER_STORAGE` or the embedded server, with the schema in place."""
+def open_named(storage: str | None, *, is_told: bool = True) -> Iterator[Database]:
+    """`--storage`, `TUNER_STORAGE` or the embedded server, with the schema in place.
+
+    `is_told`: what is to be said about the connection goes to stderr.
+    """
     with open_database(storage_setting(storage)) as database:
+        for warning in database.warnings if is_told else ():
+            print(clean(f"note: {warning}"), file=sys.stderr)
         migrate(database)
         yield database
 
 
 @contextmanager
-def open_existing(storage: str | None) -> Iterator[Database]:
+def open_existing(storage: str | None, *, is_told: bool = True) -> Iterator[Database]:
     """As `open_named`, but raises `NotFound` rather than make an embedded database to look at."""
     if not exists(storage):
         raise NotFound(NO_STUDY_YET)
-    with open_named(storage) as database:
+    with open_named(storage, is_told=is_told) as database:
         yield database
 
 

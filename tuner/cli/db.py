@@ -1,4 +1,4 @@
-"""`tuner db url` and `tuner db serve`."""
+"""`tuner db url`, `tuner db serve` and `tuner db upgrade`."""
 
 import argparse
 import json
@@ -6,13 +6,21 @@ import signal
 import sys
 
 from tuner.cli.database import open_named
+from tuner.cli.json_text import render_json
 from tuner.errors import UsageError
 from tuner.storage.connection import render_url, storage_setting
+from tuner.storage.migrations import read_schema
 
 
 def execute(options: argparse.Namespace) -> int:
-    """One of the two."""
-    return print_url(options) if options.action == "url" else serve(options)
+    """One of the three."""
+    match options.command:
+        case "url":
+            return print_url(options)
+        case "serve":
+            return serve(options)
+        case _:
+            return upgrade(options)
 
 
 def print_url(options: argparse.Namespace) -> int:
@@ -42,4 +50,14 @@ def serve(options: argparse.Namespace) -> int:
         print(json.dumps({"url": url}) if options.json else url, flush=True)
         print("serving until Ctrl-C", file=sys.stderr, flush=True)
         signal.sigwait(signals)
+    return 0
+
+
+def upgrade(options: argparse.Namespace) -> int:
+    """Opening a database as its owner migrates it."""
+    with open_named(options.storage) as database:
+        revision, version = read_schema(database)
+    found = {"optuna": revision, "tuner": version}
+    text = f"the schema is up to date: Optuna {revision}, tuner {version}"
+    print(render_json(found) if options.json else text)
     return 0

@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +11,13 @@ from importlib import import_module
 from typing import cast
 
 from tuner.cli.parser import build_parser
-from tuner.errors import TunerError
+from tuner.errors import TunerError, UsageError
+
+# In a URL as user:password@ or as a part of its query, and beside a host as libpq takes it.
+HAS_PASSWORD = re.compile(
+    r"(?i)\w://[^/@\s]*:[^@\s]+@|[?&](?:ssl)?password=\S|\bhost(?:addr)?\s*=.*\bpassword\s*="
+    r"|\bpassword\s*=.*\bhost(?:addr)?\s*="
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks; the library ends the process
         import_module("tuner.cli.completion").complete(parser)
+    words = sys.argv[1:] if arguments is None else arguments
+    if any(HAS_PASSWORD.search(word) for word in words):  # before anything else may repeat it
+        _tell(UsageError(import_module("tuner.storage.connection").PASSWORD_REFUSED))
+        return UsageError.exit_code
     options = parser.parse_args(arguments)
+    if getattr(options, "require_tls", False):
+        os.environ["TUNER_REQUIRE_TLS"] = "1"  # of every connection of this process
     if not hasattr(options, "module"):
         parser.print_help()
         return 0

@@ -2,9 +2,10 @@
 
 import argparse
 from importlib import metadata
-from typing import TypeAlias
 
 from tuner.cli import arguments
+from tuner.cli.command_parser import Commands, add_command, add_json
+from tuner.cli.db_parser import add_db
 
 EXIT_CODES = """\
 exit codes:
@@ -13,13 +14,6 @@ exit codes:
   5 no COMPLETE trial   7 this machine cannot work
   130 interrupted   143 ended by SIGTERM, trials handed back
 """
-
-STORAGE_HELP = (
-    "database URL without a password, such as postgresql://user@host/name "
-    "(default: $TUNER_STORAGE, else this machine's embedded Postgres)"
-)
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,30 +43,6 @@ class _PrintVersion(argparse.Action):
         parser.exit()
 
 
-def _add_command(
-    commands: Commands, name: str, module: str, summary: str, example: str, *, storage: bool = True
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=f"example: {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,  # a script that relies on `--stor` breaks when an option is added
-    )
-    parser.set_defaults(module=f"tuner.cli.{module}", command=name)
-    if storage:
-        parser.add_argument("--storage", type=arguments.text, metavar="URL", help=STORAGE_HELP)
-    return parser
-
-
-def _add_json(
-    parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup,
-    what: str = "one JSON document",
-) -> None:
-    parser.add_argument("--json", action="store_true", help=f"print {what} for programs")
-
-
 def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", type=arguments.text, metavar="STUDY", help="the study's name")
 
@@ -82,7 +52,7 @@ def _add_trial(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_working(commands: Commands) -> None:
-    run = _add_command(
+    run = add_command(
         commands,
         "run",
         "run",
@@ -97,11 +67,11 @@ def _add_working(commands: Commands) -> None:
         help="CPU workers on a machine without GPUs (default: one per core)",
     )
     _add_set(run)
-    _add_json(run, "one JSON object a line")
+    add_json(run, "one JSON object a line")
 
 
 def _add_beginning(commands: Commands) -> None:
-    init = _add_command(
+    init = add_command(
         commands,
         "init",
         "init",
@@ -115,8 +85,8 @@ def _add_beginning(commands: Commands) -> None:
     init.add_argument(
         "--code", action="store_true", help="with a train.py: a training function of your own"
     )
-    _add_json(init)
-    check = _add_command(
+    add_json(init)
+    check = add_command(
         commands,
         "check",
         "check",
@@ -131,8 +101,8 @@ def _add_beginning(commands: Commands) -> None:
     check.add_argument(
         "--smoke", action="store_true", help="train one trial for one step, outside any study"
     )
-    _add_json(check)
-    schema = _add_command(
+    add_json(check)
+    schema = add_command(
         commands,
         "schema",
         "schema",
@@ -140,7 +110,7 @@ def _add_beginning(commands: Commands) -> None:
         "tuner schema   # > study.schema.json",
         storage=False,
     )
-    _add_json(schema, "it in one line")
+    add_json(schema, "it in one line")
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:
@@ -155,7 +125,7 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_reading(commands: Commands) -> None:
-    status = _add_command(
+    status = add_command(
         commands,
         "status",
         "status",
@@ -177,9 +147,9 @@ def _add_reading(commands: Commands) -> None:
         metavar="SECONDS",
         help="how often --watch looks (default: 1)",
     )
-    _add_json(status)
+    add_json(status)
     _add_trials(commands)
-    show = _add_command(
+    show = add_command(
         commands,
         "show",
         "show",
@@ -188,8 +158,8 @@ def _add_reading(commands: Commands) -> None:
     )
     _add_study(show)
     _add_trial(show)
-    _add_json(show)
-    logs = _add_command(commands, "logs", "logs", "what a trial printed", "tuner logs digits 12 -f")
+    add_json(show)
+    logs = add_command(commands, "logs", "logs", "what a trial printed", "tuner logs digits 12 -f")
     _add_study(logs)
     _add_trial(logs)
     logs.add_argument(
@@ -199,15 +169,15 @@ def _add_reading(commands: Commands) -> None:
         help="which attempt (default: the last one)",
     )
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the trial is final")
-    best = _add_command(
+    best = add_command(
         commands, "best", "best", "the best trial's params", "tuner best digits --json"
     )
     _add_study(best)
-    _add_json(best)
+    add_json(best)
 
 
 def _add_trials(commands: Commands) -> None:
-    trials = _add_command(
+    trials = add_command(
         commands,
         "trials",
         "trials",
@@ -243,7 +213,7 @@ def _add_trials(commands: Commands) -> None:
     form.add_argument(
         "--csv", action="store_true", help="comma-separated values, for a spreadsheet"
     )
-    _add_json(form)
+    add_json(form)
 
 
 def _add_control(commands: Commands) -> None:
@@ -252,15 +222,15 @@ def _add_control(commands: Commands) -> None:
         "pause": "save and hand back all trials; agents wait",
         "resume": "let a paused or stopped study go on",
     }.items():
-        command = _add_command(commands, name, "steer", summary, f"tuner {name} digits")
+        command = add_command(commands, name, "steer", summary, f"tuner {name} digits")
         _add_study(command)
         if name != "resume":
             command.add_argument(
                 "--reason", type=arguments.text, default="", metavar="TEXT", help="why, for others"
             )
-        _add_json(command)
+        add_json(command)
     _add_extend(commands)
-    retry = _add_command(
+    retry = add_command(
         commands,
         "retry",
         "retry",
@@ -274,9 +244,9 @@ def _add_control(commands: Commands) -> None:
     retry.add_argument(
         "--failed", action="store_true", help="all FAIL trials that have no retry yet"
     )
-    _add_json(retry)
+    add_json(retry)
     _add_enqueue(commands)
-    delete = _add_command(
+    delete = add_command(
         commands,
         "delete",
         "delete",
@@ -286,11 +256,11 @@ def _add_control(commands: Commands) -> None:
     _add_study(delete)
     delete.add_argument("--yes", action="store_true", help="do not ask")
     delete.add_argument("--force", action="store_true", help="even while agents work on it")
-    _add_json(delete)
+    add_json(delete)
 
 
 def _add_extend(commands: Commands) -> None:
-    extend = _add_command(
+    extend = add_command(
         commands,
         "extend",
         "extend",
@@ -306,11 +276,11 @@ def _add_extend(commands: Commands) -> None:
         ("--target", arguments.target, "V", "end when a trial reaches this value"),
     ):
         extend.add_argument(option, type=kind, metavar=metavar, help=what)
-    _add_json(extend)
+    add_json(extend)
 
 
 def _add_enqueue(commands: Commands) -> None:
-    enqueue = _add_command(
+    enqueue = add_command(
         commands,
         "enqueue",
         "enqueue",
@@ -327,19 +297,19 @@ def _add_enqueue(commands: Commands) -> None:
         metavar="F.yaml",
         help="a mapping of params, or a list of them (-: standard input)",
     )
-    _add_json(enqueue)
+    add_json(enqueue)
 
 
 def _add_machine(commands: Commands) -> None:
-    doctor = _add_command(
+    doctor = add_command(
         commands,
         "doctor",
         "doctor",
         "look at this machine and the database, and say what to mend",
         "tuner doctor",
     )
-    _add_json(doctor)
-    completion = _add_command(
+    add_json(doctor)
+    completion = add_command(
         commands,
         "completion",
         "completion",
@@ -350,17 +320,4 @@ def _add_machine(commands: Commands) -> None:
     completion.add_argument(
         "shell", choices=["bash", "zsh", "fish"], metavar="bash|zsh|fish", help="the shell"
     )
-    db = _add_command(
-        commands,
-        "db",
-        "db",
-        "the database: where it is, and keeping the embedded one up",
-        'optuna-dashboard "$(tuner db url)"   # while `tuner db serve` runs elsewhere',
-    )
-    db.add_argument(
-        "action",
-        choices=["url", "serve"],
-        metavar="url|serve",
-        help="url: print where the studies live; serve: keep the embedded server up until Ctrl-C",
-    )
-    _add_json(db)
+    add_db(commands)

@@ -7,9 +7,12 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
+from tuner.study.secrets import redact
+
 
 def clean(text: str) -> str:
-    """Without control characters: what others wrote must not steer this terminal."""
+    """Without control characters, which would steer this terminal, and without our passwords."""
+    text = redact(text)
     return "".join(
         character if character == "\n" or unicodedata.category(character)[0] != "C" else "\ufffd"
         for character in text

@@ -44,7 +44,7 @@ def watch(options: argparse.Namespace) -> int:
 
 
 def _draw(options: argparse.Namespace) -> None:
-    opened = partial(open_existing, options.storage)
+    opened = partial(open_existing, options.storage, is_told=False)
     reader = LiveReader(opened, options.study, options.every)
     screen = Screen(reader, _FOOTER)
     screen.start()

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +14,8 @@ import sqlalchemy
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from tuner.errors import DatabaseAway, DatabaseError, UsageError
+from tuner.errors import DatabaseAway, DatabaseDenied, DatabaseError, UsageError
+from tuner.study.secrets import redact, remember
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as RawConnection
@@ -35,6 +36,7 @@ CONNECT_ARGS: dict[str, object] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
     "application_name": "tuner",
+    "client_encoding": "UTF8",  # whatever PGCLIENTENCODING and the database say
     "options": " ".join(
         f"-c {name}={value}"
         for name, value in {
@@ -61,6 +63,10 @@ class Database:
             raw.autocommit = True
         return raw
 
+    def open_dbapi(self) -> "RawConnection":
+        """A connection for another engine on the same database; raises the driver's errors."""
+        return _connect(self.engine.url)
+
     @contextmanager
     def reading(self) -> Iterator[sqlalchemy.Connection]:
         """A connection whose statements all see the same snapshot, and that writes nothing."""
@@ -86,27 +92,67 @@ def open_database_url(url: URL) -> Database:
     database = Database(engine=engine)
     try:
         raw = database.open_raw()
-    except DatabaseAway as error:
-        raise DatabaseAway(f"cannot reach the database {render_url(url)}: {error}") from error
+    except DatabaseError as error:
+        where = render_url(url) or "the database"
+        raise type(error)(f"cannot reach the database {where}: {error}{_hint(error)}") from error
     with raw_closing(raw):
         if raw.server_version < MIN_SERVER_VERSION:
             version = raw.server_version // 10000
             raise DatabaseError(
-                f"{render_url(url)} is Postgres {version}; tuner needs version 13 or newer"
+                f"{render_url(url)} is Postgres {version}; tuner needs version "
+                f"{MIN_SERVER_VERSION // 10000} or newer"
+            )
+        encoding = raw.info.parameter_status("server_encoding")
+        if encoding not in ("UTF8", "SQL_ASCII"):
+            raise DatabaseError(
+                f"{render_url(url)} stores text as {encoding}, which cannot hold every name and "
+                "log; make a database with `createdb --encoding UTF8 --template template0`"
             )
         return replace(database, warnings=_warnings(raw))
 
 
+# By what libpq or the server says: what to do about it.
+_HINTS = (
+    ("Connection refused", "check that a server runs there, on this port"),
+    ("could not translate host name", "check the host's name"),
+    ("timeout expired", "check the address, and firewalls on the way"),
+    ("No such file or directory", "check the path, and that the server runs"),
+    ("password authentication failed", "check the user, and the password in TUNER_STORAGE, "
+     "PGPASSWORD or the password file"),
+    ("no password supplied", "put it into ~/.pgpass (mode 0600), the file that PGPASSFILE names, "
+     "or the URL in TUNER_STORAGE"),
+    ("no pg_hba.conf entry", "the server's pg_hba.conf must let this user in from this machine"),
+    ('database ".*" does not exist', "make it (createdb), or name another one"),
+    ('role ".*" does not exist', "make it (createuser), or name another user"),
+    ("permission denied for database", "its owner grants `connect` on it"),
+    ("server does not support SSL", "switch TLS on at the server, or do not ask for it"),
+    ("certificate", "check sslrootcert, and that the URL names the host of the certificate"),
+    ("definition of service", "check the name, and the file that PGSERVICEFILE names"),
+)  # fmt: skip
+
+
+def _hint(error: DatabaseError) -> str:
+    text = str(error)
+    return next((f"; {hint}" for said, hint in _HINTS if re.search(said, text)), "")
+
+
 def _warnings(raw: "RawConnection") -> tuple[str, ...]:
     """An unencrypted connection to another host: everybody on the way can read it."""
-    host = raw.info.host or ""
-    is_here = host.startswith("/") or host in _LOOPBACK or host.startswith("127.")
-    if not host or is_here or raw.info.ssl_in_use:
+    if not _is_exposed(raw):
         return ()
     return (
-        f"the connection to the database on {host} is not encrypted; add ?sslmode=require "
+        f"the connection to the database on {raw.info.host} is not encrypted; add ?sslmode=require "
         "(or verify-full) to its URL",
     )
+
+
+def _is_exposed(raw: "RawConnection") -> bool:
+    return not (_is_here(raw.info.host or "") or raw.info.ssl_in_use)
+
+
+def _is_here(host: str) -> bool:
+    """Sockets and loopback addresses: no network in between."""
+    return host in _LOOPBACK or host.startswith(("/", "@", "127.")) or not host
 
 
 def _connect(url: URL) -> "RawConnection":
@@ -114,8 +160,42 @@ def _connect(url: URL) -> "RawConnection":
     _, keywords = url.get_dialect()().create_connect_args(url)
     given = str(keywords.pop("options", os.environ.get("PGOPTIONS", "")))
     options = f"{CONNECT_ARGS['options']} {given}".strip()
-    connection: RawConnection = psycopg2.connect(**{**CONNECT_ARGS, **keywords, "options": options})
+    needs_tls = _is_tls_required()
+    more = {"sslmode": _demanded_sslmode(keywords)} if needs_tls else {}
+    keywords = {**CONNECT_ARGS, **keywords, **more, "options": options}
+    remember(os.environ.get("PGPASSWORD"))
+    connection: RawConnection = psycopg2.connect(
+        **{name: value for name, value in keywords.items() if value is not None}
+    )
+    remember(connection.info.password)  # a password file's, for instance
+    if needs_tls and _is_exposed(connection):
+        connection.close()
+        raise DatabaseError(
+            "the connection is not encrypted, and TLS is required; add ?sslmode=require (or "
+            "verify-full) to the URL or to the service"
+        )
     return connection
+
+
+def _is_tls_required() -> bool:
+    """`--require-tls` sets it too: every connection of this process is meant."""
+    return os.environ.get("TUNER_REQUIRE_TLS", "").lower() not in ("", "0", "no", "false")
+
+
+_ENCRYPTED = ("require", "verify-ca", "verify-full")
+
+
+def _demanded_sslmode(keywords: Mapping[str, object]) -> str | None:
+    """What makes libpq refuse before it sends a password; None: leave it as it is.
+
+    A service may ask for more than we would, and would be overruled: it is checked afterwards.
+    """
+    given = keywords.get("sslmode", os.environ.get("PGSSLMODE"))
+    host = str(keywords.get("host", os.environ.get("PGHOST", "")))
+    is_service = "service" in keywords or "PGSERVICE" in os.environ
+    if given in _ENCRYPTED or is_service or _is_here(host):
+        return cast("str | None", keywords.get("sslmode"))
+    return "require"
 
 
 @contextmanager
@@ -142,21 +222,26 @@ def parse_url(text: str) -> URL:
         raise UsageError(
             f"the database URL names {url.get_backend_name()}; tuner works with postgresql://"
         )
+    for secret in (url.password, *(url.query.get(name) for name in _SECRETS)):
+        remember(secret if isinstance(secret, str) else None)
     return url.set(drivername="postgresql+psycopg2")
 
 
-_SECRETS = {"password", "sslpassword"}  # in the query
+_SECRETS = ("password", "sslpassword")  # in the query
+PASSWORD_REFUSED = (
+    "a password on the command line can be read by every user of this machine; "
+    "put the URL into TUNER_STORAGE, or the password into a file named by PGPASSFILE, "
+    "or name a service (postgresql:///?service=NAME)"
+)
 
 
 def parse_argument(text: str) -> URL:
     """As `parse_url`, for text from the command line, where every user of the machine reads it."""
+    if re.search(r"password\s*=", text, re.IGNORECASE):  # in a query, or words as libpq takes them
+        raise UsageError(PASSWORD_REFUSED)
     url = parse_url(text)
-    if url.password is not None or _SECRETS & url.query.keys():
-        raise UsageError(
-            "a password on the command line can be read by every user of this machine; "
-            "put the URL into TUNER_STORAGE, or the password into a file named by PGPASSFILE, "
-            "or name a service (postgresql:///?service=NAME)"
-        )
+    if url.password is not None:
+        raise UsageError(PASSWORD_REFUSED)
     return url
 
 
@@ -197,13 +282,14 @@ def database_errors() -> Iterator[None]:
 _TRANSIENT = re.compile(r"08...|57P0[1-5]|57014|25P03|25006|40001|40P01|55P03|53...")
 _REFUSED = re.compile(
     r"password authentication failed|no pg_hba.conf entry|does not exist|no password supplied"
-    r"|Peer authentication failed|permission denied"
+    r"|authentication failed|permission denied|server does not support SSL|certificate"
+    r"|definition of service|invalid connection option|invalid sslmode"
 )
 
 
 def _translate(error: psycopg2.Error) -> DatabaseError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = "; ".join(lines) or type(error).__name__
+    text = redact("; ".join(lines) or type(error).__name__)
     code = error.pgcode
     if code is None:
         # libpq itself: no connection, or a broken one. Wrong credentials stay wrong.
@@ -211,4 +297,19 @@ def _translate(error: psycopg2.Error) -> DatabaseError:
         return (
             DatabaseAway(text) if is_broken and not _REFUSED.search(text) else DatabaseError(text)
         )
+    if code == "25006":
+        text = f"the database takes no writes, as a standby does: name the primary ({text})"
+    if code == "42501":
+        return DatabaseDenied(f"{_role_of(error)} may not do this ({text}); {_ASK_THE_OWNER}")
     return DatabaseAway(text) if _TRANSIENT.fullmatch(code) else DatabaseError(text)
+
+
+_ASK_THE_OWNER = (
+    "the owner of the studies gives rights with `tuner db grant worker ROLE`, or `reader` to look "
+    "only, and alone deletes studies"
+)
+
+
+def _role_of(error: psycopg2.Error) -> str:
+    cursor = error.cursor
+    return "this role" if cursor is None else f"the role {cursor.connection.info.user!r}"

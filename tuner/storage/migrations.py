@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from optuna.storages import RDBStorage
 
-from tuner.errors import DatabaseError
-from tuner.storage.connection import Database, database_errors, raw_closing
+from tuner.errors import DatabaseDenied, DatabaseError
+from tuner.storage.connection import Database, database_errors, raw_closing, render_url
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -30,8 +30,19 @@ def migrate(database: Database) -> None:
         # Eight first starts at once queue here; the first one may take seconds.
         cursor.execute("set lock_timeout = '120s'; set statement_timeout = '120s'")
         cursor.execute("select pg_advisory_lock(%s)", (_LOCK,))
-        _migrate_optuna(database, cursor)
-        _migrate_ours(cursor, ours)
+        try:
+            with database_errors():
+                _migrate_optuna(database, cursor)
+                _migrate_ours(cursor, ours)
+        except DatabaseDenied as error:
+            raise _cannot_migrate(cursor, len(ours)) from error
+
+
+def read_schema(database: Database) -> tuple[str | None, int]:
+    """As `read_versions`, on a connection of its own."""
+    raw = database.open_raw()
+    with database_errors(), raw_closing(raw), raw.cursor() as cursor:
+        return read_versions(cursor)
 
 
 def read_versions(cursor: "Cursor") -> tuple[str | None, int]:
@@ -70,12 +81,29 @@ def _optional(cursor: "Cursor", table: str, query: str) -> str | None:
     return None if row is None else row[0]
 
 
+def _cannot_migrate(cursor: "Cursor", known: int) -> DatabaseDenied:
+    """Only the owner of the tables makes and changes them."""
+    role = cursor.connection.info.user
+    cursor.execute("rollback")
+    version = _our_version(cursor)
+    if not version:
+        return DatabaseDenied(
+            f"this database holds no studies yet, and the role {role!r} may not make tables in it; "
+            f"its owner runs `tuner db upgrade` once, then `tuner db grant worker {role}`"
+        )
+    return DatabaseDenied(
+        f"the schema of this database is version {version}, this tuner needs {known}, and the "
+        f"role {role!r} may not change it; its owner runs `tuner db upgrade` first"
+    )
+
+
 def _migrate_optuna(database: Database, cursor: "Cursor") -> None:
     if _optuna_revision(cursor) is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about its own experimental parts
-            url = database.engine.url.render_as_string(hide_password=False)
-            RDBStorage(url).engine.dispose()
+            # Our connections: with our settings, and its URL needs no password.
+            ours = {"creator": database.open_dbapi}
+            RDBStorage(render_url(database.engine.url), engine_kwargs=ours).engine.dispose()
     revision = _optuna_revision(cursor)
     if revision not in OPTUNA_REVISIONS:
         raise DatabaseError(
@@ -91,11 +119,12 @@ def _migrate_ours(cursor: "Cursor", migrations: list[str]) -> None:
             f"this database was made by a newer tuner (schema {version}, this one knows "
             f"{len(migrations)}); upgrade tuner on this machine"
         )
-    cursor.execute(
-        "create schema if not exists tuner;"
-        "create table if not exists tuner.migration"
-        " (version int primary key, applied_at timestamptz not null default now())"
-    )
+    if not version:  # `create schema if not exists` needs the right to make one even if it exists
+        cursor.execute(
+            "create schema if not exists tuner;"
+            "create table if not exists tuner.migration"
+            " (version int primary key, applied_at timestamptz not null default now())"
+        )
     for number, text in enumerate(migrations[version:], start=version + 1):
         # One simple query: Postgres runs the whole text as one transaction.
         cursor.execute(f"begin; {text}; insert into tuner.migration values ({number}); commit")  # noqa: S608 - our own files

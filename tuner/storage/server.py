@@ -170,6 +170,7 @@ def _start(folder: Path, socket_folder: Path, user: ServerUser | None) -> None:
             stdout=output,
             stderr=output,
             cwd=socket_folder,
+            env=_environment(),
             start_new_session=True,  # Ctrl-C in this terminal is not for the server
             user=user.uid if user else None,
             group=user.gid if user else None,
@@ -224,6 +225,7 @@ def _run(
         capture_output=True,
         text=True,
         cwd=folder,
+        env=_environment(),
         check=False,
         user=user.uid if user else None,
         group=user.gid if user else None,
@@ -278,6 +280,12 @@ def _start_keeper(folder: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
+        env=_environment(),
         start_new_session=True,
     )
     _reap_later(keeper)
+
+
+def _environment() -> dict[str, str]:
+    """Ours without what names or opens a database: these processes outlive us."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("PG", "TUNER_"))}

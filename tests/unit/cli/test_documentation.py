@@ -20,9 +20,24 @@ from tuner.study_file.trainer_params import TRAINER_PARAMS
 README = (Path(__file__).parents[3] / "README.md").read_text()
 
 
-def _commands() -> dict[str, argparse.ArgumentParser]:
-    (group,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
-    return dict(group.choices)
+def _commands(
+    parser: argparse.ArgumentParser | None = None, prefix: str = ""
+) -> dict[str, argparse.ArgumentParser]:
+    """Every command, those with a command of their own as `db url`."""
+    found: dict[str, argparse.ArgumentParser] = {}
+    actions = (parser or build_parser())._actions
+    (group,) = (a for a in actions if isinstance(a, argparse._SubParsersAction))
+    for name, command in group.choices.items():
+        if any(isinstance(a, argparse._SubParsersAction) for a in command._actions):
+            found |= _commands(command, f"{prefix}{name} ")
+        else:
+            found[prefix + name] = command
+    return found
+
+
+def _command_of(words: list[str]) -> str:
+    """`db url` or `run`, of the words after `tuner`."""
+    return " ".join(words[:2]) if " ".join(words[:2]) in _commands() else words[0]
 
 
 def _options(parser: argparse.ArgumentParser) -> set[str]:
@@ -36,7 +51,7 @@ def test_every_command_has_help_with_an_example_that_parses(command):
     assert example is not None
     words = shlex.split(example[1], comments=True)
     if words[0] == "tuner":
-        assert words[1] == command
+        assert _command_of(words[1:]) == command
         build_parser().parse_args(words[1:])
     else:
         assert f"tuner {command}" in example[1]
@@ -51,7 +66,8 @@ def test_every_argument_is_explained(command):
 def test_the_readme_names_every_command_and_its_options(command):
     row = re.search(rf"^\| `tuner {command}\b.*$", README, re.M)
     assert row is not None, "a row of the table of commands"
-    missing = _options(_commands()[command]) - {"-h", "--help", "--storage", "--json"}
+    common = {"-h", "--help", "--storage", "--require-tls", "--json"}
+    missing = _options(_commands()[command]) - common
     assert {option for option in missing if option not in row[0]} == set()
 
 
@@ -59,7 +75,7 @@ def test_the_readme_names_no_command_or_option_that_does_not_exist():
     rows = re.findall(r"^\| `(tuner [^`]*)`(.*)$", README, re.M)
     assert len(rows) >= len(_commands())
     for usage, text in rows:
-        name = usage.split()[1]
+        name = _command_of(usage.split()[1:])
         if name.startswith("-"):
             continue
         known = _options(_commands()[name])
@@ -68,7 +84,7 @@ def test_the_readme_names_no_command_or_option_that_does_not_exist():
 
 def test_every_tuner_line_of_the_readme_parses():
     blocks = re.findall(r"^```(?:sh|console)\n(.*?)^```", README, re.M | re.S)
-    names = "|".join(_commands())
+    names = "|".join({name.split()[0] for name in _commands()})
     inside = re.compile(rf"(?:/|\s)tuner ((?:{names})\b[^|&)\"]*)")  # of another command's line
     lines = [line for block in blocks for line in block.splitlines()]
     whole = [line.removeprefix("tuner ") for line in lines if line.startswith("tuner ")]

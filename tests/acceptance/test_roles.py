@@ -1,0 +1,279 @@
+"""Owner, worker and reader: `tuner db grant`, and what each may do, by a real Postgres."""
+
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import psycopg2
+import pytest
+
+from tests.acceptance.command import Tuner, write_study
+from tests.acceptance.roles import (
+    OWNER,
+    READER,
+    STRANGER,
+    WORKER,
+    login_roles,
+    owned_database,
+    query_as,
+    url_as,
+)
+from tuner.storage.home import Home
+from tuner.storage.server import Server
+
+DENIED = re.compile(r"tuner: the role '.*' may not do this \(.*\); the owner of the studies .*\n")
+
+
+@pytest.fixture(scope="module")
+def roles(server: Server, tuner_home: Home) -> Iterator[None]:
+    with login_roles(server, tuner_home):
+        yield
+
+
+@pytest.fixture(scope="module")
+def granted(server: Server, roles: None) -> Iterator[str]:
+    """A database of the owner, with a worker and a reader."""
+    with owned_database(server, "granted") as database:
+        tuner = Tuner(environment={"TUNER_STORAGE": url_as(server, database, OWNER)})
+        tuner("db", "upgrade")
+        tuner("db", "grant", "worker", WORKER)
+        tuner("db", "grant", "reader", READER)
+        yield database
+
+
+@pytest.fixture
+def as_role(server: Server, tuner_home: Home, granted: str) -> Iterator[dict[str, Tuner]]:
+    tuners = {
+        role: Tuner(
+            environment={
+                "TUNER_HOME": str(tuner_home.path),
+                "TUNER_STORAGE": url_as(server, granted, role),
+            }
+        )
+        for role in (OWNER, WORKER, READER, STRANGER)
+    }
+    yield tuners
+    for tuner in tuners.values():
+        tuner.close()
+
+
+@pytest.fixture(scope="module")
+def study(
+    server: Server, tuner_home: Home, granted: str, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A study that the worker has run; its first trial fails."""
+    folder = tmp_path_factory.mktemp("roles")
+    file = write_study(
+        folder,
+        params="{epochs: 3, optimizer: sgd}",
+        search_space="{learning_rate: {float: [1e-3, 1e-1]}, l1: {choice: [0.0, 1e+38]}}",
+        sampler="tpe",
+        pruner="asha",
+        budget="{trials: 5}",
+        enqueue="[{l1: 1e+38}, {l1: 0.0}]",
+        failures="{retries: 0}",
+    )
+    worker = Tuner(
+        environment={
+            "TUNER_HOME": str(tuner_home.path),
+            "TUNER_STORAGE": url_as(server, granted, WORKER),
+        }
+    )
+    worker("run", file, "--workers", 2)
+    return file
+
+
+def test_a_worker_runs_and_steers_a_study(as_role, study):
+    tuner = as_role[WORKER]
+    status = tuner("status", "plain", "--json").json
+    assert status["state"] == "finished"
+    tuner("extend", "plain", "--trials", "+1")
+    tuner("pause", "plain", "--reason", "a test")
+    tuner("resume", "plain")
+    tuner("enqueue", "plain", "l1=0.0")
+    tuner("retry", "plain", "0")
+    tuner("run", study, "--workers", 2)
+    tuner("stop", "plain")
+    assert len(tuner("trials", "plain", "--json").json) == 7
+
+
+def test_a_worker_deletes_no_study_and_makes_no_table(as_role, study, server, granted):
+    refused = as_role[WORKER]("delete", "plain", "--yes", code=4)
+    assert DENIED.fullmatch(refused.err), refused.err
+    assert refused.out == ""
+    for statement in (
+        "create table mine (n int)",
+        "create table tuner.mine (n int)",
+        "create schema mine",
+        "drop table trials",
+        "drop schema tuner cascade",
+        "alter table trials add column mine int",
+        "truncate tuner.lease cascade",
+        "delete from trials",
+        "delete from studies",
+        "delete from tuner.lease",
+        "delete from tuner.event",
+        "insert into tuner.migration values (99)",
+        "update alembic_version set version_num = 'x'",
+    ):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            query_as(server, granted, WORKER, statement)
+    assert as_role[WORKER]("status", "plain", "--json").json["name"] == "plain"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",),
+        ("status", "plain"),
+        ("trials", "plain", "--csv"),
+        ("show", "plain", "0"),
+        ("logs", "plain", "0", "--follow"),
+        ("best", "plain", "--json"),
+    ],
+)
+def test_a_reader_looks_at_everything(as_role, study, command):
+    looked = as_role[READER](*command)
+    assert looked.out or command[0] == "logs"
+    assert "permission" not in looked.err
+
+
+def test_a_reader_uses_optunas_own_tools(study, server, granted):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        storage = optuna.storages.RDBStorage(url_as(server, granted, READER))
+        loaded = optuna.load_study(study_name="plain", storage=storage)
+        assert len(loaded.get_trials()) >= 5
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run",),
+        ("pause", "plain"),
+        ("extend", "plain", "--trials", "+1"),
+        ("enqueue", "plain", "l1=0.0"),
+        ("retry", "plain", "0"),
+        ("delete", "plain", "--yes"),
+    ],
+)
+def test_a_reader_changes_nothing(as_role, study, command, server, granted):
+    query_as(server, granted, OWNER, "update tuner.study set limit_trials = 99")  # more to run
+    before = _rows(server, granted)
+    words = (*command, study, "--workers", "1") if command == ("run",) else command
+    refused = as_role[READER](*words, code=4)
+    assert DENIED.search(refused.err), refused.err
+    assert refused.err.count("\n") == 1 or command == ("run",)
+    assert refused.out == ""
+    assert _rows(server, granted) == before
+
+
+def _rows(server, database):
+    tables = ("studies", "trials", "tuner.study", "tuner.lease", "tuner.event", "tuner.agent")
+    return [
+        query_as(server, database, OWNER, f"select count(*), max(x::text) from {table} x")
+        for table in tables
+    ]
+
+
+def test_a_role_without_rights_is_told_who_gives_them(as_role):
+    for command in ("status", "doctor"):
+        refused = as_role[STRANGER](command, code=None)
+        assert refused.code == (4 if command == "status" else 1)
+        assert "tuner db grant worker" in refused.err + refused.out
+
+
+def test_rights_can_be_lowered_and_taken_back(as_role, server, granted):
+    owner, stranger = as_role[OWNER], as_role[STRANGER]
+    assert owner("db", "grant", "worker", STRANGER).out == (
+        f"{STRANGER} may run and steer studies; it cannot delete them or change the schema\n"
+    )
+    query_as(server, granted, STRANGER, "update tuner.study set n_agents = n_agents")
+    owner("db", "grant", "reader", STRANGER)
+    assert stranger("status").out
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        query_as(server, granted, STRANGER, "update tuner.study set n_agents = n_agents")
+    owner("db", "grant", "none", STRANGER)
+    stranger("status", code=4)
+
+
+def test_tables_of_later_versions_are_covered(server, granted):
+    query_as(server, granted, OWNER, "create table tuner.later (n int)")
+    query_as(server, granted, WORKER, "insert into tuner.later values (1)")
+    assert query_as(server, granted, READER, "select n from tuner.later") == [(1,)]
+    for role, statement in ((WORKER, "delete from tuner.later"), (READER, "update tuner.later")):
+        statement += " set n = 2" if "update" in statement else ""
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            query_as(server, granted, role, statement)
+    query_as(server, granted, OWNER, "drop table tuner.later")
+
+
+@pytest.mark.parametrize(
+    ("by", "role", "code", "sentence"),
+    [
+        (
+            OWNER,
+            "t_workr",
+            2,
+            "tuner: this database server has no role 't_workr' (did you mean 't_worker'?); an "
+            'administrator makes one with `create role "t_workr" login`\n',
+        ),
+        (OWNER, OWNER, 2, "tuner: 't_owner' owns the tables and keeps every right; name"),
+        (
+            WORKER,
+            READER,
+            4,
+            "tuner: 't_worker' cannot grant rights on these tables: they belong to",
+        ),
+        (READER, READER, 4, "cannot grant rights on these tables: they belong to 't_owner'"),
+    ],
+)
+def test_a_grant_that_cannot_be_is_one_sentence(as_role, by, role, code, sentence):
+    refused = as_role[by]("db", "grant", "reader", role, code=code)
+    assert sentence in refused.err
+    assert refused.err.count("\n") == 1
+
+
+def test_the_printed_statements_are_those_that_are_run(as_role, server, granted):
+    printed = as_role[READER]("db", "grant", "reader", STRANGER, "--print").out
+    assert printed.startswith("begin;\n")
+    assert "insert" not in printed
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        query_as(server, granted, STRANGER, "select 1 from studies")
+    query_as(server, granted, OWNER, printed)
+    assert query_as(server, granted, STRANGER, "select 1 from studies limit 1") in ([], [(1,)])
+    done = json.loads(as_role[OWNER]("db", "grant", "none", STRANGER, "--json").out)
+    assert (done["kind"], done["is_done"], done["notes"]) == ("none", True, [])
+
+
+def test_who_has_more_rights_than_were_granted_is_told(as_role, server, granted):
+    query_as(server, granted, OWNER, f"grant create on database {granted} to {STRANGER}")
+    noted = as_role[OWNER]("db", "grant", "reader", STRANGER)
+    assert f"note: '{STRANGER}' may make schemas in this database; take that back" in noted.err
+    query_as(server, granted, OWNER, f"revoke create on database {granted} from {STRANGER}")
+    as_role[OWNER]("db", "grant", "none", STRANGER)
+
+
+def test_a_worker_makes_and_changes_no_schema(server, tuner_home, roles, tmp_path):
+    with owned_database(server, "unmade") as database:
+        worker, owner = (
+            Tuner(environment={"TUNER_STORAGE": url_as(server, database, role)})
+            for role in (WORKER, OWNER)
+        )
+        refused = worker("status", code=4)
+        assert refused.err == (
+            "tuner: this database holds no studies yet, and the role 't_worker' may not make "
+            "tables in it; its owner runs `tuner db upgrade` once, then `tuner db grant worker "
+            "t_worker`\n"
+        )
+        assert "the schema is up to date" in owner("db", "upgrade").out
+        owner("db", "grant", "worker", WORKER)
+        query_as(server, database, OWNER, "delete from tuner.migration where version > 1")
+        refused = worker("status", code=4)
+        assert "the schema of this database is version 1, this tuner needs" in refused.err
+        assert "its owner runs `tuner db upgrade` first" in refused.err
