@@ -14,7 +14,7 @@ STORAGE_HELP = (
 )
 TLS_HELP = "refuse an unencrypted connection to another machine (default: $TUNER_REQUIRE_TLS)"
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,7 +58,7 @@ def add_command(
     commands: Commands, name: str, module: str, summary: str, example: str, *, storage: bool = True
 ) -> argparse.ArgumentParser:
     """A command with its help; `module` of `tuner.cli` executes it."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = commands.add_parser(
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
