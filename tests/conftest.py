@@ -1,4 +1,4 @@
-"""Fixtures for tests that need a database: one embedded server, a fresh copy of a template each."""
+"""Two tiers of tests, and a database for those that need one: a fresh copy of a template each."""
 
 import os
 import shutil
@@ -103,3 +103,22 @@ def database(database_url: str) -> Iterator[Database]:
     database = open_database_url(make_url(database_url))
     yield database
     database.close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/faults --long`: everything, for the night."""
+    parser.addoption("--long", action="store_true", help="the long tests of faults as well")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Known to `--strict-markers`."""
+    config.addinivalue_line("markers", "long: only with --long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without `--long` the long ones are not there at all."""
+    if config.getoption("--long"):
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=long)

@@ -32,6 +32,7 @@ from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
 from tuner.storage.store import PostgresStore
 from tuner.study.ending import Ending, EndingKind
+from tuner.study.fleet import AgentIdentity, Desired
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction
 from tuner.study_file.identity import render_differences
@@ -85,7 +86,7 @@ def work(
     ):
         migrate(database)
         data = finish_preparation(preparation)
-        study = join_study(database, spec, data.fingerprint, n_draws_of(spec))
+        study = join_study(database, spec, data.fingerprint, n_draws_of(spec), data.code)
         names = tuple(worker.place.name for worker in pool.workers.values())
         view.show(
             StudyJoined(
@@ -102,13 +103,16 @@ def work(
                 ),
             )
         )
-        if is_finished(database, study.study_id):
+        if study.desired is Desired.HALTED:
+            ending = Ending(kind=EndingKind.HALTED, reason=study.reason)
+        elif is_finished(database, study.study_id):
             ending = Ending(kind=EndingKind.FINISHED, reason=study.reason)
         else:
             with open_spool(home) as spool:
                 trials_folder = str(home.trials / study.unique_id)
                 setup = build_setup(spec, folder, trials_folder, data, spool)
-                ending = work_as_agent(spec, study, database, pool, setup, view, names)
+                identity = build_identity(names, data.code)
+                ending = work_as_agent(spec, study, database, pool, setup, view, identity)
         if ending.error is not None:
             raise ending.error
         return RunOutcome(ending=ending, summary=_last_summary(database, spec.name, ending))
@@ -132,10 +136,9 @@ def work_as_agent(
     pool: WorkerPool,
     setup: Setup,
     view: View,
-    devices: tuple[str, ...],
+    identity: AgentIdentity,
 ) -> Ending:
     """Join the fleet and train until the study, or this agent, ends."""
-    identity = build_identity(devices)
     store = PostgresStore(
         database, study.study_id, spec, identity, lease_seconds=study.lease_seconds
     )
@@ -196,6 +199,7 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
         grace_seconds=spec.failures.grace_seconds,
         timeout_seconds=spec.trial.timeout_seconds,
         silence_seconds=spec.failures.silence_seconds,
+        max_offline_seconds=spec.failures.max_offline_seconds,
     )
 
 

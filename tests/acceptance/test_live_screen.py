@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -74,8 +75,9 @@ def test_a_run_is_drawn_and_leaves_a_clean_summary(tuner, tmp_path, columns, loc
 
 def test_ctrl_c_is_told_in_plain_lines_and_resizing_is_met(tuner, tmp_path):
     file = write_study(tmp_path, **LONG)
+    two = re.compile(r"/3000[^\n]*/3000")
     terminal = Terminal(tuner, "run", file, "--workers", 2, columns=120)
-    wait_until(lambda: "/3000" in terminal.text, "devices are on the screen")
+    wait_until(lambda: two.search(terminal.text), "both devices are on the screen, training")
     terminal.resize(40, 10)
     os.kill(terminal.process.pid, signal.SIGWINCH)
     os.killpg(terminal.process.pid, signal.SIGINT)

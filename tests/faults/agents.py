@@ -1,17 +1,22 @@
 """Real agents for tests: `tuner run` as child processes, and what they leave in the database."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 from sqlalchemy.engine import make_url
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 STUDY = """\
 name: {name}
@@ -66,16 +71,42 @@ class AgentProcess:
     small models wait for each other's threads, and an epoch takes ten times as long.
     """
 
-    def __init__(self, study: Path, url: str, log: Path, *, workers: int, core: int) -> None:
+    def __init__(
+        self,
+        study: Path,
+        url: str,
+        log: Path,
+        *,
+        workers: int,
+        core: int,
+        patches: Sequence[Sequence[object]] = (),
+        is_light: bool = False,
+        namespace: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`patches`: see `patched.py`; `is_light`: its workers have a stand-in for torch."""
         self._log = log
-        command = [sys.executable, "-m", "tuner.cli", "run", str(study), "--workers", str(workers)]
+        command = [sys.executable, "-m", "tuner.cli"]
+        if patches:
+            command = [sys.executable, "-P", str(HERE / "patched.py"), json.dumps(patches)]
+        command += ["run", str(study), "--workers", str(workers)]
+        if namespace is not None:
+            command = ["ip", "netns", "exec", namespace, *command]  # which becomes the command
+        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+        if is_light:
+            paths.insert(0, str(HERE / "light"))
         with open(log, "w") as file:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "TUNER_STORAGE": url},
+                env={
+                    **os.environ,
+                    "TUNER_STORAGE": url,
+                    "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+                    **(environment or {}),
+                },
                 preexec_fn=lambda: os.sched_setaffinity(0, {core}),
             )
 
@@ -121,13 +152,17 @@ class Fleet:
         self.url = url
         self.folder = folder
         self.agents: list[AgentProcess] = []
+        self._mark = f"fleet-{uuid.uuid4()}"  # in the environment of all its processes
 
-    def start(self, study: Path, *, workers: int = 1) -> AgentProcess:
-        """Another agent."""
+    def start(
+        self, study: Path, *, workers: int = 1, url: str | None = None, **more: Any
+    ) -> AgentProcess:
+        """Another agent; `more` as `AgentProcess` takes it."""
         log = self.folder / f"agent-{len(self.agents)}.log"
         cores = sorted(os.sched_getaffinity(0))
         core = cores[len(self.agents) % len(cores)]
-        agent = AgentProcess(study, self.url, log, workers=workers, core=core)
+        more["environment"] = {**more.get("environment", {}), "FAULTS_MARK": self._mark}
+        agent = AgentProcess(study, url or self.url, log, workers=workers, core=core, **more)
         self.agents.append(agent)
         return agent
 
@@ -174,6 +209,23 @@ class Fleet:
     def n_reports(self) -> int:
         """Steps reported so far."""
         return len(self.query("select 1 from trial_intermediate_values"))
+
+    def processes(self) -> list[int]:
+        """Every living process that an agent of this fleet has started, or is."""
+        mark = f"FAULTS_MARK={self._mark}".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if mark in path.read_bytes().split(b"\0"):
+                    found.append(int(path.parent.name))
+        return [pid for pid in found if is_running(pid)]
+
+    def check_nothing_is_left(self) -> None:
+        """Guarantee 20, once every agent has ended: no process, and no connection of theirs."""
+        self.wait_for(lambda: not self.processes(), "the end of all processes", 3)
+        ours = "select 1 from pg_stat_activity where application_name = 'tuner'"
+        own = " and datname = current_database()"
+        self.wait_for(lambda: not self.query(ours + own), "the end of all connections", 15)
 
     def states(self) -> dict[str, int]:
         """Trials by state."""

@@ -1,91 +1,20 @@
 """Guarantee 5: the database restarts while workers train on. Any Postgres from 13 on."""
 
 import os
-import shutil
 import signal
-import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from agents import open_fleet, write_study
-
-from tuner.storage.binaries import find_binaries, find_server_user
-
-DEBIAN = Path("/usr/lib/postgresql/15/bin")
-
-
-class ExternalServer:
-    """A Postgres that tuner did not start; TCP on a free port, with a password."""
-
-    def __init__(self, folder: Path) -> None:
-        self.user = find_server_user()
-        self.binaries = DEBIAN if DEBIAN.exists() else find_binaries(folder, self.user)
-        self.folder = folder
-        if self.user:
-            os.chown(folder, self.user.uid, self.user.gid)
-        password = folder / "password"
-        password.write_text("canary-password")
-        password.chmod(0o644)
-        data = str(folder / "data")
-        words = ["-D", data, "-U", "fleet", "-A", "scram-sha-256", f"--pwfile={password}"]
-        self._run("initdb", *words, "--no-sync")
-        self.port = _free_port()
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {folder}"
-        self._options = ["-D", data, "-o", options, "-l", str(folder / "log"), "-w"]
-        self._run("pg_ctl", "start", *self._options)
-        self.url = f"postgresql://fleet:canary-password@127.0.0.1:{self.port}/postgres"
-
-    def restart(self, mode: str, away_seconds: float) -> None:
-        """Stop it, leave it away for a while, start it."""
-        self._run("pg_ctl", "stop", "-m", mode, *self._options)
-        time.sleep(away_seconds)
-        self.start()
-
-    def start(self) -> None:
-        """Again, with the same data."""
-        self._run("pg_ctl", "start", *self._options)
-
-    def processes(self) -> list[int]:
-        """The postmaster and its children."""
-        postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
-        listing = ["ps", "--ppid", str(postmaster), "-o", "pid="]
-        children = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
-        return [postmaster, *map(int, children.split())]
-
-    def stop(self) -> None:
-        self._run("pg_ctl", "stop", "-m", "immediate", *self._options)
-
-    def _run(self, *words: str) -> None:
-        subprocess.run(
-            [self.binaries / words[0], *words[1:]],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            user=self.user.uid if self.user else None,
-            group=self.user.gid if self.user else None,
-            extra_groups=[] if self.user else None,
-        )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from servers import ExternalServer, open_external
 
 
 @pytest.fixture
 def external() -> Iterator[ExternalServer]:
-    folder = Path(tempfile.mkdtemp(prefix="tuner-external-"))
-    folder.chmod(0o755)
-    server = ExternalServer(folder)
-    yield server
-    server.stop()
-    shutil.rmtree(folder)
+    with open_external() as server:
+        yield server
 
 
 def test_postgres_restarts_while_workers_train_and_every_report_is_there_once(

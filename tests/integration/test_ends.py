@@ -1,6 +1,7 @@
 """The ends of attempts: finished, failed, lost, handed back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from optuna.trial import TrialState as OptunaState
@@ -90,24 +91,21 @@ def test_a_failed_trial_says_its_class_its_reason_and_what_it_printed(study: Sto
 
 
 @pytest.mark.parametrize(
-    ("failure", "counts_as_loss", "expected"),
+    ("failure", "expected"),
     [
-        (None, False, (0, 0, None)),
-        (raised(), False, (1, 0, "boot-1")),
-        (raised("killed"), True, (0, 1, "boot-1")),
+        (None, (0, 0, None)),
+        (raised(), (1, 0, "boot-1")),
+        (replace(raised(), cause=FailureClass.KILLED), (0, 1, "boot-1")),
     ],
 )
 def test_a_release_counts_failures_and_losses_apart_and_a_hand_back_as_neither(
     study: StoredStudy,
     failure: Failure | None,
-    counts_as_loss: bool,
     expected: tuple[int, int, str | None],
 ) -> None:
     agent = study.agent("boot-1")
     trial = agent.claim_one()
-    release = Release(
-        key=trial.key, reason="told why", failure=failure, counts_as_loss=counts_as_loss
-    )
+    release = Release(key=trial.key, reason="told why", failure=failure)
     assert agent.store.end([release]) == frozenset()
     assert study.lease(0, COUNTERS) == ("free", 1, *expected)
     assert study.lease(0, "reason, owner, ended_at, failure") == ("told why", None, None, None)

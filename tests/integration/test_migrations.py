@@ -41,6 +41,9 @@ def empty(empty_url: str) -> Iterator[Database]:
     database.close()
 
 
+VERSIONS = [(version,) for version in range(1, len(load_migrations()) + 1)]
+
+
 def _query(database: Database, statement: str) -> list[tuple[object, ...]]:
     connection = connect(database)
     try:
@@ -95,7 +98,7 @@ def test_a_second_migration_changes_nothing(database: Database) -> None:
 def test_eight_threads_at_once_on_an_empty_database(empty: Database) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: migrate(empty), range(8)))
-    assert _query(empty, "select version from tuner.migration") == [(1,), (2,)]
+    assert _query(empty, "select version from tuner.migration") == VERSIONS
 
 
 def test_four_processes_at_once_on_an_empty_database(empty: Database, empty_url: str) -> None:
@@ -111,13 +114,13 @@ def test_four_processes_at_once_on_an_empty_database(empty: Database, empty_url:
     ]
     errors = [child.communicate()[1] for child in children]
     assert [child.returncode for child in children] == [0] * 4, errors
-    assert _query(empty, "select version from tuner.migration") == [(1,), (2,)]
+    assert _query(empty, "select version from tuner.migration") == VERSIONS
 
 
 def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
     _query(database, "insert into tuner.migration values (99)")
     before = _schema(database)
-    with pytest.raises(DatabaseError, match=r"newer tuner \(schema 99, this one knows 2\)"):
+    with pytest.raises(DatabaseError, match=r"newer tuner \(schema 99, this one knows \d+\)"):
         migrate(database)
     assert _schema(database) == before
 
@@ -167,8 +170,9 @@ def test_a_migration_that_fails_leaves_the_version_before(
     monkeypatch.setattr(migrations, "load_migrations", load)
     with pytest.raises(DatabaseError, match="division by zero"):
         migrate(empty)
-    assert _query(empty, "select version from tuner.migration") == [(1,), (2,)]
+    assert _query(empty, "select version from tuner.migration") == VERSIONS
     assert _query(empty, "select to_regclass('tuner.second')") == [(None,)]
     texts[-1] = "create table tuner.second (x int);"
     migrate(empty)
-    assert _query(empty, "select version from tuner.migration order by 1") == [(1,), (2,), (3,)]
+    versions = [*VERSIONS, (len(VERSIONS) + 1,)]
+    assert _query(empty, "select version from tuner.migration order by 1") == versions

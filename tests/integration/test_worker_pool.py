@@ -13,7 +13,8 @@ import pytest
 
 from tuner.agent.devices import Device
 from tuner.agent.events import WorkerGone
-from tuner.agent.workers import Place, Worker, WorkerPool
+from tuner.agent.worker_process import Place, Worker
+from tuner.agent.workers import WorkerPool
 
 CPU = Device(name="cpu:0", torch_device="cpu")
 

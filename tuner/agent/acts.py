@@ -7,6 +7,7 @@ from tuner.agent.notices import Notice
 from tuner.messages import GoOn as GoOnMessage
 from tuner.messages import Start, Stop
 from tuner.study.ending import Ending
+from tuner.study.failure import Fault
 from tuner.study.fleet import AgentBeat
 from tuner.study.lease import Batch, End
 from tuner.study.trial import AttemptKey, TrialRecord
@@ -45,6 +46,13 @@ class AskCheckpoint:
     """Fetch a trial's checkpoint into the spool."""
 
     key: AttemptKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskElsewhere:
+    """How trials that failed here fare on other machines."""
+
+    faults: Sequence[Fault]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +122,6 @@ class Leave:
     ending: Ending
 
 
-StoreJob = AskClaim | AskWrite | AskEnd | AskChanges | AskCheckpoint
+StoreJob = AskClaim | AskWrite | AskEnd | AskChanges | AskCheckpoint | AskElsewhere
 WorkerAct = Send | ReplaceWorker | KillWorker | DumpStacks | RestWorkers | WakeWorkers
 Act = StoreJob | WorkerAct | Learn | RemoveFile | Say | Leave

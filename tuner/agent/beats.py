@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tuner.agent.events import Event, HelperFailed, PulseHeard
+from tuner.agent.events import Event, HelperFailed, PulseHeard, StoreAway, StoreBack
 from tuner.agent.observing import Observer
 from tuner.agent.port import Store
 from tuner.errors import DatabaseAway, RunFailed, TunerError
@@ -35,17 +35,22 @@ class BeatThread(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Until stopped. An unreachable database is the store thread's to tell of."""
+        """Until stopped."""
+        is_away = False
         while not self._stopped.is_set():
             pause_seconds = self._interval_seconds
             try:
                 pulse = self._store.beat(self._telemetry())
+                if is_away:
+                    is_away = False
+                    self._inbox.put(StoreBack(helper=self.name))
                 silent = self._observer.note(pulse.others, time.monotonic())
                 self._inbox.put(PulseHeard(silent=silent, pulse=pulse))
                 if pulse.seconds_left is not None and pulse.seconds_left > 0:
                     pause_seconds = min(pause_seconds, pulse.seconds_left + 0.01)
-            except DatabaseAway:
-                pass  # the observer sees the gap
+            except DatabaseAway as error:  # the observer sees the gap
+                is_away = True
+                self._inbox.put(StoreAway(message=str(error), helper=self.name))
             except TunerError as error:
                 self._inbox.put(HelperFailed(error=error))
                 return

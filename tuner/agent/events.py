@@ -17,7 +17,7 @@ class WorkerSaid:
 
     worker: int  # its process id
     message: FromWorker
-    tail: str = ""  # with a `Left`: the end of what was printed,
+    tail: str = ""  # with what ends a trial: the end of what was printed,
     n_bytes: int = 0  # and how much that was in all
 
 
@@ -92,11 +92,21 @@ class StoreAway:
     """The database does not answer; helper threads try again and again."""
 
     message: str
+    helper: str = "store"  # the thread that has noticed
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreBack:
     """The database answers again."""
+
+    helper: str = "store"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElsewhereHeard:
+    """Which trials that failed here came further on another machine."""
+
+    numbers: frozenset[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +140,7 @@ Event = (
     | PulseHeard
     | StoreAway
     | StoreBack
+    | ElsewhereHeard
     | HelperFailed
     | StopAsked
     | Tick

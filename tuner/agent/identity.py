@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from tuner.study.code import Code
 from tuner.study.fleet import AgentIdentity
 
 
-def build_identity(devices: Sequence[str]) -> AgentIdentity:
+def build_identity(devices: Sequence[str], code: Code | None = None) -> AgentIdentity:
     """A fresh identity: an agent that starts again is another one."""
     return AgentIdentity(
         agent_id=uuid.uuid4(),
@@ -17,6 +18,7 @@ def build_identity(devices: Sequence[str]) -> AgentIdentity:
         boot=_boot(),
         pid=os.getpid(),
         devices=tuple(devices),
+        code=code or {},
     )
 
 

@@ -5,7 +5,7 @@ from typing import assert_never
 from tuner.agent import events
 from tuner.agent.acts import Act, AskClaim
 from tuner.agent.machine import Machine
-from tuner.agent.rules import answers, control, filling, stopping, watching, workers
+from tuner.agent.rules import answers, breaker, control, filling, stopping, watching, workers
 
 
 def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:
@@ -15,6 +15,7 @@ def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:
     acts += watching.watch(machine)
     if machine.stop is None:
         acts += control.go_on(machine)
+        acts += breaker.go_on(machine)
         acts += filling.fill(machine, now)
     else:
         acts += stopping.go_on(machine, now)
@@ -47,7 +48,9 @@ def _judge_event(machine: Machine, event: events.Event, now: float) -> list[Act]
         case events.StoreAway():
             return answers.store_away(machine, event, now)
         case events.StoreBack():
-            return answers.store_back(machine, now)
+            return answers.store_back(machine, event, now)
+        case events.ElsewhereHeard():
+            return breaker.heard(machine, event)
         case events.HelperFailed():
             return stopping.fail(event.error)
         case events.StopAsked():

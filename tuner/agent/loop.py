@@ -19,7 +19,8 @@ from tuner.agent.port import Complete, Store, View
 from tuner.agent.screen import render_screen
 from tuner.agent.store_thread import StoreThread
 from tuner.agent.suggester import SuggestionSource
-from tuner.agent.workers import Worker, WorkerPool
+from tuner.agent.worker_process import Worker
+from tuner.agent.workers import WorkerPool
 from tuner.errors import DatabaseError
 from tuner.messages import Start
 from tuner.study.ending import Ending
@@ -52,7 +53,7 @@ class Agent:
         self.ending: Ending | None = None
         self.inbox: queue.SimpleQueue[events.Event] = pool.inbox
         self._machine = Machine(
-            book=book, standing=Standing(direction=book.direction), limit_trials=n_trials
+            book=book, standing=Standing(direction=book.direction), limit_trials=n_trials, boot=boot
         )
         self._store = store
         self._pool = pool
@@ -136,7 +137,7 @@ class Agent:
 
     def _act(self, act: acts.Act) -> None:  # noqa: C901 - a table of act types
         match act:
-            case acts.AskClaim() | acts.AskCheckpoint():
+            case acts.AskClaim() | acts.AskCheckpoint() | acts.AskElsewhere():
                 self._claim_thread.post(act)
             case acts.AskWrite() | acts.AskEnd() | acts.AskChanges():
                 self._store_thread.post(act)

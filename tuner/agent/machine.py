@@ -11,7 +11,7 @@ from tuner.search.curves import Curves
 from tuner.search.protocols import Pruner
 from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import Decision, DecisionRecord
-from tuner.study.failure import Failure
+from tuner.study.failure import Failure, Fault
 from tuner.study.fleet import AgentBeat, Desired
 from tuner.study.lease import ClaimedTrial, End
 from tuner.study.report import Printed, Report, RungValue
@@ -34,6 +34,7 @@ class Rulebook:
     retries: int
     grace_seconds: float
     timeout_seconds: float | None = None  # of a trial
+    max_offline_seconds: float = float("inf")  # without a database
     silence_seconds: float | None = None  # of a worker that hangs; None: by the steps seen
     flush_seconds: float = 0.2  # reports wait at most so long
     end_seconds: float = 0.002  # an end waits so long for the claim that follows it
@@ -118,6 +119,18 @@ class StopState:
 
 
 @dataclass(kw_only=True)
+class Breaker:
+    """What speaks against this machine's devices."""
+
+    faults: list[Fault] = field(default_factory=list)
+    good_at: float = float("-inf")  # when an attempt last ended well here
+    open_places: set[str] = field(default_factory=set)  # devices that get no more trials
+    hold_until: float = 0.0  # no claims before
+    ask_at: float = 0.0
+    is_asking: bool = False
+
+
+@dataclass(kw_only=True)
 class Standing:
     """Counts and best trial of the whole study, as the feed told them."""
 
@@ -167,12 +180,17 @@ class Machine:
     flush_at: float | None = None  # when reports were first waiting, plus the flush time
     tally_at: float = 0.0
     away_since: float | None = None
+    away: set[str] = field(default_factory=set)  # the helpers that miss the database
     shown_open: int | None = None  # the last WaitingForOthers
     n_early_deaths: int = 0  # workers in a row that ended before they were ready
     stop: StopState | None = None
     now: float = 0.0  # of the event that is being judged
     desired: Desired = Desired.RUNNING
-    reason: str | None = None  # why the study is paused or stopping
+    reason: str | None = None  # why the study is not running
+    is_offline: bool = False  # without a database for too long
+    boot: str = ""  # of this machine, see `AgentIdentity`
+    n_other_machines: int = 0  # that hold trials
+    breaker: Breaker = field(default_factory=Breaker)
     halt_at: float = 0.0  # workers of a paused or stopping study have until then
     is_resting: bool = False  # paused, and the workers ended
     limit_trials: int | None = None  # the budget, which may be extended; None: not limited
@@ -206,9 +224,23 @@ class Machine:
         """Lanes of one phase, oldest first."""
         return (lane for lane in list(self.lanes.values()) if lane.phase is phase)
 
+    @property
+    def wanted(self) -> Desired:
+        """What this machine is to do: cut off for too long, it pauses."""
+        is_cut_off = self.is_offline and self.desired is Desired.RUNNING
+        return Desired.PAUSED if is_cut_off else self.desired
+
+    def usable_workers(self) -> dict[int, WorkerState]:
+        """Workers by pid on devices whose breaker is closed."""
+        return {
+            pid: worker
+            for pid, worker in self.workers.items()
+            if worker.name not in self.breaker.open_places
+        }
+
     def n_free(self) -> int:
         """Lanes for which a worker is ready and no trial is at hand."""
-        room = sum(worker.n_free for worker in self.workers.values())
+        room = sum(worker.n_free for worker in self.usable_workers().values())
         held = sum(lane.phase in (Phase.QUEUED, Phase.LOADING) for lane in self.lanes.values())
         return max(0, room - held)
 
@@ -217,14 +249,14 @@ class Machine:
         deadlines = [self.tally_at]
         is_leaving = any(w.leave_by is not None or w.kill_at for w in self.workers.values())
         is_busy = is_leaving or any(self.in_phase(Phase.TRAINING))
-        if self.desired is not Desired.RUNNING or is_busy:
+        if self.wanted is not Desired.RUNNING or is_busy or self.breaker.faults:
             deadlines.append(now + WATCH_SECONDS)
         if self.ends_at is not None:
             deadlines.append(self.ends_at)
         if self.flush_at is not None and not self.is_writing:
             deadlines.append(self.flush_at)
         if not self.is_claiming and self.n_free() > 0 and self.stop is None:
-            deadlines.append(self.claim_not_before)
+            deadlines.append(max(self.claim_not_before, self.breaker.hold_until))
         if self.stop is not None:
             deadlines.append(self.stop.kill_at if self.stop.kill_at > now else self.stop.leave_at)
         return min(deadlines)

@@ -116,6 +116,34 @@ class StudyStopping:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StudyHalted:
+    """Too many failures in a row: trials are handed back, agents leave."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkersResting:
+    """The database has been away for longer than `failures.max_offline`: workers save and end."""
+
+    away_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BreakerOpened:
+    """These devices get no more trials: what fails on them does well on other machines."""
+
+    places: tuple[str, ...]  # "gpu:0"
+    numbers: tuple[int, ...]  # of the trials
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        places, trials = (", ".join(map(str, part)) for part in (self.places, self.numbers))
+        return f"{places}: no more trials here; trials {trials} failed and do well elsewhere"
+
+
+@dataclass(frozen=True, kw_only=True)
 class InTraining:
     """A trial that this machine trains, and how far it is."""
 
@@ -153,5 +181,8 @@ Notice = (
     | StudyPaused
     | StudyResumed
     | StudyStopping
+    | StudyHalted
+    | WorkersResting
+    | BreakerOpened
     | Tally
 )

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from tuner.agent.notices import Notice
 from tuner.study.checkpoint import Checkpoint
+from tuner.study.failure import Fault
 from tuner.study.feed import Changes, Seen
 from tuner.study.fleet import AgentBeat, Pulse, Telemetry
 from tuner.study.lease import Batch, Claimed, End
@@ -32,6 +33,8 @@ class Store(Protocol):
     def end(self, ends: Sequence[End]) -> frozenset[AttemptKey]: ...
 
     def changes(self, seen: Seen) -> Changes: ...
+
+    def fared_better(self, faults: Sequence[Fault]) -> frozenset[int]: ...
 
     def load_checkpoint(self, number: int) -> tuple[Checkpoint, bytes] | None: ...
 

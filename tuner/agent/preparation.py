@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.agent.workers import clean_environment
+from tuner.agent.worker_process import clean_environment
 from tuner.errors import RunFailed
+from tuner.study.code import Code
 from tuner.study_file.model import FunctionObjective, StudySpec, TrainerObjective
 
 
@@ -20,6 +21,7 @@ class PreparedData:
 
     folder: str
     fingerprint: str
+    code: Code
     summary: str  # "digits: 1797 rows, ...", "function train.py:train"
 
 
@@ -73,5 +75,8 @@ def finish_preparation(child: "subprocess.Popen[str]") -> PreparedData:
     if "error" in answer:
         raise RunFailed(f"preparing the objective failed: {answer['error']}")
     return PreparedData(
-        folder=answer["folder"], fingerprint=answer["fingerprint"], summary=answer["summary"]
+        folder=answer["folder"],
+        fingerprint=answer["fingerprint"],
+        code=answer["code"],
+        summary=answer["summary"],
     )

@@ -13,12 +13,21 @@ from itertools import count
 from pathlib import Path
 from typing import assert_never
 
-from tuner.agent.acts import AskChanges, AskCheckpoint, AskClaim, AskEnd, AskWrite, StoreJob
+from tuner.agent.acts import (
+    AskChanges,
+    AskCheckpoint,
+    AskClaim,
+    AskElsewhere,
+    AskEnd,
+    AskWrite,
+    StoreJob,
+)
 from tuner.agent.events import (
     BatchWritten,
     Changed,
     CheckpointLoaded,
     ClaimAnswered,
+    ElsewhereHeard,
     EndsWritten,
     Event,
     HelperFailed,
@@ -102,12 +111,12 @@ class StoreThread(threading.Thread):
                 answers = self._perform(job)
             except DatabaseAway as error:
                 is_away = True
-                self._inbox.put(StoreAway(message=str(error)))
+                self._inbox.put(StoreAway(message=str(error), helper=self.name))
                 # Jitter: a fleet must not come back in step.
                 self._stopped.wait(pause_seconds * random.uniform(0.5, 1.5))
                 pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
             else:
-                return [StoreBack(), *answers] if is_away else answers
+                return [StoreBack(helper=self.name), *answers] if is_away else answers
         return []
 
     def _perform(self, job: StoreJob) -> list[Event]:
@@ -126,6 +135,8 @@ class StoreThread(threading.Thread):
                 return [self._look()]
             case AskCheckpoint():
                 return [self._load_checkpoint(job)]
+            case AskElsewhere():
+                return [ElsewhereHeard(numbers=self._store.fared_better(job.faults))]
             case _:
                 assert_never(job)
 
@@ -179,7 +190,7 @@ def _urgency(job: StoreJob) -> int:
             return 2
         case AskEnd():
             return 3
-        case AskChanges():
+        case AskChanges() | AskElsewhere():
             return 4
         case _:
             assert_never(job)

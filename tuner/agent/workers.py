@@ -1,21 +1,23 @@
 """The worker processes of this machine: started, spoken to, listened to, ended."""
 
+import math
 import os
 import queue
 import selectors
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from tuner.agent.devices import Device
 from tuner.agent.events import Event, HelperFailed, WorkerGone, WorkerPrinted, WorkerSaid
+from tuner.agent.worker_process import Place, Worker, build_places, start_worker
 from tuner.errors import RunFailed
 from tuner.messages import (
     BadMessage,
+    FromWorker,
     Left,
     Progress,
     Ready,
@@ -27,64 +29,12 @@ from tuner.messages import (
     encode,
 )
 
-# -P: the working directory's modules must not stand in for the standard library's.
-WORKER = (sys.executable, "-P", "-m", "tuner.worker", "train", "--kind")
 LOG_BYTES = 64 << 10  # kept of what an attempt prints
 READ_BYTES = 1 << 16
 SHOW_SECONDS = 3.0  # between two looks at what a worker prints: each rewrites the stored tail
 EXIT_SECONDS = 10.0  # from the end of a worker's pipe to its exit
 # Printed output and messages beyond this are a runaway worker's.
 MAX_LINE_BYTES = 4 << 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a worker runs."""
-
-    name: str  # "gpu:0", or "gpu:0#1" for the second process on a device
-    device: Device
-
-
-@dataclass(kw_only=True)
-class Worker:
-    """One child process and the ends of its pipes."""
-
-    place: Place
-    process: "subprocess.Popen[bytes]"
-    write_fd: int
-    read_fd: int
-    log_fd: int
-    pending: bytearray = field(default_factory=bytearray)  # a message's beginning
-    log: bytearray = field(default_factory=bytearray)
-    exit_fd: int = -1  # readable once the process has exited; -1 where the kernel has no such
-    n_printed: int = 0  # bytes of the attempt
-    n_shown: int = 0  # of these, told to the agent
-    shown_at: float = 0.0
-    buried: threading.Event = field(default_factory=threading.Event)  # its pipe has ended
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-
-def clean_environment(environment: dict[str, str]) -> dict[str, str]:
-    """Without anything that opens the database: what user code gets to see."""
-    return {
-        name: value for name, value in environment.items() if not name.startswith(("PG", "TUNER_"))
-    }
-
-
-def worker_environment(environment: dict[str, str], device: Device) -> dict[str, str]:
-    """A worker's environment: no credential, exactly its device, its share of the threads."""
-    n_threads = str(device.n_threads)
-    return {
-        # Threads that wait do not spin: beside another worker, they made an epoch ten times longer.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        **clean_environment(environment),
-        "OMP_NUM_THREADS": n_threads,
-        "MKL_NUM_THREADS": n_threads,
-        **device.environment,
-    }
 
 
 class WorkerPool:
@@ -173,9 +123,9 @@ class WorkerPool:
         return worker
 
     def rest(self) -> None:
-        """End all workers until `wake`; their devices are free meanwhile."""
-        for pid in self.workers:
-            self.kill(pid)
+        """End all workers, the spare too, until `wake`; their devices are free meanwhile."""
+        for worker in self._everyone():
+            self.kill(worker.pid)
 
     def wake(self) -> list[Worker]:
         """Start a worker in every place again."""
@@ -184,7 +134,7 @@ class WorkerPool:
     def close(self) -> None:
         """End all workers; what they were to save is saved by now."""
         self._is_closing = True
-        everyone = [*self.workers.values(), *([self._spare] if self._spare else [])]
+        everyone = self._everyone()
         for worker in everyone:
             self.kill(worker.pid)
         for worker in everyone:
@@ -196,6 +146,9 @@ class WorkerPool:
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+    def _everyone(self) -> list[Worker]:
+        return [*self.workers.values(), *([self._spare] if self._spare else [])]
 
     def _next_worker(self, place: Place) -> Worker:
         """The spare if there is one alive, and a new one in its stead."""
@@ -215,32 +168,7 @@ class WorkerPool:
         return worker
 
     def _start(self, place: Place) -> Worker:
-        their_read, write_fd = os.pipe()
-        read_fd, their_write = os.pipe()
-        log_fd, their_log = os.pipe()
-        process = subprocess.Popen(
-            [
-                *WORKER,
-                self._kind,
-                "--read-fd",
-                str(their_read),
-                "--write-fd",
-                str(their_write),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=their_log,
-            stderr=their_log,
-            pass_fds=(their_read, their_write),
-            env=worker_environment(dict(os.environ), place.device),
-            start_new_session=True,  # Ctrl-C is the agent's to judge
-        )
-        for descriptor in (their_read, their_write, their_log):
-            os.close(descriptor)
-        for descriptor in (write_fd, read_fd, log_fd):
-            os.set_blocking(descriptor, False)
-        worker = Worker(
-            place=place, process=process, write_fd=write_fd, read_fd=read_fd, log_fd=log_fd
-        )
+        worker = start_worker(place, self._kind)
         self._arrivals.put(worker)
         self._wake()
         return worker
@@ -353,7 +281,7 @@ class WorkerPool:
         if not isinstance(message, Ready | Reported | Saved | Progress | Left):
             return
         tail, n_bytes = "", 0
-        if isinstance(message, Left):
+        if isinstance(message, Left) or _is_failing(message):
             self._drain_log(worker)
             tail, n_bytes = self._printed(worker)
         self.inbox.put(WorkerSaid(worker=worker.pid, message=message, tail=tail, n_bytes=n_bytes))
@@ -380,13 +308,9 @@ class WorkerPool:
             self.inbox.put(gone)
 
 
-def build_places(devices: Sequence[Device], processes: int) -> list[Place]:
-    """`processes` workers on each device."""
-    return [
-        Place(name=device.name if processes == 1 else f"{device.name}#{index}", device=device)
-        for device in devices
-        for index in range(processes)
-    ]
+def _is_failing(message: FromWorker) -> bool:
+    """Whether it will end its trial, so that the log is wanted with it."""
+    return isinstance(message, Reported) and not all(map(math.isfinite, message.values.values()))
 
 
 @contextmanager

@@ -25,6 +25,7 @@ _SAID_BY_THE_RECORD = (
     notices.StudyPaused,
     notices.StudyResumed,
     notices.StudyStopping,
+    notices.StudyHalted,
     notices.Tally,
 )
 

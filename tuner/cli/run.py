@@ -81,6 +81,8 @@ def exit_code(outcome: RunOutcome) -> int:
             return 130
         case EndingKind.TERMINATED:
             return 143
+        case EndingKind.HALTED:
+            return 6
         case EndingKind.FAILED:
             return 1
         case _:
@@ -110,7 +112,8 @@ def _render_next(summary: StudySummary, kind: EndingKind, study_file: str) -> st
     if summary.failures:
         commands.append((f"tuner trials {name} --state fail", "what failed; tuner show tells more"))
         commands.append((f"tuner retry {name} --failed", "try those again"))
-    if find_state(summary) in (StudyState.STOPPED, StudyState.STOPPING, StudyState.PAUSED):
+    held_back = (StudyState.STOPPED, StudyState.STOPPING, StudyState.PAUSED, StudyState.HALTED)
+    if find_state(summary) in held_back:
         commands.insert(0, (f"tuner resume {name}", "before it can go on"))
     elif kind is not EndingKind.FINISHED:
         commands.insert(0, (f"tuner run {shlex.quote(study_file)}", "go on"))

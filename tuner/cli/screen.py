@@ -27,6 +27,7 @@ _STATE_STYLES = {
     StudyState.PAUSED: "bold yellow",
     StudyState.STOPPING: "bold yellow",
     StudyState.STOPPED: "bold yellow",
+    StudyState.HALTED: "bold red",
     StudyState.IDLE: "bold yellow",
 }
 _COUNTS = (

@@ -66,6 +66,12 @@ def _render_head(page: TrialPage) -> str:
     if trial.retry_of is not None:
         lines.append(f"  tries trial {trial.retry_of} again")
     lines += [
+        f"  attempt {story.attempt} trained with other code than the study began with: "
+        + one_line(", ".join(story.other_code))
+        for story in page.attempts
+        if story.other_code
+    ]
+    lines += [
         f"  tried again as trial {number} ({_state(state)})"
         for number, state in page.retried_by.items()
     ]

@@ -13,6 +13,7 @@ from tuner.results.progress import (
     is_finished,
 )
 from tuner.results.summary import StudySummary, trials_of
+from tuner.storage.failure_reading import FailureRow, SharedParam
 from tuner.storage.reading import AgentRow, CountRow, StudyRow, TrialRow
 from tuner.study.trial import Params
 
@@ -102,10 +103,29 @@ def render_params(params: Params) -> list[str]:
 
 def render_failures(summary: StudySummary) -> str:
     """FAIL trials by reason; empty without any."""
+    has_places = len({(agent.host, name) for agent in summary.agents for name in agent.devices}) > 1
     lines = [
-        f"  {failure.n_trials} x {one_line(failure.reason)}" for failure in summary.failures[:10]
+        line for failure in summary.failures[:10] for line in _render_failure(failure, has_places)
     ]
+    if len(summary.failures) > 10:
+        lines.append(f"  and {len(summary.failures) - 10} more kinds; --json lists all")
     return "\n".join(["failures", *lines]) if lines else ""
+
+
+def _render_failure(failure: FailureRow, has_places: bool) -> list[str]:
+    more = ", ..." if failure.n_trials > len(failure.numbers) else ""
+    trials = f"trial{'s' if failure.n_trials > 1 else ''} {', '.join(map(str, failure.numbers))}"
+    lines = [f"  {failure.n_trials} x {one_line(failure.reason)} ({trials}{more})"]
+    shared = ", ".join(map(_render_shared, failure.shared))
+    parts = [f"with {shared}"] if shared else []
+    if failure.host and has_places:
+        parts.append(one_line(f"on {failure.host} {failure.device or ''}".rstrip()))
+    return [*lines, f"      all {' '.join(parts)}"] if parts else lines
+
+
+def _render_shared(param: SharedParam) -> str:
+    low, high = render_value(param.low), render_value(param.high)
+    return f"{param.name}={low}" if low == high else f"{param.name} from {low} to {high}"
 
 
 def trial_json(trial: TrialRow) -> dict[str, Any]:
@@ -146,8 +166,20 @@ def summary_json(summary: StudySummary) -> dict[str, Any]:
         "used": asdict(summary.used),
         "seconds_left": estimate_seconds_left(summary),
         "best": summary.best and trial_json(summary.best),
-        "failures": [{"reason": f.reason, "trials": f.n_trials} for f in summary.failures],
+        "failures": [_failure_json(failure) for failure in summary.failures],
         "agents": [_agent_json(agent) for agent in summary.agents],
+    }
+
+
+def _failure_json(failure: FailureRow) -> dict[str, Any]:
+    return {
+        "reason": failure.reason,
+        "failure": failure.cause,
+        "trials": failure.n_trials,
+        "numbers": list(failure.numbers),
+        "host": failure.host,
+        "device": failure.device,
+        "shared": {p.name: [p.low, p.high] for p in failure.shared},
     }
 
 

@@ -130,6 +130,15 @@ def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table
             return "the study goes on"
         case notices.StudyStopping():
             return f"stopping: {notice.reason}"
+        case notices.StudyHalted():
+            return f"halted: {notice.reason}"
+        case notices.WorkersResting():
+            return (
+                f"the database has been away for {render_seconds(notice.away_seconds)}: workers "
+                "save, end, and start again when it is back"
+            )
+        case notices.BreakerOpened():
+            return notice.sentence
         case notices.Tally():
             return _tally(notice)
         case _:

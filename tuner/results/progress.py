@@ -16,6 +16,7 @@ class StudyState(StrEnum):
     PAUSED = "paused"
     STOPPING = "stopping"  # agents are ending their trials
     STOPPED = "stopped"  # by a person; it can go on
+    HALTED = "halted"  # by too many failures; it can go on
     FINISHED = "finished"  # a limit is reached and every trial final
     IDLE = "idle"  # no agent works on it
 
@@ -27,6 +28,8 @@ def find_state(summary: StudySummary) -> StudyState:
         if summary.n_open:
             return StudyState.STOPPING
         return StudyState.STOPPED if _is_by_person(summary) else StudyState.FINISHED
+    if study.desired is Desired.HALTED:
+        return StudyState.HALTED
     if is_finished(summary):
         return StudyState.FINISHED
     if study.desired is Desired.PAUSED:

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 
 from tuner.errors import NoCompleteTrial, NotFound
 from tuner.storage.connection import Database, Snapshot
+from tuner.storage.failure_reading import FailureRow, read_failures
 from tuner.storage.reading import (
     AgentRow,
     CountRow,
-    FailureRow,
     StudyRow,
     TrialRow,
     read_agents,
     read_best_number,
     read_counts,
-    read_failures,
     read_names,
     read_span_seconds,
     read_studies,

@@ -19,6 +19,7 @@ from tuner.storage.trial_reading import (
     read_standing,
     read_trial_events,
 )
+from tuner.study.code import Code, changed_files
 from tuner.study.trial import Params
 from tuner.study_file.identity import parse_spec
 
@@ -37,6 +38,7 @@ class AttemptStory:
     ended_at: datetime | None  # None: goes on
     how: str  # "complete", "released", "lost", "running"
     detail: str
+    other_code: tuple[str, ...] = ()  # files that were not those with which the study began
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,10 @@ def load_trial_page(database: Database, name: str, number: int) -> TrialPage:
             step_noun=step_noun(spec),
             curve=read_curve(connection, study.study_id, number),
             attempts=tell_attempts(
-                read_trial_events(connection, study.study_id, number), rows[0].attempt, device
+                read_trial_events(connection, study.study_id, number),
+                rows[0].attempt,
+                device,
+                study.code,
             ),
             decisions=read_decisions(connection, study.study_id, number),
             logs=read_logs(connection, study.study_id, number),
@@ -113,7 +118,10 @@ def _no_trial(name: str, number: int) -> NotFound:
 
 
 def tell_attempts(
-    events: Sequence[EventRow], n_attempts: int, last_device: str | None
+    events: Sequence[EventRow],
+    n_attempts: int,
+    last_device: str | None,
+    code: Code | None = None,
 ) -> list[AttemptStory]:
     """Each attempt from its first to its last event; one that another took over was lost."""
     stories = []
@@ -139,6 +147,12 @@ def tell_attempts(
                 ended_at=ended_at,
                 how=how,
                 detail=detail,
+                other_code=_other_code(code, mine),
             )
         )
     return stories
+
+
+def _other_code(stored: Code | None, events: Sequence[EventRow]) -> tuple[str, ...]:
+    given = next((event.code for event in events if event.code is not None), None)
+    return () if stored is None or given is None else changed_files(stored, given)

@@ -70,9 +70,9 @@ class Control:
         reason = f"paused by {who}{f': {why}' if why else ''}"
         with self._session() as cursor:
             standing = self._lock(cursor)
-            if standing.desired is Desired.STOPPING:
+            if standing.desired in (Desired.STOPPING, Desired.HALTED):
                 raise UsageError(
-                    f"study {self._spec.name!r} is stopping ({standing.reason}), not running; "
+                    f"study {self._spec.name!r} is {standing.desired} ({standing.reason}); "
                     f"tuner resume {self._spec.name} lets it go on"
                 )
             if standing.desired is Desired.PAUSED:

@@ -1,13 +1,14 @@
 """Creating a study or joining the one that is there, if it is the same."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from tuner.errors import NotFound, StudyMismatch
 from tuner.storage.connection import Database
 from tuner.storage.sessions import Session, run
+from tuner.study.code import Code, changed_files
 from tuner.study.fleet import Desired
 from tuner.study_file.identity import (
     Difference,
@@ -16,7 +17,9 @@ from tuner.study_file.identity import (
     parse_spec,
     render_differences,
 )
-from tuner.study_file.model import StudySpec
+from tuner.study_file.model import CodePolicy, StudySpec
+
+_OTHER_CODE = "this machine trains with the given one; `tuner show` says which trials it trained"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,25 +45,32 @@ class FoundStudy:
     fingerprint: str  # of the data
     n_trials: int | None
     desired: Desired
-    reason: str | None  # why it is paused or stopping
+    reason: str | None  # why it is not running
     created_at: datetime
+    code: Code | None  # None: made by a version that did not note it
 
 
 def join_study(
-    database: Database, spec: StudySpec, fingerprint: str, n_draws: int | None = None
+    database: Database,
+    spec: StudySpec,
+    fingerprint: str,
+    n_draws: int | None = None,
+    code: Code | None = None,
 ) -> JoinedStudy:
     """Make the study unless it exists; join it if it means the same.
 
     `n_draws`: of its sampler, None for no end. What the file enqueues is enqueued once.
-    Raises `StudyMismatch` with a diff for another search, other data, or an Optuna study of this
-    name that tuner did not make. Nothing is written then.
+    Raises `StudyMismatch` with a diff for another search, other data, other code of the objective
+    where one of the two says `code: refuse`, or an Optuna study of this name that tuner did not
+    make. Nothing is written then.
     """
     session = Session(database)
     try:
         with session.transaction("join", "lock_name", {"name": spec.name}) as (cursor, _):
             rows = run(cursor, "join", "find", {"name": spec.name})
             if not rows:
-                new = {**_new_study(spec, fingerprint), "n_draws": n_draws}
+                given = {"n_draws": n_draws, "code": json.dumps(dict(code or {}))}
+                new = {**_new_study(spec, fingerprint), **given}
                 ((study_id, created_at),) = run(cursor, "join", "create", new)
                 run(cursor, "join", "start_clock", {"study_id": study_id})
                 fixed = [json.dumps(dict(params)) for params in spec.enqueue]
@@ -76,7 +86,7 @@ def join_study(
         found = _found(spec.name, rows[0])
     finally:
         session.close()
-    return _compare(spec, fingerprint, found)
+    return _compare(spec, fingerprint, code or {}, found)
 
 
 def _new_study(spec: StudySpec, fingerprint: str) -> dict[str, object]:
@@ -98,7 +108,7 @@ def _new_study(spec: StudySpec, fingerprint: str) -> dict[str, object]:
 
 
 def _found(name: str, row: tuple[Any, ...]) -> FoundStudy:
-    study_id, stored, fingerprint, n_trials, desired, reason, created_at = row
+    study_id, stored, fingerprint, n_trials, desired, reason, created_at, code = row
     if stored is None:
         raise StudyMismatch(
             f"the study {name!r} in this database was made by another Optuna program; "
@@ -112,6 +122,7 @@ def _found(name: str, row: tuple[Any, ...]) -> FoundStudy:
         desired=Desired(desired),
         reason=reason,
         created_at=created_at,
+        code=code,
     )
 
 
@@ -120,7 +131,7 @@ def _unique_id(created_at: datetime) -> str:
     return f"{created_at:%Y%m%d-%H%M%S-%f}"
 
 
-def _compare(spec: StudySpec, fingerprint: str, found: FoundStudy) -> JoinedStudy:
+def _compare(spec: StudySpec, fingerprint: str, code: Code, found: FoundStudy) -> JoinedStudy:
     stored = parse_spec(found.spec)
     comparison = compare_specs(stored, spec)
     differences = list(comparison.identity)
@@ -128,6 +139,9 @@ def _compare(spec: StudySpec, fingerprint: str, found: FoundStudy) -> JoinedStud
         # Same spec, other arrays: another version of the source, for instance.
         data = Difference(path="data", stored=found.fingerprint[:12], given=fingerprint[:12])
         differences.append(data)
+    changed = _compare_code(found.code, code)
+    if CodePolicy.REFUSE in (stored.code, spec.code):
+        differences += changed
     if differences:
         raise StudyMismatch(
             f"another study lives under the name {spec.name!r}; give this one another name, or "
@@ -141,8 +155,20 @@ def _compare(spec: StudySpec, fingerprint: str, found: FoundStudy) -> JoinedStud
         lease_seconds=stored.failures.lease_seconds,
         desired=found.desired,
         reason=found.reason,
-        notices=comparison.notices,
+        notices=(*comparison.notices, *(replace(c, remark=_OTHER_CODE) for c in changed)),
     )
+
+
+def _compare_code(stored: Code | None, given: Code) -> list[Difference]:
+    return [
+        Difference(
+            path=f"code of {name}",
+            stored=(stored or {}).get(name, "nothing")[:12],
+            given=given.get(name, "nothing")[:12],
+        )
+        for name in changed_files(stored or {}, given)
+        if stored is not None
+    ]
 
 
 def find_study(database: Database, name: str) -> FoundStudy:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from tuner.space import decode_param
 from tuner.storage.queries import load_queries
 from tuner.study.activity import Activity, parse_activity
+from tuner.study.code import Code
 from tuner.study.fleet import Desired
 from tuner.study.limits import Limits, Used
 from tuner.study.trial import Direction, Params
@@ -31,7 +32,8 @@ class StudyRow:
     next_draw: int  # the cells that were given out
     n_claimed: int  # trials that count against the limit
     desired: Desired
-    reason: str | None  # why it is paused or stopping
+    reason: str | None  # why it is not running
+    code: Code | None  # of the objective, as the study began
 
     @property
     def n_trials(self) -> int | None:
@@ -70,14 +72,6 @@ class TrialRow:
     device: str | None
     retry_of: int | None
     user_attrs: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FailureRow:
-    """FAIL trials with the same reason."""
-
-    reason: str
-    n_trials: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +117,7 @@ def read_studies(connection: Connection, name: str | None = None) -> list[StudyR
             n_claimed=row[12],
             desired=Desired(row[13]),
             reason=row[14],
+            code=row[16],
         )
         for row in read_rows(connection, "studies", name=name)
     ]
@@ -241,12 +236,4 @@ def read_agents(connection: Connection, study_id: int) -> list[AgentRow]:
             activity=parse_activity(row[9]),
         )
         for row in read_rows(connection, "agents", study_id=study_id)
-    ]
-
-
-def read_failures(connection: Connection, study_id: int) -> list[FailureRow]:
-    """FAIL trials by reason, most frequent first."""
-    return [
-        FailureRow(reason=reason, n_trials=n)
-        for reason, n in read_rows(connection, "failures", study_id=study_id)
     ]

@@ -5,6 +5,7 @@ connection, so that an idle worker's claim waits for no other statement.
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from tuner.storage.sessions import Row, Session
 from tuner.storage.usage import Usage
 from tuner.storage.writes import Writer, write_batch, write_ends
 from tuner.study.checkpoint import Checkpoint
+from tuner.study.failure import Fault
 from tuner.study.feed import Changes, Seen
 from tuner.study.fleet import AgentBeat, AgentIdentity, Desired, Pulse, Telemetry
 from tuner.study.lease import Batch, Claimed, End
@@ -62,6 +64,8 @@ class PostgresStore:
             boot=identity.boot,
             metric=spec.metric,
             minimize=spec.direction is Direction.MINIMIZE,
+            keep=spec.checkpoints.keep,
+            stop_after=spec.failures.stop_after,
         )
         self._vouched_until = monotonic()
         self.ordinal = self._join()
@@ -78,6 +82,7 @@ class PostgresStore:
                 "boot": self._identity.boot,
                 "pid": self._identity.pid,
                 "devices": list(self._identity.devices),
+                "code": json.dumps(dict(self._identity.code)),
             },
         )
         if not rows:
@@ -95,6 +100,17 @@ class PostgresStore:
     ) -> Claimed:
         """Up to `limit` trials; see `claims.claim`."""
         return claim(self._claimer, self._claims, known, limit, silent, suggest, complete)
+
+    def fared_better(self, faults: Sequence[Fault]) -> frozenset[int]:
+        """The trials among those that failed here which came further on another machine."""
+        params = {
+            "study_id": self._study_id,
+            "boot": self._identity.boot,
+            "numbers": [fault.key.number for fault in faults],
+            "attempts": [fault.key.attempt for fault in faults],
+            "steps": [fault.step for fault in faults],
+        }
+        return frozenset(n for (n,) in self._claims.rows("claim", "fared_better", params))
 
     def report(self, batch: Batch) -> frozenset[AttemptKey]:
         """Write a batch under the fence; returns the attempts that are no longer ours."""

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tuner.storage.reading import read_rows
+from tuner.study.code import Code
 from tuner.study.trial import Direction
 
 
@@ -23,6 +24,7 @@ class EventRow:
     kind: str  # "claimed", "pruned", "stop"
     detail: str | None
     value: float | None  # of a trial that ended
+    code: Code | None = None  # that its agent trains with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,7 @@ def _event(row: Any) -> EventRow:
         kind=row[6],
         detail=row[7],
         value=row[8],
+        code=row[9] if len(row) > 9 else None,
     )
 
 

@@ -34,6 +34,8 @@ class Writer:
     boot: str
     metric: str
     minimize: bool
+    keep: int  # checkpoints of a trial
+    stop_after: int | None  # failed attempts in a row; None: never
 
 
 def write_batch(writer: Writer, session: Session, batch: Batch) -> frozenset[AttemptKey]:
@@ -78,6 +80,7 @@ def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozens
                 if saved.key in held:
                     _register(writer, cursor, saved, content)
             _release(own, cursor, [end for end in mine if isinstance(end, Release)])
+            _count_failures(writer, cursor, mine)
     done = {AttemptKey(number=number, attempt=attempt) for number, attempt, _, _ in fenced}
     return frozenset(by_key.keys() - done)
 
@@ -212,7 +215,8 @@ def _register(writer: Writer, cursor: "Cursor", saved: SavedFile, content: bytes
         chunk = content[start : start + CHUNK_BYTES]
         params = {"checkpoint_id": checkpoint_id, "part": part, "content": chunk}
         run(cursor, "report", "insert_chunk", params)
-    run(cursor, "report", "point_to_checkpoint", {**own, "checkpoint_id": checkpoint_id})
+    kept = {"checkpoint_id": checkpoint_id, "keep": writer.keep}
+    run(cursor, "report", "point_to_checkpoint", {**own, **kept})
 
 
 def _finish_statements(
@@ -240,6 +244,7 @@ def _finish_statements(
         "last_steps": [f.last_step for f in finishes],
         "devices": [f.device for f in finishes],
         "seconds": [f.seconds for f in finishes],
+        **_blame(finishes),
         "a_trial_ids": [trial_id for trial_id, _, _ in attributes],
         "a_keys": [key for _, key, _ in attributes],
         "a_values": [value for _, _, value in attributes],
@@ -282,12 +287,34 @@ def _release(own: Mapping[str, object], cursor: "Cursor", releases: Sequence[Rel
             **own,
             "numbers": [r.key.number for r in releases],
             "reasons": [_storable(r.reason) for r in releases],
-            "failed": [int(r.failure is not None and not r.counts_as_loss) for r in releases],
-            "lost": [int(r.counts_as_loss) for r in releases],
+            **_blame(releases),
             "devices": [r.device for r in releases],
             "seconds": [r.seconds for r in releases],
         },
     )
+
+
+def _blame(ends: Sequence[End]) -> dict[str, object]:
+    """Failures and losses apart."""
+    return {
+        "failed": [int(end.failure is not None and not end.failure.is_loss) for end in ends],
+        "lost": [int(end.failure is not None and end.failure.is_loss) for end in ends],
+    }
+
+
+def _count_failures(writer: Writer, cursor: "Cursor", ends: Sequence[End]) -> None:
+    """Failures in a row, study-wide; too many of them halt the study."""
+    study = {"study_id": writer.study_id}
+    if any(isinstance(end, Finish) and end.state is not TrialState.FAIL for end in ends):
+        run(cursor, "end", "forget_failures", study)
+    failed = [end for end in ends if end.failure is not None and not end.failure.is_loss]
+    if not failed or writer.stop_after is None:
+        return
+    seconds = max(end.seconds for end in failed)
+    run(cursor, "end", "count_failures", {**study, "n": len(failed), "seconds": seconds})
+    last = _storable(f"trial {failed[-1].key.number}: {failed[-1].reason}")
+    about = {"me": writer.me, "stop_after": writer.stop_after, "last": last}
+    run(cursor, "end", "halt", {**study, **about})
 
 
 def _log_statements(writer: Writer, ends: Sequence[End]) -> list[Statement]:

@@ -12,6 +12,7 @@ class EndingKind(StrEnum):
     FINISHED = "finished"  # a limit was reached or somebody stopped it; every trial is final
     INTERRUPTED = "interrupted"  # SIGINT: the trials were handed back
     TERMINATED = "terminated"  # SIGTERM or SIGUSR1: likewise
+    HALTED = "halted"  # too many failures in a row: the trials were handed back
     FAILED = "failed"  # `error` says why
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tuner.study.trial import AttemptKey
+
 # A trial that brought down its worker or agent this often is at fault itself.
 MAX_LOSSES = 5
 
@@ -30,3 +32,19 @@ class Failure:
     message: str  # one sentence for people
     traceback: str = ""
     log_tail: str = ""  # the last lines that the attempt printed
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether something else than the trial's own code is to blame, as far as one can tell."""
+        return self.cause in (FailureClass.CRASH, FailureClass.KILLED, FailureClass.AGENT_LOST)
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """A failed attempt, held against the device that it failed on."""
+
+    key: AttemptKey
+    place: str  # "gpu:0"
+    step: int  # the last one it reported
+    at: float  # seconds on the agent's clock
+    fared_better: bool = False  # the trial came further elsewhere

@@ -1,9 +1,11 @@
 """Agents as others see them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
+
+from tuner.study.code import Code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +17,7 @@ class AgentIdentity:
     boot: str  # boot id and pid namespace: within one of these, pids can be compared
     pid: int
     devices: Sequence[str]
+    code: Code = field(default_factory=dict)  # what it trains with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,7 @@ class Desired(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     STOPPING = "stopping"
+    HALTED = "halted"  # by too many failures: trials are handed back, agents leave
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,6 @@ class Pulse:
 
     others: Sequence[AgentBeat]  # the agents that hold trials, oneself excluded
     desired: Desired = Desired.RUNNING
-    reason: str | None = None  # why it is paused or stopping
+    reason: str | None = None  # why it is not running
     limit_trials: int | None = None  # the budget, which may have been extended
     seconds_left: float | None = None  # of the budget's time; None: no such limit

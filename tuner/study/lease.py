@@ -88,7 +88,6 @@ class Release:
     key: AttemptKey
     reason: str
     failure: Failure | None = None  # None: handed back, nobody's fault
-    counts_as_loss: bool = False  # with a failure: a loss rather than a failure
     reports: Sequence[Report] = ()
     decisions: Sequence[DecisionRecord] = ()
     checkpoint: SavedFile | None = None

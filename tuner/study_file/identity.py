@@ -121,6 +121,7 @@ def _notice_values(spec: StudySpec) -> dict[str, Any]:
             for name, section in sections.items()
             for key, value in section.model_dump().items()
         },
+        "code": spec.code,
         "enqueue": spec.enqueue,
     }
 

@@ -24,6 +24,7 @@ from tuner.study_file.parameters import check_parameters, entries_of, read_param
 from tuner.study_file.sections import (
     read_budget,
     read_checkpoints,
+    read_code,
     read_failures,
     read_goal,
     read_name,
@@ -57,10 +58,10 @@ _KEYS = Keys(
         "workers",
         "checkpoints",
         "failures",
+        "code",
         "trial",
         "enqueue",
     ),
-    later=not_yet.STUDY,
     hints=not_yet.STUDY_HINTS,
 )
 
@@ -142,6 +143,7 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
         "workers": read_workers(section.get("workers")),
         "checkpoints": read_checkpoints(section.get("checkpoints")),
         "failures": read_failures(section.get("failures")),
+        "code": read_code(section.get("code")),
     }
     check_parameters(section.get("params"), section.get("search_space"), known)
     n_epochs = (resolve(params) if known else params).get("epochs")

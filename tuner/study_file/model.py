@@ -1,6 +1,7 @@
 """The validated content of a study file: `StudySpec` and its parts, all frozen."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -122,6 +123,14 @@ class Checkpoints(Model):
     """When training state is saved."""
 
     every_seconds: float = 30.0
+    keep: int = 2  # of a trial that is not final: one that is damaged is passed over
+
+
+class CodePolicy(StrEnum):
+    """When the objective's code is not the one with which the study was made."""
+
+    WARN = "warn"
+    REFUSE = "refuse"
 
 
 class Failures(Model):
@@ -131,6 +140,8 @@ class Failures(Model):
     lease_seconds: float = 30.0  # an agent silent for so long is lost
     grace_seconds: float = 25.0  # from a signal to the exit
     silence_seconds: float | None = None  # a trial silent for so long hangs; None: by its steps
+    stop_after: int | None = 8  # failed attempts in a row end the study; None: never
+    max_offline_seconds: float = 3600.0  # without a database for so long, workers stop
 
 
 class StudySpec(Model):
@@ -150,6 +161,7 @@ class StudySpec(Model):
     workers: Workers = Workers()
     checkpoints: Checkpoints = Checkpoints()
     failures: Failures = Failures()
+    code: CodePolicy = CodePolicy.WARN
     enqueue: tuple[Mapping[str, ParamValue], ...] = ()  # first trials; params may be missing
 
     @property

@@ -5,10 +5,6 @@ A key that was accepted and ignored would be a lie; each entry goes when its fea
 
 from collections.abc import Mapping
 
-STUDY: Mapping[str, str] = {
-    "code": "remove it; changes of the code are not watched",
-}
-
 # Not planned at all, but an easy mistake with a safe way out.
 STUDY_HINTS: Mapping[str, str] = dict.fromkeys(
     ("storage", "database", "url", "db"),
@@ -35,10 +31,7 @@ WORKERS: Mapping[str, str] = dict.fromkeys(
     ("lanes", "gpus_per_trial"), "the only setting is `processes`"
 )
 CHECKPOINTS: Mapping[str, str] = dict.fromkeys(
-    ("keep", "keep_best", "store"), "the only setting is `every`"
-)
-FAILURES: Mapping[str, str] = dict.fromkeys(
-    ("stop_after", "max_offline"), "the settings are retries, lease, grace, silence"
+    ("keep_best", "store"), "the settings are `every` and `keep`"
 )
 
 MODELS = ("cnn",)

@@ -11,6 +11,7 @@ from tuner.study_file.algorithms import _WRAPPED, PRUNERS, SAMPLERS, Setting
 from tuner.study_file.intervals import Interval
 from tuner.study_file.items import read_bool, read_float, read_int, read_option
 from tuner.study_file.load import _KEYS
+from tuner.study_file.model import CodePolicy
 from tuner.study_file.parameters import _KINDS, _RANGE_KEYS
 from tuner.study_file.trainer_params import DATA_SETS, OBJECTIVES, TRAINER_PARAMS, TrainerParam
 
@@ -248,13 +249,22 @@ _SECTIONS: Mapping[str, Schema] = {
     },
     "seed": {**_whole(0, 2**32 - 1), "default": 0},
     "workers": _object({"processes": {**_whole(1, 64), "default": 1}}),
-    "checkpoints": _object({"every": {**_DURATION, "default": "30s"}}),
+    "checkpoints": _object(
+        {"every": {**_DURATION, "default": "30s"}, "keep": {**_whole(1, 100), "default": 2}}
+    ),
+    "code": {
+        "enum": list(CodePolicy),
+        "default": "warn",
+        "description": "when another version of the objective's code joins",
+    },
     "failures": _object(
         {
             "retries": {**_whole(0, 100), "default": 2},
             "lease": {**_DURATION, "default": "30s"},
             "grace": {**_DURATION, "default": "25s"},
             "silence": {"anyOf": [{"const": "auto"}, _DURATION]},
+            "stop_after": {"anyOf": [{"const": "never"}, _whole(1, 10_000)], "default": 8},
+            "max_offline": {**_DURATION, "default": "1h"},
         }
     ),
 }

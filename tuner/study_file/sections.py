@@ -26,6 +26,7 @@ from tuner.study_file.items import (
 from tuner.study_file.model import (
     Budget,
     Checkpoints,
+    CodePolicy,
     Failures,
     FunctionObjective,
     Objective,
@@ -194,19 +195,23 @@ def read_workers(item: Item | None) -> Workers | None:
 
 def read_checkpoints(item: Item | None) -> Checkpoints | None:
     """When training state is saved."""
-    section = _optional(item, Keys(allowed=("every",), later=not_yet.CHECKPOINTS))
-    if "every" not in section:
-        return Checkpoints()
-    every = read_seconds(section["every"], Interval(low=0.1, high=30 * _DAY))
-    return Checkpoints(every_seconds=every) if every is not None else None
+    section = _optional(item, Keys(allowed=("every", "keep"), later=not_yet.CHECKPOINTS))
+    default = Checkpoints()
+    every, keep = (
+        read_seconds(section["every"], Interval(low=0.1, high=30 * _DAY))
+        if "every" in section
+        else default.every_seconds,
+        read_int(section["keep"], Interval(low=1, high=100)) if "keep" in section else default.keep,
+    )
+    return None if every is None or keep is None else Checkpoints(every_seconds=every, keep=keep)
 
 
 def read_failures(item: Item | None) -> Failures | None:
     """How failures are met. The grace holds 5 s in which uploads end after the workers."""
-    keys = Keys(allowed=("retries", "lease", "grace", "silence"), later=not_yet.FAILURES)
-    section = _optional(item, keys)
+    keys = ("retries", "lease", "grace", "silence", "stop_after", "max_offline")
+    section = _optional(item, Keys(allowed=keys))
     default = Failures()
-    retries, lease, grace = (
+    retries, lease, grace, offline = (
         read_int(section["retries"], Interval(low=0, high=100))
         if "retries" in section
         else default.retries,
@@ -216,20 +221,53 @@ def read_failures(item: Item | None) -> Failures | None:
         read_seconds(section["grace"], Interval(low=6, high=_DAY))
         if "grace" in section
         else default.grace_seconds,
+        read_seconds(section["max_offline"], Interval(low=1, high=30 * _DAY))
+        if "max_offline" in section
+        else default.max_offline_seconds,
     )
     silence = _read_silence(section.get("silence"))
-    if retries is None or lease is None or grace is None:
+    stop_after = _read_stop_after(section.get("stop_after"), default.stop_after)
+    if retries is None or lease is None or grace is None or offline is None:
         return None
     return Failures(
-        retries=retries, lease_seconds=lease, grace_seconds=grace, silence_seconds=silence
+        retries=retries,
+        lease_seconds=lease,
+        grace_seconds=grace,
+        silence_seconds=silence,
+        stop_after=stop_after,
+        max_offline_seconds=offline,
     )
 
 
 def _read_silence(item: Item | None) -> float | None:
     """None for `auto`, and after a fault."""
-    if item is None or (isinstance(item.node, ScalarNode) and item.node.value == "auto"):
+    if item is None or _is_word(item, "auto"):
         return None
     return read_seconds(item, Interval(low=1, high=30 * _DAY))
+
+
+def _read_stop_after(item: Item | None, default: int | None) -> int | None:
+    """None for `never`, and after a fault."""
+    if item is None:
+        return default
+    if _is_word(item, "never"):
+        return None
+    if isinstance(item.node, ScalarNode) and isinstance(item.node.value, str):
+        item.fault(f"must be a whole number of failures, or never, not {quote(item.node.value)}")
+        return None
+    return read_int(item, Interval(low=1, high=10_000))
+
+
+def _is_word(item: Item, word: str) -> bool:
+    return isinstance(item.node, ScalarNode) and item.node.value == word
+
+
+def read_code(item: Item | None) -> CodePolicy | None:
+    """What to do when other code of the objective wants to join; warn by default."""
+    if item is None:
+        return CodePolicy.WARN
+    name = read_option(item, tuple(CodePolicy))
+    return CodePolicy(name) if name else None
 
 
 def read_trial(item: Item | None) -> Trial | None:

@@ -8,6 +8,7 @@ import os
 import sys
 
 from tuner.worker.objectives.function import BadFunction, load_function
+from tuner.worker.source_files import hash_sources
 
 
 def main(arguments: list[str]) -> int:
@@ -18,7 +19,13 @@ def main(arguments: list[str]) -> int:
     request = json.loads(sys.stdin.readline())
     try:
         load_function(request["function"], request["folder"])
-        answer = {"folder": "", "fingerprint": "", "summary": f"function {request['function']}"}
+        module_name = request["function"].rpartition(":")[0]
+        answer = {
+            "folder": "",
+            "fingerprint": "",
+            "summary": f"function {request['function']}",
+            "code": hash_sources(module_name, request["folder"]),
+        }
     except BadFunction as error:
         answer = {"error": str(error)}
     os.write(answers, json.dumps(answer).encode() + b"\n")

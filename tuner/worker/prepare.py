@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ def main(arguments: list[str]) -> int:
     return 1 if "error" in answer else 0
 
 
-def _answer(request: Mapping[str, Any]) -> dict[str, str]:
+def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     prepared = prepare(request["data"], Path(request["folder"]))
     return {
         "folder": str(prepared.folder),
         "fingerprint": prepared.fingerprint,
         "summary": prepared.summary,
         "task": prepared.task,
+        "code": {"tuner": metadata.version("tuner")},
     }
 
 

@@ -182,7 +182,7 @@ def test_a_returned_value_that_is_not_finite_never_completes_a_trial() -> None:
 def test_an_exception_is_tried_again_until_the_tries_are_used_up() -> None:
     first = _failed(Bench(retries=1), failures=0)
     assert isinstance(first, Release)
-    assert (first.reason, first.counts_as_loss) == ("ValueError: no", False)
+    assert (first.reason, first.failure.is_loss) == ("ValueError: no", False)
     last = _failed(Bench(retries=1), failures=1)
     assert isinstance(last, Finish)
     assert last.reason == "ValueError: no (quarantined: failed 2 times)"
@@ -195,7 +195,7 @@ def _failed(bench: Bench, failures: int) -> Finish | Release:
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "cause", "counts_as_loss"),
+    ("exit_code", "cause", "is_loss"),
     [
         (3, FailureClass.EXIT, False),
         (0, FailureClass.EXIT, False),
@@ -207,7 +207,7 @@ def _failed(bench: Bench, failures: int) -> Finish | Release:
     ],
 )
 def test_a_worker_that_ends_is_replaced_and_its_exit_code_tells_the_cause(
-    exit_code: int, cause: FailureClass, counts_as_loss: bool
+    exit_code: int, cause: FailureClass, is_loss: bool
 ) -> None:
     bench = Bench()
     bench.training()
@@ -217,7 +217,7 @@ def test_a_worker_that_ends_is_replaced_and_its_exit_code_tells_the_cause(
     (end,) = _end(bench, result)
     assert isinstance(end, Release)
     assert end.failure is not None
-    assert (end.failure.cause, end.counts_as_loss) == (cause, counts_as_loss)
+    assert (end.failure.cause, end.failure.is_loss) == (cause, is_loss)
     assert end.failure.log_tail == "last words"
 
 

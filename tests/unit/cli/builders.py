@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tuner.results.summary import StudySummary
-from tuner.storage.reading import AgentRow, CountRow, FailureRow, StudyRow, TrialRow
+from tuner.storage.failure_reading import FailureRow
+from tuner.storage.reading import AgentRow, CountRow, StudyRow, TrialRow
 from tuner.study.activity import Activity
 from tuner.study.fleet import Desired
 from tuner.study.limits import Limits, Used
@@ -81,6 +82,7 @@ def study(**changes: Any) -> StudyRow:
         n_claimed=100,
         desired=Desired.RUNNING,
         reason=None,
+        code=None,
     )
     return replace(row, **changes)
 
@@ -113,6 +115,15 @@ def summary(**changes: Any) -> StudySummary:
     return replace(whole, **changes)
 
 
-def failure(reason: str, n_trials: int = 1) -> FailureRow:
+def failure(reason: str, n_trials: int = 1, **changes: Any) -> FailureRow:
     """FAIL trials of one reason."""
-    return FailureRow(reason=reason, n_trials=n_trials)
+    row = FailureRow(
+        reason=reason,
+        cause="exception",
+        n_trials=n_trials,
+        numbers=tuple(range(min(n_trials, 8))),
+        host=None,
+        device=None,
+        shared=(),
+    )
+    return replace(row, **changes)

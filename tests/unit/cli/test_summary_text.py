@@ -16,6 +16,7 @@ from tuner.cli.summary_text import (
 )
 from tuner.cli.trials import render_trials
 from tuner.results.progress import is_active, is_finished
+from tuner.storage.failure_reading import SharedParam
 
 
 def test_a_finished_study_says_how_long_it_took():
@@ -88,13 +89,28 @@ def test_without_a_complete_trial_there_is_no_best():
 
 
 def test_failures_are_counted_by_reason():
-    failures = (failure("val_loss is nan at step 1", 3), failure("out of memory"))
-    assert render_failures(summary(failures=failures)).split("\n") == [
+    shared = (
+        SharedParam(name="optimizer", low="sgd", high="sgd"),
+        SharedParam(name="learning_rate", low=0.03125, high=0.1),
+    )
+    failures = (
+        failure("val_loss is nan at step 1", 30, shared=shared, host="box", device="gpu:1"),
+        failure("out of memory"),
+    )
+    agents = (agent(devices=("gpu:0", "gpu:1")),)
+    assert render_failures(summary(failures=failures, agents=agents)).split("\n") == [
         "failures",
-        "  3 x val_loss is nan at step 1",
-        "  1 x out of memory",
+        "  30 x val_loss is nan at step 1 (trials 0, 1, 2, 3, 4, 5, 6, 7, ...)",
+        "      all with optimizer=sgd, learning_rate from 0.03125 to 0.1 on box gpu:1",
+        "  1 x out of memory (trial 0)",
     ]
     assert render_failures(summary()) == ""
+
+
+def test_kinds_of_failures_beyond_the_first_ten_are_counted():
+    failures = tuple(failure(f"reason {letter}") for letter in "abcdefghijkl")
+    lines = render_failures(summary(failures=failures)).split("\n")
+    assert lines[-2:] == ["  1 x reason j (trial 0)", "  and 2 more kinds; --json lists all"]
 
 
 def test_the_fleet_is_shown_while_there_is_work():

@@ -64,8 +64,9 @@ def test_every_setting_reaches_the_spec(tmp_path):
         + "params: {optimizer: sgd, momentum: 0, width: 0x20}\n"
         + "sampler: {tpe: {n_startup_trials: 32, group: true}}\n"
         + "pruner: {asha: {reduction_factor: 4}}\n"
-        + "seed: 4294967295\nworkers: {processes: 2}\ncheckpoints: {every: 1m30s}\n"
-        + "failures: {retries: 0, lease: 1s, grace: 6s}\n",
+        + "seed: 4294967295\nworkers: {processes: 2}\ncheckpoints: {every: 1m30s, keep: 5}\n"
+        + "failures: {retries: 0, lease: 1s, grace: 6s, stop_after: never, max_offline: 2h}\n"
+        + "code: refuse\n",
     )
     assert (spec.metric, spec.direction) == ("val_accuracy", Direction.MAXIMIZE)
     assert spec.params == {"optimizer": "sgd", "momentum": 0.0, "width": 32}
@@ -80,7 +81,10 @@ def test_every_setting_reaches_the_spec(tmp_path):
         "lease_seconds": 1,
         "grace_seconds": 6,
         "silence_seconds": None,
+        "stop_after": None,
+        "max_offline_seconds": 7200,
     }
+    assert (spec.checkpoints.keep, spec.code) == (5, "refuse")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,7 @@ def test_a_finished_folder_is_found_without_torch_or_sklearn(parent):
         "fingerprint": prepared.fingerprint,
         "summary": prepared.summary,
         "task": "classification",
+        "code": {"tuner": metadata.version("tuner")},
     }
     assert modules == "[] 0"
 

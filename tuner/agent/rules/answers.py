@@ -1,6 +1,6 @@
 """What the store, the beats and the feed answer."""
 
-from tuner.agent.acts import Act, AskCheckpoint, Learn, RemoveFile, Say, Send
+from tuner.agent.acts import Act, AskCheckpoint, Learn, RemoveFile, Say
 from tuner.agent.events import (
     BatchWritten,
     Changed,
@@ -9,11 +9,13 @@ from tuner.agent.events import (
     EndsWritten,
     PulseHeard,
     StoreAway,
+    StoreBack,
 )
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.notices import AttemptLost, AttemptReleased, DatabaseBack, DatabaseLost, TrialEnded
 from tuner.agent.rules import control, filling
-from tuner.messages import Stop, Why
+from tuner.agent.rules.ends import ask
+from tuner.messages import Why
 from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
 from tuner.study.trial import AttemptKey, TrialRecord, TrialState
 
@@ -70,14 +72,7 @@ def _lose(machine: Machine, key: AttemptKey) -> list[Act]:
     if lane is None or lane.phase is Phase.ENDING:
         return []  # its own end is on the way, and that will be answered
     machine.drop(lane)
-    return [*_drop(lane), *_forget(machine, lane), Say(notice=AttemptLost(key=key))]
-
-
-def _drop(lane: Lane) -> list[Act]:
-    if lane.worker is None:
-        return []
-    stop = Stop(number=lane.key.number, attempt=lane.key.attempt, why=Why.DROP)
-    return [Send(worker=lane.worker, message=stop)]
+    return [*ask(lane, Why.DROP), *_forget(machine, lane), Say(notice=AttemptLost(key=key))]
 
 
 def _forget(machine: Machine, lane: Lane) -> list[Act]:
@@ -151,12 +146,15 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
     if event.silent:
         machine.claim_not_before = now
     machine.silent = tuple(event.silent)
+    hosts = {other.boot for other in event.pulse.others} - {machine.boot}
+    machine.n_other_machines = len(hosts)
     machine.limit_trials = event.pulse.limit_trials
     return control.heed(machine, event.pulse)
 
 
 def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
-    """Training goes on; say it once."""
+    """Training goes on; say it once, whichever helpers notice."""
+    machine.away.add(event.helper)
     if machine.away_since is not None:
         return []
     machine.away_since = now
@@ -164,10 +162,11 @@ def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
     return [Say(notice=DatabaseLost(message=event.message))]
 
 
-def store_back(machine: Machine, now: float) -> list[Act]:
-    """The database answers again."""
-    if machine.away_since is None:
+def store_back(machine: Machine, event: StoreBack, now: float) -> list[Act]:
+    """The database answers again: all helpers that had missed it."""
+    machine.away.discard(event.helper)
+    if machine.away_since is None or machine.away:
         return []
     away_seconds, machine.away_since = now - machine.away_since, None
     machine.alerts.append((now, f"the database was away for {away_seconds:.0f} s"))
-    return [Say(notice=DatabaseBack(away_seconds=away_seconds))]
+    return [Say(notice=DatabaseBack(away_seconds=away_seconds)), *control.come_online(machine)]

@@ -1,15 +1,21 @@
-"""What people want of the study: to run, to pause, to stop."""
+"""What is wanted of the study: to run, to pause, to stop; and what if one is cut off."""
 
-from tuner.agent.acts import Act, KillWorker, RestWorkers, Say, Send, WakeWorkers
+from tuner.agent.acts import Act, Leave, RestWorkers, Say, WakeWorkers
 from tuner.agent.machine import Lane, Machine, Phase
-from tuner.agent.notices import StudyPaused, StudyResumed, StudyStopping
+from tuner.agent.notices import (
+    StudyHalted,
+    StudyPaused,
+    StudyResumed,
+    StudyStopping,
+    WorkersResting,
+)
+from tuner.agent.rules.ends import ask_all, let_go, prune_now, release, release_reason
 from tuner.agent.rules.stopping import KILL_BEFORE_SECONDS
-from tuner.agent.rules.workers import post_end, prune_now, release
-from tuner.messages import Stop, Why
+from tuner.messages import Why
 from tuner.study.decision import Action, Decision
+from tuner.study.ending import Ending, EndingKind
 from tuner.study.fleet import Desired, Pulse
-
-PAUSED = "paused"
+from tuner.study.lease import End
 
 
 def heed(machine: Machine, pulse: Pulse) -> list[Act]:
@@ -19,35 +25,29 @@ def heed(machine: Machine, pulse: Pulse) -> list[Act]:
         return []
     machine.desired = pulse.desired
     machine.claim_not_before = machine.now
-    machine.halt_at = machine.now + machine.book.grace_seconds - KILL_BEFORE_SECONDS
+    _give_grace(machine)
     why = pulse.reason or "somebody asked for it"
     match pulse.desired:
         case Desired.RUNNING:
-            return _resume(machine)
+            return [Say(notice=StudyResumed()), *_wake(machine)]
         case Desired.PAUSED:
-            return [Say(notice=StudyPaused(reason=why)), *_tell(machine, Why.RELEASE)]
+            return [Say(notice=StudyPaused(reason=why)), *ask_all(machine, Why.RELEASE)]
+        case Desired.HALTED:
+            return [Say(notice=StudyHalted(reason=why)), *ask_all(machine, Why.RELEASE)]
         case Desired.STOPPING:
-            return [Say(notice=StudyStopping(reason=why)), *_tell(machine, Why.PRUNE)]
+            verdict = Decision(action=Action.PRUNE, reason=stop_reason(machine))
+            return [Say(notice=StudyStopping(reason=why)), *ask_all(machine, Why.PRUNE, verdict)]
 
 
-def _resume(machine: Machine) -> list[Act]:
-    acts: list[Act] = [Say(notice=StudyResumed())]
-    if machine.is_resting:
-        machine.is_resting = False
-        acts.append(WakeWorkers())
-    return acts
+def _give_grace(machine: Machine) -> None:
+    machine.halt_at = machine.now + machine.book.grace_seconds - KILL_BEFORE_SECONDS
 
 
-def _tell(machine: Machine, why: Why) -> list[Act]:
-    acts: list[Act] = []
-    for lane in machine.in_phase(Phase.TRAINING):
-        if lane.stop in (None, Why.RELEASE) and lane.stop is not why and lane.worker is not None:
-            lane.stop = why
-            if why is Why.PRUNE:
-                lane.verdict = Decision(action=Action.PRUNE, reason=stop_reason(machine))
-            stop = Stop(number=lane.key.number, attempt=lane.key.attempt, why=why)
-            acts.append(Send(worker=lane.worker, message=stop))
-    return acts
+def _wake(machine: Machine) -> list[Act]:
+    if not machine.is_resting:
+        return []
+    machine.is_resting = False
+    return [WakeWorkers()]
 
 
 def stop_reason(machine: Machine) -> str:
@@ -57,27 +57,44 @@ def stop_reason(machine: Machine) -> str:
 
 
 def go_on(machine: Machine) -> list[Act]:
-    """While the study is paused or stopping: end what no worker has, kill what does not leave."""
-    if machine.desired is Desired.RUNNING:
-        return []
-    acts: list[Act] = []
-    for phase in (Phase.QUEUED, Phase.LOADING):
-        for lane in machine.in_phase(phase):
-            acts += _end(machine, lane)
-    if machine.now >= machine.halt_at:
-        for lane in machine.in_phase(Phase.TRAINING):
-            if lane.worker is not None:
-                acts.append(KillWorker(worker=lane.worker))
-            acts += _end(machine, lane)
+    """While nothing is to be trained: end what no worker has, kill what does not leave."""
+    acts = _go_offline(machine)
+    if machine.wanted is Desired.RUNNING:
+        return acts
+    acts += let_go(machine, lambda lane: _end(machine, lane), machine.halt_at)
     is_idle = not any(machine.in_phase(Phase.TRAINING))
-    if machine.desired is Desired.PAUSED and is_idle and not machine.is_resting:
+    if machine.wanted is Desired.PAUSED and is_idle and not machine.is_resting:
         machine.is_resting = True  # GPUs are free for others meanwhile
         machine.workers.clear()
         acts.append(RestWorkers())
+    if machine.wanted is Desired.HALTED and not machine.lanes and not machine.is_claiming:
+        acts.append(Leave(ending=Ending(kind=EndingKind.HALTED, reason=machine.reason)))
     return acts
 
 
-def _end(machine: Machine, lane: Lane) -> list[Act]:
-    if machine.desired is Desired.PAUSED:
-        return post_end(machine, lane, release(machine, lane, PAUSED))
-    return post_end(machine, lane, prune_now(machine, lane, stop_reason(machine)))
+def _end(machine: Machine, lane: Lane) -> End:
+    if machine.wanted is Desired.STOPPING:
+        return prune_now(machine, lane, stop_reason(machine))
+    return release(machine, lane, release_reason(machine))
+
+
+def _go_offline(machine: Machine) -> list[Act]:
+    """Without a database for too long: others can use the devices better."""
+    if machine.is_offline or machine.away_since is None:
+        return []
+    away_seconds = machine.now - machine.away_since
+    if away_seconds < machine.book.max_offline_seconds:
+        return []
+    machine.is_offline = True
+    _give_grace(machine)
+    notice = WorkersResting(away_seconds=away_seconds)
+    return [Say(notice=notice), *ask_all(machine, Why.RELEASE)]
+
+
+def come_online(machine: Machine) -> list[Act]:
+    """The database is back after a long time; the workers start again."""
+    if not machine.is_offline:
+        return []
+    machine.is_offline = False
+    machine.claim_not_before = machine.now
+    return _wake(machine) if machine.desired is Desired.RUNNING else []

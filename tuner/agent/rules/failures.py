@@ -58,14 +58,14 @@ def end_of(trial: ClaimedTrial, failure: Failure, reports: list[Report], retries
             | FailureClass.TIMEOUT
             | FailureClass.SILENCE
         ):
-            is_loss, is_over, history = False, True, ""
+            is_over, history = True, ""
         case FailureClass.EXCEPTION | FailureClass.EXIT:
             n_tries = trial.failures + 1
-            is_loss, is_over = False, n_tries > retries
+            is_over = n_tries > retries
             history = f" (quarantined: failed {n_tries} times)" if n_tries > 1 else ""
         case FailureClass.CRASH | FailureClass.KILLED | FailureClass.AGENT_LOST:
             n_losses = trial.losses + 1
-            is_loss, is_over = True, n_losses >= MAX_LOSSES
+            is_over = n_losses >= MAX_LOSSES
             history = f" (quarantined: lost {n_losses} times)" if n_losses > 1 else ""
         case _:
             assert_never(failure.cause)
@@ -82,6 +82,5 @@ def end_of(trial: ClaimedTrial, failure: Failure, reports: list[Report], retries
         key=trial.key,
         reason=failure.message,
         failure=failure,
-        counts_as_loss=is_loss,
         reports=reports,
     )

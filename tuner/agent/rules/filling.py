@@ -12,11 +12,12 @@ from tuner.study.lease import Batch, Claimed
 def fill(machine: Machine, now: float) -> list[Act]:
     """Give queued lanes to free workers, and ask for more where there is room."""
     acts: list[Act] = []
-    if machine.desired is Desired.RUNNING:
+    if machine.wanted is Desired.RUNNING:
         for lane in machine.in_phase(Phase.QUEUED):
             acts += _start(machine, lane)
     limit = _wanted(machine)
-    if limit > 0 and not machine.is_claiming and now >= machine.claim_not_before:
+    claim_at = max(machine.claim_not_before, machine.breaker.hold_until)
+    if limit > 0 and not machine.is_claiming and now >= claim_at:
         machine.is_claiming = True
         acts.append(AskClaim(known=tuple(machine.lanes), limit=limit, silent=machine.silent))
     if now >= machine.tally_at:
@@ -28,17 +29,17 @@ def fill(machine: Machine, now: float) -> list[Act]:
 
 def _wanted(machine: Machine) -> int:
     """How many trials to ask for; of a stopping study, one to hear when all of it has ended."""
-    match machine.desired:
+    match machine.wanted:
         case Desired.RUNNING:
             return machine.n_free()
         case Desired.STOPPING:
             return 0 if machine.lanes else 1
-        case Desired.PAUSED:
+        case Desired.PAUSED | Desired.HALTED:
             return 0
 
 
 def _start(machine: Machine, lane: Lane) -> list[Act]:
-    pid = next((pid for pid, worker in machine.workers.items() if worker.n_free > 0), None)
+    pid = next((pid for pid, worker in machine.usable_workers().items() if worker.n_free > 0), None)
     if pid is None:
         return []
     worker = machine.workers[pid]

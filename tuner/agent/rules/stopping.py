@@ -1,13 +1,14 @@
 """A clean stop: checkpoint, hand back, leave within the grace."""
 
-from tuner.agent.acts import Act, KillWorker, Leave, Say, Send
+from tuner.agent.acts import Act, Leave, Say
 from tuner.agent.events import StopAsked
-from tuner.agent.machine import Machine, Phase, StopState
+from tuner.agent.machine import Lane, Machine, Phase, StopState
 from tuner.agent.notices import Stopping
-from tuner.agent.rules.workers import post_end, release
+from tuner.agent.rules.ends import ask_all, let_go, release, release_reason
 from tuner.errors import TunerError
-from tuner.messages import Stop, Why
+from tuner.messages import Why
 from tuner.study.ending import Ending, EndingKind
+from tuner.study.lease import Release
 
 # Workers have until so long before the end of the grace; the rest is for the hand-back.
 KILL_BEFORE_SECONDS = 5.0
@@ -30,33 +31,24 @@ def asked(machine: Machine, event: StopAsked, now: float) -> list[Act]:
     n_held = sum(lane.phase is not Phase.ENDING for lane in machine.lanes.values())
     notice = Stopping(signal=event.signal, grace_seconds=grace, n_trials=n_held)
     acts: list[Act] = [Say(notice=notice)]
-    for lane in machine.in_phase(Phase.TRAINING):
-        if lane.stop is None and lane.worker is not None:
-            lane.stop = Why.RELEASE
-            stop = Stop(number=lane.key.number, attempt=lane.key.attempt, why=Why.RELEASE)
-            acts.append(Send(worker=lane.worker, message=stop))
-    return acts
+    return [*acts, *ask_all(machine, Why.RELEASE)]
 
 
 def go_on(machine: Machine, now: float) -> list[Act]:
     """Hand back what no worker has, kill at the deadline, leave when all is said."""
     stop = machine.stop
     assert stop is not None
-    acts: list[Act] = []
-    for phase in (Phase.QUEUED, Phase.LOADING):
-        for lane in machine.in_phase(phase):
-            acts += post_end(machine, lane, release(machine, lane, "handed back"))
-    if now >= stop.kill_at:
-        for lane in machine.in_phase(Phase.TRAINING):
-            if lane.worker is not None:
-                acts.append(KillWorker(worker=lane.worker))
-            acts += post_end(
-                machine, lane, release(machine, lane, "handed back without its last steps")
-            )
+    acts = let_go(machine, lambda lane: _released(machine, lane), stop.kill_at)
     if (not machine.lanes and not machine.is_claiming) or now >= stop.leave_at:
         kind = EndingKind.INTERRUPTED if stop.signal == "SIGINT" else EndingKind.TERMINATED
         acts.append(Leave(ending=Ending(kind=kind)))
     return acts
+
+
+def _released(machine: Machine, lane: Lane) -> Release:
+    reason = release_reason(machine)
+    is_cut = lane.phase is Phase.TRAINING
+    return release(machine, lane, f"{reason} without its last steps" if is_cut else reason)
 
 
 def fail(error: TunerError) -> list[Act]:

@@ -3,11 +3,10 @@
 Life is no progress: a worker whose objective hangs still answers and its agent still beats.
 """
 
-from tuner.agent.acts import Act, DumpStacks, KillWorker, Say, Send
+from tuner.agent.acts import Act, DumpStacks, KillWorker, Say
 from tuner.agent.machine import Lane, Machine, Phase, WorkerState
 from tuner.agent.notices import WorkerDied
-from tuner.agent.rules.workers import fail_lane, post_end
-from tuner.messages import Stop, Why
+from tuner.agent.rules.ends import give_up
 from tuner.study.failure import Failure, FailureClass
 from tuner.study_file.durations import render_duration
 
@@ -33,13 +32,10 @@ def watch(machine: Machine) -> list[Act]:
 def _check_time(machine: Machine, lane: Lane, timeout_seconds: float) -> list[Act]:
     if lane.trial.seconds + lane.seconds(machine.now) < timeout_seconds or lane.worker is None:
         return []
-    machine.drop(lane)
     text = (
         f"longer than trial.timeout ({render_duration(timeout_seconds)}), at step {lane.last_step}"
     )
-    end = fail_lane(machine, lane, Failure(cause=FailureClass.TIMEOUT, message=text))
-    stop = Stop(number=lane.key.number, attempt=lane.key.attempt, why=Why.DROP)
-    return [Send(worker=lane.worker, message=stop), *post_end(machine, lane, end)]
+    return give_up(machine, lane, Failure(cause=FailureClass.TIMEOUT, message=text))
 
 
 def _check_worker(machine: Machine, pid: int, worker: WorkerState) -> list[Act]:

@@ -249,6 +249,19 @@ insert into tuner.event (study_id, number, attempt, agent_id, kind)
 select %(study_id)s, number, attempt, %(me)s, 'claimed'
 from unnest(%(numbers)s::int[], %(attempts)s::int[]) x(number, attempt);
 
+-- name: fared_better
+-- Which of these trials, whose attempts failed on this machine, came further on another one: they
+-- ended well there, or reported a later step.
+select l.number
+from unnest(%(numbers)s::int[], %(attempts)s::int[], %(steps)s::int[]) f(number, attempt, step)
+join tuner.lease l on l.study_id = %(study_id)s and l.number = f.number and l.attempt > f.attempt
+join tuner.agent a on a.agent_id = l.owner and a.boot <> %(boot)s
+join trials t on t.trial_id = l.trial_id
+where t.state in ('COMPLETE', 'PRUNED')
+   or l.state = 'held' and exists (
+          select from trial_intermediate_values v
+          where v.trial_id = l.trial_id and v.step > f.step);
+
 -- name: count_open
 -- Trials that somebody still has to end, and whether nothing new will be started. Waiting ones
 -- count as far as the limit lets them start; a study that is stopping starts none.

@@ -22,7 +22,9 @@ select (select count(*) from trials t where t.study_id = %(study_id)s and t.stat
 
 -- name: desire
 -- What the agents shall do from their next beat on.
-update tuner.study set desired = %(desired)s, desired_reason = %(reason)s, desired_at = now()
+update tuner.study
+set desired = %(desired)s, desired_reason = %(reason)s, desired_at = now(),
+    n_failed_in_a_row = 0, longest_failed_seconds = 0
 where study_id = %(study_id)s;
 
 -- name: note

@@ -14,8 +14,10 @@ for update of l;
 with ended as (
     select * from unnest(%(numbers)s::int[], %(trial_ids)s::int[], %(states)s::trialstate[],
                          %(values)s::float8[], %(reasons)s::text[], %(failures)s::text[],
-                         %(last_steps)s::int[], %(devices)s::text[], %(seconds)s::float8[])
-         e(number, trial_id, state, value, reason, failure, last_step, device, seconds)
+                         %(last_steps)s::int[], %(devices)s::text[], %(seconds)s::float8[],
+                         %(failed)s::int[], %(lost)s::int[])
+         e(number, trial_id, state, value, reason, failure, last_step, device, seconds,
+           failed, lost)
 ), told as (
     update trials t set state = e.state, datetime_complete = now() at time zone 'utc'
     from ended e where t.trial_id = e.trial_id and t.state = 'RUNNING'
@@ -56,7 +58,7 @@ with ended as (
 update tuner.lease l
 set state = 'done', ended_at = now(), checkpoint_id = null, failure = e.failure,
     reason = case when told.trial_id is null then 'ended by somebody else' else e.reason end,
-    failures = l.failures + (e.failure is not null)::int,
+    failures = l.failures + e.failed, losses = l.losses + e.lost,
     n_steps = coalesce(e.last_step, (select max(v.step) from trial_intermediate_values v
                                      where v.trial_id = l.trial_id), 0),
     seconds = l.seconds + e.seconds, device = e.device
@@ -108,3 +110,34 @@ with stopped as (
 )
 insert into tuner.event (study_id, agent_id, kind, detail)
 select study_id, %(me)s, 'limit_reached', desired_reason from stopped;
+
+-- name: forget_failures
+-- A trial has ended well: failures from here on are a new row of them. Without any there is nothing
+-- to write, and nothing is locked.
+update tuner.study set n_failed_in_a_row = 0, longest_failed_seconds = 0
+where study_id = %(study_id)s and n_failed_in_a_row > 0;
+
+-- name: count_failures
+-- Attempts that failed by their own fault, in a row over all machines.
+update tuner.study
+set n_failed_in_a_row = n_failed_in_a_row + %(n)s,
+    longest_failed_seconds = greatest(longest_failed_seconds, %(seconds)s)
+where study_id = %(study_id)s;
+
+-- name: halt
+-- Too many failures in a row: nothing is lost, everything is handed back. Not while a trial trains
+-- for more than twice as long as these did: they are then the fate of some params, not of all.
+with halted as (
+    update tuner.study s
+    set desired = 'halted', desired_at = now(),
+        desired_reason = s.n_failed_in_a_row || ' failures in a row, the last: ' || %(last)s
+    where s.study_id = %(study_id)s and s.desired = 'running'
+      and s.n_failed_in_a_row >= %(stop_after)s
+      and not exists (
+          select from tuner.lease l
+          where l.study_id = s.study_id and l.state = 'held'
+            and now() - l.claimed_at > 2 * make_interval(secs => s.longest_failed_seconds))
+    returning s.study_id, s.desired_reason
+)
+insert into tuner.event (study_id, agent_id, kind, detail)
+select study_id, %(me)s, 'halted', desired_reason from halted;

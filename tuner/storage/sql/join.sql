@@ -5,7 +5,7 @@ select pg_advisory_xact_lock(hashtextextended('tuner study ' || %(name)s, 0));
 -- name: find
 -- The study of this name, with our part of it if there is one.
 select s.study_id, t.spec, t.fingerprint, t.limit_trials, t.desired, t.desired_reason,
-       t.created_at
+       t.created_at, t.code
 from studies s left join tuner.study t using (study_id)
 where s.study_name = %(name)s;
 
@@ -22,9 +22,10 @@ with created as (
     from created, unnest(%(keys)s::text[], %(values)s::text[]) a(key, value)
 )
 insert into tuner.study (study_id, spec, fingerprint, metric, limit_trials, limit_steps,
-                         limit_seconds, limit_device_seconds, target, n_draws)
+                         limit_seconds, limit_device_seconds, target, n_draws, code)
 select study_id, %(spec)s::json, %(fingerprint)s, %(metric)s, %(limit_trials)s, %(limit_steps)s,
-       %(limit_seconds)s, %(limit_device_seconds)s, %(target)s, %(n_draws)s
+       %(limit_seconds)s, %(limit_device_seconds)s, %(target)s, %(n_draws)s,
+       %(code)s::json
 from created
 returning study_id, created_at;
 

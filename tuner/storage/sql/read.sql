@@ -2,7 +2,7 @@
 -- All studies that tuner made, newest first.
 select s.study_id, s.study_name, d.direction::text, t.metric, t.created_at, t.spec,
        t.limit_trials, t.limit_steps, t.limit_seconds, t.limit_device_seconds, t.target, t.n_draws,
-       t.n_claimed, t.desired, t.desired_reason, t.next_draw
+       t.n_claimed, t.desired, t.desired_reason, t.next_draw, t.code
 from studies s
 join tuner.study t using (study_id)
 join study_directions d on d.study_id = s.study_id and d.objective = 0
@@ -86,11 +86,45 @@ select a.host, a.pid, a.devices, a.joined_at, a.left_at,
 from tuner.agent a where a.study_id = :study_id order by a.ordinal;
 
 -- name: failures
--- FAIL trials by reason, most frequent first.
-select coalesce(l.reason, 'ended by another program'), count(*)
-from trials t left join tuner.lease l on l.trial_id = t.trial_id
-where t.study_id = :study_id and t.state = 'FAIL'
-group by 1 order by 2 desc, 1;
+-- FAIL trials by reason, most frequent first; reasons that differ in numbers alone are one. With
+-- each: its first reason, trials, and the host and device if all ended on one.
+select (array_agg(reason order by number))[1], cause, count(*),
+       array_agg(number order by number), min(host) filter (where host is not null),
+       count(distinct host), min(device), count(distinct device)
+from (
+    select t.number, coalesce(l.reason, 'ended by another program') as reason, l.failure as cause,
+           a.host, l.device
+    from trials t
+    left join tuner.lease l on l.trial_id = t.trial_id
+    left join tuner.agent a on a.agent_id = l.owner
+    where t.study_id = :study_id and t.state = 'FAIL') f
+group by regexp_replace(reason, '[0-9]+([.][0-9]+)?', '0', 'g'), cause
+order by 3 desc, 1;
+
+-- name: shared_params
+-- The params of FAIL trials of one kind: their range, and how many of the last thousand trials that
+-- ended well lie in it.
+with failed as materialized (
+    select t.trial_id
+    from trials t left join tuner.lease l on l.trial_id = t.trial_id
+    where t.study_id = :study_id and t.state = 'FAIL'
+      and regexp_replace(coalesce(l.reason, 'ended by another program'),
+                         '[0-9]+([.][0-9]+)?', '0', 'g')
+        = regexp_replace(:reason, '[0-9]+([.][0-9]+)?', '0', 'g')
+), span as materialized (
+    select p.param_name, min(p.param_value) as low, max(p.param_value) as high,
+           max(p.distribution_json) as distribution, min(p.param_id) as place
+    from failed join trial_params p using (trial_id)
+    group by p.param_name having count(*) = (select count(*) from failed)
+), good as materialized (
+    select t.trial_id from trials t
+    where t.study_id = :study_id and t.state in ('COMPLETE', 'PRUNED')
+    order by t.number desc limit 1000
+)
+select s.param_name, s.low, s.high, s.distribution,
+       count(*) filter (where p.param_value between s.low and s.high), count(p.param_value)
+from span s left join (good join trial_params p using (trial_id)) using (param_name)
+group by s.param_name, s.low, s.high, s.distribution, s.place order by s.place;
 
 -- name: in_training
 -- The trials that agents hold, with their latest report: fresher than what agents say of them.
@@ -127,7 +161,7 @@ order by e.event_id desc limit :n_events;
 
 -- name: trial_events
 -- What happened to a trial, in order.
-select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail, null
+select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail, null, a.code
 from tuner.event e left join tuner.agent a on a.agent_id = e.agent_id
 where e.study_id = :study_id and e.number = :number order by e.event_id;
 

@@ -80,7 +80,8 @@ insert into tuner.checkpoint_chunk (checkpoint_id, part, content)
 values (%(checkpoint_id)s, %(part)s, %(content)s);
 
 -- name: point_to_checkpoint
--- From here the next attempt goes on. The one before stays, for the case that this one is damaged.
+-- From here the next attempt goes on. Those before stay for the case that it is damaged, up to the
+-- number that is kept.
 with pointed as (
     update tuner.lease set checkpoint_id = %(checkpoint_id)s
     where study_id = %(study_id)s and number = %(number)s
@@ -89,7 +90,7 @@ delete from tuner.checkpoint
 where study_id = %(study_id)s and number = %(number)s and checkpoint_id not in (
     select checkpoint_id from tuner.checkpoint
     where study_id = %(study_id)s and number = %(number)s
-    order by checkpoint_id desc limit 2);
+    order by checkpoint_id desc limit %(keep)s);
 
 -- name: checkpoints
 -- The registered checkpoints of a trial, newest first.

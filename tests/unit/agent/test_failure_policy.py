@@ -1,0 +1,220 @@
+"""Who is to blame: the breaker of a device, a halted study, and a machine without a database."""
+
+from uuid import uuid4
+
+from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type
+from tuner.agent import acts, events, notices
+from tuner.agent.machine import WorkerState
+from tuner.agent.rules.breaker import FIRST_HOLD_SECONDS, TRIP_AFTER
+from tuner.errors import CannotWork
+from tuner.messages import How, Stop, Why
+from tuner.study.ending import EndingKind
+from tuner.study.fleet import AgentBeat, Desired, Pulse
+from tuner.study.lease import Claimed, ClaimedTrial, Origin, Release
+from tuner.study.trial import AttemptKey
+
+
+def _said(result: list[acts.Act], kind: type[notices.Notice]) -> list[notices.Notice]:
+    return [act.notice for act in of_type(result, acts.Say) if isinstance(act.notice, kind)]
+
+
+def _beside_another_machine(bench: Bench) -> None:
+    other = AgentBeat(agent_id=uuid4(), beat=1, host="elsewhere", boot="elsewhere", pid=1)
+    bench.do(events.PulseHeard(silent=(), pulse=Pulse(others=(other,))))
+
+
+def _train(bench: Bench, number: int, how: How, worker: int = WORKER) -> list[acts.Act]:
+    """One trial from its claim to its end on a worker, which is ready for another then."""
+    bench.ready(worker)
+    trial = claimed_trial(number)
+    bench.claimed(trial)
+    result = bench.say(
+        _left(trial, how),
+        worker=worker,
+    )
+    ends = bench.ends(result)
+    return [*result, *bench.stored(*ends), *bench.tick(0.01)]
+
+
+def _left(trial: ClaimedTrial, how: How) -> object:
+    from tuner.messages import Left
+
+    value = 0.5 if how is How.COMPLETE else None
+    return Left(number=trial.key.number, attempt=1, how=how, value=value, message="boom")
+
+
+def _asked(result: list[acts.Act]) -> list[int]:
+    return [f.key.number for act in of_type(result, acts.AskElsewhere) for f in act.faults]
+
+
+def test_failures_alone_open_no_breaker_and_slow_nothing_on_a_lonely_machine() -> None:
+    bench = Bench()
+    for number in range(2 * TRIP_AFTER):
+        result = _train(bench, number, How.EXCEPTION)
+        assert not of_type(result, acts.AskElsewhere)
+    bench.machine.claim_not_before = 0.0
+    assert of_type(bench.ready(), acts.AskClaim)
+    assert bench.machine.breaker.open_places == set()
+
+
+def test_a_row_of_failures_beside_another_machine_is_looked_into_and_claims_wait() -> None:
+    bench = Bench()
+    _beside_another_machine(bench)
+    for number in range(TRIP_AFTER - 1):
+        assert not _asked(_train(bench, number, How.EXCEPTION))
+    assert _asked(_train(bench, TRIP_AFTER - 1, How.EXCEPTION)) == list(range(TRIP_AFTER))
+    bench.machine.claim_not_before = 0.0
+    assert not of_type(bench.ready(), acts.AskClaim), "others show first who is to blame"
+    assert of_type(bench.tick(FIRST_HOLD_SECONDS), acts.AskClaim)
+
+
+def test_trials_that_fail_here_and_do_well_elsewhere_end_the_agent_with_its_reason() -> None:
+    bench = Bench()
+    _beside_another_machine(bench)
+    for number in range(TRIP_AFTER):
+        _train(bench, number, How.EXCEPTION)
+    result = bench.do(events.ElsewhereHeard(numbers=frozenset(range(TRIP_AFTER))))
+    (opened,) = _said(result, notices.BreakerOpened)
+    assert isinstance(opened, notices.BreakerOpened)
+    assert (
+        opened.sentence == "cpu:0: no more trials here; trials 0, 1, 2 failed and do well elsewhere"
+    )
+    (leave,) = of_type(result, acts.Leave)
+    assert leave.ending.kind is EndingKind.FAILED
+    assert isinstance(leave.ending.error, CannotWork)
+    assert leave.ending.error.exit_code == 7
+    assert "0, 1, 2" in str(leave.ending.error)
+
+
+def test_fewer_than_enough_of_them_change_nothing_yet() -> None:
+    bench = Bench()
+    _beside_another_machine(bench)
+    for number in range(TRIP_AFTER):
+        _train(bench, number, How.EXCEPTION)
+    result = bench.do(events.ElsewhereHeard(numbers=frozenset({0, 1})))
+    assert not of_type(result, acts.Leave)
+    assert _asked(bench.tick(2.1)) == [2], "only the one in doubt is asked for again"
+
+
+def test_a_trial_that_ends_well_in_between_speaks_for_its_device() -> None:
+    bench = Bench()
+    _beside_another_machine(bench)
+    for number in range(TRIP_AFTER - 1):
+        _train(bench, number, How.EXCEPTION)
+    _train(bench, 7, How.COMPLETE)
+    assert not _asked(_train(bench, 8, How.EXCEPTION))
+
+
+def test_a_bad_device_is_taken_out_and_its_neighbour_works_on() -> None:
+    bench = Bench(n_workers=2)
+    bad, good = WORKER, WORKER + 1
+    for number in range(TRIP_AFTER):
+        _train(bench, number, How.EXCEPTION, bad)
+        again = claimed_trial(number, attempt=2, origin=Origin.RELEASED)
+        bench.machine.workers[bad].n_free = 0
+        bench.ready(good)
+        bench.claimed(again)
+        from tuner.messages import Left
+
+        left = Left(number=number, attempt=2, how=How.COMPLETE, value=0.5)
+        result = bench.say(left, worker=good)
+        bench.stored(*bench.ends(result))
+    assert bench.machine.breaker.open_places == {"cpu:0"}
+    bench.ready(bad)
+    bench.machine.workers[good].n_free = 0
+    assert bench.machine.n_free() == 0
+    bench.machine.workers[good].n_free = 1
+    assert bench.machine.n_free() == 1
+    assert not of_type(bench.tick(1), acts.Leave)
+
+
+def test_what_params_do_to_a_trial_is_not_held_against_the_machine() -> None:
+    bench = Bench()
+    _beside_another_machine(bench)
+    for number, how in enumerate([How.NON_FINITE, How.OUT_OF_MEMORY, How.MISTAKE] * 2):
+        assert not _asked(_train(bench, number, how))
+
+
+def test_a_crash_of_the_worker_counts_against_its_device() -> None:
+    bench = Bench()
+    _beside_another_machine(bench)
+    for number in range(TRIP_AFTER):
+        bench.training(number)
+        result = bench.gone(-11)
+        bench.stored(*bench.ends(result))
+        bench.machine.workers[WORKER] = WorkerState(name="cpu:0")
+    assert [fault.key.number for fault in bench.machine.breaker.faults] == [0, 1, 2]
+
+
+def test_a_halt_hands_everything_back_and_then_the_agent_leaves() -> None:
+    bench = Bench()
+    trial = bench.training()
+    result = bench.pulse(Desired.HALTED, reason="8 failures in a row, the last: trial 3: boom")
+    assert notices.StudyHalted(reason="8 failures in a row, the last: trial 3: boom") in _said(
+        result, notices.StudyHalted
+    )
+    (sent,) = of_type(result, acts.Send)
+    assert sent.message == Stop(number=0, attempt=1, why=Why.RELEASE)
+    assert not of_type(result, acts.Leave), "its worker still saves"
+    left = bench.leave(trial, How.RELEASED)
+    (end,) = bench.ends(left)
+    assert isinstance(end, Release)
+    assert end.reason == "handed back: the study was halted"
+    (leave,) = of_type(bench.stored(end), acts.Leave)
+    assert leave.ending.kind is EndingKind.HALTED
+
+
+def test_a_halted_machine_claims_nothing() -> None:
+    bench = Bench()
+    bench.ready()
+    bench.claimed()
+    result = bench.pulse(Desired.HALTED, reason="r")
+    assert not of_type(result, acts.AskClaim)
+    assert of_type(result, acts.Leave)
+
+
+def test_without_a_database_for_too_long_workers_save_and_rest_until_it_is_back() -> None:
+    bench = Bench(max_offline_seconds=60.0)
+    trial = bench.training()
+    bench.do(events.StoreAway(message="gone"))
+    assert not of_type(bench.tick(59), acts.Send)
+    result = bench.tick(1.5)
+    assert _said(result, notices.WorkersResting)
+    assert [act.message.why for act in of_type(result, acts.Send)] == [Why.RELEASE]
+    left = bench.leave(trial, How.RELEASED)
+    assert of_type(left, acts.RestWorkers)
+    (end,) = bench.ends(left)
+    assert end.reason == "handed back: its machine was without a database for too long"  # type: ignore[union-attr]
+    assert not of_type(bench.tick(100), acts.WakeWorkers)
+    assert of_type(bench.do(events.StoreBack()), acts.WakeWorkers)
+    bench.machine.workers[WORKER] = WorkerState(name="cpu:0")
+    assert of_type(bench.ready(), acts.AskClaim), "and work goes on"
+
+
+def test_a_paused_study_stays_paused_when_the_database_is_back_after_a_long_time() -> None:
+    bench = Bench(max_offline_seconds=60.0)
+    bench.ready()
+    bench.claimed()
+    bench.pulse(Desired.PAUSED)
+    bench.do(events.StoreAway(message="gone"))
+    bench.tick(100)
+    assert not of_type(bench.do(events.StoreBack()), acts.WakeWorkers)
+
+
+def test_the_database_is_back_when_every_helper_has_it_again() -> None:
+    bench = Bench()
+    bench.do(events.StoreAway(message="gone", helper="store"))
+    again = bench.do(events.StoreAway(message="gone", helper="beats"))
+    assert not _said(again, notices.DatabaseLost), "said once"
+    assert not _said(bench.do(events.StoreBack(helper="store")), notices.DatabaseBack)
+    assert _said(bench.do(events.StoreBack(helper="beats")), notices.DatabaseBack)
+
+
+def test_a_claim_answered_while_offline_is_handed_back() -> None:
+    bench = Bench(max_offline_seconds=60.0)
+    bench.ready()
+    bench.do(events.StoreAway(message="gone"))
+    bench.tick(61)
+    answer = Claimed(trials=(claimed_trial(4),), n_open=1, limit_reached=False)
+    result = bench.do(events.ClaimAnswered(claimed=answer))
+    assert [end.key for end in bench.ends(result)] == [AttemptKey(number=4, attempt=1)]

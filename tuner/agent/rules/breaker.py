@@ -1,0 +1,97 @@
+"""The breaker: a device, or a machine, on which trials fail that do well elsewhere works no more.
+
+Nobody else can tell a bad machine from a bad trial: the trial's own machine sees only failures,
+the others only a trial that was handed to them.
+"""
+
+from tuner.agent.acts import Act, AskElsewhere, Leave, Say
+from tuner.agent.events import ElsewhereHeard
+from tuner.agent.machine import Lane, Machine
+from tuner.agent.notices import BreakerOpened
+from tuner.errors import CannotWork
+from tuner.study.ending import Ending, EndingKind
+from tuner.study.failure import FailureClass, Fault
+from tuner.study.lease import End, Finish
+
+TRIP_AFTER = 3  # failures in a row of trials that came further elsewhere
+ASK_SECONDS = 2.0  # between questions how these trials fare
+FIRST_HOLD_SECONDS = 5.0  # between claims after a row of failures; doubles with each further one
+LONGEST_HOLD_SECONDS = 300.0
+MOST_FAULTS = 50  # remembered
+
+# What a machine can be to blame for, and what is tried again, so that another one can show it.
+_SUSPECT = {
+    FailureClass.EXCEPTION,
+    FailureClass.EXIT,
+    FailureClass.CRASH,
+    FailureClass.KILLED,
+}
+
+
+def note(machine: Machine, lane: Lane, end: End, place: str) -> None:
+    """An attempt has ended on a device: a failure counts against it, anything else for it."""
+    breaker = machine.breaker
+    if end.failure is None:
+        if isinstance(end, Finish):
+            breaker.good_at, breaker.hold_until = machine.now, 0.0
+            breaker.faults = [fault for fault in breaker.faults if fault.place != place]
+            for fault in breaker.faults:
+                fault.fared_better |= fault.key.number == lane.key.number
+        return
+    if end.failure.cause not in _SUSPECT:
+        return
+    fault = Fault(key=lane.key, place=place, step=lane.last_step, at=machine.now)
+    breaker.faults = [*breaker.faults, fault][-MOST_FAULTS:]
+    n_in_a_row = sum(fault.at > breaker.good_at for fault in breaker.faults)
+    if n_in_a_row >= TRIP_AFTER and machine.n_other_machines:
+        # Meanwhile others show whether the trials or this machine are at fault.
+        doublings = n_in_a_row - TRIP_AFTER
+        pause = min(FIRST_HOLD_SECONDS * 2**doublings, LONGEST_HOLD_SECONDS)
+        breaker.hold_until = machine.now + pause
+
+
+def go_on(machine: Machine) -> list[Act]:
+    """Ask how trials that failed here fare elsewhere, while enough of them are in doubt."""
+    breaker = machine.breaker
+    in_doubt = [fault for fault in breaker.faults if not fault.fared_better]
+    acts = _trip(machine)
+    if len(breaker.faults) < TRIP_AFTER or not in_doubt or breaker.is_asking:
+        return acts
+    if machine.now < breaker.ask_at or not machine.n_other_machines:
+        return acts
+    breaker.is_asking, breaker.ask_at = True, machine.now + ASK_SECONDS
+    return [*acts, AskElsewhere(faults=tuple(in_doubt))]
+
+
+def heard(machine: Machine, event: ElsewhereHeard) -> list[Act]:
+    """The answer: these came further on another machine."""
+    machine.breaker.is_asking = False
+    for fault in machine.breaker.faults:
+        fault.fared_better |= fault.key.number in event.numbers
+    return []
+
+
+def _trip(machine: Machine) -> list[Act]:
+    breaker = machine.breaker
+    better = [fault for fault in breaker.faults if fault.fared_better]
+    places = {worker.name for worker in machine.workers.values()}
+    bad = {place for place in places if sum(f.place == place for f in better) >= TRIP_AFTER}
+    if sum(fault.at > breaker.good_at for fault in better) >= TRIP_AFTER:
+        bad = places  # nothing has ended well anywhere on this machine meanwhile
+    new = bad - breaker.open_places
+    acts: list[Act] = []
+    if new:
+        breaker.open_places |= new
+        numbers = tuple(sorted({fault.key.number for fault in better}))
+        notice = BreakerOpened(places=tuple(sorted(new)), numbers=numbers)
+        machine.alerts.append((machine.now, notice.sentence))
+        acts.append(Say(notice=notice))
+    if places and places <= breaker.open_places and not machine.lanes and not machine.is_claiming:
+        text = "trials that fail on this machine do well on others; look at what differs here"
+        error = CannotWork(f"{text} (trials {_listed(better)})")
+        acts.append(Leave(ending=Ending(kind=EndingKind.FAILED, error=error)))
+    return acts
+
+
+def _listed(faults: list[Fault]) -> str:
+    return ", ".join(map(str, sorted({fault.key.number for fault in faults})))

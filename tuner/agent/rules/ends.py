@@ -1,0 +1,129 @@
+"""How attempts end: what is said of them, and how their workers let go."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tuner.agent.acts import Act, KillWorker, Learn, Send
+from tuner.agent.machine import Lane, Machine, Phase
+from tuner.agent.rules import breaker
+from tuner.agent.rules.failures import end_of
+from tuner.messages import Stop, Why
+from tuner.study.decision import Decision
+from tuner.study.failure import Failure, FailureClass
+from tuner.study.fleet import Desired
+from tuner.study.lease import End, Finish, Release
+from tuner.study.trial import TrialRecord, TrialState
+
+
+def prune_now(machine: Machine, lane: Lane, reason: str) -> Finish:
+    """PRUNED with its last report, Optuna's rule; without a value if there was none."""
+    reported = [lane.trial.history[step] for step in sorted(lane.trial.history)]
+    reported += [report.values[machine.book.metric] for report in lane.reports]
+    return Finish(
+        key=lane.key,
+        state=TrialState.PRUNED,
+        value=reported[-1] if reported else None,
+        reason=reason,
+        reports=lane.reports,
+        decisions=lane.decisions,
+        # Later steps are removed from the record: none, if it never began here.
+        last_step=lane.last_step or max(lane.trial.history, default=None),
+    )
+
+
+def fail_lane(machine: Machine, lane: Lane, failure: Failure) -> End:
+    """The end of an attempt that failed: FAIL, or another attempt."""
+    return end_of(lane.trial, failure, lane.reports, machine.book.retries)
+
+
+def release(machine: Machine, lane: Lane, reason: str) -> Release:
+    """Hand a trial back, with the newest checkpoint if that is not registered yet."""
+    return Release(
+        key=lane.key,
+        reason=reason,
+        reports=lane.reports,
+        decisions=lane.decisions,
+        checkpoint=None if lane.is_saved_posted else lane.saved,
+    )
+
+
+def release_reason(machine: Machine) -> str:
+    """Why a trial is handed back."""
+    if machine.desired is Desired.PAUSED:
+        reason = machine.reason or "paused"
+        return reason if reason.startswith("paused") else f"paused: {reason}"
+    if machine.desired is Desired.HALTED:
+        return "handed back: the study was halted"
+    if machine.is_offline:
+        return "handed back: its machine was without a database for too long"
+    return "handed back"
+
+
+def post_end(machine: Machine, lane: Lane, end: End) -> list[Act]:
+    """Note an attempt's end for the store; the lane stays known until the answer."""
+    if lane.phase is Phase.ENDING:
+        return []
+    worker = machine.workers.get(lane.worker) if lane.worker is not None else None
+    if worker is not None:
+        breaker.note(machine, lane, end, worker.name)
+    seconds = lane.seconds(machine.now) if lane.phase is Phase.TRAINING else 0.0
+    lane.phase = Phase.ENDING
+    end = replace(
+        end,
+        seconds=seconds,
+        device=worker.name if worker else None,
+        printed=lane.printed,
+    )
+    machine.ends_due.append(end)
+    return [Learn(records=[_record(lane, end)])] if isinstance(end, Finish) else []
+
+
+def _record(lane: Lane, finish: Finish) -> TrialRecord:
+    """The ended trial as samplers see it."""
+    causes = (FailureClass.NON_FINITE, FailureClass.OUT_OF_MEMORY)
+    return TrialRecord(
+        number=lane.key.number,
+        state=finish.state,
+        params=lane.trial.params,
+        value=finish.value,
+        last_step=lane.last_step if finish.state is TrialState.PRUNED else None,
+        last_value=finish.value if finish.state is TrialState.PRUNED else None,
+        diverged=finish.failure is not None and finish.failure.cause in causes,
+    )
+
+
+def ask(lane: Lane, why: Why) -> list[Act]:
+    """Tell a lane's worker to stop it."""
+    if lane.worker is None:
+        return []
+    stop = Stop(number=lane.key.number, attempt=lane.key.attempt, why=why)
+    return [Send(worker=lane.worker, message=stop)]
+
+
+def ask_all(machine: Machine, why: Why, verdict: Decision | None = None) -> list[Act]:
+    """Tell every lane in training to stop, unless it was told so, or to stop for good."""
+    acts: list[Act] = []
+    for lane in machine.in_phase(Phase.TRAINING):
+        if lane.stop in (None, Why.RELEASE) and lane.stop is not why and lane.worker is not None:
+            lane.stop, lane.verdict = why, verdict or lane.verdict
+            acts += ask(lane, why)
+    return acts
+
+
+def give_up(machine: Machine, lane: Lane, failure: Failure) -> list[Act]:
+    """The trial has failed while its worker trains on."""
+    machine.drop(lane)
+    return [*ask(lane, Why.DROP), *post_end(machine, lane, fail_lane(machine, lane, failure))]
+
+
+def let_go(machine: Machine, end: Callable[[Lane], End], kill_at: float) -> list[Act]:
+    """End what no worker has; from `kill_at` on also what a worker has, and the worker."""
+    acts: list[Act] = []
+    for lane in list(machine.lanes.values()):
+        if lane.phase in (Phase.QUEUED, Phase.LOADING):
+            acts += post_end(machine, lane, end(lane))
+        elif lane.phase is Phase.TRAINING and machine.now >= kill_at:
+            if lane.worker is not None:
+                acts.append(KillWorker(worker=lane.worker))
+            acts += post_end(machine, lane, end(lane))
+    return acts

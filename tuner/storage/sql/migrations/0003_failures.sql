@@ -1,0 +1,11 @@
+-- What failures lead to, and which code worked on a study.
+
+alter table tuner.study
+    drop constraint study_desired_check,
+    add constraint study_desired_check
+        check (desired in ('running', 'paused', 'stopping', 'halted')),
+    add column n_failed_in_a_row      int not null default 0,    -- attempts, of all machines
+    add column longest_failed_seconds float8 not null default 0, -- of these
+    add column code                   json;                      -- file -> sha256; null: not known
+
+alter table tuner.agent add column code json;                    -- what it trains with
