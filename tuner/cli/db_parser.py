@@ -33,6 +33,29 @@ def add_db(commands: Commands) -> None:
     )
     add_json(upgrade)
     _add_grant(actions)
+    backup = add_command(
+        actions,
+        "backup",
+        "backup",
+        "write all studies into one file, while agents go on",
+        "tuner db backup -o studies.zip",
+    )
+    backup.add_argument(
+        *("-o", "--output"),
+        type=arguments.text,
+        metavar="FILE",
+        help="a file that does not exist yet (default: tuner-DATE-TIME.zip here)",
+    )
+    add_json(backup)
+    restore = add_command(
+        actions,
+        "restore",
+        "backup",
+        "fill an empty database from a backup",
+        "tuner db restore studies.zip",
+    )
+    restore.add_argument("file", type=arguments.text, metavar="FILE", help="of tuner db backup")
+    add_json(restore)
 
 
 _URL = 'optuna-dashboard "$(tuner db url)"'

@@ -113,10 +113,9 @@ def open_database_url(url: URL) -> Database:
 
 # By what libpq or the server says: what to do about it.
 _HINTS = (
-    ("Connection refused", "check that a server runs there, on this port"),
     ("could not translate host name", "check the host's name"),
+    ("invalid connection option|invalid sslmode|invalid port", "correct the URL"),
     ("timeout expired", "check the address, and firewalls on the way"),
-    ("No such file or directory", "check the path, and that the server runs"),
     ("password authentication failed", "check the user, and the password in TUNER_STORAGE, "
      "PGPASSWORD or the password file"),
     ("no password supplied", "put it into ~/.pgpass (mode 0600), the file that PGPASSFILE names, "
@@ -283,7 +282,7 @@ _TRANSIENT = re.compile(r"08...|57P0[1-5]|57014|25P03|25006|40001|40P01|55P03|53
 _REFUSED = re.compile(
     r"password authentication failed|no pg_hba.conf entry|does not exist|no password supplied"
     r"|authentication failed|permission denied|server does not support SSL|certificate"
-    r"|definition of service|invalid connection option|invalid sslmode"
+    r"|definition of service|invalid connection option|invalid sslmode|invalid port"
 )
 
 
