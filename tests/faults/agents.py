@@ -187,6 +187,15 @@ class Fleet:
         finally:
             connection.close()
 
+    def alter_system(self, name: str, value: str) -> None:
+        """A setting of the server, from now on."""
+        connection = self._connect()
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"alter system set {name} = %s", (value,))
+            cursor.execute("select pg_reload_conf()")
+        connection.close()
+
     def _connect(self) -> Any:
         url = make_url(self.url)
         return psycopg2.connect(

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ class Network:
         self._name = f"{_PREFIX}{pid}"  # an interface's name has at most 15 characters
         self._network = f"10.{100 + pid % 100}.{pid // 100 % 256}"
         self.address = f"{self._network}.1"
+        self._cut_at: dict[int, float] = {}
         self.machines = [f"{self._name}-{index}" for index in range(n_machines)]
 
     def build(self) -> None:
@@ -39,6 +41,11 @@ class Network:
     def cut(self, index: int) -> None:
         """What is sent from now on vanishes: no error, no answer."""
         _ip("link", "set", self._link(index), "down")
+        self._cut_at[index] = time.monotonic()
+
+    def cut_seconds(self, index: int) -> float:
+        """How long ago that was."""
+        return time.monotonic() - self._cut_at[index]
 
     def heal(self, index: int) -> None:
         """Packets flow again."""

@@ -200,6 +200,20 @@ def noresend() -> None:
 
 
 @patch
+def naivesave() -> None:
+    """Mutant: a checkpoint is written in its place."""
+    from tuner.training import checkpoint
+
+    def save(spool: Path, name: str, tree: object) -> Any:
+        path = spool / f"{name}.safetensors"
+        content = checkpoint.encode_tree(tree)
+        checkpoint.write_synced(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), content)
+        return checkpoint.CheckpointFile(path=path, sha256="", n_bytes=len(content))
+
+    checkpoint.save_checkpoint = save
+
+
+@patch
 def nopdeathsig() -> None:
     """Mutant: workers do not ask the kernel to end them with their agent."""
     _worker_patches.append("nopdeathsig_worker")

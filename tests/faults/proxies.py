@@ -1,4 +1,4 @@
-"""A proxy before Postgres that can swallow one answer: what was asked is done, nobody hears of it."""
+"""A proxy before Postgres that swallows one answer: it is done, and nobody hears of it."""
 
 import socket
 import threading

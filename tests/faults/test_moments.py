@@ -41,14 +41,15 @@ ALL: list[Moment] = [
 
 def _run(fleet: Fleet, folder: Path, moments: Sequence[Moment], action: str) -> None:
     """A machine per moment and a healthy one; each meets its moment in the middle of its work."""
-    cells = Cells(folder, epochs=6, seconds=0.3, every="0.2s")
+    cells = Cells(folder, n_y=2, epochs=6, seconds=0.3, every="0.2s")
     struck: dict[AgentProcess, Path] = {}
     for index, moment in enumerate(moments):
         marker = folder / f"moment-{index}"
         patches = [["machine", f"machine {index}"], ["moment", *moment, action, str(marker)]]
         struck[fleet.start(cells.path, is_light=True, patches=patches)] = marker
     fleet.wait_for(lambda: any(marker.exists() for marker in struck.values()), "a moment", 30)
-    healthy = fleet.start(cells.path, is_light=True, patches=[["machine", "healthy"]])
+    patches = [["machine", "healthy"]]
+    healthy = fleet.start(cells.path, workers=2, is_light=True, patches=patches)
     if action == "kill":
         for agent in struck:
             assert agent.wait() == -signal.SIGKILL, agent.output
