@@ -21,7 +21,13 @@ def add_db(commands: Commands) -> None:
         "serve",
         "db",
         "keep the embedded database up until Ctrl-C",
-        "tuner db serve",
+        "tuner db serve --listen 0.0.0.0",
+    )
+    serve.add_argument(
+        "--listen",
+        type=arguments.listen,
+        metavar="ADDRESS[:PORT]",
+        help="for other machines too, which log in with the password file that it names",
     )
     add_json(serve)
     upgrade = add_command(

@@ -146,10 +146,10 @@ def _warnings(raw: "RawConnection") -> tuple[str, ...]:
 
 
 def _is_exposed(raw: "RawConnection") -> bool:
-    return not (_is_here(raw.info.host or "") or raw.info.ssl_in_use)
+    return not (is_here(raw.info.host or "") or raw.info.ssl_in_use)
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
     """Sockets and loopback addresses: no network in between."""
     return host in _LOOPBACK or host.startswith(("/", "@", "127.")) or not host
 
@@ -192,7 +192,7 @@ def _demanded_sslmode(keywords: Mapping[str, object]) -> str | None:
     given = keywords.get("sslmode", os.environ.get("PGSSLMODE"))
     host = str(keywords.get("host", os.environ.get("PGHOST", "")))
     is_service = "service" in keywords or "PGSERVICE" in os.environ
-    if given in _ENCRYPTED or is_service or _is_here(host):
+    if given in _ENCRYPTED or is_service or is_here(host):
         return cast("str | None", keywords.get("sslmode"))
     return "require"
 
