@@ -134,7 +134,8 @@ where s.study_id = %(study_id)s;
 with halted as (
     update tuner.study s
     set desired = 'halted', desired_at = now(),
-        desired_reason = s.n_failed_in_a_row || ' failures in a row, the last: ' || %(last)s
+        desired_reason = s.n_failed_in_a_row || case when s.n_failed_in_a_row = 1
+            then ' failure: ' else ' failures in a row, the last: ' end || %(last)s
     where s.study_id = %(study_id)s and s.desired = 'running'
       and s.n_failed_in_a_row >= %(stop_after)s
       and not exists (
