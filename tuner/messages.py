@@ -118,6 +118,16 @@ class Saved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotSaved:
+    """A checkpoint could not be written; the trial goes on."""
+
+    number: int
+    attempt: int
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """Still working: feeds the silence watch between reports."""
 
@@ -140,11 +150,12 @@ class Left:
 
 
 ToWorker = Setup | Start | GoOn | Stop
-FromWorker = Ready | Reported | Saved | Progress | Left
+FromWorker = Ready | Reported | Saved | NotSaved | Progress | Left
 Message = ToWorker | FromWorker
 
 _TYPES: dict[str, type[Any]] = {
-    cls.__name__: cls for cls in (Setup, Start, GoOn, Stop, Ready, Reported, Saved, Progress, Left)
+    cls.__name__: cls
+    for cls in (Setup, Start, GoOn, Stop, Ready, Reported, Saved, NotSaved, Progress, Left)
 }
 
 

@@ -63,11 +63,10 @@ class Trial:
         number: int = 0,
         metric: str | None = None,
         lane: Lane | None = None,
-        resumes_at: tuple[int, float | None] = (0, None),
     ) -> None:
         """`device`: None for "cuda:0" where torch is loaded and has one, else "cpu". `dir`: the
         trial's own folder, None for a temporary one. `metric`: what every report has to contain.
-        `lane`: where tuner listens. `resumes_at`: the checkpoint's step, and what the metric was.
+        `lane`: where tuner listens.
         """
         self.params: dict[str, ParamValue] = dict(params)
         self.seed = seed  # 0 .. 2**32 - 1
@@ -79,7 +78,6 @@ class Trial:
         self._dir = None if dir is None else Path(dir)
         self._metric = metric
         self._lane = lane if lane is not None else _Alone(self)
-        self._resumes_at = resumes_at
         self._known: tuple[int, float | None] = (0, None)  # by the state that was loaded
         self._is_release_pending = False
         self.checkpoint = Checkpoints(self, self._lane)
@@ -188,7 +186,7 @@ class Checkpoints:
         self.is_used = True
         if self._lane.checkpoint is None:
             return None
-        self._trial._known = self._trial._resumes_at
+        self._trial._known = self._lane.from_step, self._lane.last_value
         load_checkpoint = import_module("tuner.training.checkpoint").load_checkpoint  # loads torch
         return load_checkpoint(Path(self._lane.checkpoint))
 
@@ -217,6 +215,8 @@ class Checkpoints:
 
 class _Alone:
     """A lane for a trial that nobody watches."""
+
+    from_step, last_value = 0, None
 
     def __init__(self, trial: Trial) -> None:
         self._trial = trial

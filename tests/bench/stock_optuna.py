@@ -176,7 +176,7 @@ def train_ours(options: argparse.Namespace) -> Train:
     data = load_data(Path(options.data), "cpu")
 
     class OptunaLane:
-        checkpoint = None
+        checkpoint, from_step, last_value = None, 0, None
 
         def __init__(self, number: int, params: Params, should_stop: ShouldStop) -> None:
             self.number = self.seed = number

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.search.catalog import SAMPLERS, build_sampler, is_model_sampler
+from tuner.search.catalog import SAMPLERS, build_sampler
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler, ModelSampler
 from tuner.space import applying, fitting_params, to_distributions
@@ -89,7 +89,7 @@ def spec(request: pytest.FixtureRequest, space: SearchSpace) -> StudySpec:
 def suggest(spec: StudySpec, seed: int, n: int, backwards: bool = False) -> list[Suggestion]:
     """`n` suggestions of a study, at its start and, for a model, in the midst of it."""
     sampler = build_sampler(spec.model_copy(update={"seed": seed}))
-    if is_model_sampler(sampler):
+    if isinstance(sampler, ModelSampler):
         # A Gaussian process thinks for half a second: fewer of its suggestions are enough.
         n_later = min(n, 2) if spec.sampler.name == "gp" else n
         return [
@@ -160,15 +160,15 @@ def test_suggestions_differ_from_each_other(spec):
 def test_a_model_sampler_says_on_what_its_suggestions_are_based(spec):
     sampler = build_sampler(spec)
     suggestions = suggest(spec, seed=5, n=2)
-    assert is_model_sampler(sampler) == isinstance(sampler, ModelSampler)
-    assert is_model_sampler(sampler) != isinstance(sampler, DrawSampler)
-    assert all((s.basis is not None) == is_model_sampler(sampler) for s in suggestions)
+    is_model = isinstance(sampler, ModelSampler)
+    assert is_model != isinstance(sampler, DrawSampler)
+    assert all((s.basis is not None) == is_model for s in suggestions)
 
 
 @of_models
 def test_given_params_are_kept_and_the_others_proposed(spec):
     sampler = build_sampler(spec)
-    assert is_model_sampler(sampler)
+    assert isinstance(sampler, ModelSampler)
     given = {"kind": "linear", "rate": 0.01, "log": 0.01, "text": "b", "stranger": 1}
     known = {name: value for name, value in given.items() if name in spec.search_space}
     for n_finished in (0, 30):
@@ -182,7 +182,7 @@ def test_given_params_are_kept_and_the_others_proposed(spec):
 @of_models
 def test_a_suggestion_can_be_derived_again_from_its_basis(spec):
     sampler = build_sampler(spec)
-    assert is_model_sampler(sampler)
+    assert isinstance(sampler, ModelSampler)
     for n_finished in (0, 30):
         known = mirror(spec, n_finished, False)
         running = [build_record(spec, n_finished + n, TrialState.RUNNING) for n in range(3)]

@@ -17,11 +17,14 @@ from tuner.study_file.model import (
     Budget,
     Checkpoints,
     Choice,
+    CodePolicy,
     Failures,
     FloatRange,
     IntRange,
     SklearnData,
+    StudySpec,
     TrainerObjective,
+    Trial,
     Workers,
 )
 
@@ -97,17 +100,29 @@ def test_the_same_search_joins_and_writes_nothing(study: StoredStudy) -> None:
     assert _written(study) == before
 
 
-@pytest.mark.parametrize(
-    ("path", "changes"),
-    [
-        ("budget.trials", {"budget": Budget(trials=99)}),
-        ("workers.processes", {"workers": Workers(processes=3)}),
-        ("checkpoints.every_seconds", {"checkpoints": Checkpoints(every_seconds=5)}),
-        ("failures.retries", {"failures": Failures(lease_seconds=3.0, retries=9)}),
-        ("failures.lease_seconds", {"failures": Failures(lease_seconds=4.0)}),
-        ("failures.grace_seconds", {"failures": Failures(lease_seconds=3.0, grace_seconds=9)}),
-    ],
-)
+_HERE = {"lease_seconds": 3.0}  # the stored study's
+NOTICES: list[tuple[str, dict[str, Any]]] = [
+    ("budget.trials", {"budget": Budget(trials=99)}),
+    ("budget.epochs", {"budget": Budget(trials=10, epochs=5)}),
+    ("budget.time_seconds", {"budget": Budget(trials=10, time_seconds=5)}),
+    ("budget.gpu_seconds", {"budget": Budget(trials=10, gpu_seconds=5)}),
+    ("budget.target", {"budget": Budget(trials=10, target=0.5)}),
+    ("trial.timeout_seconds", {"trial": Trial(timeout_seconds=5)}),
+    ("workers.processes", {"workers": Workers(processes=3)}),
+    ("checkpoints.every_seconds", {"checkpoints": Checkpoints(every_seconds=5)}),
+    ("checkpoints.keep", {"checkpoints": Checkpoints(keep=5)}),
+    ("failures.retries", {"failures": Failures(**_HERE, retries=9)}),
+    ("failures.lease_seconds", {"failures": Failures(lease_seconds=4.0)}),
+    ("failures.grace_seconds", {"failures": Failures(**_HERE, grace_seconds=9)}),
+    ("failures.silence_seconds", {"failures": Failures(**_HERE, silence_seconds=9)}),
+    ("failures.stop_after", {"failures": Failures(**_HERE, stop_after=None)}),
+    ("failures.max_offline_seconds", {"failures": Failures(**_HERE, max_offline_seconds=9)}),
+    ("code", {"code": CodePolicy.REFUSE}),
+    ("enqueue", {"enqueue": ({"dropout": 0.1},)}),
+]
+
+
+@pytest.mark.parametrize(("path", "changes"), NOTICES)
 def test_what_may_differ_is_a_notice(
     study: StoredStudy, path: str, changes: dict[str, Any]
 ) -> None:
@@ -116,6 +131,46 @@ def test_what_may_differ_is_a_notice(
     assert [notice.path for notice in joined.notices] == [path]
     assert joined.n_trials == 10
     assert _written(study) == before
+
+
+def test_every_field_of_the_schema_is_changed_in_turn_here() -> None:
+    sections = {"budget", "trial", "workers", "checkpoints", "failures"}
+    fields = set(StudySpec.model_fields) - {"name"}
+    expected = fields - sections
+    for section in sections:
+        kind = StudySpec.model_fields[section].annotation
+        assert kind is not None
+        expected |= {f"{section}.{name}" for name in kind.model_fields}  # type: ignore[attr-defined]
+    changed = {path for path, _ in NOTICES}
+    for _, changes in IDENTITY:
+        changed |= changes.keys()
+    assert changed == expected
+
+
+CODE = {"train.py": "a" * 64, "nets.py": "b" * 64}
+
+
+def test_other_code_is_a_notice_or_a_refusal_as_either_file_says(database: Database) -> None:
+    join_study(database, make_spec(name="warn"), "f", code=CODE)
+    join_study(database, make_spec(name="strict", code=CodePolicy.REFUSE), "f", code=CODE)
+    other = {"train.py": "c" * 64, "new.py": "d" * 64}
+    notices = join_study(database, make_spec(name="warn"), "f", code=other).notices
+    assert [(n.path, n.stored, n.given) for n in notices] == [
+        ("code of nets.py", "b" * 12, "nothing"),
+        ("code of new.py", "nothing", "d" * 12),
+        ("code of train.py", "a" * 12, "c" * 12),
+    ]
+    assert join_study(database, make_spec(name="warn"), "f", code=CODE).notices == ()
+    strict = make_spec(name="warn", code=CodePolicy.REFUSE)
+    with pytest.raises(StudyMismatch, match=f"code of train.py: stored {'a' * 12}, given "):
+        join_study(database, strict, "f", code=other)
+    with pytest.raises(StudyMismatch, match=r"code of new\.py: stored nothing, given "):
+        join_study(database, make_spec(name="strict"), "f", code=other)
+
+
+def test_a_study_of_a_version_that_noted_no_code_takes_any(study: StoredStudy) -> None:
+    study.query("update tuner.study set code = null")
+    assert join_study(study.database, study.spec, "fingerprint", code=CODE).notices == ()
 
 
 def test_eight_first_joins_at_once_make_one_study(database: Database) -> None:

@@ -37,6 +37,7 @@ class FakeLane:
     def __init__(self, *verdicts: Verdict, checkpoint: str | None = None) -> None:
         self.number, self.seed, self.params = 3, 7, {}
         self.checkpoint = checkpoint
+        self.from_step, self.last_value = 0, None
         self.verdicts = deque(verdicts)  # then GO_ON
         self.reported: list[tuple[int, Values]] = []
         self.saved: list[tuple[int, object]] = []
@@ -360,7 +361,8 @@ def test_any_other_return_is_a_mistake(returned: Any, sentence: str) -> None:
 def _resumed(tmp_path: Path, **about: Any) -> tuple[Trial, FakeLane]:
     """A trial that was handed back after step 3, where the metric was 0.25."""
     file = save_checkpoint(tmp_path, "state", {"epoch": 3})
-    trial, lane = _trial(resumes_at=(3, 0.25), **about)
+    trial, lane = _trial(**about)
+    lane.from_step, lane.last_value = 3, 0.25
     lane.checkpoint = str(file.path)
     return trial, lane
 

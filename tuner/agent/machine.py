@@ -71,6 +71,7 @@ class Lane:
     verdict: Decision | None = None  # that prunes it
     saved: SavedFile | None = None  # the newest checkpoint in the spool
     is_saved_posted: bool = False
+    has_save_trouble: bool = False  # the last one could not be written
     stop: Why | None = None  # what the worker was told
 
     @property

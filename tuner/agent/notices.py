@@ -144,6 +144,25 @@ class BreakerOpened:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckpointTrouble:
+    """A checkpoint could not be written or fetched on this machine; nothing else is lost."""
+
+    number: int
+    step: int
+    reason: str
+    kept_step: int  # of the last good one; 0: none
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        kept = f"that of step {self.kept_step} stays" if self.kept_step else "there is none before"
+        return (
+            f"trial {self.number}: the checkpoint of step {self.step} is not saved "
+            f"({self.reason}); the trial goes on, {kept}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class InTraining:
     """A trial that this machine trains, and how far it is."""
 
@@ -184,5 +203,6 @@ Notice = (
     | StudyHalted
     | WorkersResting
     | BreakerOpened
+    | CheckpointTrouble
     | Tally
 )

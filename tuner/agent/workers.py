@@ -19,6 +19,7 @@ from tuner.messages import (
     BadMessage,
     FromWorker,
     Left,
+    NotSaved,
     Progress,
     Ready,
     Reported,
@@ -278,7 +279,7 @@ class WorkerPool:
             message = decode(line)
         except BadMessage:
             return  # user code that writes on our descriptor harms only its own messages
-        if not isinstance(message, Ready | Reported | Saved | Progress | Left):
+        if not isinstance(message, Ready | Reported | Saved | NotSaved | Progress | Left):
             return
         tail, n_bytes = "", 0
         if isinstance(message, Left) or _is_failing(message):

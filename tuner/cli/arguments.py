@@ -5,6 +5,7 @@ import math
 import re
 
 _DURATION = re.compile(r"(?=\w)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
+_LISTEN = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+|\*))(?::(\d{1,5}))?", re.ASCII)
 _MOST = 1e15
 
 
@@ -83,6 +84,18 @@ def target(given: str) -> tuple[float, bool]:
     if value is None:
         raise argparse.ArgumentTypeError(f"{given!r} is not a finite number")
     return value, False
+
+
+def listen(given: str) -> tuple[str, int]:
+    """`10.0.0.5`, `0.0.0.0:6000` or `[::1]:5432`: an address and a port."""
+    match = _LISTEN.fullmatch(given)
+    port = int(match[3] or 5432) if match else 0
+    if match is None or not 1024 <= port < 65536:
+        raise argparse.ArgumentTypeError(
+            f"{given!r} is not an address such as 10.0.0.5 or 0.0.0.0:5432, "
+            "with a port from 1024 to 65535"
+        )
+    return match[1] or match[2], port
 
 
 def _number(given: str) -> float | None:

@@ -20,10 +20,17 @@ def open_named(storage: str | None, *, is_told: bool = True) -> Iterator[Databas
 
     `is_told`: what is to be said about the connection goes to stderr.
     """
+    with open_unmigrated(storage, is_told=is_told) as database:
+        migrate(database)
+        yield database
+
+
+@contextmanager
+def open_unmigrated(storage: str | None, *, is_told: bool = True) -> Iterator[Database]:
+    """As `open_named`, whatever schema is there or is not."""
     with open_database(storage_setting(storage)) as database:
         for warning in database.warnings if is_told else ():
             print(clean(f"note: {warning}"), file=sys.stderr)
-        migrate(database)
         yield database
 
 

@@ -9,7 +9,10 @@ from tuner.cli.database import open_named
 from tuner.cli.json_text import render_json
 from tuner.errors import UsageError
 from tuner.storage.connection import render_url, storage_setting
-from tuner.storage.migrations import read_schema
+from tuner.storage.home import open_home
+from tuner.storage.listening import Listen, make_fleet_role
+from tuner.storage.migrations import migrate, read_schema
+from tuner.storage.opening import open_database
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -42,15 +45,29 @@ def serve(options: argparse.Namespace) -> int:
         raise UsageError(
             "tuner db serve keeps the embedded server up; leave out --storage and TUNER_STORAGE"
         )
-    with open_named(None) as database:
+    listen = Listen(address=options.listen[0], port=options.listen[1]) if options.listen else None
+    with open_database(None, listen) as database:
+        migrate(database)
         # Blocked only now: the server's processes inherit the mask.
         signals = {signal.SIGINT, signal.SIGTERM}
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        url = render_url(database.engine.url)
-        print(json.dumps({"url": url}) if options.json else url, flush=True)
+        served = {"url": render_url(database.engine.url)}
+        if listen is not None:
+            password_file = make_fleet_role(database, open_home())
+            served |= {"remote_url": listen.url, "password_file": str(password_file)}
+            print(_FOR_OTHERS.format(**served), file=sys.stderr)
+        url = served.get("remote_url", served["url"])
+        print(json.dumps(served) if options.json else url, flush=True)
         print("serving until Ctrl-C", file=sys.stderr, flush=True)
         signal.sigwait(signals)
     return 0
+
+
+_FOR_OTHERS = """\
+other machines need the password file {password_file}, copied as ~/.pgpass with mode 0600, and
+    export TUNER_STORAGE={remote_url}
+note: this Postgres has no TLS: passwords do not travel, but the network can read what agents write;
+use a network that you trust, an SSH tunnel or a VPN, or a Postgres of your own with TLS"""
 
 
 def upgrade(options: argparse.Namespace) -> int:

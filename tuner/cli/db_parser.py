@@ -21,7 +21,13 @@ def add_db(commands: Commands) -> None:
         "serve",
         "db",
         "keep the embedded database up until Ctrl-C",
-        "tuner db serve",
+        "tuner db serve --listen 0.0.0.0",
+    )
+    serve.add_argument(
+        "--listen",
+        type=arguments.listen,
+        metavar="ADDRESS[:PORT]",
+        help="for other machines too, which log in with the password file that it names",
     )
     add_json(serve)
     upgrade = add_command(
@@ -33,6 +39,29 @@ def add_db(commands: Commands) -> None:
     )
     add_json(upgrade)
     _add_grant(actions)
+    backup = add_command(
+        actions,
+        "backup",
+        "backup",
+        "write all studies into one file, while agents go on",
+        "tuner db backup -o studies.zip",
+    )
+    backup.add_argument(
+        *("-o", "--output"),
+        type=arguments.text,
+        metavar="FILE",
+        help="a file that does not exist yet (default: tuner-DATE-TIME.zip here)",
+    )
+    add_json(backup)
+    restore = add_command(
+        actions,
+        "restore",
+        "backup",
+        "fill an empty database from a backup",
+        "tuner db restore studies.zip",
+    )
+    restore.add_argument("file", type=arguments.text, metavar="FILE", help="of tuner db backup")
+    add_json(restore)
 
 
 _URL = 'optuna-dashboard "$(tuner db url)"'

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -20,9 +21,10 @@ from tuner.storage.connection import render_url, storage_setting
 from tuner.storage.diagnosis import Diagnosis, diagnose
 from tuner.storage.home import open_home
 from tuner.storage.opening import open_database
+from tuner.storage.roles import RoleKind
 
 OK, WARN, FAIL = "ok", "warn", "fail"
-_GIB = 1 << 30
+_GIB, _MIB = 1 << 30, 1 << 20
 _TORCH = (
     "import torch; print(torch.__version__, torch.cuda.device_count(), torch.version.cuda or '-')"
 )
@@ -62,6 +64,7 @@ def examine(storage: str | None) -> Iterator[Finding]:
     yield _torch()
     yield _guarded("devices", _devices)
     yield _guarded("home", _home)
+    yield _guarded("store", _store)
     try:
         yield from _database(storage)
     except TunerError as error:
@@ -120,6 +123,25 @@ def _home() -> Finding:
     return Finding(what="home", verdict=OK, text=text)
 
 
+def _store() -> Finding:
+    """Checkpoints are kept in the database; on their way they lie in the spool."""
+    spool = open_home().spool
+    text = f"checkpoints go to the database by way of {spool}"
+    if spool.stat().st_mode & 0o077:
+        remedy = f"other users may look into it: chmod 700 {spool}"
+        return Finding(what="store", verdict=FAIL, text=text, remedy=remedy)
+    try:
+        with tempfile.TemporaryFile(dir=spool) as file:
+            file.write(bytes(_MIB))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        remedy = "trials could not save: free some room, or set TUNER_HOME to another disk"
+        text = f"{spool} takes no file ({error.strerror})"
+        return Finding(what="store", verdict=FAIL, text=text, remedy=remedy)
+    return Finding(what="store", verdict=OK, text=text)
+
+
 def _database(storage: str | None) -> Iterator[Finding]:
     if not exists(storage):
         text = "embedded, not made yet: the first tuner run makes it"
@@ -147,7 +169,7 @@ def judge(found: Diagnosis, where: str) -> Iterator[Finding]:
 
 
 def _latency(found: Diagnosis) -> Finding:
-    text = f"{1000 * found.round_trip_seconds:.1f} ms round trip"
+    text = f"{1000 * found.round_trip_seconds:.2g} ms round trip"
     if found.round_trip_seconds > 0.2:
         remedy = "short trials will wait for it; a database nearer by would help"
         return Finding(what="latency", verdict=WARN, text=text, remedy=remedy)
@@ -159,6 +181,9 @@ def _schemas(found: Diagnosis) -> Finding:
         f"Optuna {found.optuna_revision or 'none yet'}, tuner {found.schema_version or 'none yet'}"
     )
     revision = found.optuna_revision
+    if found.has_tables and found.kind is None:
+        text = "cannot be looked at"
+        return Finding(what="schemas", verdict=WARN, text=text, remedy="see rights")
     if revision is not None and revision not in found.known_revisions:
         known = ", ".join(sorted(found.known_revisions))
         remedy = f"this tuner works with Optuna's schema {known}: upgrade tuner"
@@ -173,33 +198,37 @@ def _schemas(found: Diagnosis) -> Finding:
 
 
 def _rights(found: Diagnosis) -> Finding:
-    words = {
-        "create": found.can_create,
-        "read": found.can_read,
-        "write": found.can_write,
-        "delete": found.can_delete,
-    }
-    text = "may " + (", ".join(word for word, may in words.items() if may) or "nothing")
-    has_schema = found.schema_version > 0
-    if not has_schema and not found.can_create:
-        remedy = "it must be able to create schemas and tables, or an owner runs tuner once"
-        return Finding(what="rights", verdict=FAIL, text=text, remedy=remedy)
-    if found.can_read is False:
-        remedy = "grant it select on Optuna's tables and on schema tuner"
-        return Finding(what="rights", verdict=FAIL, text=text, remedy=remedy)
-    if found.can_write is False:
-        remedy = "it can look at studies and not work on them"
-        return Finding(what="rights", verdict=WARN, text=text, remedy=remedy)
-    return Finding(what="rights", verdict=OK, text=text)
+    if not found.has_tables:
+        if found.can_create:
+            return Finding(what="rights", verdict=OK, text="may make the tables, and own them")
+        remedy = "it must be able to create schemas and tables, or an owner runs tuner db upgrade"
+        return Finding(what="rights", verdict=FAIL, text="may make no tables", remedy=remedy)
+    lacks = ", ".join(found.missing[:3])
+    if len(found.missing) > 3:
+        lacks += f" and {len(found.missing) - 3} more"
+    match found.kind:
+        case RoleKind.OWNER:
+            return Finding(what="rights", verdict=OK, text="owner: may do everything")
+        case RoleKind.WORKER:
+            text = "worker: runs and steers studies, deletes none"
+            return Finding(what="rights", verdict=OK, text=text)
+        case RoleKind.READER:
+            text = f"reader: looks at studies; to work on them it lacks {lacks}"
+            remedy = f"if it is to work, the owner runs tuner db grant worker {found.role}"
+            return Finding(what="rights", verdict=WARN, text=text, remedy=remedy)
+        case None:
+            text = f"may not even look: it lacks {lacks}"
+            remedy = f"the owner runs tuner db grant worker {found.role}, or reader"
+            return Finding(what="rights", verdict=FAIL, text=text, remedy=remedy)
 
 
 def _tls(found: Diagnosis) -> Finding:
+    if found.tls is not None:
+        return Finding(what="tls", verdict=OK, text=f"encrypted ({found.tls})")
     if found.is_local:
-        return Finding(what="tls", verdict=OK, text="a socket of this machine")
-    if not found.has_tls:
-        remedy = "the network can read along; add ?sslmode=require to the URL"
-        return Finding(what="tls", verdict=WARN, text="not encrypted", remedy=remedy)
-    return Finding(what="tls", verdict=OK, text="encrypted")
+        return Finding(what="tls", verdict=OK, text="not needed: the database is on this machine")
+    remedy = "the network can read along; add ?sslmode=require (or verify-full) to the URL"
+    return Finding(what="tls", verdict=WARN, text="not encrypted", remedy=remedy)
 
 
 def _clock(found: Diagnosis) -> Finding:

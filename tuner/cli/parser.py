@@ -4,7 +4,7 @@ import argparse
 from importlib import metadata
 
 from tuner.cli import arguments
-from tuner.cli.command_parser import Commands, add_command, add_json
+from tuner.cli.command_parser import Commands, Parser, add_command, add_json
 from tuner.cli.db_parser import add_db
 
 EXIT_CODES = """\
@@ -18,7 +18,7 @@ exit codes:
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tuner",
         description="Hyperparameter optimization on your own GPU machines.",
         epilog="example: tuner run studies/digits.yaml\n\n" + EXIT_CODES,

@@ -137,7 +137,7 @@ def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table
                 f"the database has been away for {render_seconds(notice.away_seconds)}: workers "
                 "save, end, and start again when it is back"
             )
-        case notices.BreakerOpened():
+        case notices.BreakerOpened() | notices.CheckpointTrouble():
             return notice.sentence
         case notices.Tally():
             return _tally(notice)

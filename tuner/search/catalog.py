@@ -1,9 +1,9 @@
 """Which sampler and which pruner a study file's names mean."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
-from tuner.search.protocols import ModelSampler, Pruner, Sampler
+from tuner.search.protocols import Pruner, Sampler
 from tuner.search.pruners.any import AnyPruner
 from tuner.search.pruners.asha import AshaPruner
 from tuner.search.pruners.hyperband import HyperbandPruner
@@ -97,8 +97,3 @@ def build_sampler(spec: StudySpec) -> Sampler:
 def build_pruner(spec: StudySpec) -> Pruner:
     """The spec's pruner."""
     return _build(spec, spec.pruner)
-
-
-def is_model_sampler(sampler: Sampler) -> TypeGuard[ModelSampler]:
-    """True when its suggestions depend on the trials so far."""
-    return isinstance(sampler, ModelSampler)

@@ -1,5 +1,6 @@
 """Optuna's samplers, asked on the mirror: what TPE, GP, CMA-ES and NSGA-II share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -29,7 +30,23 @@ class Model:
     study_attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-# The model over these trials, for this direction, with this seed.
+class OptunaSampler(ABC):
+    """Proposes with a fresh Optuna sampler for every suggestion."""
+
+    def __init__(self, *, settings: Mapping[str, ParamValue]) -> None:
+        self._settings: dict[str, Any] = dict(settings)  # by Optuna's names
+
+    def propose(
+        self, mirror: Mirror, n: int, seed: int, given: Params = NOTHING_GIVEN
+    ) -> Sequence[Suggestion]:
+        """`n` suggestions, each of which sees those before it as running trials."""
+        return propose_with(self._open, mirror, n, seed, given)
+
+    @abstractmethod
+    def _open(self, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Model:
+        """The model over these trials, for this direction, with this seed."""
+
+
 OpenModel = Callable[[Sequence[FrozenTrial], Direction, int], Model]
 
 

@@ -113,10 +113,9 @@ def open_database_url(url: URL) -> Database:
 
 # By what libpq or the server says: what to do about it.
 _HINTS = (
-    ("Connection refused", "check that a server runs there, on this port"),
     ("could not translate host name", "check the host's name"),
+    ("invalid connection option|invalid sslmode|invalid port", "correct the URL"),
     ("timeout expired", "check the address, and firewalls on the way"),
-    ("No such file or directory", "check the path, and that the server runs"),
     ("password authentication failed", "check the user, and the password in TUNER_STORAGE, "
      "PGPASSWORD or the password file"),
     ("no password supplied", "put it into ~/.pgpass (mode 0600), the file that PGPASSFILE names, "
@@ -147,10 +146,10 @@ def _warnings(raw: "RawConnection") -> tuple[str, ...]:
 
 
 def _is_exposed(raw: "RawConnection") -> bool:
-    return not (_is_here(raw.info.host or "") or raw.info.ssl_in_use)
+    return not (is_here(raw.info.host or "") or raw.info.ssl_in_use)
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
     """Sockets and loopback addresses: no network in between."""
     return host in _LOOPBACK or host.startswith(("/", "@", "127.")) or not host
 
@@ -193,7 +192,7 @@ def _demanded_sslmode(keywords: Mapping[str, object]) -> str | None:
     given = keywords.get("sslmode", os.environ.get("PGSSLMODE"))
     host = str(keywords.get("host", os.environ.get("PGHOST", "")))
     is_service = "service" in keywords or "PGSERVICE" in os.environ
-    if given in _ENCRYPTED or is_service or _is_here(host):
+    if given in _ENCRYPTED or is_service or is_here(host):
         return cast("str | None", keywords.get("sslmode"))
     return "require"
 
@@ -283,7 +282,7 @@ _TRANSIENT = re.compile(r"08...|57P0[1-5]|57014|25P03|25006|40001|40P01|55P03|53
 _REFUSED = re.compile(
     r"password authentication failed|no pg_hba.conf entry|does not exist|no password supplied"
     r"|authentication failed|permission denied|server does not support SSL|certificate"
-    r"|definition of service|invalid connection option|invalid sslmode"
+    r"|definition of service|invalid connection option|invalid sslmode|invalid port"
 )
 
 

@@ -3,8 +3,11 @@
 import time
 from dataclasses import dataclass
 
-from tuner.storage.connection import Database, database_errors, raw_closing
+import psycopg2.errors
+
+from tuner.storage.connection import Database, database_errors, is_here, raw_closing
 from tuner.storage.migrations import OPTUNA_REVISIONS, load_migrations, read_versions
+from tuner.storage.roles import RoleKind, find_kind, read_rights
 from tuner.storage.sessions import run
 
 N_PINGS = 5
@@ -17,18 +20,18 @@ class Diagnosis:
     role: str
     server_version: str
     is_standby: bool
-    has_tls: bool
-    is_local: bool  # a socket of this machine
+    tls: str | None  # its version as we see it ourselves, through proxies too; None: not encrypted
+    is_local: bool  # no network in between
     clock_seconds: float  # the server's clock minus ours
     round_trip_seconds: float
     optuna_revision: str | None  # None: no such schema yet
     known_revisions: frozenset[str]
     schema_version: int  # 0: none yet
     known_version: int
-    can_create: bool
-    can_read: bool | None  # None: nothing there to read
-    can_write: bool | None
-    can_delete: bool | None
+    can_create: bool  # schemas in this database
+    has_tables: bool  # whoever made them
+    kind: RoleKind | None  # what the role amounts to; None: it cannot even look
+    missing: tuple[str, ...]  # rights that the next better kind has ("insert on trials")
 
 
 def diagnose(database: Database) -> Diagnosis:
@@ -43,15 +46,20 @@ def diagnose(database: Database) -> Diagnosis:
         before = time.time()
         (server,) = run(cursor, "diagnosis", "server", {})
         ours = (before + time.time()) / 2
-        (rights,) = run(cursor, "diagnosis", "rights", {})
-        revision, version = read_versions(cursor)
-    role, server_version, clock, is_standby, has_tls, is_local = server
-    can_create, can_use, can_read, can_write, can_delete = rights
+        rights = read_rights(cursor)
+        kind, missing = find_kind(rights)
+        try:
+            revision, version = read_versions(cursor) if kind or not rights else (None, 0)
+        except psycopg2.errors.InsufficientPrivilege:
+            revision, version = None, 0
+        tls = raw.info.ssl_attribute("protocol") if raw.info.ssl_in_use else None
+        is_local = is_here(raw.info.host or "")
+    role, server_version, clock, is_standby, can_create = server
     return Diagnosis(
         role=role,
         server_version=server_version,
         is_standby=is_standby,
-        has_tls=bool(has_tls),
+        tls=tls,
         is_local=is_local,
         clock_seconds=clock - ours,
         round_trip_seconds=min(trips),
@@ -60,7 +68,7 @@ def diagnose(database: Database) -> Diagnosis:
         schema_version=version,
         known_version=len(load_migrations()),
         can_create=can_create,
-        can_read=can_read if can_use is not False else False,
-        can_write=can_write,
-        can_delete=can_delete,
+        has_tables=bool(rights),
+        kind=kind,
+        missing=tuple(missing),
     )

@@ -17,12 +17,13 @@ OPTUNA_REVISIONS = frozenset({"v3.2.0.a"})
 _LOCK = 0x7475_6E65_72  # "tuner"
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database, version: int | None = None) -> None:
     """Bring both schemas up to date; safe when many agents start at the same moment.
 
+    `version`: ours to stop at, for a backup of that version.
     Raises `DatabaseError` for a schema that is newer than this program or unknown to it.
     """
-    ours = load_migrations()
+    ours = load_migrations()[:version]
     raw = database.open_raw()
     with database_errors(), raw_closing(raw), raw.cursor() as cursor:
         if _is_current(cursor, len(ours)):

@@ -7,12 +7,15 @@ from sqlalchemy.engine import URL, make_url
 
 from tuner.storage.connection import Database, open_database_url
 from tuner.storage.home import open_home
+from tuner.storage.listening import Listen
 from tuner.storage.server import open_server
 
 
 @contextmanager
-def open_database(url: URL | None) -> Iterator[Database]:
+def open_database(url: URL | None, listen: Listen | None = None) -> Iterator[Database]:
     """Connect; without a URL, start or join the embedded server and hold it meanwhile.
+
+    `listen`: where the embedded server serves other machines.
 
     Raises `DatabaseError`, `DatabaseAway`.
     """
@@ -23,7 +26,7 @@ def open_database(url: URL | None) -> Iterator[Database]:
         finally:
             database.close()
         return
-    server = open_server(open_home())
+    server = open_server(open_home(), listen)
     try:
         with open_database(make_url(server.url)) as database:
             yield database

@@ -28,10 +28,11 @@ from typing import IO
 import psycopg2
 from sqlalchemy.engine import URL
 
-from tuner.errors import DatabaseError
+from tuner.errors import DatabaseError, UsageError
 from tuner.storage.binaries import ServerUser, find_binaries, find_server_user
 from tuner.storage.home import Home
 from tuner.storage.keeper import find_postmaster
+from tuner.storage.listening import Listen, admit_others, check_free
 
 DATABASE = "tuner"
 ROLE = "tuner"
@@ -74,15 +75,18 @@ class Server:
         self.users_lock.close()
 
 
-def open_server(home: Home) -> Server:
-    """Start the server or join the one that runs; raises `DatabaseError` if it does not come up."""
+def open_server(home: Home, listen: Listen | None = None) -> Server:
+    """Start the server or join the one that runs; raises `DatabaseError` if it does not come up.
+
+    `listen`: for other machines too. Raises `UsageError` where it runs already without that.
+    """
     folder = home.server
     user = find_server_user()
     try:
         if not folder.exists():
             folder.mkdir(exist_ok=True)
             folder.chmod(0o711 if user else 0o700)  # whatever the umask is
-        return _join_or_start(folder, user)
+        return _join_or_start(folder, user, listen)
     except PermissionError as error:
         who = f"by {user.name}, the system user that runs it" if user else "by us"
         raise DatabaseError(
@@ -94,7 +98,7 @@ def open_server(home: Home) -> Server:
         raise DatabaseError(f"cannot start the embedded Postgres in {folder}: {error}") from error
 
 
-def _join_or_start(folder: Path, user: ServerUser | None) -> Server:
+def _join_or_start(folder: Path, user: ServerUser | None, listen: Listen | None) -> Server:
     # Waits while the keeper stops the server that others have just left.
     users_lock = _open_private(folder / "users.lock")
     fcntl.flock(users_lock, fcntl.LOCK_SH)
@@ -103,7 +107,12 @@ def _join_or_start(folder: Path, user: ServerUser | None) -> Server:
             socket_folder = _socket_folder(folder, user)
             _start_keeper(folder)  # first: nobody is left behind if we are killed meanwhile
             if not _is_up(socket_folder):
-                _start(folder, socket_folder, user)
+                _start(folder, socket_folder, user, listen)
+            elif listen is not None:
+                raise UsageError(
+                    "the embedded Postgres is up already, for this machine alone; end the tuner "
+                    "commands that use it, then start tuner db serve --listen again"
+                )
     except BaseException:
         users_lock.close()
         raise
@@ -153,7 +162,9 @@ def _is_up(socket_folder: Path) -> bool:
     return True
 
 
-def _start(folder: Path, socket_folder: Path, user: ServerUser | None) -> None:
+def _start(
+    folder: Path, socket_folder: Path, user: ServerUser | None, listen: Listen | None
+) -> None:
     binaries = find_binaries(folder, user)
     data = folder / "data"
     log = folder / "server.log"
@@ -163,9 +174,13 @@ def _start(folder: Path, socket_folder: Path, user: ServerUser | None) -> None:
     if not data.exists():
         _create_cluster(binaries, folder, data, user)
     _remove_stale_files(data, socket_folder)
+    if listen is not None:
+        check_free(listen)
+        admit_others(data)
+        _link_socket(socket_folder, listen.port)
     with _open_private(log) as output:
         process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *_settings(socket_folder)],
+            [binaries / "postgres", "-D", data, *_settings(socket_folder, listen)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -179,9 +194,20 @@ def _start(folder: Path, socket_folder: Path, user: ServerUser | None) -> None:
     _wait_until_up(process, socket_folder, log)
 
 
-def _settings(socket_folder: Path) -> list[str]:
-    settings = {**SETTINGS, "port": PORT, "unix_socket_directories": socket_folder}
+def _settings(socket_folder: Path, listen: Listen | None) -> list[str]:
+    settings: dict[str, object] = {**SETTINGS, "unix_socket_directories": socket_folder}
+    settings["port"] = PORT if listen is None else listen.port
+    if listen is not None:
+        settings["listen_addresses"] = listen.address
     return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+
+
+def _link_socket(socket_folder: Path, port: int) -> None:
+    """The socket is named after the port; everybody looks for it under the usual one."""
+    usual = socket_folder / SOCKET_NAME
+    usual.unlink(missing_ok=True)
+    if port != PORT:
+        usual.symlink_to(f".s.PGSQL.{port}")
 
 
 def _create_cluster(binaries: Path, folder: Path, data: Path, user: ServerUser | None) -> None:

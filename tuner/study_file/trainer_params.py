@@ -38,11 +38,6 @@ OBJECTIVES: Mapping[Task, Mapping[str, Direction]] = {
 TRAINING_METRIC = "train_loss"
 
 
-def reported_metrics(task: Task) -> tuple[str, ...]:
-    """What the trainer reports after every epoch."""
-    return (TRAINING_METRIC, *OBJECTIVES[task])
-
-
 _ANYTHING = Interval()
 
 

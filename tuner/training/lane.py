@@ -33,6 +33,14 @@ class Lane(Protocol):
     def checkpoint(self) -> str | None:
         """The file to continue from."""
 
+    @property
+    def from_step(self) -> int:
+        """The step of that checkpoint; 0 without one."""
+
+    @property
+    def last_value(self) -> float | None:
+        """The objective as it was reported last, up to that step."""
+
     def report(self, step: int, values: Values) -> None:
         """Send the metrics of a step; never waits."""
 

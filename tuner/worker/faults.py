@@ -1,5 +1,6 @@
 """Errors that training raised, by what has to follow."""
 
+import traceback
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ _NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory
 
 
 _MESSAGE = 500  # most characters of an error
+_TRACEBACK = 20_000
 
 
 def in_words(error: BaseException) -> str:
@@ -18,6 +20,11 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"SyntaxError: {error.msg} ({Path(error.filename).name}:{error.lineno})"
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MESSAGE].rstrip(": ")
+
+
+def render_traceback(error: BaseException) -> str:
+    """The end of it, where it is long."""
+    return "".join(traceback.format_exception(error))[-_TRACEBACK:]
 
 
 def how_it_failed(error: Exception) -> How:

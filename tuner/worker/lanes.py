@@ -1,19 +1,16 @@
 """A lane whose other end is the agent: reports go out, verdicts come in."""
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
-from tuner.messages import FromWorker, GoOn, Reported, Saved, Setup, Start, Stop, Why
+from tuner.messages import FromWorker, GoOn, NotSaved, Reported, Saved, Setup, Start, Stop, Why
 from tuner.study.schedule import Schedule
 from tuner.study.trial import Params, Values
 from tuner.study_file.trainer_params import resolve
 from tuner.training.checkpoint import save_checkpoint
 from tuner.training.lane import Verdict
-
-log = logging.getLogger(__name__)
 
 VERDICT_SECONDS = 1.0  # the longest that training waits for the agent
 
@@ -97,7 +94,10 @@ class PipeLane:
             file = save_checkpoint(self._spool, name, state())
         except OSError as error:
             # A full disk must not end the trial: it goes on with the checkpoint before.
-            log.error("trial %d: checkpoint at step %d not saved: %s", self.number, step, error)
+            reason = error.strerror or str(error)
+            self._mail.send(
+                NotSaved(number=self.number, attempt=self.attempt, step=step, reason=reason)
+            )
             return False
         self._saved_step = step
         self._mail.send(

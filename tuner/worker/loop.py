@@ -1,7 +1,6 @@
 """The worker's loop: take trials, train them as a group, say how each left."""
 
 import logging
-import traceback
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -9,13 +8,11 @@ from tuner.messages import FromWorker, GoOn, How, Left, Ready, Setup, Start, Sto
 from tuner.study.trial import Params
 from tuner.training.lane import Lane
 from tuner.worker.exits import Exit
-from tuner.worker.faults import how_it_failed, in_words
+from tuner.worker.faults import how_it_failed, in_words, render_traceback
 from tuner.worker.lanes import PipeLane
 from tuner.worker.pipe import Terminated
 
 log = logging.getLogger(__name__)
-
-_TRACEBACK = 20_000  # most characters sent of an error
 
 
 class Post(Protocol):
@@ -144,7 +141,7 @@ class Worker:
                     attempt=lane.attempt,
                     how=how_it_failed(error),
                     message=in_words(error),
-                    traceback="".join(traceback.format_exception(error))[-_TRACEBACK:],
+                    traceback=render_traceback(error),
                 )
             )
         self._lanes = []

@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from tuner.cli import doctor
 from tuner.cli.doctor import judge, render
 from tuner.storage.diagnosis import Diagnosis
+from tuner.storage.roles import RoleKind
 
 HEALTHY = Diagnosis(
     role="me",
     server_version="17.2",
     is_standby=False,
-    has_tls=True,
+    tls="TLSv1.3",
     is_local=False,
     clock_seconds=0.2,
     round_trip_seconds=0.002,
@@ -20,9 +22,9 @@ HEALTHY = Diagnosis(
     schema_version=2,
     known_version=2,
     can_create=True,
-    can_read=True,
-    can_write=True,
-    can_delete=True,
+    has_tables=True,
+    kind=RoleKind.OWNER,
+    missing=(),
 )
 
 
@@ -43,14 +45,19 @@ def test_a_healthy_database_has_nothing_to_mend():
         ({"optuna_revision": "v9"}, {"schemas": "fail"}),
         ({"schema_version": 3}, {"schemas": "fail"}),
         ({"schema_version": 1}, {"schemas": "warn"}),
-        ({"has_tls": False}, {"tls": "warn"}),
-        ({"has_tls": False, "is_local": True}, {}),
+        ({"tls": None}, {"tls": "warn"}),
+        ({"tls": None, "is_local": True}, {}),
         ({"clock_seconds": -60.0}, {"clock": "warn"}),
-        ({"can_write": False}, {"rights": "warn"}),
-        ({"can_read": False}, {"rights": "fail"}),
-        ({"can_create": False}, {}),
+        ({"kind": RoleKind.WORKER, "missing": ()}, {}),
+        ({"kind": RoleKind.READER, "missing": ("insert on trials",)}, {"rights": "warn"}),
         (
-            {"can_create": False, "schema_version": 0, "optuna_revision": None, "can_read": None},
+            {"kind": None, "missing": ("a", "b", "c", "d"), "schema_version": 0},
+            {"rights": "fail", "schemas": "warn"},
+        ),
+        ({"can_create": False}, {}),
+        ({"has_tables": False, "kind": None, "schema_version": 0}, {"schemas": "warn"}),
+        (
+            {"can_create": False, "schema_version": 0, "has_tables": False, "kind": None},
             {"rights": "fail", "schemas": "warn"},
         ),
     ],
@@ -60,3 +67,25 @@ def test_each_fault_has_its_verdict_and_its_remedy(changes, expected):
     for finding in judge(replace(HEALTHY, **changes), "postgresql://me@h/n"):
         assert bool(finding.remedy) == (finding.verdict != "ok")
         assert render(finding).startswith(finding.verdict)
+
+
+def test_the_kind_of_the_role_is_named():
+    for kind, word in ((RoleKind.OWNER, "owner"), (RoleKind.WORKER, "worker")):
+        (rights,) = (f for f in judge(replace(HEALTHY, kind=kind), "h") if f.what == "rights")
+        assert rights.text.startswith(f"{word}: ")
+
+
+def test_a_spool_that_others_can_read_or_that_takes_nothing_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNER_HOME", str(tmp_path))
+    assert doctor._store().verdict == "ok"
+    (tmp_path / "spool").chmod(0o755)
+    assert "chmod 700" in doctor._store().remedy
+    (tmp_path / "spool").chmod(0o700)
+
+    def full(**_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", full)
+    found = doctor._store()
+    assert (found.verdict, "No space left" in found.text) == ("fail", True)
+    assert "TUNER_HOME" in found.remedy

@@ -28,6 +28,7 @@ class RecorderLane:
     ) -> None:
         self.number = number
         self.seed = 1000 + number
+        self.from_step, self.last_value = 0, None
         self.params: Params = resolve(params)  # type: ignore[arg-type]
         self.checkpoint = None if checkpoint is None else str(checkpoint)
         self.verdicts = verdicts or {}

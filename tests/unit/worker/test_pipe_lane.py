@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.messages import GoOn, Reported, Saved, Setup, Start, Stop, Why
+from tuner.messages import GoOn, NotSaved, Reported, Saved, Setup, Start, Stop, Why
 from tuner.training.checkpoint import load_checkpoint
 from tuner.training.lane import Verdict
 from tuner.worker.lanes import PipeLane
@@ -169,12 +169,12 @@ def test_a_release_saves_once(mail, tmp_path):
     assert [type(message) for message in mail.sent] == [Saved]
 
 
-def test_a_full_disk_does_not_end_the_trial(mail, tmp_path, caplog):
+def test_a_full_disk_does_not_end_the_trial_and_is_told(mail, tmp_path):
     lane = _lane(mail, tmp_path / "missing")
     lane.stop(Why.RELEASE)
     lane.save(1, lambda: {})
-    assert mail.sent == []
-    assert "not saved" in caplog.text
+    reason = "No such file or directory"
+    assert mail.sent == [NotSaved(number=3, attempt=2, step=1, reason=reason)]
 
 
 def test_what_may_change_between_steps_is_saved_whenever_one_is_due(mail, tmp_path):

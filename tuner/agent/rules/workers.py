@@ -7,12 +7,12 @@ from typing import assert_never
 from tuner.agent.acts import Act, Leave, RemoveFile, ReplaceWorker, Say
 from tuner.agent.events import WorkerGone, WorkerPrinted, WorkerSaid
 from tuner.agent.machine import Lane, Machine, Phase
-from tuner.agent.notices import WorkerDied
+from tuner.agent.notices import CheckpointTrouble, WorkerDied
 from tuner.agent.rules import pruning
 from tuner.agent.rules.ends import fail_lane, give_up, post_end, prune_now, release, release_reason
 from tuner.agent.rules.failures import failure_of_exit, failure_of_left
 from tuner.errors import RunFailed
-from tuner.messages import How, Left, Progress, Ready, Reported, Saved
+from tuner.messages import How, Left, NotSaved, Progress, Ready, Reported, Saved
 from tuner.study.checkpoint import SavedFile
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.failure import Failure, FailureClass
@@ -23,6 +23,7 @@ from tuner.study.trial import TrialState
 
 MAX_EARLY_DEATHS = 3
 LOG_LINES = 50  # of a failed attempt
+OfLane = Reported | Saved | NotSaved | Progress | Left
 
 
 def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
@@ -41,14 +42,19 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
     lane = machine.find_lane(message.number, message.attempt)
     if lane is None or lane.phase is not Phase.TRAINING:
         return []
+    _note_printed(lane, event.tail, event.n_bytes)
+    return _said_of(machine, lane, message, now)
+
+
+def _said_of(machine: Machine, lane: Lane, message: OfLane, now: float) -> list[Act]:
     match message:
         case Reported():
-            _note_printed(lane, event.tail, event.n_bytes)
             return _reported(machine, lane, message, now)
         case Saved():
             return _saved(machine, lane, message, now)
+        case NotSaved():
+            return _not_saved(machine, lane, message)
         case Left():
-            _note_printed(lane, event.tail, event.n_bytes)
             return _left(machine, lane, message)
         case Progress():
             return []
@@ -85,11 +91,24 @@ def _saved(machine: Machine, lane: Lane, message: Saved, now: float) -> list[Act
         sha256=message.sha256,
         n_bytes=message.n_bytes,
     )
-    lane.is_saved_posted = False
+    lane.is_saved_posted, lane.has_save_trouble = False, False
     if machine.flush_at is None:
         machine.flush_at = now + machine.book.flush_seconds
     # One that was posted may still be read by the store thread; it goes with the answer.
     return [RemoveFile(path=superseded.path)] if superseded else []
+
+
+def _not_saved(machine: Machine, lane: Lane, message: NotSaved) -> list[Act]:
+    """The trial goes on with the checkpoint before; said once until one is saved again."""
+    if lane.has_save_trouble:
+        return []
+    lane.has_save_trouble = True
+    kept = lane.saved.step if lane.saved else lane.from_step
+    notice = CheckpointTrouble(
+        number=lane.key.number, step=message.step, reason=message.reason, kept_step=kept
+    )
+    machine.alerts.append((machine.now, notice.sentence))
+    return [Say(notice=notice)]
 
 
 def printed(machine: Machine, event: WorkerPrinted) -> list[Act]:

@@ -1,7 +1,7 @@
 """Optuna's covariance matrix adaptation (CMA-ES) on the mirror."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -10,13 +10,11 @@ from optuna.samplers import CmaEsSampler as OptunasCmaEsSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
-from tuner.search.mirror import Mirror
-from tuner.search.optuna_model import NOTHING_GIVEN, Model, propose_with
-from tuner.study.suggestion import Suggestion
-from tuner.study.trial import Direction, Params, ParamValue
+from tuner.search.optuna_model import Model, OptunaSampler
+from tuner.study.trial import Direction
 
 
-class CmaesSampler:
+class CmaesSampler(OptunaSampler):
     """Proposes with an optimizer that is told all COMPLETE trials anew for every suggestion.
 
     Source: Hansen, "The CMA Evolution Strategy: A Tutorial", 2016, arXiv:1604.00772, and Optuna 5
@@ -29,15 +27,6 @@ class CmaesSampler:
     all machines count, those that somebody enqueued included (as "injected solutions": Hansen,
     2011, arXiv:1110.4181), one generation late where many run at once.
     """
-
-    def __init__(self, *, settings: Mapping[str, ParamValue]) -> None:
-        self._settings: dict[str, Any] = dict(settings)  # by Optuna's names
-
-    def propose(
-        self, mirror: Mirror, n: int, seed: int, given: Params = NOTHING_GIVEN
-    ) -> Sequence[Suggestion]:
-        """`n` suggestions; running trials are not seen, another seed gives another point."""
-        return propose_with(self._open, mirror, n, seed, given)
 
     def _open(self, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Model:
         with warnings.catch_warnings():

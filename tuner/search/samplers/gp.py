@@ -2,25 +2,22 @@
 
 import heapq
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import GPSampler as OptunasGPSampler
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from tuner.search.mirror import Mirror
-from tuner.search.optuna_model import NOTHING_GIVEN, Model, propose_with
-from tuner.study.suggestion import Suggestion
-from tuner.study.trial import Direction, Params, ParamValue
+from tuner.search.optuna_model import Model, OptunaSampler
+from tuner.study.trial import Direction
 
 # The cost of a suggestion grows with the third power of the trials that it looks at; from here on
 # it would take longer than a short trial.
 MAX_TRIALS = 300
 
 
-class GpSampler:
+class GpSampler(OptunaSampler):
     """Proposes with a fresh, seeded `optuna.samplers.GPSampler` for every suggestion.
 
     Source: Optuna 5 (Matern 5/2 kernel with automatic relevance, log expected improvement). Pruned
@@ -29,15 +26,6 @@ class GpSampler:
     sees the best half and the latest half; kernel parameters are fitted from scratch, so that
     nothing depends on what was asked before.
     """
-
-    def __init__(self, *, settings: Mapping[str, ParamValue]) -> None:
-        self._settings: dict[str, Any] = dict(settings)  # by Optuna's names
-
-    def propose(
-        self, mirror: Mirror, n: int, seed: int, given: Params = NOTHING_GIVEN
-    ) -> Sequence[Suggestion]:
-        """`n` suggestions, each of which sees those before it as running trials."""
-        return propose_with(self._open, mirror, n, seed, given)
 
     def _open(self, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Model:
         with warnings.catch_warnings():

@@ -105,3 +105,15 @@ grant delete on {trimmed} to {role};
 -- Tables that a later version of tuner will make.
 alter default privileges for role {owner} in schema tuner
 grant insert, update on tables to {role};
+
+-- name: find_role
+-- Whether a role exists.
+select 1 from pg_roles where rolname = %(role)s;
+
+-- name: make_role
+-- A role that logs in with a password; the server gets its verifier alone.
+create role {role} login password {password};
+
+-- name: set_password
+-- The same for a role that exists.
+alter role {role} login password {password};

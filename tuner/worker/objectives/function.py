@@ -28,11 +28,10 @@ from tuner.trial import (
     check_return,
 )
 from tuner.worker.exits import Exit
-from tuner.worker.faults import how_it_failed, in_words
+from tuner.worker.faults import how_it_failed, in_words, render_traceback
 
 Function = Callable[[Trial], object]
 _ENDS = {TrialPruned: How.PRUNED, TrialReleased: How.RELEASED, TrialDropped: How.DROPPED}
-_TRACEBACK = 20_000  # most characters sent
 _HERE = str(Path(__file__).parents[2])  # the package's own folder
 
 
@@ -66,7 +65,6 @@ class FunctionObjective:
             number=lane.number,
             metric=setup.metric,
             lane=lane,
-            resumes_at=(getattr(lane, "from_step", 0), getattr(lane, "last_value", None)),
         )
         _seed_everything(lane.seed, setup.device)
         yield self._call(lane, trial)
@@ -104,13 +102,13 @@ class FunctionObjective:
     def _failed(
         self, lane: Lane, trial: Trial, error: BaseException, how: How, message: str
     ) -> Exit:
-        text = "".join(traceback.format_exception(error))
+        text = render_traceback(error)
         print(text, file=sys.stderr, flush=True)
         return Exit(
             lane=lane,
             how=how,
             message=message,
-            traceback=text[-_TRACEBACK:],
+            traceback=text,
             facts=trial.user_attrs,
         )
 

@@ -23,7 +23,6 @@ class TrainerObjective:
     is_stepwise = True
 
     def __init__(self, setup: Setup) -> None:
-        torch.set_num_threads(setup.n_threads)
         self._setup = setup
         self._data = load_data(Path(setup.data_folder), setup.device)
 
@@ -87,6 +86,7 @@ class _Nobody:
     """A lane without a trial."""
 
     number, seed, checkpoint = 0, 0, None
+    from_step, last_value = 0, None
     params = resolve({"epochs": 1, "dropout": 0.1, "batch_size": 16, "width": 32})
 
     def report(self, step: int, values: Values) -> None: ...
