@@ -19,14 +19,13 @@ from tuner.agent.notices import Notice
 from tuner.agent.signals import STOP_SIGNALS
 from tuner.cli.summary_text import render_headline
 from tuner.cli.views import PlainView
-from tuner.errors import NoCompleteTrial, TunerError, UsageError
-from tuner.results.summary import StudySummary, load_summary, load_trials
+from tuner.errors import HaltedByFailures, NoCompleteTrial, TunerError, UsageError
+from tuner.results.summary import StudySummary, load_whole
 from tuner.storage.connection import storage_setting
 from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
 from tuner.storage.reading import TrialRow
 from tuner.study.ending import EndingKind
-from tuner.study_file.load import load_spec
 
 if TYPE_CHECKING:
     import pandas
@@ -83,7 +82,8 @@ def run(
 
     `storage`: as `--storage`; `workers`: CPU workers, one per core by default; `overrides`: as
     `--set`. A signal hands the trials back, then raises `KeyboardInterrupt` or
-    `SystemExit`, as it would have done. Raises `TunerError` with one sentence.
+    `SystemExit`, as it would have done. Raises `HaltedByFailures` when too many trials failed in
+    a row, `TunerError` with one sentence for everything else.
     """
     if threading.current_thread() is not threading.main_thread():
         raise UsageError("tuner.run hears signals: call it from the main thread")
@@ -97,7 +97,12 @@ def run(
         raise KeyboardInterrupt
     if outcome.ending.kind is EndingKind.TERMINATED:
         raise SystemExit(128 + signal.SIGTERM)
-    return load_study(load_spec(path, overrides).name, storage=storage)
+    if outcome.ending.kind is EndingKind.HALTED:
+        raise HaltedByFailures(
+            f"study {outcome.name!r} is halted ({outcome.ending.reason}); mend the cause, then "
+            f"`tuner resume {outcome.name}`"
+        )
+    return load_study(outcome.name, storage=storage)
 
 
 @contextmanager
@@ -121,8 +126,7 @@ def load_study(name: str, *, storage: str | None = None) -> Study:
     """A study by its name, with its trials; raises `NotFound` with close names."""
     with open_database(storage_setting(storage)) as database:
         migrate(database)
-        summary = load_summary(database, name)
-        _, trials = load_trials(database, name)
+        summary, trials = load_whole(database, name)
     return Study(summary=summary, trials=tuple(trials), storage=storage)
 
 

@@ -80,6 +80,12 @@ class NoCompleteTrial(TunerError):
     exit_code = 5
 
 
+class HaltedByFailures(TunerError):
+    """Too many trials have failed in a row: `failures.stop_after`."""
+
+    exit_code = 6
+
+
 class CannotWork(TunerError):
     """This machine lacks what the study needs, a GPU for instance."""
 

@@ -55,6 +55,7 @@ class RunOptions:
 class RunOutcome:
     """How this agent's part ended, and where the study stands."""
 
+    name: str  # of the study
     ending: Ending
     summary: StudySummary | None  # None: the database is away
 
@@ -115,7 +116,9 @@ def work(
                 ending = work_as_agent(spec, study, database, pool, setup, view, identity)
         if ending.error is not None:
             raise ending.error
-        return RunOutcome(ending=ending, summary=_last_summary(database, spec.name, ending))
+        return RunOutcome(
+            name=spec.name, ending=ending, summary=_last_summary(database, spec.name, ending)
+        )
 
 
 def _last_summary(database: Database, name: str, ending: Ending) -> StudySummary | None:

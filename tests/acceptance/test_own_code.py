@@ -139,6 +139,22 @@ def test_an_interrupted_run_hands_back_and_leaves_pythons_own_signals(tuner, tmp
     assert ran.stdout == "interrupted\nFREE True\n"
 
 
+def test_a_halted_study_is_an_error_in_python(tuner, tmp_path):
+    _write(tmp_path)
+    (tmp_path / "train.py").write_text("def train(trial):\n    raise ValueError('no')\n")
+    ran = _python(
+        tuner,
+        tmp_path,
+        "import tuner\n"
+        "try:\n"
+        '    tuner.run("own.yaml", workers=1, overrides=("failures.stop_after=1",), quiet=True)\n'
+        "except tuner.TunerError as error:\n"
+        "    print(error, error.exit_code)\n",
+    )
+    assert ran.stdout.startswith("study 'own' is halted (1 failure: trial 0: ")
+    assert ran.stdout.endswith("mend the cause, then `tuner resume own` 6\n")
+
+
 def test_a_run_in_another_thread_is_refused_with_a_sentence(tuner, tmp_path):
     _write(tmp_path)
     ran = _python(

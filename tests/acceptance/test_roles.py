@@ -165,6 +165,7 @@ def test_a_reader_uses_optunas_own_tools(study, server, granted):
     ],
 )
 def test_a_reader_changes_nothing(as_role, study, command, server, granted):
+    ((limit,),) = query_as(server, granted, OWNER, "select limit_trials from tuner.study")
     query_as(server, granted, OWNER, "update tuner.study set limit_trials = 99")  # more to run
     before = _rows(server, granted)
     words = (*command, study, "--workers", "1") if command == ("run",) else command
@@ -173,7 +174,7 @@ def test_a_reader_changes_nothing(as_role, study, command, server, granted):
     assert refused.err.count("\n") == 1 or command == ("run",)
     assert refused.out == ""
     assert _rows(server, granted) == before
-    query_as(server, granted, OWNER, "update tuner.study set limit_trials = n_claimed")
+    query_as(server, granted, OWNER, f"update tuner.study set limit_trials = {limit}")
 
 
 def _rows(server, database):

@@ -253,16 +253,16 @@ def stop_before_rename_worker(nth: int, marker: str) -> None:
 
 
 def _patch_workers() -> None:
-    from tuner.agent import workers
+    from tuner.agent import worker_process
 
     given = [p if isinstance(p, list) else [p] for p in _worker_patches]
-    workers.WORKER = (
+    worker_process.WORKER = (
         sys.executable,
         "-P",
         __file__,
         json.dumps(given),
         "worker",
-        *workers.WORKER[4:],
+        *worker_process.WORKER[4:],
     )
 
 

@@ -56,6 +56,7 @@ def _lose_after_an_outage(folder: Path, mutant: str | None = None) -> None:
         cells.check(fleet)
 
 
+@pytest.mark.long
 def test_what_was_reported_during_an_outage_is_there_although_its_agent_dies_later(
     tuner_home: object, tmp_path: Path
 ) -> None:

@@ -41,7 +41,7 @@ def _write(folder: Path, study: str = STUDY) -> Path:
 
 def test_three_agents_one_of_them_killed_do_each_cell_once(fleet: Fleet, tmp_path: Path) -> None:
     study = _write(tmp_path)
-    agents = [fleet.start(study, workers=2) for _ in range(3)]
+    agents = [fleet.start(study, workers=2, is_light=True) for _ in range(3)]
     holds = (
         "select a.pid from tuner.lease l join tuner.agent a on a.agent_id = l.owner"
         " join trial_intermediate_values v using (trial_id)"
@@ -84,7 +84,7 @@ def test_a_stop_ends_the_trials_of_a_killed_agent_with_their_last_value(
     fleet: Fleet, tmp_path: Path
 ) -> None:
     study = _write(tmp_path, STUDY.replace("epochs: 8}          #", "epochs: 800}  #"))
-    victim, other = (fleet.start(study) for _ in range(2))
+    victim, other = (fleet.start(study, is_light=True) for _ in range(2))
     reports = (
         "select max(v.step) from tuner.lease l join tuner.agent a on a.agent_id = l.owner"
         " left join trial_intermediate_values v using (trial_id) where a.pid = %s"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from agents import open_fleet, write_study
+from cells import Cells
 from servers import ExternalServer, open_external
 
 
@@ -17,6 +18,7 @@ def external() -> Iterator[ExternalServer]:
         yield server
 
 
+@pytest.mark.long
 def test_postgres_restarts_while_workers_train_and_every_report_is_there_once(
     external: ExternalServer, tuner_home: object, tmp_path: Path
 ) -> None:
@@ -40,6 +42,7 @@ def test_postgres_restarts_while_workers_train_and_every_report_is_there_once(
         assert sorted(steps) == [(number, step) for number in (0, 1) for step in range(1, 151)]
 
 
+@pytest.mark.long
 def test_no_live_agent_loses_its_trial_by_an_outage_longer_than_the_lease(
     external: ExternalServer, tuner_home: object, tmp_path: Path
 ) -> None:
@@ -58,9 +61,9 @@ def test_no_live_agent_loses_its_trial_by_an_outage_longer_than_the_lease(
 def test_a_signal_during_an_outage_ends_the_agent_within_its_grace_and_costs_a_loss_at_most(
     external: ExternalServer, tuner_home: object, tmp_path: Path
 ) -> None:
-    study = write_study(tmp_path, epochs=4000, width=128, trials=1, lease="1s")
+    study = Cells(tmp_path, n_x=1, n_y=1, epochs=400, seconds=0.2, lease="1s").path
     with open_fleet(external.url, tmp_path) as fleet:
-        agent = fleet.start(study)
+        agent = fleet.start(study, is_light=True)
         fleet.wait_for(lambda: fleet.n_reports() >= 2, "two reports")
         external.stop()
         fleet.wait_for(lambda: "the database is away" in agent.output, "the outage noticed")
@@ -71,7 +74,7 @@ def test_a_signal_during_an_outage_ends_the_agent_within_its_grace_and_costs_a_l
         assert "the last hand-back may not have reached it" in agent.output
         assert "Traceback" not in agent.output
         external.start()
-        heir = fleet.start(study)
+        heir = fleet.start(study, is_light=True)
         fleet.wait_for(
             lambda: fleet.query("select 1 from tuner.lease where attempt = 2"), "the takeover"
         )
@@ -83,9 +86,9 @@ def test_a_signal_during_an_outage_ends_the_agent_within_its_grace_and_costs_a_l
 def test_a_signal_ends_the_agent_within_its_grace_although_the_database_hangs(
     external: ExternalServer, tuner_home: object, tmp_path: Path
 ) -> None:
-    study = write_study(tmp_path, epochs=4000, width=128, trials=1)
+    study = Cells(tmp_path, n_x=1, n_y=1, epochs=400, seconds=0.2).path
     with open_fleet(external.url, tmp_path) as fleet:
-        agent = fleet.start(study)
+        agent = fleet.start(study, is_light=True)
         fleet.wait_for(lambda: fleet.n_reports() >= 2, "two reports")
         processes = external.processes()
         for pid in processes:

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from agents import Fleet, is_running, write_study
+from agents import Fleet, write_study
+from cells import Cells
 
 CURVE = """
 select step, intermediate_value from trial_intermediate_values
@@ -23,33 +24,7 @@ def _undisturbed_curve(fleet: Fleet, tmp_path: Path, epochs: int) -> list[tuple[
     return fleet.query(CURVE, "calm")
 
 
-def test_a_killed_agents_trial_goes_on_from_its_checkpoint_and_ends_bit_equal(
-    fleet: Fleet, tmp_path: Path
-) -> None:
-    study = write_study(tmp_path, epochs=250, width=256, trials=1)
-    first = fleet.start(study)
-    fleet.wait_for(
-        lambda: fleet.query("select 1 from tuner.lease where checkpoint_id is not null"),
-        "a registered checkpoint",
-    )
-    workers = first.workers()
-    second = fleet.start(study)
-    fleet.wait_for(
-        lambda: fleet.query("select 1 from tuner.agent having count(*) = 2"), "a second agent"
-    )
-    first.send(signal.SIGKILL)
-    first.wait()
-    assert second.wait() == 0, second.output
-    assert "was lost by its agent, goes on here from epoch" in second.output
-    assert fleet.states() == {"COMPLETE": 1}
-    assert fleet.query("select attempt, losses, failures from tuner.lease") == [(2, 1, 0)]
-    for worker in workers:
-        assert not is_running(worker), "a worker outlived its agent"
-    curve = fleet.query(CURVE, "faulty")
-    assert [step for step, _ in curve] == list(range(1, 251))
-    assert curve == _undisturbed_curve(fleet, tmp_path, 250)
-
-
+@pytest.mark.long
 def test_a_stopped_agent_that_comes_back_is_refused_and_goes_on_working(
     fleet: Fleet, tmp_path: Path
 ) -> None:
@@ -75,10 +50,10 @@ def test_a_stopped_agent_that_comes_back_is_refused_and_goes_on_working(
 
 
 def test_a_beating_agent_keeps_its_trial_although_others_wait(fleet: Fleet, tmp_path: Path) -> None:
-    study = write_study(tmp_path, epochs=200, width=256, trials=1, lease="1s")
-    busy = fleet.start(study)
+    study = Cells(tmp_path, n_x=1, n_y=1, epochs=20, seconds=0.25, lease="1s").path
+    busy = fleet.start(study, is_light=True, patches=[["machine", "busy"]])
     fleet.wait_for(lambda: fleet.n_reports() >= 1, "a report")
-    idle = fleet.start(study)
+    idle = fleet.start(study, is_light=True)
     assert [busy.wait(), idle.wait()] == [0, 0]
     assert fleet.query("select attempt from tuner.lease") == [(1,)]
 
@@ -89,8 +64,8 @@ def test_a_beating_agent_keeps_its_trial_although_others_wait(fleet: Fleet, tmp_
 def test_a_signal_hands_the_trial_back_with_its_checkpoint(
     fleet: Fleet, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    study = write_study(tmp_path, epochs=4000, width=128, trials=1, every="30s")
-    agent = fleet.start(study)
+    study = Cells(tmp_path, n_x=1, n_y=1, epochs=400, seconds=0.1, every="30s").path
+    agent = fleet.start(study, is_light=True)
     fleet.wait_for(lambda: fleet.n_reports() >= 3, "three reports")
     asked_at = time.monotonic()
     agent.send(number)
@@ -103,7 +78,7 @@ def test_a_signal_hands_the_trial_back_with_its_checkpoint(
     assert (state, attempt, failures, losses) == ("free", 1, 0, 0)
     assert step >= 3
     assert fleet.states() == {"RUNNING": 1}
-    heir = fleet.start(study)
+    heir = fleet.start(study, is_light=True)
     fleet.wait_for(lambda: f"goes on here from epoch {step}" in heir.output, "the trial going on")
 
 
@@ -138,14 +113,17 @@ def test_a_killed_worker_is_replaced_and_its_trial_tried_again_as_a_loss(
 def test_an_agent_with_a_shorter_lease_in_its_file_judges_by_the_studys(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    patient = fleet.start(write_study(tmp_path, epochs=250, width=256, trials=1, lease="20s"))
+    study = Cells(tmp_path, n_x=1, n_y=1, epochs=24, seconds=0.25, lease="20s").path
+    patient = fleet.start(study, is_light=True, patches=[["machine", "patient"]])
     fleet.wait_for(lambda: fleet.n_reports() >= 1, "a report")
-    hasty = fleet.start(write_study(tmp_path, epochs=250, width=256, trials=1, lease="1s"))
+    study.write_text(study.read_text().replace("lease: 20s", "lease: 1s"))
+    hasty = fleet.start(study, is_light=True)
     assert [patient.wait(), hasty.wait()] == [0, 0], patient.output + hasty.output
     assert "the stored lease stays" in hasty.output
     assert fleet.query("select attempt, losses from tuner.lease") == [(1, 0)]
 
 
+@pytest.mark.long
 def test_a_reader_that_stops_reading_does_not_keep_the_agent_from_stopping(
     fleet: Fleet, tmp_path: Path
 ) -> None:

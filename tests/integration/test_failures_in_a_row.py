@@ -113,6 +113,33 @@ def test_losses_are_not_counted(new_study: NewStudy, cause: FailureClass) -> Non
     assert (_desired(study)[0], _in_a_row(study)) == ("running", 0)
 
 
+@pytest.mark.parametrize("cause", [FailureClass.NON_FINITE, FailureClass.OUT_OF_MEMORY])
+def test_what_params_do_counts_until_a_trial_has_ended_well(
+    new_study: NewStudy, cause: FailureClass
+) -> None:
+    study = new_study(failures=_stops_after(3))
+    agent = study.agent()
+    for _ in range(2):
+        _fail(agent, agent.claim_one(), replace(raised(), cause=cause))
+    assert _in_a_row(study) == 2
+    agent.finish(agent.claim_one())
+    for _ in range(4):
+        _fail(agent, agent.claim_one(), replace(raised(), cause=cause))
+    assert (_desired(study)[0], _in_a_row(study)) == ("running", 0)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_study_with_nothing_left_to_do_ends_and_is_not_halted(
+    new_study: NewStudy, is_open: bool
+) -> None:
+    study = new_study(trials=3, failures=_stops_after(2 if is_open else 3))
+    agent = study.agent()
+    trials = agent.claim(3)
+    for trial in trials[is_open:]:
+        _fail(agent, trial)
+    assert _desired(study)[0] == ("halted" if is_open else "running")
+
+
 def test_never_means_never(new_study: NewStudy) -> None:
     study = new_study(failures=_stops_after(None))
     agent = study.agent()

@@ -88,6 +88,13 @@ def load_trials(database: Database, name: str) -> tuple[StudyRow, list[TrialRow]
         return study, read_trials(connection, study.study_id)
 
 
+def load_whole(database: Database, name: str) -> tuple[StudySummary, list[TrialRow]]:
+    """A study at a glance and its trials, of one moment; raises `NotFound`."""
+    with database.reading() as connection:
+        study = find_row(connection, name)
+        return summarize(connection, study), read_trials(connection, study.study_id)
+
+
 def load_best(database: Database, name: str) -> StudySummary:
     """As `load_summary`, for a study that has a best trial; raises `NoCompleteTrial` if not."""
     summary = load_summary(database, name)

@@ -310,8 +310,10 @@ def _count_failures(writer: Writer, cursor: "Cursor", ends: Sequence[End]) -> No
     failed = [end for end in ends if end.failure is not None and not end.failure.is_loss]
     if not failed or writer.stop_after is None:
         return
+    n_by_params = sum(end.failure.is_by_params for end in failed if end.failure)
+    counts = {"n": len(failed) - n_by_params, "n_by_params": n_by_params}
     seconds = max(end.seconds for end in failed)
-    run(cursor, "end", "count_failures", {**study, "n": len(failed), "seconds": seconds})
+    run(cursor, "end", "count_failures", {**study, **counts, "seconds": seconds})
     last = _storable(f"trial {failed[-1].key.number}: {failed[-1].reason}")
     about = {"me": writer.me, "stop_after": writer.stop_after, "last": last}
     run(cursor, "end", "halt", {**study, **about})

@@ -38,6 +38,11 @@ class Failure:
         """Whether something else than the trial's own code is to blame, as far as one can tell."""
         return self.cause in (FailureClass.CRASH, FailureClass.KILLED, FailureClass.AGENT_LOST)
 
+    @property
+    def is_by_params(self) -> bool:
+        """Whether the same code with other params would most likely have done well."""
+        return self.cause in (FailureClass.NON_FINITE, FailureClass.OUT_OF_MEMORY)
+
 
 @dataclass(kw_only=True)
 class Fault:

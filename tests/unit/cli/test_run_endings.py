@@ -14,16 +14,22 @@ from tuner.study.ending import Ending, EndingKind
         (EndingKind.FINISHED, 0),
         (EndingKind.INTERRUPTED, 130),
         (EndingKind.TERMINATED, 143),
+        (EndingKind.HALTED, 6),
         (EndingKind.FAILED, 1),
     ],
 )
 def test_each_ending_has_its_exit_code(kind, code):
-    assert exit_code(RunOutcome(ending=Ending(kind=kind), summary=summary())) == code
+    assert exit_code(RunOutcome(name="digits", ending=Ending(kind=kind), summary=summary())) == code
 
 
 def test_a_finished_study_without_a_complete_trial_is_code_5():
     nothing = summary(best=None, counts=counts(FAIL=100))
-    assert exit_code(RunOutcome(ending=Ending(kind=EndingKind.FINISHED), summary=nothing)) == 5
+    assert (
+        exit_code(
+            RunOutcome(name="digits", ending=Ending(kind=EndingKind.FINISHED), summary=nothing)
+        )
+        == 5
+    )
     assert "tuner best" not in render_end(nothing, EndingKind.FINISHED, "digits.yaml")
 
 

@@ -9,7 +9,7 @@ from tuner.agent.rules import breaker
 from tuner.agent.rules.failures import end_of
 from tuner.messages import Stop, Why
 from tuner.study.decision import Decision
-from tuner.study.failure import Failure, FailureClass
+from tuner.study.failure import Failure
 from tuner.study.fleet import Desired
 from tuner.study.lease import End, Finish, Release
 from tuner.study.trial import TrialRecord, TrialState
@@ -80,7 +80,6 @@ def post_end(machine: Machine, lane: Lane, end: End) -> list[Act]:
 
 def _record(lane: Lane, finish: Finish) -> TrialRecord:
     """The ended trial as samplers see it."""
-    causes = (FailureClass.NON_FINITE, FailureClass.OUT_OF_MEMORY)
     return TrialRecord(
         number=lane.key.number,
         state=finish.state,
@@ -88,7 +87,7 @@ def _record(lane: Lane, finish: Finish) -> TrialRecord:
         value=finish.value,
         last_step=lane.last_step if finish.state is TrialState.PRUNED else None,
         last_value=finish.value if finish.state is TrialState.PRUNED else None,
-        diverged=finish.failure is not None and finish.failure.cause in causes,
+        diverged=finish.failure is not None and finish.failure.is_by_params,
     )
 
 

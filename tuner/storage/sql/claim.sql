@@ -136,14 +136,12 @@ select %(study_id)s, number, attempt, %(me)s, 'pruned', reason from closed;
 -- name: lock_budget
 -- How much may still be claimed: trials of any kind, and draws (a grid has so many cells).
 -- Serialises new claims of all agents until the commit. Steps are counted only where they are
--- limited: of ended trials on their lease, of open ones by their reports.
+-- limited.
 select case
            when limit_steps is null then coalesce(limit_trials, 1000000000) - n_claimed
            when limit_steps <= (
-               select coalesce(sum(case when l.state = 'done' then l.n_steps else (
-                   select coalesce(max(v.step), 0) from trial_intermediate_values v
-                   where v.trial_id = l.trial_id) end), 0)
-               from tuner.lease l where l.study_id = s.study_id) then 0
+               select coalesce(sum(n_steps), 0) from tuner.progress p
+               where p.study_id = s.study_id) then 0
            else coalesce(limit_trials, 1000000000) - n_claimed
        end as n_left,
        next_draw, coalesce(n_draws - next_draw, 1000000000) as n_draws_left
@@ -269,10 +267,8 @@ with used as materialized (
     select case when s.desired = 'stopping' then true
                 when s.limit_steps is null then false
                 else s.limit_steps <= (
-                    select coalesce(sum(case when l.state = 'done' then l.n_steps else (
-                        select coalesce(max(v.step), 0) from trial_intermediate_values v
-                        where v.trial_id = l.trial_id) end), 0)
-                    from tuner.lease l where l.study_id = s.study_id)
+                    select coalesce(sum(n_steps), 0) from tuner.progress p
+                    where p.study_id = s.study_id)
            end as is_up
     from tuner.study s where s.study_id = %(study_id)s
 ), waiting as materialized (

@@ -9,10 +9,7 @@ from tuner.study where study_id = %(study_id)s for no key update;
 -- What is used of each limit, and the best finite value of a COMPLETE trial.
 select (select count(*) from trials t where t.study_id = %(study_id)s and t.state = 'WAITING'),
        exists (select from tuner.lease l where l.study_id = %(study_id)s and l.state <> 'done'),
-       (select coalesce(sum(coalesce(nullif(case when l.state = 'done' then l.n_steps end, 0),
-                   (select max(i.step) from trial_intermediate_values i
-                    where i.trial_id = l.trial_id), 0)), 0)
-        from tuner.lease l where l.study_id = %(study_id)s),
+       (select coalesce(sum(n_steps), 0) from tuner.progress p where p.study_id = %(study_id)s),
        (select coalesce(max(c.seconds), 0) from tuner.clock c where c.study_id = %(study_id)s),
        (select coalesce(sum(a.device_seconds_busy), 0) from tuner.agent a
         where a.study_id = %(study_id)s),

@@ -118,25 +118,34 @@ update tuner.study set n_failed_in_a_row = 0, longest_failed_seconds = 0
 where study_id = %(study_id)s and n_failed_in_a_row > 0;
 
 -- name: count_failures
--- Attempts that failed by their own fault, in a row over all machines.
-update tuner.study
-set n_failed_in_a_row = n_failed_in_a_row + %(n)s,
+-- Attempts that failed by their own fault, in a row over all machines. Params that diverge or need
+-- too much memory are the business of the search, as soon as one trial has ended well.
+update tuner.study s
+set n_failed_in_a_row = n_failed_in_a_row + %(n)s + case when exists (
+        select from trials t where t.study_id = s.study_id and t.state in ('COMPLETE', 'PRUNED'))
+        then 0 else %(n_by_params)s end,
     longest_failed_seconds = greatest(longest_failed_seconds, %(seconds)s)
-where study_id = %(study_id)s;
+where s.study_id = %(study_id)s;
 
 -- name: halt
 -- Too many failures in a row: nothing is lost, everything is handed back. Not while a trial trains
--- for more than twice as long as these did: they are then the fate of some params, not of all.
+-- for more than twice as long as these did: they are then the fate of some params, not of all. Nor
+-- where nothing is left to do.
 with halted as (
     update tuner.study s
     set desired = 'halted', desired_at = now(),
-        desired_reason = s.n_failed_in_a_row || ' failures in a row, the last: ' || %(last)s
+        desired_reason = s.n_failed_in_a_row || case when s.n_failed_in_a_row = 1
+            then ' failure: ' else ' failures in a row, the last: ' end || %(last)s
     where s.study_id = %(study_id)s and s.desired = 'running'
       and s.n_failed_in_a_row >= %(stop_after)s
       and not exists (
           select from tuner.lease l
           where l.study_id = s.study_id and l.state = 'held'
             and now() - l.claimed_at > 2 * make_interval(secs => s.longest_failed_seconds))
+      and (s.n_claimed < coalesce(s.limit_trials, 1000000000)
+               and s.next_draw < coalesce(s.n_draws, 1000000000)
+           or exists (select from tuner.lease l
+                      where l.study_id = s.study_id and l.state <> 'done'))
     returning s.study_id, s.desired_reason
 )
 insert into tuner.event (study_id, agent_id, kind, detail)
