@@ -174,23 +174,44 @@ def decode(line: bytes) -> Message:
     try:
         record = json.loads(line)
         cls = _TYPES[record.pop("type")]
-        for name in _NUMBERS & record.keys():
-            if type(record[name]) is not int:
+        for name in _NUMBERS.keys() & record.keys():
+            if type(record[name]) is not int or not 0 <= record[name] <= _NUMBERS[name]:
+                raise TypeError(f"{name} is {record[name]!r}")
+        for name in _TEXTS & record.keys():
+            if type(record[name]) is not str:
                 raise TypeError(f"{name} is {record[name]!r}")
         for name, convert in _CONVERSIONS.get(cls, {}).items():
-            record[name] = convert(record[name])
+            if name in record:  # else its default, or an error
+                record[name] = convert(record[name])
         message: Message = cls(**record)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadMessage(f"not a message: {line[:200]!r}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as e:
+        raise BadMessage(f"not a message: {line[:200]!r}") from e
     return message
 
 
-_NUMBERS = {"number", "attempt", "step", "from_step", "n_free", "n_bytes"}
+# The greatest that the database takes; user code may write on the pipe what it likes.
+_NUMBERS = {
+    **dict.fromkeys(("number", "attempt", "step", "from_step", "n_free"), 2**31 - 1),
+    "n_bytes": 2**63 - 1,
+}
+_TEXTS = {"path", "sha256", "reason", "message", "traceback"}
 
 
 def _numeric(values: dict[str, float]) -> dict[str, float]:
     """Metrics by name; `TypeError` for anything that is no number."""
     return {str(name): float(value) for name, value in values.items()}
+
+
+def _optional_number(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _facts(facts: dict[str, object]) -> dict[str, object]:
+    """User attributes; `TypeError` for what is no plain value."""
+    for name, value in facts.items():
+        if not isinstance(value, bool | int | float | str):
+            raise TypeError(f"{name} is {value!r}")
+    return facts
 
 
 def _run(bounds: list[int]) -> tuple[int, int, int]:
@@ -203,5 +224,5 @@ _CONVERSIONS: dict[type[Any], dict[str, Any]] = {
     Start: {"decide_at": lambda runs: tuple(map(_run, runs))},
     Reported: {"values": _numeric},
     Stop: {"why": Why},
-    Left: {"how": How},
+    Left: {"how": How, "value": _optional_number, "facts": _facts},
 }

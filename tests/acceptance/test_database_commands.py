@@ -1,11 +1,14 @@
 """`tuner db`, the embedded server's life, and Optuna's own tools on the URL."""
 
+import json
 import signal
+import socket
 import warnings
+from pathlib import Path
 
 import optuna
 
-from tests.acceptance.command import wait_until, write_study
+from tests.acceptance.command import Tuner, wait_until, write_study
 from tests.acceptance.conftest import has_server
 
 
@@ -47,3 +50,43 @@ def test_url_prints_the_database_that_is_set(tuner):
 def test_serve_with_another_database_is_refused(tuner):
     refused = tuner("db", "serve", code=2)
     assert "TUNER_STORAGE" in refused.err
+
+
+def test_serve_listens_for_other_machines_with_a_password_and_a_workers_rights(
+    fresh_tuner, fresh_home, tmp_path
+):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = fresh_tuner("db", "serve", "--listen", f"127.0.0.1:{port}", code=2)
+        assert refused.err == (
+            f"tuner: cannot listen on 127.0.0.1:{port} (Address already in use); name an address "
+            "of this machine and a free port\n"
+        )
+    serve = fresh_tuner.start("db", "serve", "--listen", f"127.0.0.1:{port}", "--json")
+    assert serve.stdout is not None
+    served = json.loads(serve.stdout.readline())
+    assert served["remote_url"] == f"postgresql://fleet@127.0.0.1:{port}/tuner"
+    password_file = Path(served["password_file"])
+    assert password_file.stat().st_mode & 0o777 == 0o600
+    password = password_file.read_text().strip().split(":")[4]
+    assert len(password) > 40
+
+    other = Tuner(environment={"TUNER_HOME": str(tmp_path / "other")})
+    there = {"TUNER_STORAGE": served["remote_url"]}
+    other("run", write_study(tmp_path), "--workers", 1, **there, PGPASSFILE=str(password_file))
+    assert "plain: finished" in fresh_tuner("status", "plain").out
+    denied = other("delete", "plain", "--yes", **there, PGPASSWORD=password, code=4)
+    assert "the role 'fleet' may not do this" in denied.err
+    for wrong in ({"PGPASSWORD": "guessed"}, {"PGUSER": "tuner"}, {}):
+        url = served["remote_url"].replace("fleet@", "" if "PGUSER" in wrong else "fleet@")
+        refused = other("status", TUNER_STORAGE=url, **wrong, code=4)
+        assert "password" in refused.err
+    again = fresh_tuner("db", "serve", "--listen", f"127.0.0.1:{port}", code=2)
+    assert "is up already, for this machine alone" in again.err
+    ended = fresh_tuner.stop(serve, signal.SIGTERM)
+    assert password not in ended.err
+    assert "has no TLS" in ended.err
+    wait_until(lambda: not has_server(fresh_home), "the server stops", seconds=20)
+    assert "plain: finished" in fresh_tuner("status", "plain").out
+    refused = other("status", **there, PGPASSFILE=str(password_file), code=4)
+    assert "Connection refused" in refused.err

@@ -42,7 +42,8 @@ def test_postgres_has_a_health_check_a_volume_and_its_password_from_the_env_file
 
 def test_nothing_is_published_beyond_this_machine(compose: Any) -> None:
     for service in compose["services"].values():
-        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+        published = [_interpolate(port) for port in service.get("ports", [])]
+        assert all(port.startswith("127.0.0.1:") for port in published)
 
 
 @pytest.mark.parametrize("name", AGENTS)

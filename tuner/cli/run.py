@@ -21,6 +21,7 @@ from tuner.cli.summary_text import (
 from tuner.cli.terminal import has_screen
 from tuner.cli.text import fit, terminal_width
 from tuner.cli.views import JsonView, NoticeView, PlainView, QueuedView
+from tuner.errors import DatabaseError
 from tuner.results.progress import StudyState, find_state
 from tuner.results.summary import StudySummary
 from tuner.run_study import RunOptions, RunOutcome, run
@@ -75,7 +76,8 @@ def exit_code(outcome: RunOutcome) -> int:
     """The code by which a scheduler knows whether to start again."""
     match outcome.ending.kind:
         case EndingKind.FINISHED:
-            assert outcome.summary is not None
+            if outcome.summary is None:
+                return DatabaseError.exit_code  # it went away at the end: started again, we see
             return 5 if outcome.summary.best is None else 0
         case EndingKind.INTERRUPTED:
             return 130

@@ -1,0 +1,65 @@
+"""User code that writes on the worker's own pipe harms its own trial, and never the agent."""
+
+import os
+from pathlib import Path
+
+from tests.acceptance.command import ROOT, write_study
+
+# Kinds of noise, each in a trial of its own; what is not a message is skipped, what is one counts.
+TRAIN = r"""
+import json, os, random, time
+KINDS = 14
+def write(content):
+    words = open("/proc/self/cmdline", "rb").read().split(b"\0")
+    descriptor = int(words[words.index(b"--write-fd") + 1])
+    os.set_blocking(descriptor, True)
+    while content:
+        content = content[os.write(descriptor, content):]
+def message(**fields):
+    write(json.dumps(fields).encode() + b"\n")
+def train(trial):
+    kind, me = trial.params["kind"], {"number": trial.params["kind"], "attempt": 1}
+    rng = random.Random(kind)
+    match kind:
+        case 0: write(rng.randbytes(200_000) + b"\n")
+        case 1: write(b"\n".join(rng.randbytes(rng.randrange(50)) for _ in range(5_000)) + b"\n")
+        case 2: write(b"[" * 100_000 + b"\n{}\nnull\n7\n\"x\"\n")
+        case 3: message(type="Reported", **me, step="one", values={"val_loss": 1})
+        case 4: message(type="Reported", **me, step=10**12, values={"val_loss": 1})
+        case 5: message(type="Reported", **me, step=1, values={"val_loss": "x"})
+        case 6: message(type="Reported", **me, step=1, values=[1])
+        case 7: message(type="Saved", **me, step=1, path="/etc/passwd", sha256="x", n_bytes=1)
+        case 8: message(type="Saved", **me, step=1, path=7, sha256=[], n_bytes=-1)
+        case 9: message(type="NotSaved", **me, step=1, reason={"a": 1})
+        case 10: message(type="Left", **me, how="complete", value="much", message=7)
+        case 11: message(type="Left", **me, how="exception", message=[7], traceback={}, facts=[1])
+        case 12: message(type="Ready", structure=7, n_free=-1)
+        case 13: message(type="Progress", number=-1, attempt=10**20, step=-5)
+    trial.report(step=2, val_loss=float(kind))
+    if kind == 1: write(b'{"type":"Left","number":')
+"""
+
+
+def test_noise_on_the_pipe_never_ends_the_agent(tuner, tmp_path: Path):
+    (tmp_path / "train.py").write_text(TRAIN)
+    kinds = range(14)
+    file = write_study(
+        tmp_path,
+        objective="train.py:train",
+        search_space="{kind: {int: [0, 13]}}",
+        params="{epochs: 2}",
+        budget="{trials: 14}",
+        enqueue="[" + ", ".join(f"{{kind: {kind}}}" for kind in kinds) + "]",
+        failures="{retries: 0, lease: 3s}",
+    )
+    path = f"{ROOT / 'tests' / 'faults' / 'light'}{os.pathsep}{ROOT}"
+    agent = tuner.start("run", file, "--workers", 2, PYTHONPATH=path)
+    out, err = agent.communicate(timeout=100)
+    assert agent.returncode == 0, out + err
+    trials = tuner("trials", "plain", "--json").json
+    states = {trial["params"]["kind"]: trial["state"] for trial in trials}
+    assert set(states) == set(kinds)
+    assert set(states.values()) <= {"COMPLETE", "FAIL"}, states
+    spoilt = {1, 7}  # a torn last line; a checkpoint that is none
+    assert {k for k in kinds if states[k] != "COMPLETE"} <= spoilt, (states, err)
+    assert tuner("best", "plain", "--json").json["params"]["kind"] == 0
