@@ -17,6 +17,7 @@ from tuner.errors import DatabaseAway
 
 LEASE_SECONDS = 3.0
 IMMUNE_SECONDS = 5.0  # of one that came back: it must meet what happened meanwhile
+MOST_STOPPED_SECONDS = 5 * LEASE_SECONDS
 SETTLE_SECONDS = 2.5  # after its start, before it is hit: it shall hold something
 CONNECTIONS_PER_AGENT = 5  # three, and those of its start and its end
 
@@ -49,7 +50,9 @@ class Machine:
     agent: AgentProcess | None = None
     started_at: float = 0.0
     starts_at: float = 0.0  # when there is none
-    stopped_until: float | None = None
+    stopped_until: float | None = None  # at the latest
+    is_to_lose: bool = False  # it stays stopped until it has lost what it holds
+    look_at: float = 0.0
     cut_until: float | None = None
     immune_until: float = 0.0
     is_done: bool = False
@@ -118,7 +121,7 @@ class Chaos:
                 self.network.heal(machine.index)
                 machine.cut_until, machine.immune_until = None, now + IMMUNE_SECONDS
                 self._say(f"heal {machine.index}")
-            if machine.stopped_until and agent and (now > machine.stopped_until or is_peace):
+            if machine.stopped_until and agent and self._is_due(machine, agent, now):
                 agent.send(signal.SIGCONT)
                 machine.stopped_until, machine.immune_until = None, now + IMMUNE_SECONDS
                 self._say(f"resume {machine.index}")
@@ -128,6 +131,20 @@ class Chaos:
                 assert code in (0, 143, -signal.SIGKILL) or self._never_joined(agent), agent.output
             if machine.agent is None and not machine.is_done and now > machine.starts_at:
                 machine.agent, machine.started_at = self._start(machine), now
+
+    def _is_due(self, machine: Machine, agent: AgentProcess, now: float) -> bool:
+        """Whether to resume it: after a while, or when it has lost what it held."""
+        assert machine.stopped_until is not None
+        if now > machine.stopped_until:
+            return True
+        if not machine.is_to_lose or now < machine.look_at:
+            return False
+        machine.look_at = now + 0.3
+        holds = (
+            "select 1 from tuner.lease l join tuner.agent a on a.agent_id = l.owner"
+            " where l.state = 'held' and a.pid = %s and a.left_at is null"
+        )
+        return not self.fleet.query(holds, agent.process.pid)
 
     def _never_joined(self, agent: AgentProcess) -> bool:
         """The database was away when it started, or it was ended before it heeded signals."""
@@ -152,6 +169,7 @@ class Chaos:
         agent = machine.agent
         assert agent is not None
         what = rng.choices(["kill", "stop", "term"], [4, 3, 2])[0]
+        what = what if self.counts["stop"] else "stop"
         self.counts[what] += 1
         self._say(f"{what} {machine.index}")
         match what:
@@ -160,7 +178,10 @@ class Chaos:
                 agent.send(signal.SIGKILL)
             case "stop":
                 agent.send(signal.SIGSTOP)
-                machine.stopped_until = now + rng.uniform(1, 2 * LEASE_SECONDS)
+                # Short ones are not to be noticed. A long one makes a zombie: the first always.
+                machine.is_to_lose = self.counts["stop"] == 1 or rng.random() < 0.5
+                most_seconds = MOST_STOPPED_SECONDS if machine.is_to_lose else 2.0
+                machine.stopped_until = now + most_seconds
             case "term":
                 agent.send(signal.SIGTERM)
                 machine.immune_until = now + IMMUNE_SECONDS
@@ -170,7 +191,7 @@ class Chaos:
         self.counts["cut"] += 1
         self._say(f"cut {machine.index}")
         self.network.cut(machine.index)
-        machine.cut_until = now + LEASE_SECONDS + 2.5
+        machine.cut_until = now + LEASE_SECONDS + 3
 
     def _restart(self, mode: str, away_seconds: float) -> None:
         self.counts["restart"] += 1
