@@ -98,11 +98,13 @@ class Chaos:
             is_peace = now > start + self.seconds
             self._tend(now, rng, is_peace=is_peace)
             targets = [machine for machine in self.machines if machine.is_target(now)]
+            if len(targets) == 1:
+                targets = []  # somebody must be there to take over what the others lose
             if restarts and now > restarts[0]:
                 restarts.pop(0)
                 self._restart(modes.pop(0), rng.uniform(0.2, 1.0))
             elif cut_at and now > cut_at and targets:
-                cut_at = 0
+                cut_at, next_at = 0, now + 2
                 self._cut(rng.choice(targets), now)
             elif not is_peace and now > next_at and targets:
                 next_at = now + rng.uniform(0.8, 2.4)
