@@ -17,6 +17,7 @@ from tuner.errors import DatabaseAway
 
 LEASE_SECONDS = 3.0
 IMMUNE_SECONDS = 5.0  # of one that came back: it must meet what happened meanwhile
+MOST_STOPPED_SECONDS = 5 * LEASE_SECONDS
 SETTLE_SECONDS = 2.5  # after its start, before it is hit: it shall hold something
 CONNECTIONS_PER_AGENT = 5  # three, and those of its start and its end
 
@@ -49,7 +50,9 @@ class Machine:
     agent: AgentProcess | None = None
     started_at: float = 0.0
     starts_at: float = 0.0  # when there is none
-    stopped_until: float | None = None
+    stopped_until: float | None = None  # at the latest
+    is_to_lose: bool = False  # it stays stopped until it has lost what it holds
+    look_at: float = 0.0
     cut_until: float | None = None
     immune_until: float = 0.0
     is_done: bool = False
@@ -95,14 +98,16 @@ class Chaos:
             is_peace = now > start + self.seconds
             self._tend(now, rng, is_peace=is_peace)
             targets = [machine for machine in self.machines if machine.is_target(now)]
+            if len(targets) == 1:
+                targets = []  # somebody must be there to take over what the others lose
             if restarts and now > restarts[0]:
                 restarts.pop(0)
                 self._restart(modes.pop(0), rng.uniform(0.2, 1.0))
             elif cut_at and now > cut_at and targets:
-                cut_at = 0
+                cut_at, next_at = 0, now + 2
                 self._cut(rng.choice(targets), now)
             elif not is_peace and now > next_at and targets:
-                next_at = now + rng.uniform(0.8, 2.4)
+                next_at = now + rng.uniform(0.5, 1.5)
                 self._hit(rng.choice(targets), now, rng)
             assert now < start + self.seconds + 90, "the study does not end"
             time.sleep(0.05)
@@ -118,7 +123,7 @@ class Chaos:
                 self.network.heal(machine.index)
                 machine.cut_until, machine.immune_until = None, now + IMMUNE_SECONDS
                 self._say(f"heal {machine.index}")
-            if machine.stopped_until and agent and (now > machine.stopped_until or is_peace):
+            if machine.stopped_until and agent and self._is_due(machine, agent, now):
                 agent.send(signal.SIGCONT)
                 machine.stopped_until, machine.immune_until = None, now + IMMUNE_SECONDS
                 self._say(f"resume {machine.index}")
@@ -128,6 +133,20 @@ class Chaos:
                 assert code in (0, 143, -signal.SIGKILL) or self._never_joined(agent), agent.output
             if machine.agent is None and not machine.is_done and now > machine.starts_at:
                 machine.agent, machine.started_at = self._start(machine), now
+
+    def _is_due(self, machine: Machine, agent: AgentProcess, now: float) -> bool:
+        """Whether to resume it: after a while, or when it has lost what it held."""
+        assert machine.stopped_until is not None
+        if now > machine.stopped_until:
+            return True
+        if not machine.is_to_lose or now < machine.look_at:
+            return False
+        machine.look_at = now + 0.3
+        holds = (
+            "select 1 from tuner.lease l join tuner.agent a on a.agent_id = l.owner"
+            " where l.state = 'held' and a.pid = %s and a.left_at is null"
+        )
+        return not self.fleet.query(holds, agent.process.pid)
 
     def _never_joined(self, agent: AgentProcess) -> bool:
         """The database was away when it started, or it was ended before it heeded signals."""
@@ -152,6 +171,8 @@ class Chaos:
         agent = machine.agent
         assert agent is not None
         what = rng.choices(["kill", "stop", "term"], [4, 3, 2])[0]
+        # One of each first, the others as it comes.
+        what = next((w for w in ("stop", "kill") if not self.counts[w]), what)
         self.counts[what] += 1
         self._say(f"{what} {machine.index}")
         match what:
@@ -160,7 +181,10 @@ class Chaos:
                 agent.send(signal.SIGKILL)
             case "stop":
                 agent.send(signal.SIGSTOP)
-                machine.stopped_until = now + rng.uniform(1, 2 * LEASE_SECONDS)
+                # Short ones are not to be noticed. A long one makes a zombie: the first always.
+                machine.is_to_lose = self.counts["stop"] == 1 or rng.random() < 0.5
+                most_seconds = MOST_STOPPED_SECONDS if machine.is_to_lose else 2.0
+                machine.stopped_until = now + most_seconds
             case "term":
                 agent.send(signal.SIGTERM)
                 machine.immune_until = now + IMMUNE_SECONDS
@@ -170,7 +194,7 @@ class Chaos:
         self.counts["cut"] += 1
         self._say(f"cut {machine.index}")
         self.network.cut(machine.index)
-        machine.cut_until = now + LEASE_SECONDS + 2.5
+        machine.cut_until = now + LEASE_SECONDS + 3
 
     def _restart(self, mode: str, away_seconds: float) -> None:
         self.counts["restart"] += 1
@@ -191,7 +215,7 @@ class Chaos:
         assert self.most_connections <= 3 * CONNECTIONS_PER_AGENT * len(self.machines)
         assert self.counts["restart"] == 3
         assert self.counts["cut"] == 1
-        assert self.takeovers(), "nothing was taken over: the run proves nothing"
+        assert self.n_taken() >= 1, "nothing was taken over: the run proves nothing"
         assert self.zombie_returns() >= 1, "no zombie came back: the run proves nothing"
 
     def takeovers(self) -> list[float]:
@@ -214,6 +238,11 @@ class Chaos:
                 times += [float(seconds) for (seconds,) in rows if seconds is not None]
         return times
 
+    def n_taken(self) -> int:
+        """Attempts that began with a takeover, from whomever."""
+        rows = self.fleet.query("select 1 from tuner.event where kind = 'taken_over'")
+        return len(rows)
+
     def zombie_returns(self) -> int:
         """Attempts that were refused to who came back."""
         return sum(
@@ -224,14 +253,11 @@ class Chaos:
         """One line."""
         times = self.takeovers() or [float("nan")]
         spread = f"{min(times):.1f}/{statistics.median(times):.1f}/{max(times):.1f}"
-        ((n_taken,),) = self.fleet.query(
-            "select count(*) from tuner.event where kind = 'taken_over'"
-        )
         return (
             f"chaos seed {self.seed}: {self.cells.n_trials} trials, {self.counts['kill']} kills,"
             f" {self.counts['stop']} stops, {self.counts['term']} terms,"
             f" {self.counts['restart']} restarts, {self.counts['cut']} cuts,"
-            f" {n_taken} takeovers (after a kill {spread} s min/median/max),"
+            f" {self.n_taken()} takeovers (after a kill {spread} s min/median/max),"
             f" {self.zombie_returns()} zombie returns,"
             f" {100 * self.cells.repeated():.1f} % of epochs repeated,"
             f" at most {self.most_connections} connections"

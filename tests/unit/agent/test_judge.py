@@ -374,7 +374,7 @@ def test_the_study_is_over_when_nothing_is_left_to_claim_anywhere() -> None:
     assert leave.ending.kind is EndingKind.FINISHED
 
 
-def test_an_end_that_a_claim_hears_of_counts_before_the_beats_notice_the_database() -> None:
+def test_an_end_that_a_claim_hears_of_counts_before_the_beats_are_back() -> None:
     bench = Bench()
     bench.ready()
     bench.do(events.StoreAway(message="gone", helper="beats"))
