@@ -130,9 +130,12 @@ class Chaos:
                 machine.agent, machine.started_at = self._start(machine), now
 
     def _never_joined(self, agent: AgentProcess) -> bool:
-        """The database was away when it started: it says so, and whoever started it tries again."""
+        """The database was away when it started, or it was ended before it heeded signals."""
         joined = self.fleet.query("select 1 from tuner.agent where pid = %s", agent.process.pid)
-        return not joined and agent.process.returncode == DatabaseAway.exit_code
+        return not joined and agent.process.returncode in (
+            DatabaseAway.exit_code,
+            -signal.SIGTERM,
+        )
 
     def _start(self, machine: Machine) -> AgentProcess:
         self.counts["starts"] += 1

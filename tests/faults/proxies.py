@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -32,13 +32,14 @@ class Proxy:
     n_swallowed: int = 0
     _words: bytes | None = None
     _lines: list[_Line] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
     _listener: socket.socket = field(default_factory=socket.socket)
 
     def start(self) -> int:
         """Listen; the port."""
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._run(self._accept)
         return int(self._listener.getsockname()[1])
 
     def swallow(self, words: bytes) -> None:
@@ -48,9 +49,21 @@ class Proxy:
         self._words = words
 
     def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._listener.close()
         for line in self._lines:
             line.close()
+        for thread in self._threads:
+            thread.join(5)
+        for line in self._lines:
+            line.client.close()
+            line.server.close()
+
+    def _run(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         while True:
@@ -62,7 +75,7 @@ class Proxy:
             line = _Line(client, server)
             self._lines.append(line)
             for pump in (self._ask, self._answer):
-                threading.Thread(target=pump, args=(line,), daemon=True).start()
+                self._run(pump, line)
 
     def _ask(self, line: _Line) -> None:
         with suppress(OSError):

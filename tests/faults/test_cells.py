@@ -4,6 +4,7 @@ import itertools
 import signal
 from pathlib import Path
 
+import pytest
 from agents import Fleet
 
 TRAIN = """\
@@ -39,6 +40,7 @@ def _write(folder: Path, study: str = STUDY) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_three_agents_one_of_them_killed_do_each_cell_once(fleet: Fleet, tmp_path: Path) -> None:
     study = _write(tmp_path)
     agents = [fleet.start(study, workers=2, is_light=True) for _ in range(3)]
@@ -80,6 +82,7 @@ def test_three_agents_one_of_them_killed_do_each_cell_once(fleet: Fleet, tmp_pat
     assert repeated == []
 
 
+@pytest.mark.long
 def test_a_stop_ends_the_trials_of_a_killed_agent_with_their_last_value(
     fleet: Fleet, tmp_path: Path
 ) -> None:

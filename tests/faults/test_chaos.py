@@ -43,7 +43,7 @@ def _run(folder: Path, seed: int, seconds: float, n_trials: int) -> None:
 @pytest.mark.timeout(180)
 @pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 def test_a_bad_minute_leaves_an_exact_record(tuner_home: object, tmp_path: Path) -> None:
-    _run(tmp_path, SEED, seconds=30, n_trials=30)
+    _run(tmp_path, SEED, seconds=26, n_trials=24)
 
 
 @pytest.mark.long

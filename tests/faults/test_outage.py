@@ -58,6 +58,7 @@ def test_no_live_agent_loses_its_trial_by_an_outage_longer_than_the_lease(
         assert fleet.states() == {"COMPLETE": 1}
 
 
+@pytest.mark.long
 def test_a_signal_during_an_outage_ends_the_agent_within_its_grace_and_costs_a_loss_at_most(
     external: ExternalServer, tuner_home: object, tmp_path: Path
 ) -> None:

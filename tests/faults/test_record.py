@@ -27,7 +27,10 @@ PRUNERS = {
 }
 
 
-@pytest.mark.parametrize("pruner", PRUNERS)
+@pytest.mark.parametrize(
+    "pruner",
+    ["asha", *(pytest.param(name, marks=pytest.mark.long) for name in ("median", "hyperband"))],
+)
 def test_every_suggestion_and_every_decision_of_two_agents_is_derived_again(
     fleet: Fleet, tmp_path: Path, pruner: str
 ) -> None:

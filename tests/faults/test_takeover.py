@@ -49,6 +49,7 @@ def test_a_stopped_agent_that_comes_back_is_refused_and_goes_on_working(
     assert curve == _undisturbed_curve(fleet, tmp_path, 120)
 
 
+@pytest.mark.long
 def test_a_beating_agent_keeps_its_trial_although_others_wait(fleet: Fleet, tmp_path: Path) -> None:
     study = Cells(tmp_path, n_x=1, n_y=1, epochs=20, seconds=0.25, lease="1s").path
     busy = fleet.start(study, is_light=True, patches=[["machine", "busy"]])
@@ -59,7 +60,13 @@ def test_a_beating_agent_keeps_its_trial_although_others_wait(fleet: Fleet, tmp_
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)]
+    ("number", "code"),
+    [
+        (signal.SIGUSR1, 143),
+        # The other ways to end an agent: `test_clean_stops.py`, and the command's own tests.
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long),
+    ],
 )
 def test_a_signal_hands_the_trial_back_with_its_checkpoint(
     fleet: Fleet, tmp_path: Path, number: signal.Signals, code: int
@@ -95,6 +102,7 @@ def test_two_signals_end_the_agent_at_once_and_the_trial_is_still_handed_back(
     assert fleet.query("select state from tuner.lease") == [("free",)]
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_replaced_and_its_trial_tried_again_as_a_loss(
     fleet: Fleet, tmp_path: Path
 ) -> None:
@@ -110,6 +118,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_tried_again_as_a_loss(
     assert fleet.query("select message from tuner.log where attempt = 1")
 
 
+@pytest.mark.long
 def test_an_agent_with_a_shorter_lease_in_its_file_judges_by_the_studys(
     fleet: Fleet, tmp_path: Path
 ) -> None:

@@ -374,6 +374,14 @@ def test_the_study_is_over_when_nothing_is_left_to_claim_anywhere() -> None:
     assert leave.ending.kind is EndingKind.FINISHED
 
 
+def test_an_end_that_a_claim_hears_of_counts_before_the_beats_notice_the_database() -> None:
+    bench = Bench()
+    bench.ready()
+    bench.do(events.StoreAway(message="gone", helper="beats"))
+    assert of_type(bench.claimed(n_open=0, limit=True), acts.Leave)
+    assert bench.machine.away_since is None, "else the agent believes that it is cut off"
+
+
 def test_an_idle_agent_waits_for_the_others_says_so_once_and_asks_again() -> None:
     bench = Bench()
     bench.ready()

@@ -34,8 +34,10 @@ def test_a_finished_study_without_a_complete_trial_is_code_5():
 
 
 def test_an_end_that_could_not_be_looked_at_is_code_4_and_starts_again():
-    ending = Ending(kind=EndingKind.FINISHED)
-    assert exit_code(RunOutcome(name="digits", ending=ending, summary=None)) == 4
+    assert (
+        exit_code(RunOutcome(name="digits", ending=Ending(kind=EndingKind.FINISHED), summary=None))
+        == 4
+    )
 
 
 def test_a_stopped_run_says_how_to_go_on():

@@ -123,6 +123,9 @@ def wait_or_leave(machine: Machine, answer: Claimed) -> list[Act]:
     """Nothing new will be started: wait for the others' trials to end, then leave."""
     n_open = answer.n_open
     if n_open == 0:
+        # The database has just said so, even if another helper has not noticed that it is back.
+        machine.away.clear()
+        machine.away_since = None
         return [Leave(ending=Ending(kind=EndingKind.FINISHED, reason=answer.reason))]
     if machine.shown_open == n_open:
         return []
