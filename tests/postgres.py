@@ -58,8 +58,8 @@ class SystemPostgres:
     def sql(self, text: str, database: str = "postgres") -> str:
         """Statements of the superuser, over the socket."""
         return self.run(
-            "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", str(self.folder), "-p", str(self.port),
-            "-d", database, text=text,
+            "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres",
+            "-h", str(self.folder), "-p", str(self.port), "-d", database, text=text,
         )  # fmt: skip
 
     def start(self) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "studies"
+# For workers of functions that need no torch: its import takes two seconds of a core.
+LIGHT = {"PYTHONPATH": f"{ROOT / 'tests' / 'faults' / 'light'}{os.pathsep}{ROOT}"}
 SECONDS = 60  # a command that takes longer hangs
 
 

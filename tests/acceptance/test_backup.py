@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.acceptance.command import Tuner, wait_until, write_study
+from tests.acceptance.command import LIGHT, Tuner, wait_until, write_study
 from tests.postgres import find_system_binaries
 from tuner.storage.binaries import find_binaries
 from tuner.storage.home import Home
@@ -77,7 +77,7 @@ def test_a_backup_of_a_running_study_goes_on_elsewhere(
 ) -> None:
     file = gated_study(tmp_path)
     url = tuner.environment["TUNER_STORAGE"]
-    agent = tuner.start("run", file, "--workers", 2)
+    agent = tuner.start("run", file, "--workers", 2, **LIGHT)
     saved = "select count(*) from tuner.lease where state = 'held' and checkpoint_id is not null"
     wait_until(lambda: rows(url, saved)[0] == (2,), "both trials have a checkpoint")
     dump = tmp_path / "studies.zip"
@@ -99,7 +99,7 @@ def test_a_backup_of_a_running_study_goes_on_elsewhere(
     (tmp_path / "gate").touch()
     before = elsewhere("trials", "plain", "--json").json
     assert [trial["number"] for trial in before][:2] == [0, 1]
-    finished = elsewhere("run", file, "--workers", 2, "--json")
+    finished = elsewhere("run", file, "--workers", 2, "--json", **LIGHT)
     events = [json.loads(line) for line in finished.out.splitlines()]
     started = [event for event in events if event["event"] == "TrialStarted"]
     resumed = [event for event in started if event["from_step"] > 0]

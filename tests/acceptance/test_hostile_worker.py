@@ -1,9 +1,8 @@
 """User code that writes on the worker's own pipe harms its own trial, and never the agent."""
 
-import os
 from pathlib import Path
 
-from tests.acceptance.command import ROOT, write_study
+from tests.acceptance.command import LIGHT, write_study
 
 # Kinds of noise, each in a trial of its own; what is not a message is skipped, what is one counts.
 TRAIN = r"""
@@ -52,8 +51,7 @@ def test_noise_on_the_pipe_never_ends_the_agent(tuner, tmp_path: Path):
         enqueue="[" + ", ".join(f"{{kind: {kind}}}" for kind in kinds) + "]",
         failures="{retries: 0, lease: 3s}",
     )
-    path = f"{ROOT / 'tests' / 'faults' / 'light'}{os.pathsep}{ROOT}"
-    agent = tuner.start("run", file, "--workers", 2, PYTHONPATH=path)
+    agent = tuner.start("run", file, "--workers", 2, **LIGHT)
     out, err = agent.communicate(timeout=100)
     assert agent.returncode == 0, out + err
     trials = tuner("trials", "plain", "--json").json

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command import Finished, Tuner, build_environment, find_command, write_study
+from tests.acceptance.command import (
+    LIGHT,
+    Finished,
+    Tuner,
+    build_environment,
+    find_command,
+    write_study,
+)
 from tests.postgres import NAME, SystemPostgres, open_system_postgres
 
 CANARY = "canary-Tr0ub4dor-and-3"
@@ -138,7 +145,7 @@ def test_the_password_is_nowhere_after_a_run_with_failures(postgres, tuner, tmp_
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=build_environment({**tuner.environment, **environment}),
+        env=build_environment({**tuner.environment, **environment, **LIGHT}),
     )
     watcher = Watcher(agent.pid)
     try:
