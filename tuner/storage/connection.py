@@ -44,6 +44,12 @@ CONNECT_ARGS: dict[str, object] = {
             "lock_timeout": "8s",
             "statement_timeout": "30s",
             "timezone": "UTC",
+            # The server's side of the connection: else one whose machine is cut off and gives up
+            # stays for the system's two hours.
+            "tcp_keepalives_idle": "5s",
+            "tcp_keepalives_interval": "2s",
+            "tcp_keepalives_count": "3",
+            "tcp_user_timeout": "10s",
         }.items()
     ),
 }
