@@ -281,3 +281,9 @@ def test_a_worker_makes_and_changes_no_schema(server, tuner_home, roles, tmp_pat
         refused = worker("status", code=4)
         assert "the schema of this database is version 1, this tuner needs" in refused.err
         assert "its owner runs `tuner db upgrade` first" in refused.err
+
+
+def test_a_reader_makes_backups_and_restores_none(as_role, study, tmp_path):
+    file = tmp_path / "x.zip"
+    assert "wrote" in as_role[READER]("db", "backup", "-o", file).out
+    assert "holds 1 study already" in as_role[READER]("db", "restore", file, code=2).err
