@@ -471,3 +471,10 @@ def _end(bench: Bench, result: list[acts.Act]) -> tuple[Finish | Release, ...]:
     """The ends that are on their way, now or a little later."""
     asked = of_type(result, acts.AskEnd) or of_type(bench.tick(0.01), acts.AskEnd)
     return asked[0].ends
+
+
+def test_a_worker_cannot_speak_for_the_lane_of_another() -> None:
+    bench = Bench(n_workers=2)
+    bench.training()
+    forged = Left(number=0, attempt=1, how=How.COMPLETE, value=0.0)
+    assert bench.ends(bench.say(forged, worker=WORKER + 1)) == ()

@@ -40,8 +40,8 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
             machine.n_early_deaths = 0
         return []
     lane = machine.find_lane(message.number, message.attempt)
-    if lane is None or lane.phase is not Phase.TRAINING:
-        return []
+    if lane is None or lane.phase is not Phase.TRAINING or lane.worker != event.worker:
+        return []  # ended meanwhile, or another worker's: user code may write on the pipe
     _note_printed(lane, event.tail, event.n_bytes)
     return _said_of(machine, lane, message, now)
 
