@@ -16,7 +16,7 @@ from tests.unit.agent.machines import (
 from tuner.agent import acts, events, notices
 from tuner.agent.machine import Phase, WorkerState
 from tuner.errors import StudyGone
-from tuner.messages import GoOn, How, Progress, Reported, Saved, Start, Stop, Why
+from tuner.messages import GoOn, How, Left, Progress, Reported, Saved, Start, Stop, Why
 from tuner.study.decision import Action
 from tuner.study.ending import EndingKind
 from tuner.study.failure import FailureClass
