@@ -125,10 +125,16 @@ class Breaker:
 
     faults: list[Fault] = field(default_factory=list)
     good_at: float = float("-inf")  # when an attempt last ended well here
+    places: set[str] = field(default_factory=set)  # all devices, those between two workers too
     open_places: set[str] = field(default_factory=set)  # devices that get no more trials
     hold_until: float = 0.0  # no claims before
     ask_at: float = 0.0
     is_asking: bool = False
+
+    @property
+    def has_no_device(self) -> bool:
+        """Whether nothing on this machine gets trials any more."""
+        return bool(self.places) and self.places <= self.open_places
 
 
 @dataclass(kw_only=True)

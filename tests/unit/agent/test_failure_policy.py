@@ -128,6 +128,39 @@ def test_a_bad_device_is_taken_out_and_its_neighbour_works_on() -> None:
     assert not of_type(bench.tick(1), acts.Leave)
 
 
+def test_a_good_device_between_two_workers_is_still_there() -> None:
+    bench = Bench(n_workers=2)
+    bad, good = WORKER, WORKER + 1
+    _beside_another_machine(bench)
+    for number in range(TRIP_AFTER):
+        _train(bench, number, How.EXCEPTION, bad)
+        bench.machine.workers[bad].n_free = 0
+    bench.machine.breaker.good_at = bench.now
+    bench.do(events.ElsewhereHeard(numbers=frozenset(range(TRIP_AFTER))))
+    assert bench.machine.breaker.open_places == {"cpu:0"}
+    _train(bench, 7, How.COMPLETE, good)
+    bench.machine.workers[good].n_free = 0
+    bench.claimed()
+    result = bench.gone(0, worker=good)  # as after every trial of a function
+    assert of_type(result, acts.ReplaceWorker)
+    assert not of_type(result, acts.Leave)
+
+
+def test_a_trial_that_comes_when_the_last_breaker_has_opened_is_handed_back() -> None:
+    bench = Bench()
+    _beside_another_machine(bench)
+    for number in range(TRIP_AFTER):
+        _train(bench, number, How.EXCEPTION)
+    bench.ready()
+    assert of_type(bench.tick(FIRST_HOLD_SECONDS), acts.AskClaim)
+    opened = bench.do(events.ElsewhereHeard(numbers=frozenset(range(TRIP_AFTER))))
+    assert not of_type(opened, acts.Leave), "the claim is on its way"
+    (end,) = bench.ends(bench.claimed(claimed_trial(9)))
+    assert isinstance(end, Release)
+    assert end.failure is None
+    assert of_type(bench.stored(end), acts.Leave)
+
+
 def test_what_params_do_to_a_trial_is_not_held_against_the_machine() -> None:
     bench = Bench()
     _beside_another_machine(bench)
