@@ -68,6 +68,23 @@ def test_a_row_of_failures_beside_another_machine_is_looked_into_and_claims_wait
     assert of_type(bench.tick(FIRST_HOLD_SECONDS), acts.AskClaim)
 
 
+def test_claims_wait_no_longer_when_nobody_else_is_left_to_show_it() -> None:
+    other = AgentBeat(agent_id=uuid4(), beat=1, host="elsewhere", boot="elsewhere", pid=1)
+    for silent, others, desired in (
+        ((), (), Desired.RUNNING),  # they have ended what there was
+        ((other,), (other,), Desired.RUNNING),  # their trials are to be taken over
+        ((), (other,), Desired.STOPPING),
+    ):
+        bench = Bench()
+        _beside_another_machine(bench)
+        for number in range(TRIP_AFTER):
+            _train(bench, number, How.EXCEPTION)
+        bench.ready()
+        assert not of_type(bench.tick(1.1), acts.AskClaim)
+        pulse = Pulse(others=others, desired=desired)
+        assert of_type(bench.do(events.PulseHeard(silent=silent, pulse=pulse)), acts.AskClaim)
+
+
 def test_trials_that_fail_here_and_do_well_elsewhere_end_the_agent_with_its_reason() -> None:
     bench = Bench()
     _beside_another_machine(bench)
