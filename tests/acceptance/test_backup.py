@@ -15,7 +15,9 @@ from sqlalchemy.engine import make_url
 from tests.acceptance.command import LIGHT, Tuner, wait_until, write_study
 from tests.postgres import find_system_binaries
 from tuner.storage.binaries import find_binaries
+from tuner.storage.connection import open_database_url, parse_url
 from tuner.storage.home import Home
+from tuner.storage.migrations import migrate
 from tuner.storage.server import Server
 
 N_TRIALS = 3
@@ -145,6 +147,14 @@ def test_an_upgraded_database_without_studies_is_empty_enough(empty, backup):
     assert empty("best", "plain").out
 
 
+def test_an_older_schema_without_studies_is_empty_enough(empty, backup):
+    database = open_database_url(parse_url(empty.environment["TUNER_STORAGE"]))
+    migrate(database, 2)  # as a restore of an older file leaves it that failed
+    database.close()
+    empty("db", "restore", backup)
+    assert empty("best", "plain").out
+
+
 def test_a_backup_overwrites_nothing_and_leaves_nothing_behind(finished, backup, tmp_path):
     content = backup.read_bytes()
     refused = finished("db", "backup", "-o", backup, code=2)
@@ -175,11 +185,42 @@ def _damaged(backup: Path, folder: Path) -> Iterator[tuple[Path, int, str]]:
         ("format", {"format": "other"}, 2, "is no backup"),
         ("fields", {"more": 1}, 2, "is no backup"),
         ("tables", {"tables": [{"name": "pg_authid", "columns": [], "n_rows": 0}]}, 4, "damaged"),
+        ("version", {"schema_version": "3"}, 2, "is no backup"),
+        ("revision", {"optuna_revision": ["v3.2.0.a"]}, 2, "is no backup"),
+        ("name", {"tables": [{"name": [], "columns": [], "n_rows": 0}]}, 2, "is no backup"),
+        ("column", {"tables": [{"name": "x", "columns": [{}], "n_rows": 0}]}, 2, "is no backup"),
     ):
         changed = {**parts, "manifest.json": json.dumps({**manifest, **changes}).encode()}
         yield _zip(folder / name, changed), code, sentence
-    yield _zip(folder / "rows", {**parts, "optuna.trials": bytes(trials[:-20])}), 4, ""
-    yield _zip(folder / "gone", {k: v for k, v in parts.items() if k != "optuna.trials"}), 4, ""
+    deep = {**parts, "manifest.json": b"[" * 200_000}
+    yield _zip(folder / "deep", deep), 2, "is no backup"
+    nothing = "; nothing was restored"
+    yield _zip(folder / "rows", {**parts, "optuna.trials": bytes(trials[:-20])}), 4, nothing
+    gone = {k: v for k, v in parts.items() if k != "optuna.trials"}
+    yield _zip(folder / "gone", gone), 4, nothing
+    whole = _zip(folder / "whole", parts)
+    for entry, code, sentence in (
+        ("manifest.json", 2, "is no backup"),
+        ("optuna.trials", 4, nothing),
+    ):
+        for name, place, byte in (("encrypted", 6, 1), ("packed", 8, 99), ("flipped", None, 0)):
+            file = folder / f"{name}-{entry}"
+            file.write_bytes(_changed(whole, entry, place, byte))
+            yield file, code, sentence
+
+
+def _changed(file: Path, entry: str, place: int | None, byte: int) -> bytes:
+    """With another byte in an entry's headers, or in its content."""
+    with zipfile.ZipFile(file) as archive:
+        start = archive.getinfo(entry).header_offset
+    content = bytearray(file.read_bytes())
+    if place is None:
+        content[start + 30 + len(entry)] ^= 0xFF
+        return bytes(content)
+    content[start + place] = byte
+    name = content.rindex(entry.encode())  # in the directory at the end
+    content[name - 46 + place + 2] = byte
+    return bytes(content)
 
 
 def _zip(path: Path, parts: dict[str, bytes]) -> Path:

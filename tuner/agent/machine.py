@@ -125,10 +125,16 @@ class Breaker:
 
     faults: list[Fault] = field(default_factory=list)
     good_at: float = float("-inf")  # when an attempt last ended well here
+    places: set[str] = field(default_factory=set)  # all devices, those between two workers too
     open_places: set[str] = field(default_factory=set)  # devices that get no more trials
     hold_until: float = 0.0  # no claims before
     ask_at: float = 0.0
     is_asking: bool = False
+
+    @property
+    def has_no_device(self) -> bool:
+        """Whether nothing on this machine gets trials any more."""
+        return bool(self.places) and self.places <= self.open_places
 
 
 @dataclass(kw_only=True)
@@ -190,7 +196,7 @@ class Machine:
     reason: str | None = None  # why the study is not running
     is_offline: bool = False  # without a database for too long
     boot: str = ""  # of this machine, see `AgentIdentity`
-    n_other_machines: int = 0  # that hold trials
+    n_other_machines: int = 0  # that hold trials and beat
     breaker: Breaker = field(default_factory=Breaker)
     halt_at: float = 0.0  # workers of a paused or stopping study have until then
     is_resting: bool = False  # paused, and the workers ended
@@ -245,6 +251,14 @@ class Machine:
         held = sum(lane.phase in (Phase.QUEUED, Phase.LOADING) for lane in self.lanes.values())
         return max(0, room - held)
 
+    @property
+    def claim_at(self) -> float:
+        """When to ask for trials again. The breaker's pause is for others to show who is to blame:
+        without others, and when the study stops, there is nothing to wait for.
+        """
+        is_held = self.n_other_machines > 0 and self.wanted is Desired.RUNNING
+        return max(self.claim_not_before, self.breaker.hold_until if is_held else 0.0)
+
     def next_deadline(self, now: float) -> float:
         """When to look again although nothing happened."""
         deadlines = [self.tally_at]
@@ -257,7 +271,7 @@ class Machine:
         if self.flush_at is not None and not self.is_writing:
             deadlines.append(self.flush_at)
         if not self.is_claiming and self.n_free() > 0 and self.stop is None:
-            deadlines.append(max(self.claim_not_before, self.breaker.hold_until))
+            deadlines.append(self.claim_at)
         if self.stop is not None:
             deadlines.append(self.stop.kill_at if self.stop.kill_at > now else self.stop.leave_at)
         return min(deadlines)

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -16,6 +17,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import psycopg2
+import psycopg2.errors
 from psycopg2.sql import SQL, Composable, Identifier, Literal
 
 from tuner.errors import DatabaseError, RunFailed, UsageError
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
 FORMAT = "tuner-backup-1"
 MANIFEST = "manifest.json"
 _MAX_MANIFEST_BYTES = 1 << 20
+# What `zipfile` raises for damaged, encrypted and unknown content; `json` for a deep one.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError)
+# What Postgres says of rows that are none, or do not go together; canceled: reading them failed.
+_UNFIT = (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.errors.QueryCanceled)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,11 +119,26 @@ def read_backup(path: Path) -> Backup:
         if found.pop("format") != FORMAT:
             raise ValueError
         tables = [{**t, "columns": tuple(t["columns"])} for t in found.pop("tables")]
-        return Backup(tables=tuple(TableCopy(**table) for table in tables), **found)
+        backup = Backup(tables=tuple(TableCopy(**table) for table in tables), **found)
+        if not _is_typed(backup):
+            raise ValueError
+        return backup
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror}); check the path") from error
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (*_UNREADABLE, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{path} is no backup that `tuner db backup` made") from error
+
+
+def _is_typed(backup: Backup) -> bool:
+    """JSON may hold anything in any place."""
+    texts = [backup.made_at, backup.optuna_revision]
+    numbers = [backup.schema_version - 1]
+    for table in backup.tables:
+        texts += [table.name, *table.columns]
+        numbers.append(table.n_rows)
+    return all(type(text) is str for text in texts) and all(
+        type(number) is int and number >= 0 for number in numbers
+    )
 
 
 def restore_backup(database: Database, path: Path) -> Backup:
@@ -144,8 +166,9 @@ def restore_backup(database: Database, path: Path) -> Backup:
                 tables = {table.entry: table for table in _tables(cursor)}
                 for copy in backup.tables:
                     _fill(cursor, archive, copy, tables)
-        except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-            raise DatabaseError(f"{path} is damaged ({error}); nothing was restored") from error
+        except (*_UNREADABLE, *_UNFIT, OSError, KeyError) as error:
+            what = " ".join(str(error).split())
+            raise DatabaseError(f"{path} is damaged ({what}); nothing was restored") from error
         cursor.execute("commit")
     migrate(database)
     return backup
@@ -200,7 +223,7 @@ def _refuse_studies(cursor: "Cursor", backup: Backup) -> None:
             f"the database holds {n_studies} {noun} already; a backup is restored into an empty "
             "database only: name another one with --storage, or another TUNER_HOME"
         )
-    if version != backup.schema_version:
+    if version > backup.schema_version:
         raise UsageError(
             f"the database has schema {version} and no study, the backup schema "
             f"{backup.schema_version}; restore into a new database"

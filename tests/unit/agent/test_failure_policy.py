@@ -68,6 +68,23 @@ def test_a_row_of_failures_beside_another_machine_is_looked_into_and_claims_wait
     assert of_type(bench.tick(FIRST_HOLD_SECONDS), acts.AskClaim)
 
 
+def test_claims_wait_no_longer_when_nobody_else_is_left_to_show_it() -> None:
+    other = AgentBeat(agent_id=uuid4(), beat=1, host="elsewhere", boot="elsewhere", pid=1)
+    for silent, others, desired in (
+        ((), (), Desired.RUNNING),  # they have ended what there was
+        ((other,), (other,), Desired.RUNNING),  # their trials are to be taken over
+        ((), (other,), Desired.STOPPING),
+    ):
+        bench = Bench()
+        _beside_another_machine(bench)
+        for number in range(TRIP_AFTER):
+            _train(bench, number, How.EXCEPTION)
+        bench.ready()
+        assert not of_type(bench.tick(1.1), acts.AskClaim)
+        pulse = Pulse(others=others, desired=desired)
+        assert of_type(bench.do(events.PulseHeard(silent=silent, pulse=pulse)), acts.AskClaim)
+
+
 def test_trials_that_fail_here_and_do_well_elsewhere_end_the_agent_with_its_reason() -> None:
     bench = Bench()
     _beside_another_machine(bench)
@@ -126,6 +143,39 @@ def test_a_bad_device_is_taken_out_and_its_neighbour_works_on() -> None:
     bench.machine.workers[good].n_free = 1
     assert bench.machine.n_free() == 1
     assert not of_type(bench.tick(1), acts.Leave)
+
+
+def test_a_good_device_between_two_workers_is_still_there() -> None:
+    bench = Bench(n_workers=2)
+    bad, good = WORKER, WORKER + 1
+    _beside_another_machine(bench)
+    for number in range(TRIP_AFTER):
+        _train(bench, number, How.EXCEPTION, bad)
+        bench.machine.workers[bad].n_free = 0
+    bench.machine.breaker.good_at = bench.now
+    bench.do(events.ElsewhereHeard(numbers=frozenset(range(TRIP_AFTER))))
+    assert bench.machine.breaker.open_places == {"cpu:0"}
+    _train(bench, 7, How.COMPLETE, good)
+    bench.machine.workers[good].n_free = 0
+    bench.claimed()
+    result = bench.gone(0, worker=good)  # as after every trial of a function
+    assert of_type(result, acts.ReplaceWorker)
+    assert not of_type(result, acts.Leave)
+
+
+def test_a_trial_that_comes_when_the_last_breaker_has_opened_is_handed_back() -> None:
+    bench = Bench()
+    _beside_another_machine(bench)
+    for number in range(TRIP_AFTER):
+        _train(bench, number, How.EXCEPTION)
+    bench.ready()
+    assert of_type(bench.tick(FIRST_HOLD_SECONDS), acts.AskClaim)
+    opened = bench.do(events.ElsewhereHeard(numbers=frozenset(range(TRIP_AFTER))))
+    assert not of_type(opened, acts.Leave), "the claim is on its way"
+    (end,) = bench.ends(bench.claimed(claimed_trial(9)))
+    assert isinstance(end, Release)
+    assert end.failure is None
+    assert of_type(bench.stored(end), acts.Leave)
 
 
 def test_what_params_do_to_a_trial_is_not_held_against_the_machine() -> None:

@@ -74,10 +74,10 @@ def heard(machine: Machine, event: ElsewhereHeard) -> list[Act]:
 def _trip(machine: Machine) -> list[Act]:
     breaker = machine.breaker
     better = [fault for fault in breaker.faults if fault.fared_better]
-    places = {worker.name for worker in machine.workers.values()}
-    bad = {place for place in places if sum(f.place == place for f in better) >= TRIP_AFTER}
+    breaker.places |= {worker.name for worker in machine.workers.values()}
+    bad = {place for place in breaker.places if sum(f.place == place for f in better) >= TRIP_AFTER}
     if sum(fault.at > breaker.good_at for fault in better) >= TRIP_AFTER:
-        bad = places  # nothing has ended well anywhere on this machine meanwhile
+        bad = breaker.places  # nothing has ended well anywhere on this machine meanwhile
     new = bad - breaker.open_places
     acts: list[Act] = []
     if new:
@@ -86,7 +86,7 @@ def _trip(machine: Machine) -> list[Act]:
         notice = BreakerOpened(places=tuple(sorted(new)), numbers=numbers)
         machine.alerts.append((machine.now, notice.sentence))
         acts.append(Say(notice=notice))
-    if places and places <= breaker.open_places and not machine.lanes and not machine.is_claiming:
+    if breaker.has_no_device and not machine.lanes and not machine.is_claiming:
         text = "trials that fail on this machine do well on others; look at what differs here"
         error = CannotWork(f"{text} (trials {_listed(better)})")
         acts.append(Leave(ending=Ending(kind=EndingKind.FAILED, error=error)))

@@ -1,5 +1,7 @@
 """What is wanted of the study: to run, to pause, to stop; and what if one is cut off."""
 
+import math
+
 from tuner.agent.acts import Act, Leave, RestWorkers, Say, WakeWorkers
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.notices import (
@@ -60,7 +62,7 @@ def go_on(machine: Machine) -> list[Act]:
     """While nothing is to be trained: end what no worker has, kill what does not leave."""
     acts = _go_offline(machine)
     if machine.wanted is Desired.RUNNING:
-        return acts
+        return [*acts, *_hand_back_what_waits(machine)]
     acts += let_go(machine, lambda lane: _end(machine, lane), machine.halt_at)
     is_idle = not any(machine.in_phase(Phase.TRAINING))
     if machine.wanted is Desired.PAUSED and is_idle and not machine.is_resting:
@@ -70,6 +72,14 @@ def go_on(machine: Machine) -> list[Act]:
     if machine.wanted is Desired.HALTED and not machine.lanes and not machine.is_claiming:
         acts.append(Leave(ending=Ending(kind=EndingKind.HALTED, reason=machine.reason)))
     return acts
+
+
+def _hand_back_what_waits(machine: Machine) -> list[Act]:
+    """Trials that a claim brought when the breaker of the last device had opened."""
+    if not machine.breaker.has_no_device:
+        return []
+    reason = "handed back: its machine trains no more"
+    return let_go(machine, lambda lane: release(machine, lane, reason), math.inf)
 
 
 def _end(machine: Machine, lane: Lane) -> End:

@@ -16,8 +16,7 @@ def fill(machine: Machine, now: float) -> list[Act]:
         for lane in machine.in_phase(Phase.QUEUED):
             acts += _start(machine, lane)
     limit = _wanted(machine)
-    claim_at = max(machine.claim_not_before, machine.breaker.hold_until)
-    if limit > 0 and not machine.is_claiming and now >= claim_at:
+    if limit > 0 and not machine.is_claiming and now >= machine.claim_at:
         machine.is_claiming = True
         acts.append(AskClaim(known=tuple(machine.lanes), limit=limit, silent=machine.silent))
     if now >= machine.tally_at:
