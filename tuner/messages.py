@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tuner.study.trial import Params, Values
+from tuner.study.trial import MAX_NAME, Params, Values
 
 
 class Why(StrEnum):
@@ -191,15 +191,23 @@ def decode(line: bytes) -> Message:
 
 # The greatest that the database takes; user code may write on the pipe what it likes.
 _NUMBERS = {
-    **dict.fromkeys(("number", "attempt", "step", "from_step", "n_free"), 2**31 - 1),
+    **dict.fromkeys(("number", "attempt", "step", "from_step"), 2**31 - 1),
     "n_bytes": 2**63 - 1,
+    "n_free": 4096,
 }
 _TEXTS = {"path", "sha256", "reason", "message", "traceback"}
 
 
 def _numeric(values: dict[str, float]) -> dict[str, float]:
     """Metrics by name; `TypeError` for anything that is no number."""
-    return {str(name): float(value) for name, value in values.items()}
+    return {_name(name): float(value) for name, value in values.items()}
+
+
+def _name(name: str) -> str:
+    """Of a metric or an attribute; `TypeError` for one that the database would not take."""
+    if len(name) > MAX_NAME:
+        raise TypeError(f"{name[:MAX_NAME]}... is too long")
+    return name
 
 
 def _optional_number(value: float | None) -> float | None:
@@ -209,6 +217,7 @@ def _optional_number(value: float | None) -> float | None:
 def _facts(facts: dict[str, object]) -> dict[str, object]:
     """User attributes; `TypeError` for what is no plain value."""
     for name, value in facts.items():
+        _name(name)
         if not isinstance(value, bool | int | float | str):
             raise TypeError(f"{name} is {value!r}")
     return facts

@@ -10,11 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tuner.study.trial import Params, ParamValue, Values
+from tuner.study.trial import MAX_NAME, Params, ParamValue, Values
 from tuner.training.lane import Lane, Verdict
 
 MAX_METRICS = 100  # in one report
-MAX_NAME = 64  # characters of a metric's or attribute's name
 MAX_ATTRIBUTE = 2_000  # characters of an attribute's text
 MAX_STEP = 1_000_000_000
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg2
@@ -14,8 +15,10 @@ from sqlalchemy.engine import make_url
 
 from tests.acceptance.command import LIGHT, Tuner, wait_until, write_study
 from tests.postgres import find_system_binaries
+from tuner.errors import UsageError
+from tuner.storage.backup import restore_backup
 from tuner.storage.binaries import find_binaries
-from tuner.storage.connection import open_database_url, parse_url
+from tuner.storage.connection import open_database_url, parse_url, raw_closing
 from tuner.storage.home import Home
 from tuner.storage.migrations import migrate
 from tuner.storage.server import Server
@@ -153,6 +156,22 @@ def test_an_older_schema_without_studies_is_empty_enough(empty, backup):
     database.close()
     empty("db", "restore", backup)
     assert empty("best", "plain").out
+
+
+def test_a_study_that_is_made_meanwhile_is_not_mixed_with_the_restored_ones(empty, backup):
+    database = open_database_url(parse_url(empty.environment["TUNER_STORAGE"]))
+    migrate(database)
+    raw = database.open_raw()
+    with ThreadPoolExecutor() as pool, raw_closing(raw):
+        with raw.cursor() as cursor:
+            cursor.execute("begin; insert into studies (study_name) values ('quick')")
+            restored = pool.submit(restore_backup, database, backup)
+            blocked = "select 1 from pg_locks where not granted"
+            wait_until(lambda: rows(empty.environment["TUNER_STORAGE"], blocked), "it waits")
+            cursor.execute("commit")
+        with pytest.raises(UsageError, match="holds 1 study already"):
+            restored.result(30)
+    database.close()
 
 
 def test_a_backup_overwrites_nothing_and_leaves_nothing_behind(finished, backup, tmp_path):

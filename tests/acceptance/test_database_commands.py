@@ -66,6 +66,9 @@ def test_serve_listens_for_other_machines_with_a_password_and_a_workers_rights(
     assert serve.stdout is not None
     served = json.loads(serve.stdout.readline())
     assert served["remote_url"] == f"postgresql://fleet@127.0.0.1:{port}/tuner"
+    rules = fresh_home / "postgres" / "data" / "pg_hba.conf"
+    assert rules.stat().st_mode & 0o777 == 0o600
+    assert rules.stat().st_uid == rules.parent.stat().st_uid
     password_file = Path(served["password_file"])
     assert password_file.stat().st_mode & 0o777 == 0o600
     password = password_file.read_text().strip().split(":")[4]
@@ -82,7 +85,7 @@ def test_serve_listens_for_other_machines_with_a_password_and_a_workers_rights(
         refused = other("status", TUNER_STORAGE=url, **wrong, code=4)
         assert "password" in refused.err
     again = fresh_tuner("db", "serve", "--listen", f"127.0.0.1:{port}", code=2)
-    assert "is up already, for this machine alone" in again.err
+    assert "is up already, and where it listens is said at its start" in again.err
     ended = fresh_tuner.stop(serve, signal.SIGTERM)
     assert password not in ended.err
     assert "has no TLS" in ended.err

@@ -6,8 +6,7 @@ from tests.acceptance.command import LIGHT, write_study
 
 # Kinds of noise, each in a trial of its own; what is not a message is skipped, what is one counts.
 TRAIN = r"""
-import json, os, random, time
-KINDS = 14
+import glob, json, os, random
 def write(content):
     words = open("/proc/self/cmdline", "rb").read().split(b"\0")
     descriptor = int(words[words.index(b"--write-fd") + 1])
@@ -16,6 +15,11 @@ def write(content):
         content = content[os.write(descriptor, content):]
 def message(**fields):
     write(json.dumps(fields).encode() + b"\n")
+def saved(me, name):
+    for folder in glob.glob("SPOOL/*"):
+        message(type="Saved", **me, step=1, path=folder + name, sha256="x", n_bytes=1)
+def noise(rng):
+    return "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=8000))
 def train(trial):
     kind, me = trial.params["kind"], {"number": trial.params["kind"], "attempt": 1}
     rng = random.Random(kind)
@@ -27,27 +31,37 @@ def train(trial):
         case 4: message(type="Reported", **me, step=10**12, values={"val_loss": 1})
         case 5: message(type="Reported", **me, step=1, values={"val_loss": "x"})
         case 6: message(type="Reported", **me, step=1, values=[1])
-        case 7: message(type="Saved", **me, step=1, path="/etc/passwd", sha256="x", n_bytes=1)
+        case 7: message(type="Saved", **me, step=1, path="PRECIOUS", sha256="x", n_bytes=1)
         case 8: message(type="Saved", **me, step=1, path=7, sha256=[], n_bytes=-1)
         case 9: message(type="NotSaved", **me, step=1, reason={"a": 1})
         case 10: message(type="Left", **me, how="complete", value="much", message=7)
         case 11: message(type="Left", **me, how="exception", message=[7], traceback={}, facts=[1])
         case 12: message(type="Ready", structure=7, n_free=-1)
         case 13: message(type="Progress", number=-1, attempt=10**20, step=-5)
+        case 14: saved(me, "/..")
+        case 15: saved(me, "/x\0")
+        case 16: message(type="Reported", **me, step=1, values={"val_loss": 1, noise(rng): 1})
+        case 17: message(type="Left", **me, how="exception", message="", facts={noise(rng): 1})
+        case 18: message(type="Ready", structure=None, n_free=10**9)
+        case 19: trial.report(step=1, val_loss=1.0, **{"a\0": 1.0, "a\ud800": 2.0})
     trial.report(step=2, val_loss=float(kind))
     if kind == 1: write(b'{"type":"Left","number":')
 """
 
 
 def test_noise_on_the_pipe_never_ends_the_agent(tuner, tmp_path: Path):
-    (tmp_path / "train.py").write_text(TRAIN)
-    kinds = range(14)
+    precious = tmp_path / "precious"
+    precious.write_text("not the agent's to remove")
+    spool = Path(tuner.environment["TUNER_HOME"]) / "spool"
+    text = TRAIN.replace("PRECIOUS", str(precious)).replace("SPOOL", str(spool))
+    (tmp_path / "train.py").write_text(text)
+    kinds = range(20)
     file = write_study(
         tmp_path,
         objective="train.py:train",
-        search_space="{kind: {int: [0, 13]}}",
+        search_space="{kind: {int: [0, 19]}}",
         params="{epochs: 2}",
-        budget="{trials: 14}",
+        budget="{trials: 20}",
         enqueue="[" + ", ".join(f"{{kind: {kind}}}" for kind in kinds) + "]",
         failures="{retries: 0, lease: 3s}",
     )
@@ -58,6 +72,7 @@ def test_noise_on_the_pipe_never_ends_the_agent(tuner, tmp_path: Path):
     states = {trial["params"]["kind"]: trial["state"] for trial in trials}
     assert set(states) == set(kinds)
     assert set(states.values()) <= {"COMPLETE", "FAIL"}, states
-    spoilt = {1, 7}  # a torn last line; a checkpoint that is none
+    assert precious.exists()
+    spoilt = {1}  # a torn last line
     assert {k for k in kinds if states[k] != "COMPLETE"} <= spoilt, (states, err)
     assert tuner("best", "plain", "--json").json["params"]["kind"] == 0

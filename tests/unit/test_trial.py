@@ -13,13 +13,12 @@ import pytest
 import torch
 
 import tuner
-from tuner.study.trial import Params, Values
+from tuner.study.trial import MAX_NAME, Params, Values
 from tuner.training.checkpoint import save_checkpoint
 from tuner.training.lane import Verdict
 from tuner.trial import (
     MAX_ATTRIBUTE,
     MAX_METRICS,
-    MAX_NAME,
     MAX_STEP,
     Mistake,
     Trial,

@@ -159,7 +159,7 @@ class Agent:
                 for worker in self._pool.wake():
                     self._know(worker)
             case acts.RemoveFile():
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # the whole spool is removed at the end
                     os.unlink(act.path)
             case acts.Say():
                 self._view.show(act.notice)

@@ -281,11 +281,19 @@ class WorkerPool:
             return  # user code that writes on our descriptor harms only its own messages
         if not isinstance(message, Ready | Reported | Saved | NotSaved | Progress | Left):
             return
+        if isinstance(message, Saved) and not self._is_spooled(message):
+            return
         tail, n_bytes = "", 0
         if isinstance(message, Left) or _is_failing(message):
             self._drain_log(worker)
             tail, n_bytes = self._printed(worker)
         self.inbox.put(WorkerSaid(worker=worker.pid, message=message, tail=tail, n_bytes=n_bytes))
+
+    def _is_spooled(self, saved: Saved) -> bool:
+        """Whether a file is one that we may read and remove; user code may name any."""
+        folder, name = os.path.split(saved.path)
+        is_of_trial = name.startswith(f"{saved.number}-{saved.attempt}-") and "\0" not in name
+        return self._setup is not None and folder == self._setup.spool and is_of_trial
 
     def _bury(self, worker: Worker) -> None:
         """Its pipe has ended: it is about to exit, or made to."""

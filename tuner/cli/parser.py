@@ -220,7 +220,7 @@ def _add_control(commands: Commands) -> None:
     for name, summary in {
         "stop": "end the study: running trials end PRUNED, no new ones begin",
         "pause": "save and hand back all trials; agents wait",
-        "resume": "let a paused or stopped study go on",
+        "resume": "let a paused, stopped or halted study go on",
     }.items():
         command = add_command(commands, name, "steer", summary, f"tuner {name} digits")
         _add_study(command)

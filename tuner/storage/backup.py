@@ -161,6 +161,8 @@ def restore_backup(database: Database, path: Path) -> Backup:
         migrate(database, backup.schema_version)
         run(cursor, "backup", "take_time", {})
         cursor.execute("begin")
+        run(cursor, "backup", "lock_studies", {})
+        _refuse_studies(cursor, backup)  # somebody may have made one meanwhile
         try:
             with zipfile.ZipFile(path) as archive:
                 tables = {table.entry: table for table in _tables(cursor)}

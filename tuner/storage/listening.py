@@ -6,8 +6,8 @@ can be read on the way. Who needs more names a Postgres of their own, or tunnels
 
 import os
 import secrets
-import shutil
 import socket
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tuner.storage.queries import load_queries
 from tuner.storage.roles import RoleKind, grant
 
 FLEET = "fleet"  # the role of other machines
-_RULES = "local all all peer map=owner\nhost all all all scram-sha-256\n"
+_RULES = "local all all peer map=owner\nhost tuner all all scram-sha-256\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +66,13 @@ def admit_others(data: Path) -> None:
     rules = data / "pg_hba.conf"
     if rules.read_text() == _RULES:
         return
-    new = data / "pg_hba.conf.new"
-    new.write_text(_RULES)
-    shutil.copystat(rules, new)
-    os.chown(new, rules.stat().st_uid, rules.stat().st_gid)
-    new.rename(rules)
+    # Written beside the server's folder: root must not follow a link that its user put there.
+    owner = data.stat()
+    descriptor, new = tempfile.mkstemp(dir=data.parent, prefix="pg_hba-")  # mode 0600
+    with os.fdopen(descriptor, "w") as file:
+        file.write(_RULES)
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    os.rename(new, rules)
 
 
 def make_fleet_role(database: Database, home: Home) -> Path:

@@ -109,14 +109,18 @@ def _join_or_start(folder: Path, user: ServerUser | None, listen: Listen | None)
             if not _is_up(socket_folder):
                 _start(folder, socket_folder, user, listen)
             elif listen is not None:
-                raise UsageError(
-                    "the embedded Postgres is up already, for this machine alone; end the tuner "
-                    "commands that use it, then start tuner db serve --listen again"
-                )
+                raise _is_up_already()
     except BaseException:
         users_lock.close()
         raise
     return Server(socket_folder=socket_folder, users_lock=users_lock)
+
+
+def _is_up_already() -> UsageError:
+    return UsageError(
+        "the embedded Postgres is up already, and where it listens is said at its start; end the "
+        "tuner commands that use it, then start tuner db serve --listen again"
+    )
 
 
 @contextmanager
@@ -170,6 +174,8 @@ def _start(
     log = folder / "server.log"
     if find_postmaster(data) is not None:
         _wait_until_up(None, socket_folder, log)  # it recovers, or has no connection to spare
+        if listen is not None:
+            raise _is_up_already()
         return
     if not data.exists():
         _create_cluster(binaries, folder, data, user)

@@ -164,13 +164,17 @@ def _kind(value: float) -> str:
 
 
 def _metric_arrays(writer: Writer, reports: Sequence[Report]) -> dict[str, object]:
-    rows = [
-        (report.key.number, report.key.attempt, report.step, _storable(name), value)
+    # Names that differ in what cannot be stored alone are one: a row is written once.
+    rows = {
+        (report.key.number, report.key.attempt, report.step, _storable(name)): value
         for report in reports
         for name, value in report.values.items()
         if name != writer.metric
-    ]
-    return _columns(rows, ("m_numbers", "m_attempts", "m_steps", "m_names", "m_values"))
+    }
+    return _columns(
+        [(*row, value) for row, value in rows.items()],
+        ("m_numbers", "m_attempts", "m_steps", "m_names", "m_values"),
+    )
 
 
 def _decision_arrays(records: Sequence[DecisionRecord]) -> dict[str, object]:

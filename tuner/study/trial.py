@@ -6,6 +6,7 @@ from enum import StrEnum
 
 ParamValue = bool | int | float | str | None
 Params = Mapping[str, ParamValue]
+MAX_NAME = 64  # characters of a metric's or attribute's name
 Values = Mapping[str, float]  # metric name -> value
 
 

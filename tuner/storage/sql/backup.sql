@@ -34,6 +34,10 @@ from unnest(array['statement_timeout', 'idle_in_transaction_session_timeout']) n
 -- One table, in the form that every version of Postgres reads.
 copy {table} ({columns}) to stdout (format binary);
 
+-- name: lock_studies
+-- Nobody makes a study while a database is filled.
+lock table studies in share row exclusive mode;
+
 -- name: copy_in
 -- The same, back.
 copy {table} ({columns}) from stdin (format binary);
