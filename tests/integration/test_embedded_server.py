@@ -140,6 +140,20 @@ def _leave_pid_files_of(machine: Machine, pid: int) -> None:
         file.chmod(0o600)
 
 
+def test_a_cluster_keeps_its_user_whoever_comes_to_the_machine_later(tmp_path: Path) -> None:
+    cluster = tmp_path / "data"
+    cluster.mkdir()
+    if os.geteuid() != 0:
+        assert find_server_user(cluster) is None
+        return
+    first = find_server_user(cluster)
+    assert first == find_server_user(), "a folder of root's is no cluster"
+    os.chown(cluster, 65_534, 65_533)
+    kept = find_server_user(cluster)
+    assert kept is not None
+    assert (kept.uid, kept.gid) == (65_534, 65_533)
+
+
 @pytest.fixture
 def stranger() -> Iterator[subprocess.Popen[bytes]]:
     """A live process of the server's user that is no Postgres."""

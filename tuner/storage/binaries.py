@@ -26,10 +26,16 @@ class ServerUser:
     gid: int
 
 
-def find_server_user() -> ServerUser | None:
-    """The unprivileged user for the server when we are root, else None: ourselves."""
+def find_server_user(cluster: Path | None = None) -> ServerUser | None:
+    """The unprivileged user for the server when we are root, else None: ourselves.
+
+    A cluster that is there already keeps its user, whoever came to this machine since.
+    """
     if os.geteuid() != 0:
         return None
+    if cluster is not None and cluster.exists() and cluster.stat().st_uid != 0:
+        owner = cluster.stat()
+        return ServerUser(name=_name_of(owner.st_uid), uid=owner.st_uid, gid=owner.st_gid)
     for name in SERVER_USERS:
         try:
             entry = pwd.getpwnam(name)
@@ -40,6 +46,13 @@ def find_server_user() -> ServerUser | None:
         "the embedded Postgres cannot run as root, and there is no user "
         f"{', '.join(SERVER_USERS)} on this machine; add one, or name a database with --storage"
     )
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def find_binaries(server_folder: Path, user: ServerUser | None) -> Path:

@@ -81,7 +81,7 @@ def open_server(home: Home, listen: Listen | None = None) -> Server:
     `listen`: for other machines too. Raises `UsageError` where it runs already without that.
     """
     folder = home.server
-    user = find_server_user()
+    user = find_server_user(folder / "data")
     try:
         if not folder.exists():
             folder.mkdir(exist_ok=True)
