@@ -85,7 +85,7 @@ def parse_condition(text: str) -> Condition:
 def _fault(text: str, position: int, message: str) -> UsageError:
     shown = quote(text)[1:-1]
     caret = " " * min(position, len(shown)) + "^"
-    return UsageError(f"character {position + 1}: {message}\n    {shown}\n    {caret}")
+    return UsageError(f"--where, character {position + 1}: {message}\n    {shown}\n    {caret}")
 
 
 def parse_states(text: str) -> tuple[str, ...]:
