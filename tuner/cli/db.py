@@ -4,15 +4,18 @@ import argparse
 import json
 import signal
 import sys
+from dataclasses import replace
 
 from tuner.cli.database import open_named
 from tuner.cli.json_text import render_json
-from tuner.errors import UsageError
-from tuner.storage.connection import render_url, storage_setting
+from tuner.errors import DatabaseAway, UsageError
+from tuner.storage.connection import Database, render_url, storage_setting
 from tuner.storage.home import open_home
 from tuner.storage.listening import Listen, make_fleet_role
 from tuner.storage.migrations import migrate, read_schema
 from tuner.storage.opening import open_database
+
+LOOK_SECONDS = 2.0  # between looks whether the server lives
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -59,8 +62,23 @@ def serve(options: argparse.Namespace) -> int:
         url = served.get("remote_url", served["url"])
         print(json.dumps(served) if options.json else url, flush=True)
         print("serving until Ctrl-C", file=sys.stderr, flush=True)
-        signal.sigwait(signals)
+        while signal.sigtimedwait(signals, LOOK_SECONDS) is None:
+            _keep_up(database, signals)
     return 0
+
+
+def _keep_up(database: Database, signals: set[signal.Signals]) -> None:
+    """Start the server again if it has died; its processes must not inherit our mask."""
+    try:
+        replace(database, revive=None).open_raw().close()
+    except DatabaseAway as error:
+        print(f"the server has died and is started again ({error})", file=sys.stderr, flush=True)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        try:
+            assert database.revive is not None
+            database.revive()
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, signals)
 
 
 _FOR_OTHERS = """\

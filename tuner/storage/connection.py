@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from tuner.errors import DatabaseAway, DatabaseDenied, DatabaseError, UsageError
+from tuner.errors import DatabaseAway, DatabaseDenied, DatabaseError, TunerError, UsageError
 from tuner.study.secrets import redact, remember
 
 if TYPE_CHECKING:
@@ -61,9 +61,23 @@ class Database:
 
     engine: sqlalchemy.Engine
     warnings: tuple[str, ...] = ()  # what a friend would say about the connection
+    revive: Callable[[], None] | None = None  # starts it again where it is ours
 
     def open_raw(self) -> "RawConnection":
-        """A connection of one's own, in autocommit mode, for the hot statements."""
+        """A connection of one's own, in autocommit mode, for the hot statements.
+
+        A server of ours that has died is started again.
+        """
+        try:
+            return self._open_raw()
+        except DatabaseAway:
+            if self.revive is None:
+                raise
+            with suppress(TunerError, OSError):  # the second try says what is wrong
+                self.revive()
+            return self._open_raw()
+
+    def _open_raw(self) -> "RawConnection":
         with database_errors():
             raw = _connect(self.engine.url)
             raw.autocommit = True
@@ -317,4 +331,5 @@ _ASK_THE_OWNER = (
 
 def _role_of(error: psycopg2.Error) -> str:
     cursor = error.cursor
-    return "this role" if cursor is None else f"the role {cursor.connection.info.user!r}"
+    user = None if cursor is None else cursor.connection.info.user  # None: closed by now
+    return "this role" if user is None else f"the role {user!r}"

@@ -8,11 +8,11 @@ from tuner.space import decode_param
 from tuner.storage.reading import read_rows
 from tuner.study.trial import ParamValue
 
-MOST_EXPLAINED = 5  # kinds of failure whose params are looked at
+MOST_EXPLAINED = 10  # kinds of failure whose params are looked at
 MOST_NAMED = 8  # trials of a kind
 # A range of params tells something when so few of the trials that ended well lie in it.
 _RARE = 0.25
-_LEAST_GOOD = 4
+_LEAST_GOOD = 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,12 +140,17 @@ def _compare(spec: StudySpec, fingerprint: str, code: Code, found: FoundStudy) -
         data = Difference(path="data", stored=found.fingerprint[:12], given=fingerprint[:12])
         differences.append(data)
     changed = _compare_code(found.code, code)
-    if CodePolicy.REFUSE in (stored.code, spec.code):
-        differences += changed
     if differences:
         raise StudyMismatch(
             f"another study lives under the name {spec.name!r}; give this one another name, or "
             f"make them equal:\n{render_differences(differences)}"
+        )
+    if changed and CodePolicy.REFUSE in (stored.code, spec.code):
+        whose = "the study" if stored.code is CodePolicy.REFUSE else "this file"
+        raise StudyMismatch(
+            f"study {spec.name!r} began with other code of its objective, and {whose} says "
+            f"`code: refuse`; use that code, or give this one another name:\n"
+            f"{render_differences(changed)}"
         )
     return JoinedStudy(
         study_id=found.study_id,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sqlalchemy.engine import URL, make_url
 
@@ -29,6 +30,6 @@ def open_database(url: URL | None, listen: Listen | None = None) -> Iterator[Dat
     server = open_server(open_home(), listen)
     try:
         with open_database(make_url(server.url)) as database:
-            yield database
+            yield replace(database, revive=server.revive)
     finally:
         server.close()

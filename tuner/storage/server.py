@@ -60,8 +60,11 @@ SETTINGS = {
 class Server:
     """A running embedded server, held by this process until `close`."""
 
+    folder: Path
     socket_folder: Path
+    user: ServerUser | None
     users_lock: IO[str]
+    listen: "Serving | None" = None
 
     @property
     def url(self) -> str:
@@ -72,7 +75,17 @@ class Server:
 
     def close(self) -> None:
         """Give up our share; the keeper stops the server if it was the last."""
+        if self.listen is not None:
+            self.listen.lock.close()
         self.users_lock.close()
+
+    def revive(self) -> None:
+        """Start it again if it has died under us; raises `DatabaseError` if it does not come up."""
+        with _exclusive(self.folder / "start.lock"):
+            _start_keeper(self.folder)
+            if not _is_up(self.socket_folder):
+                listen = self.listen.where if self.listen else _served_at(self.folder)
+                _start(self.folder, self.socket_folder, self.user, listen)
 
 
 def open_server(home: Home, listen: Listen | None = None) -> Server:
@@ -107,13 +120,51 @@ def _join_or_start(folder: Path, user: ServerUser | None, listen: Listen | None)
             socket_folder = _socket_folder(folder, user)
             _start_keeper(folder)  # first: nobody is left behind if we are killed meanwhile
             if not _is_up(socket_folder):
-                _start(folder, socket_folder, user, listen)
+                _start(folder, socket_folder, user, listen or _served_at(folder))
             elif listen is not None:
                 raise _is_up_already()
+            serving = None if listen is None else _say_served(folder, listen)
     except BaseException:
         users_lock.close()
         raise
-    return Server(socket_folder=socket_folder, users_lock=users_lock)
+    return Server(
+        folder=folder,
+        socket_folder=socket_folder,
+        user=user,
+        users_lock=users_lock,
+        listen=serving,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """That this process serves other machines, and where; for whoever has to start it again."""
+
+    where: Listen
+    lock: IO[str]
+
+
+def _say_served(folder: Path, listen: Listen) -> Serving:
+    lock = _open_private(folder / "listen")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    lock.truncate(0)
+    lock.write(f"{listen.address} {listen.port}")
+    lock.flush()
+    return Serving(where=listen, lock=lock)
+
+
+def _served_at(folder: Path) -> Listen | None:
+    """Where a living `tuner db serve --listen` serves other machines; None without one."""
+    try:
+        with open(folder / "listen") as said:
+            try:
+                fcntl.flock(said, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                address, port = said.read().split()
+                return Listen(address=address, port=int(port))
+    except FileNotFoundError:
+        pass
+    return None  # nobody holds it: what it says is of the past
 
 
 def _is_up_already() -> UsageError:
