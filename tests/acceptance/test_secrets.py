@@ -32,15 +32,18 @@ import os
 def look(process):
     for file in ("environ", "cmdline"):
         print(file, open(f"/proc/{process}/{file}").read().replace(chr(0), " "))
+def agents_secrets():
+    words = open(f"/proc/{os.getppid()}/environ").read().split(chr(0))
+    return "; ".join(word for word in words if word.startswith(("PG", "TUNER_STORAGE")))
 def train(trial):
     print(dict(os.environ))
     look("self"), look(os.getppid())
-    trial.set_user_attr("environ", open(f"/proc/{os.getppid()}/environ").read())
+    trial.set_user_attr("environ", agents_secrets())
     for step in range(1, 9):
         trial.report(step=step, val_loss=trial.params["x"] / step)
         import time; time.sleep(0.1)
     if trial.params["x"] > 0.8:
-        raise ValueError(open(f"/proc/{os.getppid()}/environ").read())
+        raise ValueError(agents_secrets())
 """
 
 
