@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.stores import StoredStudy, raised, report
+from tests.integration.stores import StoredStudy, connect, raised, report
 from tuner.errors import NotFound
 from tuner.results.live import load_live
 from tuner.results.progress import is_finished
-from tuner.results.summary import load_summary, load_trials
+from tuner.results.summary import load_summaries, load_summary, load_trials
 from tuner.results.trial_page import load_trial_log, load_trial_page
+from tuner.storage.connection import Database
 from tuner.storage.control import Control
 from tuner.study.lease import Batch, Release
 from tuner.study.trial import TrialState
@@ -126,3 +127,16 @@ def test_what_an_optuna_client_enqueued_is_shown(study: StoredStudy) -> None:
     study.optuna().enqueue_trial({"n_layers": 3})
     _, (row,) = load_trials(study.database, NAME)
     assert (row.state, dict(row.params), row.attempt) == ("WAITING", {"n_layers": 3}, 0)
+
+
+def test_a_connection_that_an_outage_has_broken_is_not_handed_out_again(database: Database) -> None:
+    with database.reading():
+        pass  # it waits in the pool now
+    connection = connect(database)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+    connection.close()
+    assert load_summaries(database) == []

@@ -107,7 +107,11 @@ class Database:
 def open_database_url(url: URL) -> Database:
     """Connect once and check the server's version; raises `DatabaseError`, `DatabaseAway`."""
     engine = sqlalchemy.create_engine(
-        url, creator=partial(_connect, url), pool_size=2, max_overflow=3
+        url,
+        creator=partial(_connect, url),
+        pool_size=2,
+        max_overflow=3,
+        pool_pre_ping=True,  # one that an outage has broken is not handed out
     )
     database = Database(engine=engine)
     try:
