@@ -122,6 +122,22 @@ class Machine:
         """Whether a server process runs."""
         return any(self.is_postmaster(pid) for pid in self.processes())
 
+    def start_late(self, seconds: float) -> None:
+        """From now on a server process does nothing for a while before it is a server."""
+        (binaries,) = self.server.glob("binaries-*")
+        real = binaries.resolve()
+        binaries.unlink()
+        subprocess.run(["cp", "-as", real, binaries], check=True)
+        (postgres,) = binaries.glob("*/*18/bin/postgres")
+        original = postgres.resolve()
+        postgres.unlink()
+        postgres.write_text(f'#!/bin/sh\nsleep {seconds}\nexec "{original}" "$@"\n')
+        postgres.chmod(0o755)
+
+    def is_starting(self) -> bool:
+        """Whether a server process has begun, however far it is."""
+        return any(b"/bin/postgres" in _command(pid) for pid in self.processes())
+
     def torn_folders(self) -> list[Path]:
         """What an interrupted initdb leaves behind."""
         return list(self.server.glob("initdb-*"))

@@ -96,6 +96,18 @@ def test_an_owner_killed_while_it_starts_the_server_leaves_none_behind(machine: 
         machine.wait_until(lambda: machine.processes() == [], "no process left")
 
 
+def test_an_owner_killed_before_the_server_says_its_number_leaves_none_behind(
+    machine: Machine,
+) -> None:
+    machine.start_late(1.5)
+    with machine.user(wait=False) as user:
+        machine.wait_until(machine.is_starting, "a server starts")
+        user.process.kill()
+        user.process.wait()
+    assert not machine.pid_file.exists(), "the kill came too late to show anything"
+    machine.wait_until(lambda: machine.processes() == [], "no process left")
+
+
 def test_without_keeper_and_owner_the_next_user_adopts_the_server_and_at_last_stops_it(
     machine: Machine,
 ) -> None:
@@ -239,6 +251,7 @@ def test_it_runs_as_an_unprivileged_user_and_only_that_one_reads_its_files(
         "start.lock": 0o600,
         "keeper.lock": 0o600,
         "server.log": 0o600,
+        "server.lock": 0o600,
     }
     assert stat.S_IMODE((fresh_machine.home / "data").stat().st_mode) == 0o700
     assert stat.S_IMODE((fresh_machine.home / "spool").stat().st_mode) == 0o700

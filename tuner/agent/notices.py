@@ -145,7 +145,7 @@ class BreakerOpened:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointTrouble:
-    """A checkpoint could not be written or fetched on this machine; nothing else is lost."""
+    """A checkpoint could not be written on this machine; nothing else is lost."""
 
     number: int
     step: int

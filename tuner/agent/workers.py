@@ -284,7 +284,7 @@ class WorkerPool:
         if isinstance(message, Saved) and not self._is_spooled(message):
             return
         tail, n_bytes = "", 0
-        if isinstance(message, Left) or _is_failing(message):
+        if isinstance(message, Left) or self._is_failing(message):
             self._drain_log(worker)
             tail, n_bytes = self._printed(worker)
         self.inbox.put(WorkerSaid(worker=worker.pid, message=message, tail=tail, n_bytes=n_bytes))
@@ -294,6 +294,12 @@ class WorkerPool:
         folder, name = os.path.split(saved.path)
         is_of_trial = name.startswith(f"{saved.number}-{saved.attempt}-") and "\0" not in name
         return self._setup is not None and folder == self._setup.spool and is_of_trial
+
+    def _is_failing(self, message: FromWorker) -> bool:
+        """Whether it will end its trial, so that the log is wanted with it."""
+        if self._setup is None or not isinstance(message, Reported):
+            return False
+        return not math.isfinite(message.values.get(self._setup.metric, math.nan))
 
     def _bury(self, worker: Worker) -> None:
         """Its pipe has ended: it is about to exit, or made to."""
@@ -315,11 +321,6 @@ class WorkerPool:
         if not self._is_closing:
             gone = WorkerGone(worker=worker.pid, exit_code=exit_code, tail=tail, n_bytes=n_bytes)
             self.inbox.put(gone)
-
-
-def _is_failing(message: FromWorker) -> bool:
-    """Whether it will end its trial, so that the log is wanted with it."""
-    return isinstance(message, Reported) and not all(map(math.isfinite, message.values.values()))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tuner.cli.database import open_named
 from tuner.cli.json_text import render_json
-from tuner.errors import DatabaseAway, UsageError
+from tuner.errors import DatabaseAway, TunerError, UsageError
 from tuner.storage.connection import Database, render_url, storage_setting
 from tuner.storage.home import open_home
 from tuner.storage.listening import Listen, make_fleet_role
@@ -62,23 +62,33 @@ def serve(options: argparse.Namespace) -> int:
         url = served.get("remote_url", served["url"])
         print(json.dumps(served) if options.json else url, flush=True)
         print("serving until Ctrl-C", file=sys.stderr, flush=True)
+        said = ""
         while signal.sigtimedwait(signals, LOOK_SECONDS) is None:
-            _keep_up(database, signals)
+            trouble = _keep_up(database, signals)
+            if trouble and trouble != said:
+                print(trouble, file=sys.stderr, flush=True)
+            said = trouble
     return 0
 
 
-def _keep_up(database: Database, signals: set[signal.Signals]) -> None:
-    """Start the server again if it has died; its processes must not inherit our mask."""
+def _keep_up(database: Database, signals: set[signal.Signals]) -> str:
+    """Start the server again if it has died: what was the matter, empty if nothing was.
+
+    Its processes must not inherit our mask.
+    """
     try:
         replace(database, revive=None).open_raw().close()
+        return ""
     except DatabaseAway as error:
-        print(f"the server has died and is started again ({error})", file=sys.stderr, flush=True)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
         try:
             assert database.revive is not None
             database.revive()
+        except TunerError as refused:
+            return f"the server does not answer and cannot be started: {refused}"
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        return f"the server did not answer and was started again, or answers again ({error})"
 
 
 _FOR_OTHERS = """\

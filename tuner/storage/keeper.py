@@ -32,20 +32,34 @@ def main() -> None:
         except OSError:
             return  # another keeper is at work
         fcntl.flock(users, fcntl.LOCK_EX)
-        stop_server(folder / "data")
+        stop_server(folder)
 
 
-def stop_server(data: Path) -> None:
+def stop_server(folder: Path) -> None:
     """End the postmaster: fast (SIGINT), after `STOP_SECONDS` at once (SIGQUIT)."""
     for ask in (signal.SIGINT, signal.SIGQUIT):
-        pid = find_postmaster(data)
-        if pid is None:
-            return
-        with suppress(ProcessLookupError):
-            os.kill(pid, ask)
+        asked = None
         end = time.monotonic() + STOP_SECONDS
-        while find_postmaster(data) == pid and time.monotonic() < end:
+        while is_running(folder) and time.monotonic() < end:
+            pid = find_postmaster(folder / "data")
+            if pid is not None and pid != asked:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, ask)
+                asked = pid
             time.sleep(0.02)
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a server process lives, also one that has not written its pid file yet.
+
+    Each holds a shared lock on `server.lock` from before its first instruction: it inherits it.
+    """
+    with open(folder / "server.lock", "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return find_postmaster(folder / "data") is not None
 
 
 def find_postmaster(data: Path) -> int | None:

@@ -64,7 +64,7 @@ class Server:
     socket_folder: Path
     user: ServerUser | None
     users_lock: IO[str]
-    listen: "Serving | None" = None
+    listen_lock: IO[str] | None = None  # of the one that serves other machines
 
     @property
     def url(self) -> str:
@@ -75,17 +75,16 @@ class Server:
 
     def close(self) -> None:
         """Give up our share; the keeper stops the server if it was the last."""
-        if self.listen is not None:
-            self.listen.lock.close()
+        if self.listen_lock is not None:
+            self.listen_lock.close()
         self.users_lock.close()
 
     def revive(self) -> None:
         """Start it again if it has died under us; raises `DatabaseError` if it does not come up."""
         with _exclusive(self.folder / "start.lock"):
-            _start_keeper(self.folder)
             if not _is_up(self.socket_folder):
-                listen = self.listen.where if self.listen else _served_at(self.folder)
-                _start(self.folder, self.socket_folder, self.user, listen)
+                _start_keeper(self.folder)
+                _start(self.folder, self.socket_folder, self.user, _served_at(self.folder))
 
 
 def open_server(home: Home, listen: Listen | None = None) -> Server:
@@ -119,11 +118,12 @@ def _join_or_start(folder: Path, user: ServerUser | None, listen: Listen | None)
         with _exclusive(folder / "start.lock"):
             socket_folder = _socket_folder(folder, user)
             _start_keeper(folder)  # first: nobody is left behind if we are killed meanwhile
-            if not _is_up(socket_folder):
-                _start(folder, socket_folder, user, listen or _served_at(folder))
-            elif listen is not None:
+            is_ours = not _is_up(socket_folder) and _start(
+                folder, socket_folder, user, listen or _served_at(folder)
+            )
+            if listen is not None and not is_ours:
                 raise _is_up_already()
-            serving = None if listen is None else _say_served(folder, listen)
+            listen_lock = None if listen is None else _say_served(folder, listen)
     except BaseException:
         users_lock.close()
         raise
@@ -132,25 +132,18 @@ def _join_or_start(folder: Path, user: ServerUser | None, listen: Listen | None)
         socket_folder=socket_folder,
         user=user,
         users_lock=users_lock,
-        listen=serving,
+        listen_lock=listen_lock,
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Serving:
-    """That this process serves other machines, and where; for whoever has to start it again."""
-
-    where: Listen
-    lock: IO[str]
-
-
-def _say_served(folder: Path, listen: Listen) -> Serving:
+def _say_served(folder: Path, listen: Listen) -> IO[str]:
+    """For whoever has to start it again; said for as long as the lock is held."""
     lock = _open_private(folder / "listen")
     fcntl.flock(lock, fcntl.LOCK_EX)
     lock.truncate(0)
     lock.write(f"{listen.address} {listen.port}")
     lock.flush()
-    return Serving(where=listen, lock=lock)
+    return lock
 
 
 def _served_at(folder: Path) -> Listen | None:
@@ -219,15 +212,14 @@ def _is_up(socket_folder: Path) -> bool:
 
 def _start(
     folder: Path, socket_folder: Path, user: ServerUser | None, listen: Listen | None
-) -> None:
+) -> bool:
+    """Until it is up; False where it runs already, and only took no connection."""
     binaries = find_binaries(folder, user)
     data = folder / "data"
     log = folder / "server.log"
     if find_postmaster(data) is not None:
         _wait_until_up(None, socket_folder, log)  # it recovers, or has no connection to spare
-        if listen is not None:
-            raise _is_up_already()
-        return
+        return False
     if not data.exists():
         _create_cluster(binaries, folder, data, user)
     _remove_stale_files(data, socket_folder)
@@ -235,7 +227,8 @@ def _start(
         check_free(listen)
         admit_others(data)
         _link_socket(socket_folder, listen.port)
-    with _open_private(log) as output:
+    with _open_private(log) as output, _open_private(folder / "server.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)  # for as long as one of its processes lives
         process = subprocess.Popen(
             [binaries / "postgres", "-D", data, *_settings(socket_folder, listen)],
             stdin=subprocess.DEVNULL,
@@ -244,11 +237,13 @@ def _start(
             cwd=socket_folder,
             env=_environment(),
             start_new_session=True,  # Ctrl-C in this terminal is not for the server
+            pass_fds=[lock.fileno()],
             user=user.uid if user else None,
             group=user.gid if user else None,
             extra_groups=[] if user else None,
         )
     _wait_until_up(process, socket_folder, log)
+    return True
 
 
 def _settings(socket_folder: Path, listen: Listen | None) -> list[str]:

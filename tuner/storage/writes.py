@@ -254,6 +254,7 @@ def _finish_statements(
         "a_values": [value for _, _, value in attributes],
     }
     complete = [finish for finish in finishes if finish.state is TrialState.COMPLETE]
+    has_ended_well = any(finish.state is not TrialState.FAIL for finish in finishes)
     reached = {
         **own,
         "numbers": [finish.key.number for finish in complete],
@@ -264,6 +265,7 @@ def _finish_statements(
         ("end", "finish", ended),
         *([("end", "reach_target", reached)] if complete else []),
         ("end", "drop_checkpoints", {**own, "numbers": numbers}),
+        *([("end", "forget_failures", own)] if has_ended_well else []),
     ]
 
 
@@ -309,8 +311,6 @@ def _blame(ends: Sequence[End]) -> dict[str, object]:
 def _count_failures(writer: Writer, cursor: "Cursor", ends: Sequence[End]) -> None:
     """Failures in a row, study-wide; too many of them halt the study."""
     study = {"study_id": writer.study_id}
-    if any(isinstance(end, Finish) and end.state is not TrialState.FAIL for end in ends):
-        run(cursor, "end", "forget_failures", study)
     failed = [end for end in ends if end.failure is not None and not end.failure.is_loss]
     if not failed or writer.stop_after is None:
         return
