@@ -26,10 +26,14 @@ from tests.bench.sequential import Epoch, best_epoch, loader_epoch, mlp
 from tuner.study.trial import Params, Values
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.data import Split, TrainingData
-from tuner.training.lane import Verdict
-from tuner.training.trainer import train
+from tuner.training.groups import Goal, train
+from tuner.training.lane import Nobody
+from tuner.training.losses import loss_of
+from tuner.training.mlp import MLP
+from tuner.training.sizes import MOST_ON_CPU, FixedSizes, Measurement
 
-_CELL_SECONDS = 0.2  # a cell is measured for about so long, and at least two epochs
+AUTO = "auto"  # as many lanes as a worker's own measurement chooses
+_CELL_SECONDS = 0.2  # a cell is measured for about so long, and at least an epoch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,30 +60,16 @@ SHAPES = (
 )
 
 
-@dataclass(kw_only=True)
-class SilentLane:
+class TimedLane(Nobody):
     """Stores nothing but the times of its reports."""
 
-    number: int
-    params: Params
-    now: Callable[[], float]
-    reported: list[float] = field(default_factory=list)
-    checkpoint: str | None = None
-    from_step: int = 0
-    last_value: float | None = None
-
-    @property
-    def seed(self) -> int:
-        return 1000 + self.number
+    def __init__(self, params: Params, seed: int, now: Callable[[], float]) -> None:
+        super().__init__(params, seed)
+        self._now = now
+        self.reported: list[float] = []
 
     def report(self, step: int, values: Values) -> None:
-        self.reported.append(self.now())
-
-    def save(self, step: int, state: Callable[[], object]) -> bool:
-        return False
-
-    def verdict(self) -> Verdict:
-        return Verdict.GO_ON
+        self.reported.append(self._now())
 
 
 def random_data(n_rows: int, n_features: int = 64, n_classes: int = 10) -> TrainingData:
@@ -104,15 +94,25 @@ def random_data(n_rows: int, n_features: int = 64, n_classes: int = 10) -> Train
 def fused_epoch_seconds(
     all_params: Sequence[Params], data: TrainingData, now: Callable[[], float], epochs: int
 ) -> float:
-    """Train a group; seconds of one of its epochs, the first one apart."""
+    """Train these lanes together; seconds of one epoch of all of them, the first one apart."""
     lanes = [
-        SilentLane(number=number, params=resolve({**params, "epochs": epochs + 1}), now=now)
-        for number, params in enumerate(all_params)
+        TimedLane(resolve({**params, "epochs": epochs + 1}), seed, now)
+        for seed, params in enumerate(all_params)
     ]
-    for _ in train(lanes, data, data_seed=5, metric="val_loss", minimize=True):
+    loss = loss_of(data)
+    model, sizes = MLP(data.n_features, data.n_outputs, loss), FixedSizes(len(lanes))
+    goal = Goal(metric="val_loss", minimize=True)
+    for _ in train(lanes, model, data, loss, data_seed=5, goal=goal, sizes=sizes):
         pass
     times = lanes[0].reported
     return (times[-1] - times[0]) / epochs
+
+
+def measured_lanes(params: Params, data: TrainingData) -> int:
+    """The number of lanes that a worker would find best."""
+    loss = loss_of(data)
+    model = MLP(data.n_features, data.n_outputs, loss)
+    return Measurement(data, loss, MOST_ON_CPU)(model, resolve(params), 0)
 
 
 def sequential_epoch_seconds(epoch: Epoch, now: Callable[[], float], epochs: int) -> float:
@@ -130,6 +130,7 @@ class Cells:
 
     shape: Shape
     n_steps: int  # of an epoch
+    measured: list[int] = field(default_factory=list)  # the lanes of "auto"
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
     def microseconds(self, way: str) -> float:
@@ -141,71 +142,71 @@ class Cells:
         pairs = zip(self.seconds["best loop"], self.seconds[way], strict=True)
         return statistics.median(loop / ours for loop, ours in pairs)
 
-    def best_lanes(self) -> str:
-        """The fastest number of lanes."""
-        ways = [way for way in self.seconds if way.startswith("k=")]
-        return max(ways, key=self.factor)
-
 
 def measure(
     shape: Shape, data: TrainingData, lanes: Sequence[int], options: argparse.Namespace
 ) -> Cells:
     """All cells of a shape, round after round."""
     cells = Cells(shape=shape, n_steps=-(-data.train.n_rows // shape.batch))
-    ways = {
+    params = {"width": shape.width, "n_layers": shape.depth, "batch_size": shape.batch}
+    ways: dict[str, Way] = {
         "DataLoader": _loop(loader_epoch, shape, data),
         "best loop": _loop(best_epoch, shape, data),
-        **{f"k={k}": _lanes(k, shape, data) for k in lanes},
+        **{f"k={k}": _lanes(params, k, data) for k in lanes},
     }
-    epochs = {name: _epochs(way(1)) for name, way in ways.items()}
     for _ in range(options.rounds):
-        for name, way in ways.items():
-            cells.seconds.setdefault(name, []).append(way(epochs[name]))
-    # `way` told of the whole group so far: `_epochs` wants to know how long that takes
-    for k in lanes:
-        cells.seconds[f"k={k}"] = [seconds / k for seconds in cells.seconds[f"k={k}"]]
+        n_lanes = measured_lanes(params, data)
+        cells.measured.append(n_lanes)
+        for name, way in {**ways, AUTO: _lanes(params, n_lanes, data)}.items():
+            cells.seconds.setdefault(name, []).append(way())
     return cells
 
 
-Way = Callable[[int], float]  # how many epochs are measured -> seconds of one
+Way = Callable[[], float]  # seconds of one epoch of one trial
 
 
 def _loop(
     build: Callable[[torch.nn.Module, TrainingData, int], Epoch], shape: Shape, data: TrainingData
 ) -> Way:
-    def way(epochs: int) -> float:
+    def way() -> float:
         model = mlp(data.n_features, data.n_outputs, width=shape.width, depth=shape.depth)
-        return sequential_epoch_seconds(build(model, data, shape.batch), time.process_time, epochs)
+        epoch = build(model, data, shape.batch)
+        return _long_enough(lambda n: sequential_epoch_seconds(epoch, time.process_time, n))
 
     return way
 
 
-def _lanes(k: int, shape: Shape, data: TrainingData) -> Way:
-    params = {"width": shape.width, "n_layers": shape.depth, "batch_size": shape.batch}
-
-    def way(epochs: int) -> float:
-        return fused_epoch_seconds([params] * k, data, time.process_time, epochs)
+def _lanes(params: Params, k: int, data: TrainingData) -> Way:
+    def way() -> float:
+        everybody = [params] * k
+        return (
+            _long_enough(lambda n: fused_epoch_seconds(everybody, data, time.process_time, n)) / k
+        )
 
     return way
 
 
-def _epochs(seconds: float) -> int:
-    return max(2, round(_CELL_SECONDS / seconds))
+def _long_enough(epoch_seconds: Callable[[int], float]) -> float:
+    """Of one epoch, from so many that the time is long enough to be told."""
+    seconds = epoch_seconds(1)
+    n_epochs = round(_CELL_SECONDS / seconds)
+    return epoch_seconds(n_epochs) if n_epochs > 1 else seconds
 
 
 def render(rows: Sequence[Cells]) -> str:
     """Markdown: microseconds of a trial-step and, in brackets, the factor over the best loop."""
-    ways = list(rows[0].seconds)
+    ways = [way for way in rows[0].seconds if way != AUTO]
     lines = [
-        "| width/depth/batch | " + " | ".join(ways) + " | best k | target | |",
-        "|---" * (len(ways) + 4) + "|",
+        "| width/depth/batch | " + " | ".join(ways) + " | auto | target |",
+        "|---" * (len(ways) + 3) + "|",
     ]
     for row in rows:
+        target = row.shape.target
+        is_met = row.factor(AUTO) >= (1.0 if target is None else target)
+        wanted = "never slower" if target is None else f"{target:g}x"
         texts = [_cell(row, way) for way in ways]
-        best, target = row.best_lanes(), row.shape.target
-        wanted = 1.0 if target is None else target
-        verdict = "met" if row.factor(best) >= wanted else "MISSED"
-        texts += [f"{best[2:]}: **{row.factor(best):.1f}x**", f"{wanted:g}x", verdict]
+        texts.append(f"k={statistics.median_low(row.measured)}: {_cell(row, AUTO)}")
+        texts.append(f"{wanted}: {'met' if is_met else 'MISSED'}")
         lines.append(f"| {row.shape.name} | " + " | ".join(texts) + " |")
     return "\n".join(lines)
 
