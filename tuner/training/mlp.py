@@ -3,8 +3,8 @@
 Lanes of one width, activation and batch size share a stack whatever their depth: they are sorted
 by depth, the deepest first, so that layer i is that of the first k_i lanes.
 Shapes: K lanes, k lanes of one layer or one depth, S steps, B batch, F inputs of a layer, H its
-outputs, C outputs of the model, D parameters of a lane. Weights are stored (F, H): the transpose
-of torch.nn.Linear's.
+outputs, C outputs of the model, D parameters of a lane. Weights are stored (F, H), the transpose
+of torch.nn.Linear's; the output layer's as there, (C, F).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +22,8 @@ from tuner.training.model import Fresh, Rows
 from tuner.training.randomness import DropoutMasks, uniform
 from tuner.training.settings import Settings, settings_of
 
+_OUTPUT = "output"
+_SMALL_ELEMENTS = 5000  # of a weight; measured
 _MASK_ELEMENTS = 2**17  # filled at once: stays within the caches
 
 
@@ -53,7 +55,16 @@ class MLP:
         """The output layer lies first: so a layer has one place in lanes of any depth."""
         parts: list[tuple[str, tuple[int, ...], bool]] = []
         for name, (n_in, n_out) in self._layers(settings_of(params)):
-            parts += [(f"{name}.weight", (n_in, n_out), True), (f"{name}.bias", (1, n_out), False)]
+            if name == _OUTPUT:
+                parts += [
+                    (f"{name}.weight", (n_out, n_in), True),
+                    (f"{name}.bias", (n_out, 1), False),
+                ]
+            else:
+                parts += [
+                    (f"{name}.weight", (n_in, n_out), True),
+                    (f"{name}.bias", (1, n_out), False),
+                ]
         return lay_out(parts)
 
     def fresh(self, params: Params, seed: int) -> Fresh:
@@ -64,7 +75,8 @@ class MLP:
         drawn = {}
         for layer, (n_in, n_out) in self._layers(settings_of(params)):
             for name, shape in ((f"{layer}.weight", (n_in, n_out)), (f"{layer}.bias", (1, n_out))):
-                drawn[name] = uniform(seed, name, shape, 1 / sqrt(n_in))
+                values = uniform(seed, name, shape, 1 / sqrt(n_in))
+                drawn[name] = values.T if layer == _OUTPUT else values
         return Fresh(parameters=drawn)
 
     def stack(self, rows: Rows) -> "MLPStack":
@@ -78,28 +90,42 @@ class MLP:
         last = lane.width if lane.n_layers else self._n_features
         inputs = [self._n_features, *[lane.width] * (lane.n_layers - 1)]
         hidden = [(f"hidden.{i}", (inputs[i], lane.width)) for i in range(lane.n_layers)]
-        return [("output", (last, self._n_outputs)), *hidden]
+        return [(_OUTPUT, (last, self._n_outputs)), *hidden]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A layer of the lanes that have it: views into the rows."""
+    """A layer of the lanes that have it: views into the rows, (k, F, H) or, the last, (k, C, F)."""
 
-    weight_kFH: torch.Tensor
-    weight_kHF: torch.Tensor
-    bias_k1H: torch.Tensor
-    weight_grad_kFH: torch.Tensor
-    bias_grad_k1H: torch.Tensor
+    def __init__(
+        self,
+        weight: torch.Tensor,
+        bias: torch.Tensor,
+        weight_grad: torch.Tensor,
+        bias_grad: torch.Tensor,
+    ) -> None:
+        self.weight = weight
+        self.weight_t = weight.transpose(1, 2)
+        self.bias = bias
+        self.bias_grad = bias_grad
+        self._weight_grad = weight_grad
+        # A batched product into a tensor that is not contiguous goes lane by lane: for small ones
+        # a copy is cheaper.
+        is_small = weight[0].numel() <= _SMALL_ELEMENTS and not weight_grad.is_contiguous()
+        shape = weight_grad.shape
+        self._product = weight_grad.new_empty(shape) if is_small else None
 
     def of(self, lanes: slice) -> "Layer":
         """The layer of some of its lanes."""
         return Layer(
-            weight_kFH=self.weight_kFH[lanes],
-            weight_kHF=self.weight_kHF[lanes],
-            bias_k1H=self.bias_k1H[lanes],
-            weight_grad_kFH=self.weight_grad_kFH[lanes],
-            bias_grad_k1H=self.bias_grad_k1H[lanes],
+            self.weight[lanes], self.bias[lanes], self._weight_grad[lanes], self.bias_grad[lanes]
         )
+
+    def write_weight_grad(self, left: torch.Tensor, right: torch.Tensor) -> None:
+        """The product of the two."""
+        if self._product is None:
+            torch.bmm(left, right, out=self._weight_grad)
+        else:
+            self._weight_grad.copy_(torch.bmm(left, right, out=self._product))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,11 +172,11 @@ class MLPStack:
     def take_steps(
         self,
         batches: Sequence[torch.Tensor],
-        target_SKBC: torch.Tensor,
+        target_SKCB: torch.Tensor,
         first_steps_K: torch.Tensor,
         update: Callable[[], None],
     ) -> torch.Tensor:
-        n_steps, _, batch, _ = target_SKBC.shape
+        n_steps, _, _, batch = target_SKCB.shape
         layers, n_lanes = self._layers, len(self._settings)
         if batch not in self._buffers:
             self._buffers[batch] = Buffers(layers, batch, is_training=True)
@@ -158,17 +184,17 @@ class MLPStack:
         if (n_steps, batch) not in self._kept:
             shape = (n_steps, *buffers.output.shape)
             self._kept[n_steps, batch] = buffers.output.new_empty(shape)
-        kept_SKBC = self._kept[n_steps, batch]
+        kept_SKCB = self._kept[n_steps, batch]
         masks = self._masks_of_steps(n_steps, batch, first_steps_K)
-        loss, d_output_KBC = self._loss, buffers.d_output
-        steps = zip(batches, target_SKBC.unbind(0), kept_SKBC.unbind(0), masks, strict=True)
-        for x_BF, target_KBC, kept_KBC, masks_LkBH in steps:
+        loss, d_output_KCB = self._loss, buffers.d_output
+        steps = zip(batches, target_SKCB.unbind(0), kept_SKCB.unbind(0), masks, strict=True)
+        for x_BF, target_KCB, kept_KCB, masks_LkBH in steps:
             x_KBF = x_BF.expand(n_lanes, -1, -1)
             self._forward(x_KBF, masks_LkBH, layers, buffers)
-            loss.gradient(buffers.output, target_KBC, kept=kept_KBC, out=d_output_KBC)
+            loss.gradient(buffers.output, target_KCB, kept=kept_KCB, out=d_output_KCB)
             self._backward(x_KBF, masks_LkBH, buffers)
             update()
-        return loss.of_steps(kept_SKBC, target_SKBC)
+        return loss.of_steps(kept_SKCB, target_SKCB)
 
     def outputs(self, x_BF: torch.Tensor, first: int, last: int) -> torch.Tensor:
         """Without dropout."""
@@ -213,13 +239,13 @@ class MLPStack:
         layers: Layers,
         buffers: "Buffers",
     ) -> None:
-        """Fill `buffers.output` (K, B, C)."""
+        """Fill `buffers.output` (K, C, B)."""
         for end in buffers.ends[0]:  # linear models
             end.forward(x_KBF)
         x_kBF = x_KBF
         for i, layer in enumerate(layers.hidden):
             z, a = buffers.z[i], buffers.a[i]
-            torch.baddbmm(layer.bias_k1H, x_kBF[: z.n_lanes], layer.weight_kFH, out=z.kBH)
+            torch.baddbmm(layer.bias, x_kBF[: z.n_lanes], layer.weight, out=z.kBH)
             self._activation.forward(z.padded, out=a.padded)
             x_kBF = a.kBH
             if masks_LkBH:
@@ -232,7 +258,7 @@ class MLPStack:
     ) -> None:
         """Write the gradients, from `buffers.d_output` and what `_forward` left there."""
         layers = self._layers
-        torch.sum(buffers.d_output, 1, keepdim=True, out=layers.output.bias_grad_k1H)
+        torch.sum(buffers.d_output, 2, keepdim=True, out=layers.output.bias_grad)
         inputs = buffers.dropped if masks_LkBH else buffers.a
         for i in range(len(layers.hidden) - 1, -1, -1):
             layer, d = layers.hidden[i], buffers.d[i]
@@ -242,32 +268,26 @@ class MLPStack:
                 d.kBH.mul_(masks_LkBH[i])
             self._activation.backward(d.padded, buffers.z[i].padded, buffers.a[i].padded)
             x_kBF = inputs[i - 1].kBH if i else x_KBF
-            torch.bmm(x_kBF[: d.n_lanes].transpose(1, 2), d.kBH, out=layer.weight_grad_kFH)
-            torch.sum(d.kBH, 1, keepdim=True, out=layer.bias_grad_k1H)
+            layer.write_weight_grad(x_kBF[: d.n_lanes].transpose(1, 2), d.kBH)
+            torch.sum(d.kBH, 1, keepdim=True, out=layer.bias_grad)
             if i:
-                torch.bmm(d.kBH, layer.weight_kHF, out=buffers.d[i - 1].kBH[: d.n_lanes])
+                torch.bmm(d.kBH, layer.weight_t, out=buffers.d[i - 1].kBH[: d.n_lanes])
         for end in buffers.ends[0]:
             end.backward(x_KBF, None)
 
 
 def _layers_over(rows: Rows, layout: Layout, depths: Sequence[int]) -> Layers:
     assert list(depths) == sorted(depths, reverse=True), "lanes are not sorted by depth"
-    parameters, gradients = layout.by_name(rows.parameters_KD), layout.by_name(rows.gradients_KD)
+    both = layout.by_name(rows.parameters_KD), layout.by_name(rows.gradients_KD)
 
     def layer(name: str, n_lanes: int) -> Layer:
-        weight_kFH = parameters[f"{name}.weight"][:n_lanes]
-        return Layer(
-            weight_kFH=weight_kFH,
-            weight_kHF=weight_kFH.transpose(1, 2),
-            bias_k1H=parameters[f"{name}.bias"][:n_lanes],
-            weight_grad_kFH=gradients[f"{name}.weight"][:n_lanes],
-            bias_grad_k1H=gradients[f"{name}.bias"][:n_lanes],
-        )
+        tensors = [rows[f"{name}.{kind}"][:n_lanes] for rows in both for kind in ("weight", "bias")]
+        return Layer(*tensors)
 
     return Layers(
         depths=depths,
         hidden=[layer(f"hidden.{i}", _deeper(depths, i)) for i in range(depths[0])],
-        output=layer("output", len(depths)),
+        output=layer(_OUTPUT, len(depths)),
     )
 
 
@@ -276,22 +296,21 @@ class Buffers:
 
     def __init__(self, layers: Layers, batch: int, *, is_training: bool) -> None:
         def rows() -> list[_Rows]:
-            return [_Rows(layer.weight_kFH, batch) for layer in layers.hidden]
+            return [_Rows(layer.weight, batch) for layer in layers.hidden]
 
         self.z = rows()
         self.a = rows() if is_training else self.z  # in place where no gradient is wanted
         self.d = rows() if is_training else []
         self.dropped = rows() if is_training else []
         # Contiguous: softmax's backward kernel writes to any other buffer as if it were.
-        n_lanes, n_in, n_out = layers.output.weight_kFH.shape
-        self.output = layers.output.weight_kFH.new_empty(n_lanes, batch, n_out)
+        n_lanes, n_out, _ = layers.output.weight.shape
+        self.output = layers.output.weight.new_empty(n_lanes, n_out, batch)
         self.d_output = torch.empty_like(self.output)
-        product = self.output.new_empty(n_lanes, batch, n_in) if n_out == 1 else None
         self.ends: list[list[_End]] = [[] for _ in range(len(layers.hidden) + 1)]  # by depth
         first = 0
         for depth, lanes in groupby(layers.depths):
             part = slice(first, first := first + len(list(lanes)))
-            end = _End(part, layers.output, self.output, self.d_output, product)
+            end = _End(part, layers.output, self.output, self.d_output)
             self.ends[depth].append(end)
 
 
@@ -309,37 +328,27 @@ class _Rows:
 
 
 class _End:
-    """The output layer of the lanes of one depth."""
+    """The output layer of the lanes of one depth: what it gives is class-major, (k, C, B).
+
+    With a batch's rows side by side, softmax and the small products run several times faster.
+    """
 
     def __init__(
-        self,
-        lanes: slice,
-        output: Layer,
-        output_KBC: torch.Tensor,
-        d_output_KBC: torch.Tensor,
-        product_KBH: torch.Tensor | None,
+        self, lanes: slice, output: Layer, output_KCB: torch.Tensor, d_output_KCB: torch.Tensor
     ) -> None:
-        """`product_KBH` where C = 1."""
         self._lanes = lanes
         self._layer = output.of(lanes)
-        self._output_kBC = output_KBC[lanes]
-        self._d_output_kBC = d_output_KBC[lanes]
-        self._product_kBH = None if product_KBH is None else product_KBH[lanes]
+        self._output_kCB = output_KCB[lanes]
+        self._d_output_kCB = d_output_KCB[lanes]
 
     def forward(self, x_kBH: torch.Tensor) -> None:
         """From the last hidden layer, of which these lanes have a part."""
-        layer, x_kBH = self._layer, x_kBH[self._lanes]
-        if self._product_kBH is None:
-            torch.baddbmm(layer.bias_k1H, x_kBH, layer.weight_kFH, out=self._output_kBC)
-            return
-        # One column: a lane alone would go through another kernel and round differently.
-        torch.mul(x_kBH, layer.weight_kHF, out=self._product_kBH)
-        torch.sum(self._product_kBH, 2, keepdim=True, out=self._output_kBC).add_(layer.bias_k1H)
+        x_kHB = x_kBH[self._lanes].transpose(1, 2)
+        torch.baddbmm(self._layer.bias, self._layer.weight, x_kHB, out=self._output_kCB)
 
     def backward(self, x_kBH: torch.Tensor, d_kBH: torch.Tensor | None) -> None:
         """The gradient of the weights, and, into their part of `d_kBH`, that of the input."""
-        layer, d_output_kBC = self._layer, self._d_output_kBC
-        x_kHB = x_kBH[self._lanes].transpose(1, 2)
-        torch.bmm(x_kHB, d_output_kBC, out=layer.weight_grad_kFH)
+        layer, d_output_kCB = self._layer, self._d_output_kCB
+        layer.write_weight_grad(d_output_kCB, x_kBH[self._lanes])
         if d_kBH is not None:
-            torch.bmm(d_output_kBC, layer.weight_kHF, out=d_kBH[self._lanes])
+            torch.bmm(d_output_kCB.transpose(1, 2), layer.weight, out=d_kBH[self._lanes])

@@ -17,7 +17,7 @@ from tuner.training.metrics import metrics_of
 from tuner.training.randomness import row_order
 
 _BLOCK_ELEMENTS = 2**18  # gathered at once: stays within the caches
-_MOST_STEPS = 64  # in a block
+_FEWEST_STEPS, _MOST_STEPS = 8, 64  # in a block
 _VALIDATION_ROWS = 4096  # at once; the same for every K, so that sums round alike
 _VALIDATION_LANES = 16  # at once: more would only move more memory
 
@@ -60,11 +60,12 @@ class Trainer:
         for first, n_steps, batch in _blocks(n_rows, group.batch_size, most_steps):
             index_KR = order_KN[:, first : first + n_steps * batch]
             batches = x_NF[index_KR].chunk(n_steps, 1)
-            target_SKBC = torch.stack(self._targets_NC[index_KR].chunk(n_steps, 1))
-            target_SKBC = target_SKBC.expand(-1, len(epochs), -1, -1)
+            target_KSBC = self._targets_NC[index_KR].view(len(index_KR), n_steps, batch, -1)
+            target_SKCB = target_KSBC.permute(1, 0, 3, 2).contiguous()
+            target_SKCB = target_SKCB.expand(-1, len(epochs), -1, -1)
             first_steps_K = steps_K + first // group.batch_size
             take_steps = group.stack.take_steps
-            losses.append(take_steps(batches, target_SKBC, first_steps_K, group.update))
+            losses.append(take_steps(batches, target_SKCB, first_steps_K, group.update))
             sizes += [batch] * n_steps
         # fsum: the mean does not depend on how the steps were cut into blocks
         by_lane = zip(*torch.cat(losses).tolist(), strict=True)
@@ -100,7 +101,7 @@ class Trainer:
 def _blocks(n_rows: int, batch_size: int, most_steps: int) -> Iterator[tuple[int, int, int]]:
     """Cut an epoch into runs of equal batches: (first row, steps, rows per step)."""
     n_full, n_left = divmod(n_rows, batch_size)
-    most_steps = max(1, min(_MOST_STEPS, most_steps))
+    most_steps = max(_FEWEST_STEPS, min(_MOST_STEPS, most_steps))
     for step in range(0, n_full, most_steps):
         yield step * batch_size, min(most_steps, n_full - step), batch_size
     if n_left:

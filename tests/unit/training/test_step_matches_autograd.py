@@ -54,6 +54,7 @@ def test_a_lane_trains_like_an_ordinary_module(case, make_data):
         index = len(model) - 1 if layer == "output" else 2 * int(layer.split(".")[1])
         theirs = getattr(model[index], kind)
         theirs_FH = theirs.T if kind == "weight" else theirs[None]
+        theirs_FH = theirs_FH.T if layer == "output" else theirs_FH
         assert torch.allclose(ours_FH, theirs_FH, atol=1e-10, rtol=1e-10), name
 
 
