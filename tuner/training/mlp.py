@@ -30,6 +30,8 @@ _MASK_ELEMENTS = 2**17  # filled at once: stays within the caches
 class MLP:
     """Multilayer perceptrons over F features with C outputs (`model.Model`)."""
 
+    uses_autograd = False
+
     def __init__(self, n_features: int, n_outputs: int, loss: Loss) -> None:
         self._n_features = n_features
         self._n_outputs = n_outputs

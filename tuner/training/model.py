@@ -58,6 +58,8 @@ class Stack(Protocol):
 class Model(Protocol):
     """A kind of model. It holds no lane's state."""
 
+    uses_autograd: bool  # else epochs run in inference mode, which makes small operations cheaper
+
     def key(self, params: Params) -> str:
         """Lanes with equal keys may share a stack; it is for people too."""
 

@@ -145,7 +145,7 @@ class Measurement:
         """
         seconds: dict[int, float] = {}  # per lane and step
         try:
-            with torch.no_grad():
+            with torch.inference_mode(not model.uses_autograd), torch.no_grad():
                 one = Group(model, [Nobody(params, seed)], self._x_NF)
                 n_lanes = 1
                 while n_lanes <= self._most and self._fits(one, n_lanes) and _is_hopeful(seconds):

@@ -39,8 +39,9 @@ class Trainer:
         `seconds` is each lane's share of the wall time: over lanes they add up to it.
         """
         started = perf_counter()
-        train_losses = self._train(group)
-        validation = self._validate(group)
+        with torch.inference_mode(not group.model.uses_autograd):
+            train_losses = self._train(group)
+            validation = self._validate(group)
         seconds = (perf_counter() - started) / len(train_losses)
         return [
             {"train_loss": train_loss, **values, "seconds": seconds}
