@@ -121,6 +121,22 @@ PLANNED_PARAMS = (
 # What may differ between lanes of one stack, whatever the model is.
 PER_LANE_PARAMS = ("learning_rate", "weight_decay", "momentum", "l1", "optimizer", "epochs")
 
+# What the data tells a model of the user's own, beside the params.
+SHAPE_NAMES = ("n_features", "n_outputs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownParams:
+    """Which parameters an objective takes."""
+
+    table: Mapping[str, TrainerParam]
+    takes_others: bool  # names are free then, and values of any type
+
+
+OF_THE_TRAINER = KnownParams(table=TRAINER_PARAMS, takes_others=False)
+OF_AN_OWN_MODEL = KnownParams(table=TRAINER_PARAMS, takes_others=True)
+OF_A_FUNCTION = KnownParams(table={}, takes_others=True)
+
 
 def resolve(params: Params) -> dict[str, ParamValue]:
     """Every parameter of the trainer, with its default where none is given, and all others."""
