@@ -1,25 +1,25 @@
-"""Which searched parameters decide with whom a trial can be trained as one stacked model."""
+"""Which params decide with whom a trial can train in one group."""
 
 from tuner.study_file.model import Choice, FunctionObjective, StudySpec
 from tuner.study_file.trainer_params import PER_LANE_PARAMS, resolve
 
-_OF_THE_MLP = ("batch_size", "width", "activation", "precision")
+# Depth is not among them: lanes of several depths share a group.
+_OF_MLP = frozenset({"batch_size", "width", "activation", "precision"})
 # In half precision the model is an ordinary module, whose lanes agree in everything.
-_OF_THE_MLP_AS_A_MODULE = (*_OF_THE_MLP, "n_layers", "dropout")
+_OF_MLP_AS_A_MODULE = _OF_MLP | {"n_layers", "dropout"}
 
 
-def structural_params(spec: StudySpec) -> tuple[str, ...]:
-    """Their names, in the order of the search space; none where nothing is ever fused.
+def structural_params(spec: StudySpec) -> frozenset[str]:
+    """Lanes that agree in these can share a group; empty where trials train alone.
 
-    Trials with equal values of these fit into one stack. (Of a user's model that does not take
-    all of them, trials with other values may fit as well: the worker knows.)
+    (Of a user's model that does not take all of them, lanes with other values may share one as
+    well: the worker knows.)
     """
     if isinstance(spec.objective, FunctionObjective):
-        return ()
+        return frozenset()
     if spec.objective.has_own_model:
-        return tuple(name for name in spec.search_space if name not in PER_LANE_PARAMS)
-    of_the_mlp = _OF_THE_MLP_AS_A_MODULE if _may_be_bfloat16(spec) else _OF_THE_MLP
-    return tuple(name for name in spec.search_space if name in of_the_mlp)
+        return frozenset(spec.search_space) - set(PER_LANE_PARAMS)
+    return _OF_MLP_AS_A_MODULE if _may_be_bfloat16(spec) else _OF_MLP
 
 
 def _may_be_bfloat16(spec: StudySpec) -> bool:

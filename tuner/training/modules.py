@@ -96,8 +96,15 @@ class ModuleModel:
         return self.plain_stack(rows)
 
     def most_lanes(self, params: Params) -> int | None:
-        """1 for what cannot be fused; found by trying once per key, and said once."""
-        return 1 if self._obstacle(params) else None
+        """1 for what cannot be fused; found by trying once per key, and said once.
+
+        1 as well for what is broken: its own training will say how.
+        """
+        try:
+            return 1 if self._obstacle(params) else None
+        except Exception as error:
+            log.debug("%s broke when it was tried: %r", self._name, error)
+            return 1
 
     def fused_stack(self, rows: Rows) -> ModuleStack:
         """The stack for what can be fused."""

@@ -162,30 +162,21 @@ def test_the_schema_says_the_same(changes, is_right, tmp_path):
     assert (read, is_valid) == (is_right, is_right)
 
 
-def _structural(path: Path, *overrides: str) -> tuple[str, ...]:
+def _structural(path: Path, *overrides: str) -> frozenset[str]:
     return structural_params(load_spec(path, overrides))
 
 
 def test_which_params_decide_with_whom_a_lane_may_share_a_stack(tmp_path):
-    path = write(tmp_path)
-    assert _structural(path) == ("batch_size", "share", "shape")
+    assert _structural(write(tmp_path)) == {"batch_size", "share", "shape"}
     plain = tmp_path / "plain.yaml"
     plain.write_text(
         "name: plain\nobjective: {data: {sklearn: digits}, model: mlp}\nminimize: val_loss\n"
-        "search_space:\n  learning_rate: {float: [1e-3, 1], log: true}\n"
-        "  n_layers: {int: [1, 3]}\n  dropout: {float: [0, 0.5]}\n  width: {choice: [8, 16]}\n"
-        "  batch_size: {choice: [8, 16]}\nbudget: {trials: 1}\n"
+        "search_space:\n  learning_rate: {float: [1e-3, 1], log: true}\nbudget: {trials: 1}\n"
     )
-    assert _structural(plain) == ("width", "batch_size")
-    assert _structural(plain, "search_space.precision={choice: [float32]}") == (
-        *("width", "batch_size", "precision"),
-    )
+    of_the_mlp = {"width", "batch_size", "activation", "precision"}
+    assert _structural(plain) == of_the_mlp
+    assert _structural(plain, "search_space.precision={choice: [float32]}") == of_the_mlp
     for change in ("params.precision=bfloat16", "search_space.precision={choice: [bfloat16]}"):
-        assert set(_structural(plain, change)) - {"precision"} == {
-            "n_layers",
-            "dropout",
-            "width",
-            "batch_size",
-        }
+        assert _structural(plain, change) == of_the_mlp | {"n_layers", "dropout"}
     (tmp_path / "train.py").write_text("def train(trial): ...\n")
-    assert _structural(plain, "objective=train.py:train") == ()
+    assert _structural(plain, "objective=train.py:train") == frozenset()

@@ -149,8 +149,10 @@ def _no_module(n_features):
 )
 def test_what_is_broken_comes_out_as_the_users_error(build, error, message, caplog):
     data = classification(n_features=64)
+    model = model_of(build, data)
+    assert model.most_lanes(resolve({"batch_size": 16})) == 1
     with pytest.raises(error, match=message):
-        Lanes(model_of(build, data), data, [5, 6])
+        Lanes(model, data, [5, 6])
     assert not caplog.records
 
 
