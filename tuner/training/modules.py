@@ -62,14 +62,14 @@ class ModuleModel:
         self._said: set[str] = set()
 
     def key(self, params: Params) -> str:
-        """The module's name, and all that it is built from."""
-        return self.structure(params)
-
-    def structure(self, params: Params) -> str:
-        """As the key: the batch size is part of what a step means."""
+        """The module's name, all that it is built from, and what a step is."""
         shared = {name: params[name] for name in ("batch_size", "precision")}
         taken = {**shared, **taken_params(self._build, params)}
         return " ".join([self._name, *(f"{name}={taken[name]}" for name in sorted(taken))])
+
+    def structure(self, params: Params) -> str:
+        """Two lanes of a stack may have different optimizers, a lane and its checkpoint not."""
+        return f"{self.key(params)} optimizer={params['optimizer']}"
 
     def rank(self, params: Params) -> int:
         """Any order will do."""
