@@ -107,8 +107,9 @@ def test_params_that_do_not_fit_the_model_are_said_before_there_is_a_study(
 
 def test_a_broken_model_fails_with_its_own_error(tuner, tmp_path):
     tuner("run", _write(tmp_path, "Broken"), "--workers", 1, code=5)
-    shown = tuner("show", "own-net", 0)
-    assert "mat1 and mat2 shapes cannot be multiplied" in shown.out
+    for trial in tuner("trials", "own-net", "--json").json:
+        assert trial["state"] == "FAIL"
+        assert "mat1 and mat2 shapes cannot be multiplied" in trial["reason"]
 
 
 def test_the_files_of_model_and_loss_are_the_objectives_code(tuner, tmp_path):
