@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
-from torch.func import functional_call
 
 from tuner.study.seeds import derive_seed
 from tuner.training.addressed_dropout import key_name
 from tuner.training.generators import seed_generators
 from tuner.training.model import Rows
+from tuner.training.stand_ins import StandIns
 from tuner.training.template import ModelMistake, Template, buffers_of
 
 _ALL = slice(None)
@@ -44,7 +44,7 @@ class ModuleLanes(Protocol):
 
 
 class FusedLanes:
-    """All lanes in one pass: torch.vmap over functional calls of one module."""
+    """All lanes in one pass: torch.vmap over calls of one module."""
 
     def __init__(
         self, template: Template, rows: Rows, n_outputs: int, *, is_bfloat16: bool
@@ -56,7 +56,12 @@ class FusedLanes:
         self._parameters_KD = ordinary(rows.parameters_KD)
         views = template.layout.by_name(self._parameters_KD)
         self._parameters = {name: v.detach().requires_grad_() for name, v in views.items()}
+        self._leaves = list(self._parameters.values())
         self._buffers = {name: ordinary(buffer) for name, buffer in rows.buffers.items()}
+        self._tensors = [*self._leaves, *self._buffers.values()]
+        keys = map(key_name, template.dropouts)
+        names = [*self._parameters, *self._buffers, *keys]
+        self._stand_ins = StandIns(template.module, names)
         # Some operators vmap runs lane by lane. They are right, and how many lanes pay is measured.
         torch._C._functorch._set_vmap_fallback_warning_enabled(False)  # type: ignore[attr-defined]
         self._run = torch.vmap(self._one_lane, randomness="error")
@@ -79,24 +84,23 @@ class FusedLanes:
     def train(self, x_KBF: torch.Tensor, keys_LK: torch.Tensor, step: int) -> torch.Tensor:
         """The outputs (K, B, C)."""
         self._template.begin_step()
-        keys = zip(map(key_name, self._template.dropouts), keys_LK, strict=True)
-        return self._run({**self._parameters, **self._buffers, **dict(keys)}, x_KBF)
+        return self._run(x_KBF, *self._tensors, *keys_LK)
 
     def gradients(
         self, output_KBC: torch.Tensor, d_output_KBC: torch.Tensor
     ) -> Sequence[torch.Tensor | None]:
         """Each (K, ...)."""
-        leaves = list(self._parameters.values())
-        return torch.autograd.grad(output_KBC, leaves, d_output_KBC, allow_unused=True)
+        return torch.autograd.grad(output_KBC, self._leaves, d_output_KBC, allow_unused=True)
 
     def evaluate(self, x_KBF: torch.Tensor, lanes: slice) -> torch.Tensor:
         """The outputs (k, B, C)."""
-        state = {**self._parameters, **self._buffers}
-        return self._run({name: tensor[lanes] for name, tensor in state.items()}, x_KBF)
+        n_keys = len(self._template.dropouts)
+        no_keys = x_KBF.new_zeros(n_keys, len(x_KBF), dtype=torch.int32)  # nothing is dropped
+        return self._run(x_KBF, *(tensor[lanes] for tensor in self._tensors), *no_keys)
 
-    def _one_lane(self, state: Mapping[str, torch.Tensor], x_BF: torch.Tensor) -> torch.Tensor:
-        with _precision(x_BF.device, is_bfloat16=self._is_bfloat16):
-            output = functional_call(self._template.module, dict(state), (x_BF,))
+    def _one_lane(self, x_BF: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
+        with _half_precision(x_BF.device, is_on=self._is_bfloat16):
+            output = self._stand_ins.call(tensors, x_BF)
         return _checked(output, x_BF, self._n_outputs)
 
 
@@ -162,7 +166,7 @@ class PlainLane:
 
     def _run(self, x_KBF: torch.Tensor) -> torch.Tensor:
         (x_BF,) = x_KBF
-        with _precision(x_BF.device, is_bfloat16=self._is_bfloat16):
+        with _half_precision(x_BF.device, is_on=self._is_bfloat16):
             output = self._template.module(x_BF)
         return _checked(output, x_BF, self._n_outputs)[None]
 
@@ -172,11 +176,9 @@ def ordinary(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.clone() if tensor.is_inference() else tensor
 
 
-def _precision(device: torch.device, *, is_bfloat16: bool) -> torch.autocast:
+def _half_precision(device: torch.device, *, is_on: bool) -> torch.autocast:
     # no cache: what it keeps of one call must not be found by the next
-    return torch.autocast(
-        device.type, dtype=torch.bfloat16, enabled=is_bfloat16, cache_enabled=False
-    )
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_on, cache_enabled=False)
 
 
 def _checked(output: object, x_BF: torch.Tensor, n_outputs: int) -> torch.Tensor:

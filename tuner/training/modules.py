@@ -20,11 +20,11 @@ from tuner.training.module_stack import ModuleStack
 from tuner.training.template import (
     Build,
     Template,
+    arguments_of,
     buffers_of,
     build_module,
     make_template,
     parameters_of,
-    taken_params,
 )
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class ModuleModel:
         """`initialize(module, seed)` sets the first values; else they are as the callable leaves
         them, with the global generators started from the seed."""
         self._build = build
+        self._arguments = arguments_of(build)
         self._data = data
         self._loss = loss
         self._name = name
@@ -64,7 +65,7 @@ class ModuleModel:
     def key(self, params: Params) -> str:
         """The module's name, all that it is built from, and what a step is."""
         shared = {name: params[name] for name in ("batch_size", "precision")}
-        taken = {**shared, **taken_params(self._build, params)}
+        taken = {**shared, **self._arguments.of(params)}
         return " ".join([self._name, *(f"{name}={taken[name]}" for name in sorted(taken))])
 
     def structure(self, params: Params) -> str:

@@ -15,7 +15,6 @@ from tuner.training.generators import generators_kept, seed_generators
 from tuner.training.layout import Layout, lay_out
 
 Build = Callable[..., torch.nn.Module]
-GIVEN = ("n_features", "n_outputs")  # what a model is told beside the params
 
 _CPU = torch.device("cpu")
 
@@ -24,29 +23,37 @@ class ModelMistake(Exception):
     """The user's model does not keep to the rules; trying it again is no use."""
 
 
-def taken_params(build: Build, params: Params) -> dict[str, ParamValue]:
-    """Those params that the callable names, by their names.
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What a callable can be given by name."""
 
-    `**params` takes all that may shape a model: not the learning rate and its like, which differ
-    from lane to lane (`PER_LANE_PARAMS`). Who wants one of those names it.
-    """
-    named, takes_any = taken_names(build)
-    return {
-        name: value
-        for name, value in params.items()
-        if name in named or (takes_any and name not in PER_LANE_PARAMS)
-    }
+    named: frozenset[str]
+    takes_any: bool  # `**params`
+
+    def of(self, params: Params) -> dict[str, ParamValue]:
+        """Those params that it takes.
+
+        `**params` takes all that may shape a model: not the learning rate and its like, which
+        differ from lane to lane (`PER_LANE_PARAMS`). Who wants one of those names it.
+        """
+        return {
+            name: value
+            for name, value in params.items()
+            if name in self.named or (self.takes_any and name not in PER_LANE_PARAMS)
+        }
 
 
-def taken_names(build: Build) -> tuple[frozenset[str], bool]:
-    """The keyword arguments that a callable names, and whether it takes any other."""
+def arguments_of(build: Build) -> Arguments:
+    """From its signature; what has none is given everything: calling it will tell."""
     try:
         parameters = inspect.signature(build).parameters.values()
     except (TypeError, ValueError):
-        return frozenset(), True  # written in C: calling it will tell
+        return Arguments(named=frozenset(), takes_any=True)
     keywords = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
-    return frozenset(p.name for p in parameters if p.kind in keywords), takes_any
+    return Arguments(
+        named=frozenset(p.name for p in parameters if p.kind in keywords),
+        takes_any=any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters),
+    )
 
 
 def build_module(build: Build, params: Params, data: TrainingData, seed: int) -> torch.nn.Module:
@@ -55,19 +62,18 @@ def build_module(build: Build, params: Params, data: TrainingData, seed: int) ->
     The global generators start from the seed while the user's code runs, and are as before
     afterwards. Raises `ModelMistake` if that is no module, and whatever the user's code raises.
     """
-    named, takes_any = taken_names(build)
-    shapes = {"n_features": data.n_features, "n_outputs": data.n_outputs}
-    given = {name: value for name, value in shapes.items() if takes_any or name in named}
+    given = {"n_features": data.n_features, "n_outputs": data.n_outputs, **params}
     with torch.inference_mode(False), torch.enable_grad(), generators_kept(_CPU):
         seed_generators(derive_seed(seed, "initial", "module"), _CPU)
-        module = build(**taken_params(build, params), **given)
+        module = build(**arguments_of(build).of(given))
         if not isinstance(module, torch.nn.Module):
             raise ModelMistake(
                 f"the model's callable returned {type(module).__name__}; return a torch.nn.Module"
             )
         module = module.to(_CPU, data.train.x_NF.dtype)
         if any(torch.nn.parameter.is_lazy(parameter) for parameter in module.parameters()):
-            module(data.train.x_NF[:2].to(_CPU))  # lazy modules learn their shapes
+            module.eval()(data.train.x_NF[:2].to(_CPU))  # lazy modules learn their shapes
+            module.train()
     return module
 
 

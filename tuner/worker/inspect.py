@@ -3,6 +3,7 @@
 What fails here would fail every trial.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from tuner.worker.source_files import hash_sources
 def main(arguments: list[str]) -> int:
     """Read `{"function": ..., "folder": ...}`; print a summary, or `{"error": ...}`."""
     assert not arguments, "inspect takes its request on standard input"
-    answer_once(_answer)
+    os._exit(answer_once(_answer))  # threads that the user's module has started may hang
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:

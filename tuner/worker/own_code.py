@@ -11,7 +11,7 @@ from tuner.study.code import Code
 from tuner.study.trial import ParamValue
 from tuner.study_file.faults import did_you_mean, listed
 from tuner.study_file.trainer_params import SHAPE_NAMES, TRAINER_PARAMS
-from tuner.training.template import Build, taken_names
+from tuner.training.template import Build, arguments_of
 from tuner.worker.bad_code import BadCode
 from tuner.worker.objectives.models import load_loss, load_model
 from tuner.worker.source_files import hash_sources
@@ -39,9 +39,10 @@ def check_params(
     be there. A default of the callable's own that the trainer's would replace is a trap.
     """
     given = {*params, *searched}
-    named, takes_any = taken_names(build)
+    arguments = arguments_of(build)
+    named = arguments.named
     for param in sorted(given - TRAINER_PARAMS.keys()):
-        if param not in named and not takes_any:
+        if param not in named and not arguments.takes_any:
             guess = did_you_mean(param, {*named, *TRAINER_PARAMS})
             takes = guess or f"; it takes {listed(sorted(named)) or 'nothing'}"
             raise BadCode(f"{name} takes no parameter {param}{takes}")
@@ -60,7 +61,7 @@ def check_params(
 
 def _defaults(build: Build) -> dict[str, object]:
     """Of the arguments that can be given by name."""
-    named, _ = taken_names(build)
+    named = arguments_of(build).named
     if not named:
         return {}
     parameters = inspect.signature(build).parameters

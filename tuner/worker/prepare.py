@@ -4,6 +4,8 @@ Where the model or the loss is the user's, it imports them first: what fails her
 trial.
 """
 
+import os
+import sys
 from collections.abc import Mapping
 from importlib import import_module, metadata
 from pathlib import Path
@@ -13,6 +15,8 @@ from tuner.training.prepare import prepare
 from tuner.worker.bad_code import BadCode
 from tuner.worker.one_shot import answer_once
 
+_OWN_CODE = "tuner.worker.own_code"  # loads torch
+
 
 def main(arguments: list[str]) -> int:
     """Read `{"data": ..., "folder": parent, "own": ...}`; print what was prepared, or an error.
@@ -21,7 +25,10 @@ def main(arguments: list[str]) -> int:
     ones, "searched": names}`; model or loss are None where they are not the user's.
     """
     assert not arguments, "prepare takes its request on standard input"
-    answer_once(_answer)
+    code = answer_once(_answer)
+    if _OWN_CODE in sys.modules:
+        os._exit(code)  # threads that the user's module has started may hang
+    return code
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,7 +44,7 @@ def _prepared(request: Mapping[str, Any]) -> dict[str, Any]:
     code = {"tuner": metadata.version("tuner")}
     own, summary = request.get("own"), ""
     if own is not None:
-        code |= import_module("tuner.worker.own_code").look_at(own)  # loads torch
+        code |= import_module(_OWN_CODE).look_at(own)
         named = ((kind, own[kind]) for kind in ("model", "loss") if own[kind])
         summary = "".join(f"; {kind} {name}" for kind, name in named)
     prepared = prepare(request["data"], Path(request["folder"]))

@@ -92,7 +92,33 @@ class Attending(torch.nn.Module):
         return self.last(self.layer(x.view(len(x), -1, 8)).flatten(1))
 
 
-FUSIBLE = (Plain, Normed, LayerNormed, Dropping, Image, Frozen, Unused, Tied, Attending)
+class Lazy(Plain):
+    """Its layers learn their sizes from the data."""
+
+    def make_between(self, width):
+        return torch.nn.Sequential(torch.nn.LazyLinear(8), torch.nn.LazyLinear(width))
+
+
+class WeightNormed(Plain):
+    """Its weight is computed of two parameters."""
+
+    def make_between(self, width):
+        return torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(width, width))
+
+
+FUSIBLE = (
+    Plain,
+    Normed,
+    LayerNormed,
+    Dropping,
+    Image,
+    Frozen,
+    Unused,
+    Tied,
+    Attending,
+    Lazy,
+    WeightNormed,
+)
 
 
 class Recurrent(torch.nn.Module):
