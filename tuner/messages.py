@@ -53,6 +53,7 @@ class Setup:
     folder: str = ""  # the study file's: what a function's name is relative to
     trials_folder: str = ""  # parent of `trial.dir`
     environment: Mapping[str, str] = field(default_factory=dict)  # of the device
+    n_lanes: int | None = None  # that train together; None: measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +90,13 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """There is room for `n_free` more lanes of this structure (None: of any)."""
+    """There is room for so many more lanes, all those counted in that were started so far.
 
-    structure: str | None
+    A start that was under way when this was said is not among `n_taken`.
+    """
+
     n_free: int
+    n_taken: int  # starts that this process has received
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +198,7 @@ _NUMBERS = {
     **dict.fromkeys(("number", "attempt", "step", "from_step"), 2**31 - 1),
     "n_bytes": 2**63 - 1,
     "n_free": 4096,
+    "n_taken": 2**31 - 1,
 }
 _TEXTS = {"path", "sha256", "reason", "message", "traceback"}
 

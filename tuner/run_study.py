@@ -23,7 +23,7 @@ from tuner.results.summary import StudySummary, load_summary
 from tuner.search.catalog import build_pruner, build_sampler
 from tuner.search.completion import complete
 from tuner.search.mirror import Mirror
-from tuner.search.protocols import DrawSampler
+from tuner.search.protocols import DrawSampler, ModelSampler
 from tuner.space import to_distributions
 from tuner.storage.connection import Database, DatabaseUrl, render_url
 from tuner.storage.home import open_home, open_spool
@@ -38,7 +38,11 @@ from tuner.study.trial import Direction
 from tuner.study_file.identity import render_differences
 from tuner.study_file.load import load_study_file
 from tuner.study_file.model import FunctionObjective, StudySpec, TrainerObjective
+from tuner.study_file.structure import structural_params
 
+# Measured by tests/bench/search_at_equal_time.py, see README.
+LEARNING_IN_FLIGHT = 32
+LEARNING_SHARE = 8  # one in so many of the budget's trials
 _MOST_DRAWS = 10**18  # fits the database's column; a grid may have more cells than anybody trains
 
 
@@ -170,7 +174,14 @@ def build_source(spec: StudySpec, ordinal: int, pool: WorkerPool) -> SuggestionS
     if isinstance(sampler, DrawSampler):
         return DrawSource(sampler)
     mirror = Mirror(to_distributions(spec.search_space), spec.direction)
-    source = ModelSource(sampler, mirror, study_seed=spec.seed, ordinal=ordinal, inbox=pool.inbox)
+    source = ModelSource(
+        sampler,
+        mirror,
+        study_seed=spec.seed,
+        ordinal=ordinal,
+        inbox=pool.inbox,
+        shared=structural_params(spec),
+    )
     source.start()
     return source
 
@@ -203,7 +214,22 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
         timeout_seconds=spec.trial.timeout_seconds,
         silence_seconds=spec.failures.silence_seconds,
         max_offline_seconds=spec.failures.max_offline_seconds,
+        most_in_flight=most_in_flight(spec),
+        structural=structural_params(spec),
     )
+
+
+def most_in_flight(spec: StudySpec) -> int | None:
+    """How many trials may train at a time, over all machines, before a model goes blind.
+
+    A share of the budget for samplers that learn from ended trials; None for those that do not,
+    and where the study file says how many lanes there are. An idle device gets a trial anyway.
+    """
+    if spec.workers.lanes is not None or not isinstance(build_sampler(spec), ModelSampler):
+        return None
+    if spec.budget.trials is None:
+        return LEARNING_IN_FLIGHT
+    return max(1, spec.budget.trials // LEARNING_SHARE)
 
 
 def build_setup(
@@ -223,4 +249,5 @@ def build_setup(
         save_every_seconds=spec.checkpoints.every_seconds,
         folder=str(folder),
         trials_folder=trials_folder,
+        n_lanes=spec.workers.lanes,
     )

@@ -70,7 +70,7 @@ def _train_one_step(pool: WorkerPool, params: Params, seed: int) -> SmokeResult:
     while True:
         event = pool.inbox.get()
         match event:
-            case WorkerSaid(message=Ready()):
+            case WorkerSaid(message=Ready(n_taken=0)):
                 started_at = monotonic()
                 pool.send(pid, start)
             case WorkerSaid(message=Reported() as reported):

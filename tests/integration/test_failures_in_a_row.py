@@ -16,11 +16,17 @@ from tuner.study.trial import TrialState
 from tuner.study_file.model import Failures
 
 
-def _fail(
-    agent: StoreAgent, trial: ClaimedTrial, failure: Failure | None = None, seconds: float = 1.0
-) -> None:
+def _fail(agent: StoreAgent, trial: ClaimedTrial, failure: Failure | None = None) -> None:
     found = failure or raised()
-    agent.finish(trial, TrialState.FAIL, reason=found.message, failure=found, seconds=seconds)
+    agent.finish(trial, TrialState.FAIL, reason=found.message, failure=found, seconds=1.0)
+
+
+def _held_for(study: StoredStudy, trial: ClaimedTrial, seconds: int) -> ClaimedTrial:
+    study.query(
+        f"update tuner.lease set claimed_at = now() - interval '{seconds} s' where number = %s",
+        trial.key.number,
+    )
+    return trial
 
 
 def _stops_after(n: int | None) -> Failures:
@@ -93,12 +99,11 @@ def test_a_trial_that_ends_well_breaks_the_row(new_study: NewStudy, state: Trial
 def test_a_trial_that_outlives_the_failures_speaks_against_a_halt(new_study: NewStudy) -> None:
     study = new_study(failures=_stops_after(2))
     agent, other = study.agent(), study.agent()
-    other.claim_one()
-    study.query("update tuner.lease set claimed_at = now() - interval '1 minute'")
+    _held_for(study, other.claim_one(), 60)
     for _ in range(3):
-        _fail(agent, agent.claim_one(), seconds=2.0)
+        _fail(agent, _held_for(study, agent.claim_one(), 2))
     assert (_desired(study)[0], _in_a_row(study)) == ("running", 3)
-    _fail(agent, agent.claim_one(), seconds=50.0)
+    _fail(agent, _held_for(study, agent.claim_one(), 50))
     assert _desired(study)[0] == "halted", "the failures take as long: it may be next"
 
 

@@ -1,10 +1,12 @@
 """Reading a study: one trial's page, and what a live screen shows."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from tests.integration.stores import StoredStudy, connect, raised, report
+from tests.integration.stores import TELEMETRY, StoredStudy, connect, raised, report
 from tuner.errors import NotFound
 from tuner.results.live import load_live
 from tuner.results.progress import is_finished
@@ -12,7 +14,7 @@ from tuner.results.summary import load_summaries, load_summary, load_trials
 from tuner.results.trial_page import load_trial_log, load_trial_page
 from tuner.storage.connection import Database
 from tuner.storage.control import Control
-from tuner.study.lease import Batch, Release
+from tuner.study.lease import Batch, ClaimedTrial, Release
 from tuner.study.trial import TrialState
 
 NewStudy = Callable[..., StoredStudy]
@@ -90,16 +92,52 @@ def test_device_seconds_are_the_time_of_leases_whatever_an_objective_reports(
     agent.finish(ended, reports=[report(ended, 2, 0.5, seconds=1e6)], last_step=2)
     agent.store.end([Release(key=released.key, reason="handed back")])
     study.query("update tuner.lease set seconds = 2 + number")
-    study.query(
-        "update tuner.lease set claimed_at = now() - interval '60 s' where number = %s",
-        held.key.number,
-    )
+    study.query("update tuner.lease set claimed_at = now() - interval '60 s'")
+    devices = [{"device": "cpu:0", "trials": [held.key.number, ended.key.number], "seconds": 30.0}]
+    agent.store.beat(replace(TELEMETRY, screen=json.dumps({"devices": devices})))
     seconds = {c.state: c.seconds for c in load_summary(study.database, NAME).counts.values()}
     assert seconds["COMPLETE"] == 2 + ended.key.number
     assert seconds["FREE"] == 2 + released.key.number
-    assert 63 <= seconds["RUNNING"] < 90
+    assert seconds["RUNNING"] == 2 + held.key.number + 15.0, "half of what the two have used"
     live = load_live(study.database, NAME).summary
     assert live.counts["COMPLETE"].seconds == seconds["COMPLETE"]
+
+
+def test_an_attempt_knows_with_how_many_others_it_shared_its_device(study: StoredStudy) -> None:
+    agent, other = study.agent(), study.agent()
+    whole, half, alone, elsewhere = *agent.claim(3), other.claim_one()
+    for trial, device in ((whole, "cpu:0"), (half, "cpu:0"), (alone, "cpu:1")):
+        agent.finish(trial, device=device)
+    other.finish(elsewhere, device="cpu:0")
+    minutes = [(whole, (0, 10)), (half, (5, 10)), (alone, (0, 10)), (elsewhere, (0, 10))]
+    for trial, (began, ended) in minutes:
+        for kind, minute in (("claimed", began), ("complete", ended)):
+            study.query(
+                "update tuner.event set at = timestamptz '2026-01-01' + interval '1 minute' * %s"
+                " where number = %s and kind = %s",
+                minute,
+                trial.key.number,
+                kind,
+            )
+    assert _beside(study, whole) == 0.5, "the other was there for half of its time"
+    assert _beside(study, half) == 1.0
+    assert _beside(study, alone) == _beside(study, elsewhere) == 0.0
+
+
+def test_trials_that_go_on_are_where_their_agent_said(study: StoredStudy) -> None:
+    agent = study.agent()
+    trials = agent.claim(3)
+    numbers = [trial.key.number for trial in trials]
+    devices = [{"device": "cpu:0", "trials": numbers, "seconds": 1.0}, {"device": 7, "trials": 7}]
+    agent.store.beat(replace(TELEMETRY, screen=json.dumps({"devices": devices})))
+    assert _beside(study, trials[0]) == pytest.approx(2.0, abs=0.2)
+    agent.store.beat(replace(TELEMETRY, screen=json.dumps({"devices": "of another version"})))
+    assert _beside(study, trials[0]) == 0.0
+
+
+def _beside(study: StoredStudy, trial: ClaimedTrial) -> float:
+    (story,) = load_trial_page(study.database, NAME, trial.key.number).attempts
+    return story.n_beside
 
 
 def test_run_and_status_agree_on_the_end_of_a_study_that_others_write_to(

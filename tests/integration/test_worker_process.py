@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,9 +85,9 @@ def _curve(messages) -> dict[int, dict[str, float]]:
 
 def test_trials_run_one_after_another_to_completion(open_worker, setup):
     worker = open_worker()
-    worker.say(setup)
+    worker.say(replace(setup, n_lanes=1))
     for number in (0, 1):
-        assert worker.hear(Ready) == Ready(structure=None, n_free=1)
+        assert worker.hear(Ready, n_free=1) == Ready(n_free=1, n_taken=number)
         worker.say(_start(number))
         messages = worker.all_until_left()
         curve, left = _curve(messages), messages[-1]
@@ -120,13 +121,23 @@ def test_a_stop_prunes_at_the_step_of_the_decision(open_worker, setup):
     worker.hear(Ready)
 
 
-def test_a_second_trial_is_refused_while_one_trains(open_worker, setup):
+def test_trials_that_come_together_train_together_and_are_told_apart(open_worker, setup):
     worker = open_worker()
-    worker.say(setup, _start(0, decide_at=rungs(1)), _start(1))
-    messages = worker.all_until_left()
-    assert (messages[-1].number, messages[-1].how) == (1, How.REFUSED)
-    worker.say(Stop(number=0, attempt=1, why=Why.DROP))
-    assert worker.hear(Left).how is How.DROPPED
+    worker.say(replace(setup, n_lanes=8))
+    assert worker.hear(Ready) == Ready(n_free=8, n_taken=0)
+    starts = [_start(n, params={"n_layers": 1 + n % 2, "dropout": 0.0}) for n in range(3)]
+    worker.say(*starts, _start(3, decide_at=rungs(1)), Stop(number=3, attempt=1, why=Why.DROP))
+    messages = []
+    while sum(isinstance(message, Left) for message in messages) < 4:
+        messages += worker.all_until_left()
+    hows = {m.number: m.how for m in messages if isinstance(m, Left)}
+    assert hows == {0: How.COMPLETE, 1: How.COMPLETE, 2: How.COMPLETE, 3: How.DROPPED}
+    ready = [m for m in messages if isinstance(m, Ready)]
+    assert Ready(n_free=4, n_taken=4) in ready or Ready(n_free=5, n_taken=4) in ready
+    alone = open_worker()
+    alone.say(replace(setup, n_lanes=1), starts[1])
+    wanted = _curve(alone.all_until_left())
+    assert _curve([m for m in messages if isinstance(m, Reported) and m.number == 1]) == wanted
 
 
 def test_release_and_resume_elsewhere_give_the_same_bits(open_worker, setup):

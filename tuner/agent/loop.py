@@ -144,7 +144,7 @@ class Agent:
             case acts.Learn():
                 self._source.learn(act.records)
             case acts.Send():
-                if isinstance(act.message, Start):
+                if isinstance(act.message, Start) and len(self._machine.lanes_of(act.worker)) == 1:
                     self._pool.clear_log(act.worker)
                 self._pool.send(act.worker, act.message)
             case acts.ReplaceWorker():

@@ -40,6 +40,9 @@ class Rulebook:
     end_seconds: float = 0.002  # an end waits so long for the claim that follows it
     idle_seconds: float = 1.0  # between claims that came back empty
     tally_seconds: float = 30.0
+    fill_seconds: float = 0.05  # a busy worker's free places wait so long for others
+    most_in_flight: int | None = None  # of all machines; None: as many as devices have use for
+    structural: frozenset[str] = frozenset()  # params that lanes of one group share
 
 
 class Phase(StrEnum):
@@ -59,6 +62,7 @@ class Lane:
     schedule: Schedule  # where the pruner judges it
     phase: Phase = Phase.QUEUED
     worker: int | None = None
+    place: int = 0  # among the starts given to that worker, from 1
     checkpoint_path: str | None = None  # where it goes on from
     from_step: int = 0
     started_at: float = 0.0  # on the agent's clock, when a worker got it
@@ -102,12 +106,20 @@ class WorkerState:
     """A worker process, as its messages show it."""
 
     name: str
-    n_free: int = 0  # lanes that it has room for
+    room: int = 0  # for more lanes, as it said when it had received `n_taken` starts
+    n_taken: int = 0
+    n_started: int = 0  # starts given to it
+    is_leaving: bool = False  # a trial failed in it: it ends by itself
     has_been_ready: bool = False
     heard_at: float = 0.0  # its last message, or the last start given to it
     leave_by: float | None = None  # it was told to drop a trial
     kill_at: float | None = None  # after it was told to dump its stacks
     doom: Failure | None = None  # what its lanes fail by once it is gone
+
+    @property
+    def n_free(self) -> int:
+        """Lanes that it has room for beside those that were given to it."""
+        return 0 if self.is_leaving else max(0, self.room - (self.n_started - self.n_taken))
 
 
 @dataclass(kw_only=True)
@@ -200,6 +212,8 @@ class Machine:
     breaker: Breaker = field(default_factory=Breaker)
     halt_at: float = 0.0  # workers of a paused or stopping study have until then
     is_resting: bool = False  # paused, and the workers ended
+    fill_at: float | None = None  # when places are filled though there are few
+    claim_due: float | None = None  # when to ask for trials; None: nothing is wanted
     limit_trials: int | None = None  # the budget, which may be extended; None: not limited
     longest_step_seconds: float | None = None  # of this machine's reports
     alerts: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=5))
@@ -245,12 +259,6 @@ class Machine:
             if worker.name not in self.breaker.open_places
         }
 
-    def n_free(self) -> int:
-        """Lanes for which a worker is ready and no trial is at hand."""
-        room = sum(worker.n_free for worker in self.usable_workers().values())
-        held = sum(lane.phase in (Phase.QUEUED, Phase.LOADING) for lane in self.lanes.values())
-        return max(0, room - held)
-
     @property
     def claim_at(self) -> float:
         """When to ask for trials again. The breaker's pause is for others to show who is to blame:
@@ -270,8 +278,8 @@ class Machine:
             deadlines.append(self.ends_at)
         if self.flush_at is not None and not self.is_writing:
             deadlines.append(self.flush_at)
-        if not self.is_claiming and self.n_free() > 0 and self.stop is None:
-            deadlines.append(self.claim_at)
+        if not self.is_claiming and self.claim_due is not None and self.stop is None:
+            deadlines.append(self.claim_due)
         if self.stop is not None:
             deadlines.append(self.stop.kill_at if self.stop.kill_at > now else self.stop.leave_at)
         return min(deadlines)

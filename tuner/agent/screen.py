@@ -2,32 +2,73 @@
 
 import json
 import math
+from collections.abc import Sequence
 
-from tuner.agent.machine import Machine, Phase
+from tuner.agent.machine import Lane, Machine, Phase
 from tuner.study.fleet import Desired
+from tuner.study.trial import Direction
 
 ALERT_SECONDS = 600.0  # an alert is shown so long
+MOST_LANES = 4  # told of a device: a beat stays small, however many lanes share it
 
 
 def render_screen(machine: Machine, now: float) -> str:
     """JSON: the machine's state, what each device trains, recent alerts."""
-    lanes = [
-        {
-            "device": machine.workers[lane.worker].name,
-            "trial": lane.key.number,
-            "attempt": lane.key.attempt,
-            "step": lane.last_step,
-            "n_steps": machine.book.n_steps,
-            "value": _finite(lane.reports[-1].values[machine.book.metric])
-            if lane.reports
-            else None,
-            "seconds": round(lane.seconds(now), 1),
-        }
-        for lane in machine.in_phase(Phase.TRAINING)
-        if lane.worker in machine.workers
-    ]
-    alerts = [text for at, text in list(machine.alerts) if now - at < ALERT_SECONDS]
-    return json.dumps({"state": _state(machine, bool(lanes)), "lanes": lanes, "alerts": alerts})
+    devices: dict[str, list[Lane]] = {}
+    for lane in machine.in_phase(Phase.TRAINING):
+        if lane.worker in machine.workers:
+            devices.setdefault(machine.workers[lane.worker].name, []).append(lane)
+    said = {
+        "state": _state(machine, bool(devices)),
+        "devices": [
+            {
+                "device": device,
+                "trials": [lane.key.number for lane in lanes],
+                "seconds": round(sum(lane.seconds(now) for lane in lanes), 1),
+            }
+            for device, lanes in devices.items()
+        ],
+        "lanes": [
+            _lane(machine, device, lane, now)
+            for device, lanes in devices.items()
+            for lane in _shown(machine, lanes)
+        ],
+        "alerts": [text for at, text in list(machine.alerts) if now - at < ALERT_SECONDS],
+    }
+    return json.dumps(said)
+
+
+def _shown(machine: Machine, lanes: Sequence[Lane]) -> list[Lane]:
+    """The best ones by their last reports, and the oldest: a beat tells no more of a device."""
+    if len(lanes) <= MOST_LANES:
+        return list(lanes)
+    sign = 1 if machine.standing.direction is Direction.MINIMIZE else -1
+
+    def rank(lane: Lane) -> float:
+        value = _value(machine, lane)
+        return math.inf if value is None else sign * value
+
+    best = sorted(lanes, key=rank)[: MOST_LANES - 1]
+    oldest = min(lanes, key=lambda lane: lane.started_at)
+    return best if oldest in best else [*best, oldest]
+
+
+def _lane(machine: Machine, device: str, lane: Lane, now: float) -> dict[str, object]:
+    return {
+        "device": device,
+        "trial": lane.key.number,
+        "attempt": lane.key.attempt,
+        "step": lane.last_step,
+        "n_steps": machine.book.n_steps,
+        "value": _value(machine, lane),
+        "seconds": round(max(0.0, now - lane.started_at), 1),
+    }
+
+
+def _value(machine: Machine, lane: Lane) -> float | None:
+    """The last one reported, if it is finite."""
+    value = lane.reports[-1].values[machine.book.metric] if lane.reports else math.nan
+    return value if math.isfinite(value) else None
 
 
 def _state(machine: Machine, is_busy: bool) -> str:
@@ -36,7 +77,3 @@ def _state(machine: Machine, is_busy: bool) -> str:
     if machine.desired is Desired.PAUSED:
         return "paused"
     return "working" if is_busy else "waiting"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from tuner.agent.events import Event, HelperFailed
@@ -19,8 +20,8 @@ READY_SECONDS = 30.0  # a claim waits at most so long for a model
 class SuggestionSource(Protocol):
     """What a claim needs of a sampler."""
 
-    def wait(self) -> None:
-        """Before the transaction: until a suggestion is at hand, or never mind."""
+    def wait(self, n: int) -> None:
+        """Before the transaction: until so many suggestions are at hand, or never mind."""
 
     def suggest(self, draws: Sequence[int]) -> Sequence[Suggestion]:
         """As many suggestions as draws, or fewer; at once."""
@@ -32,13 +33,21 @@ class SuggestionSource(Protocol):
         """No more."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Ticket:
+    """Somebody waits for suggestions."""
+
+    number: int
+    n: int  # suggestions
+
+
 class DrawSource:
     """Random and grid: nothing to wait for, nothing to learn."""
 
     def __init__(self, sampler: DrawSampler) -> None:
         self._sampler = sampler
 
-    def wait(self) -> None:
+    def wait(self, n: int) -> None:
         """A function of the draw is always ready."""
 
     def suggest(self, draws: Sequence[int]) -> Sequence[Suggestion]:
@@ -66,15 +75,18 @@ class ModelSource(threading.Thread):
         study_seed: int,
         ordinal: int,
         inbox: "queue.SimpleQueue[Event]",
+        shared: frozenset[str] = frozenset(),
     ) -> None:
+        """`shared` params are equal in suggestions that are asked for together."""
         super().__init__(name="suggester", daemon=True)
         self._sampler = sampler
         self._mirror = mirror
         self._study_seed = study_seed
         self._ordinal = ordinal
+        self._shared = shared
         self._inbox = inbox
         # Records to learn, a ticket of `wait` to serve, or None: stop.
-        self._news: queue.SimpleQueue[Sequence[TrialRecord] | int | None] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[Sequence[TrialRecord] | _Ticket | None] = queue.SimpleQueue()
         self._ready: list[Suggestion] = []  # news make it stale
         self._reserved: list[Suggestion] = []  # for the claim that waited, whatever comes meanwhile
         self._n_proposed = 0
@@ -82,11 +94,11 @@ class ModelSource(threading.Thread):
         self._n_served = 0
         self._changed = threading.Condition()
 
-    def wait(self) -> None:
+    def wait(self, n: int) -> None:
         with self._changed:
             self._n_asked += 1
             ticket = self._n_asked
-        self._news.put(ticket)
+        self._news.put(_Ticket(number=ticket, n=n))
         with self._changed:
             self._changed.wait_for(lambda: self._n_served >= ticket, READY_SECONDS)
 
@@ -108,7 +120,7 @@ class ModelSource(threading.Thread):
         """Take in news in order; think when asked."""
         try:
             while (news := self._news.get()) is not None:
-                if isinstance(news, int):
+                if isinstance(news, _Ticket):
                     self._serve(news)
                 else:
                     self._mirror.update(news)
@@ -120,14 +132,16 @@ class ModelSource(threading.Thread):
             failed.__cause__ = error
             self._inbox.put(HelperFailed(error=failed))
 
-    def _serve(self, ticket: int) -> None:
-        if not self._ready:
+    def _serve(self, ticket: "_Ticket") -> None:
+        if len(self._ready) < ticket.n:
             seed = derive_seed(self._study_seed, "suggestion", self._ordinal, self._n_proposed)
-            suggestions = self._sampler.propose(self._mirror, 1, seed, {})
+            suggestions = self._sampler.propose(
+                self._mirror, ticket.n, seed, {}, shared=self._shared
+            )
             self._n_proposed += 1
             with self._changed:
                 self._ready = list(suggestions)
         with self._changed:
             self._reserved = list(self._ready)
-            self._n_served = ticket
+            self._n_served = ticket.number
             self._changed.notify_all()

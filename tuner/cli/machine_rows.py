@@ -1,18 +1,20 @@
-"""The fleet on the screen: a row per machine, a cell per device."""
+"""The fleet on the screen: a row per machine, a cell per device, a line where lanes share one."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 from rich.text import Text
 
 from tuner.cli.budget_text import bar
-from tuner.cli.fleet_text import busy_share, held_lanes
+from tuner.cli.fleet_text import busy_share
 from tuner.cli.text import count, one_line, render_value
+from tuner.results.device_loads import DeviceLoad, device_loads
 from tuner.results.live import LiveStudy
 from tuner.results.progress import is_finished, is_silent
 from tuner.storage.reading import AgentRow
 from tuner.study.activity import LaneActivity
 
 _CELL = 33  # columns at least
+_LANE_CELL = 31  # of one lane among many
 _SHORT_CELL = 8
 _STYLES = {
     "working": "green",
@@ -41,15 +43,18 @@ def machine_rows(live: LiveStudy, width: int, height: int, *, ascii_only: bool) 
 
 
 def _short_machine(live: LiveStudy, agent: AgentRow, names: int, ascii_only: bool) -> Text:
-    """One line: `node01 300 ██▏ 301 ▍   ...`."""
+    """One line: `node01 300 ██▏ 301 ▍   ...`, with how many where lanes share a device."""
     line = _named(live, agent, ascii_only, names)
-    for lane in _lanes(live, agent):
-        if isinstance(lane, str):
+    for load in _loads(live, agent):
+        if load.n_lanes == 0:
             cell = Text("idle", style="dim")
         else:
-            cell = Text(f"{lane.trial} ")
-            share = lane.step / lane.n_steps if lane.n_steps else 0.0
-            cell.append(bar(share, max(1, _SHORT_CELL - cell.cell_len - 1), ascii_only=ascii_only))
+            lanes = load.lanes
+            name = f"{lanes[0].trial} " if len(lanes) == 1 else f"x{load.n_lanes} "
+            shares = [lane.step / lane.n_steps for lane in lanes if lane.n_steps]
+            share = sum(shares) / len(shares) if shares else 0.0
+            cell = Text(name)
+            cell.append(bar(share, max(1, _SHORT_CELL - len(name) - 1), ascii_only=ascii_only))
         line.append_text(_filled(cell, _SHORT_CELL))
     return line
 
@@ -72,65 +77,56 @@ def _machine(live: LiveStudy, agent: AgentRow, width: int, ascii_only: bool) -> 
     head.append(f" pid {agent.pid}  ", style="dim")
     head.append(one_line(state), style=_STYLES.get(state, "green"))
     head.append(f"  busy {busy_share(agent)}, last beat {agent.silent_seconds:.0f} s ago", "dim")
+    loads = _loads(live, agent)
+    names = max((len(one_line(load.device)) for load in loads), default=0)
+    digits = max((len(str(lane.trial)) for load in loads for lane in load.lanes), default=0)
+    return [
+        head,
+        *(_shared(load, width, names, digits, ascii_only) for load in loads if load.n_lanes > 1),
+        *_grid([load for load in loads if load.n_lanes <= 1], width, names, digits, ascii_only),
+    ]
+
+
+def _loads(live: LiveStudy, agent: AgentRow) -> list[DeviceLoad]:
+    summary = live.summary
+    return device_loads(agent, summary.study.direction, live.held, summary.n_steps_full)
+
+
+def _shared(load: DeviceLoad, width: int, names: int, digits: int, ascii_only: bool) -> Text:
+    """A device with many lanes is one line: how many, the best, the oldest, what else fits."""
+    line = Text(f"  {one_line(load.device).ljust(names)} ")
+    line.append(f"{load.n_lanes} lanes", style="bold")
+    n_fit = max(1, (width - line.cell_len) // (_LANE_CELL + 2))
+    for lane in load.lanes[:n_fit]:
+        cell = Text()
+        if lane is load.best or lane is load.oldest:
+            cell.append("best " if lane is load.best else "oldest ", style="dim")
+        _lane(cell, lane, _LANE_CELL, digits, ascii_only)
+        line.append("  ")
+        line.append_text(_filled(cell, _LANE_CELL))
+    return line
+
+
+def _grid(
+    loads: Sequence[DeviceLoad], width: int, names: int, digits: int, ascii_only: bool
+) -> list[Text]:
+    """Devices that train one trial or none, side by side."""
     n_columns = max(1, (width - 2) // (_CELL + 2))
     cell_width = min(48, max(1, (width - 2) // n_columns - 2))
-    lanes = _lanes(live, agent)
-    names = max((len(_name(lane)) for lane in lanes), default=0)
-    digits = max(
-        (len(str(lane.trial)) for lane in lanes if isinstance(lane, LaneActivity)), default=0
-    )
-    cells = [_cell(lane, cell_width, names, digits, ascii_only) for lane in lanes]
+    cells = []
+    for load in loads:
+        cell = Text(f"{one_line(load.device).ljust(names)} ")
+        if load.best is None:
+            cell.append("idle" if load.n_lanes == 0 else "1 lane", style="dim")
+        else:
+            _lane(cell, load.best, cell_width, digits, ascii_only)
+        cells.append(_filled(cell, cell_width))
     rows = [cells[at : at + n_columns] for at in range(0, len(cells), n_columns)]
-    return [head, *(Text("  ").append_text(Text("  ").join(row)) for row in rows)]
+    return [Text("  ").append_text(Text("  ").join(row)) for row in rows]
 
 
-def _lanes(live: LiveStudy, agent: AgentRow) -> list[LaneActivity | str]:
-    """What each device trains; the name of one that is idle."""
-    lanes: list[LaneActivity | str] = []
-    training = held_lanes(agent)
-    told = {lane.trial for lane in training}
-    for device in agent.devices:
-        here = [lane for lane in training if lane.device == device]
-        lanes += [_fresh(live, lane) for lane in here] or [device]
-    # Held, but not said yet: claimed since the last beat.
-    for number in agent.trials:
-        if number not in told and number in live.held:
-            held = live.held[number]
-            lane = LaneActivity(
-                device="?",
-                trial=number,
-                attempt=held.attempt,
-                step=held.step,
-                n_steps=live.summary.n_steps_full,
-                value=held.value,
-                seconds=0.0,
-            )
-            idle = next((at for at, given in enumerate(lanes) if isinstance(given, str)), None)
-            if idle is None:
-                lanes.append(lane)
-            else:
-                lanes[idle] = replace(lane, device=str(lanes[idle]))
-    return lanes
-
-
-def _fresh(live: LiveStudy, lane: LaneActivity) -> LaneActivity:
-    """With the report that has come since."""
-    held = live.held.get(lane.trial)
-    if held is None or held.attempt != lane.attempt or held.step <= lane.step:
-        return lane
-    return replace(lane, step=held.step, value=held.value)
-
-
-def _name(lane: LaneActivity | str) -> str:
-    return one_line(lane if isinstance(lane, str) else lane.device)
-
-
-def _cell(lane: LaneActivity | str, width: int, names: int, digits: int, ascii_only: bool) -> Text:
-    """Device, trial, how far, value: each under the one above."""
-    cell = Text(f"{_name(lane).ljust(names)} ")
-    if isinstance(lane, str):
-        cell.append("idle", style="dim")
-        return _filled(cell, width)
+def _lane(cell: Text, lane: LaneActivity, width: int, digits: int, ascii_only: bool) -> None:
+    """Append trial, how far, value: each under the one above."""
     cell.append(str(lane.trial).rjust(digits), style="bold")
     value = "" if lane.value is None else f" {render_value(lane.value)}".ljust(8)
     if lane.n_steps:
@@ -143,7 +139,6 @@ def _cell(lane: LaneActivity | str, width: int, names: int, digits: int, ascii_o
     else:
         after = f" at {lane.step}{value}"
     cell.append(after)
-    return _filled(cell, width)
 
 
 def _filled(cell: Text, width: int) -> Text:

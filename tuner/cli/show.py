@@ -60,7 +60,9 @@ def _render_head(page: TrialPage) -> str:
     trial = page.trial
     value = "" if trial.value is None else f"  {page.study.metric} {render_value(trial.value)}"
     progress = steps_of(trial.n_steps, page.n_steps_full, page.step_noun)
-    lines = [f"{page.study.name} trial {trial.number}: {_state(trial.state)}{value}  {progress}"]
+    used = f"  {render_seconds(trial.device_seconds)} of its device" if trial.device_seconds else ""
+    head = f"{page.study.name} trial {trial.number}: {_state(trial.state)}{value}  {progress}{used}"
+    lines = [head]
     if trial.reason:
         lines.append(f"  {one_line(trial.reason)}")
     if trial.retry_of is not None:
@@ -95,6 +97,7 @@ def _render_attempts(page: TrialPage) -> str:
         [
             f"  {story.attempt}",
             _place(story),
+            _beside(story),
             _time(story.started_at),
             _lasted(story),
             story.how,
@@ -102,11 +105,20 @@ def _render_attempts(page: TrialPage) -> str:
         ]
         for story in page.attempts
     ]
-    return render_table(["  attempt", "where", "began (UTC)", "for", "end", ""], rows)
+    header = ["  attempt", "where", "beside", "began (UTC)", "for", "end", ""]
+    if not any(_beside(story) for story in page.attempts):
+        header, *rows = ([*row[:2], *row[3:]] for row in (header, *rows))
+    return render_table(header, rows)
 
 
 def _place(story: AttemptStory) -> str:
     return one_line(" ".join(part for part in (story.host, story.device) if part)) or "-"
+
+
+def _beside(story: AttemptStory) -> str:
+    """How many others shared its device; empty where it had it alone."""
+    n_others = round(story.n_beside)
+    return f"{n_others} other{'' if n_others == 1 else 's'}" if n_others else ""
 
 
 def _time(at: datetime | None) -> str:

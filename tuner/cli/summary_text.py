@@ -143,6 +143,7 @@ def trial_json(trial: TrialRow) -> dict[str, Any]:
         "failure": trial.failure,
         "host": trial.host,
         "device": trial.device,
+        "device_seconds": trial.device_seconds,
         "retry_of": trial.retry_of,
         "user_attrs": dict(trial.user_attrs),
     }

@@ -72,7 +72,17 @@ def render_csv(metric: str, trials: Sequence[TrialRow]) -> str:
     attrs = sorted({name for trial in trials for name in trial.user_attrs})
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    own = ["number", "state", metric, "steps", "attempt", "host", "device", "retry_of"]
+    own = [
+        "number",
+        "state",
+        metric,
+        "steps",
+        "attempt",
+        "host",
+        "device",
+        "device_seconds",
+        "retry_of",
+    ]
     times = ["started_at", "ended_at", "reason"]
     heads = [f"params.{n}" for n in params] + [f"attrs.{n}" for n in attrs]
     writer.writerow(map(csv_cell, [*own, *times, *heads]))
@@ -88,6 +98,7 @@ def render_csv(metric: str, trials: Sequence[TrialRow]) -> str:
                     trial.attempt,
                     trial.host,
                     trial.device,
+                    trial.device_seconds,
                     trial.retry_of,
                     trial.started_at and trial.started_at.isoformat(),
                     trial.ended_at and trial.ended_at.isoformat(),

@@ -23,6 +23,7 @@ _FIELDS: Mapping[str, Callable[[TrialRow], object]] = {
     "attempt": lambda trial: trial.attempt,
     "host": lambda trial: trial.host,
     "device": lambda trial: trial.device,
+    "device_seconds": lambda trial: trial.device_seconds,
     "reason": lambda trial: trial.reason,
     "failure": lambda trial: trial.failure,
     "retry_of": lambda trial: trial.retry_of,

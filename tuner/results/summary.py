@@ -1,8 +1,8 @@
 """A study at a glance: counts, where the time went, the best trial, the fleet."""
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tuner.errors import NoCompleteTrial, NotFound
 from tuner.storage.connection import Database, Snapshot
@@ -65,7 +65,7 @@ class StudySummary:
 
     @property
     def training_seconds(self) -> float:
-        """The time of all trials, summed over devices."""
+        """The time of all trials, summed over devices; trials that share one share its time."""
         return sum(count.seconds for count in self.counts.values())
 
 
@@ -129,7 +129,8 @@ def summarize(connection: Snapshot, study: StudyRow) -> StudySummary:
     spec = parse_spec(study.spec)
     number = read_best_number(connection, study.study_id, study.direction)
     best = None if number is None else read_trials(connection, study.study_id, number)[0]
-    counts = {count.state: count for count in read_counts(connection, study.study_id)}
+    agents = tuple(read_agents(connection, study.study_id))
+    counts = _with_running(read_counts(connection, study.study_id), agents)
     n_steps_full = spec.n_steps
     return StudySummary(
         study=study,
@@ -143,7 +144,28 @@ def summarize(connection: Snapshot, study: StudyRow) -> StudySummary:
         step_noun=step_noun(spec),
         lease_seconds=spec.failures.lease_seconds,
         failures=tuple(read_failures(connection, study.study_id)),
-        agents=tuple(read_agents(connection, study.study_id)),
+        agents=agents,
+    )
+
+
+def _with_running(counts: Sequence[CountRow], agents: Sequence[AgentRow]) -> dict[str, CountRow]:
+    """By state; attempts that go on count by what their agents say that they have used so far."""
+    seconds = sum(map(_running_seconds, agents))
+    return {
+        count.state: replace(count, seconds=count.seconds + seconds)
+        if count.state == "RUNNING"
+        else count
+        for count in counts
+    }
+
+
+def _running_seconds(agent: AgentRow) -> float:
+    """Trials that ended after it had spoken leave with an equal share."""
+    mine = set(agent.trials)
+    return sum(
+        device.seconds * sum(number in mine for number in device.trials) / len(device.trials)
+        for device in agent.activity.devices
+        if device.trials
     )
 
 

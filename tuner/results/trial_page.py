@@ -12,6 +12,7 @@ from tuner.storage.trial_reading import (
     DecisionRow,
     EventRow,
     LogRow,
+    read_beside,
     read_curve,
     read_decisions,
     read_logs,
@@ -38,6 +39,7 @@ class AttemptStory:
     ended_at: datetime | None  # None: goes on
     how: str  # "complete", "released", "lost", "running"
     detail: str
+    n_beside: float = 0.0  # others that shared its device, on average over its time
     other_code: tuple[str, ...] = ()  # files that were not those with which the study began
 
 
@@ -92,6 +94,7 @@ def load_trial_page(database: Database, name: str, number: int) -> TrialPage:
                 rows[0].attempt,
                 device,
                 study.code,
+                read_beside(connection, study.study_id, number),
             ),
             decisions=read_decisions(connection, study.study_id, number),
             logs=read_logs(connection, study.study_id, number),
@@ -122,6 +125,7 @@ def tell_attempts(
     n_attempts: int,
     last_device: str | None,
     code: Code | None = None,
+    beside: Mapping[int, float] | None = None,
 ) -> list[AttemptStory]:
     """Each attempt from its first to its last event; one that another took over was lost."""
     stories = []
@@ -147,6 +151,7 @@ def tell_attempts(
                 ended_at=ended_at,
                 how=how,
                 detail=detail,
+                n_beside=(beside or {}).get(attempt, 0.0),
                 other_code=_other_code(code, mine),
             )
         )

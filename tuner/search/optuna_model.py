@@ -1,7 +1,7 @@
 """Optuna's samplers, asked on the mirror: what TPE, GP, CMA-ES and NSGA-II share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -37,10 +37,18 @@ class OptunaSampler(ABC):
         self._settings: dict[str, Any] = dict(settings)  # by Optuna's names
 
     def propose(
-        self, mirror: Mirror, n: int, seed: int, given: Params = NOTHING_GIVEN
+        self,
+        mirror: Mirror,
+        n: int,
+        seed: int,
+        given: Params = NOTHING_GIVEN,
+        shared: Collection[str] = (),
     ) -> Sequence[Suggestion]:
-        """`n` suggestions, each of which sees those before it as running trials."""
-        return propose_with(self._open, mirror, n, seed, given)
+        """`n` suggestions, each of which sees those before it as running trials.
+
+        The first one leads: the others have its values of the `shared` params.
+        """
+        return propose_with(self._open, mirror, n, seed, given, shared)
 
     @abstractmethod
     def _open(self, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Model:
@@ -51,9 +59,16 @@ OpenModel = Callable[[Sequence[FrozenTrial], Direction, int], Model]
 
 
 def propose_with(
-    open_model: OpenModel, mirror: Mirror, n: int, seed: int, given: Params
+    open_model: OpenModel,
+    mirror: Mirror,
+    n: int,
+    seed: int,
+    given: Params,
+    shared: Collection[str] = (),
 ) -> Sequence[Suggestion]:
     """`n` suggestions, each of which sees those before it as running trials.
+
+    The first one leads: the others have its values of the `shared` params, wherever they apply.
 
     A model is opened anew for each: nothing is remembered from call to call, so a suggestion is
     a function of the mirror, the seed and its place in its batch. `given` are params that are
@@ -68,6 +83,8 @@ def propose_with(
     for place in range(n):
         model = open_model(trials, mirror.direction, derive_seed(seed, "place", place))
         params = _ask(model, mirror, highest + 1 + place, given)
+        if place == 0:
+            given = {**{name: params[name] for name in shared if name in params}, **given}
         trials.append(mirror.running_trial(highest + 1 + place, params))
         basis = Basis(
             seed=seed, place=place, highest=highest, open_numbers=open_numbers, hidden=hidden

@@ -1,6 +1,6 @@
 """What the agent needs of samplers and pruners."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, runtime_checkable
 
 from tuner.search.curves import Curves
@@ -29,8 +29,13 @@ class DrawSampler(Protocol):
 class ModelSampler(Protocol):
     """Suggestions that depend on the trials so far, and on nothing but them and the seed."""
 
-    def propose(self, mirror: Mirror, n: int, seed: int, given: Params) -> Sequence[Suggestion]:
-        """`n` suggestions, each seeing those before it as running; `given` params are kept."""
+    def propose(
+        self, mirror: Mirror, n: int, seed: int, given: Params, shared: Collection[str] = ()
+    ) -> Sequence[Suggestion]:
+        """`n` suggestions, each seeing those before it as running; `given` params are kept.
+
+        All have the first one's values of the `shared` params: so they can train in one group.
+        """
         ...
 
 

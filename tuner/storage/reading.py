@@ -50,7 +50,7 @@ class CountRow:
     state: str
     n_trials: int
     n_steps: int
-    seconds: float  # on a device
+    seconds: float  # on a device, or its share of one; of attempts that have ended
     n_leased: int  # that agents still have to end
 
 
@@ -72,6 +72,7 @@ class TrialRow:
     device: str | None
     retry_of: int | None
     user_attrs: Mapping[str, Any]
+    device_seconds: float = 0.0  # its share of its devices; of attempts that have ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +130,7 @@ def read_names(connection: Connection) -> list[str]:
 
 
 def read_counts(connection: Connection, study_id: int) -> list[CountRow]:
-    """Trials, steps and seconds by state."""
+    """Trials, steps and the seconds of ended attempts by state."""
     return [
         CountRow(
             state=state, n_trials=n, n_steps=int(n_steps), seconds=float(seconds), n_leased=n_leased
@@ -182,7 +183,7 @@ def read_trials(connection: Connection, study_id: int, number: int | None = None
 def _trial(row: Any) -> TrialRow:
     number, state, value, names, values, distributions, n_steps = row[:7]
     started, ended, attempt, reason, failure, host, device, retry_of, given, *attrs = row[7:]
-    keys, texts = attrs
+    keys, texts, device_seconds = attrs
     return TrialRow(
         number=number,
         state=state,
@@ -206,6 +207,7 @@ def _trial(row: Any) -> TrialRow:
         user_attrs={
             key: json.loads(text) for key, text in zip(keys or (), texts or (), strict=True)
         },
+        device_seconds=device_seconds,
     )
 
 

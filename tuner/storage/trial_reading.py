@@ -95,6 +95,12 @@ def _event(row: Any) -> EventRow:
     )
 
 
+def read_beside(connection: Connection, study_id: int, number: int) -> dict[int, float]:
+    """With how many others an attempt shared its device, on average; those that shared it."""
+    rows = read_rows(connection, "beside", study_id=study_id, number=number)
+    return {attempt: n_others for attempt, n_others in rows}
+
+
 def read_curve(connection: Connection, study_id: int, number: int) -> dict[int, float]:
     """Finite intermediate values by step."""
     rows = read_rows(connection, "curve", study_id=study_id, number=number)

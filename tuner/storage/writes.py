@@ -316,8 +316,8 @@ def _count_failures(writer: Writer, cursor: "Cursor", ends: Sequence[End]) -> No
         return
     n_by_params = sum(end.failure.is_by_params for end in failed if end.failure)
     counts = {"n": len(failed) - n_by_params, "n_by_params": n_by_params}
-    seconds = max(end.seconds for end in failed)
-    run(cursor, "end", "count_failures", {**study, **counts, "seconds": seconds})
+    numbers = [end.key.number for end in failed]
+    run(cursor, "end", "count_failures", {**study, **counts, "numbers": numbers})
     last = _storable(f"trial {failed[-1].key.number}: {failed[-1].reason}")
     about = {"me": writer.me, "stop_after": writer.stop_after, "last": last}
     run(cursor, "end", "halt", {**study, **about})

@@ -19,11 +19,21 @@ class LaneActivity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeviceActivity:
+    """What one device trains."""
+
+    device: str
+    trials: tuple[int, ...]  # all of them: lanes tells only of some
+    seconds: float  # what their attempts have used of the device so far; lanes share it
+
+
+@dataclass(frozen=True, kw_only=True)
 class Activity:
     """One agent. Devices without a lane are idle."""
 
     state: str = ""  # working, paused, waiting, stopping; empty: it has not said yet
-    lanes: Sequence[LaneActivity] = ()
+    devices: Sequence[DeviceActivity] = ()  # those that train
+    lanes: Sequence[LaneActivity] = ()  # of each device its best and its oldest
     alerts: Sequence[str] = ()
 
 
@@ -31,17 +41,45 @@ def parse_activity(stored: object) -> Activity:
     """What another version of tuner may have written; what cannot be read is left out."""
     if not isinstance(stored, Mapping):
         return Activity()
+    lanes = tuple(
+        lane for given in _list(stored.get("lanes")) if (lane := _parse_lane(given)) is not None
+    )
+    devices = tuple(
+        device
+        for given in _list(stored.get("devices"))
+        if (device := _parse_device(given)) is not None
+    )
     return Activity(
         state=str(stored.get("state", "")),
-        lanes=tuple(
-            lane for given in _list(stored.get("lanes")) if (lane := _parse_lane(given)) is not None
-        ),
+        devices=devices or _devices_of(lanes),
+        lanes=lanes,
         alerts=tuple(str(alert) for alert in _list(stored.get("alerts"))),
     )
 
 
 def _list(given: object) -> Sequence[Any]:
     return given if isinstance(given, list) else []
+
+
+def _devices_of(lanes: Sequence[LaneActivity]) -> tuple[DeviceActivity, ...]:
+    """Of an agent that tells all its lanes and nothing else: each has its device alone."""
+    return tuple(
+        DeviceActivity(device=lane.device, trials=(lane.trial,), seconds=lane.seconds)
+        for lane in lanes
+    )
+
+
+def _parse_device(given: object) -> DeviceActivity | None:
+    if not isinstance(given, Mapping):
+        return None
+    try:
+        return DeviceActivity(
+            device=str(given["device"]),
+            trials=tuple(int(number) for number in given["trials"]),
+            seconds=float(given.get("seconds") or 0.0),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _parse_lane(given: object) -> LaneActivity | None:

@@ -78,7 +78,7 @@ class Finish:
     rungs: Sequence[RungValue] = ()  # of a COMPLETE trial, where the pruner compares such
     printed: Printed | None = None
     device: str | None = None
-    seconds: float = 0.0  # of this attempt on its device
+    seconds: float = 0.0  # that this attempt used of its device: its share where lanes share it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class Release:
     checkpoint: SavedFile | None = None
     printed: Printed | None = None
     device: str | None = None
-    seconds: float = 0.0  # of this attempt on its device
+    seconds: float = 0.0  # that this attempt used of its device: its share where lanes share it
 
 
 End = Finish | Release

@@ -119,10 +119,14 @@ class Trial(Model):
     timeout_seconds: float | None = None
 
 
+MAX_LANES = 4096
+
+
 class Workers(Model):
     """How each device is used."""
 
     processes: int = 1  # worker processes per device
+    lanes: int | None = None  # trials that train together in each; None: as many as pay
 
 
 class Checkpoints(Model):

@@ -28,9 +28,7 @@ TRIAL: Mapping[str, str] = {
     "resource": "remove it; one report counts one step",
     "seeds": "remove it; every trial has one seed",
 }
-WORKERS: Mapping[str, str] = dict.fromkeys(
-    ("lanes", "gpus_per_trial"), "the only setting is `processes`"
-)
+WORKERS: Mapping[str, str] = {"gpus_per_trial": "the settings are `lanes` and `processes`"}
 CHECKPOINTS: Mapping[str, str] = dict.fromkeys(
     ("keep_best", "store"), "the settings are `every` and `keep`"
 )

@@ -11,7 +11,7 @@ from tuner.study_file.algorithms import _WRAPPED, PRUNERS, SAMPLERS, Setting
 from tuner.study_file.intervals import Interval
 from tuner.study_file.items import read_bool, read_float, read_int, read_option
 from tuner.study_file.load import _KEYS
-from tuner.study_file.model import CodePolicy
+from tuner.study_file.model import MAX_LANES, CodePolicy
 from tuner.study_file.parameters import _KINDS, _RANGE_KEYS
 from tuner.study_file.trainer_params import (
     DATA_SETS,
@@ -278,7 +278,15 @@ _SECTIONS: Mapping[str, Schema] = {
         "description": "the first trials; missing params are drawn",
     },
     "seed": {**_whole(0, 2**32 - 1), "default": 0},
-    "workers": _object({"processes": {**_whole(1, 64), "default": 1}}),
+    "workers": _object(
+        {
+            "lanes": _described(
+                {"anyOf": [{"const": "auto"}, _whole(1, MAX_LANES)], "default": "auto"},
+                "trials that train together in a process",
+            ),
+            "processes": {**_whole(1, 64), "default": 1},
+        }
+    ),
     "checkpoints": _object(
         {"every": {**_DURATION, "default": "30s"}, "keep": {**_whole(1, 100), "default": 2}}
     ),

@@ -24,6 +24,7 @@ from tuner.study_file.items import (
     read_text,
 )
 from tuner.study_file.model import (
+    MAX_LANES,
     Budget,
     Checkpoints,
     CodePolicy,
@@ -180,11 +181,22 @@ def read_seed(item: Item | None) -> int | None:
 
 def read_workers(item: Item | None) -> Workers | None:
     """How each device is used."""
-    section = _optional(item, Keys(allowed=("processes",), later=not_yet.WORKERS))
-    if "processes" not in section:
-        return Workers()
-    processes = read_int(section["processes"], Interval(low=1, high=64))
-    return Workers(processes=processes) if processes is not None else None
+    section = _optional(item, Keys(allowed=("lanes", "processes"), later=not_yet.WORKERS))
+    default = Workers()
+    processes = (
+        read_int(section["processes"], Interval(low=1, high=64))
+        if "processes" in section
+        else default.processes
+    )
+    lanes = _read_lanes(section.get("lanes"))
+    return None if processes is None else Workers(processes=processes, lanes=lanes)
+
+
+def _read_lanes(item: Item | None) -> int | None:
+    """None for `auto`, and after a fault."""
+    if item is None or _is_word(item, "auto"):
+        return None
+    return read_int(item, Interval(low=1, high=MAX_LANES))
 
 
 def read_checkpoints(item: Item | None) -> Checkpoints | None:

@@ -111,10 +111,10 @@ def _trace(stack: ModuleStack, rows: Rows, data: TrainingData, loss: Loss) -> _T
     """Of one step on the first rows, and of the outputs afterwards."""
     n_rows = min(int(rows.params[0]["batch_size"] or 1), _MOST_ROWS, data.train.n_rows)
     x_BF, y_B = data.train.x_NF[:n_rows], data.train.y_N[:n_rows]
-    target_SKBC = loss.targets(y_B).to(x_BF.dtype)[None, None]
+    target_SKCB = loss.targets(y_B).to(x_BF.dtype).T[None, None]
     first_steps_K = torch.zeros(len(rows.seeds), dtype=torch.int64, device=x_BF.device)
-    losses_SK = stack.take_steps([x_BF[None]], target_SKBC, first_steps_K, _no_update)
-    outputs_KBC = stack.outputs(x_BF, 0, len(rows.seeds))
+    losses_SK = stack.take_steps([x_BF[None]], target_SKCB, first_steps_K, _no_update)
+    outputs_KCB = stack.outputs(x_BF, 0, len(rows.seeds))
     named = {
         f"values of the buffer {name}": buffer.clone() for name, buffer in rows.buffers.items()
     }
@@ -123,7 +123,7 @@ def _trace(stack: ModuleStack, rows: Rows, data: TrainingData, loss: Loss) -> _T
             **named,
             "losses": losses_SK[0],
             "gradients": rows.gradients_KD.clone(),
-            "outputs": outputs_KBC.clone(),
+            "outputs": outputs_KCB.clone(),
         }
     )
 

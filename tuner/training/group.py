@@ -1,6 +1,6 @@
-"""A group: the state of K >= 1 lanes that train as one stacked model.
+"""A group: the state of K >= 1 lanes that train as one stack.
 
-Shapes: K lanes, D parameters of a lane with padding, S steps, B batch, H width, C outputs.
+Shapes: K lanes, D parameters of the longest lane with padding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,12 @@ from typing import Any
 import torch
 
 from tuner.study.trial import Values
-from tuner.training.activations import ACTIVATIONS
 from tuner.training.checkpoint import BadCheckpoint
-from tuner.training.data import TrainingData
 from tuner.training.lane import Lane
-from tuner.training.mlp import Layout, StackedMLP, layout_of
-from tuner.training.optimizers import OPTIMIZERS, L1Penalty
-from tuner.training.randomness import DropoutMasks
-from tuner.training.settings import Settings, settings_of, structure
-
-_BLOCK_ELEMENTS = 2**17  # of what a block of steps keeps and masks: stays within the caches
+from tuner.training.layout import Layout
+from tuner.training.model import Model, Rows, Stack
+from tuner.training.optimizers import N_STEPS, SLOTS, L1Penalty, Optimizers, new_slot, slots_of
+from tuner.training.settings import Settings, settings_of
 
 
 @dataclass(kw_only=True)
@@ -28,166 +24,266 @@ class Seat:
 
     lane: Lane
     settings: Settings
+    layout: Layout
     step: int = 0  # epochs trained
     best_step: int = 0  # 0: no finite value yet
     best_values: Values = field(default_factory=dict)
     last_values: Values = field(default_factory=dict)
+    has_left: bool = False  # and is still in the stack
 
     @property
     def is_done(self) -> bool:
         return self.step >= self.settings.epochs
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tensors:
+    """Everything of K lanes that training changes; the first dimension is the lane's."""
+
+    parameters_KD: torch.Tensor
+    best_KD: torch.Tensor
+    slots: Mapping[str, torch.Tensor]
+    buffers: Mapping[str, torch.Tensor]
+    best_buffers: Mapping[str, torch.Tensor]
+
+    def at(self, index: torch.Tensor) -> "Tensors":
+        """Copies of these lanes' parts."""
+        return Tensors(
+            parameters_KD=self.parameters_KD[index],
+            best_KD=self.best_KD[index],
+            slots={name: slot[index] for name, slot in self.slots.items()},
+            buffers={name: buffer[index] for name, buffer in self.buffers.items()},
+            best_buffers={name: buffer[index] for name, buffer in self.best_buffers.items()},
+        )
+
+
 class Group:
     """The stacked rows of all seats, and the machinery that is built over them."""
 
-    def __init__(self, lanes: Sequence[Lane], data: TrainingData) -> None:
-        """New rows from each lane's seed; `resume` replaces them. One structure for all."""
-        assert len({structure(lane.params) for lane in lanes}) == 1, "lanes of several structures"
-        self.seats = [Seat(lane=lane, settings=settings_of(lane.params)) for lane in lanes]
-        shape = self.seats[0].settings
-        self.layout: Layout = layout_of(
-            data.n_features, data.n_outputs, n_layers=shape.n_layers, width=shape.width
-        )
-        like = data.train.x_NF
-        self._optimizer_type = OPTIMIZERS[shape.optimizer]
-        self._parameters_KD = torch.stack([self.layout.initial(lane.seed, like) for lane in lanes])
-        self._best_KD = self._parameters_KD.clone()
-        self._slots = dict(self._optimizer_type.new_slots(self._parameters_KD))
-        self._build()
+    def __init__(self, model: Model, lanes: Sequence[Lane], like: torch.Tensor) -> None:
+        """Each lane from its seed; `resume` replaces that. `like` gives device and dtype."""
+        assert len({model.key(lane.params) for lane in lanes}) == 1, "lanes of several kinds"
+        self.model = model
+        self.key = model.key(lanes[0].params)
+        self._like = like
+        self.seats: list[Seat] = []
+        self._set(*_fresh(model, lanes, like))
 
     @property
     def batch_size(self) -> int:
         return self.seats[0].settings.batch_size
 
-    def _build(self) -> None:
-        """Models, kernels and buffers over the rows as they are now."""
-        settings = [seat.settings for seat in self.seats]
-        gradients_KD = torch.zeros_like(self._parameters_KD)
-        activation = ACTIVATIONS[settings[0].activation]
-        self.model = StackedMLP(self.layout, activation, self._parameters_KD, gradients_KD)
-        self.optimizer = self._optimizer_type(
-            self._parameters_KD, gradients_KD, settings, self._slots
-        )
-        self.penalty: L1Penalty | None = None
-        if any(lane.l1 for lane in settings):
-            n = self.layout.n_weights
-            self.penalty = L1Penalty(self._parameters_KD[:, :n], gradients_KD[:, :n], settings)
-        self._blocks: dict[tuple[int, int], Block] = {}
+    def admit(self, other: "Group") -> None:
+        """Take in the lanes of another group of this key, which is used up."""
+        self._set(self.seats + other.seats, _joined(self.tensors, other.tensors))
 
     def keep(self, kept: Sequence[int]) -> None:
-        """Compact the stack: only the seats at these indices stay, in this order."""
+        """Compact the stack: only the seats at these indices stay."""
         if len(kept) == len(self.seats):
             return
-        self.seats = [self.seats[k] for k in kept]
         if not kept:
+            self.seats = []
             return
-        index = torch.tensor(kept, device=self._parameters_KD.device)
-        self._parameters_KD = self._parameters_KD[index]
-        self._best_KD = self._best_KD[index]
-        self._slots = {name: slot[index] for name, slot in self._slots.items()}
-        self._build()
+        self._set(*self._part(kept))
+
+    def split(self, first: Sequence[int]) -> "Group":
+        """Another group with the seats at these indices; this one keeps the rest."""
+        group = Group.__new__(Group)
+        group.model, group.key, group._like = self.model, self.key, self._like
+        group._set(*self._part(first))
+        self.keep([k for k in range(len(self.seats)) if k not in first])
+        return group
+
+    def repeated(self, n_lanes: int) -> "Group":
+        """A group of so many copies of this one's only lane."""
+        group = Group.__new__(Group)
+        group.model, group.key, group._like = self.model, self.key, self._like
+        group._set(*self._part([0] * n_lanes))
+        return group
+
+    def n_bytes(self) -> int:
+        """What its tensors take, gradients and a snapshot included."""
+        tensors = self.tensors
+        parts = [tensors.best_KD, *tensors.slots.values(), *tensors.buffers.values()]
+        n_rows = sum(part.nbytes for part in parts)
+        return 3 * tensors.parameters_KD.nbytes + 2 * n_rows
+
+    def _part(self, kept: Sequence[int]) -> tuple[list[Seat], Tensors]:
+        index = torch.tensor(kept, device=self._like.device)
+        return [self.seats[k] for k in kept], self.tensors.at(index)
+
+    def _set(self, seats: Sequence[Seat], tensors: Tensors) -> None:
+        """Sort the seats as the model wants them, and build what works on their rows."""
+        ranks = [self.model.rank(seat.lane.params) for seat in seats]
+        order = sorted(range(len(seats)), key=ranks.__getitem__)
+        if order != list(range(len(seats))):
+            tensors = tensors.at(torch.tensor(order, device=self._like.device))
+        seats = [seats[k] for k in order]
+        # Built before anything is changed: there may be no memory for it.
+        machinery = _Machinery(self.model, seats, tensors)
+        self.seats, self.tensors, self._machinery = seats, tensors, machinery
+
+    @property
+    def stack(self) -> Stack:
+        return self._machinery.stack
+
+    def update(self) -> None:
+        """One step of every lane, from the gradients that are there."""
+        machinery = self._machinery
+        if machinery.penalty is not None:
+            machinery.penalty.add()
+        machinery.optimizers.step()
 
     def note(self, k: int, values: Values, *, metric: str, minimize: bool) -> None:
         """An epoch of seat k has ended with these values; the best epoch's weights are kept."""
-        seat = self.seats[k]
+        seat, tensors = self.seats[k], self.tensors
         seat.step += 1
         seat.last_values = values
         value, sign = values[metric], 1 if minimize else -1
         is_best = not seat.best_step or sign * value < sign * seat.best_values[metric]
         if is_best and abs(value) < float("inf"):
             seat.best_step, seat.best_values = seat.step, values
-            self._best_KD[k].copy_(self._parameters_KD[k])
+            tensors.best_KD[k].copy_(tensors.parameters_KD[k])
+            for name, buffer in tensors.best_buffers.items():
+                buffer[k].copy_(tensors.buffers[name][k])
 
-    def block(self, n_steps: int, batch: int) -> "Block":
-        """What `n_steps` steps over batches of this size write into, allocated once."""
-        if (n_steps, batch) not in self._blocks:
-            self._blocks[n_steps, batch] = Block(self, n_steps, batch)
-        return self._blocks[n_steps, batch]
+    def snapshot(self) -> Tensors:
+        """Copies of all that an epoch changes, for `restore`."""
+        return self.tensors.at(torch.arange(len(self.seats), device=self._like.device))
 
-    def block_steps(self) -> int:
-        """How many steps fit into one block."""
-        shape = self.seats[0].settings
-        row = self.layout.biases[-1].shape[1] + shape.width * shape.n_layers
-        return max(1, min(64, _BLOCK_ELEMENTS // (len(self.seats) * shape.batch_size * row)))
+    def restore(self, snapshot: Tensors) -> None:
+        """Put every lane where the snapshot was taken."""
+        self._set(self.seats, snapshot)
 
     def state(self, k: int) -> dict[str, object]:
         """Seat k as a tree that a checkpoint can hold and `resume` takes.
 
         Its tensors are views: to be written or copied before training goes on.
         """
-        seat = self.seats[k]
+        seat, tensors = self.seats[k], self.tensors
+        by_name = seat.layout.by_name
         return {
-            "structure": structure(seat.lane.params),
+            "structure": self.model.structure(seat.lane.params),
             "step": seat.step,
-            "weights": self._named(self._parameters_KD[k]),
+            "weights": by_name(tensors.parameters_KD[k]),
+            "buffers": {name: buffer[k] for name, buffer in tensors.buffers.items()},
             "optimizer": {
-                name: slot[k] if slot.dim() == 1 else self._named(slot[k])
-                for name, slot in self._slots.items()
+                name: tensors.slots[name][k] if name == N_STEPS else by_name(tensors.slots[name][k])
+                for name in SLOTS[seat.settings.optimizer]
             },
             "best": {
                 "step": seat.best_step,
                 "values": dict(seat.best_values),
-                "weights": self._named(self._best_KD[k]),
+                "weights": by_name(tensors.best_KD[k]),
+                "buffers": {name: buffer[k] for name, buffer in tensors.best_buffers.items()},
             },
             "last_values": dict(seat.last_values),
         }
 
     def resume(self, k: int, state: Any) -> None:
         """Put seat k where `state` was taken; raises `BadCheckpoint` if it does not fit."""
-        seat = self.seats[k]
-        wanted = structure(seat.lane.params)
+        seat, tensors = self.seats[k], self.tensors
+        wanted = self.model.structure(seat.lane.params)
         try:
             if state["structure"] != wanted:
                 raise BadCheckpoint(f"the checkpoint is of {state['structure']!r}, not {wanted!r}")
-            self._fill(self._parameters_KD[k], state["weights"])
-            self._fill(self._best_KD[k], state["best"]["weights"])
-            for name, slot in self._slots.items():
-                if slot.dim() == 1:
-                    slot[k] = state["optimizer"][name]
+            seat.layout.fill(tensors.parameters_KD[k], state["weights"])
+            seat.layout.fill(tensors.best_KD[k], state["best"]["weights"])
+            for name in SLOTS[seat.settings.optimizer]:
+                if name == N_STEPS:
+                    tensors.slots[name][k] = state["optimizer"][name]
                 else:
-                    self._fill(slot[k], state["optimizer"][name])
+                    seat.layout.fill(tensors.slots[name][k], state["optimizer"][name])
+            for name, buffer in tensors.buffers.items():
+                buffer[k].copy_(state["buffers"][name])
+                tensors.best_buffers[name][k].copy_(state["best"]["buffers"][name])
             seat.step, seat.best_step = int(state["step"]), int(state["best"]["step"])
             seat.best_values = dict(state["best"]["values"])
             seat.last_values = dict(state["last_values"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise BadCheckpoint(f"the checkpoint does not fit this trial: {error!r}") from error
 
-    def _named(self, row_D: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {parameter.name: parameter.of(row_D) for parameter in self.layout.parameters}
 
-    def _fill(self, row_D: torch.Tensor, named: Mapping[str, torch.Tensor]) -> None:
-        for parameter in self.layout.parameters:
-            values = named[parameter.name]
-            if tuple(values.shape) != parameter.shape:
-                raise ValueError(f"{parameter.name} has shape {tuple(values.shape)}")
-            parameter.of(row_D).copy_(values)
+class _Machinery:
+    """What works on the rows of some seats."""
+
+    def __init__(self, model: Model, seats: Sequence[Seat], tensors: Tensors) -> None:
+        settings = [seat.settings for seat in seats]
+        layouts = [seat.layout for seat in seats]
+        parameters_KD = tensors.parameters_KD
+        gradients_KD = torch.zeros_like(parameters_KD)
+        rest = (parameters_KD, gradients_KD)
+        self.optimizers = Optimizers(*rest, tensors.slots, settings, layouts)
+        self.penalty: L1Penalty | None = None
+        if any(lane.l1 for lane in settings):
+            self.penalty = L1Penalty(*rest, settings, layouts)
+        rows = Rows(
+            params=[seat.lane.params for seat in seats],
+            seeds=[seat.lane.seed for seat in seats],
+            parameters_KD=parameters_KD,
+            gradients_KD=gradients_KD,
+            buffers=tensors.buffers,
+        )
+        self.stack = model.stack(rows)
 
 
-class Block:
-    """What some steps over batches of one size write into."""
+def _fresh(model: Model, lanes: Sequence[Lane], like: torch.Tensor) -> tuple[list[Seat], Tensors]:
+    """New lanes, each from its seed."""
+    seats = [
+        Seat(lane=lane, settings=settings_of(lane.params), layout=model.layout(lane.params))
+        for lane in lanes
+    ]
+    width = max(seat.layout.n_total for seat in seats)
+    parameters_KD = torch.zeros(len(lanes), width, dtype=like.dtype, device=like.device)
+    fresh = [model.fresh(lane.params, lane.seed) for lane in lanes]
+    for row_D, seat, new in zip(parameters_KD, seats, fresh, strict=True):
+        seat.layout.fill(row_D, new.parameters)
+    buffers = {
+        name: torch.stack([new.buffers[name] for new in fresh]).to(like.device)
+        for name in fresh[0].buffers
+    }
+    slots = slots_of([seat.settings.optimizer for seat in seats])
+    tensors = Tensors(
+        parameters_KD=parameters_KD,
+        best_KD=parameters_KD.clone(),
+        slots={name: new_slot(name, parameters_KD) for name in slots},
+        buffers=buffers,
+        best_buffers={name: buffer.clone() for name, buffer in buffers.items()},
+    )
+    return seats, tensors
 
-    def __init__(self, group: Group, n_steps: int, batch: int) -> None:
-        settings = [seat.settings for seat in group.seats]
-        self.buffers = group.model.buffers(batch)
-        output_KBC = self.buffers.output
-        self.kept_SKBC = output_KBC.new_empty(n_steps, *output_KBC.shape)
-        self.kept = list(self.kept_SKBC.unbind(0))
-        self._masks: DropoutMasks | None = None
-        self.masks: Sequence[Sequence[torch.Tensor]] = [()] * n_steps  # [S][L] KBH
-        if settings[0].n_layers and any(lane.dropout for lane in settings):
-            self._masks = DropoutMasks(
-                [seat.lane.seed for seat in group.seats],
-                [lane.dropout for lane in settings],
-                n_layers=settings[0].n_layers,
-                n_steps=n_steps,
-                batch=batch,
-                width=settings[0].width,
-                like=output_KBC,
-            )
-            self.masks = self._masks.by_step
 
-    def draw_masks(self, first_steps_K: torch.Tensor) -> None:
-        """Fill `masks`, if there is dropout, for the steps from `first_steps_K` on."""
-        if self._masks is not None:
-            self._masks.fill(first_steps_K)
+def _joined(one: Tensors, other: Tensors) -> Tensors:
+    """The lanes of both, the rows as wide as the wider ones, with the slots of either."""
+    width = max(one.parameters_KD.shape[1], other.parameters_KD.shape[1])
+
+    def join(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return (
+            torch.cat([_widened(a, width), _widened(b, width)])
+            if a.dim() > 1
+            else torch.cat([a, b])
+        )
+
+    names = sorted({*one.slots, *other.slots})
+    return Tensors(
+        parameters_KD=join(one.parameters_KD, other.parameters_KD),
+        best_KD=join(one.best_KD, other.best_KD),
+        slots={name: join(_slot(one, name), _slot(other, name)) for name in names},
+        buffers={n: torch.cat([one.buffers[n], other.buffers[n]]) for n in one.buffers},
+        best_buffers={
+            n: torch.cat([one.best_buffers[n], other.best_buffers[n]]) for n in one.best_buffers
+        },
+    )
+
+
+def _slot(tensors: Tensors, name: str) -> torch.Tensor:
+    """The slot, or a new one where none of the lanes has an optimizer that uses it."""
+    if name in tensors.slots:
+        return tensors.slots[name]
+    return new_slot(name, tensors.parameters_KD)
+
+
+def _widened(rows: torch.Tensor, width: int) -> torch.Tensor:
+    if rows.dim() == 1:
+        return rows  # one number a lane
+    return torch.nn.functional.pad(rows, (0, width - rows.shape[1]))

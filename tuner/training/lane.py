@@ -48,4 +48,25 @@ class Lane(Protocol):
         """Write a checkpoint if one is due: `state()` is called only then; whether it was."""
 
     def verdict(self) -> Verdict:
-        """What to do after the last report; waits only where the pruner decides."""
+        """What to do after the last report; waits only where the pruner decides on that."""
+
+
+class Nobody:
+    """A lane without a trial, for measurements and warming up."""
+
+    number, checkpoint, from_step, last_value = 0, None, 0, None
+
+    def __init__(self, params: Params, seed: int = 0) -> None:
+        self.params = params
+        self.seed = seed
+
+    def report(self, step: int, values: Values) -> None:
+        """Nobody listens."""
+
+    def save(self, step: int, state: Callable[[], object]) -> bool:
+        """Nothing is kept."""
+        return False
+
+    def verdict(self) -> Verdict:
+        """Nobody objects."""
+        return Verdict.GO_ON

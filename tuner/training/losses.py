@@ -1,7 +1,7 @@
 """Loss functions: their gradient during a step, their value afterwards, many steps at once.
 
 Shapes: S steps, K lanes (1 in targets that all lanes share), B batch, C outputs, N rows.
-A step keeps what its loss needs in `kept_KBC`; the losses of a block of steps follow in one go.
+A step keeps what its loss needs in `kept_KCB`; the losses of a block of steps follow in one go.
 """
 
 from typing import Protocol, assert_never
@@ -20,16 +20,16 @@ class Loss(Protocol):
 
     def gradient(
         self,
-        output_KBC: torch.Tensor,
-        target_KBC: torch.Tensor,
+        output_KCB: torch.Tensor,
+        target_KCB: torch.Tensor,
         *,
         kept: torch.Tensor,
         out: torch.Tensor,
     ) -> None:
         """Write the gradient of the mean loss to `out`, and what `of_steps` needs to `kept`."""
 
-    def of_steps(self, kept_SKBC: torch.Tensor, target_SKBC: torch.Tensor) -> torch.Tensor:
-        """The mean losses (S, K) of steps that were taken."""
+    def of_steps(self, kept_SKCB: torch.Tensor, target_SKCB: torch.Tensor) -> torch.Tensor:
+        """The mean losses (S, K) of steps that were taken; `kept` is used up."""
 
 
 class CrossEntropy:
@@ -43,20 +43,20 @@ class CrossEntropy:
 
     def gradient(
         self,
-        output_KBC: torch.Tensor,
-        target_KBC: torch.Tensor,
+        output_KCB: torch.Tensor,
+        target_KCB: torch.Tensor,
         *,
         kept: torch.Tensor,
         out: torch.Tensor,
     ) -> None:
-        torch._log_softmax(output_KBC, 2, False, out=kept)
+        torch._log_softmax(output_KCB, 1, False, out=kept)
         # d(loss)/d(log p) = -onehot / B; the division comes last because B differs at the end
-        torch._log_softmax_backward_data(target_KBC, kept, 2, kept.dtype, out=out)
-        out.mul_(1 / output_KBC.shape[1])
+        torch._log_softmax_backward_data(target_KCB, kept, 1, kept.dtype, out=out)
+        out.mul_(1 / output_KCB.shape[2])
 
-    def of_steps(self, kept_SKBC: torch.Tensor, target_SKBC: torch.Tensor) -> torch.Tensor:
-        batch = kept_SKBC.shape[2]
-        return (kept_SKBC * target_SKBC).flatten(2).sum(2).div_(batch)
+    def of_steps(self, kept_SKCB: torch.Tensor, target_SKCB: torch.Tensor) -> torch.Tensor:
+        batch = kept_SKCB.shape[3]
+        return kept_SKCB.mul_(target_SKCB).flatten(2).sum(2).div_(batch)
 
 
 class SquaredError:
@@ -67,17 +67,17 @@ class SquaredError:
 
     def gradient(
         self,
-        output_KBC: torch.Tensor,
-        target_KBC: torch.Tensor,
+        output_KCB: torch.Tensor,
+        target_KCB: torch.Tensor,
         *,
         kept: torch.Tensor,
         out: torch.Tensor,
     ) -> None:
-        torch.sub(output_KBC, target_KBC, out=kept)
-        torch.mul(kept, 2 / output_KBC.shape[1], out=out)
+        torch.sub(output_KCB, target_KCB, out=kept)
+        torch.mul(kept, 2 / output_KCB.shape[2], out=out)
 
-    def of_steps(self, kept_SKBC: torch.Tensor, target_SKBC: torch.Tensor) -> torch.Tensor:
-        return (kept_SKBC * kept_SKBC).flatten(2).mean(2)
+    def of_steps(self, kept_SKCB: torch.Tensor, target_SKCB: torch.Tensor) -> torch.Tensor:
+        return kept_SKCB.square_().flatten(2).mean(2)
 
 
 def loss_of(data: TrainingData) -> Loss:

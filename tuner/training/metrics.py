@@ -17,7 +17,7 @@ from tuner.training.data import TrainingData
 class Metrics(Protocol):
     """The metrics of one kind of task."""
 
-    def sums(self, output_KBC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+    def sums(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
         """What this chunk adds, (K, M)."""
 
     def values(self, totals_M: Sequence[float], n_rows: int) -> Values:
@@ -27,11 +27,11 @@ class Metrics(Protocol):
 class ClassificationMetrics:
     """Mean cross-entropy and the share of rows whose largest output is the right class."""
 
-    def sums(self, output_KBC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
-        log_p_KBC = torch.log_softmax(output_KBC, 2)
-        y_KB1 = y_B[None, :, None].expand(len(output_KBC), -1, 1)
-        loss_K = -log_p_KBC.gather(2, y_KB1).squeeze(2).sum(1)
-        n_right_K = (output_KBC.argmax(2) == y_B).sum(1)
+    def sums(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+        log_p_KCB = torch.log_softmax(output_KCB, 1)
+        y_K1B = y_B.expand(len(output_KCB), 1, -1)
+        loss_K = -log_p_KCB.gather(1, y_K1B).squeeze(1).sum(1)
+        n_right_K = (output_KCB.argmax(1) == y_B).sum(1)
         return torch.stack([loss_K.double(), n_right_K.double()], 1)
 
     def values(self, totals_M: Sequence[float], n_rows: int) -> Values:
@@ -48,8 +48,8 @@ class RegressionMetrics:
         y_N = y_N.double()
         self._variance_sum = float((y_N - y_N.mean()).square().sum())
 
-    def sums(self, output_KBC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
-        residual_KB = output_KBC.squeeze(2) - y_B
+    def sums(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+        residual_KB = output_KCB.squeeze(1) - y_B
         squared_K, absolute_K = residual_KB.square().sum(1), residual_KB.abs().sum(1)
         return torch.stack([squared_K.double(), absolute_K.double()], 1)
 

@@ -38,17 +38,18 @@ class Stack(Protocol):
     def take_steps(
         self,
         batches: Sequence[torch.Tensor],
-        target_SKBC: torch.Tensor,
+        target_SKCB: torch.Tensor,
         first_steps_K: torch.Tensor,
         update: Callable[[], None],
     ) -> torch.Tensor:
         """One step per batch (K or 1, B, F), of which the first is step `first_steps_K` of a lane.
 
-        For each: write all gradients, then call `update`. The mean losses (S, K).
+        For each: write all gradients, then call `update`. The mean losses (S, K). Targets are
+        class-major, as `Loss` wants them: so softmax runs over rows that lie side by side.
         """
 
     def outputs(self, x_BF: torch.Tensor, first: int, last: int) -> torch.Tensor:
-        """The outputs (k, B, C) of the lanes from `first` to before `last`, for validation.
+        """The outputs (k, C, B) of the lanes from `first` to before `last`, for validation.
 
         They may lie in a buffer that the next call writes over.
         """
@@ -56,6 +57,8 @@ class Stack(Protocol):
 
 class Model(Protocol):
     """A kind of model. It holds no lane's state."""
+
+    uses_autograd: bool  # else epochs run in inference mode, which makes small operations cheaper
 
     def key(self, params: Params) -> str:
         """Lanes with equal keys may share a stack; it is for people too."""

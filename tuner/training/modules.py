@@ -40,6 +40,8 @@ class ModuleModel:
     then their modules are the same function of their parameters and buffers.
     """
 
+    uses_autograd = True
+
     def __init__(
         self,
         build: Build,

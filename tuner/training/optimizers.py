@@ -6,122 +6,118 @@ torch.optim itself costs a process 0.9 s. Shapes: K lanes, D parameters of a lan
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
 
 import torch
 
+from tuner.training.layout import Layout
 from tuner.training.settings import Settings
 
-Slots = Mapping[str, torch.Tensor]  # what an optimizer remembers, each (K, ...)
+Slots = Mapping[str, torch.Tensor]  # what optimizers remember, each (K, D) or (K,)
+Update = Callable[[], object]
+
+N_STEPS = "n_steps"  # the slot that counts, one number a lane
+SLOTS: Mapping[str, tuple[str, ...]] = {
+    "sgd": ("velocity",),
+    "adam": ("mean", "square", N_STEPS),
+    "adamw": ("mean", "square", N_STEPS),
+}
 
 
-class Optimizer(Protocol):
+def slots_of(optimizers: Sequence[str]) -> list[str]:
+    """The slots that a stack needs for lanes with these optimizers."""
+    return sorted({slot for optimizer in optimizers for slot in SLOTS[optimizer]})
+
+
+def new_slot(name: str, parameters_KD: torch.Tensor) -> torch.Tensor:
+    """A slot of lanes that have not taken a step."""
+    if name == N_STEPS:
+        size, device = len(parameters_KD), parameters_KD.device
+        return torch.zeros(size, dtype=torch.float32, device=device)
+    return torch.zeros_like(parameters_KD)
+
+
+class Optimizers:
     """Updates the rows in place from their gradients."""
 
-    slots: Slots
+    def __init__(
+        self,
+        parameters_KD: torch.Tensor,
+        gradients_KD: torch.Tensor,
+        slots: Slots,
+        settings: Sequence[Settings],
+        layouts: Sequence[Layout],
+    ) -> None:
+        self._n_steps_K = slots.get(N_STEPS)
+        self._updates: list[Update] = []
+        for k, (lane, layout) in enumerate(zip(settings, layouts, strict=True)):
+            rows = {name: slot[k] for name, slot in slots.items() if name in SLOTS[lane.optimizer]}
+            row = slice(layout.n_total)
+            own = {n: slot if n == N_STEPS else slot[row] for n, slot in rows.items()}
+            build = _BUILDERS[lane.optimizer]
+            self._updates.append(build(parameters_KD[k, row], gradients_KD[k, row], own, lane))
 
-    def step(self) -> None: ...
+    def step(self) -> None:
+        if self._n_steps_K is not None:
+            self._n_steps_K.add_(1)
+        for update in self._updates:
+            update()
 
 
-class SGD:
+def _build_sgd(
+    parameters_D: torch.Tensor, gradients_D: torch.Tensor, slots: Slots, lane: Settings
+) -> Update:
     """Stochastic gradient descent with momentum (dampening 0), as torch.optim.SGD."""
-
-    def __init__(
-        self,
-        parameters_KD: torch.Tensor,
-        gradients_KD: torch.Tensor,
-        settings: Sequence[Settings],
-        slots: Slots,
-    ) -> None:
-        self.slots = slots
-        # A velocity of zero makes the first step like any other: is_first_step is not needed.
-        self._updates = [
-            partial(
-                torch._fused_sgd_,
-                [parameters_D],
-                [gradients_D],
-                [velocity_D] if lane.momentum else [],  # the kernel insists
-                lr=lane.learning_rate,
-                momentum=lane.momentum,
-                weight_decay=lane.weight_decay,
-                dampening=0.0,
-                nesterov=False,
-                maximize=False,
-                is_first_step=False,
-            )
-            for parameters_D, gradients_D, velocity_D, lane in zip(
-                parameters_KD, gradients_KD, slots["velocity"], settings, strict=True
-            )
-        ]
-
-    @staticmethod
-    def new_slots(parameters_KD: torch.Tensor) -> Slots:
-        return {"velocity": torch.zeros_like(parameters_KD)}
-
-    def step(self) -> None:
-        for update in self._updates:
-            update()
+    return partial(
+        torch._fused_sgd_,
+        [parameters_D],
+        [gradients_D],
+        [slots["velocity"]] if lane.momentum else [],  # the kernel insists
+        lr=lane.learning_rate,
+        momentum=lane.momentum,
+        weight_decay=lane.weight_decay,
+        dampening=0.0,
+        nesterov=False,
+        maximize=False,
+        # A velocity of zero makes the first step like any other.
+        is_first_step=False,
+    )
 
 
-class Adam:
+def _build_adam(
+    parameters_D: torch.Tensor,
+    gradients_D: torch.Tensor,
+    slots: Slots,
+    lane: Settings,
+    *,
+    kernel: Callable[..., object] = torch._fused_adam_,
+) -> Update:
     """Adam (Kingma & Ba, 2015), betas 0.9 and 0.999; weight decay is added to the gradient."""
-
-    kernel: Callable[..., object] = staticmethod(torch._fused_adam_)
-
-    def __init__(
-        self,
-        parameters_KD: torch.Tensor,
-        gradients_KD: torch.Tensor,
-        settings: Sequence[Settings],
-        slots: Slots,
-    ) -> None:
-        self.slots = slots
-        self._n_steps_K = slots["n_steps"]
-        lanes = zip(parameters_KD, gradients_KD, *slots.values(), settings, strict=True)
-        self._updates = [
-            partial(
-                self.kernel,
-                [parameters_D],
-                [gradients_D],
-                [mean_D],
-                [square_D],
-                [],
-                [n_steps],
-                lr=lane.learning_rate,
-                weight_decay=lane.weight_decay,
-                beta1=0.9,
-                beta2=0.999,
-                eps=1e-8,
-                amsgrad=False,
-                maximize=False,
-            )
-            for parameters_D, gradients_D, mean_D, square_D, n_steps, lane in lanes
-        ]
-
-    @staticmethod
-    def new_slots(parameters_KD: torch.Tensor) -> Slots:
-        n_steps_K = torch.zeros(
-            len(parameters_KD), dtype=torch.float32, device=parameters_KD.device
-        )
-        return {
-            "mean": torch.zeros_like(parameters_KD),
-            "square": torch.zeros_like(parameters_KD),
-            "n_steps": n_steps_K,
-        }
-
-    def step(self) -> None:
-        self._n_steps_K.add_(1)
-        for update in self._updates:
-            update()
+    return partial(
+        kernel,
+        [parameters_D],
+        [gradients_D],
+        [slots["mean"]],
+        [slots["square"]],
+        [],
+        [slots[N_STEPS]],
+        lr=lane.learning_rate,
+        weight_decay=lane.weight_decay,
+        beta1=0.9,
+        beta2=0.999,
+        eps=1e-8,
+        amsgrad=False,
+        maximize=False,
+    )
 
 
-class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019)."""
+# Decoupled weight decay: Loshchilov & Hutter, 2019.
+_build_adamw = partial(_build_adam, kernel=torch._fused_adamw_)
 
-    kernel = staticmethod(torch._fused_adamw_)
-
-
-OPTIMIZERS: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+_BUILDERS: Mapping[str, Callable[[torch.Tensor, torch.Tensor, Slots, Settings], Update]] = {
+    "sgd": _build_sgd,
+    "adam": _build_adam,
+    "adamw": _build_adamw,
+}
 
 
 class L1Penalty:
@@ -129,16 +125,20 @@ class L1Penalty:
 
     def __init__(
         self,
-        weights_KD: torch.Tensor,
+        parameters_KD: torch.Tensor,
         gradients_KD: torch.Tensor,
         settings: Sequence[Settings],
+        layouts: Sequence[Layout],
     ) -> None:
-        self._weights_KD = weights_KD
+        self._parameters_KD = parameters_KD
         self._gradients_KD = gradients_KD
-        factors = [[lane.l1] for lane in settings]
-        self._factors_K1 = weights_KD.new_tensor(factors)
-        self._signs_KD = torch.empty_like(weights_KD, memory_format=torch.contiguous_format)
+        self._factors_KD = torch.zeros_like(parameters_KD)
+        for factors_D, lane, layout in zip(self._factors_KD, settings, layouts, strict=True):
+            for parameter in layout.parameters:
+                if parameter.is_weight:
+                    parameter.of(factors_D).fill_(lane.l1)
+        self._signs_KD = torch.empty_like(parameters_KD)
 
     def add(self) -> None:
-        torch.sign(self._weights_KD, out=self._signs_KD)
-        self._gradients_KD.add_(self._signs_KD.mul_(self._factors_K1))
+        torch.sign(self._parameters_KD, out=self._signs_KD)
+        self._gradients_KD.add_(self._signs_KD.mul_(self._factors_KD))

@@ -10,6 +10,7 @@ import torch
 
 from tuner.study.trial import Values
 from tuner.training.fusing import in_words
+from tuner.training.losses import Loss
 from tuner.training.metrics import Metrics
 from tuner.training.module_lanes import ordinary
 from tuner.training.template import ModelMistake
@@ -39,28 +40,30 @@ class OwnLoss:
 
     def gradient(
         self,
-        output_KBC: torch.Tensor,
-        target_KBC: torch.Tensor,
+        output_KCB: torch.Tensor,
+        target_KCB: torch.Tensor,
         *,
         kept: torch.Tensor,
         out: torch.Tensor,
     ) -> None:
         """Write the gradient to `out`, and the loss to the first place of each lane in `kept`."""
-        gradient_KBC, loss_K = self._gradient_and_value(output_KBC, target_KBC[..., 0])
-        out.copy_(gradient_KBC)
+        gradient_KBC, loss_K = self._gradient_and_value(output_KCB, target_KCB[:, 0])
+        out.copy_(gradient_KBC.transpose(1, 2))
         kept[:, 0, 0] = loss_K
 
-    def of_steps(self, kept_SKBC: torch.Tensor, target_SKBC: torch.Tensor) -> torch.Tensor:
+    def of_steps(self, kept_SKCB: torch.Tensor, target_SKCB: torch.Tensor) -> torch.Tensor:
         """The mean losses (S, K)."""
-        return kept_SKBC[:, :, 0, 0]
+        return kept_SKCB[:, :, 0, 0]
 
-    def values(self, output_KBC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+    def values(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
         """The mean loss of each lane (K,), on rows that they share."""
-        return self._gradient_and_value(output_KBC, y_B.expand(len(output_KBC), -1))[1]
+        return self._gradient_and_value(output_KCB, y_B[None])[1]
 
     def _gradient_and_value(
-        self, output_KBC: torch.Tensor, y_KB: torch.Tensor
+        self, output_KCB: torch.Tensor, y_KB: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of each lane: the gradient (K, B, C) and the loss (K,)."""
+        output_KBC = output_KCB.transpose(1, 2).contiguous()
         y_KB = y_KB.expand(len(output_KBC), -1)
         with torch.inference_mode(False), torch.enable_grad():
             output_KBC, y_KB = ordinary(output_KBC).detach(), ordinary(y_KB).to(self._y_type)
@@ -109,12 +112,17 @@ class OwnLossMetrics:
         self._metrics = metrics
         self._loss = loss
 
-    def sums(self, output_KBC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+    def sums(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
         """What this chunk adds, (K, M + 1): the means of chunks count by their rows."""
-        loss_K = self._loss.values(output_KBC, y_B).double() * len(y_B)
-        return torch.cat([self._metrics.sums(output_KBC, y_B), loss_K[:, None]], 1)
+        loss_K = self._loss.values(output_KCB, y_B).double() * len(y_B)
+        return torch.cat([self._metrics.sums(output_KCB, y_B), loss_K[:, None]], 1)
 
     def values(self, totals_M: Sequence[float], n_rows: int) -> Values:
         """The metrics of one lane."""
         *totals, loss = totals_M
         return {**self._metrics.values(totals, n_rows), "val_loss": loss / n_rows}
+
+
+def metrics_with(loss: Loss, metrics: Metrics) -> Metrics:
+    """Those of the task; `val_loss` is the user's where the loss is."""
+    return OwnLossMetrics(metrics, loss) if isinstance(loss, OwnLoss) else metrics

@@ -8,6 +8,8 @@ from tuner.training.model import Fresh, Model, Rows, Stack
 class ByPrecision:
     """`training.model.Model`: each lane belongs to the one that its params ask for."""
 
+    uses_autograd = False  # modules copy what inference mode gives them; the lean model gains
+
     def __init__(self, *, float32: Model, bfloat16: Model) -> None:
         """Their keys differ."""
         self._models = {"float32": float32, "bfloat16": bfloat16}

@@ -1,4 +1,4 @@
-"""What the trainer reads from a lane's params, typed; and which lanes may share a group."""
+"""What the trainer reads from a lane's params, typed."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -34,13 +34,3 @@ def settings_of(params: Params) -> Settings:
 def _typed(kind: Any, value: Any) -> Any:
     # A float parameter may have been written as an integer ("dropout: 0").
     return float(value) if kind is float else value
-
-
-def structure(params: Params) -> str:
-    """A name for what lanes of one group have in common: parameter shapes, batch and kernels."""
-    settings = settings_of(params)
-    return (
-        f"mlp n_layers={settings.n_layers} width={settings.width} "
-        f"activation={settings.activation} batch_size={settings.batch_size} "
-        f"optimizer={settings.optimizer}"
-    )

@@ -3,13 +3,8 @@
 import traceback
 from pathlib import Path
 
-import torch
-
 from tuner.messages import How
-
-# What torch's CPU allocator says in a plain RuntimeError.
-_NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")
-
+from tuner.training.faults import is_out_of_memory
 
 _MESSAGE = 500  # most characters of an error
 _TRACEBACK = 20_000
@@ -27,10 +22,6 @@ def render_traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))[-_TRACEBACK:]
 
 
-def how_it_failed(error: Exception) -> How:
+def how_it_failed(error: BaseException) -> How:
     """OUT_OF_MEMORY or EXCEPTION."""
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
-        return How.OUT_OF_MEMORY
-    if isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY):
-        return How.OUT_OF_MEMORY
-    return How.EXCEPTION
+    return How.OUT_OF_MEMORY if is_out_of_memory(error) else How.EXCEPTION

@@ -59,7 +59,7 @@ class PipeLane:
         self._mail = mail
         self._clock = clock
         self._saved_at = clock()
-        self._saved_step = 0
+        self._saved_step = start.from_step
         self.from_step = start.from_step
         self.last_value = start.last_value
         self._is_stepwise = is_stepwise
@@ -68,7 +68,7 @@ class PipeLane:
         self._step_before = 0
         self._reported_at = clock()
         self._stop: Why | None = None
-        self._answered_step = 0
+        self._answered_step = start.from_step
         self._waited_in_vain = False
 
     def report(self, step: int, values: Values) -> None:

@@ -1,4 +1,4 @@
-"""The worker's loop: take trials, train them as a group, say how each left."""
+"""The worker's loop: take trials, train them in turns, say how each left."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -6,6 +6,7 @@ from typing import Protocol
 
 from tuner.messages import FromWorker, GoOn, How, Left, Ready, Setup, Start, Stop, ToWorker, Why
 from tuner.study.trial import Params
+from tuner.training.groups import LaneFailed
 from tuner.training.lane import Lane
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
@@ -28,35 +29,47 @@ class Post(Protocol):
 class Objective(Protocol):
     """What a worker trains."""
 
-    n_lanes: int
-    is_single_use: bool  # the process ends after the first group
+    is_single_use: bool  # the process ends after its first lane
     is_stepwise: bool  # its state changes only from step to step
 
     def complete(self, params: Params) -> Params:
         """With the objective's own defaults."""
 
-    def run(self, lanes: Sequence[Lane]) -> Iterator[Exit]: ...
+    def admit(self, lanes: Sequence[Lane]) -> None:
+        """They train from the next turn on."""
+
+    def room(self) -> int:
+        """How many more lanes are welcome."""
+
+    def turn(self) -> Iterator[Exit]:
+        """Train some of the lanes for a while; yields those that leave, raises `LaneFailed`."""
 
 
 class Worker:
-    """Trains one group after the other until it is told to leave or something fails."""
+    """Trains lanes in turns until it is told to leave or one of them fails."""
 
     def __init__(self, setup: Setup, post: Post, objective: Objective) -> None:
         self._setup = setup
         self._post = post
         self._objective = objective
         self._lanes: list[PipeLane] = []  # being trained
+        self._waiting: list[PipeLane] = []  # to be admitted
+        self._n_taken = 0
+        self._said: Ready | None = None
         self._is_terminating = False
 
     def run(self) -> int:
         """The process's exit code: 0 after SIGTERM, 1 after a failure."""
-        while not self._is_terminating:
-            self.send(Ready(structure=None, n_free=self._objective.n_lanes))
-            start = self._next_start()
-            if start is not None and not self._train([start]):
-                return 1
-            if start is not None and self._objective.is_single_use:
-                return 0
+        while self._lanes or not self._is_terminating:
+            try:
+                self._take_starts()
+                for left in self._objective.turn():
+                    self._say_left(left)
+            except LaneFailed as failed:
+                return self._fail(failed)
+            if self._objective.is_single_use and self._n_taken and not self._lanes:
+                break
+        self._send_back_waiting()
         return 0
 
     def send(self, message: FromWorker) -> None:
@@ -70,51 +83,62 @@ class Worker:
             self._dispatch(message)
             message = self._post.poll()
 
-    def _next_start(self) -> Start | None:
-        """Wait for a trial; None when there will be none."""
-        while not self._is_terminating:
+    def _take_starts(self) -> None:
+        """Admit the lanes that have come, say how much room is left; wait if there is no lane."""
+        self.deliver(0)
+        while True:
+            if self._waiting:
+                # Said before they are looked at: whatever happens now may be their fault.
+                self._say(Ready(n_free=0, n_taken=self._n_taken))
+                self._objective.admit(self._waiting)
+                self._lanes, self._waiting = self._lanes + self._waiting, []
+            self._say_ready()
+            if self._lanes or self._is_terminating:
+                return
             message = self._post.receive(None)
-            if isinstance(message, Start):
-                return message
             if message is not None:
                 self._dispatch(message)
-        return None
+                self.deliver(0)
+
+    def _take(self, start: Start) -> None:
+        self._n_taken += 1
+        if self._objective.is_single_use and self._n_taken > 1:
+            self.send(Left(number=start.number, attempt=start.attempt, how=How.REFUSED))
+            return
+        lane = PipeLane(
+            start,
+            self._setup,
+            self,
+            complete=self._objective.complete,
+            is_stepwise=self._objective.is_stepwise,
+        )
+        if self._is_terminating:
+            lane.stop(Why.RELEASE)
+        self._waiting.append(lane)
+
+    def _say_ready(self) -> None:
+        n_free = 0 if self._is_terminating else self._objective.room()
+        self._say(Ready(n_free=n_free, n_taken=self._n_taken))
+
+    def _say(self, ready: Ready) -> None:
+        if ready != self._said:
+            self.send(ready)
+            self._said = ready
 
     def _dispatch(self, message: ToWorker | Terminated) -> None:
         match message:
             case GoOn() | Stop():
-                for lane in self._lanes:
+                for lane in self._lanes + self._waiting:
                     if (lane.number, lane.attempt) == (message.number, message.attempt):
                         lane.take(message)
             case Start():
-                self.send(Left(number=message.number, attempt=message.attempt, how=How.REFUSED))
+                self._take(message)
             case Terminated():
                 self._is_terminating = True
-                for lane in self._lanes:
+                for lane in self._lanes + self._waiting:
                     lane.stop(Why.RELEASE)
             case Setup():
                 log.warning("ignored a second setup")
-
-    def _train(self, starts: Sequence[Start]) -> bool:
-        """Train a group to its end; False after a failure, which ends the process."""
-        objective = self._objective
-        self._lanes = [
-            PipeLane(
-                start,
-                self._setup,
-                self,
-                complete=objective.complete,
-                is_stepwise=objective.is_stepwise,
-            )
-            for start in starts
-        ]
-        try:
-            for left in self._objective.run(tuple(self._lanes)):
-                self._say_left(left)
-        except Exception as error:
-            self._say_failed(error)
-            return False
-        return True
 
     def _say_left(self, left: Exit) -> None:
         lane = next(lane for lane in self._lanes if lane is left.lane)
@@ -131,17 +155,42 @@ class Worker:
             )
         )
 
-    def _say_failed(self, error: Exception) -> None:
-        """Every lane that was still training fails with the error."""
-        log.error("training failed", exc_info=error)
+    def _fail(self, failed: LaneFailed) -> int:
+        """The lane fails, the others are handed back: this process is not used any more.
+
+        After some errors, those of a GPU above all, nothing that it did later could be trusted.
+        """
+        self._say_failed(failed)
+        self._send_back_waiting()
         for lane in self._lanes:
-            self.send(
-                Left(
-                    number=lane.number,
-                    attempt=lane.attempt,
-                    how=how_it_failed(error),
-                    message=in_words(error),
-                    traceback=render_traceback(error),
-                )
+            lane.stop(Why.RELEASE)
+        while self._lanes:
+            try:
+                for left in self._objective.turn():
+                    self._say_left(left)
+            except LaneFailed as another:
+                self._say_failed(another)
+            except Exception:
+                log.exception("these trials go on from their last checkpoints")
+                for lane in tuple(self._lanes):
+                    self._say_left(Exit(lane=lane, how=How.RELEASED))
+        return 1
+
+    def _say_failed(self, failed: LaneFailed) -> None:
+        error = failed.__cause__
+        assert isinstance(error, Exception)
+        log.error("training failed", exc_info=error)
+        self._say_left(
+            Exit(
+                lane=failed.lane,
+                how=how_it_failed(error),
+                message=in_words(error),
+                traceback=render_traceback(error),
             )
-        self._lanes = []
+        )
+
+    def _send_back_waiting(self) -> None:
+        """Those that were not begun."""
+        for lane in self._waiting:
+            self.send(Left(number=lane.number, attempt=lane.attempt, how=How.REFUSED))
+        self._waiting = []

@@ -50,7 +50,8 @@ class Bench:
         return self.do(events.Tick())
 
     def ready(self, worker: int = WORKER) -> list[Act]:
-        return self.say(Ready(structure=None, n_free=1), worker=worker)
+        n_taken = self.machine.workers[worker].n_started
+        return self.say(Ready(n_free=1, n_taken=n_taken), worker=worker)
 
     def say(self, message: Any, *, worker: int = WORKER, tail: str = "") -> list[Act]:
         """A worker speaks."""
@@ -61,7 +62,11 @@ class Bench:
     def claimed(self, *trials: ClaimedTrial, n_open: int = 1, limit: bool = False) -> list[Act]:
         """The store answers a claim."""
         answer = Claimed(trials=trials, n_open=n_open, limit_reached=limit)
-        return self.do(events.ClaimAnswered(claimed=answer))
+        acts = self.do(events.ClaimAnswered(claimed=answer))
+        for pid, worker in self.machine.workers.items():
+            if worker.n_taken < worker.n_started:
+                self.say(Ready(n_free=0, n_taken=worker.n_started), worker=pid)
+        return acts
 
     def training(self, number: int = 0, **about: Any) -> ClaimedTrial:
         """A trial under training on the worker."""

@@ -5,6 +5,7 @@ from uuid import uuid4
 from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type
 from tuner.agent import acts, events, notices
 from tuner.agent.machine import WorkerState
+from tuner.agent.rules import places
 from tuner.agent.rules.breaker import FIRST_HOLD_SECONDS, TRIP_AFTER
 from tuner.errors import CannotWork
 from tuner.messages import How, Stop, Why
@@ -128,7 +129,7 @@ def test_a_bad_device_is_taken_out_and_its_neighbour_works_on() -> None:
     for number in range(TRIP_AFTER):
         _train(bench, number, How.EXCEPTION, bad)
         again = claimed_trial(number, attempt=2, origin=Origin.RELEASED)
-        bench.machine.workers[bad].n_free = 0
+        bench.machine.workers[bad].room = 0
         bench.ready(good)
         bench.claimed(again)
         from tuner.messages import Left
@@ -138,10 +139,10 @@ def test_a_bad_device_is_taken_out_and_its_neighbour_works_on() -> None:
         bench.stored(*bench.ends(result))
     assert bench.machine.breaker.open_places == {"cpu:0"}
     bench.ready(bad)
-    bench.machine.workers[good].n_free = 0
-    assert bench.machine.n_free() == 0
-    bench.machine.workers[good].n_free = 1
-    assert bench.machine.n_free() == 1
+    bench.machine.workers[good].room = 0
+    assert places.wanted(bench.machine) == 0
+    bench.machine.workers[good].room = 1
+    assert places.wanted(bench.machine) == 1
     assert not of_type(bench.tick(1), acts.Leave)
 
 
@@ -151,12 +152,12 @@ def test_a_good_device_between_two_workers_is_still_there() -> None:
     _beside_another_machine(bench)
     for number in range(TRIP_AFTER):
         _train(bench, number, How.EXCEPTION, bad)
-        bench.machine.workers[bad].n_free = 0
+        bench.machine.workers[bad].room = 0
     bench.machine.breaker.good_at = bench.now
     bench.do(events.ElsewhereHeard(numbers=frozenset(range(TRIP_AFTER))))
     assert bench.machine.breaker.open_places == {"cpu:0"}
     _train(bench, 7, How.COMPLETE, good)
-    bench.machine.workers[good].n_free = 0
+    bench.machine.workers[good].room = 0
     bench.claimed()
     result = bench.gone(0, worker=good)  # as after every trial of a function
     assert of_type(result, acts.ReplaceWorker)

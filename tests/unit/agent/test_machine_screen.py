@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.agent.machines import Bench
+from tests.unit.agent.machines import Bench, claimed_trial
 from tuner.agent import events
 from tuner.agent.screen import ALERT_SECONDS, render_screen
-from tuner.messages import How
+from tuner.messages import How, Ready
 from tuner.study.fleet import Desired
 
 
@@ -33,6 +33,20 @@ def test_each_device_shows_its_trial_how_far_it_is_and_for_how_long() -> None:
             "seconds": 12.3,
         }
     ]
+
+
+def test_a_device_of_many_lanes_tells_all_their_numbers_but_only_the_best_and_the_oldest() -> None:
+    bench = Bench()
+    bench.ready()
+    trials = [claimed_trial(number) for number in range(20)]
+    for trial in trials:
+        bench.now += 1
+        bench.say(Ready(structure=None, n_free=1))
+        bench.claimed(trial)
+        bench.report(trial, 1, (trial.key.number - 9.4) ** 2)
+    shown = _screen(bench)
+    assert [device["trials"] for device in shown["devices"]] == [list(range(20))]
+    assert [lane["trial"] for lane in shown["lanes"]] == [9, 10, 8, 0]
 
 
 def test_a_trial_that_has_not_reported_has_no_value() -> None:
@@ -61,7 +75,12 @@ def test_an_ended_trial_is_gone_from_the_screen() -> None:
     bench = Bench()
     trial = bench.training()
     bench.leave(trial, How.COMPLETE, value=0.5)
-    assert _screen(bench) == {"state": "waiting", "lanes": [], "alerts": []}
+    assert _screen(bench) == {
+        "state": "waiting",
+        "devices": [],
+        "lanes": [],
+        "alerts": [],
+    }
 
 
 def test_the_state_is_what_the_machine_does() -> None:

@@ -59,7 +59,7 @@ class FixedSampler:
 class CountingSource(DrawSource):
     n_waits = 0
 
-    def wait(self) -> None:
+    def wait(self, n) -> None:
         self.n_waits += 1
 
 

@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import pytest
 from optuna.distributions import FloatDistribution
@@ -22,7 +22,14 @@ class CountingSampler:
         self.seeds: list[int] = []
         self.fails = False
 
-    def propose(self, mirror: Mirror, n: int, seed: int, given: Params) -> Sequence[Suggestion]:
+    def propose(
+        self,
+        mirror: Mirror,
+        n: int,
+        seed: int,
+        given: Params,
+        shared: Collection[str] = (),
+    ) -> Sequence[Suggestion]:
         if self.fails:
             raise ZeroDivisionError("model")
         self.seeds.append(seed)
@@ -62,7 +69,7 @@ def test_each_suggestion_sees_all_trials_heard_of_before_it_is_asked_for(
     source: ModelSource,
 ) -> None:
     for n_known in range(3):
-        source.wait()
+        source.wait(1)
         assert [s.params["x"] for s in source.suggest([n_known])] == [float(n_known)]
         assert source.suggest([n_known]) == []
         source.learn([_running(n_known)])
@@ -71,11 +78,11 @@ def test_each_suggestion_sees_all_trials_heard_of_before_it_is_asked_for(
 def test_a_suggestion_that_was_not_taken_is_used_again_until_news_make_it_stale(
     source: ModelSource, sampler: CountingSampler
 ) -> None:
-    source.wait()
-    source.wait()
+    source.wait(1)
+    source.wait(1)
     assert len(sampler.seeds) == 1
     source.learn([_running(0)])
-    source.wait()
+    source.wait(1)
     assert len(sampler.seeds) == 2
     assert [s.params["x"] for s in source.suggest([0])] == [1.0]
 
@@ -83,7 +90,7 @@ def test_a_suggestion_that_was_not_taken_is_used_again_until_news_make_it_stale(
 def test_news_between_the_wait_and_the_transaction_do_not_take_the_suggestion_away(
     source: ModelSource,
 ) -> None:
-    source.wait()
+    source.wait(1)
     source.learn([_running(0)])
     while not source._news.empty():
         time.sleep(0.001)
@@ -93,9 +100,9 @@ def test_news_between_the_wait_and_the_transaction_do_not_take_the_suggestion_aw
 
 
 def test_a_claim_that_failed_after_taking_one_gets_another(source: ModelSource) -> None:
-    source.wait()
+    source.wait(1)
     assert source.suggest([0])
-    source.wait()
+    source.wait(1)
     assert source.suggest([0])
 
 
@@ -103,7 +110,7 @@ def test_every_suggestion_has_a_seed_of_its_own(
     source: ModelSource, sampler: CountingSampler
 ) -> None:
     for draw in range(3):
-        source.wait()
+        source.wait(1)
         source.suggest([draw])
     assert len(set(sampler.seeds)) == 3
 
@@ -112,7 +119,7 @@ def test_a_failing_sampler_ends_the_agent_with_a_sentence(
     source: ModelSource, sampler: CountingSampler
 ) -> None:
     sampler.fails = True
-    threading.Thread(target=source.wait, daemon=True).start()
+    threading.Thread(target=source.wait, args=(1,), daemon=True).start()
     event = source.inbox.get(timeout=5)  # type: ignore[attr-defined]
     assert isinstance(event, events.HelperFailed)
     assert str(event.error) == "the sampler failed: ZeroDivisionError: model"

@@ -1,5 +1,6 @@
 """The live screen as text: what it shows, and that it fits."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from tuner.cli.screen_events import NewsLine
 from tuner.cli.trend import best_so_far
 from tuner.results.live import LiveStudy
 from tuner.storage.trial_reading import EventRow, HeldRow, RecordRow
-from tuner.study.activity import Activity, LaneActivity
+from tuner.study.activity import Activity, DeviceActivity, LaneActivity
 from tuner.study.fleet import Desired
 from tuner.study.limits import Limits
 
@@ -25,8 +26,46 @@ def machine(name="box", lanes=(), alerts=(), n_devices=8, **changes):
         host=name,
         devices=tuple(f"gpu:{n}" for n in range(n_devices)),
         trials=tuple(lane.trial for lane in lanes),
-        activity=Activity(state="working", lanes=lanes, alerts=alerts),
+        activity=Activity(state="working", devices=at_work(lanes), lanes=lanes, alerts=alerts),
         **changes,
+    )
+
+
+def at_work(lanes):
+    trials = {}
+    for each in lanes:
+        trials.setdefault(each.device, []).append(each.trial)
+    return tuple(
+        DeviceActivity(device=device, trials=tuple(numbers), seconds=5.0)
+        for device, numbers in trials.items()
+    )
+
+
+def crowd(n_lanes=64, n_devices=8, **changes):
+    """A machine whose devices train many trials each, told as agents tell it: some of them."""
+    devices = tuple(
+        DeviceActivity(
+            device=f"gpu:{d}",
+            trials=tuple(range(n_lanes * d, n_lanes * (d + 1))),
+            seconds=60.0,
+        )
+        for d in range(n_devices)
+    )
+    told = tuple(
+        lane(
+            device.device,
+            number,
+            step=number % 27,
+            value=0.5 + number / 1000,
+            seconds=1000.0 - number,
+        )
+        for device in devices
+        for number in device.trials[5:8]
+    )
+    return replace(
+        machine(n_devices=n_devices, **changes),
+        trials=tuple(number for device in devices for number in device.trials),
+        activity=Activity(state="working", devices=devices, lanes=told),
     )
 
 
@@ -52,6 +91,11 @@ def live(**changes):
     return LiveStudy(**values)
 
 
+def fused_fleet(n_machines, n_lanes=64):
+    machines = tuple(crowd(n_lanes, name=f"node{m}") for m in range(n_machines))
+    return live(summary=summary(counts=counts(RUNNING=8 * n_lanes * n_machines), agents=machines))
+
+
 def fleet(n_machines):
     machines = tuple(
         machine(f"node{m}", [lane(f"gpu:{d}", 8 * m + d) for d in range(8)], ["away for 8 s"])
@@ -68,10 +112,10 @@ def draw(shown, width=80, height=30, **more):
 @pytest.mark.parametrize("height", [1, 5, 12, 24, 50])
 @pytest.mark.parametrize("n_machines", [0, 1, 4, 40])
 def test_no_line_wraps_and_the_screen_is_exactly_as_high_as_it_may_be(width, height, n_machines):
-    text = draw(fleet(n_machines), width, height)
-    lines = text.split("\n", allow_blank=True)
-    assert max(line.cell_len for line in lines) <= width
-    assert len(lines) == height
+    for shown in (fleet(n_machines), fused_fleet(n_machines)):
+        lines = draw(shown, width, height).split("\n", allow_blank=True)
+        assert max(line.cell_len for line in lines) <= width
+        assert len(lines) == height
 
 
 def test_everything_that_matters_is_on_it():
@@ -120,6 +164,34 @@ def test_a_crowded_fleet_gets_a_line_each_then_a_count():
     assert "more" not in short.split("away")[0]
     assert "  31 " in short, "eight devices of the last machine fit"
     assert "machines more" in draw(fleet(40), 80, 24).plain
+
+
+def test_a_device_that_many_trials_share_is_one_line_with_its_best_and_its_oldest():
+    lines = draw(fused_fleet(1), 100, 40).plain.split("\n")
+    (line,) = [line for line in lines if "gpu:7" in line and "pruned" not in line]
+    assert line.split()[:4] == ["gpu:7", "64", "lanes", "best"]
+    assert line.split()[4] == "453", "the lowest value, not the first"
+    assert "oldest" not in line, "it is the oldest as well"
+    assert sum("64 lanes" in line for line in lines) == 8, "eight devices, eight lines"
+
+
+def test_the_oldest_stands_beside_the_best():
+    lanes = [lane(number=1, value=0.5, seconds=90.0), lane(number=2, value=0.1), lane(number=3)]
+    working = summary(counts=counts(RUNNING=3), agents=(machine(lanes=lanes),))
+    text = draw(live(summary=working), 100).plain
+    (line,) = [line for line in text.split("\n") if "3 lanes" in line]
+    assert line.index("best 2 ") < line.index("oldest 1 ")
+
+
+def test_a_report_since_the_beat_makes_another_trial_the_best():
+    held = {500: HeldRow(number=500, attempt=1, step=20, value=0.01)}
+    text = draw(replace(fused_fleet(1), held=held), 100, 40).plain
+    assert "gpu:7 64 lanes  best 500 " in text
+
+
+def test_a_crowded_fleet_counts_the_lanes_of_each_device():
+    text = draw(fused_fleet(4), 80, 24).plain
+    assert text.count("x64 ") == 32
 
 
 def test_an_outage_is_an_alert_with_the_age_of_what_is_shown():

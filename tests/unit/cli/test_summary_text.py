@@ -2,10 +2,11 @@
 
 import json
 
-from tests.unit.cli.builders import NOON, agent, counts, failure, summary, trial
+from tests.unit.cli.builders import NOON, agent, counts, failure, study, summary, trial
 from tuner.cli.best import best_json
 from tuner.cli.best import render as render_best_command
 from tuner.cli.fleet_text import render_fleet
+from tuner.cli.show import render_page
 from tuner.cli.status import render_status, render_studies
 from tuner.cli.summary_text import (
     render_best,
@@ -16,7 +17,9 @@ from tuner.cli.summary_text import (
 )
 from tuner.cli.trials import render_trials
 from tuner.results.progress import is_active, is_finished
+from tuner.results.trial_page import AttemptStory, TrialPage
 from tuner.storage.failure_reading import SharedParam
+from tuner.study.activity import Activity, DeviceActivity, LaneActivity
 
 
 def test_a_finished_study_says_how_long_it_took():
@@ -120,6 +123,68 @@ def test_the_fleet_is_shown_while_there_is_work():
         "  box     42        2  83 %  7, 8    1 s ago",
     ]
     assert render_fleet(summary(agents=(agent(),))) == ""
+
+
+def test_a_device_that_trials_share_is_counted_and_shows_its_best_and_its_oldest():
+    lanes = tuple(
+        LaneActivity(
+            device="cpu:0",
+            trial=number,
+            attempt=1,
+            step=number,
+            n_steps=27,
+            value=1 / number,
+            seconds=30.0 - number,
+        )
+        for number in (1, 2, 3)
+    )
+    numbers = tuple(range(1, 13))
+    devices = (DeviceActivity(device="cpu:0", trials=numbers, seconds=9.0),)
+    busy = agent(trials=numbers, activity=Activity(devices=devices, lanes=lanes))
+    text = render_fleet(summary(counts=counts(RUNNING=12), agents=(busy,)))
+    assert [line.split() for line in text.split("\n")][1:] == [
+        ["box", "42", "2", "83", "%", "12", "from", "1", "to", "12", "1", "s", "ago"],
+        [],
+        ["device", "trial", "progress", "val_loss", "for"],
+        ["box", "cpu:0", "12", "lanes"],
+        ["trial", "3", "(best)", "epoch", "3", "of", "27", "0.33333", "27.0", "s"],
+        ["trial", "1", "(oldest)", "epoch", "1", "of", "27", "1.0", "29.0", "s"],
+        ["trial", "2", "epoch", "2", "of", "27", "0.5", "28.0", "s"],
+    ]
+
+
+def test_a_trials_page_says_with_how_many_others_it_shared_its_device():
+    text = render_page(page(n_beside=11.4), 80)
+    assert "trial 3: COMPLETE  val_loss 0.25  epoch 27  2.5 s of its device" in text
+    head, row = text.split("\n")[-2:]
+    assert head.split()[:4] == ["attempt", "where", "beside", "began"]
+    assert "box cpu:0  11 others  2026" in row
+    assert "beside" not in render_page(page(n_beside=0.4), 80), "it had its device for itself"
+
+
+def page(**about):
+    story = AttemptStory(
+        attempt=1,
+        host="box",
+        device="cpu:0",
+        started_at=NOON,
+        ended_at=NOON,
+        how="complete",
+        detail="",
+        **about,
+    )
+    return TrialPage(
+        study=study(),
+        trial=trial(3, device_seconds=2.5, user_attrs={}),
+        fixed_params={},
+        n_steps_full=None,
+        step_noun="epoch",
+        curve={},
+        attempts=[story],
+        decisions=[],
+        logs=[],
+        retried_by={},
+    )
 
 
 def test_all_studies_are_a_row_each():

@@ -25,3 +25,19 @@ def test_an_agent_that_said_nothing_does_nothing(stored):
 @pytest.mark.parametrize("lane", [None, {}, {"device": "x"}, LANE | {"step": "many"}])
 def test_a_lane_that_cannot_be_read_is_left_out(lane):
     assert parse_activity({"lanes": [lane, LANE]}).lanes == parse_activity({"lanes": [LANE]}).lanes
+
+
+def test_devices_are_read_with_the_numbers_of_all_that_they_train():
+    said = {"lanes": [LANE], "devices": [{"device": "cpu:0", "trials": [12, 13], "seconds": 4.5}]}
+    (device,) = parse_activity(said).devices
+    assert (device.device, device.trials, device.seconds) == ("cpu:0", (12, 13), 4.5)
+
+
+def test_an_agent_that_tells_of_lanes_alone_has_them_on_their_devices():
+    (device,) = parse_activity({"lanes": [LANE | {"seconds": 12.3}]}).devices
+    assert (device.device, device.trials, device.seconds) == ("cpu:0", (12,), 12.3)
+
+
+@pytest.mark.parametrize("device", [None, {}, {"device": "x"}, {"device": "x", "trials": "many"}])
+def test_a_device_that_cannot_be_read_is_left_out(device):
+    assert parse_activity({"devices": [device]}).devices == ()

@@ -238,7 +238,7 @@ class Lanes:
         for step in range(n_steps):
             first = [int(at + step) * 16 % (len(y_NC) - 16) for at in self.steps]
             batches.append(torch.stack([self.data.train.x_NF[f : f + 16] for f in first]))
-            targets.append(torch.stack([y_NC[f : f + 16] for f in first]))
+            targets.append(torch.stack([y_NC[f : f + 16].T for f in first]))
 
         def update():
             self.rows.parameters_KD.sub_(self.rows.gradients_KD, alpha=learning_rate)

@@ -9,8 +9,11 @@ from tuner.study.trial import Params, Values
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.checkpoint import save_checkpoint
 from tuner.training.data import Split, TrainingData
+from tuner.training.groups import Departure, Goal, train
 from tuner.training.lane import Verdict
-from tuner.training.trainer import Departure, train
+from tuner.training.losses import loss_of
+from tuner.training.mlp import MLP
+from tuner.training.sizes import FixedSizes
 
 
 class RecorderLane:
@@ -51,7 +54,8 @@ class RecorderLane:
             self.files[step] = file.path
 
     def verdict(self) -> Verdict:
-        self.journal.append(("verdict", self.number))
+        if self.step:
+            self.journal.append(("verdict", self.number))
         return self.verdicts.get(self.step, Verdict.GO_ON)
 
     @property
@@ -100,6 +104,10 @@ def run(
     metric: str = "val_loss",
     *,
     minimize: bool = True,
+    n_lanes: int = 64,
 ) -> list[Departure]:
-    """Train to the end."""
-    return list(train(lanes, data, data_seed=5, metric=metric, minimize=minimize))
+    """Train to the end, in stacks of at most `n_lanes`."""
+    loss = loss_of(data)
+    model = MLP(data.n_features, data.n_outputs, loss)
+    goal, sizes = Goal(metric=metric, minimize=minimize), FixedSizes(n_lanes)
+    return list(train(lanes, model, data, loss, data_seed=5, goal=goal, sizes=sizes))

@@ -26,7 +26,7 @@ def test_it_starts_from_the_values_of_the_lean_model(n_layers, activation):
     for k, seed in enumerate((3, 4)):
         wanted = reference_model(data, settings_of(resolve(given)), seed).float()
         x_BF = data.validation.x_NF
-        assert torch.allclose(lanes.outputs()[k], wanted(x_BF), atol=1e-6)
+        assert torch.allclose(lanes.outputs()[k].T, wanted(x_BF), atol=1e-6)
 
 
 def test_its_parameters_have_the_names_of_the_lean_model():

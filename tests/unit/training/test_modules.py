@@ -94,7 +94,7 @@ def test_in_double_precision_nothing_differs_from_an_ordinary_module(build):
             assert (value - parameter).abs().max() < 1e-10
         for name, buffer in module.named_buffers():
             assert (group.rows.buffers[name][k] - buffer).abs().max() < 1e-10
-        assert (group.outputs()[k] - module.eval()(data.validation.x_NF)).abs().max() < 1e-10
+        assert (group.outputs()[k].T - module.eval()(data.validation.x_NF)).abs().max() < 1e-10
 
 
 def test_dropout_is_that_of_the_same_module_by_itself():
@@ -158,11 +158,11 @@ def test_lanes_share_a_batch_that_is_given_once():
     for n_lanes in (1, 3):
         one, other = (Lanes(model, data, SEEDS[:n_lanes]) for _ in range(2))
         x_1BF = data.train.x_NF[:16][None]
-        target_SKBC = one.loss.targets(data.train.y_N[:16]).float()[None, None]
-        shared = one.stack.take_steps([x_1BF], target_SKBC, one.steps, lambda: None)
+        target_SKCB = one.loss.targets(data.train.y_N[:16]).float().T[None, None]
+        shared = one.stack.take_steps([x_1BF], target_SKCB, one.steps, lambda: None)
         given = other.stack.take_steps(
             [x_1BF.repeat(n_lanes, 1, 1)],
-            target_SKBC.repeat(1, n_lanes, 1, 1),
+            target_SKCB.repeat(1, n_lanes, 1, 1),
             other.steps,
             lambda: None,
         )

@@ -52,13 +52,13 @@ def test_val_loss_is_its_mean_over_all_chunks(make_data, function):
     data = make_data()
     metrics = OwnLossMetrics(metrics_of(data), _own(function, data))
     y_N = data.validation.y_N
-    output_KNC = torch.randn(3, len(y_N), data.n_outputs)
-    chunks = zip(output_KNC.split(17, 1), y_N.split(17), strict=True)
-    totals_KM = sum(metrics.sums(output_KBC, y_B) for output_KBC, y_B in chunks)
+    output_KCN = torch.randn(3, data.n_outputs, len(y_N))
+    chunks = zip(output_KCN.split(17, 2), y_N.split(17), strict=True)
+    totals_KM = sum(metrics.sums(output_KCB, y_B) for output_KCB, y_B in chunks)
     ours = metrics_of(data)
     for k in range(3):
         values = metrics.values(totals_KM[k].tolist(), len(y_N))
-        wanted = ours.values(ours.sums(output_KNC, y_N)[k].tolist(), len(y_N))
+        wanted = ours.values(ours.sums(output_KCN, y_N)[k].tolist(), len(y_N))
         assert values == pytest.approx(wanted, rel=1e-5)
         assert list(values) == list(wanted)
 
@@ -95,7 +95,7 @@ def test_what_is_broken_comes_out_as_the_users_error(function, error, message):
     data = classification()
     own = _own(function, data)
     with pytest.raises(error, match=message):
-        own.values(torch.randn(2, 8, 3), data.train.y_N[:8])
+        own.values(torch.randn(2, 3, 8), data.train.y_N[:8])
 
 
 @torch.no_grad()
@@ -108,8 +108,8 @@ def test_classes_stay_whole_on_their_way():
         return outputs.sum()
 
     own = _own(look, data)
-    target_KBC = own.targets(data.train.y_N[:8]).to(torch.float32)[None]
-    kept, out = torch.empty(2, 8, 3), torch.empty(2, 8, 3)
-    own.gradient(torch.randn(2, 8, 3), target_KBC, kept=kept, out=out)
+    target_KCB = own.targets(data.train.y_N[:8]).to(torch.float32).T[None]
+    kept, out = torch.empty(2, 3, 8), torch.empty(2, 3, 8)
+    own.gradient(torch.randn(2, 3, 8), target_KCB, kept=kept, out=out)
     assert seen[0] == torch.int64
-    assert torch.equal(out, torch.ones(2, 8, 3))
+    assert torch.equal(out, torch.ones(2, 3, 8))

@@ -6,6 +6,7 @@ import torch
 from tests.unit.training.recorder import RecorderLane, classification, regression, run
 from tuner.messages import How
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
+from tuner.training.groups import LaneFailed
 from tuner.training.lane import Verdict
 
 EPOCHS = 4
@@ -82,15 +83,19 @@ def test_a_finished_checkpoint_needs_no_further_epoch(tmp_path):
 def test_a_checkpoint_of_another_structure_is_refused(tmp_path):
     first = RecorderLane(spool=tmp_path, epochs=3, width=8)
     run([first], classification())
-    with pytest.raises(BadCheckpoint, match="width=8"):
+    with pytest.raises(LaneFailed) as caught:
         run([RecorderLane(checkpoint=first.files[1], epochs=3, width=9)], classification())
+    assert isinstance(caught.value.__cause__, BadCheckpoint)
+    assert "width=8" in str(caught.value.__cause__)
 
 
 def test_a_checkpoint_of_other_data_is_refused(tmp_path):
     first = RecorderLane(spool=tmp_path, epochs=3, width=8)
     run([first], classification(n_features=20))
-    with pytest.raises(BadCheckpoint, match=r"hidden\.0\.weight has shape"):
+    with pytest.raises(LaneFailed) as caught:
         run(
             [RecorderLane(checkpoint=first.files[1], epochs=3, width=8)],
             classification(n_features=21),
         )
+    assert isinstance(caught.value.__cause__, BadCheckpoint)
+    assert "hidden.0.weight has shape" in str(caught.value.__cause__)

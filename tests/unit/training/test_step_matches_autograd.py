@@ -5,10 +5,9 @@ import copy
 import pytest
 import torch
 
-from tests.unit.training.recorder import RecorderLane, classification, regression
+from tests.unit.training.recorder import RecorderLane, classification, regression, run
 from tests.unit.training.reference import reference_loss, train_reference
 from tuner.training.settings import settings_of
-from tuner.training.trainer import train
 
 CASES = {
     "adam": {"optimizer": "adam"},
@@ -36,7 +35,7 @@ def test_a_lane_trains_like_an_ordinary_module(case, make_data):
     other = RecorderLane(4, **{**params, "learning_rate": 0.004})
     states = {}
     lane.save = lambda step, state: states.update({step: copy.deepcopy(state())})
-    departures = list(train([other, lane], data, data_seed=5, metric="val_loss", minimize=True))
+    departures = run([other, lane], data)
 
     settings = settings_of(lane.params)
     model, losses = train_reference(data, settings, lane.seed, 5)
@@ -55,13 +54,14 @@ def test_a_lane_trains_like_an_ordinary_module(case, make_data):
         index = len(model) - 1 if layer == "output" else 2 * int(layer.split(".")[1])
         theirs = getattr(model[index], kind)
         theirs_FH = theirs.T if kind == "weight" else theirs[None]
+        theirs_FH = theirs_FH.T if layer == "output" else theirs_FH
         assert torch.allclose(ours_FH, theirs_FH, atol=1e-10, rtol=1e-10), name
 
 
 def test_regression_reports_error_in_the_targets_own_unit():
     data = regression(dtype=torch.float64)
     lane = RecorderLane(epochs=1, width=4)
-    list(train([lane], data, data_seed=5, metric="val_loss", minimize=True))
+    run([lane], data)
     model, _ = train_reference(data, settings_of(lane.params), lane.seed, 5)
     residual = (model(data.validation.x_NF)[:, 0] - data.validation.y_N).detach()
     spread = data.validation.y_N - data.validation.y_N.mean()
@@ -75,7 +75,7 @@ def test_regression_reports_error_in_the_targets_own_unit():
 def test_classification_reports_the_share_of_right_answers():
     data = classification(dtype=torch.float64)
     lane = RecorderLane(epochs=1, width=4)
-    list(train([lane], data, data_seed=5, metric="val_loss", minimize=True))
+    run([lane], data)
     model, _ = train_reference(data, settings_of(lane.params), lane.seed, 5)
     right = model(data.validation.x_NF).argmax(1) == data.validation.y_N
     assert lane.reports[1]["val_accuracy"] == right.double().mean().item()

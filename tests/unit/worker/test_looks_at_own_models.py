@@ -9,10 +9,10 @@ from tuner.messages import Setup
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.data import Split, TrainingData
 from tuner.training.losses import CrossEntropy
-from tuner.training.metrics import ClassificationMetrics
-from tuner.training.own_loss import OwnLoss, OwnLossMetrics
+from tuner.training.metrics import ClassificationMetrics, metrics_of
+from tuner.training.own_loss import OwnLoss, OwnLossMetrics, metrics_with
 from tuner.worker.bad_code import BadCode
-from tuner.worker.objectives.models import loss_of, metrics_of, model_of
+from tuner.worker.objectives.models import loss_of, model_of
 from tuner.worker.own_code import check_params, look_at
 
 NET = """\
@@ -169,11 +169,14 @@ def test_the_trainers_parts_follow_from_the_setup(folder):
     setup = _setup(folder)
     loss = loss_of(setup, data)
     assert isinstance(loss, CrossEntropy)
-    assert isinstance(metrics_of(data, loss), ClassificationMetrics)
-    assert model_of(setup, data, loss).key(resolve({})).startswith("mlp ")
+    assert isinstance(metrics_with(loss, metrics_of(data)), ClassificationMetrics)
+    model = model_of(setup, data, loss)
+    half = model.key(resolve({"precision": "bfloat16"}))
+    assert "precision=bfloat16" in half
+    assert model.key(resolve({})) == "mlp width=64 activation=relu batch_size=64"
     setup = _setup(folder, model="own_net.py:net", loss="own_net.py:loss")
     loss = loss_of(setup, data)
     assert isinstance(loss, OwnLoss)
-    assert isinstance(metrics_of(data, loss), OwnLossMetrics)
+    assert isinstance(metrics_with(loss, metrics_of(data)), OwnLossMetrics)
     model = model_of(setup, data, loss)
     assert model.key(resolve({})) == ("own_net.py:net batch_size=64 precision=float32 width=64")

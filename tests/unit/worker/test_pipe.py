@@ -55,7 +55,7 @@ def test_garbage_is_ignored_with_a_line_in_the_log(line, caplog):
 def test_only_what_agents_send_is_taken():
     stop = Stop(number=1, attempt=2, why=Why.PRUNE)
     assert message_in(encode(stop)) == stop
-    assert message_in(encode(Ready(structure=None, n_free=1))) is None
+    assert message_in(encode(Ready(n_free=1, n_taken=0))) is None
 
 
 def test_lack_of_memory_is_told_from_other_errors():

@@ -1,6 +1,7 @@
 """What follows from a failed attempt, by its cause."""
 
 import signal
+from dataclasses import replace
 from typing import assert_never
 
 from tuner.messages import How, Left
@@ -10,6 +11,7 @@ from tuner.study.report import Report
 from tuner.study.trial import TrialState
 
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+LOSSES_TOGETHER = 3  # of `MAX_LOSSES`: the others do not go down with a trial that crashes
 _LEFT = {
     How.NON_FINITE: FailureClass.NON_FINITE,
     How.OUT_OF_MEMORY: FailureClass.OUT_OF_MEMORY,
@@ -41,6 +43,16 @@ def failure_of_exit(exit_code: int, log_tail: str) -> Failure:
     if -exit_code == signal.SIGKILL:
         message += "; the kernel does so when memory runs out"
     return Failure(cause=FailureClass.KILLED, message=message, log_tail=log_tail)
+
+
+def as_loss(failure: Failure) -> Failure:
+    """The end of a process with several trials: borne like a crash, all but one are innocent.
+
+    A trial that was lost `LOSSES_TOGETHER` times trains alone: then its end is its own.
+    """
+    if failure.cause in (FailureClass.EXIT, FailureClass.SILENCE):
+        return replace(failure, cause=FailureClass.CRASH)
+    return failure
 
 
 def end_of(trial: ClaimedTrial, failure: Failure, reports: list[Report], retries: int) -> End:

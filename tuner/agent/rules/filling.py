@@ -3,6 +3,7 @@
 from tuner.agent.acts import Act, AskClaim, AskEnd, AskWrite, Leave, Say, Send
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.notices import TrialStarted, WaitingForOthers
+from tuner.agent.rules import places
 from tuner.messages import Start
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.fleet import Desired
@@ -15,10 +16,11 @@ def fill(machine: Machine, now: float) -> list[Act]:
     if machine.wanted is Desired.RUNNING:
         for lane in machine.in_phase(Phase.QUEUED):
             acts += _start(machine, lane)
-    limit = _wanted(machine)
-    if limit > 0 and not machine.is_claiming and now >= machine.claim_at:
-        machine.is_claiming = True
-        acts.append(AskClaim(known=tuple(machine.lanes), limit=limit, silent=machine.silent))
+    n_wanted = places.wanted(machine)
+    machine.claim_due = places.due(machine, n_wanted) if n_wanted else None
+    if machine.claim_due is not None and not machine.is_claiming and now >= machine.claim_due:
+        machine.is_claiming, machine.fill_at = True, None
+        acts.append(AskClaim(known=tuple(machine.lanes), limit=n_wanted, silent=machine.silent))
     if now >= machine.tally_at:
         if machine.tally_at > 0:
             acts.append(Say(notice=machine.tally()))
@@ -26,24 +28,13 @@ def fill(machine: Machine, now: float) -> list[Act]:
     return acts
 
 
-def _wanted(machine: Machine) -> int:
-    """How many trials to ask for; of a stopping study, one to hear when all of it has ended."""
-    match machine.wanted:
-        case Desired.RUNNING:
-            return machine.n_free()
-        case Desired.STOPPING:
-            return 0 if machine.lanes else 1
-        case Desired.PAUSED | Desired.HALTED:
-            return 0
-
-
 def _start(machine: Machine, lane: Lane) -> list[Act]:
-    pid = next((pid for pid, worker in machine.usable_workers().items() if worker.n_free > 0), None)
+    pid = places.choose_worker(machine, lane)
     if pid is None:
         return []
     worker = machine.workers[pid]
-    worker.n_free -= 1
-    lane.phase, lane.worker = Phase.TRAINING, pid
+    worker.n_started += 1
+    lane.phase, lane.worker, lane.place = Phase.TRAINING, pid, worker.n_started
     lane.started_at = lane.reported_at = worker.heard_at = machine.now
     trial = lane.trial
     start = Start(

@@ -45,10 +45,10 @@ def _check_worker(machine: Machine, pid: int, worker: WorkerState) -> list[Act]:
             return []
         worker.kill_at = float("inf")
         return [KillWorker(worker=pid)]
-    if worker.leave_by is not None and now >= worker.leave_by:
+    lanes = machine.lanes_of(pid)
+    if worker.leave_by is not None and now >= worker.leave_by and not lanes:
         text = "its worker did not leave a trial that was dropped, and was killed"
         return _doom(machine, pid, worker, Failure(cause=FailureClass.KILLED, message=text))
-    lanes = machine.lanes_of(pid)
     limit = max((silence_limit(machine, lane) for lane in lanes), default=0.0)
     if lanes and now - worker.heard_at >= limit:
         waited = render_duration(round(limit))

@@ -6,11 +6,11 @@ from typing import assert_never
 
 from tuner.agent.acts import Act, Leave, RemoveFile, ReplaceWorker, Say
 from tuner.agent.events import WorkerGone, WorkerPrinted, WorkerSaid
-from tuner.agent.machine import Lane, Machine, Phase
+from tuner.agent.machine import Lane, Machine, Phase, WorkerState
 from tuner.agent.notices import CheckpointTrouble, WorkerDied
 from tuner.agent.rules import pruning
 from tuner.agent.rules.ends import fail_lane, give_up, post_end, prune_now, release, release_reason
-from tuner.agent.rules.failures import failure_of_exit, failure_of_left
+from tuner.agent.rules.failures import as_loss, failure_of_exit, failure_of_left
 from tuner.errors import RunFailed
 from tuner.messages import How, Left, NotSaved, Progress, Ready, Reported, Saved
 from tuner.study.checkpoint import SavedFile
@@ -36,7 +36,8 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
             worker.leave_by = None
     if isinstance(message, Ready):
         if worker is not None:
-            worker.n_free, worker.has_been_ready = message.n_free, True
+            worker.room, worker.n_taken = message.n_free, message.n_taken
+            worker.has_been_ready, worker.is_leaving = True, False
             machine.n_early_deaths = 0
         return []
     lane = machine.find_lane(message.number, message.attempt)
@@ -141,6 +142,9 @@ def _left(machine: Machine, lane: Lane, left: Left) -> list[Act]:
             lane.phase, lane.worker = Phase.QUEUED, None
             return []
         case How.NON_FINITE | How.OUT_OF_MEMORY | How.EXCEPTION | How.MISTAKE:
+            worker = machine.workers.get(lane.worker) if lane.worker is not None else None
+            if worker is not None and left.how is not How.NON_FINITE:
+                worker.is_leaving = True
             failure = failure_of_left(left, _last_lines(lane))
             end = fail_lane(machine, lane, failure)
             if isinstance(end, Finish):
@@ -182,11 +186,8 @@ def gone(machine: Machine, event: WorkerGone) -> list[Act]:
     worker = machine.workers.get(event.worker)
     if worker is None:
         return []
-    lanes = machine.lanes_of(event.worker)
-    lines = "\n".join(event.tail.splitlines()[-LOG_LINES:])
-    failure = failure_of_exit(event.exit_code, lines)
-    if worker.doom is not None:
-        failure = replace(worker.doom, log_tail=lines)
+    lanes = _begun(machine, event.worker, worker)
+    failure = _failure_of(event, worker, len(lanes))
     acts: list[Act] = []
     for lane in lanes:
         _note_printed(lane, event.tail, event.n_bytes)
@@ -204,6 +205,23 @@ def gone(machine: Machine, event: WorkerGone) -> list[Act]:
     if machine.wanted is Desired.PAUSED and not any(machine.in_phase(Phase.TRAINING)):
         return acts  # all workers are about to rest; the pool wakes one in this place too
     return [*acts, ReplaceWorker(worker=event.worker)]
+
+
+def _begun(machine: Machine, pid: int, worker: WorkerState) -> list[Lane]:
+    """The lanes that a worker knew of; the others are given to somebody else."""
+    lanes = machine.lanes_of(pid)
+    for lane in lanes:
+        if lane.place > worker.n_taken:
+            lane.phase, lane.worker = Phase.QUEUED, None
+    return [lane for lane in lanes if lane.phase is Phase.TRAINING]
+
+
+def _failure_of(event: WorkerGone, worker: WorkerState, n_lanes: int) -> Failure:
+    lines = "\n".join(event.tail.splitlines()[-LOG_LINES:])
+    failure = failure_of_exit(event.exit_code, lines)
+    if worker.doom is not None:
+        failure = replace(worker.doom, log_tail=lines)
+    return as_loss(failure) if n_lanes > 1 else failure  # nobody knows whose fault it was
 
 
 def _workers_cannot_start(event: WorkerGone, failure: Failure) -> Leave:

@@ -119,12 +119,15 @@ where study_id = %(study_id)s and n_failed_in_a_row > 0;
 
 -- name: count_failures
 -- Attempts that failed by their own fault, in a row over all machines. Params that diverge or need
--- too much memory are the business of the search, as soon as one trial has ended well.
+-- too much memory are the business of the search, as soon as one trial has ended well. How long they
+-- lasted is told by the clock, as `halt` asks it: of a shared device each used but a part.
 update tuner.study s
 set n_failed_in_a_row = n_failed_in_a_row + %(n)s + case when exists (
         select from trials t where t.study_id = s.study_id and t.state in ('COMPLETE', 'PRUNED'))
         then 0 else %(n_by_params)s end,
-    longest_failed_seconds = greatest(longest_failed_seconds, %(seconds)s)
+    longest_failed_seconds = greatest(longest_failed_seconds, (
+        select max(extract(epoch from now() - l.claimed_at)) from tuner.lease l
+        where l.study_id = s.study_id and l.number = any(%(numbers)s::int[])))
 where s.study_id = %(study_id)s;
 
 -- name: halt

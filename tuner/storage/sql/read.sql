@@ -15,17 +15,17 @@ select s.study_name from studies s join tuner.study t using (study_id) order by 
 
 -- name: counts
 -- Trials, steps and seconds on a device by state; steps repeated by another attempt count once, the
--- time they took counts. Two kinds that are RUNNING on Optuna's record are told apart: FREE ones were
--- handed back, ELSEWHERE ones were begun by another program. The last column counts what agents
--- still have to end, as `count_open` in claim.sql does.
+-- time they took counts. The seconds are those of attempts that have ended: how long a trial has been
+-- held says nothing of what it used of a device that it shares. Two kinds that are RUNNING on
+-- Optuna's record are told apart: FREE ones were handed back, ELSEWHERE ones were begun by another
+-- program. The last column counts what agents still have to end, as `count_open` in claim.sql does.
 select case when t.state = 'RUNNING' and l.trial_id is null then 'ELSEWHERE'
             when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
        count(*),
        coalesce(sum(coalesce(nullif(case when l.state = 'done' then l.n_steps end, 0),
            (select max(i.step) from trial_intermediate_values i
             where i.trial_id = t.trial_id), 0)), 0),
-       coalesce(sum(l.seconds + case when l.state = 'held' then greatest(0,
-           extract(epoch from now() - l.claimed_at)) else 0 end), 0),
+       coalesce(sum(l.seconds), 0),
        count(*) filter (where l.state <> 'done')
 from trials t left join tuner.lease l on l.trial_id = t.trial_id
 where t.study_id = :study_id
@@ -67,7 +67,8 @@ select t.number,
        (select array_agg(u.key order by u.key) from trial_user_attributes u
         where u.trial_id = t.trial_id),
        (select array_agg(u.value_json order by u.key) from trial_user_attributes u
-        where u.trial_id = t.trial_id)  -- as text: Optuna writes NaN, which is no JSON
+        where u.trial_id = t.trial_id),  -- as text: Optuna writes NaN, which is no JSON
+       coalesce(l.seconds, 0)
 from trials t
 left join tuner.lease l on l.trial_id = t.trial_id
 left join tuner.agent a on a.agent_id = l.owner
@@ -164,6 +165,42 @@ order by e.event_id desc limit :n_events;
 select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail, null, a.code
 from tuner.event e left join tuner.agent a on a.agent_id = e.agent_id
 where e.study_id = :study_id and e.number = :number order by e.event_id;
+
+-- name: beside
+-- With how many others each attempt of a trial shared its device, averaged over its time. The record
+-- names the device of an attempt at its end; where those that go on are, their agents have told.
+with told as (
+    select a.agent_id, d ->> 'device' as device, n::int as number
+    from tuner.agent a
+    cross join json_array_elements(case json_typeof(a.telemetry -> 'devices')
+        when 'array' then a.telemetry -> 'devices' else '[]' end) d
+    cross join json_array_elements_text(case json_typeof(d -> 'trials')
+        when 'array' then d -> 'trials' else '[]' end) n
+    where a.study_id = :study_id and a.left_at is null
+), attempts as materialized (
+    select e.number, e.attempt, (array_agg(e.agent_id order by e.event_id))[1] as agent_id,
+           min(e.at) as began, max(e.at) filter (where e.device is not null) as ended,
+           max(e.device) as device
+    from tuner.event e
+    where e.study_id = :study_id and e.number is not null and e.agent_id is not null
+    group by e.number, e.attempt
+), spans as materialized (
+    select x.number, x.attempt, x.agent_id, x.began,
+           coalesce(x.ended, clock_timestamp()) as ended, coalesce(x.device, t.device) as device
+    from attempts x
+    left join tuner.lease l on x.ended is null and l.study_id = :study_id and l.number = x.number
+        and l.attempt = x.attempt and l.owner = x.agent_id and l.state = 'held'
+    left join told t on t.agent_id = l.owner and t.number = x.number
+    where coalesce(x.device, t.device) is not null
+)
+select mine.attempt, sum(extract(epoch from
+           least(mine.ended, other.ended) - greatest(mine.began, other.began)))::float8
+       / extract(epoch from mine.ended - mine.began)::float8
+from spans mine join spans other on other.agent_id = mine.agent_id
+    and other.device = mine.device and other.number <> mine.number
+    and other.began < mine.ended and other.ended > mine.began
+where mine.number = :number and mine.ended > mine.began
+group by mine.attempt, mine.began, mine.ended;
 
 -- name: curve
 -- What a trial reported, by step; what is not finite is left out.

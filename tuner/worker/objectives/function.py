@@ -34,20 +34,32 @@ _ENDS = {TrialPruned: How.PRUNED, TrialReleased: How.RELEASED, TrialDropped: How
 class FunctionObjective:
     """Calls the function for one trial; the process ends after it."""
 
-    n_lanes = 1
     is_single_use = True  # whatever the function leaves behind goes with the process
     is_stepwise = False
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
+        self._lanes: list[Lane] = []
+        self._n_admitted = 0
 
     def complete(self, params: Params) -> Params:
         """Nothing is filled in: the function has its own defaults."""
         return params
 
-    def run(self, lanes: Sequence[Lane]) -> Iterator[Exit]:
-        """Load the user's code and call it."""
-        (lane,) = lanes
+    def admit(self, lanes: Sequence[Lane]) -> None:
+        """The one lane of this process."""
+        self._lanes += lanes
+        self._n_admitted += len(lanes)
+
+    def room(self) -> int:
+        """Nothing after the first lane."""
+        return 1 - self._n_admitted
+
+    def turn(self) -> Iterator[Exit]:
+        """Load the user's code and call it, to the trial's end."""
+        if not self._lanes:
+            return
+        lane = self._lanes.pop()
         setup = self._setup
         trial = Trial(
             lane.params,

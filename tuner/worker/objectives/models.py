@@ -1,14 +1,15 @@
 """The built-in trainer's model and loss: our own, or callables of the user's."""
 
 from tuner.messages import Setup
-from tuner.training import losses, metrics
+from tuner.training import losses
 from tuner.training.data import TrainingData
 from tuner.training.losses import Loss
-from tuner.training.metrics import Metrics
+from tuner.training.mlp import MLP
 from tuner.training.mlp_module import initialize_mlp, mlp_module
 from tuner.training.model import Model
 from tuner.training.modules import ModuleModel
-from tuner.training.own_loss import LossFunction, OwnLoss, OwnLossMetrics
+from tuner.training.own_loss import LossFunction, OwnLoss
+from tuner.training.precision import ByPrecision
 from tuner.training.template import Build
 from tuner.worker.objectives.loading import load_callable
 
@@ -21,23 +22,18 @@ def loss_of(setup: Setup, data: TrainingData) -> Loss:
     return OwnLoss(load_loss(name, setup.folder), data.train.y_N.dtype, name=name)
 
 
-def metrics_of(data: TrainingData, loss: Loss) -> Metrics:
-    """Those of the task; `val_loss` is the user's where the loss is."""
-    of_the_task = metrics.metrics_of(data)
-    return OwnLossMetrics(of_the_task, loss) if isinstance(loss, OwnLoss) else of_the_task
-
-
 def model_of(setup: Setup, data: TrainingData, loss: Loss) -> Model:
     """The user's model, or the multilayer perceptron."""
     name = str(setup.objective["model"])
     if ":" not in name:
-        return mlp_as_module(data, loss)
+        return mlp_of(data, loss)
     return ModuleModel(load_model(name, setup.folder), data, loss, name=name)
 
 
-def mlp_as_module(data: TrainingData, loss: Loss) -> Model:
-    """The multilayer perceptron as an ordinary module, which can do half precision."""
-    return ModuleModel(mlp_module, data, loss, name="mlp", initialize=initialize_mlp)
+def mlp_of(data: TrainingData, loss: Loss) -> Model:
+    """The multilayer perceptron; in half precision it is an ordinary module."""
+    module = ModuleModel(mlp_module, data, loss, name="mlp", initialize=initialize_mlp)
+    return ByPrecision(float32=MLP(data.n_features, data.n_outputs, loss), bfloat16=module)
 
 
 def load_model(name: str, folder: str) -> Build:

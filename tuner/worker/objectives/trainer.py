@@ -9,37 +9,79 @@ import torch
 from tuner.messages import How, Setup
 from tuner.study.trial import Params, Values
 from tuner.study_file.trainer_params import Task, resolve
+from tuner.training import losses
 from tuner.training.data import Split, TrainingData, load_data
-from tuner.training.lane import Lane, Verdict
-from tuner.training.trainer import Departure, train
+from tuner.training.groups import Departure, Goal, Groups, train
+from tuner.training.lane import Lane, Nobody
+from tuner.training.losses import Loss
+from tuner.training.mlp import MLP
+from tuner.training.sizes import (
+    MOST_ON_CPU,
+    MOST_ON_GPU,
+    FixedSizes,
+    MeasuredSizes,
+    Measurement,
+    SizeFile,
+    Sizes,
+)
 from tuner.worker.exits import Exit
+from tuner.worker.objectives.models import loss_of, model_of
+
+SIZES_FILE = "sizes.json"
 
 
 class TrainerObjective:
     """Trains groups of lanes on the study's data."""
 
-    n_lanes = 1  # how many it takes at a time
     is_single_use = False
     is_stepwise = True
 
     def __init__(self, setup: Setup) -> None:
-        self._setup = setup
-        self._data = load_data(Path(setup.data_folder), setup.device)
+        data = load_data(Path(setup.data_folder), setup.device)
+        loss = loss_of(setup, data)
+        goal = Goal(metric=setup.metric, minimize=setup.minimize)
+        self._metric = setup.metric
+        self._groups = Groups(
+            model_of(setup, data, loss),
+            data,
+            loss,
+            data_seed=setup.data_seed,
+            goal=goal,
+            sizes=_sizes(setup, data, loss),
+        )
 
     def complete(self, params: Params) -> Params:
         """Every parameter of the trainer."""
         return resolve(params)
 
-    def run(self, lanes: Sequence[Lane]) -> Iterator[Exit]:
-        """Train lanes of one structure until all have left."""
-        departures = train(
-            lanes,
-            self._data,
-            data_seed=self._setup.data_seed,
-            metric=self._setup.metric,
-            minimize=self._setup.minimize,
-        )
-        return (exit_of(departure, self._setup.metric) for departure in departures)
+    def admit(self, lanes: Sequence[Lane]) -> None:
+        """They train with the others, each in a group of its kind."""
+        self._groups.admit(lanes)
+
+    def room(self) -> int:
+        """How many more lanes would be welcome."""
+        return self._groups.room()
+
+    def turn(self) -> Iterator[Exit]:
+        """Train one group for an epoch; raises `LaneFailed`."""
+        return (exit_of(departure, self._metric) for departure in self._groups.turn())
+
+
+def _sizes(setup: Setup, data: TrainingData, loss: Loss) -> Sizes:
+    if setup.n_lanes is not None:
+        return FixedSizes(setup.n_lanes)
+    most = MOST_ON_CPU if setup.device == "cpu" else MOST_ON_GPU
+    file = SizeFile(Path(setup.data_folder).parent / SIZES_FILE, _scope(setup, data))
+    measure = Measurement(data, loss, most)
+    return MeasuredSizes(measure, most=most, known=file.load(), remember=file.save)
+
+
+def _scope(setup: Setup, data: TrainingData) -> str:
+    """What the sizes depend on beside the kind of lane."""
+    on_gpu = setup.device.startswith("cuda")
+    device = torch.cuda.get_device_name(setup.device) if on_gpu else f"{setup.n_threads} threads"
+    shape = f"{data.train.n_rows}x{data.n_features} -> {data.n_outputs}"
+    return f"torch {torch.__version__}, {device}, {setup.objective.get('model')}, {shape}"
 
 
 def exit_of(departure: Departure, metric: str) -> Exit:
@@ -78,21 +120,8 @@ def warm_up() -> None:
     data = TrainingData(
         task=Task.CLASSIFICATION, n_classes=2, target_scale=1.0, train=split, validation=split
     )
-    for _ in train([_Nobody()], data, data_seed=0, metric="val_loss", minimize=True):
+    loss = losses.loss_of(data)
+    model, goal = MLP(8, 2, loss), Goal(metric="val_loss", minimize=True)
+    lane = Nobody(resolve({"epochs": 1, "dropout": 0.1, "batch_size": 16, "width": 32}))
+    for _ in train([lane], model, data, loss, data_seed=0, goal=goal, sizes=FixedSizes(1)):
         pass
-
-
-class _Nobody:
-    """A lane without a trial."""
-
-    number, seed, checkpoint = 0, 0, None
-    from_step, last_value = 0, None
-    params = resolve({"epochs": 1, "dropout": 0.1, "batch_size": 16, "width": 32})
-
-    def report(self, step: int, values: Values) -> None: ...
-
-    def save(self, step: int, state: object) -> bool:
-        return False
-
-    def verdict(self) -> Verdict:
-        return Verdict.GO_ON

@@ -1,0 +1,116 @@
+"""Which trials train together: how many to ask for, and which worker gets one."""
+
+import math
+
+from tuner.agent.machine import Lane, Machine, Phase, WorkerState
+from tuner.agent.rules.failures import LOSSES_TOGETHER
+from tuner.study.fleet import Desired
+from tuner.study.trial import ParamValue
+
+# So many lanes more a worker may have than another because it trains others of the same kind.
+_AFFINITY = 4
+_FEW = 4  # of the lanes in training: a smaller part is not worth a claim of its own at once
+
+
+def wanted(machine: Machine) -> int:
+    """How many trials to ask for; of a stopping study, one to hear when all of it has ended."""
+    match machine.wanted:
+        case Desired.RUNNING:
+            return _wanted_to_train(machine)
+        case Desired.STOPPING:
+            return 0 if machine.lanes else 1
+        case Desired.PAUSED | Desired.HALTED:
+            return 0
+
+
+def due(machine: Machine, n_wanted: int) -> float:
+    """When to ask: at once for a worker without a trial, else after a moment in which more places
+    may become free, so that those who come together can share a group.
+    """
+    n_training = sum(1 for _ in machine.in_phase(Phase.TRAINING))
+    if machine.wanted is not Desired.RUNNING or n_wanted * _FEW >= n_training or _n_idle(machine):
+        return machine.claim_at
+    if machine.fill_at is None:
+        machine.fill_at = machine.now + machine.book.fill_seconds
+    return max(machine.claim_at, machine.fill_at)
+
+
+def _wanted_to_train(machine: Machine) -> int:
+    """Free places, as far as the study as a whole has use for more trials at a time."""
+    held = sum(lane.phase in (Phase.QUEUED, Phase.LOADING) for lane in machine.lanes.values())
+    share = _share(machine)
+    places = 0
+    for pid, worker in machine.usable_workers().items():
+        places += max(0, min(worker.n_free, share - len(machine.lanes_of(pid))))
+    n_idle = _n_idle(machine)
+    most = machine.book.most_in_flight
+    if most is not None:
+        places = min(places, most - len(_open(machine)))
+    return max(0, max(n_idle, places) - held)
+
+
+def _n_idle(machine: Machine) -> int:
+    """Workers with room and without a trial."""
+    usable = machine.usable_workers().items()
+    return sum(worker.n_free > 0 and not machine.lanes_of(pid) for pid, worker in usable)
+
+
+def _share(machine: Machine) -> int:
+    """The most trials that one worker trains at a time: an equal part of those that are left.
+
+    Else the last trials would share a device while others stand idle. Source: guided
+    self-scheduling (Polychronopoulos & Kuck, 1987); other machines are taken to be like this one.
+    """
+    if machine.limit_trials is None:
+        return 10**9
+    n_final = sum(machine.standing.counts.values())
+    n_workers = len(machine.workers) * (1 + machine.n_other_machines)
+    return max(1, math.ceil((machine.limit_trials - n_final) / max(1, n_workers)))
+
+
+def _open(machine: Machine) -> frozenset[int]:
+    """The study's trials that have not ended, as far as this machine has heard."""
+    own = {lane.key.number for lane in machine.lanes.values() if lane.phase is not Phase.ENDING}
+    ended = {lane.key.number for lane in machine.lanes.values() if lane.phase is Phase.ENDING}
+    return (machine.standing.open_numbers | own) - ended
+
+
+def choose_worker(machine: Machine, lane: Lane) -> int | None:
+    """The worker with the fewest lanes, rather one that trains others of the same kind.
+
+    A trial that has been lost again and again trains alone: whoever shares a process with it would
+    be lost too.
+    """
+    free = {pid: w for pid, w in machine.usable_workers().items() if _takes(machine, pid, w)}
+    if _is_suspect(lane):
+        return next((pid for pid in free if not machine.lanes_of(pid)), None)
+    reserved = _reserved(machine)
+    kind = _kind(machine, lane)
+
+    def load(pid: int) -> int:
+        lanes = machine.lanes_of(pid)
+        has_kind = any(_kind(machine, other) == kind for other in lanes)
+        return len(lanes) + (0 if has_kind else _AFFINITY)
+
+    return min((pid for pid in free if pid != reserved), key=load, default=None)
+
+
+def _takes(machine: Machine, pid: int, worker: WorkerState) -> bool:
+    return worker.n_free > 0 and not any(map(_is_suspect, machine.lanes_of(pid)))
+
+
+def _is_suspect(lane: Lane) -> bool:
+    return lane.trial.losses >= LOSSES_TOGETHER
+
+
+def _reserved(machine: Machine) -> int | None:
+    """The worker that is emptied for a suspect."""
+    if not any(map(_is_suspect, machine.in_phase(Phase.QUEUED))):
+        return None
+    usable = machine.usable_workers()
+    return min(usable, key=lambda pid: len(machine.lanes_of(pid)), default=None)
+
+
+def _kind(machine: Machine, lane: Lane) -> tuple[ParamValue, ...]:
+    params = lane.trial.params
+    return tuple(params.get(name) for name in sorted(machine.book.structural))
