@@ -77,9 +77,12 @@ class Unused(Plain):
 
 
 class Tied(Plain):
+    """One layer in two places, and a weight that another layer has as well."""
+
     def make_between(self, width):
-        layer = torch.nn.Linear(width, width)
-        return torch.nn.Sequential(layer, torch.nn.Tanh(), layer)
+        layer, other = torch.nn.Linear(width, width), torch.nn.Linear(width, width)
+        other.weight = layer.weight
+        return torch.nn.Sequential(layer, torch.nn.Tanh(), other, torch.nn.Tanh(), layer)
 
 
 class Attending(torch.nn.Module):
