@@ -1,7 +1,7 @@
 """What an agent knows of its machine: workers, lanes, and where the study stands."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -234,6 +234,14 @@ class Machine:
             for lane in self.lanes.values()
             if lane.worker == worker and lane.phase is Phase.TRAINING
         ]
+
+    def lanes_by_worker(self) -> Mapping[int, Sequence[Lane]]:
+        """The same of all workers, in one go; nothing for one that trains none."""
+        found: dict[int, list[Lane]] = {}
+        for lane in self.lanes.values():
+            if lane.worker is not None and lane.phase is Phase.TRAINING:
+                found.setdefault(lane.worker, []).append(lane)
+        return found
 
     def drop(self, lane: Lane) -> None:
         """Its worker is told to drop it, and has so long to do it."""

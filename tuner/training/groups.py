@@ -14,7 +14,7 @@ from tuner.study.trial import Values
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
 from tuner.training.data import TrainingData
 from tuner.training.group import Group, Seat
-from tuner.training.lane import Lane, Verdict
+from tuner.training.lane import Lane, LaneFailed, Verdict
 from tuner.training.losses import Loss
 from tuner.training.model import Model
 from tuner.training.sizes import Sizes
@@ -41,14 +41,6 @@ class Departure:
     last_values: Values
     best_step: int  # 0: no epoch had a finite value of the objective
     best_values: Values
-
-
-class LaneFailed(Exception):
-    """One lane broke, alone; the error is its cause."""
-
-    def __init__(self, lane: Lane) -> None:
-        super().__init__(lane)
-        self.lane = lane
 
 
 class Groups:

@@ -51,6 +51,14 @@ class Lane(Protocol):
         """What to do after the last report; waits only where the pruner decides on that."""
 
 
+class LaneFailed(Exception):
+    """One lane broke, alone; the error is its cause."""
+
+    def __init__(self, lane: Lane) -> None:
+        super().__init__(lane)
+        self.lane = lane
+
+
 class Nobody:
     """A lane without a trial, for measurements and warming up."""
 

@@ -6,8 +6,7 @@ from typing import Protocol
 
 from tuner.messages import FromWorker, GoOn, How, Left, Ready, Setup, Start, Stop, ToWorker, Why
 from tuner.study.trial import Params
-from tuner.training.groups import LaneFailed
-from tuner.training.lane import Lane
+from tuner.training.lane import Lane, LaneFailed
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
 from tuner.worker.lanes import PipeLane

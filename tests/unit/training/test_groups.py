@@ -6,8 +6,8 @@ import torch
 from tests.unit.training.recorder import RecorderLane, classification, regression, run
 from tuner.messages import How
 from tuner.training.checkpoint import load_checkpoint
-from tuner.training.groups import Goal, Groups, LaneFailed
-from tuner.training.lane import Verdict
+from tuner.training.groups import Goal, Groups
+from tuner.training.lane import LaneFailed, Verdict
 from tuner.training.losses import loss_of
 from tuner.training.mlp import MLP
 from tuner.training.sizes import FixedSizes

@@ -6,8 +6,7 @@ import torch
 from tests.unit.training.recorder import RecorderLane, classification, regression, run
 from tuner.messages import How
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
-from tuner.training.groups import LaneFailed
-from tuner.training.lane import Verdict
+from tuner.training.lane import LaneFailed, Verdict
 
 EPOCHS = 4
 

@@ -1,8 +1,9 @@
 """Which trials train together: how many to ask for, and which worker gets one."""
 
 import math
+from collections.abc import Mapping, Sequence
 
-from tuner.agent.machine import Lane, Machine, Phase, WorkerState
+from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.rules.failures import LOSSES_TOGETHER
 from tuner.study.fleet import Desired
 from tuner.study.trial import ParamValue
@@ -27,8 +28,10 @@ def due(machine: Machine, n_wanted: int) -> float:
     """When to ask: at once for a worker without a trial, else after a moment in which more places
     may become free, so that those who come together can share a group.
     """
-    n_training = sum(1 for _ in machine.in_phase(Phase.TRAINING))
-    if machine.wanted is not Desired.RUNNING or n_wanted * _FEW >= n_training or _n_idle(machine):
+    lanes = machine.lanes_by_worker()
+    n_training = sum(map(len, lanes.values()))
+    is_urgent = machine.wanted is not Desired.RUNNING or _n_idle(machine, lanes) > 0
+    if is_urgent or n_wanted * _FEW >= n_training:
         return machine.claim_at
     if machine.fill_at is None:
         machine.fill_at = machine.now + machine.book.fill_seconds
@@ -37,22 +40,22 @@ def due(machine: Machine, n_wanted: int) -> float:
 
 def _wanted_to_train(machine: Machine) -> int:
     """Free places, as far as the study as a whole has use for more trials at a time."""
-    held = sum(lane.phase in (Phase.QUEUED, Phase.LOADING) for lane in machine.lanes.values())
-    share = _share(machine)
-    places = 0
-    for pid, worker in machine.usable_workers().items():
-        places += max(0, min(worker.n_free, share - len(machine.lanes_of(pid))))
-    n_idle = _n_idle(machine)
+    free = {pid: n for pid, worker in machine.usable_workers().items() if (n := worker.n_free)}
+    if not free:
+        return 0
+    lanes, share = machine.lanes_by_worker(), _share(machine)
+    n_places = sum(max(0, min(n, share - len(lanes.get(pid, ())))) for pid, n in free.items())
     most = machine.book.most_in_flight
     if most is not None:
-        places = min(places, most - len(_open(machine)))
-    return max(0, max(n_idle, places) - held)
+        n_places = min(n_places, most - len(_open(machine)))
+    held = sum(lane.phase in (Phase.QUEUED, Phase.LOADING) for lane in machine.lanes.values())
+    return max(0, max(_n_idle(machine, lanes), n_places) - held)
 
 
-def _n_idle(machine: Machine) -> int:
+def _n_idle(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> int:
     """Workers with room and without a trial."""
     usable = machine.usable_workers().items()
-    return sum(worker.n_free > 0 and not machine.lanes_of(pid) for pid, worker in usable)
+    return sum(worker.n_free > 0 and pid not in lanes for pid, worker in usable)
 
 
 def _share(machine: Machine) -> int:
@@ -81,34 +84,34 @@ def choose_worker(machine: Machine, lane: Lane) -> int | None:
     A trial that has been lost again and again trains alone: whoever shares a process with it would
     be lost too.
     """
-    free = {pid: w for pid, w in machine.usable_workers().items() if _takes(machine, pid, w)}
+    lanes = machine.lanes_by_worker()
+    free = [
+        pid
+        for pid, worker in machine.usable_workers().items()
+        if worker.n_free > 0 and not any(map(_is_suspect, lanes.get(pid, ())))
+    ]
     if _is_suspect(lane):
-        return next((pid for pid in free if not machine.lanes_of(pid)), None)
-    reserved = _reserved(machine)
-    kind = _kind(machine, lane)
+        return next((pid for pid in free if pid not in lanes), None)
+    reserved, kind = _reserved(machine, lanes), _kind(machine, lane)
 
     def load(pid: int) -> int:
-        lanes = machine.lanes_of(pid)
-        has_kind = any(_kind(machine, other) == kind for other in lanes)
-        return len(lanes) + (0 if has_kind else _AFFINITY)
+        others = lanes.get(pid, ())
+        has_kind = any(_kind(machine, other) == kind for other in others)
+        return len(others) + (0 if has_kind else _AFFINITY)
 
     return min((pid for pid in free if pid != reserved), key=load, default=None)
-
-
-def _takes(machine: Machine, pid: int, worker: WorkerState) -> bool:
-    return worker.n_free > 0 and not any(map(_is_suspect, machine.lanes_of(pid)))
 
 
 def _is_suspect(lane: Lane) -> bool:
     return lane.trial.losses >= LOSSES_TOGETHER
 
 
-def _reserved(machine: Machine) -> int | None:
+def _reserved(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> int | None:
     """The worker that is emptied for a suspect."""
     if not any(map(_is_suspect, machine.in_phase(Phase.QUEUED))):
         return None
     usable = machine.usable_workers()
-    return min(usable, key=lambda pid: len(machine.lanes_of(pid)), default=None)
+    return min(usable, key=lambda pid: len(lanes.get(pid, ())), default=None)
 
 
 def _kind(machine: Machine, lane: Lane) -> tuple[ParamValue, ...]:

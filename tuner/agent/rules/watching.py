@@ -3,6 +3,8 @@
 Life is no progress: a worker whose objective hangs still answers and its agent still beats.
 """
 
+from collections.abc import Sequence
+
 from tuner.agent.acts import Act, DumpStacks, KillWorker, Say
 from tuner.agent.machine import Lane, Machine, Phase, WorkerState
 from tuner.agent.notices import WorkerDied
@@ -24,8 +26,9 @@ def watch(machine: Machine) -> list[Act]:
     if machine.book.timeout_seconds is not None:
         for lane in machine.in_phase(Phase.TRAINING):
             acts += _check_time(machine, lane, machine.book.timeout_seconds)
+    lanes = machine.lanes_by_worker()
     for pid, worker in machine.workers.items():
-        acts += _check_worker(machine, pid, worker)
+        acts += _check_worker(machine, pid, worker, lanes.get(pid, ()))
     return acts
 
 
@@ -38,14 +41,15 @@ def _check_time(machine: Machine, lane: Lane, timeout_seconds: float) -> list[Ac
     return give_up(machine, lane, Failure(cause=FailureClass.TIMEOUT, message=text))
 
 
-def _check_worker(machine: Machine, pid: int, worker: WorkerState) -> list[Act]:
+def _check_worker(
+    machine: Machine, pid: int, worker: WorkerState, lanes: Sequence[Lane]
+) -> list[Act]:
     now = machine.now
     if worker.kill_at is not None:
         if now < worker.kill_at:
             return []
         worker.kill_at = float("inf")
         return [KillWorker(worker=pid)]
-    lanes = machine.lanes_of(pid)
     if worker.leave_by is not None and now >= worker.leave_by and not lanes:
         text = "its worker did not leave a trial that was dropped, and was killed"
         return _doom(machine, pid, worker, Failure(cause=FailureClass.KILLED, message=text))

@@ -1,0 +1,171 @@
+"""How many trials are asked for at a time, and which worker gets one."""
+
+from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type
+from tuner.agent import acts, events
+from tuner.agent.judge import judge
+from tuner.agent.machine import Phase
+from tuner.agent.rules import places
+from tuner.messages import How, Left, Ready
+from tuner.study.failure import FailureClass
+from tuner.study.lease import Claimed, Release
+from tuner.study.trial import TrialRecord, TrialState
+
+OTHER = WORKER + 1
+
+
+def _ready(bench: Bench, n_free: int, worker: int = WORKER) -> list[acts.Act]:
+    """The worker says how much room is left beside all it was given."""
+    n_taken = bench.machine.workers[worker].n_started
+    return bench.say(Ready(n_free=n_free, n_taken=n_taken), worker=worker)
+
+
+def _starts(result: list[acts.Act]) -> dict[int, int]:
+    """Worker by trial number."""
+    return {act.message.number: act.worker for act in of_type(result, acts.Send)}
+
+
+def _final(n: int) -> tuple[TrialRecord, ...]:
+    return tuple(
+        TrialRecord(
+            number=number,
+            state=TrialState.COMPLETE,
+            params={},
+            value=0.5,
+            last_step=None,
+            last_value=None,
+        )
+        for number in range(n)
+    )
+
+
+def test_an_idle_worker_asks_at_once_for_all_it_has_room_for() -> None:
+    bench = Bench()
+    (claim,) = of_type(_ready(bench, 16), acts.AskClaim)
+    assert claim.limit == 16
+
+
+def test_what_is_on_its_way_to_a_worker_takes_room_whatever_it_said_before() -> None:
+    bench = Bench()
+    _ready(bench, 3)
+    bench.claimed(claimed_trial(0), claimed_trial(1))
+    worker = bench.machine.workers[WORKER]
+    # it counted one of the two starts when it said so
+    bench.say(Ready(n_free=5, n_taken=1))
+    assert (worker.n_started, worker.n_free) == (2, 4)
+
+
+def test_single_places_of_a_busy_worker_wait_for_others_and_not_for_ever() -> None:
+    bench = Bench(fill_seconds=0.05)
+    _ready(bench, 16)
+    bench.claimed(*(claimed_trial(n) for n in range(16)))
+    assert not of_type(_ready(bench, 1), acts.AskClaim)
+    bench.now += 0.04
+    assert not of_type(_ready(bench, 2), acts.AskClaim)
+    assert bench.machine.next_deadline(bench.now) <= bench.now + 0.011
+    (claim,) = of_type(bench.tick(0.011), acts.AskClaim)
+    assert claim.limit == 2
+
+
+def test_many_places_of_a_busy_worker_do_not_wait() -> None:
+    bench = Bench(fill_seconds=5.0)
+    _ready(bench, 16)
+    result = bench.claimed(*(claimed_trial(n) for n in range(8)))
+    (claim,) = of_type(result, acts.AskClaim)
+    assert claim.limit == 8
+
+
+def test_no_worker_gets_more_than_an_equal_part_of_what_is_left() -> None:
+    bench = Bench(n_workers=2)
+    bench.machine.limit_trials = 30
+    bench.feed(trials=_final(20))
+    (claim,) = of_type(_ready(bench, 16), acts.AskClaim)
+    assert claim.limit == 5
+    bench.machine.n_other_machines = 4
+    bench.claimed()
+    (claim,) = of_type(bench.tick(2.0), acts.AskClaim)
+    assert claim.limit == 1
+
+
+def test_a_model_is_not_blinded_by_too_many_trials_in_flight_but_no_device_is_idle() -> None:
+    bench = Bench(n_workers=2, most_in_flight=6)
+    (claim,) = of_type(_ready(bench, 16), acts.AskClaim)
+    assert claim.limit == 6
+    bench.claimed(*(claimed_trial(n) for n in range(6)))
+    _ready(bench, 10)
+    assert places.wanted(bench.machine) == 0
+    (claim,) = of_type(_ready(bench, 16, OTHER), acts.AskClaim)
+    assert claim.limit == 1
+
+
+def test_trials_of_one_kind_come_together_and_workers_stay_balanced() -> None:
+    bench = Bench(n_workers=2, structural=frozenset({"width"}))
+    _ready(bench, 64)
+    _ready(bench, 64, OTHER)
+    kinds = [claimed_trial(n, params={"width": 32 if n % 2 else 64}) for n in range(12)]
+    where = _starts(bench.claimed(*kinds))
+    assert len({where[n] for n in range(0, 12, 2)}) == 1
+    assert len({where[n] for n in range(1, 12, 2)}) == 1
+    assert where[0] != where[1]
+    where = _starts(bench.claimed(*(claimed_trial(n, params={"width": 32}) for n in range(12, 36))))
+    loads = [len(bench.machine.lanes_of(pid)) for pid in (WORKER, OTHER)]
+    assert abs(loads[0] - loads[1]) <= 4
+
+
+def test_a_trial_that_was_lost_again_and_again_trains_alone() -> None:
+    bench = Bench(n_workers=2)
+    _ready(bench, 16)
+    bench.claimed(*(claimed_trial(n) for n in range(4)))
+    suspect = claimed_trial(9, losses=3, attempt=4)
+    _ready(bench, 12)
+    assert _starts(bench.claimed(suspect)) == {}
+    assert bench.machine.lanes[suspect.key].phase is Phase.QUEUED
+    # the other worker becomes free: it gets the suspect, and nobody else beside it
+    assert _starts(_ready(bench, 16, OTHER)) == {9: OTHER}
+    _ready(bench, 15, OTHER)
+    where = _starts(bench.claimed(*(claimed_trial(n) for n in range(20, 24))))
+    assert set(where.values()) == {WORKER}
+
+
+def test_the_worker_with_the_fewest_trials_is_emptied_for_a_suspect() -> None:
+    bench = Bench()
+    _ready(bench, 16)
+    first = claimed_trial(0)
+    bench.claimed(first)
+    _ready(bench, 15)
+    bench.claimed(claimed_trial(9, losses=3, attempt=4), claimed_trial(1))
+    _ready(bench, 15)
+    assert len(bench.machine.lanes_of(WORKER)) == 1, "nobody joins any more"
+    bench.leave(first, How.COMPLETE, value=0.5)
+    assert [lane.key.number for lane in bench.machine.lanes_of(WORKER)] == [9]
+
+
+def test_when_a_process_with_several_trials_dies_all_are_losses_and_none_is_blamed() -> None:
+    bench = Bench(retries=0)
+    _ready(bench, 16)
+    bench.claimed(claimed_trial(0), claimed_trial(1))
+    ends = bench.ends(bench.gone(1))
+    assert len(ends) == 2
+    for end in ends:
+        assert isinstance(end, Release)
+        assert end.failure is not None
+        assert end.failure.cause is FailureClass.CRASH
+
+
+def test_a_trial_that_a_dying_worker_never_saw_is_given_to_another() -> None:
+    bench = Bench()
+    _ready(bench, 16)
+    first = claimed_trial(0)
+    bench.claimed(first)
+    n_taken = bench.machine.workers[WORKER].n_started
+    bench.say(Ready(n_free=15, n_taken=n_taken))
+    # the start crosses the failure of the first one
+    late = claimed_trial(1)
+    bench.machine.workers[WORKER].n_taken = n_taken
+    answer = Claimed(trials=(late,), n_open=2, limit_reached=False)
+    judge(bench.machine, events.ClaimAnswered(claimed=answer), bench.now)
+    left = Left(number=0, attempt=1, how=How.EXCEPTION, message="boom")
+    bench.say(left)
+    assert bench.machine.workers[WORKER].n_free == 0
+    bench.gone(1)
+    lane = bench.machine.lanes[late.key]
+    assert (lane.phase, lane.worker) == (Phase.QUEUED, None)
