@@ -8,9 +8,10 @@ import sys
 from tests.acceptance.command import STUDIES, build_environment, smoke
 
 
-def _own_code(folder, trials=4, epochs=3):
-    copy = folder / "own-code"
-    shutil.copytree(STUDIES / "own-code", copy, ignore=shutil.ignore_patterns("__pycache__"))
+def _copy(example, folder, trials=4, epochs=3):
+    """A folder of `studies`, its study in smoke size."""
+    copy = folder / example
+    shutil.copytree(STUDIES / example, copy, ignore=shutil.ignore_patterns("__pycache__"))
     file = copy / "study.yaml"
     text = file.read_text()
     text, n_budgets = re.subn(r"\{trials: \d+", f"{{trials: {trials}", text)
@@ -46,7 +47,7 @@ def test_a_trial_of_the_conditional_study_has_exactly_the_params_that_apply(tune
 
 
 def test_own_code_runs_and_tries_first_what_the_file_enqueues(tuner, tmp_path):
-    file = _own_code(tmp_path)
+    file = _copy("own-code", tmp_path)
     finished = tuner("run", file, "--workers", 2)
     assert "own-code: finished, 4 of 4 trials" in finished.out
     trials = tuner("trials", "own-code", "--json").json
@@ -58,7 +59,7 @@ def test_own_code_runs_and_tries_first_what_the_file_enqueues(tuner, tmp_path):
 
 
 def test_own_code_trains_without_tuner_around_it(tmp_path):
-    file = _own_code(tmp_path)
+    file = _copy("own-code", tmp_path)
     done = subprocess.run(
         [sys.executable, str(file.with_name("train.py"))],
         env=build_environment({"TMPDIR": str(tmp_path)}),
@@ -70,3 +71,24 @@ def test_own_code_trains_without_tuner_around_it(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"\(5, \{'val_loss': 0\.\d+\}\)\n", done.stdout)
+
+
+def test_own_model_trains_lanes_of_its_own_params(tuner, tmp_path):
+    finished = tuner("run", _copy("own-model", tmp_path, epochs=2), "--workers", 1)
+    assert "own-model: finished, 4 of 4 trials" in finished.out
+    trials = tuner("trials", "own-model", "--json").json
+    assert {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}
+    assert {trial["params"]["n_channels"] for trial in trials} <= {4, 8}
+    assert all(trial["value"] < 2.25 for trial in trials)  # of 10 classes: chance is 2.3
+
+
+def test_own_model_can_be_looked_at_by_itself(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(_copy("own-model", tmp_path).with_name("net.py"))],
+        env=build_environment({"TMPDIR": str(tmp_path)}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "torch.Size([5, 10])\n")

@@ -1,12 +1,15 @@
-"""`objective: module:function` or `path/file.py:function`, checked without running any of it."""
+"""`module:name` or `path/file.py:name` of the user's own, checked without running any of it."""
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from tuner.study_file import not_yet
 from tuner.study_file.faults import did_you_mean, listed, quote
-from tuner.study_file.items import Item
+from tuner.study_file.items import Item, read_option, read_text
 from tuner.study_file.model import FunctionObjective
+from tuner.study_file.yaml_nodes import ScalarNode
 
 _FUNCTION = re.compile(r"[^\W\d]\w*")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -15,23 +18,63 @@ MAX_BYTES = 2_000_000
 _EXAMPLE = "write module:function or path/file.py:function"
 
 
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef
+_Check = Callable[[_Definition, str], str]  # of a definition that stands there: what is wrong
+
+
 def read_function(item: Item, text: str, folder: Path) -> FunctionObjective | None:
-    """The function of one's own; a file of it is parsed, a module is left to the run."""
-    module, colon, function = text.rpartition(":")
-    if not colon or not _FUNCTION.fullmatch(function):
+    """The objective as a function; a file of it is parsed, a module is left to the run."""
+    _, colon, name = text.rpartition(":")
+    if not colon or not _FUNCTION.fullmatch(name):
         item.fault(f"{quote(text)} names no function; {_EXAMPLE}, or a mapping with `data:`")
         return None
+    is_right = _is_right(item, text, folder, _objective_fault)
+    return FunctionObjective(function=text) if is_right else None
+
+
+def read_model(item: Item, folder: Path) -> str | None:
+    """`mlp`, or a callable that builds a module: a class may be one."""
+    text = item.node.text if isinstance(item.node, ScalarNode) else ""
+    if ":" not in text:
+        return read_option(item, ("mlp", "module:callable"), not_yet.MODELS, "model")
+    return _read_callable(item, text, folder, _model_fault)
+
+
+def read_loss(item: Item, folder: Path) -> str | None:
+    """A callable of outputs and labels."""
+    text = read_text(item, "must name a callable of your own, such as losses.py:focal")
+    if text is None:
+        return None
+    if ":" not in text:
+        item.fault(
+            f"{quote(text)} names no callable; write module:callable or path/file.py:callable, or "
+            "remove it: cross-entropy or squared error follows from the data"
+        )
+        return None
+    return _read_callable(item, text, folder, _loss_fault)
+
+
+def _read_callable(item: Item, text: str, folder: Path, check: _Check) -> str | None:
+    if not _FUNCTION.fullmatch(text.rpartition(":")[2]):
+        item.fault(
+            f"{quote(text)} names no callable; write module:callable or path/file.py:callable"
+        )
+        return None
+    return text if _is_right(item, text, folder, check) else None
+
+
+def _is_right(item: Item, text: str, folder: Path, check: _Check) -> bool:
+    module, _, name = text.rpartition(":")
     if module.endswith(".py"):
-        fault = _file_fault(folder, module, function)
+        fault = _file_fault(folder, module, name, check)
     else:
         fault = "" if _MODULE.fullmatch(module) else f"{quote(module)} is no module; {_EXAMPLE}"
     if fault:
         item.fault(fault)
-        return None
-    return FunctionObjective(function=text)
+    return not fault
 
 
-def _file_fault(folder: Path, name: str, function: str) -> str:
+def _file_fault(folder: Path, name: str, function: str, check: _Check) -> str:
     """What is wrong with the file, or empty."""
     path = folder / name
     if Path(name).is_absolute():
@@ -44,7 +87,7 @@ def _file_fault(folder: Path, name: str, function: str) -> str:
         return f"{name} is larger than {MAX_BYTES:,} bytes; put the function into a file of its own"
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
-        return _function_fault(tree, name, function)
+        return _function_fault(tree, name, function, check)
     except SyntaxError as error:
         return f"{name}:{error.lineno}: {error.msg}; mend the file"
     except (RecursionError, MemoryError):
@@ -53,14 +96,10 @@ def _file_fault(folder: Path, name: str, function: str) -> str:
         return f"{name} cannot be read ({error})"
 
 
-def _function_fault(tree: ast.Module, name: str, function: str) -> str:
-    functions = {
-        node.name: node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
+def _function_fault(tree: ast.Module, name: str, function: str, check: _Check) -> str:
+    functions = {node.name: node for node in tree.body if isinstance(node, _Definition)}
     if function in functions:
-        return _arity_fault(functions[function], name)
+        return check(functions[function], name)
     if function in _other_names(tree) or _has_open_names(tree):
         return ""  # a class, an import, an assignment: the run will tell
     guess = did_you_mean(function, functions)
@@ -68,15 +107,34 @@ def _function_fault(tree: ast.Module, name: str, function: str) -> str:
     return f"{name} has no function {quote(function)}{found}"
 
 
-def _arity_fault(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> str:
-    where = f"{name}:{node.lineno}: {node.name}"
+def _objective_fault(node: _Definition, name: str) -> str:
+    return _arity_fault(node, name, f"def {node.name}(trial)", 1)
+
+
+def _loss_fault(node: _Definition, name: str) -> str:
+    return _arity_fault(node, name, f"def {node.name}(outputs, y)", 2)
+
+
+def _model_fault(node: _Definition, name: str) -> str:
+    """Which arguments it takes is its own affair: it gets those params that it names."""
+    return _async_fault(node, name, f"def {node.name}(n_features, n_outputs)")
+
+
+def _async_fault(node: _Definition, name: str, example: str) -> str:
     if isinstance(node, ast.AsyncFunctionDef):
-        return f"{where} is async; write a plain `def {node.name}(trial)`"
+        return f"{name}:{node.lineno}: {node.name} is async; write a plain `{example}`"
+    return ""
+
+
+def _arity_fault(node: _Definition, name: str, example: str, n: int) -> str:
     positional = [*node.args.posonlyargs, *node.args.args]
     n_required = len(positional) - len(node.args.defaults)
     n_keywords = sum(default is None for default in node.args.kw_defaults)
-    takes_one = n_required <= 1 and (positional or node.args.vararg) and not n_keywords
-    return "" if takes_one else f"{where} must take one argument: def {node.name}(trial)"
+    has_room = len(positional) >= n or node.args.vararg
+    if n_required <= n and has_room and not n_keywords:
+        return _async_fault(node, name, example)
+    arguments = "one argument" if n == 1 else "two arguments"
+    return f"{name}:{node.lineno}: {node.name} must take {arguments}: {example}"
 
 
 def _other_names(tree: ast.Module) -> set[str]:

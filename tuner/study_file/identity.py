@@ -102,6 +102,7 @@ def _objective_values(objective: Objective) -> dict[str, Any]:
             return {
                 "objective.data.sklearn": objective.data.sklearn,
                 "objective.model": objective.model,
+                **({"objective.loss": objective.loss} if objective.loss else {}),
             }
         case FunctionObjective():
             return {"objective": objective.function}

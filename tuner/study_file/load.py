@@ -34,7 +34,13 @@ from tuner.study_file.sections import (
     read_workers,
 )
 from tuner.study_file.source import read_source
-from tuner.study_file.trainer_params import TRAINER_PARAMS, resolve
+from tuner.study_file.trainer_params import (
+    OF_A_FUNCTION,
+    OF_AN_OWN_MODEL,
+    OF_THE_TRAINER,
+    KnownParams,
+    resolve,
+)
 from tuner.study_file.yaml_nodes import MapNode, ScalarNode, compose
 
 _EXAMPLES = {
@@ -122,8 +128,7 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
     goal = read_goal(section, objective, is_function=is_function)
     if not (goal or set(Direction) & set(section) or _has_misspelt_goal(root)):
         root.fault("the goal is missing; add `minimize: val_loss`")
-    # The table of parameters; None for a function, which takes any.
-    known = None if is_function else TRAINER_PARAMS
+    known = _known_params(section)
     params = read_params(section.get("params"), known)
     space = read_search_space(section["search_space"], known) if "search_space" in section else {}
     sampler = read_sampler(section.get("sampler"))
@@ -146,7 +151,7 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
         "code": read_code(section.get("code")),
     }
     check_parameters(section.get("params"), section.get("search_space"), known)
-    n_epochs = (resolve(params) if known else params).get("epochs")
+    n_epochs = (params if is_function else resolve(params)).get("epochs")
     ranges = entries_of(section.get("search_space"))
     check_sampler(section.get("sampler"), sampler, ranges, space)
     check_pruner(section.get("pruner"), pruner, n_epochs)
@@ -169,6 +174,17 @@ def _is_function(section: Section) -> bool:
     """True when the objective is text: the name of a function."""
     node = section["objective"].node if "objective" in section else None
     return isinstance(node, ScalarNode) and isinstance(node.value, str)
+
+
+def _known_params(section: Section) -> KnownParams:
+    """What the objective takes, also where it is not right in everything."""
+    if _is_function(section):
+        return OF_A_FUNCTION
+    node = section["objective"].node if "objective" in section else None
+    entries = node.entries if isinstance(node, MapNode) else ()
+    models = [value for key, value in entries if key.text == "model"]
+    is_own = any(isinstance(model, ScalarNode) and ":" in model.text for model in models)
+    return OF_AN_OWN_MODEL if is_own else OF_THE_TRAINER
 
 
 def _has_misspelt_goal(root: Item) -> bool:

@@ -73,7 +73,13 @@ class TrainerObjective(Model):
     """The built-in trainer on a data source."""
 
     data: SklearnData
-    model: Literal["mlp"]
+    model: str  # "mlp", or module:callable or path/file.py:callable of the user's own
+    loss: str | None = None  # of the user's own; None: the one that fits the data
+
+    @property
+    def has_own_model(self) -> bool:
+        """Whether the user's code builds the model."""
+        return ":" in self.model
 
 
 class FunctionObjective(Model):

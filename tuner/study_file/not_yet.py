@@ -11,9 +11,10 @@ STUDY_HINTS: Mapping[str, str] = dict.fromkeys(
     "a study file holds no database URL; use --storage or TUNER_STORAGE",
 )
 
-OBJECTIVE: Mapping[str, str] = dict.fromkeys(
-    ("loss", "metrics"), "cross-entropy or squared error and their metrics follow from the data"
-) | {"command": "the built-in trainer is: write `data:` and `model:`"}
+OBJECTIVE: Mapping[str, str] = {
+    "metrics": "they follow from the data",
+    "command": "the built-in trainer is: write `data:` and `model:`",
+}
 
 DATA: Mapping[str, str] = dict.fromkeys(
     ("csv", "parquet", "npz", "torchvision", "huggingface", "python"), "use sklearn: digits"

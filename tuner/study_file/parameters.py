@@ -1,7 +1,7 @@
-"""`params:` and `search_space:`, checked against the built-in trainer's table.
+"""`params:` and `search_space:`, checked against what the objective is known to take.
 
-`known` is that table; None for a function of the user's own, which takes any parameter: then names
-follow the rule for names, and values are of any type, kept as they are written.
+The built-in trainer has a table. A model of the user's own takes others as well, and a function
+any: then names follow the rule for names, and values are of any type, kept as they are written.
 """
 
 import math
@@ -28,7 +28,12 @@ from tuner.study_file.items import (
 )
 from tuner.study_file.model import Choice, Range
 from tuner.study_file.ranges import read_float_range, read_int_range
-from tuner.study_file.trainer_params import PLANNED_PARAMS, TrainerParam
+from tuner.study_file.trainer_params import (
+    PLANNED_PARAMS,
+    SHAPE_NAMES,
+    KnownParams,
+    TrainerParam,
+)
 from tuner.study_file.yaml_nodes import ListNode, MapNode, ScalarNode
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
@@ -43,8 +48,6 @@ _RANGE_KEYS = Keys(
 _WHOLE = Interval(low=-(2**53), high=2**53)
 _ANY_TEXT = 1000  # characters of a choice
 
-Known = Mapping[str, TrainerParam] | None
-
 
 class _Refused(Enum):
     """A fault is noted; apart from None, which is a value."""
@@ -55,7 +58,7 @@ class _Refused(Enum):
 _REFUSED: Literal[_Refused.REFUSED] = _Refused.REFUSED
 
 
-def read_params(item: Item | None, known: Known) -> dict[str, ParamValue]:
+def read_params(item: Item | None, known: KnownParams) -> dict[str, ParamValue]:
     """The fixed values that are right; faults for the others."""
     entries = read_entries(item, "must be a mapping of names to values") if item else None
     params: dict[str, ParamValue] = {}
@@ -67,7 +70,7 @@ def read_params(item: Item | None, known: Known) -> dict[str, ParamValue]:
     return params
 
 
-def read_search_space(item: Item, known: Known) -> dict[str, Range]:
+def read_search_space(item: Item, known: KnownParams) -> dict[str, Range]:
     """The ranges that are right, with their conditions; faults for the others."""
     entries = read_entries(item, "must be a mapping of names to ranges")
     if entries is not None and not entries:
@@ -91,7 +94,7 @@ def read_search_space(item: Item, known: Known) -> dict[str, Range]:
     return attach_conditions(space, conditions, tuple(entries or ()))
 
 
-def check_parameters(params_item: Item | None, space_item: Item | None, known: Known) -> None:
+def check_parameters(params_item: Item | None, space_item: Item | None, known: KnownParams) -> None:
     """Faults between parameters: one in both places, one that could have no effect."""
     params = entries_of(params_item)
     space = entries_of(space_item)
@@ -99,9 +102,9 @@ def check_parameters(params_item: Item | None, space_item: Item | None, known: K
         if name in space:
             entry.key_fault("is in search_space as well; keep it in one of the two")
     for name, entry in {**params, **space}.items():
-        param = (known or {}).get(name)
-        if known and param and param.only_with:
-            _check_effect(entry, known, param.only_with, {**params, **space})
+        param = known.table.get(name)
+        if param and param.only_with:
+            _check_effect(entry, known.table, param.only_with, {**params, **space})
 
 
 def _check_effect(
@@ -159,18 +162,20 @@ def entries_of(item: Item | None) -> Section:
     return read_entries(item, "") or {}
 
 
-def _find_param(name: str, entry: Item, known: Known) -> TrainerParam | None:
+def _find_param(name: str, entry: Item, known: KnownParams) -> TrainerParam | None:
     if not _NAME.fullmatch(name):
         entry.key_fault("a parameter's name is a letter or _, then letters, digits, _ (64 at most)")
         return None
-    if known is None:
+    if known.table and name in PLANNED_PARAMS:
+        entry.key_fault(f"not supported yet; the trainer takes {listed(known.table)}")
+    elif known.table and known.takes_others and name in SHAPE_NAMES:
+        entry.key_fault("the data says that to the model; choose another name")
+    elif name not in known.table and known.takes_others:
         return TrainerParam(name=name, kind="any", default=None)
-    if name in PLANNED_PARAMS:
-        entry.key_fault(f"not supported yet; the trainer takes {listed(known)}")
-    elif name not in known:
-        guess = did_you_mean(name, known) or f"; known: {listed(known)}"
+    elif name not in known.table:
+        guess = did_you_mean(name, known.table) or f"; known: {listed(known.table)}"
         entry.key_fault(f"unknown trainer parameter{guess}")
-    return known.get(name)
+    return known.table.get(name)
 
 
 def _read_value(item: Item, param: TrainerParam) -> ParamValue | Literal[_Refused.REFUSED]:

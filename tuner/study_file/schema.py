@@ -13,7 +13,16 @@ from tuner.study_file.items import read_bool, read_float, read_int, read_option
 from tuner.study_file.load import _KEYS
 from tuner.study_file.model import MAX_LANES, CodePolicy
 from tuner.study_file.parameters import _KINDS, _RANGE_KEYS
-from tuner.study_file.trainer_params import DATA_SETS, OBJECTIVES, TRAINER_PARAMS, TrainerParam
+from tuner.study_file.trainer_params import (
+    DATA_SETS,
+    OBJECTIVES,
+    OF_AN_OWN_MODEL,
+    OF_THE_TRAINER,
+    PLANNED_PARAMS,
+    SHAPE_NAMES,
+    KnownParams,
+    TrainerParam,
+)
 
 Schema = dict[str, Any]
 
@@ -40,7 +49,11 @@ def build_schema() -> Schema:
             {"oneOf": [{"required": ["minimize"]}, {"required": ["maximize"]}]},
             {
                 "if": {"properties": {"objective": {"type": "object"}}},
-                "then": {"properties": _trainer_sections()},
+                "then": {
+                    "if": {"properties": {"objective": _HAS_OWN_MODEL}},
+                    "then": {"properties": _trainer_sections(OF_AN_OWN_MODEL)},
+                    "else": {"properties": _trainer_sections(OF_THE_TRAINER)},
+                },
             },
             {
                 "if": {"properties": {"sampler": _named("grid")}, "required": ["sampler"]},
@@ -50,7 +63,7 @@ def build_schema() -> Schema:
     }
 
 
-def _object(properties: Mapping[str, Schema], required: Iterable[str] = ()) -> Schema:
+def _object(properties: Mapping[str, Schema | bool], required: Iterable[str] = ()) -> Schema:
     return {
         "type": "object",
         "additionalProperties": False,
@@ -172,9 +185,14 @@ def _values(param: TrainerParam | None) -> Schema:
             return _SCALAR
 
 
-def _trainer_sections() -> dict[str, Schema]:
-    """What is narrower for the built-in trainer."""
-    searched = [param for param in TRAINER_PARAMS.values() if not param.why_fixed]
+def _trainer_sections(known: KnownParams) -> dict[str, Schema]:
+    """What is narrower for the built-in trainer, with its own model or with the user's."""
+    fixed = {
+        name: {**_values(param), "default": param.default} for name, param in known.table.items()
+    }
+    searched = {
+        name: False if param.why_fixed else _range(param) for name, param in known.table.items()
+    }
     goals = {
         direction: sorted(
             {name for known in OBJECTIVES.values() for name, d in known.items() if d == direction}
@@ -182,16 +200,27 @@ def _trainer_sections() -> dict[str, Schema]:
         for direction in ("minimize", "maximize")
     }
     return {
-        "params": _object(
-            {
-                name: {**_values(param), "default": param.default}
-                for name, param in TRAINER_PARAMS.items()
-            }
-        ),
-        "search_space": _object({param.name: _range(param) for param in searched}),
+        "params": _object(fixed) | (_others(_SCALAR) if known.takes_others else {}),
+        "search_space": _object(searched) | (_others(_range()) if known.takes_others else {}),
         **{direction: {"enum": names} for direction, names in goals.items()},
     }
 
+
+def _others(schema: Schema) -> Schema:
+    """Names that no table knows."""
+    reserved = {"not": {"enum": [*PLANNED_PARAMS, *SHAPE_NAMES]}}
+    return {"additionalProperties": schema, "propertyNames": reserved}
+
+
+def _callable(example: str) -> Schema:
+    return {"type": "string", "pattern": r"^.+:\w+$", "examples": [example]}
+
+
+_HAS_OWN_MODEL: Schema = {
+    "type": "object",
+    "properties": {"model": {"type": "string", "pattern": ":"}},
+    "required": ["model"],
+}
 
 _SECTIONS: Mapping[str, Schema] = {
     "name": {
@@ -205,11 +234,12 @@ _SECTIONS: Mapping[str, Schema] = {
             _object(
                 {
                     "data": _object({"sklearn": {"enum": list(DATA_SETS)}}, ["sklearn"]),
-                    "model": {"enum": ["mlp"]},
+                    "model": {"anyOf": [{"enum": ["mlp"]}, _callable("net.py:cnn")]},
+                    "loss": _callable("losses.py:focal"),
                 },
                 ["data", "model"],
             ),
-            {"type": "string", "pattern": r"^.+:\w+$", "examples": ["train.py:train"]},
+            _callable("train.py:train"),
         ],
     },
     "minimize": _described({"type": "string", "minLength": 1}, "the metric to make small"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from tuner.study.trial import Direction
 from tuner.study_file import not_yet
 from tuner.study_file.faults import did_you_mean, listed, quote
-from tuner.study_file.functions import read_function
+from tuner.study_file.functions import read_function, read_loss, read_model
 from tuner.study_file.intervals import Interval
 from tuner.study_file.items import (
     Item,
@@ -58,15 +58,16 @@ def read_objective(item: Item, folder: Path) -> Objective | None:
     """A function of one's own, or the built-in trainer on a data set."""
     if isinstance(item.node, ScalarNode) and isinstance(item.node.value, str):
         return read_function(item, item.node.value, folder)
-    section = read_section(item, Keys(allowed=("data", "model"), later=not_yet.OBJECTIVE))
+    section = read_section(item, Keys(allowed=("data", "model", "loss"), later=not_yet.OBJECTIVE))
     if section is None:
         return None
     data = _read_data(section["data"]) if "data" in section else None
-    model = _read_model(section["model"]) if "model" in section else None
+    model = read_model(section["model"], folder) if "model" in section else None
+    loss = read_loss(section["loss"], folder) if "loss" in section else None
     for name, example in (("data", "data: {sklearn: digits}"), ("model", "model: mlp")):
         if name not in section and not _has_refused_key(item, section):
             item.key_fault(f"`{name}:` is missing; add `{example}`")
-    return TrainerObjective(data=data, model="mlp") if data and model else None
+    return TrainerObjective(data=data, model=model, loss=loss) if data and model else None
 
 
 def _read_data(item: Item) -> SklearnData | None:
@@ -87,13 +88,6 @@ def _read_data(item: Item) -> SklearnData | None:
 def _has_refused_key(item: Item, section: Section) -> bool:
     """True when a fault already says what is wrong with what stands here instead."""
     return isinstance(item.node, MapNode) and len(item.node.entries) > len(section)
-
-
-def _read_model(item: Item) -> str | None:
-    if isinstance(item.node, ScalarNode) and ":" in item.node.text:
-        item.fault("models of one's own are not supported yet; use mlp")
-        return None
-    return read_option(item, ("mlp",), not_yet.MODELS, "model")
 
 
 @dataclass(frozen=True, kw_only=True)

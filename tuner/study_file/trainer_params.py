@@ -101,6 +101,13 @@ TRAINER_PARAMS: Mapping[str, TrainerParam] = {
             domain=Interval(low=1, high=1_000_000),
             why_fixed="it is the length of a trial, which a pruner shortens",
         ),
+        # of the forward pass; weights and the optimizer stay in float32
+        TrainerParam(
+            name="precision",
+            kind="choice",
+            default="float32",
+            choices=("float32", "bfloat16"),
+        ),
     )
 }
 
@@ -110,10 +117,28 @@ PLANNED_PARAMS = (
     "clip_norm",
     "label_smoothing",
     "patience",
-    "precision",
 )
+
+# What may differ between lanes of one stack, whatever the model is.
+PER_LANE_PARAMS = ("learning_rate", "weight_decay", "momentum", "l1", "optimizer", "epochs")
+
+# What the data tells a model of the user's own, beside the params.
+SHAPE_NAMES = ("n_features", "n_outputs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownParams:
+    """Which parameters an objective takes."""
+
+    table: Mapping[str, TrainerParam]
+    takes_others: bool  # names are free then, and values of any type
+
+
+OF_THE_TRAINER = KnownParams(table=TRAINER_PARAMS, takes_others=False)
+OF_AN_OWN_MODEL = KnownParams(table=TRAINER_PARAMS, takes_others=True)
+OF_A_FUNCTION = KnownParams(table={}, takes_others=True)
 
 
 def resolve(params: Params) -> dict[str, ParamValue]:
-    """Every parameter of the trainer: those given, the defaults for the others."""
-    return {name: params.get(name, param.default) for name, param in TRAINER_PARAMS.items()}
+    """Every parameter of the trainer, with its default where none is given, and all others."""
+    return {name: param.default for name, param in TRAINER_PARAMS.items()} | dict(params)

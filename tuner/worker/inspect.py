@@ -3,31 +3,31 @@
 What fails here would fail every trial.
 """
 
-import json
 import os
-import sys
+from collections.abc import Mapping
+from typing import Any
 
-from tuner.worker.objectives.function import BadFunction, load_function
+from tuner.worker.bad_code import BadCode
+from tuner.worker.objectives.function import load_function
+from tuner.worker.one_shot import answer_once
 from tuner.worker.source_files import hash_sources
 
 
 def main(arguments: list[str]) -> int:
     """Read `{"function": ..., "folder": ...}`; print a summary, or `{"error": ...}`."""
     assert not arguments, "inspect takes its request on standard input"
-    answers = os.dup(1)
-    os.dup2(2, 1)  # what the user's code prints is not the answer
-    request = json.loads(sys.stdin.readline())
+    os._exit(answer_once(_answer))  # threads that the user's module has started may hang
+
+
+def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    name, folder = request["function"], request["folder"]
     try:
-        load_function(request["function"], request["folder"])
-        module_name = request["function"].rpartition(":")[0]
-        answer = {
-            "folder": "",
-            "fingerprint": "",
-            "summary": f"function {request['function']}",
-            "code": hash_sources(module_name, request["folder"]),
-        }
-    except BadFunction as error:
-        answer = {"error": str(error)}
-    os.write(answers, json.dumps(answer).encode() + b"\n")
-    sys.stdout.flush()
-    os._exit(1 if "error" in answer else 0)  # threads that the user's module has started may hang
+        load_function(name, folder)
+    except BadCode as error:
+        return {"error": str(error)}
+    return {
+        "folder": "",
+        "fingerprint": "",
+        "summary": f"function {name}",
+        "code": hash_sources(name.rpartition(":")[0], folder),
+    }

@@ -1,35 +1,59 @@
-"""The one-shot child that prepares a data set: a JSON line in, a JSON line out."""
+"""The one-shot child that prepares a data set: a JSON line in, a JSON line out.
 
-import json
+Where the model or the loss is the user's, it imports them first: what fails here would fail every
+trial.
+"""
+
+import os
 import sys
 from collections.abc import Mapping
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
 from tuner.training.prepare import prepare
+from tuner.worker.bad_code import BadCode
+from tuner.worker.one_shot import answer_once
+
+_OWN_CODE = "tuner.worker.own_code"  # loads torch
 
 
 def main(arguments: list[str]) -> int:
-    """Read `{"data": ..., "folder": parent}`; print what was prepared, or `{"error": ...}`."""
+    """Read `{"data": ..., "folder": parent, "own": ...}`; print what was prepared, or an error.
+
+    "own" is optional: `{"folder": the study file's, "model": ..., "loss": ..., "params": the fixed
+    ones, "searched": names}`; model or loss are None where they are not the user's.
+    """
     assert not arguments, "prepare takes its request on standard input"
-    try:
-        answer = _answer(json.loads(sys.stdin.readline()))
-    except Exception as error:  # whatever it is, the agent needs one sentence
-        answer = {"error": f"cannot prepare the data: {_sentence(error)}"}
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
-    return 1 if "error" in answer else 0
+    code = answer_once(_answer)
+    if _OWN_CODE in sys.modules:
+        os._exit(code)  # threads that the user's module has started may hang
+    return code
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return _prepared(request)
+    except BadCode as error:
+        return {"error": str(error)}
+    except Exception as error:  # whatever it is, the agent needs one sentence
+        return {"error": f"cannot prepare the data: {_sentence(error)}"}
+
+
+def _prepared(request: Mapping[str, Any]) -> dict[str, Any]:
+    code = {"tuner": metadata.version("tuner")}
+    own, summary = request.get("own"), ""
+    if own is not None:
+        code |= import_module(_OWN_CODE).look_at(own)
+        named = ((kind, own[kind]) for kind in ("model", "loss") if own[kind])
+        summary = "".join(f"; {kind} {name}" for kind, name in named)
     prepared = prepare(request["data"], Path(request["folder"]))
     return {
         "folder": str(prepared.folder),
         "fingerprint": prepared.fingerprint,
-        "summary": prepared.summary,
+        "summary": prepared.summary + summary,
         "task": prepared.task,
-        "code": {"tuner": metadata.version("tuner")},
+        "code": code,
     }
 
 

@@ -9,6 +9,7 @@ from tuner.study_file.faults import Faults
 from tuner.study_file.items import Item
 from tuner.study_file.model import Choice, FloatRange, IntRange, Range, When
 from tuner.study_file.parameters import check_parameters, read_params, read_search_space
+from tuner.study_file.trainer_params import OF_A_FUNCTION
 from tuner.study_file.yaml_nodes import compose
 
 
@@ -25,7 +26,7 @@ def sentences(of: Item) -> list[str]:
 
 def space_of(text: str) -> dict[str, Range]:
     read = item(text, "search_space")
-    space = read_search_space(read, None)
+    space = read_search_space(read, OF_A_FUNCTION)
     assert sentences(read) == []
     return space
 
@@ -44,7 +45,9 @@ def space_of(text: str) -> dict[str, Range]:
     ],
 )
 def test_a_fixed_value_keeps_its_type(written, value):
-    params: dict[str, ParamValue] = read_params(item(f"anything: {written}", "params"), None)
+    params: dict[str, ParamValue] = read_params(
+        item(f"anything: {written}", "params"), OF_A_FUNCTION
+    )
     assert repr(params) == repr({"anything": value})
 
 
@@ -96,14 +99,14 @@ def test_a_condition_on_a_choice_of_any_type():
 )
 def test_what_cannot_be_recorded_is_refused(written, sentence):
     read = item(written, "search_space")
-    read_search_space(read, None)
+    read_search_space(read, OF_A_FUNCTION)
     assert sentences(read) == [sentence]
 
 
 def test_a_parameter_in_both_places_is_refused():
     space = item("momentum: {float: [0, 1]}", "search_space")
     params = item("momentum: 0.5\noptimizer: 3", "params")
-    check_parameters(params, space, None)
+    check_parameters(params, space, OF_A_FUNCTION)
     assert sentences(params) == [
         "params.momentum: is in search_space as well; keep it in one of the two"
     ]
@@ -118,7 +121,7 @@ def chain(n: int) -> str:
 def test_conditions_may_hang_on_each_other_up_to_a_limit():
     assert len(space_of(chain(19))) == 20
     read = item(chain(600), "search_space")
-    read_search_space(read, None)
+    read_search_space(read, OF_A_FUNCTION)
     assert sentences(read)[0] == (
         "search_space.p20.when.p19: conditions on conditions, 20 deep; flatten them"
     )

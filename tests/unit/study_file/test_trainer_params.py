@@ -29,6 +29,12 @@ def test_given_params_win_over_defaults():
     assert list(resolved) == list(TRAINER_PARAMS)
 
 
+def test_params_of_a_users_own_are_kept():
+    resolved = resolve({"kernel": 3, "width": 8})
+    assert resolved["kernel"] == 3
+    assert set(resolved) == {*TRAINER_PARAMS, "kernel"}
+
+
 def test_planned_params_are_not_known_yet():
     assert not set(PLANNED_PARAMS) & set(TRAINER_PARAMS)
 

@@ -1,15 +1,10 @@
 """A user's `def train(trial)` as an objective: found, called once, its end put into words."""
 
-import importlib
-import importlib.util
-import inspect
 import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any
 
 import numpy as np
 import numpy.random  # while this process is a spare: NumPy loads it when it is first used
@@ -27,16 +22,13 @@ from tuner.trial import (
     TrialReleased,
     check_return,
 )
+from tuner.worker.bad_code import BadCode
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
+from tuner.worker.objectives.loading import last_user_frame, load_callable
 
 Function = Callable[[Trial], object]
 _ENDS = {TrialPruned: How.PRUNED, TrialReleased: How.RELEASED, TrialDropped: How.DROPPED}
-_HERE = str(Path(__file__).parents[2])  # the package's own folder
-
-
-class BadFunction(Exception):
-    """The function cannot be had; the message says why and what to do."""
 
 
 class FunctionObjective:
@@ -94,7 +86,7 @@ class FunctionObjective:
         except Mistake as mistake:
             place = last_user_frame(mistake.__traceback__) or definition_of(function)
             return self._failed(lane, trial, mistake, How.MISTAKE, f"{mistake} ({place})")
-        except BadFunction as error:
+        except BadCode as error:
             return self._failed(lane, trial, error, How.MISTAKE, str(error))
         except (Exception, SystemExit) as error:
             if trial.end is not None:  # what was told to stop broke while it cleaned up
@@ -126,81 +118,8 @@ class FunctionObjective:
 
 
 def load_function(name: str, folder: str) -> Function:
-    """`module:function` or `path/file.py:function`, relative to the study file's folder.
-
-    The module's folder comes first among those that are searched for modules, as for a script.
-    Raises `BadFunction`; whatever the user's module raises when it is imported comes through as
-    `BadFunction` too, with its last frame.
-    """
-    module_name, _, function_name = name.rpartition(":")
-    try:
-        module = _load_module(module_name, folder)
-    except BadFunction:
-        raise
-    except (Exception, SystemExit) as error:
-        place = last_user_frame(error.__traceback__)
-        at = f" ({place})" if place and not isinstance(error, SyntaxError) else ""
-        raise BadFunction(f"importing {module_name} failed: {in_words(error)}{at}") from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        found = ", ".join(_functions_of(module)) or "none"
-        raise BadFunction(
-            f"{module_name} has no function {function_name}; functions there: {found}"
-        )
-    _check_arity(function, function_name)
-    return function  # type: ignore[no-any-return]
-
-
-def _load_module(name: str, folder: str) -> ModuleType:
-    if not name.endswith(".py"):
-        _search_first(folder)
-        return importlib.import_module(name)
-    path = Path(folder, name)
-    if not path.is_file():
-        raise BadFunction(f"there is no file {path}")
-    _search_first(str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # for pickle, multiprocessing and dataclasses
-    spec.loader.exec_module(module)
-    return module
-
-
-def _search_first(folder: str) -> None:
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-
-
-def _functions_of(module: ModuleType) -> list[str]:
-    own = vars(module).items()
-    return [n for n, v in own if inspect.isfunction(v) and v.__module__ == module.__name__]
-
-
-def _check_arity(function: Callable[..., Any], name: str) -> None:
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return  # written in C: calling it will tell
-    try:
-        signature.bind(object())
-    except TypeError:
-        raise BadFunction(f"{name}{signature} must take one argument: def {name}(trial)") from None
-
-
-def last_user_frame(frames: TracebackType | None) -> str:
-    """`train.py:12 in train`: the innermost frame that is neither ours nor a library's."""
-    own = [
-        frame
-        for frame in traceback.extract_tb(frames)
-        if not frame.filename.startswith((_HERE, "<frozen")) and not _is_library(frame.filename)
-    ]
-    return f"{Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name}" if own else ""
-
-
-def _is_library(filename: str) -> bool:
-    return "site-packages" in filename or filename.startswith((sys.base_prefix + "/lib", "<"))
+    """The objective, as `load_callable`: it takes one argument."""
+    return load_callable(name, folder, n_arguments=1, example="trial")
 
 
 def definition_of(function: Function | None) -> str:

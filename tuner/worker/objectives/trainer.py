@@ -9,10 +9,11 @@ import torch
 from tuner.messages import How, Setup
 from tuner.study.trial import Params, Values
 from tuner.study_file.trainer_params import Task, resolve
+from tuner.training import losses
 from tuner.training.data import Split, TrainingData, load_data
 from tuner.training.groups import Departure, Goal, Groups, train
 from tuner.training.lane import Lane, Nobody
-from tuner.training.losses import Loss, loss_of
+from tuner.training.losses import Loss
 from tuner.training.mlp import MLP
 from tuner.training.sizes import (
     MOST_ON_CPU,
@@ -24,6 +25,7 @@ from tuner.training.sizes import (
     Sizes,
 )
 from tuner.worker.exits import Exit
+from tuner.worker.objectives.models import loss_of, model_of
 
 SIZES_FILE = "sizes.json"
 
@@ -36,11 +38,11 @@ class TrainerObjective:
 
     def __init__(self, setup: Setup) -> None:
         data = load_data(Path(setup.data_folder), setup.device)
-        loss = loss_of(data)
+        loss = loss_of(setup, data)
         goal = Goal(metric=setup.metric, minimize=setup.minimize)
         self._metric = setup.metric
         self._groups = Groups(
-            MLP(data.n_features, data.n_outputs, loss),
+            model_of(setup, data, loss),
             data,
             loss,
             data_seed=setup.data_seed,
@@ -69,8 +71,10 @@ def _sizes(setup: Setup, data: TrainingData, loss: Loss) -> Sizes:
     if setup.n_lanes is not None:
         return FixedSizes(setup.n_lanes)
     most = MOST_ON_CPU if setup.device == "cpu" else MOST_ON_GPU
-    file = SizeFile(Path(setup.data_folder).parent / SIZES_FILE, _scope(setup, data))
     measure = Measurement(data, loss, most)
+    if ":" in str(setup.objective["model"]):  # the user's, who may change it at any time
+        return MeasuredSizes(measure, most=most)
+    file = SizeFile(Path(setup.data_folder).parent / SIZES_FILE, _scope(setup, data))
     return MeasuredSizes(measure, most=most, known=file.load(), remember=file.save)
 
 
@@ -79,7 +83,7 @@ def _scope(setup: Setup, data: TrainingData) -> str:
     on_gpu = setup.device.startswith("cuda")
     device = torch.cuda.get_device_name(setup.device) if on_gpu else f"{setup.n_threads} threads"
     shape = f"{data.train.n_rows}x{data.n_features} -> {data.n_outputs}"
-    return f"torch {torch.__version__}, {device}, {setup.objective.get('model')}, {shape}"
+    return f"torch {torch.__version__}, {device}, {shape}"
 
 
 def exit_of(departure: Departure, metric: str) -> Exit:
@@ -118,7 +122,7 @@ def warm_up() -> None:
     data = TrainingData(
         task=Task.CLASSIFICATION, n_classes=2, target_scale=1.0, train=split, validation=split
     )
-    loss = loss_of(data)
+    loss = losses.loss_of(data)
     model, goal = MLP(8, 2, loss), Goal(metric="val_loss", minimize=True)
     lane = Nobody(resolve({"epochs": 1, "dropout": 0.1, "batch_size": 16, "width": 32}))
     for _ in train([lane], model, data, loss, data_seed=0, goal=goal, sizes=FixedSizes(1)):

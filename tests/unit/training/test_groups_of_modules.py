@@ -1,0 +1,92 @@
+"""Users' modules under the whole trainer: groups, checkpoints, verdicts, failures."""
+
+import pytest
+import torch
+
+from tests.unit.training.module_models import (
+    Checkpointed,
+    Dropping,
+    DroppingByFunction,
+    Image,
+    Normed,
+    Plain,
+    Recurrent,
+    model_of,
+)
+from tests.unit.training.recorder import RecorderLane, classification
+from tuner.messages import How
+from tuner.training.groups import Goal, LaneFailed, train
+from tuner.training.lane import Verdict
+from tuner.training.losses import loss_of
+from tuner.training.sizes import FixedSizes
+
+PARAMS = {"epochs": 4, "batch_size": 16, "width": 24, "learning_rate": 0.01}
+GOAL = Goal(metric="val_loss", minimize=True)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+def _run(build, lanes, n_lanes=4):
+    data = classification(n_features=64)
+    loss = loss_of(data)
+    model, sizes = model_of(build, data), FixedSizes(n_lanes)
+    return list(train(lanes, model, data, loss, data_seed=5, goal=GOAL, sizes=sizes))
+
+
+def _assert_near(found, wanted):
+    assert found.keys() == wanted.keys()
+    for step, values in wanted.items():
+        assert found[step] == pytest.approx(values, rel=1e-3)
+
+
+@pytest.mark.parametrize("build", [Plain, Dropping, Normed, Image, Recurrent, DroppingByFunction])
+def test_lanes_have_in_company_the_curves_that_they_have_alone(build):
+    different = [{"optimizer": "sgd"}, {"weight_decay": 0.1}, {"l1": 0.001, "optimizer": "adamw"}]
+    together = [RecorderLane(n, **PARAMS | own) for n, own in enumerate(different)]
+    assert {d.how for d in _run(build, together)} == {How.COMPLETE}
+    for n, own in enumerate(different):
+        alone = RecorderLane(n, **PARAMS | own)
+        _run(build, [alone])
+        _assert_near(together[n].curve, alone.curve)
+
+
+@pytest.mark.parametrize(
+    "build", [Plain, Dropping, Normed, Image, Recurrent, DroppingByFunction, Checkpointed]
+)
+def test_a_resume_at_any_epoch_goes_on_exactly(build, tmp_path):
+    whole = RecorderLane(spool=tmp_path, **PARAMS)
+    (wanted,) = _run(build, [whole])
+    for stop in (1, 3):
+        resumed = RecorderLane(checkpoint=whole.files[stop], **PARAMS)
+        (departure,) = _run(build, [resumed])
+        assert resumed.curve == {s: v for s, v in whole.curve.items() if s > stop}
+        assert departure.best_step == wanted.best_step
+
+
+@pytest.mark.parametrize("build", [Dropping, Normed])
+def test_a_lane_goes_on_in_another_group(build, tmp_path):
+    first = [RecorderLane(n, spool=tmp_path, **PARAMS) for n in range(3)]
+    first[1].verdicts = {2: Verdict.RELEASE}
+    _run(build, first)
+    moved = RecorderLane(1, checkpoint=first[1].files[2], **PARAMS)
+    _run(build, [RecorderLane(7, **PARAMS), moved])
+    alone = RecorderLane(1, **PARAMS)
+    _run(build, [alone])
+    _assert_near(moved.curve, {s: v for s, v in alone.curve.items() if s > 2})
+
+
+class _Failing(Plain):
+    def forward(self, x):
+        raise ValueError("nothing to see")
+
+
+def test_a_broken_model_fails_its_lane_with_the_users_error():
+    with pytest.raises(LaneFailed) as caught:
+        _run(_Failing, [RecorderLane(0, **PARAMS)])
+    assert isinstance(caught.value.__cause__, ValueError)

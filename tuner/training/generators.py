@@ -1,0 +1,39 @@
+"""The global generators of Python, NumPy and torch: for user code, seeded and put back."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+@contextmanager
+def generators_kept(device: torch.device) -> Iterator[None]:
+    """Whatever happens to the global generators inside, afterwards they are as before."""
+    python, numpy = random.getstate(), np.random.get_state()
+    cpu = torch.default_generator.get_state()
+    cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.default_generator.set_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state(cuda, device)
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Start all of them from `seed`, 0 .. 2**32 - 1."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)  # `torch.manual_seed` also looks at every back end
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
+def generators_state() -> object:
+    """Something that differs once one of them, on the CPU, has been drawn from."""
+    cpu = torch.default_generator.get_state()
+    return random.getstate(), str(np.random.get_state()), cpu.numpy().tobytes()

@@ -1,0 +1,39 @@
+"""One model for single precision, another one for half."""
+
+from tuner.study.trial import Params
+from tuner.training.layout import Layout
+from tuner.training.model import Fresh, Model, Rows, Stack
+
+
+class ByPrecision:
+    """`training.model.Model`: each lane belongs to the one that its params ask for."""
+
+    uses_autograd = False  # modules copy what inference mode gives them; the lean model gains
+
+    def __init__(self, *, float32: Model, bfloat16: Model) -> None:
+        """Their keys differ."""
+        self._models = {"float32": float32, "bfloat16": bfloat16}
+
+    def _of(self, params: Params) -> Model:
+        return self._models[str(params["precision"])]
+
+    def key(self, params: Params) -> str:
+        return self._of(params).key(params)
+
+    def structure(self, params: Params) -> str:
+        return self._of(params).structure(params)
+
+    def rank(self, params: Params) -> int:
+        return self._of(params).rank(params)
+
+    def layout(self, params: Params) -> Layout:
+        return self._of(params).layout(params)
+
+    def fresh(self, params: Params, seed: int) -> Fresh:
+        return self._of(params).fresh(params, seed)
+
+    def stack(self, rows: Rows) -> Stack:
+        return self._of(rows.params[0]).stack(rows)
+
+    def most_lanes(self, params: Params) -> int | None:
+        return self._of(params).most_lanes(params)
