@@ -15,6 +15,8 @@ from tuner.training.groups import Goal, Groups
 from tuner.training.lane import Nobody
 from tuner.training.losses import loss_of
 from tuner.training.mlp import MLP
+from tuner.training.model import Model
+from tuner.training.modules import ModuleModel
 from tuner.training.sizes import MOST_ON_CPU, FixedSizes, Measurement
 
 RATE = 1e-5  # of learning, so small that no unit dies, however long a cell trains
@@ -41,11 +43,19 @@ def random_data(n_rows: int, n_features: int = 64, n_classes: int = 10) -> Train
 
 
 def fused_epoch(
-    all_params: Sequence[Params], data: TrainingData, most_together: int = 10**6
+    all_params: Sequence[Params],
+    data: TrainingData,
+    most_together: int = 10**6,
+    build: Callable[..., torch.nn.Module] | None = None,
 ) -> Callable[[], None]:
-    """Lanes that train without end: an epoch of all of them, group after group."""
+    """Lanes that train without end: an epoch of all of them, group after group.
+
+    Of the built-in model, or of the modules that `build` returns, as `model: module:build` would.
+    """
     loss = loss_of(data)
-    model = MLP(data.n_features, data.n_outputs, loss)
+    model: Model = MLP(data.n_features, data.n_outputs, loss)
+    if build is not None:
+        model = ModuleModel(build, data, loss, name="bench")
     groups = Groups(
         model,
         data,

@@ -12,7 +12,7 @@ the process, which runs one thread: on an idle machine that is the wall time, on
 others' share is not counted.
 
 usage: python -m tests.bench.fusion [--quick] [--rounds 15] [--shapes 32/2/16 ...]
-           [--lanes 1 4 ...] [--mixed]
+           [--lanes 1 4 ...] [--modules 16 ...] [--mixed]
 """
 
 import argparse
@@ -32,6 +32,7 @@ from tests.bench.fused import (
     measured_lanes,
     random_data,
 )
+from tests.bench.fusion_gpu import gpu_table
 from tests.bench.mixed_shapes import mixed
 from tests.bench.sequential import best_epoch, loader_epoch, mlp
 from tuner.training.data import TrainingData
@@ -86,17 +87,22 @@ def measure(
     shape: Shape, data: TrainingData, lanes: Sequence[int], options: argparse.Namespace
 ) -> Cells:
     """All cells of a shape, round after round."""
+    modules = options.modules
     params = {"width": shape.width, "n_layers": shape.depth, "batch_size": shape.batch}
     n_measured = statistics.median_low(measured_lanes(params, data) for _ in range(3))
     cells = Cells(shape=shape, n_steps=-(-data.train.n_rows // shape.batch), n_auto=n_measured)
 
+    def build(width: int, n_layers: int) -> torch.nn.Module:
+        return mlp(data.n_features, data.n_outputs, width=width, depth=n_layers)
+
     def model() -> torch.nn.Module:
-        return mlp(data.n_features, data.n_outputs, width=shape.width, depth=shape.depth)
+        return build(shape.width, shape.depth)
 
     ways: dict[str, tuple[Callable[[], object], int]] = {
         "DataLoader": (loader_epoch(model(), data, shape.batch, RATE), 1),
         "best loop": (best_epoch(model(), data, shape.batch, RATE), 1),
         **{f"k={k}": (fused_epoch([params] * k, data), k) for k in lanes},
+        **{f"module, k={k}": (fused_epoch([params] * k, data, build=build), k) for k in modules},
         AUTO: (fused_epoch([params] * n_measured, data), n_measured),
     }
     n_epochs = {name: enough_epochs(epoch) for name, (epoch, _) in ways.items()}
@@ -136,6 +142,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--shapes", nargs="*", default=[shape.name for shape in SHAPES])
     parser.add_argument("--lanes", nargs="*", type=int, default=[1, 4, 16, 64])
+    parser.add_argument(
+        "--modules", nargs="*", type=int, default=[16], help="lanes of a user's module (vmap)"
+    )
     parser.add_argument("--mixed", action="store_true", help="only 64 random configurations")
     options = parser.parse_args()
     n_rows = 1280
@@ -154,6 +163,7 @@ def main() -> None:
             rows.append(measure(shape, random_data(n_rows), options.lanes, options))
             print(".", end="", flush=True)
     print("\n" + render(rows))
+    print("\n" + gpu_table(options.rounds))
 
 
 if __name__ == "__main__":
