@@ -93,31 +93,32 @@ def work(
         data = finish_preparation(preparation)
         study = join_study(database, spec, data.fingerprint, n_draws_of(spec), data.code)
         names = tuple(worker.place.name for worker in pool.workers.values())
-        view.show(
-            StudyJoined(
-                name=spec.name,
-                is_new=study.is_new,
-                n_trials=study.n_trials,
-                data=data.summary,
-                workers=names,
-                storage=render_url(database.engine.url),
-                notices=(
-                    *notes,
-                    *database.warnings,
-                    *(render_differences([notice]) for notice in study.notices),
-                ),
+        with stop_on_signals(pool.inbox):  # from the first word on: who reads it may send one
+            view.show(
+                StudyJoined(
+                    name=spec.name,
+                    is_new=study.is_new,
+                    n_trials=study.n_trials,
+                    data=data.summary,
+                    workers=names,
+                    storage=render_url(database.engine.url),
+                    notices=(
+                        *notes,
+                        *database.warnings,
+                        *(render_differences([notice]) for notice in study.notices),
+                    ),
+                )
             )
-        )
-        if study.desired is Desired.HALTED:
-            ending = Ending(kind=EndingKind.HALTED, reason=study.reason)
-        elif is_finished(database, study.study_id):
-            ending = Ending(kind=EndingKind.FINISHED, reason=study.reason)
-        else:
-            with open_spool(home) as spool:
-                trials_folder = str(home.trials / study.unique_id)
-                setup = build_setup(spec, folder, trials_folder, data, spool)
-                identity = build_identity(names, data.code)
-                ending = work_as_agent(spec, study, database, pool, setup, view, identity)
+            if study.desired is Desired.HALTED:
+                ending = Ending(kind=EndingKind.HALTED, reason=study.reason)
+            elif is_finished(database, study.study_id):
+                ending = Ending(kind=EndingKind.FINISHED, reason=study.reason)
+            else:
+                with open_spool(home) as spool:
+                    trials_folder = str(home.trials / study.unique_id)
+                    setup = build_setup(spec, folder, trials_folder, data, spool)
+                    identity = build_identity(names, data.code)
+                    ending = work_as_agent(spec, study, database, pool, setup, view, identity)
         if ending.error is not None:
             raise ending.error
         return RunOutcome(
@@ -150,22 +151,21 @@ def work_as_agent(
         database, study.study_id, spec, identity, lease_seconds=study.lease_seconds
     )
     distributions = to_distributions(spec.search_space)
-    with stop_on_signals(pool.inbox):
-        pool.set_up(setup)
-        agent = Agent(
-            store=store,
-            pool=pool,
-            source=build_source(spec, store.ordinal, pool),
-            complete=lambda number, fixed: complete(spec.seed, number, fixed, distributions),
-            book=build_rulebook(spec),
-            n_trials=study.n_trials,
-            boot=identity.boot,
-            lease_seconds=study.lease_seconds,
-            spool=Path(setup.spool),
-            view=view,
-        )
-        with open_agent(agent):
-            return agent.run()
+    pool.set_up(setup)
+    agent = Agent(
+        store=store,
+        pool=pool,
+        source=build_source(spec, store.ordinal, pool),
+        complete=lambda number, fixed: complete(spec.seed, number, fixed, distributions),
+        book=build_rulebook(spec),
+        n_trials=study.n_trials,
+        boot=identity.boot,
+        lease_seconds=study.lease_seconds,
+        spool=Path(setup.spool),
+        view=view,
+    )
+    with open_agent(agent):
+        return agent.run()
 
 
 def build_source(spec: StudySpec, ordinal: int, pool: WorkerPool) -> SuggestionSource:

@@ -31,6 +31,7 @@ pruner: {pruner}
 budget: {{trials: {trials}}}
 checkpoints: {{every: {every}}}
 failures: {{lease: {lease}, grace: 8s}}
+workers: {{lanes: {lanes}}}
 seed: 5
 """
 
@@ -46,6 +47,7 @@ def write_study(
     pruner: str = "none",
     every: str = "0.3s",
     lease: str = "3s",
+    lanes: str = "auto",
 ) -> Path:
     """A study file; `width` sets how long an epoch takes."""
     path = folder / f"{name}.yaml"
@@ -59,6 +61,7 @@ def write_study(
             pruner=pruner,
             every=every,
             lease=lease,
+            lanes=lanes,
         )
     )
     return path

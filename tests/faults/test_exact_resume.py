@@ -56,6 +56,27 @@ def test_a_trainers_trial_killed_at_a_random_step_ends_bit_equal(
     fleet.check_nothing_is_left()
 
 
+def test_trials_of_a_killed_group_go_on_in_another_and_end_bit_equal(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    step = random.Random(SEED).randrange(8, 25)
+    print(f"seed {SEED}: killed after step {step}")
+    study = write_study(tmp_path, epochs=40, width=64, trials=8, every="0.2s", lanes="8")
+    first = fleet.start(study, patches=[["machine", "first"]])
+    _kill_at(fleet, first, step)
+    # a machine with room for three at a time: other company, other places
+    other = write_study(tmp_path, epochs=40, width=64, trials=8, every="0.2s", lanes="3")
+    second = fleet.start(other, patches=[["machine", "second"]])
+    calm = fleet.start(write_study(tmp_path, name="calm", epochs=40, width=64, trials=8, lanes="1"))
+    assert [second.wait(), calm.wait()] == [0, 0], second.output + calm.output
+    taken_over = "select count(*) from tuner.lease where attempt = 2 and losses = 1"
+    assert fleet.query(taken_over) == [(8,)], second.output
+    curves = fleet.query(CURVES, "faulty")
+    assert [steps for _, _, steps in curves] == [list(range(1, 41))] * 8
+    assert curves == fleet.query(CURVES, "calm")
+    fleet.check_nothing_is_left()
+
+
 @pytest.mark.long
 def test_a_functions_trial_with_its_own_checkpoint_killed_at_a_random_step_ends_the_same(
     fleet: Fleet, tmp_path: Path

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import Protocol
 
 import torch
@@ -78,8 +79,8 @@ class MeasuredSizes:
         measure: Callable[[Model, Params, int], int],
         *,
         most: int,
-        known: Mapping[str, int],
-        remember: Callable[[Mapping[str, int]], None],
+        known: Mapping[str, int] = MappingProxyType({}),
+        remember: Callable[[Mapping[str, int]], None] | None = None,
     ) -> None:
         """`measure` a kind of lane; `known` sizes by key, and who is to `remember` new ones."""
         self._measure = measure
@@ -105,7 +106,8 @@ class MeasuredSizes:
             return
         self._sizes[key] = self._measure(model, params, seed)
         self._spent_seconds += perf_counter() - started
-        self._remember(self._sizes)
+        if self._remember is not None:
+            self._remember(self._sizes)
 
     def of(self, key: str) -> int:
         return self._sizes[key] if key in self._sizes else self._guesses[key]

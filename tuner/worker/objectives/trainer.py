@@ -71,8 +71,10 @@ def _sizes(setup: Setup, data: TrainingData, loss: Loss) -> Sizes:
     if setup.n_lanes is not None:
         return FixedSizes(setup.n_lanes)
     most = MOST_ON_CPU if setup.device == "cpu" else MOST_ON_GPU
-    file = SizeFile(Path(setup.data_folder).parent / SIZES_FILE, _scope(setup, data))
     measure = Measurement(data, loss, most)
+    if ":" in str(setup.objective["model"]):  # the user's, who may change it at any time
+        return MeasuredSizes(measure, most=most)
+    file = SizeFile(Path(setup.data_folder).parent / SIZES_FILE, _scope(setup, data))
     return MeasuredSizes(measure, most=most, known=file.load(), remember=file.save)
 
 
@@ -81,7 +83,7 @@ def _scope(setup: Setup, data: TrainingData) -> str:
     on_gpu = setup.device.startswith("cuda")
     device = torch.cuda.get_device_name(setup.device) if on_gpu else f"{setup.n_threads} threads"
     shape = f"{data.train.n_rows}x{data.n_features} -> {data.n_outputs}"
-    return f"torch {torch.__version__}, {device}, {setup.objective.get('model')}, {shape}"
+    return f"torch {torch.__version__}, {device}, {shape}"
 
 
 def exit_of(departure: Departure, metric: str) -> Exit:
