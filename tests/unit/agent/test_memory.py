@@ -10,7 +10,7 @@ from tuner.agent.devices import Device
 from tuner.agent.machine import WorkerState
 from tuner.agent.memory import Memory, read_memory
 from tuner.agent.worker_process import Place, Worker
-from tuner.messages import Ready
+from tuner.messages import How, Ready
 
 GIB = 2**30
 START = (sys.executable, "-c", "print(flush=True); input()")
@@ -96,6 +96,17 @@ def test_what_a_process_uses_is_read() -> None:
     assert found["cpu:0"].free_bytes > 2**20
     assert found["cpu:0"].used_bytes[process.pid] > 2**20
     assert os.getpid() not in found["cpu:0"].used_bytes
+
+
+def test_trials_too_short_to_be_measured_do_not_train_one_by_one_for_ever() -> None:
+    bench = _bench()
+    _read(bench, free=5 * GIB, used={WORKER: 1 * GIB})
+    assert not bench.machine.is_claiming
+    result = bench.leave(claimed_trial(0), How.COMPLETE, value=0.5)
+    assert _asked(result) == 1
+    result = bench.claimed(claimed_trial(1))
+    assert [act.worker for act in of_type(result, acts.Send)] == [WORKER + 1]
+    assert _asked(result) == 1, "the third worker need not wait for it"
 
 
 def test_a_device_that_cannot_be_asked_is_left_out() -> None:

@@ -26,13 +26,21 @@ def note(machine: Machine, event: MemoryRead) -> list[Act]:
     return []
 
 
+def note_end(machine: Machine, lane: Lane) -> None:
+    """A trial that ended well has had what it needs, however short it was."""
+    if lane.worker is not None:
+        machine.most_bytes.setdefault(_device(machine, lane.worker), 0)
+
+
 def with_memory(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> set[int]:
-    """The workers that may be given a trial; of those that share a device, one idle one at a time.
+    """Those with room that may be given a trial; of those that share a device, one idle one at a time.
 
     What a worker that trains already has room for is its own affair.
     """
     found, devices = set(), set()
-    for pid in machine.workers:
+    for pid, worker in machine.workers.items():
+        if worker.n_free == 0:
+            continue
         device = _device(machine, pid)
         if pid in lanes or device not in machine.free_bytes:
             found.add(pid)
