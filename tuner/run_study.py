@@ -39,6 +39,7 @@ from tuner.study_file.identity import render_differences
 from tuner.study_file.load import load_study_file
 from tuner.study_file.model import FunctionObjective, StudySpec, TrainerObjective
 from tuner.study_file.structure import structural_params
+from tuner.study_file.trainer_params import SECONDS_METRIC
 
 # Measured by tests/bench/search_at_equal_time.py, see README.
 LEARNING_IN_FLIGHT = 32
@@ -212,6 +213,7 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
         retries=spec.failures.retries,
         grace_seconds=spec.failures.grace_seconds,
         timeout_seconds=spec.trial.timeout_seconds,
+        seconds_metric=SECONDS_METRIC if isinstance(spec.objective, TrainerObjective) else None,
         silence_seconds=spec.failures.silence_seconds,
         max_offline_seconds=spec.failures.max_offline_seconds,
         most_in_flight=most_in_flight(spec),

@@ -28,11 +28,11 @@ def mlp(n_features: int, n_outputs: int, *, width: int, depth: int) -> torch.nn.
     return torch.nn.Sequential(*layers, torch.nn.Linear(n_in, n_outputs))
 
 
-def loader_epoch(model: torch.nn.Module, data: TrainingData, batch_size: int) -> Epoch:
+def loader_epoch(model: torch.nn.Module, data: TrainingData, batch_size: int, rate: float) -> Epoch:
     """DataLoader, module, Adam with its defaults."""
     rows = TensorDataset(data.train.x_NF, data.train.y_N)
     loader: DataLoader[Any] = DataLoader(rows, batch_size=batch_size, shuffle=True)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
 
     def epoch() -> float:
         total = 0.0
@@ -47,10 +47,10 @@ def loader_epoch(model: torch.nn.Module, data: TrainingData, batch_size: int) ->
     return epoch
 
 
-def best_epoch(model: torch.nn.Module, data: TrainingData, batch_size: int) -> Epoch:
+def best_epoch(model: torch.nn.Module, data: TrainingData, batch_size: int, rate: float) -> Epoch:
     """Preloaded data, batches by index, fused Adam, losses summed on the device."""
     x_NF, y_N = data.train.x_NF, data.train.y_N
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
 
     def epoch() -> float:
         total = torch.zeros((), device=x_NF.device)

@@ -34,6 +34,8 @@ class Rulebook:
     retries: int
     grace_seconds: float
     timeout_seconds: float | None = None  # of a trial
+    # In which a step's share of its device's time is reported; None: nobody measures it.
+    seconds_metric: str | None = None
     max_offline_seconds: float = float("inf")  # without a database
     silence_seconds: float | None = None  # of a worker that hangs; None: by the steps seen
     flush_seconds: float = 0.2  # reports wait at most so long
@@ -67,6 +69,7 @@ class Lane:
     from_step: int = 0
     started_at: float = 0.0  # on the agent's clock, when a worker got it
     reported_at: float = 0.0
+    measured_seconds: float = 0.0  # of its device, in the steps reported; see `seconds_metric`
     printed: Printed | None = None  # the end of its log, as it was last seen
     is_printed_posted: bool = True
     reports: list[Report] = field(default_factory=list)  # all of this attempt

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 
+from tuner.agent.device_time import used_seconds
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.study.fleet import Desired
 from tuner.study.trial import Direction
@@ -14,6 +15,7 @@ MOST_LANES = 4  # told of a device: a beat stays small, however many lanes share
 
 def render_screen(machine: Machine, now: float) -> str:
     """JSON: the machine's state, what each device trains, recent alerts."""
+    used = used_seconds(machine, now)
     devices: dict[str, list[Lane]] = {}
     for lane in machine.in_phase(Phase.TRAINING):
         if lane.worker in machine.workers:
@@ -24,7 +26,7 @@ def render_screen(machine: Machine, now: float) -> str:
             {
                 "device": device,
                 "trials": [lane.key.number for lane in lanes],
-                "seconds": round(sum(lane.seconds(now) for lane in lanes), 1),
+                "seconds": round(sum(used[lane.key] for lane in lanes), 1),
             }
             for device, lanes in devices.items()
         ],
@@ -61,7 +63,7 @@ def _lane(machine: Machine, device: str, lane: Lane, now: float) -> dict[str, ob
         "step": lane.last_step,
         "n_steps": machine.book.n_steps,
         "value": _value(machine, lane),
-        "seconds": round(max(0.0, now - lane.started_at), 1),
+        "seconds": round(lane.seconds(now), 1),
     }
 
 

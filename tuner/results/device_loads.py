@@ -8,12 +8,14 @@ from tuner.storage.trial_reading import HeldRow
 from tuner.study.activity import LaneActivity
 from tuner.study.trial import Direction
 
+UNTOLD = "new"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceLoad:
     """One device."""
 
-    device: str  # "?" for trials of which no beat has told
+    device: str  # `UNTOLD` for trials of which no beat has told
     n_lanes: int  # trials that it trains at the same time; 0: it is idle
     best: LaneActivity | None = None  # the best value among them
     oldest: LaneActivity | None = None  # at work for the longest time
@@ -57,7 +59,7 @@ def _trials_by_device(agent: AgentRow, reports: Mapping[int, HeldRow]) -> dict[s
         still = [number for number in activity.trials if number in mine]
         trials.setdefault(activity.device, []).extend(still)
     told = {number for numbers in trials.values() for number in numbers}
-    elsewhere = agent.devices[0] if len(agent.devices) == 1 else "?"
+    elsewhere = agent.devices[0] if len(agent.devices) == 1 else UNTOLD
     for number in agent.trials:
         if number not in told and number in reports:
             idle = next((device for device, numbers in trials.items() if not numbers), elsewhere)

@@ -36,6 +36,7 @@ OBJECTIVES: Mapping[Task, Mapping[str, Direction]] = {
     },
 }
 TRAINING_METRIC = "train_loss"
+SECONDS_METRIC = "seconds"  # an epoch's share of its device's time
 
 
 _ANYTHING = Interval()

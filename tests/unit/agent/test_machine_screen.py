@@ -41,7 +41,7 @@ def test_a_device_of_many_lanes_tells_all_their_numbers_but_only_the_best_and_th
     trials = [claimed_trial(number) for number in range(20)]
     for trial in trials:
         bench.now += 1
-        bench.say(Ready(structure=None, n_free=1))
+        bench.say(Ready(n_free=1, n_taken=trial.key.number))
         bench.claimed(trial)
         bench.report(trial, 1, (trial.key.number - 9.4) ** 2)
     shown = _screen(bench)

@@ -1,7 +1,7 @@
 """What the devices of an agent train, from what it told and what has come since."""
 
 from tests.unit.cli.builders import agent
-from tuner.results.device_loads import device_loads
+from tuner.results.device_loads import UNTOLD, device_loads
 from tuner.storage.trial_reading import HeldRow
 from tuner.study.activity import Activity, DeviceActivity, LaneActivity
 from tuner.study.trial import Direction
@@ -60,7 +60,7 @@ def test_trials_claimed_since_the_beat_fill_idle_devices_first():
     given = at_work([lane(1, 0.5)], [1], trials=(1, 2, 3))
     first, second, unknown = loads(given, held(2, 0, None), held(3, 0, None))
     assert [load.n_lanes for load in (first, second, unknown)] == [1, 1, 1]
-    assert (second.best.trial, unknown.device) == (2, "?")
+    assert (second.best.trial, unknown.device) == (2, UNTOLD)
 
 
 def test_the_only_device_gets_all_that_was_claimed_since():

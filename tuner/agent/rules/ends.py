@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tuner.agent.acts import Act, KillWorker, Learn, Send
+from tuner.agent.device_time import used_seconds
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.rules import breaker
 from tuner.agent.rules.failures import end_of
@@ -66,7 +67,7 @@ def post_end(machine: Machine, lane: Lane, end: End) -> list[Act]:
     worker = machine.workers.get(lane.worker) if lane.worker is not None else None
     if worker is not None:
         breaker.note(machine, lane, end, worker.name)
-    seconds = lane.seconds(machine.now) if lane.phase is Phase.TRAINING else 0.0
+    seconds = used_seconds(machine, machine.now).get(lane.key, 0.0)
     lane.phase = Phase.ENDING
     end = replace(
         end,

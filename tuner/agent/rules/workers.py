@@ -74,6 +74,8 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
         return give_up(machine, lane, Failure(cause=FailureClass.EXCEPTION, message=text))
     reached = lane.schedule.reached(lane.last_step, message.step)
     rungs = reached if machine.book.pruner.compares_running else ()
+    if machine.book.seconds_metric is not None:
+        lane.measured_seconds += message.values.get(machine.book.seconds_metric, 0.0)
     lane.reports.append(Report(key=lane.key, step=message.step, values=message.values, rungs=rungs))
     if not math.isfinite(value):
         text = f"{machine.book.metric} is {value} at step {message.step}"
