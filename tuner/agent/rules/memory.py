@@ -33,7 +33,7 @@ def note_end(machine: Machine, lane: Lane) -> None:
 
 
 def with_memory(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> set[int]:
-    """Those with room that may be given a trial; of those that share a device, one idle one at a time.
+    """Workers with room that may be given a trial; of a shared device one idle one at a time.
 
     What a worker that trains already has room for is its own affair.
     """
