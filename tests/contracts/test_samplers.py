@@ -198,6 +198,27 @@ def test_a_suggestion_can_be_derived_again_from_its_basis(spec):
             assert again[basis.place] == suggestion
 
 
+@of_models
+def test_a_batch_shares_what_its_leader_chose_and_can_be_derived_again(spec):
+    sampler = build_sampler(spec)
+    assert isinstance(sampler, ModelSampler)
+    n = 2 if spec.sampler.name == "gp" else 6
+    shared = {"text", "int", "kind", "depth"}  # of either space; depth applies for some kinds
+    distributions = to_distributions(spec.search_space)
+    for n_finished in (0, 30):
+        known = mirror(spec, n_finished, False)
+        suggestions = sampler.propose(known, n, 11, {}, shared=shared)
+        assert suggestions[0] == sampler.propose(known, 1, 11, {})[0], "the leader is free"
+        for place, suggestion in enumerate(suggestions):
+            for name in shared & suggestion.params.keys():
+                assert suggestion.params[name] == suggestions[0].params[name], name
+            assert set(suggestion.params) == set(applying(distributions, suggestion.params))
+            again = sampler.propose(known, place + 1, 11, {}, shared=shared)[place]
+            assert again == suggestion
+        others = [name for name in suggestions[0].params if name not in shared]
+        assert any(suggestions[0].params[n] != suggestions[-1].params[n] for n in others)
+
+
 def test_nothing_is_written_to_the_log_or_the_screen(spec, capsys):
     written: list[str] = []
     handler = logging.Handler()

@@ -279,6 +279,26 @@ def test_a_damaged_checkpoint_is_an_exception_and_ends_the_process(open_worker, 
     assert worker.process.wait(PATIENCE_SECONDS) == 1
 
 
+def test_when_one_lane_fails_the_others_are_saved_and_handed_back(open_worker, setup, tmp_path):
+    worker = open_worker()
+    worker.say(replace(setup, n_lanes=8, fixed={"epochs": 100_000}))
+    worker.say(*(_start(n) for n in range(3)))
+    for n in range(3):
+        worker.hear(Reported, number=n)
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(b"no checkpoint")
+    worker.say(_start(7, checkpoint=str(torn)))
+    messages = []
+    while sum(isinstance(message, Left) for message in messages) < 4:
+        messages += worker.all_until_left()
+    hows = {m.number: m.how for m in messages if isinstance(m, Left)}
+    assert hows == {7: How.EXCEPTION, **dict.fromkeys(range(3), How.RELEASED)}
+    saved = {m.number: m.step for m in messages if isinstance(m, Saved)}
+    reported = {m.number: m.step for m in messages if isinstance(m, Reported)}
+    assert saved == {n: reported.get(n, saved[n]) for n in range(3)}, "each at its last step"
+    assert worker.process.wait(PATIENCE_SECONDS) == 1
+
+
 def test_too_large_a_model_is_out_of_memory(open_worker, setup):
     worker = open_worker()
     worker.say(setup, _start(params={"width": 60_000_000}))

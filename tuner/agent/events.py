@@ -1,8 +1,9 @@
 """What can happen to an agent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tuner.agent.memory import Memory
 from tuner.errors import TunerError
 from tuner.messages import FromWorker
 from tuner.study.feed import Changes
@@ -110,6 +111,13 @@ class ElsewhereHeard:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MemoryRead:
+    """What the devices have left, by name; only where several workers share one."""
+
+    by_device: Mapping[str, Memory]
+
+
+@dataclass(frozen=True, kw_only=True)
 class HelperFailed:
     """A helper thread cannot go on: the agent ends with this error."""
 
@@ -141,6 +149,7 @@ Event = (
     | StoreAway
     | StoreBack
     | ElsewhereHeard
+    | MemoryRead
     | HelperFailed
     | StopAsked
     | Tick

@@ -5,7 +5,16 @@ from typing import assert_never
 from tuner.agent import events
 from tuner.agent.acts import Act, AskClaim
 from tuner.agent.machine import Machine
-from tuner.agent.rules import answers, breaker, control, filling, stopping, watching, workers
+from tuner.agent.rules import (
+    answers,
+    breaker,
+    control,
+    filling,
+    memory,
+    stopping,
+    watching,
+    workers,
+)
 
 
 def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:
@@ -51,6 +60,8 @@ def _judge_event(machine: Machine, event: events.Event, now: float) -> list[Act]
             return answers.store_back(machine, event, now)
         case events.ElsewhereHeard():
             return breaker.heard(machine, event)
+        case events.MemoryRead():
+            return memory.note(machine, event)
         case events.HelperFailed():
             return stopping.fail(event.error)
         case events.StopAsked():

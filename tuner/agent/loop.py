@@ -14,6 +14,7 @@ from tuner.agent import acts, events
 from tuner.agent.beats import BEATS_PER_LEASE, BeatThread
 from tuner.agent.judge import judge
 from tuner.agent.machine import Machine, Phase, Rulebook, Standing, WorkerState
+from tuner.agent.memory import read_memory
 from tuner.agent.observing import Observer
 from tuner.agent.port import Complete, Store, View
 from tuner.agent.screen import render_screen
@@ -126,6 +127,8 @@ class Agent:
             self._look_at = now + LOOK_SECONDS
             self._screen = render_screen(self._machine, now)
             yield from self._pool.new_output(now)
+            if self._pool.are_devices_shared:
+                yield events.MemoryRead(by_device=read_memory(self._pool.workers.values()))
         try:
             event = self.inbox.get(timeout=max(0.0, self._machine.next_deadline(now) - now))
         except queue.Empty:

@@ -214,6 +214,9 @@ class Machine:
     n_other_machines: int = 0  # that hold trials and beat
     breaker: Breaker = field(default_factory=Breaker)
     halt_at: float = 0.0  # workers of a paused or stopping study have until then
+    free_bytes: dict[str, int] = field(default_factory=dict)  # of devices with several workers
+    told_apart: set[str] = field(default_factory=set)  # devices whose users are known one by one
+    most_bytes: dict[str, int] = field(default_factory=dict)  # that one of them was seen to use
     is_resting: bool = False  # paused, and the workers ended
     fill_at: float | None = None  # when places are filled though there are few
     claim_due: float | None = None  # when to ask for trials; None: nothing is wanted

@@ -92,6 +92,12 @@ class WorkerPool:
             worker.log.clear()
             worker.n_printed = worker.n_shown = 0
 
+    @property
+    def are_devices_shared(self) -> bool:
+        """Whether several workers run on one device."""
+        names = [worker.place.device.name for worker in self.workers.values()]
+        return len(set(names)) < len(names)
+
     def new_output(self, now: float) -> list[WorkerPrinted]:
         """The logs that have grown since one last looked, not too often of one worker."""
         grown = []

@@ -7,7 +7,7 @@ from tuner.agent.machine import Phase
 from tuner.agent.rules import places
 from tuner.messages import How, Left, Ready
 from tuner.study.failure import FailureClass
-from tuner.study.lease import Claimed, Release
+from tuner.study.lease import Batch, Claimed, Release
 from tuner.study.trial import TrialRecord, TrialState
 
 OTHER = WORKER + 1
@@ -169,3 +169,25 @@ def test_a_trial_that_a_dying_worker_never_saw_is_given_to_another() -> None:
     bench.gone(1)
     lane = bench.machine.lanes[late.key]
     assert (lane.phase, lane.worker) == (Phase.QUEUED, None)
+
+
+def test_a_dropped_trial_is_no_reason_to_kill_those_beside_it() -> None:
+    bench = Bench()
+    _ready(bench, 16)
+    lost, kept = claimed_trial(0), claimed_trial(1)
+    bench.claimed(lost, kept)
+    bench.report(lost, 1, 0.5)
+    bench.report(kept, 1, 0.5)
+    bench.do(
+        events.BatchWritten(
+            batch=Batch(reports=(), decisions=(), checkpoints=(), printed=()),
+            lost=frozenset({lost.key}),
+        )
+    )
+    assert lost.key not in bench.machine.lanes
+    assert not of_type(bench.tick(60.0), acts.KillWorker)
+    # once it has no other trial, it has to answer for the lost one
+    bench.leave(kept, How.COMPLETE, value=0.5)
+    bench.machine.workers[WORKER].leave_by = bench.now + 10
+    result = bench.tick(11.0)
+    assert of_type(result, acts.DumpStacks)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.rules.failures import LOSSES_TOGETHER
+from tuner.agent.rules.memory import with_memory
 from tuner.study.fleet import Desired
 from tuner.study.trial import ParamValue
 
@@ -44,6 +45,8 @@ def _wanted_to_train(machine: Machine) -> int:
     if not free:
         return 0
     lanes, share = machine.lanes_by_worker(), _share(machine)
+    allowed = with_memory(machine, lanes)
+    free = {pid: n for pid, n in free.items() if pid in allowed}
     n_places = sum(max(0, min(n, share - len(lanes.get(pid, ())))) for pid, n in free.items())
     most = machine.book.most_in_flight
     if most is not None:
@@ -55,7 +58,8 @@ def _wanted_to_train(machine: Machine) -> int:
 def _n_idle(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> int:
     """Workers with room and without a trial."""
     usable = machine.usable_workers().items()
-    return sum(worker.n_free > 0 and pid not in lanes for pid, worker in usable)
+    allowed = with_memory(machine, lanes)
+    return sum(worker.n_free > 0 and pid not in lanes and pid in allowed for pid, worker in usable)
 
 
 def _share(machine: Machine) -> int:
@@ -85,10 +89,11 @@ def choose_worker(machine: Machine, lane: Lane) -> int | None:
     be lost too.
     """
     lanes = machine.lanes_by_worker()
+    allowed = with_memory(machine, lanes)
     free = [
         pid
         for pid, worker in machine.usable_workers().items()
-        if worker.n_free > 0 and not any(map(_is_suspect, lanes.get(pid, ())))
+        if worker.n_free > 0 and not any(map(_is_suspect, lanes.get(pid, ()))) and pid in allowed
     ]
     if _is_suspect(lane):
         return next((pid for pid in free if pid not in lanes), None)

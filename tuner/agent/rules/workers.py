@@ -8,7 +8,7 @@ from tuner.agent.acts import Act, Leave, RemoveFile, ReplaceWorker, Say
 from tuner.agent.events import WorkerGone, WorkerPrinted, WorkerSaid
 from tuner.agent.machine import Lane, Machine, Phase, WorkerState
 from tuner.agent.notices import CheckpointTrouble, WorkerDied
-from tuner.agent.rules import pruning
+from tuner.agent.rules import memory, pruning
 from tuner.agent.rules.ends import fail_lane, give_up, post_end, prune_now, release, release_reason
 from tuner.agent.rules.failures import as_loss, failure_of_exit, failure_of_left
 from tuner.errors import RunFailed
@@ -132,8 +132,10 @@ def _note_printed(lane: Lane, tail: str, n_bytes: int) -> None:
 def _left(machine: Machine, lane: Lane, left: Left) -> list[Act]:
     match left.how:
         case How.COMPLETE:
+            memory.note_end(machine, lane)
             return post_end(machine, lane, _completed(machine, lane, left))
         case How.PRUNED:
+            memory.note_end(machine, lane)
             return post_end(machine, lane, _pruned(machine, lane, left))
         case How.RELEASED:
             return post_end(machine, lane, release(machine, lane, release_reason(machine)))

@@ -1,0 +1,74 @@
+"""Whether a device that several workers share has memory for one more trial.
+
+What a trial of this study takes is not asked for but measured, on those that run: until one has
+been seen at work, the others of its device wait.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from tuner.agent.acts import Act
+from tuner.agent.events import MemoryRead
+from tuner.agent.machine import Lane, Machine
+
+SEEN_SECONDS = 10.0  # at work for so long, or past its first step: it has what it needs
+_HEAD_ROOM = 1.1
+
+
+def note(machine: Machine, event: MemoryRead) -> list[Act]:
+    """Remember what is free, and the most that a worker of this study was seen to use."""
+    machine.free_bytes = {name: memory.free_bytes for name, memory in event.by_device.items()}
+    machine.told_apart |= {name for name, memory in event.by_device.items() if memory.used_bytes}
+    lanes = machine.lanes_by_worker()
+    for name, memory in event.by_device.items():
+        for pid, used_bytes in memory.used_bytes.items():
+            if any(_is_at_work(machine, lane) for lane in lanes.get(pid, ())):
+                machine.most_bytes[name] = max(machine.most_bytes.get(name, 0), used_bytes)
+    return []
+
+
+def note_end(machine: Machine, lane: Lane) -> None:
+    """A trial that ended well has had what it needs, however short it was."""
+    if lane.worker is not None:
+        machine.most_bytes.setdefault(_device(machine, lane.worker), 0)
+
+
+def with_memory(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> set[int]:
+    """Workers with room that may be given a trial; of a shared device one idle one at a time.
+
+    What a worker that trains already has room for is its own affair.
+    """
+    found, devices = set(), set()
+    for pid, worker in machine.workers.items():
+        if worker.n_free == 0:
+            continue
+        device = _device(machine, pid)
+        if pid in lanes or device not in machine.free_bytes:
+            found.add(pid)
+        elif device not in devices and _has_room(machine, device, lanes):
+            found.add(pid)
+            devices.add(device)
+    return found
+
+
+def _has_room(machine: Machine, device: str, lanes: Mapping[int, Sequence[Lane]]) -> bool:
+    """Whether one more trial may start on a device, beside those of its other workers."""
+    busy = [lanes[pid] for pid in lanes if _device(machine, pid) == device]
+    if not busy:
+        return True
+    # Those that have just started have not taken theirs yet.
+    n_starting = sum(not any(_is_at_work(machine, lane) for lane in one) for one in busy)
+    most_bytes = machine.most_bytes.get(device)
+    if most_bytes is None:
+        # Where processes cannot be told apart, as in a container, one after the other starts.
+        return device not in machine.told_apart and n_starting == 0
+    return machine.free_bytes[device] >= (1 + n_starting) * _HEAD_ROOM * most_bytes
+
+
+def _is_at_work(machine: Machine, lane: Lane) -> bool:
+    return bool(lane.reports) or lane.seconds(machine.now) >= SEEN_SECONDS
+
+
+def _device(machine: Machine, pid: int) -> str:
+    """Of "gpu:0#1" it is "gpu:0"."""
+    worker = machine.workers.get(pid)
+    return worker.name.split("#")[0] if worker is not None else ""
