@@ -25,6 +25,21 @@ class PreparedData:
     summary: str  # "digits: 1797 rows, ...", "function train.py:train"
 
 
+def _own_code(
+    spec: StudySpec, objective: TrainerObjective, folder: Path
+) -> dict[str, object] | None:
+    """What the child has to look at beside the data; None where nothing is the user's."""
+    if not objective.has_own_model and objective.loss is None:
+        return None
+    return {
+        "folder": str(folder),
+        "model": objective.model if objective.has_own_model else None,
+        "loss": objective.loss,
+        "params": dict(spec.params),
+        "searched": list(spec.search_space),
+    }
+
+
 @contextmanager
 def start_preparation(
     spec: StudySpec, folder: Path, data_folder: Path
@@ -39,6 +54,7 @@ def start_preparation(
             request = {
                 "data": spec.objective.data.model_dump(mode="json"),
                 "folder": str(data_folder),
+                "own": _own_code(spec, spec.objective, folder),
             }
         case FunctionObjective():
             command = "inspect"

@@ -84,6 +84,9 @@ class MLP:
     def stack(self, rows: Rows) -> "MLPStack":
         return MLPStack(self.layout(rows.params[0]), rows, self._loss)
 
+    def choose_plain(self, params: Params, is_plain: bool) -> bool:
+        return False
+
     def most_lanes(self, params: Params) -> int | None:
         return None
 

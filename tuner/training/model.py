@@ -78,5 +78,11 @@ class Model(Protocol):
     def stack(self, rows: Rows) -> Stack:
         """The machinery over these rows."""
 
+    def choose_plain(self, params: Params, is_plain: bool) -> bool:
+        """Let single lanes of this kind train as an ordinary module, or not.
+
+        False where there is no other way. Its results are those of a stack to rounding.
+        """
+
     def most_lanes(self, params: Params) -> int | None:
         """None where any number fits; 1 for what cannot be fused."""

@@ -63,6 +63,7 @@ class ModuleModel:
         self._layouts: dict[str, Layout] = {}
         self._obstacles: dict[str, str] = {}
         self._said: set[str] = set()
+        self._plain: set[str] = set()
 
     def key(self, params: Params) -> str:
         """The module's name, all that it is built from, and what a step is."""
@@ -94,9 +95,18 @@ class ModuleModel:
 
     def stack(self, rows: Rows) -> Stack:
         """All lanes in one pass, or the only one as it is."""
-        if not self._obstacle(rows.params[0]):
-            return self.fused_stack(rows)
-        return self.plain_stack(rows)
+        params = rows.params[0]
+        if self.key(params) in self._plain or self._obstacle(params):
+            return self.plain_stack(rows)
+        return self.fused_stack(rows)
+
+    def choose_plain(self, params: Params, is_plain: bool) -> bool:
+        """`torch.vmap` over a single lane costs more than no `vmap`."""
+        if is_plain:
+            self._plain.add(self.key(params))
+        else:
+            self._plain.discard(self.key(params))
+        return True
 
     def most_lanes(self, params: Params) -> int | None:
         """1 for what cannot be fused; found by trying once per key, and said once.

@@ -35,5 +35,8 @@ class ByPrecision:
     def stack(self, rows: Rows) -> Stack:
         return self._of(rows.params[0]).stack(rows)
 
+    def choose_plain(self, params: Params, is_plain: bool) -> bool:
+        return self._of(params).choose_plain(params, is_plain)
+
     def most_lanes(self, params: Params) -> int | None:
         return self._of(params).most_lanes(params)

@@ -94,6 +94,8 @@ class MeasuredSizes:
     def learn(self, model: Model, params: Params, seed: int) -> None:
         key = model.key(params)
         if key in self._sizes:
+            if self._sizes[key] == 1:
+                model.choose_plain(params, True)
             return
         if model.most_lanes(params) == 1:
             self._sizes[key] = 1
@@ -146,6 +148,7 @@ class Measurement:
         1 for a model that breaks: its own training will say how.
         """
         seconds: dict[int, float] = {}  # per lane and step
+        plain_seconds = float("inf")
         try:
             with torch.inference_mode(not model.uses_autograd), torch.no_grad():
                 one = Group(model, [Nobody(params, seed)], self._x_NF)
@@ -153,9 +156,15 @@ class Measurement:
                 while n_lanes <= self._most and self._fits(one, n_lanes) and _is_hopeful(seconds):
                     seconds[n_lanes] = self._time(one.repeated(n_lanes)) / n_lanes
                     n_lanes *= 2
+                if model.choose_plain(params, True):
+                    alone = Group(model, [Nobody(params, seed)], self._x_NF)
+                    plain_seconds = self._time(alone)
         except Exception as error:
             log.debug("measuring %s ended with %r", model.key(params), error)
         best = min(seconds.values(), default=0.0)
+        if plain_seconds <= best:
+            return 1
+        model.choose_plain(params, False)
         return min((n for n, s in seconds.items() if s <= _LEAST_GAIN * best), default=1)
 
     def _time(self, group: Group) -> float:

@@ -14,6 +14,7 @@ from tuner.training.data import TrainingData
 from tuner.training.group import Group
 from tuner.training.losses import Loss
 from tuner.training.metrics import metrics_of
+from tuner.training.own_loss import metrics_with
 from tuner.training.randomness import row_order
 
 _BLOCK_ELEMENTS = 2**18  # gathered at once: stays within the caches
@@ -30,7 +31,7 @@ class Trainer:
         self._data = data
         self._loss = loss
         self._data_seed = data_seed
-        self._metrics = metrics_of(data)
+        self._metrics = metrics_with(loss, metrics_of(data))
         self._targets_NC = loss.targets(data.train.y_N).to(data.train.x_NF.dtype)
 
     def epoch(self, group: Group) -> list[Values]:

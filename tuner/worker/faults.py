@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tuner.messages import How
 from tuner.training.faults import is_out_of_memory
+from tuner.training.template import ModelMistake
 
 _MESSAGE = 500  # most characters of an error
 _TRACEBACK = 20_000
@@ -23,5 +24,7 @@ def render_traceback(error: BaseException) -> str:
 
 
 def how_it_failed(error: BaseException) -> How:
-    """OUT_OF_MEMORY or EXCEPTION."""
+    """OUT_OF_MEMORY, MISTAKE or EXCEPTION."""
+    if isinstance(error, ModelMistake):
+        return How.MISTAKE
     return How.OUT_OF_MEMORY if is_out_of_memory(error) else How.EXCEPTION

@@ -9,6 +9,8 @@ import torch
 from tests.unit.training.recorder import RecorderLane, classification
 from tuner.training.losses import loss_of
 from tuner.training.mlp import MLP
+from tuner.training.mlp_module import mlp_module
+from tuner.training.modules import ModuleModel
 from tuner.training.sizes import FixedSizes, MeasuredSizes, Measurement, SizeFile
 
 
@@ -147,3 +149,25 @@ def test_a_damaged_file_is_measured_anew_and_replaced(tmp_path, content):
     assert file.load() == {}
     file.save({"a": 2})
     assert file.load() == {"a": 2}
+
+
+def test_a_module_that_gains_nothing_trains_alone_without_vmap(data, monkeypatch):
+    model = ModuleModel(mlp_module, data, loss_of(data), name="own")
+    params = _params(width=8, n_layers=1)
+    measurement = Measurement(data, loss_of(data), most=64)
+
+    def time_of(is_plain_best):
+        def time(group):
+            is_plain = model.key(params) in model._plain
+            alone = 0.5 if is_plain_best else 2.0
+            return alone if is_plain else float(len(group.seats))
+
+        return time
+
+    monkeypatch.setattr(measurement, "_time", time_of(True))
+    assert measurement(model, params, 1) == 1
+    assert model.key(params) in model._plain
+    other = _params(width=9, n_layers=1)
+    monkeypatch.setattr(measurement, "_time", lambda group: 1.0)  # many in the time of one
+    assert measurement(model, other, 1) == 64
+    assert model.key(other) not in model._plain
