@@ -12,7 +12,8 @@ a fused study that never did counts as infinite). Results are appended to a file
 the table is of all lines in it, so a long bench can be run in pieces.
 
 usage: python -m tests.bench.search_at_equal_time [--seconds 17] [--seeds 0 1 2 3 4]
-           [--sets digits breast_cancer diabetes] [--samplers tpe random] [--out FILE] [--table]
+           [--sets digits breast_cancer diabetes] [--samplers tpe random] [--lanes auto|N]
+           [--ways ...] [--workers 1] [--out FILE] [--table]
 """
 
 import argparse
@@ -55,7 +56,7 @@ seed: {seed}
 budget: {{time: {seconds:g}s, trials: 1000000}}
 """
 FUSED, ALONE = "fused", "one by one"
-LANES = {FUSED: "auto", ALONE: "1"}
+WAYS = (FUSED, ALONE)
 NO_COMPLETE_TRIAL = NoCompleteTrial.exit_code
 _SHARES = (0.25, 0.5, 0.75, 1.0)
 
@@ -89,10 +90,11 @@ class Run:
 class Bench:
     """One server and one home for all cells."""
 
-    def __init__(self, folder: Path, server: Server, workers: int) -> None:
+    def __init__(self, folder: Path, server: Server, workers: int, lanes: str) -> None:
         self._folder = folder
         self._server = server
         self._workers = workers
+        self._lanes = {FUSED: lanes, ALONE: "1"}
         self._n_runs = 0
 
     def run(self, data: str, sampler: str, seed: int, way: str, seconds: float) -> Run:
@@ -105,7 +107,7 @@ class Bench:
             STUDY.format(name=name, data=data, sampler=sampler, seed=seed, seconds=seconds)
         )
         command = [sys.executable, "-m", "tuner.cli", "run", str(file), "--json"]
-        command += ["--workers", str(self._workers), "--set", f"workers.lanes={LANES[way]}"]
+        command += ["--workers", str(self._workers), "--set", f"workers.lanes={self._lanes[way]}"]
         self._call(command, url)
         n_trials, n_epochs, curve = read_curve(url, name)
         return Run(
@@ -162,7 +164,7 @@ def render(runs: Sequence[Run]) -> str:
 
 def _pairs(runs: Sequence[Run]) -> list[Mapping[str, Run]]:
     """The two ways of each seed; a seed that was measured again counts again."""
-    by_way = {way: [run for run in runs if run.way == way] for way in LANES}
+    by_way = {way: [run for run in runs if run.way == way] for way in WAYS}
     return [
         {ALONE: alone, FUSED: fused}
         for alone, fused in zip(
@@ -230,8 +232,9 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--sets", nargs="*", default=["digits", "breast_cancer", "diabetes"])
     parser.add_argument("--samplers", nargs="*", default=["tpe", "random"])
-    parser.add_argument("--ways", nargs="*", choices=list(LANES), default=list(LANES))
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--lanes", default="auto", help="workers.lanes of the fused ones")
     parser.add_argument("--out", type=Path, default=Path("search_at_equal_time.jsonl"))
     parser.add_argument("--table", action="store_true", help="of what is in the file; runs nothing")
     options = parser.parse_args()
@@ -241,7 +244,7 @@ def main() -> None:
         folder.chmod(0o711)
         server = open_server(Home(path=folder))
         try:
-            measure(options, Bench(folder, server, options.workers))
+            measure(options, Bench(folder, server, options.workers, options.lanes))
         finally:
             server.close()
             time.sleep(1)  # the keeper stops the server
