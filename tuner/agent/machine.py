@@ -43,6 +43,7 @@ class Rulebook:
     idle_seconds: float = 1.0  # between claims that came back empty
     tally_seconds: float = 30.0
     fill_seconds: float = 0.05  # a busy worker's free places wait so long for others
+    most_lanes: int = 4096  # of one worker
     most_in_flight: int | None = None  # of all machines; None: as many as devices have use for
     structural: frozenset[str] = frozenset()  # params that lanes of one group share
 

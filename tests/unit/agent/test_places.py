@@ -191,3 +191,11 @@ def test_a_dropped_trial_is_no_reason_to_kill_those_beside_it() -> None:
     bench.machine.workers[WORKER].leave_by = bench.now + 10
     result = bench.tick(11.0)
     assert of_type(result, acts.DumpStacks)
+
+
+def test_what_a_functions_code_writes_on_the_pipe_claims_nothing_more() -> None:
+    bench = Bench(most_lanes=1)
+    bench.training()
+    result = bench.say(Ready(n_free=4096, n_taken=2**31 - 1))
+    assert sum(claim.limit for claim in of_type(result, acts.AskClaim)) <= 1
+    assert bench.machine.workers[WORKER].n_free <= 1
