@@ -2,7 +2,6 @@
 
 from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type
 from tuner.agent import acts, events
-from tuner.agent.judge import judge
 from tuner.agent.machine import Phase
 from tuner.agent.rules import places
 from tuner.messages import How, Left, Ready
@@ -162,7 +161,7 @@ def test_a_trial_that_a_dying_worker_never_saw_is_given_to_another() -> None:
     late = claimed_trial(1)
     bench.machine.workers[WORKER].n_taken = n_taken
     answer = Claimed(trials=(late,), n_open=2, limit_reached=False)
-    judge(bench.machine, events.ClaimAnswered(claimed=answer), bench.now)
+    bench.do(events.ClaimAnswered(claimed=answer))
     left = Left(number=0, attempt=1, how=How.EXCEPTION, message="boom")
     bench.say(left)
     assert bench.machine.workers[WORKER].n_free == 0
