@@ -2,10 +2,12 @@
 
 Both start from nothing but a running, empty database: interpreter start, imports and data
 preparation are included. tuner starts with an empty home, so its data is prepared anew as well.
-Ends with a line such as `tuner 9.8 s, optuna 19.6 s: 2.0x`, and with our time per trial outside
-training. `--trainer ours` gives the baseline tuner's trainer, so that only the search differs.
+Ends with a line such as `tuner 9.8 s, optuna 19.6 s: 2.0x`; each round tells where our wall time
+went, and our time per trial outside training. `--trainer ours` gives the baseline tuner's trainer,
+one trial at a time, so that the search and fusing differ.
 
 usage: python tests/bench/end_to_end.py [--rounds 3] [--trials 100] [--trainer module|ours]
+           [--lanes auto|N]
 """
 
 import argparse
@@ -18,8 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import psycopg2
@@ -46,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--lanes", default="auto", help="of tuner: auto, or a number")
     parser.add_argument("--trainer", choices=["module", "ours"], default="module")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="tuner-bench-"))
@@ -101,33 +104,30 @@ def run_tuner(options: argparse.Namespace, home: Path, url: str, seed: int) -> R
     study.write_text(text)
     environment = {**os.environ, "TUNER_STORAGE": url, "TUNER_HOME": str(home)}
     command = [sys.executable, "-m", "tuner.cli", "run", str(study), "--workers", "2", "--json"]
-    seconds, cpu_seconds, output = timed(command, environment)
-    lines = [json.loads(line) for line in output.splitlines()]
-    summary = lines[-1]
+    command += ["--set", f"workers.lanes={options.lanes}"]
+    run = timed(command, environment)
+    summary = json.loads(run.lines[-1][1])
     training = sum(summary["device_seconds"].values())
-    busy = 2 * summary["span_seconds"] - edge_seconds(environment)
+    busy = sum(agent["device_seconds_busy"] for agent in summary["agents"])
     outside = 1000 * (busy - training) / options.trials
     print(
-        f"         ours outside training: {outside:.1f} ms per trial"
-        f" (two workers had work for {busy:.2f} s, of it {training:.2f} s training)"
+        f"         ours: {phases(run)}; outside training {outside:.1f} ms per trial"
+        f" (workers had trials for {busy:.2f} s, of it {training:.2f} s training)"
     )
     return Result(
-        seconds=seconds,
-        cpu_seconds=cpu_seconds,
+        seconds=run.seconds,
+        cpu_seconds=run.cpu_seconds,
         best=summary["best"]["value"],
         n_epochs=sum(summary["epochs"].values()),
         training_seconds=training,
     )
 
 
-def edge_seconds(environment: dict[str, str]) -> float:
-    """When one worker alone had work: until the second trial began, from the last but one's end."""
-    command = [sys.executable, "-m", "tuner.cli", "trials", "digits", "--json"]
-    _, _, output = timed(command, environment)
-    trials = json.loads(output)
-    starts = sorted(datetime.fromisoformat(trial["started_at"]) for trial in trials)
-    ends = sorted(datetime.fromisoformat(trial["ended_at"]) for trial in trials)
-    return ((starts[1] - starts[0]) + (ends[-1] - ends[-2])).total_seconds()
+def phases(run: "Timed") -> str:
+    """Where a run's wall time went, by what it said: the start, the trials, the end."""
+    first = next((at for at, line in run.lines if '"TrialStarted"' in line), run.seconds)
+    last = max((at for at, line in run.lines if '"TrialEnded"' in line), default=run.seconds)
+    return f"trials from {first:.1f} to {last:.1f} s, exit at {run.seconds:.1f} s"
 
 
 def run_stock(options: argparse.Namespace, folder: Path, url: str, seed: int) -> Result:
@@ -135,28 +135,43 @@ def run_stock(options: argparse.Namespace, folder: Path, url: str, seed: int) ->
     command = [sys.executable, str(ROOT / "tests" / "bench" / "stock_optuna.py"), url]
     command += ["--trials", str(options.trials), "--seed", str(seed)]
     command += ["--trainer", options.trainer, "--data", str(data)]
-    seconds, cpu_seconds, output = timed(command, dict(os.environ))
-    answer = json.loads(output.splitlines()[-1])
+    run = timed(command, dict(os.environ))
+    answer = json.loads(run.lines[-1][1])
     return Result(
-        seconds=seconds,
-        cpu_seconds=cpu_seconds,
+        seconds=run.seconds,
+        cpu_seconds=run.cpu_seconds,
         best=answer["best"],
         n_epochs=answer["epochs"],
         training_seconds=answer["training_seconds"],
     )
 
 
-def timed(command: list[str], environment: dict[str, str]) -> tuple[float, float, str]:
-    """Wall seconds, CPU seconds of the process and its children, and standard output."""
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """A command that has ended."""
+
+    seconds: float
+    cpu_seconds: float  # of the process and its children
+    lines: Sequence[tuple[float, str]]  # of its standard output, each with when it came
+
+
+def timed(command: list[str], environment: dict[str, str]) -> Timed:
+    """Run a command that must succeed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
-    result = subprocess.run(
-        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
-    )
+    lines = []
+    with subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append((time.perf_counter() - start, line))
     seconds = time.perf_counter() - start
+    if process.returncode:
+        sys.exit(f"{' '.join(command)}: exit code {process.returncode}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, cpu_seconds, result.stdout
+    return Timed(seconds=seconds, cpu_seconds=cpu_seconds, lines=lines)
 
 
 if __name__ == "__main__":

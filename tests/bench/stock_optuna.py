@@ -170,17 +170,21 @@ def train_ours(options: argparse.Namespace) -> Train:
     from tuner.messages import How
     from tuner.study_file.trainer_params import resolve
     from tuner.training.data import load_data
-    from tuner.training.lane import Verdict
-    from tuner.training.trainer import train as train_lanes
+    from tuner.training.groups import Goal
+    from tuner.training.groups import train as train_lanes
+    from tuner.training.lane import Nobody, Verdict
+    from tuner.training.losses import loss_of
+    from tuner.training.mlp import MLP
+    from tuner.training.sizes import FixedSizes
 
     data = load_data(Path(options.data), "cpu")
+    loss = loss_of(data)
+    model = MLP(data.n_features, data.n_outputs, loss)
+    goal = Goal(metric="val_loss", minimize=True)
 
-    class OptunaLane:
-        checkpoint, from_step, last_value = None, 0, None
-
+    class OptunaLane(Nobody):
         def __init__(self, number: int, params: Params, should_stop: ShouldStop) -> None:
-            self.number = self.seed = number
-            self.params = resolve({"width": 64, "epochs": options.epochs, **params})
+            super().__init__(resolve({"width": 64, "epochs": options.epochs, **params}), number)
             self._should_stop = should_stop
             self._last = (0, 0.0)
 
@@ -189,15 +193,14 @@ def train_ours(options: argparse.Namespace) -> Train:
             if step == options.epochs:  # the trainer asks for no verdict at the end
                 self._should_stop(*self._last)
 
-        def save(self, step: int, state: object) -> None:
-            pass
-
         def verdict(self) -> Verdict:
-            return Verdict.PRUNE if self._should_stop(*self._last) else Verdict.GO_ON
+            is_asked = self._last[0] > 0  # the trainer asks before the first epoch, too
+            return Verdict.PRUNE if is_asked and self._should_stop(*self._last) else Verdict.GO_ON
 
     def train(number: int, params: Params, should_stop: ShouldStop) -> bool:
         lane = OptunaLane(number, params, should_stop)
-        (departure,) = train_lanes([lane], data, data_seed=0, metric="val_loss", minimize=True)
+        sizes = FixedSizes(1)
+        (departure,) = train_lanes([lane], model, data, loss, data_seed=0, goal=goal, sizes=sizes)
         return departure.how is How.PRUNED
 
     return train

@@ -1,6 +1,8 @@
 """`tuner`: runs a command. Imports the command's module only when it is called."""
 
 import argparse
+import atexit
+import gc
 import io
 import os
 import re
@@ -8,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import cast
 
 from tuner.cli.parser import build_parser
@@ -23,6 +26,7 @@ HAS_PASSWORD = re.compile(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     _ready_streams()
+    atexit.register(gc.freeze)  # else the interpreter looks through all objects before it ends
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks; the library ends the process
         import_module("tuner.cli.completion").complete(parser)
@@ -37,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        module = import_module(options.module)
+        module = _load(options.module)
         code = cast("Callable[[argparse.Namespace], int]", module.execute)(options)
         sys.stdout.flush()
     except TunerError as error:
@@ -55,6 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(error)
         return 1
     return code
+
+
+def _load(name: str) -> ModuleType:
+    """A command's module. What is imported stays: to look for garbage meanwhile only takes time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _tell(error: Exception) -> None:
