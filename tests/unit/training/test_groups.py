@@ -262,6 +262,31 @@ def test_a_stack_without_memory_goes_on_in_halves_and_no_lane_notices(caplog):
         assert alone.curve == grouped.curve
 
 
+def test_beside_a_checkpoint_that_does_not_fit_the_others_go_on_from_theirs(tmp_path):
+    data = classification()
+    params = {"epochs": 4, "batch_size": 16, "width": 24}
+    first = [RecorderLane(n, spool=tmp_path, **params) for n in range(3)]
+    for lane in first:
+        run([lane], data)
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(b"no checkpoint")
+    lanes = [
+        RecorderLane(0, checkpoint=first[0].files[2], **params),
+        RecorderLane(1, checkpoint=torn, **params),
+        RecorderLane(2, checkpoint=first[2].files[2], **params),
+    ]
+    groups, _ = _groups(data)
+    groups.admit(lanes)
+    with pytest.raises(LaneFailed) as caught:
+        list(groups.turn())
+    assert caught.value.lane is lanes[1]
+    assert groups.lanes == [lanes[0], lanes[2]]
+    while groups.lanes:
+        list(groups.turn())
+    for n in (0, 2):
+        assert lanes[n].curve == {s: v for s, v in first[n].curve.items() if s > 2}
+
+
 def test_a_lane_that_breaks_its_stack_is_found_and_fails_alone():
     data = classification()
     params = {"epochs": 3, "batch_size": 16, "width": 24}
