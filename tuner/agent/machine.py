@@ -162,9 +162,14 @@ class Standing:
     best_value: float | None = None
     best_number: int | None = None
     open_numbers: frozenset[int] = frozenset()
+    waiting: set[int] = field(default_factory=set)  # enqueued and not begun
 
     def note(self, record: TrialRecord) -> None:
         """Count a final trial; the feed brings each one once."""
+        if record.state is TrialState.WAITING:
+            self.waiting.add(record.number)
+        else:
+            self.waiting.discard(record.number)
         if record.state.is_final:
             self.counts[record.state] = self.counts.get(record.state, 0) + 1
         if record.state is TrialState.COMPLETE and record.value is not None:

@@ -6,6 +6,7 @@ from tuner.agent.machine import Phase
 from tuner.agent.rules import places
 from tuner.messages import How, Left, Ready
 from tuner.study.failure import FailureClass
+from tuner.study.feed import Changes, Seen
 from tuner.study.lease import Batch, Claimed, Release
 from tuner.study.trial import TrialRecord, TrialState
 
@@ -94,6 +95,25 @@ def test_a_model_is_not_blinded_by_too_many_trials_in_flight_but_no_device_is_id
     assert places.wanted(bench.machine) == 0
     (claim,) = of_type(_ready(bench, 16, OTHER), acts.AskClaim)
     assert claim.limit == 1
+
+
+def test_enqueued_trials_that_nobody_has_begun_are_not_in_flight() -> None:
+    bench = Bench(most_in_flight=6)
+    waiting = tuple(
+        TrialRecord(
+            number=number,
+            state=TrialState.WAITING,
+            params={},
+            value=None,
+            last_step=None,
+            last_value=None,
+        )
+        for number in range(20)
+    )
+    seen = Seen(highest=19, open_numbers=frozenset(range(20)), snapshot="7:9:8")
+    bench.do(events.Changed(changes=Changes(trials=waiting, rung_values=(), seen=seen)))
+    (claim,) = of_type(_ready(bench, 16), acts.AskClaim)
+    assert claim.limit == 6
 
 
 def test_trials_of_one_kind_come_together_and_workers_stay_balanced() -> None:
