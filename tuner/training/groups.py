@@ -103,9 +103,9 @@ class Groups:
             return
         group = self._groups.popleft()
         yield from self._hear_verdicts(group)
-        yield from self._merge_into(group)
         if not group.seats:
-            return
+            return  # nothing may join it: the rows are still those of who has left
+        yield from self._merge_into(group)
         values = self._train(group)
         if values is None:
             return

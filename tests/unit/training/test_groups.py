@@ -193,6 +193,27 @@ def test_new_lanes_join_between_epochs_and_change_nothing():
         assert alone.curve == joined.curve
 
 
+def test_a_new_lane_inherits_nothing_from_a_group_that_has_just_emptied():
+    data = classification()
+    params = {"epochs": 4, "batch_size": 16, "width": 24, "dropout": 0.2}
+    groups, _ = _groups(data)
+    pruned = [RecorderLane(n, verdicts={2: Verdict.PRUNE}, **params) for n in (0, 1)]
+    groups.admit(pruned)
+    left = [*groups.turn(), *groups.turn()]
+    new = RecorderLane(2, **params)
+    groups.admit([new])
+    while groups.lanes:
+        left += groups.turn()
+    assert [(d.lane.number, d.how, d.step) for d in left] == [
+        (0, How.PRUNED, 2),
+        (1, How.PRUNED, 2),
+        (2, How.COMPLETE, 4),
+    ]
+    alone = RecorderLane(2, **params)
+    run([alone], data)
+    assert alone.curve == new.curve
+
+
 def test_the_best_weights_of_a_lane_survive_that_another_leaves(tmp_path):
     params = {"epochs": 12, "learning_rate": 0.03, "width": 64}
     leaving = RecorderLane(0, verdicts={10: Verdict.PRUNE}, **params)
