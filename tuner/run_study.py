@@ -37,7 +37,7 @@ from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction
 from tuner.study_file.identity import render_differences
 from tuner.study_file.load import load_study_file
-from tuner.study_file.model import FunctionObjective, StudySpec, TrainerObjective
+from tuner.study_file.model import MAX_LANES, FunctionObjective, StudySpec, TrainerObjective
 from tuner.study_file.structure import structural_params
 from tuner.study_file.trainer_params import SECONDS_METRIC
 
@@ -216,6 +216,7 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
         seconds_metric=SECONDS_METRIC if isinstance(spec.objective, TrainerObjective) else None,
         silence_seconds=spec.failures.silence_seconds,
         max_offline_seconds=spec.failures.max_offline_seconds,
+        most_lanes=1 if isinstance(spec.objective, FunctionObjective) else MAX_LANES,
         most_in_flight=most_in_flight(spec),
         structural=structural_params(spec),
     )

@@ -17,24 +17,12 @@ from tuner.agent.rules import (
 )
 
 
-def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:
-    """What follows from an event at time `now` (seconds on the agent's monotonic clock)."""
+def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:  # noqa: C901 - a table of event types
+    """What follows from an event at time `now` (seconds on the agent's monotonic clock).
+
+    `go_on` has to be asked afterwards.
+    """
     machine.now = now
-    acts = _judge_event(machine, event, now)
-    acts += watching.watch(machine)
-    if machine.stop is None:
-        acts += control.go_on(machine)
-        acts += breaker.go_on(machine)
-        acts += filling.fill(machine, now)
-    else:
-        acts += stopping.go_on(machine, now)
-    is_claimed = any(isinstance(act, AskClaim) for act in acts)
-    acts += filling.send_ends(machine, now, is_due=is_claimed or machine.stop is not None)
-    acts += filling.flush(machine, now)
-    return acts
-
-
-def _judge_event(machine: Machine, event: events.Event, now: float) -> list[Act]:  # noqa: C901 - a table of event types
     match event:
         case events.WorkerSaid():
             return workers.said(machine, event, now)
@@ -70,3 +58,19 @@ def _judge_event(machine: Machine, event: events.Event, now: float) -> list[Act]
             return []
         case _:
             assert_never(event)
+
+
+def go_on(machine: Machine, now: float) -> list[Act]:
+    """What is due after one event or after several: it looks at every worker and lane."""
+    machine.now = now
+    acts = watching.watch(machine)
+    if machine.stop is None:
+        acts += control.go_on(machine)
+        acts += breaker.go_on(machine)
+        acts += filling.fill(machine, now)
+    else:
+        acts += stopping.go_on(machine, now)
+    is_claimed = any(isinstance(act, AskClaim) for act in acts)
+    acts += filling.send_ends(machine, now, is_due=is_claimed or machine.stop is not None)
+    acts += filling.flush(machine, now)
+    return acts

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from tuner.agent import acts, events
 from tuner.agent.beats import BEATS_PER_LEASE, BeatThread
-from tuner.agent.judge import judge
+from tuner.agent.judge import go_on, judge
 from tuner.agent.machine import Machine, Phase, Rulebook, Standing, WorkerState
 from tuner.agent.memory import read_memory
 from tuner.agent.observing import Observer
@@ -31,6 +31,7 @@ from tuner.study.fleet import Telemetry
 # verdict would wait for the sampler.
 SWITCH_SECONDS = 0.0005
 LAST_WORDS_SECONDS = 1.0
+MOST_EVENTS = 64  # between looks at all lanes, which cost a millisecond where 512 train
 LOOK_SECONDS = 1.0  # between looks at what workers print and what screens are to show
 
 
@@ -83,6 +84,8 @@ class Agent:
                     self._source.learn(event.changes.trials)
                 for act in judge(self._machine, event, time.monotonic()):
                     self._act(act)
+            for act in go_on(self._machine, time.monotonic()):
+                self._act(act)
         is_cut_off = self._machine.away_since is not None or self._owes_the_store()
         return replace(self.ending, is_cut_off=is_cut_off)
 
@@ -120,7 +123,7 @@ class Agent:
         self._machine.workers[worker.pid] = state
 
     def _wait(self) -> Iterator[events.Event]:
-        """What has happened by the next deadline; at least a tick."""
+        """What has happened by the next deadline, not too much at once; at least a tick."""
         now = time.monotonic()
         self._count_busy(now)
         if now >= self._look_at:
@@ -135,7 +138,9 @@ class Agent:
             yield events.Tick()
             return
         yield event
-        while self.ending is None and not self.inbox.empty():
+        for _ in range(MOST_EVENTS - 1):
+            if self.ending is not None or self.inbox.empty():
+                return
             yield self.inbox.get()
 
     def _act(self, act: acts.Act) -> None:  # noqa: C901 - a table of act types

@@ -43,6 +43,7 @@ class Rulebook:
     idle_seconds: float = 1.0  # between claims that came back empty
     tally_seconds: float = 30.0
     fill_seconds: float = 0.05  # a busy worker's free places wait so long for others
+    most_lanes: int = 4096  # of one worker
     most_in_flight: int | None = None  # of all machines; None: as many as devices have use for
     structural: frozenset[str] = frozenset()  # params that lanes of one group share
 
@@ -161,9 +162,14 @@ class Standing:
     best_value: float | None = None
     best_number: int | None = None
     open_numbers: frozenset[int] = frozenset()
+    waiting: set[int] = field(default_factory=set)  # enqueued and not begun
 
     def note(self, record: TrialRecord) -> None:
         """Count a final trial; the feed brings each one once."""
+        if record.state is TrialState.WAITING:
+            self.waiting.add(record.number)
+        else:
+            self.waiting.discard(record.number)
         if record.state.is_final:
             self.counts[record.state] = self.counts.get(record.state, 0) + 1
         if record.state is TrialState.COMPLETE and record.value is not None:

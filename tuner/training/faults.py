@@ -1,9 +1,13 @@
-"""Errors of training that call for fewer lanes, not for a failed trial."""
+"""Errors of training that are more than an error: what follows from them."""
 
 import torch
 
 # What torch's CPU allocator says in a plain RuntimeError.
 _NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")
+
+
+class ModelMistake(Exception):
+    """The user's model does not keep to the rules; trying it again is no use."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

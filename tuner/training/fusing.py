@@ -10,12 +10,12 @@ import torch
 
 from tuner.study.trial import Params
 from tuner.training.data import TrainingData
+from tuner.training.faults import ModelMistake
 from tuner.training.generators import generators_kept, generators_state
 from tuner.training.layout import Layout
 from tuner.training.losses import Loss
 from tuner.training.model import Fresh, Rows
 from tuner.training.module_stack import ModuleStack
-from tuner.training.template import ModelMistake
 
 _SEEDS = (1, 2)
 _MOST_ROWS = 16

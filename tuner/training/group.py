@@ -75,6 +75,7 @@ class Group:
 
     def admit(self, other: "Group") -> None:
         """Take in the lanes of another group of this key, which is used up."""
+        assert self.seats, "an empty group has the rows of those who have left"
         self._set(self.seats + other.seats, _joined(self.tensors, other.tensors))
 
     def keep(self, kept: Sequence[int]) -> None:

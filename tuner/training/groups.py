@@ -68,6 +68,7 @@ class Groups:
         self._sizes = sizes
         self._groups: deque[Group] = deque()  # the first one's turn is next
         self._new: list[Lane] = []
+        self._failed: list[LaneFailed] = []
 
     @property
     def lanes(self) -> list[Lane]:
@@ -96,13 +97,15 @@ class Groups:
         trains alone. It has left then, and the others are as they were.
         """
         yield from self._seat_new()
+        if self._failed:
+            raise self._failed.pop(0)
         if not self._groups:
             return
         group = self._groups.popleft()
         yield from self._hear_verdicts(group)
-        yield from self._merge_into(group)
         if not group.seats:
-            return
+            return  # nothing may join it: the rows are still those of who has left
+        yield from self._merge_into(group)
         values = self._train(group)
         if values is None:
             return
@@ -145,7 +148,9 @@ class Groups:
             group.resume(k, load_checkpoint(Path(lane.checkpoint)))
         except BadCheckpoint as error:
             group.seats[k].has_left = True
-            raise LaneFailed(lane) from error
+            failed = LaneFailed(lane)
+            failed.__cause__ = error
+            self._failed.append(failed)  # told once the others are where they belong
 
     def _hear_verdicts(self, group: Group) -> Iterator[Departure]:
         """Ask who stays, and compact the stack; whoever is released has saved before it leaves."""

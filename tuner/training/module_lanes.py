@@ -11,10 +11,11 @@ import torch
 
 from tuner.study.seeds import derive_seed
 from tuner.training.addressed_dropout import key_name
+from tuner.training.faults import ModelMistake
 from tuner.training.generators import seed_generators
 from tuner.training.model import Rows
 from tuner.training.stand_ins import StandIns
-from tuner.training.template import ModelMistake, Template, buffers_of
+from tuner.training.template import Template, buffers_of
 
 _ALL = slice(None)
 

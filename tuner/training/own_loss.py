@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 import torch
 
 from tuner.study.trial import Values
+from tuner.training.faults import ModelMistake
 from tuner.training.fusing import in_words
 from tuner.training.losses import Loss
 from tuner.training.metrics import Metrics
 from tuner.training.module_lanes import ordinary
-from tuner.training.template import ModelMistake
 
 log = logging.getLogger(__name__)
 

@@ -11,16 +11,13 @@ from tuner.study.trial import Params, ParamValue
 from tuner.study_file.trainer_params import PER_LANE_PARAMS
 from tuner.training.addressed_dropout import AddressedDropout, key_name, replace_dropouts
 from tuner.training.data import TrainingData
+from tuner.training.faults import ModelMistake
 from tuner.training.generators import generators_kept, seed_generators
 from tuner.training.layout import Layout, lay_out
 
 Build = Callable[..., torch.nn.Module]
 
 _CPU = torch.device("cpu")
-
-
-class ModelMistake(Exception):
-    """The user's model does not keep to the rules; trying it again is no use."""
 
 
 @dataclass(frozen=True, kw_only=True)

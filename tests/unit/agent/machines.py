@@ -4,7 +4,7 @@ from typing import Any
 
 from tuner.agent import events
 from tuner.agent.acts import Act, AskEnd
-from tuner.agent.judge import judge
+from tuner.agent.judge import go_on, judge
 from tuner.agent.machine import Machine, Rulebook, Standing, WorkerState
 from tuner.messages import How, Left, Ready, Reported
 from tuner.search.protocols import Pruner
@@ -42,7 +42,7 @@ class Bench:
 
     def do(self, event: events.Event) -> list[Act]:
         """What the agent does about it."""
-        return judge(self.machine, event, self.now)
+        return judge(self.machine, event, self.now) + go_on(self.machine, self.now)
 
     def tick(self, seconds: float) -> list[Act]:
         """Let time pass."""

@@ -2,11 +2,11 @@
 
 from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type
 from tuner.agent import acts, events
-from tuner.agent.judge import judge
 from tuner.agent.machine import Phase
 from tuner.agent.rules import places
 from tuner.messages import How, Left, Ready
 from tuner.study.failure import FailureClass
+from tuner.study.feed import Changes, Seen
 from tuner.study.lease import Batch, Claimed, Release
 from tuner.study.trial import TrialRecord, TrialState
 
@@ -97,6 +97,25 @@ def test_a_model_is_not_blinded_by_too_many_trials_in_flight_but_no_device_is_id
     assert claim.limit == 1
 
 
+def test_enqueued_trials_that_nobody_has_begun_are_not_in_flight() -> None:
+    bench = Bench(most_in_flight=6)
+    waiting = tuple(
+        TrialRecord(
+            number=number,
+            state=TrialState.WAITING,
+            params={},
+            value=None,
+            last_step=None,
+            last_value=None,
+        )
+        for number in range(20)
+    )
+    seen = Seen(highest=19, open_numbers=frozenset(range(20)), snapshot="7:9:8")
+    bench.do(events.Changed(changes=Changes(trials=waiting, rung_values=(), seen=seen)))
+    (claim,) = of_type(_ready(bench, 16), acts.AskClaim)
+    assert claim.limit == 6
+
+
 def test_trials_of_one_kind_come_together_and_workers_stay_balanced() -> None:
     bench = Bench(n_workers=2, structural=frozenset({"width"}))
     _ready(bench, 64)
@@ -162,7 +181,7 @@ def test_a_trial_that_a_dying_worker_never_saw_is_given_to_another() -> None:
     late = claimed_trial(1)
     bench.machine.workers[WORKER].n_taken = n_taken
     answer = Claimed(trials=(late,), n_open=2, limit_reached=False)
-    judge(bench.machine, events.ClaimAnswered(claimed=answer), bench.now)
+    bench.do(events.ClaimAnswered(claimed=answer))
     left = Left(number=0, attempt=1, how=How.EXCEPTION, message="boom")
     bench.say(left)
     assert bench.machine.workers[WORKER].n_free == 0
@@ -191,3 +210,11 @@ def test_a_dropped_trial_is_no_reason_to_kill_those_beside_it() -> None:
     bench.machine.workers[WORKER].leave_by = bench.now + 10
     result = bench.tick(11.0)
     assert of_type(result, acts.DumpStacks)
+
+
+def test_what_a_functions_code_writes_on_the_pipe_claims_nothing_more() -> None:
+    bench = Bench(most_lanes=1)
+    bench.training()
+    result = bench.say(Ready(n_free=4096, n_taken=2**31 - 1))
+    assert sum(claim.limit for claim in of_type(result, acts.AskClaim)) <= 1
+    assert bench.machine.workers[WORKER].n_free <= 1

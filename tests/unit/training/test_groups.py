@@ -193,6 +193,27 @@ def test_new_lanes_join_between_epochs_and_change_nothing():
         assert alone.curve == joined.curve
 
 
+def test_a_new_lane_inherits_nothing_from_a_group_that_has_just_emptied():
+    data = classification()
+    params = {"epochs": 4, "batch_size": 16, "width": 24, "dropout": 0.2}
+    groups, _ = _groups(data)
+    pruned = [RecorderLane(n, verdicts={2: Verdict.PRUNE}, **params) for n in (0, 1)]
+    groups.admit(pruned)
+    left = [*groups.turn(), *groups.turn()]
+    new = RecorderLane(2, **params)
+    groups.admit([new])
+    while groups.lanes:
+        left += groups.turn()
+    assert [(d.lane.number, d.how, d.step) for d in left] == [
+        (0, How.PRUNED, 2),
+        (1, How.PRUNED, 2),
+        (2, How.COMPLETE, 4),
+    ]
+    alone = RecorderLane(2, **params)
+    run([alone], data)
+    assert alone.curve == new.curve
+
+
 def test_the_best_weights_of_a_lane_survive_that_another_leaves(tmp_path):
     params = {"epochs": 12, "learning_rate": 0.03, "width": 64}
     leaving = RecorderLane(0, verdicts={10: Verdict.PRUNE}, **params)
@@ -260,6 +281,31 @@ def test_a_stack_without_memory_goes_on_in_halves_and_no_lane_notices(caplog):
         alone = RecorderLane(n, dropout=0.1, **params)
         run([alone], data)
         assert alone.curve == grouped.curve
+
+
+def test_beside_a_checkpoint_that_does_not_fit_the_others_go_on_from_theirs(tmp_path):
+    data = classification()
+    params = {"epochs": 4, "batch_size": 16, "width": 24}
+    first = [RecorderLane(n, spool=tmp_path, **params) for n in range(3)]
+    for lane in first:
+        run([lane], data)
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(b"no checkpoint")
+    lanes = [
+        RecorderLane(0, checkpoint=first[0].files[2], **params),
+        RecorderLane(1, checkpoint=torn, **params),
+        RecorderLane(2, checkpoint=first[2].files[2], **params),
+    ]
+    groups, _ = _groups(data)
+    groups.admit(lanes)
+    with pytest.raises(LaneFailed) as caught:
+        list(groups.turn())
+    assert caught.value.lane is lanes[1]
+    assert groups.lanes == [lanes[0], lanes[2]]
+    while groups.lanes:
+        list(groups.turn())
+    for n in (0, 2):
+        assert lanes[n].curve == {s: v for s, v in first[n].curve.items() if s > 2}
 
 
 def test_a_lane_that_breaks_its_stack_is_found_and_fails_alone():

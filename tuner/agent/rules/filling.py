@@ -17,6 +17,8 @@ def fill(machine: Machine, now: float) -> list[Act]:
         for lane in machine.in_phase(Phase.QUEUED):
             acts += _start(machine, lane)
     n_wanted = places.wanted(machine)
+    if n_wanted == 0:
+        machine.fill_at = None
     machine.claim_due = places.due(machine, n_wanted) if n_wanted else None
     if machine.claim_due is not None and not machine.is_claiming and now >= machine.claim_due:
         machine.is_claiming, machine.fill_at = True, None

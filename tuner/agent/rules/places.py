@@ -76,10 +76,10 @@ def _share(machine: Machine) -> int:
 
 
 def _open(machine: Machine) -> frozenset[int]:
-    """The study's trials that have not ended, as far as this machine has heard."""
+    """The study's trials that have begun and not ended, as far as this machine has heard."""
     own = {lane.key.number for lane in machine.lanes.values() if lane.phase is not Phase.ENDING}
     ended = {lane.key.number for lane in machine.lanes.values() if lane.phase is Phase.ENDING}
-    return (machine.standing.open_numbers | own) - ended
+    return (machine.standing.open_numbers - machine.standing.waiting | own) - ended
 
 
 def choose_worker(machine: Machine, lane: Lane) -> int | None:

@@ -36,7 +36,9 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
             worker.leave_by = None
     if isinstance(message, Ready):
         if worker is not None:
-            worker.room, worker.n_taken = message.n_free, message.n_taken
+            # A function's code may write on the pipe what it likes.
+            worker.room = min(message.n_free, machine.book.most_lanes)
+            worker.n_taken = min(message.n_taken, worker.n_started)
             worker.has_been_ready, worker.is_leaving = True, False
             machine.n_early_deaths = 0
         return []
