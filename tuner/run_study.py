@@ -42,7 +42,8 @@ from tuner.study_file.structure import structural_params
 from tuner.study_file.trainer_params import SECONDS_METRIC
 
 # Measured by tests/bench/search_at_equal_time.py, see README.
-LEARNING_IN_FLIGHT = 32
+LEARNING_PATIENCE = 1.0
+PRUNING_PATIENCE = 2.0
 LEARNING_SHARE = 8  # one in so many of the budget's trials
 _MOST_DRAWS = 10**18  # fits the database's column; a grid may have more cells than anybody trains
 
@@ -228,11 +229,21 @@ def most_in_flight(spec: StudySpec) -> int | None:
     A share of the budget for samplers that learn from ended trials; None for those that do not,
     and where the study file says how many lanes there are. An idle device gets a trial anyway.
     """
-    if spec.workers.lanes is not None or not isinstance(build_sampler(spec), ModelSampler):
+    is_model = isinstance(build_sampler(spec), ModelSampler)
+    if spec.workers.lanes is not None or not is_model or spec.budget.trials is None:
         return None
-    if spec.budget.trials is None:
-        return LEARNING_IN_FLIGHT
     return max(1, spec.budget.trials // LEARNING_SHARE)
+
+
+def patience_of(spec: StudySpec) -> float | None:
+    """How much longer a trial may take for others to train beside it (`training.sizes`).
+
+    A model waits for ended trials, and a pruner for values to compare with. Without either, only
+    throughput counts.
+    """
+    if isinstance(build_sampler(spec), ModelSampler):
+        return LEARNING_PATIENCE
+    return None if spec.pruner.name == "none" else PRUNING_PATIENCE
 
 
 def build_setup(
@@ -253,4 +264,5 @@ def build_setup(
         folder=str(folder),
         trials_folder=trials_folder,
         n_lanes=spec.workers.lanes,
+        patience=patience_of(spec),
     )

@@ -8,7 +8,12 @@ import pytest
 from tests.acceptance.command import wait_until, write_study
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-LONG = {"params": "{epochs: 3000}", "budget": "{trials: 3}", "checkpoints": "{every: 1s}"}
+LONG = {
+    "params": "{epochs: 3000}",
+    "budget": "{trials: 3}",
+    "checkpoints": "{every: 1s}",
+    "workers": "{lanes: 1}",
+}
 
 
 def _counts(tuner):

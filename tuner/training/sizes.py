@@ -7,7 +7,8 @@ memory are the limit; where that is depends on the device and on the shapes, so 
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from types import MappingProxyType
@@ -29,10 +30,19 @@ log = logging.getLogger(__name__)
 MOST_ON_CPU = 64  # lanes: measured, nothing is gained beyond
 MOST_ON_GPU = 1024
 _LEAST_GAIN = 1.08  # of throughput; less is not worth more lanes in flight
+_MOST = 0.6  # of the best throughput
 _HEAD_ROOM = 0.5  # of the free memory that a stack may take: snapshot and validation come on top
 _KEEP_SECONDS = 24 * 3600.0  # what was measured beside other programs is measured again
 _SHARE = 0.05  # of its time that a worker measures
 _FIRST_SECONDS = 0.5  # which it may take at its start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How many lanes of a kind train together."""
+
+    best: int  # the fewest with nearly the best throughput
+    prompt: int  # the fewest with most of it: each lane's own epochs are done earlier
 
 
 class Sizes(Protocol):
@@ -76,29 +86,35 @@ class MeasuredSizes:
 
     def __init__(
         self,
-        measure: Callable[[Model, Params, int], int],
+        measure: "Callable[[Model, Params, int], Size]",
         *,
         most: int,
-        known: Mapping[str, int] = MappingProxyType({}),
-        remember: Callable[[Mapping[str, int]], None] | None = None,
+        patience: float | None = None,
+        known: Mapping[str, Size] = MappingProxyType({}),
+        remember: Callable[[Mapping[str, Size]], None] | None = None,
     ) -> None:
-        """`measure` a kind of lane; `known` sizes by key, and who is to `remember` new ones."""
+        """`measure` a kind of lane; `known` sizes by key, and who is to `remember` new ones.
+
+        `patience` times the prompt size of the present kinds, over all kinds, is how many lanes are
+        welcome; None: as many as there are places in stacks.
+        """
         self._measure = measure
         self._most = most
+        self._patience = patience
         self._sizes = dict(known)
         self._remember = remember
-        self._guesses: dict[str, int] = {}
+        self._guesses: dict[str, Size] = {}
         self._started = perf_counter()
         self._spent_seconds = 0.0
 
     def learn(self, model: Model, params: Params, seed: int) -> None:
         key = model.key(params)
         if key in self._sizes:
-            if self._sizes[key] == 1:
+            if self._sizes[key].best == 1:
                 model.choose_plain(params, True)
             return
         if model.most_lanes(params) == 1:
-            self._sizes[key] = 1
+            self._sizes[key] = Size(best=1, prompt=1)
             return
         started = perf_counter()
         allowed_seconds = _FIRST_SECONDS + _SHARE * (started - self._started)
@@ -112,17 +128,30 @@ class MeasuredSizes:
             self._remember(self._sizes)
 
     def of(self, key: str) -> int:
-        return self._sizes[key] if key in self._sizes else self._guesses[key]
+        return self._size(key).best
 
     def room(self, held: Mapping[str, int]) -> int:
-        """Places in the stacks of the present kinds; to begin with, one lane to measure."""
+        """Places for lanes of the present kinds; to begin with, one lane to measure."""
         if not held:
-            return max(self._sizes.values(), default=1)
-        free = sum(max(0, self.of(key) - n) for key, n in held.items())
-        return max(0, min(free, self._most - sum(held.values())))
+            known = self._sizes.values()
+            return min(self._welcome(known), max(s.best for s in known)) if known else 1
+        sizes = {key: self._size(key) for key in held}
+        free = sum(max(0, sizes[key].best - n) for key, n in held.items())
+        return max(0, min(free, self._welcome(sizes.values()) - sum(held.values())))
+
+    def _welcome(self, sizes: Collection[Size]) -> int:
+        """How many lanes of these kinds may train on the device at a time."""
+        if self._patience is None:
+            return self._most
+        return max(1, round(self._patience * max(size.prompt for size in sizes)))
+
+    def _size(self, key: str) -> Size:
+        return self._sizes[key] if key in self._sizes else self._guesses[key]
 
     def shrink(self, key: str, n_lanes: int, error: Exception) -> None:
-        self._sizes[key] = _smaller(key, n_lanes, error)
+        smaller = _smaller(key, n_lanes, error)
+        prompt = min(smaller, self._size(key).prompt)
+        self._sizes[key] = Size(best=smaller, prompt=prompt)
 
 
 def _smaller(key: str, n_lanes: int, error: Exception) -> int:
@@ -142,11 +171,8 @@ class Measurement:
         self._targets_NC = loss.targets(data.train.y_N).to(self._x_NF.dtype)
         self._most = most
 
-    def __call__(self, model: Model, params: Params, seed: int) -> int:
-        """The fewest lanes with nearly the best throughput per lane, among powers of two.
-
-        1 for a model that breaks: its own training will say how.
-        """
+    def __call__(self, model: Model, params: Params, seed: int) -> Size:
+        """Among powers of two; 1 for a model that breaks: its own training will say how."""
         seconds: dict[int, float] = {}  # per lane and step
         plain_seconds = float("inf")
         try:
@@ -163,9 +189,12 @@ class Measurement:
             log.debug("measuring %s ended with %r", model.key(params), error)
         best = min(seconds.values(), default=0.0)
         if plain_seconds <= best:
-            return 1
+            return Size(best=1, prompt=1)
         model.choose_plain(params, False)
-        return min((n for n, s in seconds.items() if s <= _LEAST_GAIN * best), default=1)
+        return Size(
+            best=min((n for n, s in seconds.items() if s <= _LEAST_GAIN * best), default=1),
+            prompt=min((n for n, s in seconds.items() if s * _MOST <= best), default=1),
+        )
 
     def _time(self, group: Group) -> float:
         """Of one step, in seconds: the fastest of a few, since others use the machine too."""
@@ -212,23 +241,29 @@ class SizeFile:
         self._path = path
         self._scope = scope
 
-    def load(self) -> dict[str, int]:
+    def load(self) -> dict[str, Size]:
         """Sizes by key; nothing where the file is not there, damaged or old."""
         try:
             entry = json.loads(self._path.read_text())[self._scope]
             is_fresh = 0 <= time.time() - float(entry["time"]) < _KEEP_SECONDS
-            return {str(k): max(1, int(v)) for k, v in entry["sizes"].items()} if is_fresh else {}
+            if not is_fresh:
+                return {}
+            sizes = {str(key): Size(**size) for key, size in entry["sizes"].items()}
+            return {k: s for k, s in sizes.items() if 1 <= int(s.prompt) <= int(s.best)}
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return {}
 
-    def save(self, sizes: Mapping[str, int]) -> None:
+    def save(self, sizes: Mapping[str, Size]) -> None:
         """Beside those of other scopes; what another worker writes at the same time may win."""
         try:
             content = json.loads(self._path.read_text())
         except (OSError, ValueError):
             content = {}
         content = content if isinstance(content, dict) else {}
-        content[self._scope] = {"time": time.time(), "sizes": dict(sizes)}
+        content[self._scope] = {
+            "time": time.time(),
+            "sizes": {k: asdict(s) for k, s in sizes.items()},
+        }
         try:
             replace_file(self._path, json.dumps(content).encode())
         except OSError as error:

@@ -11,7 +11,7 @@ from tuner.training.losses import loss_of
 from tuner.training.mlp import MLP
 from tuner.training.mlp_module import mlp_module
 from tuner.training.modules import ModuleModel
-from tuner.training.sizes import FixedSizes, MeasuredSizes, Measurement, SizeFile
+from tuner.training.sizes import FixedSizes, MeasuredSizes, Measurement, Size, SizeFile
 
 
 @pytest.fixture
@@ -39,19 +39,23 @@ class Measure:
     def __call__(self, model, params, seed):
         self.keys.append(model.key(params))
         time.sleep(self.seconds)
-        return self.size
+        return Size(best=self.size, prompt=min(self.size, 4))
 
 
 def test_a_real_measurement_gives_a_power_of_two_within_its_limit(data, model):
     size = Measurement(data, loss_of(data), most=8)(model, _params(width=8, batch_size=16), 1)
-    assert size in (1, 2, 4, 8)
+    assert {size.best, size.prompt} <= {1, 2, 4, 8}
+    assert size.prompt <= size.best
 
 
 def test_the_fewest_lanes_with_nearly_the_best_throughput_are_taken(data, model, monkeypatch):
     measurement = Measurement(data, loss_of(data), most=64)
     # seconds of a step: free until 8 lanes, then in proportion
     monkeypatch.setattr(measurement, "_time", lambda group: max(8, len(group.seats)) * 1e-3)
-    assert measurement(model, _params(), 1) == 8
+    assert measurement(model, _params(), 1) == Size(best=8, prompt=8)
+    # and a gain that gets smaller: 1, 0.6, 0.4, 0.3, ... of a lane's first time
+    monkeypatch.setattr(measurement, "_time", lambda group: 0.2 * len(group.seats) + 0.8)
+    assert measurement(model, _params(), 1) == Size(best=32, prompt=8)
 
 
 def test_a_model_that_breaks_is_measured_as_one(data, model, monkeypatch):
@@ -61,14 +65,14 @@ def test_a_model_that_breaks_is_measured_as_one(data, model, monkeypatch):
         raise RuntimeError("boom")
 
     monkeypatch.setattr(measurement, "_time", broken)
-    assert measurement(model, _params(), 1) == 1
+    assert measurement(model, _params(), 1) == Size(best=1, prompt=1)
 
 
 def test_memory_limits_how_far_it_is_tried(data, model, monkeypatch):
     measurement = Measurement(data, loss_of(data), most=64)
     monkeypatch.setattr(measurement, "_time", lambda group: 1e-3)
     monkeypatch.setattr(measurement, "_fits", lambda one, n_lanes: n_lanes <= 4)
-    assert measurement(model, _params(), 1) == 4
+    assert measurement(model, _params(), 1) == Size(best=4, prompt=4)
 
 
 def test_each_kind_is_measured_once_and_remembered(model):
@@ -103,6 +107,17 @@ def test_there_is_room_in_the_stacks_of_the_present_kinds(model):
     assert sizes.room({}) == 16
 
 
+def test_patience_limits_the_lanes_of_all_kinds_together(model):
+    sizes = MeasuredSizes(Measure(size=16), most=64, patience=2.0)
+    for width in (8, 9):
+        sizes.learn(model, _params(width=width), 1)
+    keys = [model.key(_params(width=width)) for width in (8, 9)]
+    assert sizes.of(keys[0]) == 16, "what comes together anyway still shares a stack"
+    assert sizes.room({}) == 8, "twice the prompt size"
+    assert sizes.room({keys[0]: 5, keys[1]: 2}) == 1
+    assert sizes.room({keys[0]: 9}) == 0
+
+
 def test_a_fixed_number_is_that_of_the_device(model):
     sizes = FixedSizes(6)
     for width in (8, 9):
@@ -129,9 +144,12 @@ def test_sizes_are_kept_by_scope_for_a_day(tmp_path):
     path = tmp_path / "sizes.json"
     one, other = SizeFile(path, "one"), SizeFile(path, "other")
     assert one.load() == {}
-    one.save({"a": 4})
-    other.save({"b": 8})
-    assert (one.load(), other.load()) == ({"a": 4}, {"b": 8})
+    one.save({"a": Size(best=4, prompt=2)})
+    other.save({"b": Size(best=8, prompt=8)})
+    assert (one.load(), other.load()) == (
+        {"a": Size(best=4, prompt=2)},
+        {"b": Size(best=8, prompt=8)},
+    )
     assert path.stat().st_mode & 0o777 == 0o600
     content = json.loads(path.read_text())
     content["one"]["time"] -= 25 * 3600
@@ -140,15 +158,24 @@ def test_sizes_are_kept_by_scope_for_a_day(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"one": 3}', '{"one": {"time": "x", "sizes": {}}}', "null"]
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        '{"one": 3}',
+        '{"one": {"time": "x", "sizes": {}}}',
+        "null",
+        '{"one": {"time": 9e9, "sizes": {"a": 4}}}',
+    ],
 )
 def test_a_damaged_file_is_measured_anew_and_replaced(tmp_path, content):
     path = tmp_path / "sizes.json"
     path.write_text(content)
     file = SizeFile(path, "one")
     assert file.load() == {}
-    file.save({"a": 2})
-    assert file.load() == {"a": 2}
+    file.save({"a": Size(best=2, prompt=1)})
+    assert file.load() == {"a": Size(best=2, prompt=1)}
 
 
 def test_a_module_that_gains_nothing_trains_alone_without_vmap(data, monkeypatch):
@@ -165,9 +192,9 @@ def test_a_module_that_gains_nothing_trains_alone_without_vmap(data, monkeypatch
         return time
 
     monkeypatch.setattr(measurement, "_time", time_of(True))
-    assert measurement(model, params, 1) == 1
+    assert measurement(model, params, 1) == Size(best=1, prompt=1)
     assert model.key(params) in model._plain
     other = _params(width=9, n_layers=1)
     monkeypatch.setattr(measurement, "_time", lambda group: 1.0)  # many in the time of one
-    assert measurement(model, other, 1) == 64
+    assert measurement(model, other, 1) == Size(best=64, prompt=64)
     assert model.key(other) not in model._plain

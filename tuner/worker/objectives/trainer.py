@@ -73,9 +73,11 @@ def _sizes(setup: Setup, data: TrainingData, loss: Loss) -> Sizes:
     most = MOST_ON_CPU if setup.device == "cpu" else MOST_ON_GPU
     measure = Measurement(data, loss, most)
     if ":" in str(setup.objective["model"]):  # the user's, who may change it at any time
-        return MeasuredSizes(measure, most=most)
+        return MeasuredSizes(measure, most=most, patience=setup.patience)
     file = SizeFile(Path(setup.data_folder).parent / SIZES_FILE, _scope(setup, data))
-    return MeasuredSizes(measure, most=most, known=file.load(), remember=file.save)
+    return MeasuredSizes(
+        measure, most=most, patience=setup.patience, known=file.load(), remember=file.save
+    )
 
 
 def _scope(setup: Setup, data: TrainingData) -> str:
