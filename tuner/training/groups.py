@@ -69,6 +69,7 @@ class Groups:
         self._groups: deque[Group] = deque()  # the first one's turn is next
         self._new: list[Lane] = []
         self._failed: list[LaneFailed] = []
+        self._n_turns = 0
 
     @property
     def lanes(self) -> list[Lane]:
@@ -101,7 +102,7 @@ class Groups:
             raise self._failed.pop(0)
         if not self._groups:
             return
-        group = self._groups.popleft()
+        group = self._take_next()
         yield from self._hear_verdicts(group)
         if not group.seats:
             return  # nothing may join it: the rows are still those of who has left
@@ -118,6 +119,19 @@ class Groups:
         for k, seat in enumerate(group.seats):
             if not seat.has_left:
                 _save(group, k)
+
+    def _take_next(self) -> Group:
+        """In turn, but every other turn belongs to the group with the most advanced lane.
+
+        Else the first trial would be COMPLETE only after as many rounds as it has epochs, while
+        trials that are about to be pruned take their turns.
+        """
+        self._n_turns += 1
+        if self._n_turns % 2:
+            return self._groups.popleft()
+        ahead = max(self._groups, key=lambda group: max(seat.step for seat in group.seats))
+        self._groups.remove(ahead)
+        return ahead
 
     def _seat_new(self) -> Iterator[Departure]:
         """New lanes of one key sit together; at its turn a group takes in what fits."""

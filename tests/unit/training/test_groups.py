@@ -283,6 +283,20 @@ def test_a_stack_without_memory_goes_on_in_halves_and_no_lane_notices(caplog):
         assert alone.curve == grouped.curve
 
 
+def test_every_other_turn_belongs_to_the_most_advanced_lane(tmp_path):
+    data = classification()
+    first = RecorderLane(0, spool=tmp_path, epochs=6, width=8)
+    run([first], data)
+    groups, _ = _groups(data)
+    ahead = RecorderLane(0, checkpoint=first.files[4], epochs=30, width=8)
+    others = [RecorderLane(n, epochs=30, width=8 + n) for n in (1, 2, 3)]
+    groups.admit([*others, ahead])
+    for _ in range(16):
+        list(groups.turn())
+    assert len(ahead.reports) == 8
+    assert {len(lane.reports) for lane in others} == {2, 3}, "the others come in turn"
+
+
 def test_beside_a_checkpoint_that_does_not_fit_the_others_go_on_from_theirs(tmp_path):
     data = classification()
     params = {"epochs": 4, "batch_size": 16, "width": 24}
