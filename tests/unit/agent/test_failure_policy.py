@@ -8,7 +8,7 @@ from tuner.agent.machine import WorkerState
 from tuner.agent.rules import places
 from tuner.agent.rules.breaker import FIRST_HOLD_SECONDS, TRIP_AFTER
 from tuner.errors import CannotWork
-from tuner.messages import How, Stop, Why
+from tuner.messages import How, Ready, Stop, Why
 from tuner.study.ending import EndingKind
 from tuner.study.fleet import AgentBeat, Desired, Pulse
 from tuner.study.lease import Claimed, ClaimedTrial, Origin, Release
@@ -195,6 +195,36 @@ def test_a_crash_of_the_worker_counts_against_its_device() -> None:
         bench.stored(*bench.ends(result))
         bench.machine.workers[WORKER] = WorkerState(name="cpu:0")
     assert [fault.key.number for fault in bench.machine.breaker.faults] == [0, 1, 2]
+
+
+def _die_with(bench: Bench, *numbers: int) -> None:
+    """A worker ends with all of these trials; another one takes its place."""
+    bench.say(Ready(n_free=64, n_taken=bench.machine.workers[WORKER].n_started))
+    bench.claimed(*(claimed_trial(number) for number in numbers))
+    bench.stored(*bench.ends(bench.gone(-11)))
+    bench.machine.workers[WORKER] = WorkerState(name="cpu:0")
+
+
+def test_a_process_that_dies_with_many_trials_has_failed_once() -> None:
+    bench = Bench()
+    _beside_another_machine(bench)
+    _die_with(bench, *range(64))
+    assert bench.machine.breaker.hold_until == 0.0
+    innocent = frozenset(range(1, 64))
+    bench.do(events.ElsewhereHeard(numbers=innocent))
+    assert bench.machine.breaker.open_places == set()
+
+
+def test_a_bad_trial_that_takes_others_with_it_again_and_again_costs_no_device() -> None:
+    bench = Bench()
+    _beside_another_machine(bench)
+    for first in (1, 101, 201):
+        _die_with(bench, 0, *range(first, first + 63))
+        bench.do(events.ElsewhereHeard(numbers=frozenset(range(1, 1000))))
+    assert bench.machine.breaker.open_places == set()
+    # if that one, too, does well elsewhere, it was the device
+    bench.do(events.ElsewhereHeard(numbers=frozenset({0})))
+    assert bench.machine.breaker.open_places == {"cpu:0"}
 
 
 def test_a_halt_hands_everything_back_and_then_the_agent_leaves() -> None:

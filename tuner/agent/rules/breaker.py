@@ -4,6 +4,8 @@ Nobody else can tell a bad machine from a bad trial: the trial's own machine see
 the others only a trial that was handed to them.
 """
 
+from collections.abc import Iterable
+
 from tuner.agent.acts import Act, AskElsewhere, Leave, Say
 from tuner.agent.events import ElsewhereHeard
 from tuner.agent.machine import Lane, Machine
@@ -17,7 +19,7 @@ TRIP_AFTER = 3  # failures in a row of trials that came further elsewhere
 ASK_SECONDS = 2.0  # between questions how these trials fare
 FIRST_HOLD_SECONDS = 5.0  # between claims after a row of failures; doubles with each further one
 LONGEST_HOLD_SECONDS = 300.0
-MOST_FAULTS = 50  # remembered
+MOST_DEATHS = 20  # remembered, each with all of its faults
 
 # What a machine can be to blame for, and what is tried again, so that another one can show it.
 _SUSPECT = {
@@ -41,8 +43,11 @@ def note(machine: Machine, lane: Lane, end: End, place: str) -> None:
     if end.failure.cause not in _SUSPECT:
         return
     fault = Fault(key=lane.key, place=place, step=lane.last_step, at=machine.now)
-    breaker.faults = [*breaker.faults, fault][-MOST_FAULTS:]
-    n_in_a_row = sum(fault.at > breaker.good_at for fault in breaker.faults)
+    breaker.faults.append(fault)
+    deaths = _deaths(breaker.faults)
+    kept = set(sorted(deaths, key=_when)[-MOST_DEATHS:])
+    breaker.faults = [fault for fault in breaker.faults if (fault.place, fault.at) in kept]
+    n_in_a_row = sum(at > breaker.good_at for _, at in deaths)
     if n_in_a_row >= TRIP_AFTER and machine.n_other_machines:
         # Meanwhile others show whether the trials or this machine are at fault.
         doublings = n_in_a_row - TRIP_AFTER
@@ -55,7 +60,7 @@ def go_on(machine: Machine) -> list[Act]:
     breaker = machine.breaker
     in_doubt = [fault for fault in breaker.faults if not fault.fared_better]
     acts = _trip(machine)
-    if len(breaker.faults) < TRIP_AFTER or not in_doubt or breaker.is_asking:
+    if len(_deaths(breaker.faults)) < TRIP_AFTER or not in_doubt or breaker.is_asking:
         return acts
     if machine.now < breaker.ask_at or not machine.n_other_machines:
         return acts
@@ -71,12 +76,26 @@ def heard(machine: Machine, event: ElsewhereHeard) -> list[Act]:
     return []
 
 
+def _deaths(faults: Iterable[Fault]) -> set[tuple[str, float]]:
+    """Where and when these failed: the trials of a process that dies fail at once, and are one."""
+    return {(fault.place, fault.at) for fault in faults}
+
+
+def _when(death: tuple[str, float]) -> float:
+    return death[1]
+
+
 def _trip(machine: Machine) -> list[Act]:
     breaker = machine.breaker
-    better = [fault for fault in breaker.faults if fault.fared_better]
+    # Of the trials of a process that has died all but one are innocent, and do well elsewhere
+    # whoever was to blame: it counts against the device when all of them do.
+    in_doubt = _deaths(fault for fault in breaker.faults if not fault.fared_better)
+    deaths = _deaths(breaker.faults) - in_doubt
+    better = [fault for fault in breaker.faults if (fault.place, fault.at) in deaths]
     breaker.places |= {worker.name for worker in machine.workers.values()}
-    bad = {place for place in breaker.places if sum(f.place == place for f in better) >= TRIP_AFTER}
-    if sum(fault.at > breaker.good_at for fault in better) >= TRIP_AFTER:
+    places = [place for place, _ in deaths]
+    bad = {place for place in breaker.places if places.count(place) >= TRIP_AFTER}
+    if sum(at > breaker.good_at for _, at in deaths) >= TRIP_AFTER:
         bad = breaker.places  # nothing has ended well anywhere on this machine meanwhile
     new = bad - breaker.open_places
     acts: list[Act] = []
