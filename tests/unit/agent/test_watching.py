@@ -6,10 +6,10 @@ from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type, run
 from tuner.agent import acts, events, notices
 from tuner.agent.machine import Phase
 from tuner.agent.rules.watching import FIRST_STEP_SECONDS, LEAST_SECONDS, silence_limit
-from tuner.messages import How, Progress, Stop, Why
+from tuner.messages import How, Progress, Ready, Stop, Why
 from tuner.search.pruners.percentile import PercentilePruner
 from tuner.study.failure import FailureClass
-from tuner.study.lease import Finish
+from tuner.study.lease import Claimed, Finish
 from tuner.study.report import RungValue
 from tuner.study.trial import Direction, TrialState
 
@@ -41,6 +41,23 @@ def test_the_seconds_of_earlier_attempts_count_towards_the_timeout() -> None:
     bench.training(attempt=2, seconds=50.0)
     assert not of_type(bench.tick(9.9), acts.AskEnd)
     assert bench.ends(bench.tick(0.2))
+
+
+def test_a_worker_that_hangs_is_found_although_it_was_given_more_trials_since() -> None:
+    bench = Bench()
+    bench.say(Ready(n_free=4, n_taken=0))
+    old = claimed_trial(0)
+    bench.claimed(old)
+    bench.report(old, 1, 0.5)
+    bench.tick(5.0)
+    bench.report(old, 2, 0.4)
+    bench.say(Ready(n_free=3, n_taken=1))
+    # it hangs now, and does not say that it has received another one
+    new = Claimed(trials=(claimed_trial(1),), n_open=2, limit_reached=False)
+    bench.do(events.ClaimAnswered(claimed=new))
+    assert len(bench.machine.lanes_of(WORKER)) == 2
+    assert not of_type(bench.tick(LEAST_SECONDS - 1), acts.DumpStacks)
+    assert of_type(bench.tick(2.0), acts.DumpStacks)
 
 
 def test_the_wait_in_the_queue_does_not_count_towards_the_timeout() -> None:

@@ -53,7 +53,9 @@ def _check_worker(
     if worker.leave_by is not None and now >= worker.leave_by and not lanes:
         text = "its worker did not leave a trial that was dropped, and was killed"
         return _doom(machine, pid, worker, Failure(cause=FailureClass.KILLED, message=text))
-    limit = max((silence_limit(machine, lane) for lane in lanes), default=0.0)
+    # What it was given since it fell silent says nothing of how long it may be so.
+    taken = [lane for lane in lanes if lane.place <= worker.n_taken] or lanes
+    limit = max((silence_limit(machine, lane) for lane in taken), default=0.0)
     if lanes and now - worker.heard_at >= limit:
         waited = render_duration(round(limit))
         text = f"no sign of progress for {waited}; killed, its stacks are in the log"
