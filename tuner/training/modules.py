@@ -94,9 +94,11 @@ class ModuleModel:
         return Fresh(parameters=parameters_of(module), buffers=buffers_of(module))
 
     def stack(self, rows: Rows) -> Stack:
-        """All lanes in one pass, or the only one as it is."""
+        """All lanes in one pass; a single one as it is, where that pays or nothing else works."""
         params = rows.params[0]
-        if self.key(params) in self._plain or self._obstacle(params):
+        is_better_alone = self.key(params) in self._plain or bool(self._obstacle(params))
+        # Several may be together all the same: their kind was measured after they had joined.
+        if is_better_alone and len(rows.seeds) == 1:
             return self.plain_stack(rows)
         return self.fused_stack(rows)
 

@@ -15,7 +15,7 @@ from tests.unit.training.module_models import (
 )
 from tests.unit.training.recorder import RecorderLane, classification
 from tuner.messages import How
-from tuner.training.groups import Goal, LaneFailed, train
+from tuner.training.groups import Goal, Groups, LaneFailed, train
 from tuner.training.lane import Verdict
 from tuner.training.losses import loss_of
 from tuner.training.sizes import FixedSizes
@@ -79,6 +79,21 @@ def test_a_lane_goes_on_in_another_group(build, tmp_path):
     alone = RecorderLane(1, **PARAMS)
     _run(build, [alone])
     _assert_near(moved.curve, {s: v for s, v in alone.curve.items() if s > 2})
+
+
+def test_lanes_that_joined_on_a_guess_stay_together_when_their_kind_turns_out_to_train_alone():
+    data = classification(n_features=64)
+    loss = loss_of(data)
+    model, sizes = model_of(Plain, data), FixedSizes(4)
+    groups = Groups(model, data, loss, data_seed=5, goal=GOAL, sizes=sizes)
+    lanes = [RecorderLane(n, **PARAMS) for n in range(3)]
+    lanes[0].verdicts = {1: Verdict.PRUNE}
+    groups.admit(lanes)
+    left = list(groups.turn())
+    model.choose_plain(lanes[0].params, True)  # as a later measurement does
+    while groups.lanes:
+        left += groups.turn()
+    assert [d.how for d in left] == [How.PRUNED, How.COMPLETE, How.COMPLETE]
 
 
 class _Failing(Plain):
