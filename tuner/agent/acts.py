@@ -19,6 +19,7 @@ class AskClaim:
 
     known: Sequence[AttemptKey]
     limit: int
+    n_new: int  # of these, that a model may be asked for; the others exist, or are draws
     silent: Sequence[AgentBeat]
 
 

@@ -43,6 +43,7 @@ class Rulebook:
     idle_seconds: float = 1.0  # between claims that came back empty
     tally_seconds: float = 30.0
     fill_seconds: float = 0.05  # a busy worker's free places wait so long for others
+    look_seconds: float = 5.0  # between claims of a busy machine for trials that others left
     most_lanes: int = 4096  # of one worker
     most_in_flight: int | None = None  # of all machines; None: as many as devices have use for
     structural: frozenset[str] = frozenset()  # params that lanes of one group share
@@ -225,6 +226,7 @@ class Machine:
     most_bytes: dict[str, int] = field(default_factory=dict)  # that one of them was seen to use
     is_resting: bool = False  # paused, and the workers ended
     fill_at: float | None = None  # when places are filled though there are few
+    look_at: float = 0.0  # when to look for what others left, though enough trials have begun
     claim_due: float | None = None  # when to ask for trials; None: nothing is wanted
     limit_trials: int | None = None  # the budget, which may be extended; None: not limited
     longest_step_seconds: float | None = None  # of this machine's reports

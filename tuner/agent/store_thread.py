@@ -141,7 +141,7 @@ class StoreThread(threading.Thread):
                 assert_never(job)
 
     def _claim(self, job: AskClaim) -> list[Event]:
-        self._source.wait(job.limit)
+        self._source.wait(job.n_new)
         claimed = self._store.claim(
             job.known, job.limit, job.silent, self._source.suggest, self._complete
         )

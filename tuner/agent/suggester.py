@@ -142,6 +142,6 @@ class ModelSource(threading.Thread):
             with self._changed:
                 self._ready = list(suggestions)
         with self._changed:
-            self._reserved = list(self._ready)
+            self._reserved = self._ready[: ticket.n]
             self._n_served = ticket.number
             self._changed.notify_all()

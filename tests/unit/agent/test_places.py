@@ -89,12 +89,44 @@ def test_no_worker_gets_more_than_an_equal_part_of_what_is_left() -> None:
 def test_a_model_is_not_blinded_by_too_many_trials_in_flight_but_no_device_is_idle() -> None:
     bench = Bench(n_workers=2, most_in_flight=6)
     (claim,) = of_type(_ready(bench, 16), acts.AskClaim)
-    assert claim.limit == 6
+    assert claim.n_new == 6
     bench.claimed(*(claimed_trial(n) for n in range(6)))
     _ready(bench, 10)
     assert places.wanted(bench.machine) == 0
+    assert not of_type(bench.tick(60.0), acts.AskClaim), "all that have begun are here"
     (claim,) = of_type(_ready(bench, 16, OTHER), acts.AskClaim)
-    assert claim.limit == 1
+    assert claim.n_new == 1
+
+
+def test_trials_that_have_begun_or_wait_in_the_queue_train_together_whatever_a_model_may_see() -> (
+    None
+):
+    bench = Bench(most_in_flight=6)
+    waiting = frozenset(range(40))  # enqueued, or handed back before a restart
+    changes = Changes(trials=(), rung_values=(), seen=Seen(highest=40, open_numbers=waiting))
+    bench.do(events.Changed(changes=changes))
+    (claim,) = of_type(_ready(bench, 1), acts.AskClaim)
+    assert (claim.limit, claim.n_new) == (1, 1)
+    bench.claimed(claimed_trial(0))
+    (claim,) = of_type(_ready(bench, 15), acts.AskClaim)
+    assert (claim.limit, claim.n_new) == (15, 0)
+    bench.claimed()
+    assert not of_type(bench.tick(2.0), acts.AskClaim), "others have them all: it looks seldom"
+    (claim,) = of_type(bench.tick(3.1), acts.AskClaim)
+    assert len(_starts(bench.claimed(*(claimed_trial(n) for n in range(1, 16))))) == 15
+
+
+def test_a_machine_that_waits_for_a_suspects_place_keeps_no_trials_from_others() -> None:
+    bench = Bench()
+    _ready(bench, 16)
+    bench.claimed(*(claimed_trial(n) for n in range(4)))
+    bench.claimed(claimed_trial(9, losses=3, attempt=4))
+    assert not of_type(_ready(bench, 12), acts.AskClaim)
+    assert places.wanted(bench.machine) == 0
+    for n in range(4):
+        bench.leave(claimed_trial(n), How.COMPLETE, value=0.5)
+    assert [lane.key.number for lane in bench.machine.lanes_of(WORKER)] == [9]
+    assert not of_type(_ready(bench, 15), acts.AskClaim), "it trains alone"
 
 
 def test_enqueued_trials_that_nobody_has_begun_are_not_in_flight() -> None:
@@ -113,7 +145,7 @@ def test_enqueued_trials_that_nobody_has_begun_are_not_in_flight() -> None:
     seen = Seen(highest=19, open_numbers=frozenset(range(20)), snapshot="7:9:8")
     bench.do(events.Changed(changes=Changes(trials=waiting, rung_values=(), seen=seen)))
     (claim,) = of_type(_ready(bench, 16), acts.AskClaim)
-    assert claim.limit == 6
+    assert (claim.limit, claim.n_new) == (16, 6)
 
 
 def test_trials_of_one_kind_come_together_and_workers_stay_balanced() -> None:

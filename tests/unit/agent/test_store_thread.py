@@ -101,7 +101,7 @@ def test_claims_go_first_and_reports_before_the_end_of_their_trial(
     run(store).answers(
         acts.AskWrite(batch=Batch()),
         acts.AskEnd(ends=()),
-        acts.AskClaim(known=(), limit=1, silent=()),
+        acts.AskClaim(known=(), limit=1, n_new=1, silent=()),
         n=4,
     )
     assert store.calls == ["claim", "report", "end", "changes"]
@@ -127,14 +127,14 @@ def test_an_outage_after_an_end_does_not_repeat_the_end(run: Callable[..., Runni
 def test_a_claim_that_is_repeated_asks_the_sampler_again(run: Callable[..., Running]) -> None:
     store = ScriptedStore(claim=[DatabaseAway("gone")])
     running = run(store)
-    running.answers(acts.AskClaim(known=(), limit=1, silent=()), n=3)
+    running.answers(acts.AskClaim(known=(), limit=1, n_new=1, silent=()), n=3)
     assert running.source.n_waits == 2
 
 
 def test_an_error_that_no_repetition_mends_ends_the_thread(run: Callable[..., Running]) -> None:
     error = StudyGone("deleted")
     (failed,) = run(ScriptedStore(claim=[error])).answers(
-        acts.AskClaim(known=(), limit=1, silent=()), n=1
+        acts.AskClaim(known=(), limit=1, n_new=1, silent=()), n=1
     )
     assert failed == events.HelperFailed(error=error)
 
@@ -143,7 +143,7 @@ def test_an_error_of_ours_is_told_and_not_swallowed_by_the_thread(
     run: Callable[..., Running],
 ) -> None:
     (failed,) = run(ScriptedStore(claim=[KeyError("bug")])).answers(
-        acts.AskClaim(known=(), limit=1, silent=()), n=1
+        acts.AskClaim(known=(), limit=1, n_new=1, silent=()), n=1
     )
     assert isinstance(failed, events.HelperFailed)
     assert "KeyError" in str(failed.error)

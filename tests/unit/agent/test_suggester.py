@@ -99,6 +99,14 @@ def test_news_between_the_wait_and_the_transaction_do_not_take_the_suggestion_aw
     assert source.suggest([0]) == []
 
 
+def test_a_claim_gets_no_more_than_it_asked_a_model_for(source: ModelSource) -> None:
+    source.wait(1)
+    source.wait(0)
+    assert source.suggest(range(8)) == []
+    source.wait(1)
+    assert len(source.suggest(range(8))) == 1
+
+
 def test_a_claim_that_failed_after_taking_one_gets_another(source: ModelSource) -> None:
     source.wait(1)
     assert source.suggest([0])

@@ -16,13 +16,16 @@ def fill(machine: Machine, now: float) -> list[Act]:
     if machine.wanted is Desired.RUNNING:
         for lane in machine.in_phase(Phase.QUEUED):
             acts += _start(machine, lane)
-    n_wanted = places.wanted(machine)
+    n_wanted, n_room = places.wanted_and_room(machine)
     if n_wanted == 0:
         machine.fill_at = None
-    machine.claim_due = places.due(machine, n_wanted) if n_wanted else None
+    machine.claim_due = places.due(machine, n_wanted, n_room)
     if machine.claim_due is not None and not machine.is_claiming and now >= machine.claim_due:
         machine.is_claiming, machine.fill_at = True, None
-        acts.append(AskClaim(known=tuple(machine.lanes), limit=n_wanted, silent=machine.silent))
+        if not n_wanted:
+            machine.look_at = now + machine.book.look_seconds
+        known = tuple(machine.lanes)
+        acts.append(AskClaim(known=known, limit=n_room, n_new=n_wanted, silent=machine.silent))
     if now >= machine.tally_at:
         if machine.tally_at > 0:
             acts.append(Say(notice=machine.tally()))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from tuner.agent.machine import Lane, Machine, Phase
+from tuner.agent.machine import Lane, Machine, Phase, WorkerState
 from tuner.agent.rules.failures import LOSSES_TOGETHER
 from tuner.agent.rules.memory import with_memory
 from tuner.study.fleet import Desired
@@ -16,19 +16,32 @@ _FEW = 4  # of the lanes in training: a smaller part is not worth a claim of its
 
 def wanted(machine: Machine) -> int:
     """How many trials to ask for; of a stopping study, one to hear when all of it has ended."""
+    return wanted_and_room(machine)[0]
+
+
+def wanted_and_room(machine: Machine) -> tuple[int, int]:
+    """The same, and how many could be trained if they have begun or wait already."""
     match machine.wanted:
         case Desired.RUNNING:
             return _wanted_to_train(machine)
         case Desired.STOPPING:
-            return 0 if machine.lanes else 1
+            n = 0 if machine.lanes else 1
+            return n, n
         case Desired.PAUSED | Desired.HALTED:
-            return 0
+            return 0, 0
 
 
-def due(machine: Machine, n_wanted: int) -> float:
+def due(machine: Machine, n_wanted: int, n_room: int) -> float | None:
     """When to ask: at once for a worker without a trial, else after a moment in which more places
-    may become free, so that those who come together can share a group.
+    may become free, so that those who come together can share a group. None: not at all.
     """
+    if not n_room:
+        return None
+    if not n_wanted:
+        # Enough have begun; perhaps not all of them are in training.
+        n_own = sum(lane.phase is not Phase.ENDING for lane in machine.lanes.values())
+        has_others = len(_open(machine)) > n_own
+        return max(machine.claim_at, machine.look_at) if has_others else None
     lanes = machine.lanes_by_worker()
     n_training = sum(map(len, lanes.values()))
     is_urgent = machine.wanted is not Desired.RUNNING or _n_idle(machine, lanes) > 0
@@ -39,27 +52,47 @@ def due(machine: Machine, n_wanted: int) -> float:
     return max(machine.claim_at, machine.fill_at)
 
 
-def _wanted_to_train(machine: Machine) -> int:
-    """Free places, as far as the study as a whole has use for more trials at a time."""
-    free = {pid: n for pid, worker in machine.usable_workers().items() if (n := worker.n_free)}
-    if not free:
-        return 0
+def _wanted_to_train(machine: Machine) -> tuple[int, int]:
+    """Free places, as far as the study has use for more trials at a time; and all of them."""
     lanes, share = machine.lanes_by_worker(), _share(machine)
-    allowed = with_memory(machine, lanes)
-    free = {pid: n for pid, n in free.items() if pid in allowed}
-    n_places = sum(max(0, min(n, share - len(lanes.get(pid, ())))) for pid, n in free.items())
+    free = _open_to_any(machine, lanes)
+    if not free:
+        return 0, 0
+    n_places = sum(max(0, min(w.n_free, share - len(lanes.get(p, ())))) for p, w in free.items())
+    n_idle = sum(pid not in lanes for pid in free)
     most = machine.book.most_in_flight
-    if most is not None:
-        n_places = min(n_places, most - len(_open(machine)))
-    held = sum(lane.phase in (Phase.QUEUED, Phase.LOADING) for lane in machine.lanes.values())
-    return max(0, max(_n_idle(machine, lanes), n_places) - held)
+    n_new = n_places if most is None else min(n_places, most - len(_open(machine)))
+    held = sum(
+        lane.phase in (Phase.QUEUED, Phase.LOADING) and not _is_suspect(lane)
+        for lane in machine.lanes.values()
+    )
+    return max(0, max(n_idle, n_new) - held), max(0, max(n_idle, n_places) - held)
 
 
 def _n_idle(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> int:
     """Workers with room and without a trial."""
-    usable = machine.usable_workers().items()
+    return sum(pid not in lanes for pid in _open_to_any(machine, lanes))
+
+
+def _open_to_any(
+    machine: Machine, lanes: Mapping[int, Sequence[Lane]]
+) -> Mapping[int, WorkerState]:
+    """Workers with room for any trial: not those that a suspect has, or is about to get."""
+    free = _with_room(machine, lanes)
+    reserved = _reserved(machine, lanes)
+    return {pid: worker for pid, worker in free.items() if pid != reserved}
+
+
+def _with_room(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> Mapping[int, WorkerState]:
+    free = {pid: worker for pid, worker in machine.usable_workers().items() if worker.n_free > 0}
+    if not free:
+        return free
     allowed = with_memory(machine, lanes)
-    return sum(worker.n_free > 0 and pid not in lanes and pid in allowed for pid, worker in usable)
+    return {
+        pid: worker
+        for pid, worker in free.items()
+        if pid in allowed and not any(map(_is_suspect, lanes.get(pid, ())))
+    }
 
 
 def _share(machine: Machine) -> int:
@@ -89,22 +122,16 @@ def choose_worker(machine: Machine, lane: Lane) -> int | None:
     be lost too.
     """
     lanes = machine.lanes_by_worker()
-    allowed = with_memory(machine, lanes)
-    free = [
-        pid
-        for pid, worker in machine.usable_workers().items()
-        if worker.n_free > 0 and not any(map(_is_suspect, lanes.get(pid, ()))) and pid in allowed
-    ]
     if _is_suspect(lane):
-        return next((pid for pid in free if pid not in lanes), None)
-    reserved, kind = _reserved(machine, lanes), _kind(machine, lane)
+        return next((pid for pid in _with_room(machine, lanes) if pid not in lanes), None)
+    kind = _kind(machine, lane)
 
     def load(pid: int) -> int:
         others = lanes.get(pid, ())
         has_kind = any(_kind(machine, other) == kind for other in others)
         return len(others) + (0 if has_kind else _AFFINITY)
 
-    return min((pid for pid in free if pid != reserved), key=load, default=None)
+    return min(_open_to_any(machine, lanes), key=load, default=None)
 
 
 def _is_suspect(lane: Lane) -> bool:
