@@ -226,6 +226,9 @@ def measure(options: argparse.Namespace, bench: Bench) -> None:
                     )
 
 
+OUT = Path(tempfile.gettempdir()) / "search_at_equal_time.jsonl"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seconds", type=float, default=17)
@@ -235,11 +238,14 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--lanes", default="auto", help="workers.lanes of the fused ones")
-    parser.add_argument("--out", type=Path, default=Path("search_at_equal_time.jsonl"))
+    parser.add_argument("--out", type=Path, default=OUT, help="the runs, for --add and --table")
+    parser.add_argument("--add", action="store_true", help="to the runs that are in the file")
     parser.add_argument("--table", action="store_true", help="of what is in the file; runs nothing")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if not options.table:
+        if not options.add:
+            options.out.unlink(missing_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="tuner-bench-"))
         folder.chmod(0o711)
         server = open_server(Home(path=folder))
