@@ -24,6 +24,7 @@ from tuner.training.settings import Settings, settings_of
 
 _OUTPUT = "output"
 _SMALL_ELEMENTS = 5000  # of a weight; measured
+_ALIGNED_ELEMENTS = 4  # 16 bytes: a lane that begins elsewhere is summed in another order
 _MASK_ELEMENTS = 2**17  # filled at once: stays within the caches
 
 
@@ -115,9 +116,10 @@ class Layer:
         self._weight_grad = weight_grad
         # A batched product into a tensor that is not contiguous goes lane by lane: for small ones
         # a copy is cheaper.
-        is_small = weight[0].numel() <= _SMALL_ELEMENTS and not weight_grad.is_contiguous()
-        shape = weight_grad.shape
-        self._product = weight_grad.new_empty(shape) if is_small else None
+        n = weight[0].numel()
+        is_small = n <= _SMALL_ELEMENTS and n % _ALIGNED_ELEMENTS == 0
+        has_copy = is_small and not weight_grad.is_contiguous()
+        self._product = weight_grad.new_empty(weight_grad.shape) if has_copy else None
 
     def of(self, lanes: slice) -> "Layer":
         """The layer of some of its lanes."""

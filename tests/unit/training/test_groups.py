@@ -49,6 +49,19 @@ def test_a_lane_alone_has_the_bits_of_a_lane_in_a_group(
         assert alone.curve == grouped.curve
 
 
+@pytest.mark.parametrize("width", [33, 257])
+@pytest.mark.parametrize("make_data", [classification, regression])
+def test_a_width_that_aligns_nothing_has_the_same_bits_too(width, make_data):
+    data = make_data(n_train=1100, n_features=33)
+    params = {"width": width, "batch_size": 100, "epochs": 4, "n_layers": 1, "optimizer": "sgd"}
+    together = [RecorderLane(n, **params) for n in range(5)]
+    run(together, data)
+    for n, grouped in enumerate(together):
+        alone = RecorderLane(n, **params)
+        run([alone], data)
+        assert alone.curve == grouped.curve
+
+
 def test_lanes_that_stay_are_not_touched_by_those_that_leave():
     data = classification()
     params = {"epochs": 5, "batch_size": 16, "width": 24}
