@@ -109,6 +109,7 @@ NOTICES: list[tuple[str, dict[str, Any]]] = [
     ("budget.target", {"budget": Budget(trials=10, target=0.5)}),
     ("trial.timeout_seconds", {"trial": Trial(timeout_seconds=5)}),
     ("workers.processes", {"workers": Workers(processes=3)}),
+    ("workers.lanes", {"workers": Workers(lanes=3)}),
     ("checkpoints.every_seconds", {"checkpoints": Checkpoints(every_seconds=5)}),
     ("checkpoints.keep", {"checkpoints": Checkpoints(keep=5)}),
     ("failures.retries", {"failures": Failures(**_HERE, retries=9)}),

@@ -42,7 +42,7 @@ def _wait_for_study(fleet: Fleet) -> None:
 def test_a_trial_enqueued_while_an_agent_runs_is_trained_with_exactly_these_params(
     fleet: Fleet, opened: Database, tmp_path: Path
 ) -> None:
-    agent = fleet.start(write_study(tmp_path, epochs=12, width=128, trials=4))
+    agent = fleet.start(write_study(tmp_path, epochs=12, width=128, trials=4, lanes="1"))
     _wait_for_study(fleet)
     stock = load_stock(opened, "faulty")
     wanted = {"learning_rate": 0.00325, "dropout": 0.125}

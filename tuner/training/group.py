@@ -46,8 +46,14 @@ class Tensors:
     buffers: Mapping[str, torch.Tensor]
     best_buffers: Mapping[str, torch.Tensor]
 
-    def at(self, index: torch.Tensor) -> "Tensors":
-        """Copies of these lanes' parts."""
+    def all(self) -> Sequence[torch.Tensor]:
+        """Each of them, in one order."""
+        by_name = (self.slots, self.buffers, self.best_buffers)
+        named = [tensors[name] for tensors in by_name for name in sorted(tensors)]
+        return [self.parameters_KD, self.best_KD, *named]
+
+    def at(self, index: torch.Tensor | slice) -> "Tensors":
+        """Copies of these lanes' parts; of a slice they are the parts themselves."""
         return Tensors(
             parameters_KD=self.parameters_KD[index],
             best_KD=self.best_KD[index],
@@ -59,6 +65,8 @@ class Tensors:
 
 class Group:
     """The stacked rows of all seats, and the machinery that is built over them."""
+
+    _built: "_Machinery | None"
 
     def __init__(self, model: Model, lanes: Sequence[Lane], like: torch.Tensor) -> None:
         """Each lane from its seed; `resume` replaces that. `like` gives device and dtype."""
@@ -85,6 +93,7 @@ class Group:
         if not kept:
             self.seats = []
             return
+        self._built = None  # makes room
         self._set(*self._part(kept))
 
     def split(self, first: Sequence[int]) -> "Group":
@@ -99,7 +108,8 @@ class Group:
         """A group of so many copies of this one's only lane."""
         group = Group.__new__(Group)
         group.model, group.key, group._like = self.model, self.key, self._like
-        group._set(*self._part([0] * n_lanes))
+        index = torch.zeros(n_lanes, dtype=torch.int64, device=self._like.device)
+        group._set(self.seats * n_lanes, self.tensors.at(index))
         return group
 
     def n_bytes(self) -> int:
@@ -110,19 +120,26 @@ class Group:
         return 3 * tensors.parameters_KD.nbytes + 2 * n_rows
 
     def _part(self, kept: Sequence[int]) -> tuple[list[Seat], Tensors]:
-        index = torch.tensor(kept, device=self._like.device)
-        return [self.seats[k] for k in kept], self.tensors.at(index)
+        seats = [self.seats[k] for k in kept]
+        if list(kept) == list(range(kept[0], kept[0] + len(kept))):
+            return seats, self.tensors.at(slice(kept[0], kept[0] + len(kept)))
+        return seats, self.tensors.at(torch.tensor(kept, device=self._like.device))
 
     def _set(self, seats: Sequence[Seat], tensors: Tensors) -> None:
-        """Sort the seats as the model wants them, and build what works on their rows."""
+        """Sort the seats as the model wants them; what works on their rows is built anew."""
         ranks = [self.model.rank(seat.lane.params) for seat in seats]
         order = sorted(range(len(seats)), key=ranks.__getitem__)
         if order != list(range(len(seats))):
             tensors = tensors.at(torch.tensor(order, device=self._like.device))
-        seats = [seats[k] for k in order]
-        # Built before anything is changed: there may be no memory for it.
-        machinery = _Machinery(self.model, seats, tensors)
-        self.seats, self.tensors, self._machinery = seats, tensors, machinery
+        self.seats, self.tensors, self._built = [seats[k] for k in order], tensors, None
+
+    @property
+    def _machinery(self) -> "_Machinery":
+        """Built when it is first used, in an epoch: that can be undone if there is no memory."""
+        if self._built is None:
+            with torch.inference_mode(False), torch.no_grad():
+                self._built = _Machinery(self.model, self.seats, self.tensors)
+        return self._built
 
     @property
     def stack(self) -> Stack:
@@ -153,8 +170,10 @@ class Group:
         return self.tensors.at(torch.arange(len(self.seats), device=self._like.device))
 
     def restore(self, snapshot: Tensors) -> None:
-        """Put every lane where the snapshot was taken."""
-        self._set(self.seats, snapshot)
+        """Put every lane where the snapshot was taken; needs no memory, and gives some back."""
+        self._built = None
+        for mine, kept in zip(self.tensors.all(), snapshot.all(), strict=True):
+            mine.copy_(kept)
 
     def state(self, k: int) -> dict[str, object]:
         """Seat k as a tree that a checkpoint can hold and `resume` takes.

@@ -211,6 +211,7 @@ class Groups:
             self._sizes.shrink(group.key, len(group.seats), error)
         if snapshot is not None:
             group.restore(snapshot)
+            del snapshot  # before more is asked for
         size = self._sizes.of(group.key)
         while len(group.seats) > size:
             self._groups.append(group.split(range(size)))

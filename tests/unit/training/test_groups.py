@@ -335,6 +335,35 @@ def test_beside_a_checkpoint_that_does_not_fit_the_others_go_on_from_theirs(tmp_
         assert lanes[n].curve == {s: v for s, v in first[n].curve.items() if s > 2}
 
 
+def test_no_memory_for_the_stack_of_those_that_stay_is_no_reason_to_lose_them():
+    data = classification()
+    params = {"epochs": 3, "batch_size": 16, "width": 24}
+
+    class Short(MLP):
+        """Has no memory for a new stack of several once the first one is there."""
+
+        def stack(self, rows):
+            if 2 < len(rows.seeds) < 8:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            return super().stack(rows)
+
+    loss = loss_of(data)
+    model = Short(data.n_features, data.n_outputs, loss)
+    goal = Goal(metric="val_loss", minimize=True)
+    groups = Groups(model, data, loss, data_seed=5, goal=goal, sizes=FixedSizes(64))
+    lanes = [RecorderLane(n, dropout=0.1, **params) for n in range(8)]
+    lanes[3].verdicts = {1: Verdict.PRUNE}
+    groups.admit(lanes)
+    left = []
+    while groups.lanes:
+        left += groups.turn()
+    assert sorted(d.lane.number for d in left) == list(range(8))
+    for n, grouped in enumerate(lanes):
+        alone = RecorderLane(n, dropout=0.1, verdicts=grouped.verdicts, **params)
+        run([alone], data)
+        assert alone.curve == grouped.curve
+
+
 def test_a_lane_that_breaks_its_stack_is_found_and_fails_alone():
     data = classification()
     params = {"epochs": 3, "batch_size": 16, "width": 24}
