@@ -152,7 +152,7 @@ class Agent:
             case acts.Learn():
                 self._source.learn(act.records)
             case acts.Send():
-                if isinstance(act.message, Start) and len(self._machine.lanes_of(act.worker)) == 1:
+                if isinstance(act.message, Start) and self._is_first(act.worker):
                     self._pool.clear_log(act.worker)
                 self._pool.send(act.worker, act.message)
             case acts.ReplaceWorker():
@@ -175,6 +175,10 @@ class Agent:
                 self.ending = self.ending or act.ending
             case _:
                 assert_never(act)
+
+    def _is_first(self, worker: int) -> bool:
+        """Whether all of its lanes have just come: what it printed before is not theirs."""
+        return len({lane.started_at for lane in self._machine.lanes_of(worker)}) == 1
 
     def _count_busy(self, now: float) -> None:
         pids = {lane.worker for lane in self._machine.in_phase(Phase.TRAINING)}

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,7 @@ from tuner.study.seeds import derive_seed
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import TrialRecord
 
+SERVE_SECONDS = 2.0  # that a claim waits for more than one suggestion
 READY_SECONDS = 30.0  # a claim waits at most so long for a model
 
 
@@ -84,6 +86,7 @@ class ModelSource(threading.Thread):
         self._study_seed = study_seed
         self._ordinal = ordinal
         self._shared = shared
+        self._seconds_each = SERVE_SECONDS  # that a suggestion takes: the first one shows
         self._inbox = inbox
         # Records to learn, a ticket of `wait` to serve, or None: stop.
         self._news: queue.SimpleQueue[Sequence[TrialRecord] | _Ticket | None] = queue.SimpleQueue()
@@ -133,11 +136,12 @@ class ModelSource(threading.Thread):
             self._inbox.put(HelperFailed(error=failed))
 
     def _serve(self, ticket: "_Ticket") -> None:
-        if len(self._ready) < ticket.n:
+        n = min(ticket.n, max(1, int(SERVE_SECONDS / self._seconds_each)))
+        if len(self._ready) < n:
+            started = time.monotonic()
             seed = derive_seed(self._study_seed, "suggestion", self._ordinal, self._n_proposed)
-            suggestions = self._sampler.propose(
-                self._mirror, ticket.n, seed, {}, shared=self._shared
-            )
+            suggestions = self._sampler.propose(self._mirror, n, seed, {}, shared=self._shared)
+            self._seconds_each = (time.monotonic() - started) / n
             self._n_proposed += 1
             with self._changed:
                 self._ready = list(suggestions)

@@ -169,6 +169,10 @@ class Group:
         """Copies of all that an epoch changes, for `restore`."""
         return self.tensors.at(torch.arange(len(self.seats), device=self._like.device))
 
+    def make_room(self) -> None:
+        """Give back what the next epoch can build anew."""
+        self._built = None
+
     def restore(self, snapshot: Tensors) -> None:
         """Put every lane where the snapshot was taken; needs no memory, and gives some back."""
         self._built = None

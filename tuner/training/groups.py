@@ -13,6 +13,7 @@ from tuner.messages import How
 from tuner.study.trial import Values
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
 from tuner.training.data import TrainingData
+from tuner.training.faults import is_out_of_memory
 from tuner.training.group import Group, Seat
 from tuner.training.lane import Lane, LaneFailed, Verdict
 from tuner.training.losses import Loss
@@ -199,10 +200,7 @@ class Groups:
     def _train(self, group: Group) -> list[Values] | None:
         """An epoch's values per lane; None where the group was too large and is split up."""
         if len(group.seats) == 1:
-            try:
-                return self._trainer.epoch(group)
-            except Exception as error:
-                raise LaneFailed(group.seats[0].lane) from error
+            return self._train_alone(group)
         snapshot = None
         try:
             snapshot = group.snapshot()
@@ -217,6 +215,23 @@ class Groups:
             self._groups.append(group.split(range(size)))
         self._groups.append(group)
         return None
+
+    def _train_alone(self, group: Group) -> list[Values]:
+        """Where there is no memory, what the other groups can build anew makes room for it."""
+        (seat,) = group.seats
+        snapshot = group.snapshot() if self._groups else None
+        try:
+            return self._trainer.epoch(group)
+        except Exception as error:
+            if snapshot is None or not is_out_of_memory(error):
+                raise LaneFailed(seat.lane) from error
+        for other in self._groups:
+            other.make_room()
+        group.restore(snapshot)
+        try:
+            return self._trainer.epoch(group)
+        except Exception as error:
+            raise LaneFailed(seat.lane) from error
 
     def _end(self, group: Group, ends: dict[int, How]) -> Iterator[Departure]:
         """Tell who leaves; the stack is compacted at the group's next turn."""

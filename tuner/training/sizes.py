@@ -78,7 +78,7 @@ class FixedSizes:
         return max(0, self._n_lanes - sum(held.values()))
 
     def shrink(self, key: str, n_lanes: int, error: Exception) -> None:
-        self._limits[key] = _smaller(key, n_lanes, error)
+        self._limits[key] = min(_smaller(key, n_lanes, error), self._limits[key])
 
 
 class MeasuredSizes:
@@ -104,6 +104,7 @@ class MeasuredSizes:
         self._sizes = dict(known)
         self._remember = remember
         self._guesses: dict[str, Size] = {}
+        self._shrunk: set[str] = set()
         self._started = perf_counter()
         self._spent_seconds = 0.0
 
@@ -125,7 +126,7 @@ class MeasuredSizes:
         self._sizes[key] = self._measure(model, params, seed)
         self._spent_seconds += perf_counter() - started
         if self._remember is not None:
-            self._remember(self._sizes)
+            self._remember({k: s for k, s in self._sizes.items() if k not in self._shrunk})
 
     def of(self, key: str) -> int:
         return self._size(key).best
@@ -149,16 +150,18 @@ class MeasuredSizes:
         return self._sizes[key] if key in self._sizes else self._guesses[key]
 
     def shrink(self, key: str, n_lanes: int, error: Exception) -> None:
-        smaller = _smaller(key, n_lanes, error)
-        prompt = min(smaller, self._size(key).prompt)
-        self._sizes[key] = Size(best=smaller, prompt=prompt)
+        known = self._size(key)
+        best = min(_smaller(key, n_lanes, error), known.best)
+        self._sizes[key] = Size(best=best, prompt=min(best, known.prompt))
+        self._shrunk.add(key)  # for this study's data and code: no measure for the next one
 
 
 def _smaller(key: str, n_lanes: int, error: Exception) -> int:
     """Half of what there was no memory for; what breaks otherwise trains alone, to tell which."""
     if is_out_of_memory(error):
-        log.warning("no memory for %d lanes of %s: from now on %d", n_lanes, key, n_lanes // 2)
-        return n_lanes // 2
+        half = max(1, n_lanes // 2)
+        log.warning("no memory for %d lanes of %s: from now on %d", n_lanes, key, half)
+        return half
     log.warning("%d lanes of %s broke (%r): each goes on alone", n_lanes, key, error)
     return 1
 

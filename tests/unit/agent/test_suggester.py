@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 import pytest
 from optuna.distributions import FloatDistribution
 
-from tuner.agent import events
+from tuner.agent import events, suggester
 from tuner.agent.suggester import ModelSource
 from tuner.search.mirror import Mirror
 from tuner.study.suggestion import Suggestion
@@ -131,3 +131,21 @@ def test_a_failing_sampler_ends_the_agent_with_a_sentence(
     event = source.inbox.get(timeout=5)  # type: ignore[attr-defined]
     assert isinstance(event, events.HelperFailed)
     assert str(event.error) == "the sampler failed: ZeroDivisionError: model"
+
+
+def test_a_slow_model_is_not_asked_for_more_than_a_claim_can_wait_for(
+    sampler: CountingSampler, source: ModelSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def slow(mirror: Mirror, n: int, *rest: object, **more: object) -> Sequence[Suggestion]:
+        asked.append(n)
+        time.sleep(0.3 * n)
+        return [Suggestion(params={"x": 1.0})] * n
+
+    monkeypatch.setattr(suggester, "SERVE_SECONDS", 1.0)
+    monkeypatch.setattr(sampler, "propose", slow)
+    for _ in range(2):
+        source.wait(12)
+        source.suggest(range(12))
+    assert asked == [1, 3]

@@ -364,6 +364,27 @@ def test_no_memory_for_the_stack_of_those_that_stay_is_no_reason_to_lose_them():
         assert alone.curve == grouped.curve
 
 
+def test_a_lane_alone_without_memory_gets_what_the_others_can_build_anew():
+    data = classification()
+    n_broken = 0
+
+    def no_room(numbers):
+        nonlocal n_broken
+        if numbers == [1] and n_broken == 0:
+            n_broken += 1
+            return torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return None
+
+    lanes = [RecorderLane(0, epochs=3, width=8), RecorderLane(1, epochs=3, width=9)]
+    departures = _run_fragile(lanes, data, no_room)
+    assert [d.how for d in departures] == [How.COMPLETE] * 2
+    assert n_broken == 1
+    for n, width in ((0, 8), (1, 9)):
+        alone = RecorderLane(n, epochs=3, width=width)
+        run([alone], data)
+        assert alone.curve == lanes[n].curve
+
+
 def test_a_lane_that_breaks_its_stack_is_found_and_fails_alone():
     data = classification()
     params = {"epochs": 3, "batch_size": 16, "width": 24}

@@ -22,6 +22,7 @@ from tuner.study.report import Printed, Report
 from tuner.study.trial import TrialState
 
 MAX_EARLY_DEATHS = 3
+MOST_TAIL, LEAST_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
 LOG_LINES = 50  # of a failed attempt
 OfLane = Reported | Saved | NotSaved | Progress | Left
 
@@ -118,8 +119,10 @@ def _not_saved(machine: Machine, lane: Lane, message: NotSaved) -> list[Act]:
 
 def printed(machine: Machine, event: WorkerPrinted) -> list[Act]:
     """Its lanes' log has grown: `tuner logs` follows it from any machine."""
-    for lane in machine.lanes_of(event.worker):
-        _note_printed(lane, event.tail, event.n_bytes)
+    lanes = machine.lanes_of(event.worker)
+    for lane in lanes:  # those who train together share a log, and the room for it
+        tail = event.tail[-max(LEAST_TAIL, MOST_TAIL // len(lanes)) :]
+        _note_printed(lane, tail, event.n_bytes)
         if machine.flush_at is None:
             machine.flush_at = machine.now
     return []

@@ -72,7 +72,8 @@ def _sizes(setup: Setup, data: TrainingData, loss: Loss) -> Sizes:
         return FixedSizes(setup.n_lanes)
     most = MOST_ON_CPU if setup.device == "cpu" else MOST_ON_GPU
     measure = Measurement(data, loss, most)
-    if ":" in str(setup.objective["model"]):  # the user's, who may change it at any time
+    if ":" in str(setup.objective["model"]) or setup.objective.get("loss"):
+        # The user's, who may change it at any time.
         return MeasuredSizes(measure, most=most, patience=setup.patience)
     file = SizeFile(Path(setup.data_folder).parent / SIZES_FILE, _scope(setup, data))
     return MeasuredSizes(
