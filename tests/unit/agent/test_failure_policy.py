@@ -140,9 +140,9 @@ def test_a_bad_device_is_taken_out_and_its_neighbour_works_on() -> None:
     assert bench.machine.breaker.open_places == {"cpu:0"}
     bench.ready(bad)
     bench.machine.workers[good].room = 0
-    assert places.wanted(bench.machine) == 0
+    assert places.wanted_and_room(bench.machine)[0] == 0
     bench.machine.workers[good].room = 1
-    assert places.wanted(bench.machine) == 1
+    assert places.wanted_and_room(bench.machine)[0] == 1
     assert not of_type(bench.tick(1), acts.Leave)
 
 

@@ -92,7 +92,7 @@ def test_a_model_is_not_blinded_by_too_many_trials_in_flight_but_no_device_is_id
     assert claim.n_new == 6
     bench.claimed(*(claimed_trial(n) for n in range(6)))
     _ready(bench, 10)
-    assert places.wanted(bench.machine) == 0
+    assert places.wanted_and_room(bench.machine)[0] == 0
     assert not of_type(bench.tick(60.0), acts.AskClaim), "all that have begun are here"
     (claim,) = of_type(_ready(bench, 16, OTHER), acts.AskClaim)
     assert claim.n_new == 1
@@ -122,7 +122,7 @@ def test_a_machine_that_waits_for_a_suspects_place_keeps_no_trials_from_others()
     bench.claimed(*(claimed_trial(n) for n in range(4)))
     bench.claimed(claimed_trial(9, losses=3, attempt=4))
     assert not of_type(_ready(bench, 12), acts.AskClaim)
-    assert places.wanted(bench.machine) == 0
+    assert places.wanted_and_room(bench.machine)[0] == 0
     for n in range(4):
         bench.leave(claimed_trial(n), How.COMPLETE, value=0.5)
     assert [lane.key.number for lane in bench.machine.lanes_of(WORKER)] == [9]

@@ -14,13 +14,11 @@ _AFFINITY = 4
 _FEW = 4  # of the lanes in training: a smaller part is not worth a claim of its own at once
 
 
-def wanted(machine: Machine) -> int:
-    """How many trials to ask for; of a stopping study, one to hear when all of it has ended."""
-    return wanted_and_room(machine)[0]
-
-
 def wanted_and_room(machine: Machine) -> tuple[int, int]:
-    """The same, and how many could be trained if they have begun or wait already."""
+    """How many trials to ask for, and how many could be trained if they have begun or wait already.
+
+    Of a stopping study, one to hear when all of it has ended.
+    """
     match machine.wanted:
         case Desired.RUNNING:
             return _wanted_to_train(machine)
