@@ -46,11 +46,11 @@ class Tensors:
     buffers: Mapping[str, torch.Tensor]
     best_buffers: Mapping[str, torch.Tensor]
 
-    def all(self) -> Sequence[torch.Tensor]:
-        """Each of them, in one order."""
-        by_name = (self.slots, self.buffers, self.best_buffers)
+    def in_steps(self) -> Sequence[torch.Tensor]:
+        """What steps change, in one order: the best so far is noted after them."""
+        by_name = (self.slots, self.buffers)
         named = [tensors[name] for tensors in by_name for name in sorted(tensors)]
-        return [self.parameters_KD, self.best_KD, *named]
+        return [self.parameters_KD, *named]
 
     def at(self, index: torch.Tensor | slice) -> "Tensors":
         """Copies of these lanes' parts; of a slice they are the parts themselves."""
@@ -67,6 +67,7 @@ class Group:
     """The stacked rows of all seats, and the machinery that is built over them."""
 
     _built: "_Machinery | None"
+    _kept: list[torch.Tensor] | None  # what steps change, as it was before an epoch
 
     def __init__(self, model: Model, lanes: Sequence[Lane], like: torch.Tensor) -> None:
         """Each lane from its seed; `resume` replaces that. `like` gives device and dtype."""
@@ -131,7 +132,8 @@ class Group:
         order = sorted(range(len(seats)), key=ranks.__getitem__)
         if order != list(range(len(seats))):
             tensors = tensors.at(torch.tensor(order, device=self._like.device))
-        self.seats, self.tensors, self._built = [seats[k] for k in order], tensors, None
+        self.seats, self.tensors = [seats[k] for k in order], tensors
+        self.make_room()
 
     @property
     def _machinery(self) -> "_Machinery":
@@ -165,19 +167,25 @@ class Group:
             for name, buffer in tensors.best_buffers.items():
                 buffer[k].copy_(tensors.buffers[name][k])
 
-    def snapshot(self) -> Tensors:
-        """Copies of all that an epoch changes, for `restore`."""
-        return self.tensors.at(torch.arange(len(self.seats), device=self._like.device))
+    def snapshot(self) -> None:
+        """Copy all that an epoch's steps change, for `restore`."""
+        changing = self.tensors.in_steps()
+        if self._kept is None:
+            self._kept = [tensor.clone() for tensor in changing]
+            return
+        for kept, tensor in zip(self._kept, changing, strict=True):
+            kept.copy_(tensor)
 
     def make_room(self) -> None:
         """Give back what the next epoch can build anew."""
-        self._built = None
+        self._built, self._kept = None, None
 
-    def restore(self, snapshot: Tensors) -> None:
+    def restore(self) -> None:
         """Put every lane where the snapshot was taken; needs no memory, and gives some back."""
-        self._built = None
-        for mine, kept in zip(self.tensors.all(), snapshot.all(), strict=True):
-            mine.copy_(kept)
+        assert self._kept is not None
+        for tensor, kept in zip(self.tensors.in_steps(), self._kept, strict=True):
+            tensor.copy_(kept)
+        self.make_room()
 
     def state(self, k: int) -> dict[str, object]:
         """Seat k as a tree that a checkpoint can hold and `resume` takes.

@@ -201,15 +201,15 @@ class Groups:
         """An epoch's values per lane; None where the group was too large and is split up."""
         if len(group.seats) == 1:
             return self._train_alone(group)
-        snapshot = None
+        is_kept = False
         try:
-            snapshot = group.snapshot()
+            group.snapshot()
+            is_kept = True
             return self._trainer.epoch(group)
         except Exception as error:
             self._sizes.shrink(group.key, len(group.seats), error)
-        if snapshot is not None:
-            group.restore(snapshot)
-            del snapshot  # before more is asked for
+        if is_kept:
+            group.restore()
         size = self._sizes.of(group.key)
         while len(group.seats) > size:
             self._groups.append(group.split(range(size)))
@@ -219,15 +219,17 @@ class Groups:
     def _train_alone(self, group: Group) -> list[Values]:
         """Where there is no memory, what the other groups can build anew makes room for it."""
         (seat,) = group.seats
-        snapshot = group.snapshot() if self._groups else None
+        has_others = bool(self._groups)
+        if has_others:
+            group.snapshot()
         try:
             return self._trainer.epoch(group)
         except Exception as error:
-            if snapshot is None or not is_out_of_memory(error):
+            if not (has_others and is_out_of_memory(error)):
                 raise LaneFailed(seat.lane) from error
         for other in self._groups:
             other.make_room()
-        group.restore(snapshot)
+        group.restore()
         try:
             return self._trainer.epoch(group)
         except Exception as error:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 MOST_ON_CPU = 64  # lanes: measured, nothing is gained beyond
 MOST_ON_GPU = 1024
-_LEAST_GAIN = 1.08  # of throughput; less is not worth more lanes in flight
+_LEAST_GAIN = 1.05  # of throughput; less is not worth more lanes in a stack
 _MOST = 0.6  # of the best throughput
 _HEAD_ROOM = 0.5  # of the free memory that a stack may take: snapshot and validation come on top
 _KEEP_SECONDS = 24 * 3600.0  # what was measured beside other programs is measured again

@@ -55,7 +55,7 @@ def test_the_fewest_lanes_with_nearly_the_best_throughput_are_taken(data, model,
     assert measurement(model, _params(), 1) == Size(best=8, prompt=8)
     # and a gain that gets smaller: 1, 0.6, 0.4, 0.3, ... of a lane's first time
     monkeypatch.setattr(measurement, "_time", lambda group: 0.2 * len(group.seats) + 0.8)
-    assert measurement(model, _params(), 1) == Size(best=32, prompt=8)
+    assert measurement(model, _params(), 1) == Size(best=64, prompt=8)
 
 
 def test_a_model_that_breaks_is_measured_as_one(data, model, monkeypatch):
