@@ -89,7 +89,7 @@ def test_run_with_json_prints_one_object_a_line(tuner, tmp_path):
 
 
 def test_two_agents_share_the_work_and_the_budget_is_exact(tuner, tmp_path):
-    file = write_study(tmp_path, budget="{trials: 60}", params="{epochs: 40}")
+    file = write_study(tmp_path, budget="{trials: 60}", params="{epochs: 200}")
     agents = [tuner.start("run", file, "--workers", 2) for _ in range(2)]
     ends = [tuner.finish(agent) for agent in agents]
     assert [end.code for end in ends] == [0, 0]

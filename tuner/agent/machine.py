@@ -218,6 +218,7 @@ class Machine:
     reason: str | None = None  # why the study is not running
     is_offline: bool = False  # without a database for too long
     boot: str = ""  # of this machine, see `AgentIdentity`
+    n_other_agents: int = 0  # that beat, on this machine or another
     n_other_machines: int = 0  # that hold trials and beat
     breaker: Breaker = field(default_factory=Breaker)
     halt_at: float = 0.0  # workers of a paused or stopping study have until then

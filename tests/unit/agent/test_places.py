@@ -74,13 +74,13 @@ def test_many_places_of_a_busy_worker_do_not_wait() -> None:
     assert claim.limit == 8
 
 
-def test_no_worker_gets_more_than_an_equal_part_of_what_is_left() -> None:
+def test_no_worker_gets_more_than_an_equal_part_of_half_of_what_is_left() -> None:
     bench = Bench(n_workers=2)
     bench.machine.limit_trials = 30
     bench.feed(trials=_final(20))
     (claim,) = of_type(_ready(bench, 16), acts.AskClaim)
-    assert claim.limit == 5
-    bench.machine.n_other_machines = 4
+    assert claim.limit == 3
+    bench.machine.n_other_agents = 4
     bench.claimed()
     (claim,) = of_type(bench.tick(2.0), acts.AskClaim)
     assert claim.limit == 1

@@ -146,8 +146,9 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
     if event.silent:
         machine.claim_not_before = now
     machine.silent = tuple(event.silent)
-    living = {other.boot for other in event.pulse.others if other not in event.silent}
-    machine.n_other_machines = len(living - {machine.boot})
+    living = [other.boot for other in event.pulse.others if other not in event.silent]
+    machine.n_other_agents = len(living)
+    machine.n_other_machines = len(set(living) - {machine.boot})
     machine.limit_trials = event.pulse.limit_trials
     return control.heed(machine, event.pulse)
 

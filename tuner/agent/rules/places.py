@@ -94,16 +94,17 @@ def _with_room(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> Mapping
 
 
 def _share(machine: Machine) -> int:
-    """The most trials that one worker trains at a time: an equal part of those that are left.
+    """The most trials that one worker trains at a time: an equal part of half of those left.
 
-    Else the last trials would share a device while others stand idle. Source: guided
-    self-scheduling (Polychronopoulos & Kuck, 1987); other machines are taken to be like this one.
+    Else the last trials would share a device while others stand idle, and an agent that comes late
+    would find nothing to do. Source: factoring (Flynn Hummel, Schonberg & Flynn, 1992); other
+    agents are taken to be like this one.
     """
     if machine.limit_trials is None:
         return 10**9
     n_final = sum(machine.standing.counts.values())
-    n_workers = len(machine.workers) * (1 + machine.n_other_machines)
-    return max(1, math.ceil((machine.limit_trials - n_final) / max(1, n_workers)))
+    n_workers = max(1, len(machine.workers) * (1 + machine.n_other_agents))
+    return max(1, math.ceil((machine.limit_trials - n_final) / (2 * n_workers)))
 
 
 def _open(machine: Machine) -> frozenset[int]:
