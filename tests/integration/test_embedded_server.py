@@ -15,6 +15,7 @@ import pytest
 
 from tests.integration.homes import HomeUser, Machine
 from tuner.storage.binaries import find_server_user
+from tuner.storage.keeper import is_running
 
 
 @pytest.fixture(scope="module")
@@ -379,3 +380,9 @@ def test_no_tcp_port_is_open(machine: Machine) -> None:
         assert not inodes & held
         with pytest.raises(psycopg2.OperationalError):
             psycopg2.connect(host="127.0.0.1", user="tuner", dbname="tuner", connect_timeout=2)
+
+
+def test_looking_for_a_server_leaves_nothing_behind(tmp_path: Path) -> None:
+    # else whoever removes a home while its keeper looks could not
+    assert not is_running(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -54,11 +54,14 @@ def is_running(folder: Path) -> bool:
 
     Each holds a shared lock on `server.lock` from before its first instruction: it inherits it.
     """
-    with open(folder / "server.lock", "a") as lock:
-        try:
+    try:
+        # Never made here: once the server is gone, its owner may be removing the folder.
+        with open(folder / "server.lock", "r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return True
     return find_postmaster(folder / "data") is not None
 
 
