@@ -64,13 +64,16 @@ def test_trials_of_a_killed_group_go_on_in_another_and_end_bit_equal(
     study = write_study(tmp_path, epochs=40, width=64, trials=8, every="0.2s", lanes="8")
     first = fleet.start(study, patches=[["machine", "first"]])
     _kill_at(fleet, first, step)
+    # A worker takes its part of half of what is left: four of the eight, at the least.
+    ((n_lost,),) = fleet.query("select count(*) from tuner.lease where state = 'held'")
+    assert n_lost >= 4
     # a machine with room for three at a time: other company, other places
     other = write_study(tmp_path, epochs=40, width=64, trials=8, every="0.2s", lanes="3")
     second = fleet.start(other, patches=[["machine", "second"]])
     calm = fleet.start(write_study(tmp_path, name="calm", epochs=40, width=64, trials=8, lanes="1"))
     assert [second.wait(), calm.wait()] == [0, 0], second.output + calm.output
     taken_over = "select count(*) from tuner.lease where attempt = 2 and losses = 1"
-    assert fleet.query(taken_over) == [(8,)], second.output
+    assert fleet.query(taken_over) == [(n_lost,)], second.output
     curves = fleet.query(CURVES, "faulty")
     assert [steps for _, _, steps in curves] == [list(range(1, 41))] * 8
     assert curves == fleet.query(CURVES, "calm")
