@@ -229,8 +229,7 @@ def most_in_flight(spec: StudySpec) -> int | None:
     A share of the budget for samplers that learn from ended trials; None for those that do not,
     and where the study file says how many lanes there are. An idle device gets a trial anyway.
     """
-    is_model = isinstance(build_sampler(spec), ModelSampler)
-    if spec.workers.lanes is not None or not is_model or spec.budget.trials is None:
+    if spec.workers.lanes is not None or spec.budget.trials is None or not _learns(spec):
         return None
     return max(1, spec.budget.trials // LEARNING_SHARE)
 
@@ -241,9 +240,14 @@ def patience_of(spec: StudySpec) -> float | None:
     A model waits for ended trials, and a pruner for values to compare with. Without either, only
     throughput counts.
     """
-    if isinstance(build_sampler(spec), ModelSampler):
+    if _learns(spec):
         return LEARNING_PATIENCE
     return None if spec.pruner.name == "none" else PRUNING_PATIENCE
+
+
+def _learns(spec: StudySpec) -> bool:
+    """Whether its sampler waits for trials to end."""
+    return isinstance(build_sampler(spec), ModelSampler)
 
 
 def build_setup(

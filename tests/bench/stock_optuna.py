@@ -170,7 +170,7 @@ def train_ours(options: argparse.Namespace) -> Train:
     from tuner.messages import How
     from tuner.study_file.trainer_params import resolve
     from tuner.training.data import load_data
-    from tuner.training.groups import Goal
+    from tuner.training.groups import Goal, Groups
     from tuner.training.groups import train as train_lanes
     from tuner.training.lane import Nobody, Verdict
     from tuner.training.losses import loss_of
@@ -199,8 +199,8 @@ def train_ours(options: argparse.Namespace) -> Train:
 
     def train(number: int, params: Params, should_stop: ShouldStop) -> bool:
         lane = OptunaLane(number, params, should_stop)
-        sizes = FixedSizes(1)
-        (departure,) = train_lanes([lane], model, data, loss, data_seed=0, goal=goal, sizes=sizes)
+        groups = Groups(model, data, loss, data_seed=0, goal=goal, sizes=FixedSizes(1))
+        (departure,) = train_lanes(groups, [lane])
         return departure.how is How.PRUNED
 
     return train

@@ -122,6 +122,11 @@ class WorkerState:
     doom: Failure | None = None  # what its lanes fail by once it is gone
 
     @property
+    def device(self) -> str:
+        """Several worker processes on one device are named "gpu:0#0", "gpu:0#1"."""
+        return self.name.partition("#")[0]
+
+    @property
     def n_free(self) -> int:
         """Lanes that it has room for beside those that were given to it."""
         return 0 if self.is_leaving else max(0, self.room - (self.n_started - self.n_taken))

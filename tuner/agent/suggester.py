@@ -136,7 +136,9 @@ class ModelSource(threading.Thread):
             self._inbox.put(HelperFailed(error=failed))
 
     def _serve(self, ticket: "_Ticket") -> None:
-        n = min(ticket.n, max(1, int(SERVE_SECONDS / self._seconds_each)))
+        n = ticket.n
+        if n * self._seconds_each > SERVE_SECONDS:
+            n = max(1, int(SERVE_SECONDS / self._seconds_each))
         if len(self._ready) < n:
             started = time.monotonic()
             seed = derive_seed(self._study_seed, "suggestion", self._ordinal, self._n_proposed)

@@ -12,7 +12,7 @@ import torch
 from torch.nn.modules.dropout import _DropoutNd
 
 from tuner.study.seeds import derive_seed
-from tuner.training.randomness import _GOLDEN_64, _MIX_32, _MIX_64, _mix
+from tuner.training.randomness import GOLDEN_64, MIX_32, MIX_64, mix
 
 _KEY = "key"
 # What one mask value covers: an element, or all that follows the channel.
@@ -73,7 +73,7 @@ class AddressedDropout(torch.nn.Module):
         found = self._places.get((first, shape))
         if found is None or found.device != device:
             numbers = torch.arange(first, first + n, dtype=torch.int32, device=device)
-            found = _mix(numbers, _MIX_32, bits=32).view(shape)
+            found = mix(numbers, MIX_32, bits=32).view(shape)
             self._places[first, shape] = found
         return found
 
@@ -112,12 +112,12 @@ class DropoutKeys:
         """(S, L, K) of the steps that follow each lane's `first_steps_K`."""
         steps_S11 = torch.arange(n_steps, device=first_steps_K.device)[:, None, None]
         key_SLK = self._address_LK + steps_S11 + first_steps_K
-        return (_mix(key_SLK.mul_(_GOLDEN_64), _MIX_64, bits=64) >> 32).int()
+        return (mix(key_SLK.mul_(GOLDEN_64), MIX_64, bits=64) >> 32).int()
 
 
 def _mix_32(x: torch.Tensor) -> torch.Tensor:
-    """`randomness._mix` for 32 bits, without buffers: vmap takes no `out=`."""
-    for shift, factor in _MIX_32:
+    """`randomness.mix` for 32 bits, without buffers: vmap takes no `out=`."""
+    for shift, factor in MIX_32:
         x = _xor_shift(x, shift) * factor
     return _xor_shift(x, 16)
 

@@ -12,9 +12,8 @@ from tuner.study.trial import Params
 from tuner.training.data import TrainingData
 from tuner.training.faults import ModelMistake
 from tuner.training.generators import generators_kept, generators_state
-from tuner.training.layout import Layout
 from tuner.training.losses import Loss
-from tuner.training.model import Fresh, Rows
+from tuner.training.model import Rows, Untrained, stack_fresh
 from tuner.training.module_stack import ModuleStack
 
 _SEEDS = (1, 2)
@@ -34,12 +33,8 @@ _IN_WORDS = (
 )
 
 
-class Fusible(Protocol):
+class Fusible(Untrained, Protocol):
     """What is asked here of a model of modules."""
-
-    def layout(self, params: Params) -> Layout: ...
-
-    def fresh(self, params: Params, seed: int) -> Fresh: ...
 
     def fused_stack(self, rows: Rows) -> ModuleStack: ...
 
@@ -89,17 +84,10 @@ def _alone(model: Fusible, params: Params, data: TrainingData, loss: Loss, seed:
 
 
 def _new_rows(model: Fusible, params: Params, data: TrainingData, seeds: tuple[int, ...]) -> Rows:
-    like, layout = data.train.x_NF, model.layout(params)
-    fresh = [model.fresh(params, seed) for seed in seeds]
-    parameters_KD = torch.zeros(len(seeds), layout.n_total, dtype=like.dtype, device=like.device)
-    for row_D, lane in zip(parameters_KD, fresh, strict=True):
-        layout.fill(row_D, lane.parameters)
-    buffers = {
-        name: torch.stack([lane.buffers[name] for lane in fresh]).to(like.device)
-        for name in fresh[0].buffers
-    }
+    all_params = [params] * len(seeds)
+    parameters_KD, buffers = stack_fresh(model, all_params, seeds, data.train.x_NF)
     return Rows(
-        params=[params] * len(seeds),
+        params=all_params,
         seeds=seeds,
         parameters_KD=parameters_KD,
         gradients_KD=torch.zeros_like(parameters_KD),

@@ -13,7 +13,7 @@ from tuner.study.trial import Values
 from tuner.training.checkpoint import BadCheckpoint
 from tuner.training.lane import Lane
 from tuner.training.layout import Layout
-from tuner.training.model import Model, Rows, Stack
+from tuner.training.model import Model, Rows, Stack, stack_fresh
 from tuner.training.optimizers import N_STEPS, SLOTS, L1Penalty, Optimizers, new_slot, slots_of
 from tuner.training.settings import Settings, settings_of
 
@@ -99,18 +99,20 @@ class Group:
 
     def split(self, first: Sequence[int]) -> "Group":
         """Another group with the seats at these indices; this one keeps the rest."""
-        group = Group.__new__(Group)
-        group.model, group.key, group._like = self.model, self.key, self._like
-        group._set(*self._part(first))
+        group = self._sibling(*self._part(first))
         self.keep([k for k in range(len(self.seats)) if k not in first])
         return group
 
     def repeated(self, n_lanes: int) -> "Group":
         """A group of so many copies of this one's only lane."""
+        index = torch.zeros(n_lanes, dtype=torch.int64, device=self._like.device)
+        return self._sibling(self.seats * n_lanes, self.tensors.at(index))
+
+    def _sibling(self, seats: Sequence[Seat], tensors: Tensors) -> "Group":
+        """A group of this kind with these seats."""
         group = Group.__new__(Group)
         group.model, group.key, group._like = self.model, self.key, self._like
-        index = torch.zeros(n_lanes, dtype=torch.int64, device=self._like.device)
-        group._set(self.seats * n_lanes, self.tensors.at(index))
+        group._set(seats, tensors)
         return group
 
     def n_bytes(self) -> int:
@@ -265,15 +267,8 @@ def _fresh(model: Model, lanes: Sequence[Lane], like: torch.Tensor) -> tuple[lis
         Seat(lane=lane, settings=settings_of(lane.params), layout=model.layout(lane.params))
         for lane in lanes
     ]
-    width = max(seat.layout.n_total for seat in seats)
-    parameters_KD = torch.zeros(len(lanes), width, dtype=like.dtype, device=like.device)
-    fresh = [model.fresh(lane.params, lane.seed) for lane in lanes]
-    for row_D, seat, new in zip(parameters_KD, seats, fresh, strict=True):
-        seat.layout.fill(row_D, new.parameters)
-    buffers = {
-        name: torch.stack([new.buffers[name] for new in fresh]).to(like.device)
-        for name in fresh[0].buffers
-    }
+    params, seeds = [lane.params for lane in lanes], [lane.seed for lane in lanes]
+    parameters_KD, buffers = stack_fresh(model, params, seeds, like)
     slots = slots_of([seat.settings.optimizer for seat in seats])
     tensors = Tensors(
         parameters_KD=parameters_KD,
@@ -290,11 +285,7 @@ def _joined(one: Tensors, other: Tensors) -> Tensors:
     width = max(one.parameters_KD.shape[1], other.parameters_KD.shape[1])
 
     def join(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return (
-            torch.cat([_widened(a, width), _widened(b, width)])
-            if a.dim() > 1
-            else torch.cat([a, b])
-        )
+        return torch.cat([_widened(a, width), _widened(b, width)])
 
     names = sorted({*one.slots, *other.slots})
     return Tensors(

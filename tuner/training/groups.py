@@ -245,18 +245,8 @@ class Groups:
             yield _departure(group.seats[k], how)
 
 
-def train(
-    lanes: Sequence[Lane],
-    model: Model,
-    data: TrainingData,
-    loss: Loss,
-    *,
-    data_seed: int,
-    goal: Goal,
-    sizes: Sizes,
-) -> Iterator[Departure]:
+def train(groups: Groups, lanes: Sequence[Lane]) -> Iterator[Departure]:
     """Train lanes to their ends, yielding each as it leaves; raises `LaneFailed`."""
-    groups = Groups(model, data, loss, data_seed=data_seed, goal=goal, sizes=sizes)
     groups.admit(lanes)
     while groups.lanes:
         yield from groups.turn()

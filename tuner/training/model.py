@@ -32,6 +32,34 @@ class Rows:
     buffers: Mapping[str, torch.Tensor]  # each (K, ...)
 
 
+class Untrained(Protocol):
+    """What new lanes need of a kind of model."""
+
+    def layout(self, params: Params) -> Layout: ...
+
+    def fresh(self, params: Params, seed: int) -> Fresh: ...
+
+
+def stack_fresh(
+    model: Untrained, params: Sequence[Params], seeds: Sequence[int], like: torch.Tensor
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Parameters (K, D) and buffers, each (K, ...), of lanes that have not been trained.
+
+    `like` gives device and dtype. The rows come first: where a model is too large, they say so.
+    """
+    layouts = [model.layout(of_lane) for of_lane in params]
+    width = max(layout.n_total for layout in layouts)
+    parameters_KD = torch.zeros(len(layouts), width, dtype=like.dtype, device=like.device)
+    fresh = [model.fresh(of_lane, seed) for of_lane, seed in zip(params, seeds, strict=True)]
+    for row_D, layout, lane in zip(parameters_KD, layouts, fresh, strict=True):
+        layout.fill(row_D, lane.parameters)
+    buffers = {
+        name: torch.stack([lane.buffers[name] for lane in fresh]).to(like.device)
+        for name in fresh[0].buffers
+    }
+    return parameters_KD, buffers
+
+
 class Stack(Protocol):
     """The models of K lanes over their rows. Built anew whenever lanes come or go."""
 

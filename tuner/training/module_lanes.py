@@ -147,7 +147,7 @@ class PlainLane:
         self._template.begin_step()
         for dropout, key_K in zip(self._template.dropouts.values(), keys_LK, strict=True):
             dropout.key.copy_(key_K[0])
-        seed_generators(derive_seed(self._seed, "step", step), x_KBF.device)
+        seed_generators(derive_seed(self._seed, "step", step), x_KBF.device.type)
         self._step = step
         return self._run(x_KBF)
 
@@ -162,7 +162,7 @@ class PlainLane:
 
     def evaluate(self, x_KBF: torch.Tensor, lanes: slice) -> torch.Tensor:
         """The outputs (1, B, C), of a lane that has just taken its step."""
-        seed_generators(derive_seed(self._seed, "validation", self._step), x_KBF.device)
+        seed_generators(derive_seed(self._seed, "validation", self._step), x_KBF.device.type)
         return self._run(x_KBF)
 
     def _run(self, x_KBF: torch.Tensor) -> torch.Tensor:

@@ -123,27 +123,19 @@ class ModuleModel:
 
     def fused_stack(self, rows: Rows) -> ModuleStack:
         """The stack for what can be fused."""
-        template = self._template(rows.params[0])
-        with torch.inference_mode(False):
-            lanes = FusedLanes(
-                template,
-                rows,
-                self._data.n_outputs,
-                is_bfloat16=_is_bfloat16(rows.params[0]),
-            )
-        return ModuleStack(template, rows, lanes, self._loss)
+        return self._stack(FusedLanes, self._template(rows.params[0]), rows)
 
     def plain_stack(self, rows: Rows) -> ModuleStack:
         """The stack for one lane of any module."""
-        template = self._new_template(rows.params[0], rows.seeds[0])
+        return self._stack(PlainLane, self._new_template(rows.params[0], rows.seeds[0]), rows)
+
+    def _stack(
+        self, kind: type[FusedLanes | PlainLane], template: Template, rows: Rows
+    ) -> ModuleStack:
+        is_bfloat16 = rows.params[0]["precision"] == "bfloat16"
         with torch.inference_mode(False):
-            lane = PlainLane(
-                template,
-                rows,
-                self._data.n_outputs,
-                is_bfloat16=_is_bfloat16(rows.params[0]),
-            )
-        return ModuleStack(template, rows, lane, self._loss)
+            lanes = kind(template, rows, self._data.n_outputs, is_bfloat16=is_bfloat16)
+        return ModuleStack(template, rows, lanes, self._loss)
 
     def _obstacle(self, params: Params) -> str:
         """Why lanes of these params cannot be fused; empty if they can."""
@@ -169,7 +161,3 @@ class ModuleModel:
     def _new_template(self, params: Params, seed: int) -> Template:
         module = build_module(self._build, params, self._data, seed)
         return make_template(module, self._data.train.x_NF.device)
-
-
-def _is_bfloat16(params: Params) -> bool:
-    return params["precision"] == "bfloat16"

@@ -12,10 +12,10 @@ import torch
 from tuner.study.seeds import derive_seed
 
 # Steele, Lea & Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014): splitmix64.
-_GOLDEN_64 = 0x9E3779B97F4A7C15 - 2**64
-_MIX_64 = ((30, 0xBF58476D1CE4E5B9 - 2**64), (27, 0x94D049BB133111EB - 2**64))
+GOLDEN_64 = 0x9E3779B97F4A7C15 - 2**64
+MIX_64 = ((30, 0xBF58476D1CE4E5B9 - 2**64), (27, 0x94D049BB133111EB - 2**64))
 # Appleby's MurmurHash3, 32-bit finalizer.
-_MIX_32 = ((16, 0x85EBCA6B - 2**32), (13, 0xC2B2AE35 - 2**32))
+MIX_32 = ((16, 0x85EBCA6B - 2**32), (13, 0xC2B2AE35 - 2**32))
 
 
 def row_order(data_seed: int, epoch: int, n_rows: int) -> torch.Tensor:
@@ -60,7 +60,7 @@ class DropoutMasks:
         self._address_L1K = torch.tensor(addresses, device=device)[:, None, :] << 32
         self._steps_S1 = torch.arange(n_steps, device=device)[:, None]
         place_BH = torch.arange(batch * width, dtype=torch.int32, device=device).view(batch, width)
-        self._place_BH = _mix(place_BH, _MIX_32, bits=32)
+        self._place_BH = mix(place_BH, MIX_32, bits=32)
         # Signed hashes: an element falls when its hash is below the threshold.
         thresholds = [math.floor(rate * 2**32) - 2**31 for rate in rates]
         self._threshold_K11 = torch.tensor(thresholds, device=device)[:, None, None].int()
@@ -74,16 +74,16 @@ class DropoutMasks:
     def fill(self, first_steps_K: torch.Tensor) -> None:
         """Fill the masks of the steps that follow each lane's `first_steps_K` (int64)."""
         key_LSK = self._address_L1K + self._steps_S1 + first_steps_K
-        key_LSK = _mix(key_LSK.mul_(_GOLDEN_64), _MIX_64, bits=64)
+        key_LSK = mix(key_LSK.mul_(GOLDEN_64), MIX_64, bits=64)
         key_LSK11 = (key_LSK >> 32).int()[..., None, None]
         torch.bitwise_xor(self._place_BH, key_LSK11, out=self._hash_LSKBH)
-        _mix(self._hash_LSKBH, _MIX_32, bits=32, buffer=self._shifted_LSKBH)
+        mix(self._hash_LSKBH, MIX_32, bits=32, buffer=self._shifted_LSKBH)
         # compared straight into floats: through booleans it takes three times as long
         torch.ge(self._hash_LSKBH, self._threshold_K11, out=self._mask_LSKBH)
         self._mask_LSKBH.mul_(self._scale_K11)
 
 
-def _mix(
+def mix(
     x: torch.Tensor,
     rounds: Sequence[tuple[int, int]],
     *,

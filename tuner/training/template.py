@@ -61,7 +61,7 @@ def build_module(build: Build, params: Params, data: TrainingData, seed: int) ->
     """
     given = {"n_features": data.n_features, "n_outputs": data.n_outputs, **params}
     with torch.inference_mode(False), torch.enable_grad(), generators_kept(_CPU):
-        seed_generators(derive_seed(seed, "initial", "module"), _CPU)
+        seed_generators(derive_seed(seed, "initial", "module"), _CPU.type)
         module = build(**arguments_of(build).of(given))
         if not isinstance(module, torch.nn.Module):
             raise ModelMistake(

@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 from tuner.study_file.trainer_params import resolve
 from tuner.training.data import TrainingData
 from tuner.training.losses import Loss, loss_of
-from tuner.training.model import Rows
+from tuner.training.model import Rows, stack_fresh
 from tuner.training.modules import ModuleModel
 
 
@@ -220,18 +220,14 @@ class Lanes:
         self.stack = model.stack(self.rows)
 
     def _fresh(self, seeds):
-        fresh = [self.model.fresh(self.params, seed) for seed in seeds]
-        layout = self.model.layout(self.params)
-        parameters_KD = self.data.train.x_NF.new_zeros(len(seeds), layout.n_total)
-        for row_D, lane in zip(parameters_KD, fresh, strict=True):
-            layout.fill(row_D, lane.parameters)
-        names = fresh[0].buffers
+        params = [self.params] * len(seeds)
+        parameters_KD, buffers = stack_fresh(self.model, params, seeds, self.data.train.x_NF)
         return Rows(
-            params=[self.params] * len(seeds),
+            params=params,
             seeds=list(seeds),
             parameters_KD=parameters_KD,
             gradients_KD=torch.zeros_like(parameters_KD),
-            buffers={name: torch.stack([lane.buffers[name] for lane in fresh]) for name in names},
+            buffers=buffers,
         )
 
     def train(self, n_steps, learning_rate=0.1):
@@ -280,3 +276,21 @@ class Lanes:
     def outputs(self):
         """Of all lanes on the validation rows."""
         return self.stack.outputs(self.data.validation.x_NF, 0, len(self.rows.seeds))
+
+
+def ordinary_losses(module, data, n_steps, learning_rate=0.1):
+    """The losses of that many steps of an ordinary loop, on the rows that `Lanes.train` takes."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=learning_rate)
+    losses = []
+    for step in range(n_steps):
+        first = step * 16 % (data.train.n_rows - 16)
+        rows = slice(first, first + 16)
+        with torch.enable_grad():
+            output = module(data.train.x_NF[rows])
+            loss = torch.nn.functional.cross_entropy(output, data.train.y_N[rows])
+            optimizer.zero_grad()
+            loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses

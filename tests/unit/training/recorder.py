@@ -9,7 +9,7 @@ from tuner.study.trial import Params, Values
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.checkpoint import save_checkpoint
 from tuner.training.data import Split, TrainingData
-from tuner.training.groups import Departure, Goal, train
+from tuner.training.groups import Departure, Goal, Groups, train
 from tuner.training.lane import Verdict
 from tuner.training.losses import loss_of
 from tuner.training.mlp import MLP
@@ -110,4 +110,4 @@ def run(
     loss = loss_of(data)
     model = MLP(data.n_features, data.n_outputs, loss)
     goal, sizes = Goal(metric=metric, minimize=minimize), FixedSizes(n_lanes)
-    return list(train(lanes, model, data, loss, data_seed=5, goal=goal, sizes=sizes))
+    return list(train(Groups(model, data, loss, data_seed=5, goal=goal, sizes=sizes), lanes))

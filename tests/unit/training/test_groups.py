@@ -12,14 +12,7 @@ from tuner.training.losses import loss_of
 from tuner.training.mlp import MLP
 from tuner.training.sizes import FixedSizes
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    # As in a worker: with several threads, torch may split one lane's sums otherwise than three's.
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _three(**params):

@@ -1,7 +1,6 @@
 """Users' modules under the whole trainer: groups, checkpoints, verdicts, failures."""
 
 import pytest
-import torch
 
 from tests.unit.training.module_models import (
     Checkpointed,
@@ -24,19 +23,14 @@ PARAMS = {"epochs": 4, "batch_size": 16, "width": 24, "learning_rate": 0.01}
 GOAL = Goal(metric="val_loss", minimize=True)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _run(build, lanes, n_lanes=4):
     data = classification(n_features=64)
     loss = loss_of(data)
     model, sizes = model_of(build, data), FixedSizes(n_lanes)
-    return list(train(lanes, model, data, loss, data_seed=5, goal=GOAL, sizes=sizes))
+    return list(train(Groups(model, data, loss, data_seed=5, goal=GOAL, sizes=sizes), lanes))
 
 
 def _assert_near(found, wanted):

@@ -13,6 +13,7 @@ from tests.unit.training.module_models import (
     Plain,
     Unused,
     model_of,
+    ordinary_losses,
 )
 from tests.unit.training.recorder import classification, regression
 from tuner.study_file.trainer_params import resolve
@@ -77,16 +78,7 @@ def test_in_double_precision_nothing_differs_from_an_ordinary_module(build):
     losses_SK = group.train(9)
     for k, seed in enumerate(SEEDS):
         module = build_module(build, group.params, data, seed)
-        optimizer = torch.optim.SGD([p for p in module.parameters() if p.requires_grad], lr=0.1)
-        for step in range(9):
-            first = step * 16 % (data.train.n_rows - 16)
-            rows = slice(first, first + 16)
-            with torch.enable_grad():
-                output = module(data.train.x_NF[rows])
-                loss = torch.nn.functional.cross_entropy(output, data.train.y_N[rows])
-                optimizer.zero_grad()
-                loss.backward()
-            optimizer.step()
+        for step, loss in enumerate(ordinary_losses(module, data, 9)):
             assert abs(losses_SK[step, k] - loss) < 1e-10
         weights = model.layout(group.params).by_name(group.rows.parameters_KD[k])
         for name, parameter in module.named_parameters():

@@ -19,6 +19,7 @@ from tests.unit.training.module_models import (
     Reading,
     Recurrent,
     model_of,
+    ordinary_losses,
 )
 from tests.unit.training.recorder import classification
 from tuner.study_file.trainer_params import resolve
@@ -79,16 +80,8 @@ def test_a_lane_alone_is_an_ordinary_module(build):
     lane = Lanes(model_of(build, data), data, [5])
     losses_S1 = lane.train(6)
     module = build_module(build, lane.params, data, 5)
-    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
-    for step in range(6):
-        rows = slice(step * 16, step * 16 + 16)
-        with torch.enable_grad():
-            output = module(data.train.x_NF[rows])
-            loss = torch.nn.functional.cross_entropy(output, data.train.y_N[rows])
-            optimizer.zero_grad()
-            loss.backward()
-        optimizer.step()
-        assert losses_S1[step, 0].item() == pytest.approx(loss.item(), abs=1e-5)
+    for step, loss in enumerate(ordinary_losses(module, data, 6)):
+        assert losses_S1[step, 0].item() == pytest.approx(loss, abs=1e-5)
     wanted = module.eval()(data.validation.x_NF)
     assert (lane.outputs()[0].T - wanted).abs().max() < 1e-4
 

@@ -28,8 +28,8 @@ def note(machine: Machine, event: MemoryRead) -> list[Act]:
 
 def note_end(machine: Machine, lane: Lane) -> None:
     """A trial that ended well has had what it needs, however short it was."""
-    if lane.worker is not None:
-        machine.most_bytes.setdefault(_device(machine, lane.worker), 0)
+    if lane.worker in machine.workers:
+        machine.most_bytes.setdefault(machine.workers[lane.worker].device, 0)
 
 
 def with_memory(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> set[int]:
@@ -41,7 +41,7 @@ def with_memory(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> set[in
     for pid, worker in machine.workers.items():
         if worker.n_free == 0:
             continue
-        device = _device(machine, pid)
+        device = worker.device
         if pid in lanes or device not in machine.free_bytes:
             found.add(pid)
         elif device not in devices and _has_room(machine, device, lanes):
@@ -52,7 +52,8 @@ def with_memory(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> set[in
 
 def _has_room(machine: Machine, device: str, lanes: Mapping[int, Sequence[Lane]]) -> bool:
     """Whether one more trial may start on a device, beside those of its other workers."""
-    busy = [lanes[pid] for pid in lanes if _device(machine, pid) == device]
+    workers = machine.workers
+    busy = [lanes[pid] for pid in lanes if pid in workers and workers[pid].device == device]
     if not busy:
         return True
     # Those that have just started have not taken theirs yet.
@@ -66,9 +67,3 @@ def _has_room(machine: Machine, device: str, lanes: Mapping[int, Sequence[Lane]]
 
 def _is_at_work(machine: Machine, lane: Lane) -> bool:
     return bool(lane.reports) or lane.seconds(machine.now) >= SEEN_SECONDS
-
-
-def _device(machine: Machine, pid: int) -> str:
-    """Of "gpu:0#1" it is "gpu:0"."""
-    worker = machine.workers.get(pid)
-    return worker.name.split("#")[0] if worker is not None else ""

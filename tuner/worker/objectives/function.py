@@ -1,17 +1,13 @@
 """A user's `def train(trial)` as an objective: found, called once, its end put into words."""
 
-import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.random  # while this process is a spare: NumPy loads it when it is first used
-import torch
-
 from tuner.messages import How, Setup
 from tuner.study.trial import Params
+from tuner.training.generators import seed_generators
 from tuner.training.lane import Lane
 from tuner.trial import (
     Mistake,
@@ -70,7 +66,8 @@ class FunctionObjective:
             metric=setup.metric,
             lane=lane,
         )
-        _seed_everything(lane.seed, setup.device)
+        # The global generators, for code that does not take `trial.seed`.
+        seed_generators(lane.seed, setup.device.partition(":")[0])
         yield self._call(lane, trial)
 
     def _call(self, lane: Lane, trial: Trial) -> Exit:
@@ -128,12 +125,3 @@ def definition_of(function: Function | None) -> str:
     if code is None:
         return "the objective"
     return f"{Path(code.co_filename).name}:{code.co_firstlineno} in {code.co_name}"
-
-
-def _seed_everything(seed: int, device: str) -> None:
-    """The global generators, for code that does not take `trial.seed`."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.default_generator.manual_seed(seed)  # `torch.manual_seed` also looks at every back end
-    if device.startswith("cuda"):
-        torch.cuda.manual_seed(seed)

@@ -128,5 +128,6 @@ def warm_up() -> None:
     loss = losses.loss_of(data)
     model, goal = MLP(8, 2, loss), Goal(metric="val_loss", minimize=True)
     lane = Nobody(resolve({"epochs": 1, "dropout": 0.1, "batch_size": 16, "width": 32}))
-    for _ in train([lane], model, data, loss, data_seed=0, goal=goal, sizes=FixedSizes(1)):
+    groups = Groups(model, data, loss, data_seed=0, goal=goal, sizes=FixedSizes(1))
+    for _ in train(groups, [lane]):
         pass
