@@ -145,7 +145,7 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
         "trial": read_trial(section.get("trial")),
         "enqueue": read_enqueue(section.get("enqueue"), space),
         "seed": read_seed(section.get("seed")),
-        "workers": read_workers(section.get("workers")),
+        "workers": read_workers(section.get("workers"), is_function=is_function),
         "checkpoints": read_checkpoints(section.get("checkpoints")),
         "failures": read_failures(section.get("failures")),
         "code": read_code(section.get("code")),

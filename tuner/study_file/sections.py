@@ -179,8 +179,8 @@ def read_seed(item: Item | None) -> int | None:
     return 0 if item is None else read_int(item, Interval(low=0, high=2**32 - 1))
 
 
-def read_workers(item: Item | None) -> Workers | None:
-    """How each device is used."""
+def read_workers(item: Item | None, *, is_function: bool) -> Workers | None:
+    """How each device is used; a function trains one trial in a process."""
     section = _optional(item, Keys(allowed=("lanes", "processes"), later=not_yet.WORKERS))
     default = Workers()
     processes = (
@@ -189,12 +189,20 @@ def read_workers(item: Item | None) -> Workers | None:
         else default.processes
     )
     lanes = _read_lanes(section.get("lanes"))
+    if is_function and (lanes or 1) > 1:
+        section["lanes"].fault(
+            f"a function trains one trial in a process; `processes:` trains several on a "
+            "device"
+        )
     return None if processes is None else Workers(processes=processes, lanes=lanes)
 
 
 def _read_lanes(item: Item | None) -> int | None:
     """None for `auto`, and after a fault."""
     if item is None or _is_word(item, "auto"):
+        return None
+    if isinstance(item.node, ScalarNode) and isinstance(item.node.value, str):
+        item.fault(f"must be auto or a whole number, not {quote(item.node.value)}")
         return None
     return read_int(item, Interval(low=1, high=MAX_LANES))
 
