@@ -13,7 +13,7 @@ the table is of all lines in it, so a long bench can be run in pieces.
 
 usage: python -m tests.bench.search_at_equal_time [--seconds 17] [--seeds 0 1 2 3 4]
            [--sets digits breast_cancer diabetes] [--samplers tpe random] [--lanes auto|N]
-           [--ways ...] [--workers 1] [--out FILE] [--table]
+           [--ways ...] [--workers N (default: one per core)] [--out FILE] [--table]
 """
 
 import argparse
@@ -185,7 +185,7 @@ def _row(name: str, pairs: Sequence[Mapping[str, Run]]) -> str:
     )
     bests = [
         " -> ".join(
-            f"{statistics.median(p[way].best_at(share * p[way].seconds) for p in pairs):.4f}"
+            f"{statistics.median(p[way].best_at(share * p[way].seconds) for p in pairs):.3g}"
             for way in (ALONE, FUSED)
         )
         for share in _SHARES
@@ -220,7 +220,7 @@ def measure(options: argparse.Namespace, bench: Bench) -> None:
                     with options.out.open("a") as file:
                         file.write(json.dumps(asdict(run)) + "\n")
                     print(
-                        f"{data}, {sampler}, seed {seed}, {way}: best {run.final:.4f},"
+                        f"{data}, {sampler}, seed {seed}, {way}: best {run.final:.3g},"
                         f" {run.n_trials} trials, {run.n_epochs} epochs",
                         flush=True,
                     )
@@ -236,7 +236,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=["digits", "breast_cancer", "diabetes"])
     parser.add_argument("--samplers", nargs="*", default=["tpe", "random"])
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--lanes", default="auto", help="workers.lanes of the fused ones")
     parser.add_argument("--out", type=Path, default=OUT, help="the runs, for --add and --table")
     parser.add_argument("--add", action="store_true", help="to the runs that are in the file")

@@ -191,8 +191,7 @@ def read_workers(item: Item | None, *, is_function: bool) -> Workers | None:
     lanes = _read_lanes(section.get("lanes"))
     if is_function and (lanes or 1) > 1:
         section["lanes"].fault(
-            f"a function trains one trial in a process; `processes:` trains several on a "
-            "device"
+            "a function trains one trial in a process; `processes:` trains several on a device"
         )
     return None if processes is None else Workers(processes=processes, lanes=lanes)
 
