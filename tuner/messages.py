@@ -54,7 +54,7 @@ class Setup:
     trials_folder: str = ""  # parent of `trial.dir`
     environment: Mapping[str, str] = field(default_factory=dict)  # of the device
     n_lanes: int | None = None  # that train together; None: measured
-    patience: float | None = None  # of those measured, see `MeasuredSizes`; None: all there is
+    is_prompt: bool = False  # whether somebody waits for each trial to end, see `MeasuredSizes`
 
 
 @dataclass(frozen=True, kw_only=True)

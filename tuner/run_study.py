@@ -41,10 +41,7 @@ from tuner.study_file.model import MAX_LANES, FunctionObjective, StudySpec, Trai
 from tuner.study_file.structure import structural_params
 from tuner.study_file.trainer_params import SECONDS_METRIC
 
-# Measured by tests/bench/search_at_equal_time.py, see README.
-LEARNING_PATIENCE = 1.0
-PRUNING_PATIENCE = 2.0
-LEARNING_SHARE = 8  # one in so many of the budget's trials
+LEARNING_SHARE = 8  # one in so many of the budget's trials; see search_at_equal_time.py
 _MOST_DRAWS = 10**18  # fits the database's column; a grid may have more cells than anybody trains
 
 
@@ -234,15 +231,12 @@ def most_in_flight(spec: StudySpec) -> int | None:
     return max(1, spec.budget.trials // LEARNING_SHARE)
 
 
-def patience_of(spec: StudySpec) -> float | None:
-    """How much longer a trial may take for others to train beside it (`training.sizes`).
+def is_prompt(spec: StudySpec) -> bool:
+    """Whether somebody waits for trials: a model until they end, a pruner for values to compare.
 
-    A model waits for ended trials, and a pruner for values to compare with. Without either, only
-    throughput counts.
+    Without either, only throughput counts (`training.sizes`).
     """
-    if _learns(spec):
-        return LEARNING_PATIENCE
-    return None if spec.pruner.name == "none" else PRUNING_PATIENCE
+    return _learns(spec) or spec.pruner.name != "none"
 
 
 def _learns(spec: StudySpec) -> bool:
@@ -268,5 +262,5 @@ def build_setup(
         folder=str(folder),
         trials_folder=trials_folder,
         n_lanes=spec.workers.lanes,
-        patience=patience_of(spec),
+        is_prompt=is_prompt(spec),
     )

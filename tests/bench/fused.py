@@ -84,7 +84,7 @@ def measured_lanes(params: Params, data: TrainingData) -> int:
     """The number of lanes that a worker would find best."""
     loss = loss_of(data)
     model = MLP(data.n_features, data.n_outputs, loss)
-    return Measurement(data, loss, MOST_ON_CPU)(model, resolve(params), 0)
+    return Measurement(data, loss, MOST_ON_CPU)(model, resolve(params), 0).best
 
 
 def epoch_seconds(epoch: Callable[[], object], n_epochs: int, now: Callable[[], float]) -> float:

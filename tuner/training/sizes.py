@@ -89,18 +89,18 @@ class MeasuredSizes:
         measure: "Callable[[Model, Params, int], Size]",
         *,
         most: int,
-        patience: float | None = None,
+        is_prompt: bool = False,
         known: Mapping[str, Size] = MappingProxyType({}),
         remember: Callable[[Mapping[str, Size]], None] | None = None,
     ) -> None:
         """`measure` a kind of lane; `known` sizes by key, and who is to `remember` new ones.
 
-        `patience` times the prompt size of the present kinds, over all kinds, is how many lanes are
-        welcome; None: as many as there are places in stacks.
+        `is_prompt`: of all kinds together, as many lanes are welcome as the largest prompt size of
+        the present ones says; else as many as there are places in stacks.
         """
         self._measure = measure
         self._most = most
-        self._patience = patience
+        self._is_prompt = is_prompt
         self._sizes = dict(known)
         self._remember = remember
         self._guesses: dict[str, Size] = {}
@@ -142,9 +142,7 @@ class MeasuredSizes:
 
     def _welcome(self, sizes: Collection[Size]) -> int:
         """How many lanes of these kinds may train on the device at a time."""
-        if self._patience is None:
-            return self._most
-        return max(1, round(self._patience * max(size.prompt for size in sizes)))
+        return max(size.prompt for size in sizes) if self._is_prompt else self._most
 
     def _size(self, key: str) -> Size:
         return self._sizes[key] if key in self._sizes else self._guesses[key]

@@ -107,15 +107,15 @@ def test_there_is_room_in_the_stacks_of_the_present_kinds(model):
     assert sizes.room({}) == 16
 
 
-def test_patience_limits_the_lanes_of_all_kinds_together(model):
-    sizes = MeasuredSizes(Measure(size=16), most=64, patience=2.0)
+def test_who_waits_for_trials_limits_the_lanes_of_all_kinds_together(model):
+    sizes = MeasuredSizes(Measure(size=16), most=64, is_prompt=True)
     for width in (8, 9):
         sizes.learn(model, _params(width=width), 1)
     keys = [model.key(_params(width=width)) for width in (8, 9)]
     assert sizes.of(keys[0]) == 16, "what comes together anyway still shares a stack"
-    assert sizes.room({}) == 8, "twice the prompt size"
-    assert sizes.room({keys[0]: 5, keys[1]: 2}) == 1
-    assert sizes.room({keys[0]: 9}) == 0
+    assert sizes.room({}) == 4, "the prompt size"
+    assert sizes.room({keys[0]: 2, keys[1]: 1}) == 1
+    assert sizes.room({keys[0]: 5}) == 0
 
 
 def test_a_fixed_number_is_that_of_the_device(model):

@@ -74,10 +74,10 @@ def _sizes(setup: Setup, data: TrainingData, loss: Loss) -> Sizes:
     measure = Measurement(data, loss, most)
     if ":" in str(setup.objective["model"]) or setup.objective.get("loss"):
         # The user's, who may change it at any time.
-        return MeasuredSizes(measure, most=most, patience=setup.patience)
+        return MeasuredSizes(measure, most=most, is_prompt=setup.is_prompt)
     file = SizeFile(Path(setup.data_folder).parent / SIZES_FILE, _scope(setup, data))
     return MeasuredSizes(
-        measure, most=most, patience=setup.patience, known=file.load(), remember=file.save
+        measure, most=most, is_prompt=setup.is_prompt, known=file.load(), remember=file.save
     )
 
 
