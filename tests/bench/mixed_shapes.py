@@ -52,7 +52,7 @@ def ways_of(configurations: list[Params], data: TrainingData) -> dict[str, tuple
 
 
 def _module(params: Params, data: TrainingData) -> Epoch:
-    width, depth, batch = (int(params[name]) for name in ("width", "n_layers", "batch_size"))
+    width, depth, batch = (int(str(params[name])) for name in ("width", "n_layers", "batch_size"))
     model: torch.nn.Module = mlp(data.n_features, data.n_outputs, width=width, depth=depth)
     return best_epoch(model, data, batch, RATE)
 

@@ -168,6 +168,7 @@ def train_ours(options: argparse.Namespace) -> Train:
     from pathlib import Path
 
     from tuner.messages import How
+    from tuner.study.trial import Values
     from tuner.study_file.trainer_params import resolve
     from tuner.training.data import load_data
     from tuner.training.groups import Goal, Groups
@@ -188,7 +189,7 @@ def train_ours(options: argparse.Namespace) -> Train:
             self._should_stop = should_stop
             self._last = (0, 0.0)
 
-        def report(self, step: int, values: dict[str, float]) -> None:
+        def report(self, step: int, values: Values) -> None:
             self._last = (step, values["val_loss"])
             if step == options.epochs:  # the trainer asks for no verdict at the end
                 self._should_stop(*self._last)
