@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuner.agent.about import describe_machine
 from tuner.agent.devices import list_devices
 from tuner.agent.identity import build_identity
 from tuner.agent.loop import Agent, open_agent
@@ -119,7 +120,7 @@ def work(
                 with open_spool(home) as spool:
                     trials_folder = str(home.trials / study.unique_id)
                     setup = build_setup(spec, folder, trials_folder, data, spool)
-                    identity = build_identity(names, data.code)
+                    identity = build_identity(names, data.code, describe_machine(devices, folder))
                     ending = work_as_agent(spec, study, database, pool, setup, view, identity)
         if ending.error is not None:
             raise ending.error

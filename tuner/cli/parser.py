@@ -6,6 +6,7 @@ from importlib import metadata
 from tuner.cli import arguments
 from tuner.cli.command_parser import Commands, Parser, add_command, add_json
 from tuner.cli.db_parser import add_db
+from tuner.cli.shipping_parser import add_shipping
 
 EXIT_CODES = """\
 exit codes:
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_beginning(commands)
     _add_working(commands)
     _add_reading(commands)
+    add_shipping(commands)
     _add_control(commands)
     _add_machine(commands)
     return parser

@@ -83,6 +83,7 @@ class PostgresStore:
                 "pid": self._identity.pid,
                 "devices": list(self._identity.devices),
                 "code": json.dumps(dict(self._identity.code)),
+                "about": json.dumps(dict(self._identity.about)),
             },
         )
         if not rows:

@@ -1,9 +1,9 @@
 """A lane whose other end is the agent: reports go out, verdicts come in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from tuner.messages import FromWorker, GoOn, NotSaved, Reported, Saved, Setup, Start, Stop, Why
 from tuner.study.schedule import Schedule
@@ -127,6 +127,9 @@ class PipeLane:
                 break
             self._mail.deliver(left)
         return Verdict.GO_ON if self._stop is None else _VERDICTS[self._stop]
+
+    def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Nothing yet."""
 
     def _has_to_wait(self) -> bool:
         return (
