@@ -270,4 +270,5 @@ def build_setup(
         trials_folder=trials_folder,
         n_lanes=spec.workers.lanes,
         patience=patience_of(spec),
+        keep_best=spec.checkpoints.keep_best,
     )

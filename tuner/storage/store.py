@@ -66,6 +66,7 @@ class PostgresStore:
             minimize=spec.direction is Direction.MINIMIZE,
             keep=spec.checkpoints.keep,
             stop_after=spec.failures.stop_after,
+            keep_best=spec.checkpoints.keep_best,
         )
         self._vouched_until = monotonic()
         self.ordinal = self._join()

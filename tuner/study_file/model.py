@@ -134,6 +134,7 @@ class Checkpoints(Model):
 
     every_seconds: float = 30.0
     keep: int = 2  # of a trial that is not final: one that is damaged is passed over
+    keep_best: int = 5  # COMPLETE trials whose weights stay: the best ones
 
 
 class CodePolicy(StrEnum):
