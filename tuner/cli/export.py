@@ -41,7 +41,12 @@ def _wanted(options: argparse.Namespace) -> Wanted:
         raise UsageError("--weights is for tuner train, which reads YAML; leave --format out")
     if options.json and options.output is None:
         raise UsageError("--json says what was written; to print the config, use --format json")
-    return Wanted(number=options.trial, n_top=options.top or 1, has_weights=options.weights)
+    return Wanted(
+        number=options.trial,
+        n_top=options.top or 1,
+        is_confirmed=options.confirmed,
+        has_weights=options.weights,
+    )
 
 
 def _joined(texts: Sequence[str], form: Format) -> str:

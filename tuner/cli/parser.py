@@ -61,7 +61,19 @@ def _add_working(commands: Commands) -> None:
         "create or resume the study and work on it with this machine's devices",
         "tuner run studies/digits.yaml --workers 2",
     )
-    run.add_argument("study_file", type=arguments.text, metavar="STUDY.yaml", help="the study file")
+    run.add_argument(
+        "study_file",
+        nargs="?",
+        type=arguments.text,
+        metavar="STUDY.yaml",
+        help="the study file; not needed with --study, but for code of yours",
+    )
+    run.add_argument(
+        "--study",
+        type=arguments.text,
+        metavar="NAME",
+        help="work on a study that is in the database already, such as one of tuner confirm",
+    )
     run.add_argument(
         "--workers",
         type=arguments.workers,

@@ -7,9 +7,10 @@ from tuner.cli.command_parser import Commands, add_command, add_json
 
 
 def add_shipping(commands: Commands) -> None:
-    """export, train."""
+    """export, train, confirm, reproduce."""
     _add_export(commands)
     _add_train(commands)
+    _add_confirm(commands)
 
 
 def _add_study(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,11 @@ def _add_export(commands: Commands) -> None:
         metavar="K",
         help="the K best; with -o best.yaml: best-1.yaml, best-2.yaml, ...",
     )
+    which.add_argument(
+        "--confirmed",
+        action="store_true",
+        help="the trial that tuner confirm found best, not the one with the best value",
+    )
     export.add_argument(
         "--format",
         choices=["yaml", "json", "env"],
@@ -53,6 +59,54 @@ def _add_export(commands: Commands) -> None:
         help="the trial's own weights as well, in a file beside it (checkpoints.keep_best)",
     )
     add_json(export, "what was written")
+
+
+def _add_confirm(commands: Commands) -> None:
+    confirm = add_command(
+        commands,
+        "confirm",
+        "confirm",
+        "train the best params again under fresh seeds; how good they are, and which is the best",
+        "tuner confirm digits --top 5 --seeds 5",
+    )
+    _add_study(confirm)
+    confirm.add_argument(
+        "--top",
+        type=arguments.at_least_one,
+        default=5,
+        metavar="K",
+        help="the K best trials (default: 5)",
+    )
+    confirm.add_argument(
+        "--seeds",
+        type=arguments.seeds,
+        default=5,
+        metavar="S",
+        help="how often each is trained again (default: 5)",
+    )
+    confirm.add_argument(
+        "--name",
+        type=arguments.text,
+        metavar="NAME",
+        help="of the study that does it (default: STUDY-confirm); others: tuner run --study NAME",
+    )
+    _add_study_file(confirm)
+    confirm.add_argument(
+        "--workers", type=arguments.workers, metavar="N", help="CPU workers, as of tuner run"
+    )
+    confirm.add_argument(
+        "--show", action="store_true", help="train nothing, show what is confirmed so far"
+    )
+    add_json(confirm)
+
+
+def _add_study_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--file",
+        type=arguments.text,
+        metavar="STUDY.yaml",
+        help="the study file, where the objective is code of yours: it says which code runs here",
+    )
 
 
 def _add_train(commands: Commands) -> None:

@@ -1,11 +1,12 @@
 """The best trials of a study as configs for their final training, read in one snapshot."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from tuner.errors import NoCompleteTrial, NotFound, UsageError
+from tuner.results.confirmation import Confirmation, find_confirmation
 from tuner.results.progress import StudyState, find_state
 from tuner.results.summary import StudySummary, find_row, summarize, trials_of
 from tuner.storage.connection import Database, Snapshot
@@ -51,10 +52,11 @@ class Exported:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which trials: this one, or the best so many."""
+    """Which trials: this one, the confirmed one, or the best so many."""
 
     number: int | None = None
     n_top: int = 1
+    is_confirmed: bool = False  # the one that `tuner confirm` found best
     has_weights: bool = False
 
 
@@ -70,13 +72,19 @@ def export_trials(database: Database, name: str, wanted: Wanted) -> list[Exporte
 def export_in(connection: Snapshot, name: str, wanted: Wanted) -> list[Exported]:
     """As `export_trials`, in this snapshot."""
     summary = summarize(connection, find_row(connection, name))
-    numbers = _choose(connection, summary, wanted)
-    return [_export(connection, summary, number, wanted.has_weights) for number in numbers]
+    numbers, confirmed = _choose(connection, summary, wanted), None
+    if wanted.is_confirmed:
+        confirmed = find_confirmation(connection, summary.study)
+        numbers = [_confirmed_number(summary.study.name, confirmed)]
+    trials = [_export(connection, summary, number, wanted.has_weights) for number in numbers]
+    return [_with_confirmation(trial, confirmed) for trial in trials]
 
 
 def _choose(connection: Snapshot, summary: StudySummary, wanted: Wanted) -> Sequence[int]:
     if wanted.number is not None:
         return [wanted.number]
+    if wanted.is_confirmed:
+        return []
     study = summary.study
     found = read_top_numbers(connection, study.study_id, study.direction, wanted.n_top)
     if not found:
@@ -85,6 +93,40 @@ def _choose(connection: Snapshot, summary: StudySummary, wanted: Wanted) -> Sequ
             f"tuner status {study.name} shows why, --trial N exports another one"
         )
     return found
+
+
+def _confirmed_number(name: str, confirmation: Confirmation | None) -> int:
+    if confirmation is None:
+        raise UsageError(f"study {name!r} is not confirmed; tuner confirm {name} does it")
+    winner = confirmation.winner
+    if winner is None:
+        raise NoCompleteTrial(
+            f"no seed of study {confirmation.name!r} is COMPLETE; "
+            f"tuner status {confirmation.name} shows why"
+        )
+    return winner.trial
+
+
+def _with_confirmation(exported: Exported, confirmation: Confirmation | None) -> Exported:
+    """Say in the provenance what the trial's params came to under fresh seeds."""
+    found = (
+        [c for c in confirmation.candidates if c.trial == exported.number] if confirmation else []
+    )
+    if confirmation is None or not found:
+        return exported
+    (candidate,) = found
+    confirmed = {
+        "by": confirmation.name,
+        "mean": candidate.mean,
+        "spread": candidate.spread,
+        "seeds": len(candidate.values),
+        "probability_best": candidate.probability,
+        "of_trials": [c.trial for c in confirmation.candidates],
+    }
+    provenance = {**exported.config.provenance, "confirmed": confirmed}
+    config = exported.config.model_copy(update={"provenance": provenance})
+    is_so_far = exported.is_so_far or not confirmation.is_finished
+    return replace(exported, config=config, is_so_far=is_so_far)
 
 
 def _export(

@@ -85,3 +85,8 @@ def read_weights_content(connection: Connection, weights: WeightsRow) -> bytes:
             "export without --weights"
         )
     return content
+
+
+def read_linked_names(connection: Connection, name: str) -> list[str]:
+    """The studies that confirm the one of this name, newest first."""
+    return [linked for (linked,) in read_rows(connection, "linked", name=name)]

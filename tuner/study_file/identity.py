@@ -8,6 +8,7 @@ from tuner.study_file.model import (
     Algorithm,
     Budget,
     Choice,
+    Confirms,
     FloatRange,
     FunctionObjective,
     IntRange,
@@ -93,7 +94,14 @@ def _identity_values(spec: StudySpec) -> dict[str, Any]:
         "sampler": spec.sampler,
         "pruner": spec.pruner,
         "seed": spec.seed,
+        **({"confirms": spec.confirms} if spec.confirms else {}),
     }
+
+
+def render_objective(spec: StudySpec) -> str:
+    """`data.sklearn digits, model mlp`, or the function's name."""
+    values = _objective_values(spec.objective)
+    return ", ".join(f"{path.removeprefix('objective.')} {v}" for path, v in values.items())
 
 
 def _objective_values(objective: Objective) -> dict[str, Any]:
@@ -154,6 +162,8 @@ def _render(value: object) -> str:
             return f"{{choice: [{choices}]{_render_when(value.when)}}}"
         case Algorithm():
             return render_algorithm(value)
+        case Confirms():
+            return f"trials {', '.join(map(str, value.trials))} under {value.seeds} seeds"
         case Mapping():
             return f"{{{', '.join(f'{name}: {_render(part)}' for name, part in value.items())}}}"
         case tuple():

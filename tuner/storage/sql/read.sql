@@ -253,6 +253,12 @@ with good as (
 )
 select number from first where not :distinct or place = 1 order by rank, number limit :n_trials;
 
+-- name: linked
+-- The studies that confirm one, newest first.
+select s.study_name from tuner.study t join studies s using (study_id)
+where t.spec -> 'confirms' ->> 'study' = :name
+order by t.created_at desc, t.study_id desc;
+
 -- name: origin
 -- Where a trial comes from: its seed and draw, and what the agent that ended it trained with.
 select l.seed, l.draw, l.device, a.code, a.about
