@@ -99,7 +99,8 @@ def folder_of_code(spec: StudySpec, path: Path | None) -> Path:
         if spec.has_own_code:
             raise UsageError(
                 f"study {spec.name!r} trains code of yours, and a database may not say which code "
-                "runs here: name the study file that has the same objective"
+                "runs here: name the study file that has the same objective (tuner run STUDY.yaml "
+                "--study NAME; of other commands --file STUDY.yaml)"
             )
         return Path.cwd()
     given = load_study_file(path).spec

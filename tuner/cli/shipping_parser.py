@@ -11,6 +11,7 @@ def add_shipping(commands: Commands) -> None:
     _add_export(commands)
     _add_train(commands)
     _add_confirm(commands)
+    _add_reproduce(commands)
 
 
 def _add_study(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +99,25 @@ def _add_confirm(commands: Commands) -> None:
         "--show", action="store_true", help="train nothing, show what is confirmed so far"
     )
     add_json(confirm)
+
+
+def _add_reproduce(commands: Commands) -> None:
+    reproduce = add_command(
+        commands,
+        "reproduce",
+        "reproduce",
+        "train a trial again from its record and compare curve and value",
+        "tuner reproduce digits 12",
+    )
+    _add_study(reproduce)
+    reproduce.add_argument("number", type=arguments.trial_number, metavar="N", help="the trial")
+    reproduce.add_argument(
+        "--suggestion",
+        action="store_true",
+        help="train nothing: derive the sampler's suggestion again",
+    )
+    _add_study_file(reproduce)
+    add_json(reproduce)
 
 
 def _add_study_file(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tuner.errors import NoCompleteTrial, NotFound, UsageError
+from tuner.export.reproduction import device_of
 from tuner.results.confirmation import Confirmation, find_confirmation
 from tuner.results.progress import StudyState, find_state
 from tuner.results.summary import StudySummary, find_row, summarize, trials_of
@@ -193,7 +194,6 @@ def build_provenance(
 ) -> dict[str, Any]:
     """Where the config comes from; no host, no path, nothing that only one machine has."""
     about = origin.about
-    devices = about.get("devices") if isinstance(about.get("devices"), dict) else {}
     given = {
         "study": summary.study.name,
         "study_created_at": summary.study.created_at.astimezone(UTC).isoformat(timespec="seconds"),
@@ -219,19 +219,11 @@ def build_provenance(
         "code": dict(origin.code or {}),
         "git": about.get("git"),
         "packages": about.get("packages"),
-        "device": _device(origin.device, devices or {}),
+        "device": device_of(origin),
         "threads": about.get("threads"),
         "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return {key: value for key, value in given.items() if value not in (None, {}, "")}
-
-
-def _device(name: str | None, products: Mapping[str, Any]) -> str | None:
-    """`gpu:0, NVIDIA H200`; several workers of one device are named "gpu:0#1"."""
-    if name is None:
-        return None
-    product = products.get(name.partition("#")[0])
-    return f"{name}, {product}" if product else name
 
 
 def _fingerprint(spec: StudySpec, stored: str) -> str | None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from tuner.errors import RunFailed
 from tuner.storage.reading import read_rows
 from tuner.study.code import Code
+from tuner.study.suggestion import Basis
 from tuner.study.trial import Direction
 
 
@@ -90,3 +91,26 @@ def read_weights_content(connection: Connection, weights: WeightsRow) -> bytes:
 def read_linked_names(connection: Connection, name: str) -> list[str]:
     """The studies that confirm the one of this name, newest first."""
     return [linked for (linked,) in read_rows(connection, "linked", name=name)]
+
+
+def read_metrics(connection: Connection, study_id: int, number: int) -> dict[int, dict[str, float]]:
+    """What a trial reported beside the objective, by step."""
+    found: dict[int, dict[str, float]] = {}
+    for step, name, value in read_rows(connection, "metrics", study_id=study_id, number=number):
+        found.setdefault(step, {})[name] = value
+    return found
+
+
+def read_basis(connection: Connection, study_id: int, number: int) -> Basis | None:
+    """What the sampler had seen; None of what no model suggested."""
+    rows = read_rows(connection, "basis", study_id=study_id, number=number)
+    if not rows:
+        return None
+    seed, place, highest, open_numbers, hidden = rows[0]
+    return Basis(
+        seed=seed,
+        place=place,
+        highest=highest,
+        open_numbers=tuple(open_numbers),
+        hidden=tuple(hidden),
+    )

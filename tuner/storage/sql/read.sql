@@ -276,3 +276,13 @@ order by case when :minimize then v.value else -v.value end, w.number;
 -- name: weights_content
 -- Their content in order.
 select content from tuner.weights_chunk where weights_id = :weights_id order by part;
+
+-- name: metrics
+-- What a trial reported beside the objective, by step and name.
+select step, name, value from tuner.metric
+where study_id = :study_id and number = :number order by step, name;
+
+-- name: basis
+-- What the sampler had seen when it suggested a trial.
+select seed, place, highest, open_numbers, hidden from tuner.suggestion
+where study_id = :study_id and number = :number;
