@@ -4,6 +4,7 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -64,7 +65,7 @@ def execute(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     if options.study_file is None and options.study is None:
-        raise UsageError("tuner run needs a study file, or --study NAME for one in the database")
+        raise UsageError("name a study file, or --study NAME for a study that is in the database")
     if options.study is not None and options.set:
         raise UsageError("--study takes the study as it is stored; leave --set out")
 
@@ -77,11 +78,11 @@ def _run(options: argparse.Namespace, run_options: RunOptions, view: View) -> Ru
     return run(path, run_options, view)
 
 
-def _again(options: argparse.Namespace) -> str:
+def _again(options: argparse.Namespace) -> list[str]:
     """The arguments with which the same study goes on."""
-    file = [] if options.study_file is None else [shlex.quote(options.study_file)]
-    name = [] if options.study is None else ["--study", shlex.quote(options.study)]
-    return " ".join([*file, *name])
+    file = [] if options.study_file is None else [options.study_file]
+    name = [] if options.study is None else ["--study", options.study]
+    return [*file, *name]
 
 
 def choose_view(options: argparse.Namespace) -> NoticeView:
@@ -115,7 +116,7 @@ def exit_code(outcome: RunOutcome) -> int:
             assert_never(outcome.ending.kind)
 
 
-def render_end(summary: StudySummary, kind: EndingKind, again: str) -> str:
+def render_end(summary: StudySummary, kind: EndingKind, again: Sequence[str]) -> str:
     """The last screen; `again` are the arguments with which `tuner run` goes on."""
     parts = [
         render_headline(summary),
@@ -127,7 +128,7 @@ def render_end(summary: StudySummary, kind: EndingKind, again: str) -> str:
     return "\n" + "\n\n".join(part for part in parts if part)
 
 
-def _render_next(summary: StudySummary, kind: EndingKind, again: str) -> str:
+def _render_next(summary: StudySummary, kind: EndingKind, again: Sequence[str]) -> str:
     name = summary.study.name
     commands = [
         (f"tuner trials {name}", "every trial"),
@@ -142,6 +143,6 @@ def _render_next(summary: StudySummary, kind: EndingKind, again: str) -> str:
     if find_state(summary) in held_back:
         commands.insert(0, (f"tuner resume {name}", "before it can go on"))
     elif kind is not EndingKind.FINISHED:
-        commands.insert(0, (f"tuner run {again}", "go on"))
+        commands.insert(0, (f"tuner run {shlex.join(again)}", "go on"))
     width = max(len(command) for command, _ in commands)
     return "\n".join(["next", *(f"  {c.ljust(width)}  {text}" for c, text in commands)])
