@@ -27,7 +27,7 @@ from tuner.training.mlp_module import mlp_module
 from tuner.training.template import Build, build_module
 
 MODEL_FILE = "model.safetensors"
-_FORMAT = "tuner-model-1"
+_FORMAT, _ABOUT = "tuner-model-1", "tuner"
 _MEAN, _SCALE = "preprocessing.mean", "preprocessing.scale"
 _ROWS = 4096  # predicted at once
 
@@ -148,7 +148,9 @@ def encode_model(model: FinalModel) -> bytes:
     weights = _tensors_of(model.module)
     tensors = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in weights.items()}
     tensors |= {_MEAN: model.mean_F.contiguous(), _SCALE: model.scale_F.contiguous()}
-    return save(tensors, {"format": _FORMAT, "card": json.dumps(asdict(model.card))})
+    # One key: the library writes several in any order, and equal models are to be equal files.
+    about = {"format": _FORMAT, "card": asdict(model.card)}
+    return save(tensors, {_ABOUT: json.dumps(about)})
 
 
 def load_model(
@@ -165,11 +167,11 @@ def load_model(
         if sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             raise RunFailed(f"{path} is not the file that was written: its sha256 differs")
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
             tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-        if metadata.get("format") != _FORMAT:
+        if about.get("format") != _FORMAT:
             raise RunFailed(f"{path} is not a model of this version of tuner")
-        card = _card(json.loads(metadata["card"]))
+        card = _card(about["card"])
         preprocessing = tensors.pop(_MEAN), tensors.pop(_SCALE)
     except FileNotFoundError:
         raise RunFailed(f"there is no file {path}; tuner train writes it") from None

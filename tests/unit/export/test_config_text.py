@@ -18,7 +18,8 @@ from tuner.study_file.model import FunctionObjective
 
 HOSTILE = [
     "no", "Null", "1e5", "0x10", ".inf", "~", "", " x ", "a: b", "# c", "- d", "'", '"', "é\u2028",
-    "\x1b[31m", "\u202e", "😀", "a\nb", "&a", "*a", "!!python/object:os.system", "{x", "%", "@", "`",
+    "\x1b[31m", "\u202e", "😀", "a\nb", "&a", "*a", "!!python/object:os.system", "{x",
+    "%", "@", "`",
 ]  # fmt: skip
 
 
@@ -64,7 +65,9 @@ def test_a_shell_reads_the_variables_and_runs_nothing(tmp_path):
         direction=Direction.MAXIMIZE,
     )
     (tmp_path / "best.env").write_text(render_env(config))
-    script = '. ./best.env; printf "%s|" "$PARAM_text" "$PARAM_flag" "$PARAM_rate" "$TUNER_TRIAL"; ls'
+    script = (
+        '. ./best.env; printf "%s|" "$PARAM_text" "$PARAM_flag" "$PARAM_rate" "$TUNER_TRIAL"; ls'
+    )
     done = subprocess.run(
         ["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""The state of a final training in its folder: what is interrupted goes on, a full disk stops nothing."""
+"""A final training in its folder: interrupted it goes on, and a full disk stops nothing."""
 
 import threading
 from pathlib import Path

@@ -100,7 +100,7 @@ def test_the_file_holds_tensors_and_text_alone(tmp_path):
     write_whole(path, encode_model(model))
     with safe_open(path, framework="pt") as file:
         assert {"preprocessing.mean", "preprocessing.scale", "output.weight"} <= set(file.keys())
-        assert set(file.metadata()) == {"format", "card"}
+        assert set(file.metadata()) == {"tuner"}
 
 
 @pytest.mark.parametrize("damage", ["torn", "foreign", "absent", "renamed"])
