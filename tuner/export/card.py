@@ -91,13 +91,23 @@ def _delivered(metrics: Mapping[str, Any]) -> str:
 
 
 def _warning(config: BestConfig, metrics: Mapping[str, Any]) -> str:
+    """Selection on the best of noisy values, and what a confirmation says of it."""
+    confirmed = config.provenance.get("confirmed")
+    if isinstance(confirmed, Mapping) and confirmed.get("mean") is not None:
+        return (
+            f"Its params were confirmed under {confirmed.get('seeds')} fresh seeds: "
+            f"{config.metric} {_number(confirmed['mean'])} on average, "
+            f"{_number(confirmed.get('spread'))} from seed to seed (standard deviation); the "
+            f"search had reported {_number(metrics['search_value'])}."
+        )
     tried = config.provenance.get("trials")
     n_tried = tried.get("tried") if isinstance(tried, Mapping) else None
     if metrics["search_value"] is None or not n_tried:
         return ""
     return (
         f"The search reported {config.metric} {_number(metrics['search_value'])} for this trial: "
-        f"the best of {n_tried} tried, and so by luck too good in part. Believe the test split."
+        f"the best of {n_tried} tried, and so by luck too good in part. Believe "
+        + ("the test split." if "test" in metrics else "data that it has not seen.")
     )
 
 

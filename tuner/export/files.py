@@ -27,4 +27,6 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = 0o666) -> None:
     except OSError as error:
         before = "; what was there before is as it was" if path.exists() else ""
         reason = error.strerror or str(error)
+        if not path.parent.is_dir():
+            reason = f"there is no folder {path.parent}"
         raise RunFailed(f"cannot write {path} ({reason}){before}") from error
