@@ -1,6 +1,5 @@
 """The progress of one training: a line that is drawn again on a terminal, a few lines elsewhere."""
 
-import math
 import sys
 from collections.abc import Mapping
 from time import monotonic
@@ -9,7 +8,7 @@ from typing import Protocol
 from tuner.cli.terminal import has_screen
 from tuner.cli.text import can_show, clean, fit, render_coarse, render_value, terminal_width
 
-_WIDTH = 24
+_WIDTH = 12
 _DRAW_SECONDS = 0.1
 _LINES = 10  # where nothing can be drawn again
 
@@ -26,14 +25,16 @@ class Step(Protocol):
     @property
     def values(self) -> Mapping[str, float]: ...
 
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """Of the metric so far: step and value."""
+
 
 class ProgressLine:
     """Shows steps and sentences on stderr."""
 
-    def __init__(self, metric: str, *, is_minimized: bool) -> None:
+    def __init__(self, metric: str) -> None:
         self._metric = metric
-        self._sign = 1 if is_minimized else -1
-        self._best: tuple[float, int] | None = None
         self._first: tuple[float, int] | None = None  # when the first step came, and which
         self._drawn_at = 0.0
         self._is_screen = has_screen(sys.stderr)
@@ -48,10 +49,6 @@ class ProgressLine:
         now = monotonic()
         if self._first is None:
             self._first = (now, news.step)
-        value = news.values.get(self._metric)
-        if value is not None and math.isfinite(value):
-            found = (self._sign * value, news.step)
-            self._best = found if self._best is None else min(self._best, found)
         is_last = news.step == news.n_steps
         if self._is_screen and (is_last or now - self._drawn_at >= _DRAW_SECONDS):
             self._drawn_at, self._is_open = now, True
@@ -68,8 +65,8 @@ class ProgressLine:
         value = news.values.get(self._metric)
         if value is not None:
             parts.append(f"{self._metric} {render_value(value)}")
-        if self._best is not None:
-            parts.append(f"best {render_value(self._sign * self._best[0])} at {self._best[1]}")
+        if news.best is not None:
+            parts.append(f"best {render_value(news.best[1])} at {news.best[0]}")
         assert self._first is not None
         began, first = self._first
         if news.n_steps and news.step > first:

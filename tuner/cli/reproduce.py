@@ -27,7 +27,7 @@ def execute(options: argparse.Namespace) -> int:
         print(render_json(shown, indent=2) if options.json else render_suggestion(found))
         return 0 if found.is_equal else DIFFERS
     file = None if options.file is None else Path(options.file)
-    line = ProgressLine("", is_minimized=True)
+    line = ProgressLine("")
 
     def tell(reported: Reported) -> None:
         line.tell(_Step(step=reported.step, n_steps=None, values={}))
@@ -44,6 +44,7 @@ class _Step:
     step: int
     n_steps: int | None
     values: Values
+    best: tuple[int, float] | None = None
 
 
 def render(compared: Reproduction) -> str:

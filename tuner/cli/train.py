@@ -35,7 +35,7 @@ def execute(options: argparse.Namespace) -> int:
         n_threads=options.threads,
         from_weights=options.from_weights,
     )
-    line = ProgressLine(config.metric, is_minimized=config.direction == "minimize")
+    line = ProgressLine(config.metric)
     with _stopping(line) as stop:
         train_final = import_module(_TRAINING).train_final
         trained = train_final(config, path.parent.absolute(), wanted, stop.event, line.tell)

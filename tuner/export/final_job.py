@@ -85,6 +85,7 @@ class Job:
             n_steps=config.n_steps,
             stop=self.stop,
             tell=self.tell,
+            is_minimized=config.direction is Direction.MINIMIZE,
             is_stepwise=is_stepwise,
         )
         if lane.from_step:

@@ -5,6 +5,7 @@ step: whatever is interrupted, the newest checkpoint and the curve up to its ste
 """
 
 import json
+import math
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ class Told:
     step: int
     n_steps: int | None
     values: Values
+    best: tuple[int, float] | None = None  # step and value of the metric, earlier attempts included
 
 
 class FinalLane:
@@ -49,6 +51,7 @@ class FinalLane:
         n_steps: int | None,
         stop: threading.Event,
         tell: Callable[[Told | str], None],
+        is_minimized: bool = True,
         is_stepwise: bool = True,
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -61,7 +64,7 @@ class FinalLane:
         self.last_value: float | None = None
         self._folder, self._metric, self._n_steps = folder, metric, n_steps
         self._stop, self._tell, self._clock = stop, tell, clock
-        self._is_stepwise = is_stepwise
+        self._is_minimized, self._is_stepwise = is_minimized, is_stepwise
         self._saved_at = clock()
         self._has_trouble = False
         self._resume()
@@ -91,7 +94,16 @@ class FinalLane:
     def report(self, step: int, values: Values) -> None:
         """Note and tell."""
         self.curve[step] = values
-        self._tell(Told(step=step, n_steps=self._n_steps, values=values))
+        best = self._best()
+        self._tell(Told(step=step, n_steps=self._n_steps, values=values, best=best))
+
+    def _best(self) -> tuple[int, float] | None:
+        """The first of the best values so far."""
+        known = {s: v[self._metric] for s, v in self.curve.items() if self._metric in v}
+        sign = 1 if self._is_minimized else -1
+        finite = [step for step, value in known.items() if math.isfinite(value)]
+        step = min(finite, key=lambda step: (sign * known[step], step), default=None)
+        return None if step is None else (step, known[step])
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
         """Every few seconds, and when it is to stop."""
