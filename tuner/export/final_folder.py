@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ CONFIG = "config.yaml"
 CARD = "model-card.md"
 METRICS = "metrics.json"
 CURVES = "curves.html"
+# As `write_whole` and `save_checkpoint` name what they have not finished.
+_UNFINISHED = re.compile(r"\.(checkpoint-\d+|[a-z-]+\.(yaml|json|html|md|safetensors))\.\w+")
 ROWS = "# rows: "  # begins the line that says what was trained on
 
 
@@ -35,6 +38,7 @@ def open_final_folder(folder: Path, config_text: str) -> Iterator[Path]:
         raise RunFailed(f"cannot use the folder {folder} ({error.strerror})") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _sweep(folder)
         _claim(folder, config_text)
         yield folder
     except BlockingIOError:
@@ -46,6 +50,13 @@ def open_final_folder(folder: Path, config_text: str) -> Iterator[Path]:
 def is_done(folder: Path) -> bool:
     """The card is written last."""
     return (folder / CARD).exists()
+
+
+def _sweep(folder: Path) -> None:
+    """What a process that was killed has left half written; by the lock nobody writes now."""
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _claim(folder: Path, config_text: str) -> None:
