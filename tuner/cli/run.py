@@ -136,6 +136,9 @@ def _render_next(summary: StudySummary, kind: EndingKind, again: Sequence[str]) 
     ]
     if summary.best is not None:
         commands.insert(0, (f"tuner best {name}", "the best params (--json for a program)"))
+        if summary.study.spec.get("confirms") is None:
+            commands.append((f"tuner confirm {name}", "which of the best is really the best"))
+            commands.append((f"tuner export {name} -o best.yaml", "for tuner train best.yaml"))
     if summary.failures:
         commands.append((f"tuner trials {name} --state fail", "what failed; tuner show tells more"))
         commands.append((f"tuner retry {name} --failed", "try those again"))

@@ -16,7 +16,7 @@ def render_model_card(config: BestConfig, metrics: Mapping[str, Any], card: Mode
     parts = [
         f"# {config.name}",
         f"A model of `{card.model}` for {card.task.value}, trained by tuner from trial "
-        f"{metrics['trial']} of study `{config.name}`. Data: {_clean(metrics['data'])}.",
+        f"{_plain(metrics['trial'])} of study `{config.name}`. Data: {_plain(metrics['data'])}.",
         "## How good it is",
         f"On the test split, which neither the search nor this training has used "
         f"({metrics['test']['rows']} rows, looked at once):",
@@ -55,7 +55,7 @@ def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
     parts = [
         f"# {config.name}",
         f"What `{config.objective.function}` trained with the params of trial "  # type: ignore[union-attr]
-        f"{metrics['trial']} of study `{config.name}`.",
+        f"{_plain(metrics['trial'])} of study `{config.name}`.",
         "## How good it is",
         f"Its value: {config.metric} {_number(metrics['value'])}. Its last report:",
         _table(last),
@@ -95,18 +95,18 @@ def _warning(config: BestConfig, metrics: Mapping[str, Any]) -> str:
     confirmed = config.provenance.get("confirmed")
     if isinstance(confirmed, Mapping) and confirmed.get("mean") is not None:
         return (
-            f"Its params were confirmed under {confirmed.get('seeds')} fresh seeds: "
-            f"{config.metric} {_number(confirmed['mean'])} on average, "
-            f"{_number(confirmed.get('spread'))} from seed to seed (standard deviation); the "
-            f"search had reported {_number(metrics['search_value'])}."
+            f"Its params were confirmed under {_plain(confirmed.get('seeds'))} fresh seeds: "
+            f"{config.metric} {_shown(confirmed['mean'])} on average, "
+            f"{_shown(confirmed.get('spread'))} from seed to seed (standard deviation); the "
+            f"search had reported {_shown(metrics['search_value'])}."
         )
     tried = config.provenance.get("trials")
     n_tried = tried.get("tried") if isinstance(tried, Mapping) else None
     if metrics["search_value"] is None or not n_tried:
         return ""
     return (
-        f"The search reported {config.metric} {_number(metrics['search_value'])} for this trial: "
-        f"the best of {n_tried} tried, and so by luck too good in part. Believe "
+        f"The search reported {config.metric} {_shown(metrics['search_value'])} for this trial: "
+        f"the best of {_plain(n_tried)} tried, and so by luck too good in part. Believe "
         + ("the test split." if "test" in metrics else "data that it has not seen.")
     )
 
@@ -170,8 +170,13 @@ def _number(value: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    return _clean(text).replace("|", "\\|").replace("<", "&lt;")
+    return _plain(text).replace("|", "\\|")
 
 
-def _clean(text: str) -> str:
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+def _shown(value: object) -> str:
+    return _plain(_number(value))
+
+
+def _plain(value: object) -> str:
+    """Without what would act on a terminal or in a page: whoever wrote the config chose it."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)).replace("<", "&lt;")

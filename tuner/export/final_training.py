@@ -72,7 +72,8 @@ def at_length(config: BestConfig, rows: Rows) -> BestConfig:
 
 def _text(config: BestConfig, options: TrainOptions) -> str:
     """`config.yaml`: what is trained, on which rows."""
-    trial = config.provenance.get("trial", "?")
+    noted = config.provenance.get("trial")
+    trial = noted if type(noted) is int else "?"
     start = ", from the trial's own weights" if options.from_weights else ""
     head = f"tuner: final training of trial {trial} of study {config.name}"
     mark = f"{ROWS.removeprefix('# ')}{options.rows}{start}"
