@@ -13,7 +13,15 @@ from tuner.agent.preparation import PreparedData, finish_preparation, start_prep
 from tuner.agent.rules.failures import failure_of_exit
 from tuner.agent.workers import WorkerPool, open_workers
 from tuner.errors import UsageError
-from tuner.export.reproduction import Again, Record, Reproduction, compare, read_record
+from tuner.export.reproduction import (
+    COMPLETE,
+    STOPPED,
+    Again,
+    Record,
+    Reproduction,
+    compare,
+    read_record,
+)
 from tuner.messages import How, Left, Ready, Reported, Start, Stop, Why
 from tuner.run_study import RunOptions, build_setup, folder_of_code, kind_of
 from tuner.search.catalog import build_sampler
@@ -148,8 +156,8 @@ def _follow(pool: WorkerPool, record: Record, place: _Place, tell: Tell) -> Agai
     """One trial, pruned where it was pruned; no pruner has a say."""
     (pid,) = pool.workers
     last = max(record.curve, default=0)
-    is_complete = record.trial.state == "COMPLETE"
-    decide_at = () if is_complete or not last else ((last, last + 1, 1),)
+    is_whole = record.ended_by_itself
+    decide_at = () if is_whole or not last else ((last, last + 1, 1),)
     start = Start(
         number=0,
         attempt=1,
@@ -167,7 +175,7 @@ def _follow(pool: WorkerPool, record: Record, place: _Place, tell: Tell) -> Agai
             case WorkerSaid(message=Reported() as reported):
                 curve[reported.step] = reported.values
                 tell(reported)
-                if not is_complete and reported.step == last:
+                if not is_whole and reported.step == last:
                     pool.send(pid, Stop(number=0, attempt=1, why=Why.PRUNE))
             case WorkerSaid(message=Left() as left):
                 return _again(place, curve, left.value, _words_of(left))
@@ -180,7 +188,7 @@ def _follow(pool: WorkerPool, record: Record, place: _Place, tell: Tell) -> Agai
 
 def _words_of(left: Left) -> str:
     if left.how in (How.COMPLETE, How.PRUNED):
-        return "complete" if left.how is How.COMPLETE else "stopped"
+        return COMPLETE if left.how is How.COMPLETE else STOPPED
     return left.message or str(left.how)
 
 

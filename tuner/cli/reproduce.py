@@ -53,7 +53,8 @@ def render(compared: Reproduction) -> str:
     steps = count(compared.n_steps, "step")
     if compared.is_equal:
         value = f", value {render_value(compared.value)}" if compared.value is not None else ""
-        lines = [f"{head}: reproduced bit for bit ({steps}{value})"]
+        failed = f", again: {one_line(compared.ended)}" if compared.state == "FAIL" else ""
+        lines = [f"{head}: reproduced bit for bit ({steps}{value}{failed})"]
     else:
         lines = [f"{head}: it came out otherwise ({steps} compared, again: {compared.ended})"]
         lines += [f"  {_difference(each)}" for each in compared.differences]

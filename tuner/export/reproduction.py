@@ -12,12 +12,22 @@ from tuner.storage.reading import StudyRow, TrialRow, read_trials
 from tuner.storage.shipping_reading import OriginRow, read_metrics, read_origin
 from tuner.storage.trial_reading import read_curve
 from tuner.study.code import changed_files
+from tuner.study.failure import FailureClass
 from tuner.study.trial import Values
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec, TrainerObjective
 from tuner.study_file.trainer_params import SECONDS_METRIC
 
 Curve = Mapping[int, Values]
+COMPLETE, STOPPED = "complete", "stopped"  # how a trial ends again
+_OWN_FAILURES = frozenset(
+    {
+        FailureClass.NON_FINITE,
+        FailureClass.OUT_OF_MEMORY,
+        FailureClass.EXCEPTION,
+        FailureClass.MISTAKE,
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +40,11 @@ class Record:
     origin: OriginRow
     curve: Curve  # all metrics by step
 
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether nobody stopped it: it completed, or failed by what it did."""
+        return self.trial.state == "COMPLETE" or self.trial.failure in _OWN_FAILURES
+
 
 @dataclass(frozen=True, kw_only=True)
 class Again:
@@ -37,7 +52,7 @@ class Again:
 
     curve: Curve
     value: float | None
-    ended: str  # "complete", "stopped", or how it failed
+    ended: str  # COMPLETE, STOPPED, or how it failed
     device: str  # with its product: "cpu:0, AMD EPYC"
     fingerprint: str  # of the data
     code: Mapping[str, str]
@@ -71,7 +86,8 @@ class Reproduction:
     def is_equal(self) -> bool:
         """Every value of every step, and the end, bit for bit."""
         is_same_end = self.state != "COMPLETE" or self.value == self.value_again
-        return not self.differences and is_same_end
+        fails_no_more = self.state == "FAIL" and self.ended == COMPLETE
+        return not self.differences and is_same_end and not fails_no_more
 
 
 def read_record(connection: Snapshot, name: str, number: int) -> Record:
