@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tuner.api import Study, load_study, run
     from tuner.errors import TunerError
+    from tuner.training.final_model import FinalModel, load_model, load_state
     from tuner.trial import Trial, TrialEnd, TrialPruned, TrialReleased
 
 __all__ = [
+    "FinalModel",
     "Study",
     "Trial",
     "TrialEnd",
     "TrialPruned",
     "TrialReleased",
     "TunerError",
+    "load_model",
+    "load_state",
     "load_study",
     "run",
 ]
@@ -29,6 +33,9 @@ _HOMES = {
     "load_study": "tuner.api",
     "run": "tuner.api",
     "TunerError": "tuner.errors",
+    "FinalModel": "tuner.training.final_model",
+    "load_model": "tuner.training.final_model",
+    "load_state": "tuner.training.final_model",
     "Trial": "tuner.trial",
     "TrialEnd": "tuner.trial",
     "TrialPruned": "tuner.trial",

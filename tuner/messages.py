@@ -55,6 +55,7 @@ class Setup:
     environment: Mapping[str, str] = field(default_factory=dict)  # of the device
     n_lanes: int | None = None  # that train together; None: measured
     is_prompt: bool = False  # whether somebody waits for each trial to end, see `MeasuredSizes`
+    keep_best: int = 0  # COMPLETE trials whose weights are wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +124,18 @@ class Saved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kept:
+    """The weights of a trial that is about to be COMPLETE lie in the spool, synced."""
+
+    number: int
+    attempt: int
+    step: int  # the epoch that they are of
+    path: str
+    sha256: str
+    n_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class NotSaved:
     """A checkpoint could not be written; the trial goes on."""
 
@@ -155,12 +168,12 @@ class Left:
 
 
 ToWorker = Setup | Start | GoOn | Stop
-FromWorker = Ready | Reported | Saved | NotSaved | Progress | Left
+FromWorker = Ready | Reported | Saved | Kept | NotSaved | Progress | Left
 Message = ToWorker | FromWorker
 
 _TYPES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (Setup, Start, GoOn, Stop, Ready, Reported, Saved, NotSaved, Progress, Left)
+    for cls in (Setup, Start, GoOn, Stop, Ready, Reported, Saved, Kept, NotSaved, Progress, Left)
 }
 
 

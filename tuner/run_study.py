@@ -4,9 +4,11 @@ A reader of the code starts here.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuner.agent.about import describe_machine
 from tuner.agent.devices import list_devices
 from tuner.agent.identity import build_identity
 from tuner.agent.loop import Agent, open_agent
@@ -17,9 +19,10 @@ from tuner.agent.preparation import PreparedData, finish_preparation, start_prep
 from tuner.agent.signals import stop_on_signals
 from tuner.agent.suggester import DrawSource, ModelSource, SuggestionSource
 from tuner.agent.workers import WorkerPool, open_workers
-from tuner.errors import DatabaseAway, render_short
+from tuner.errors import DatabaseAway, StudyMismatch, UsageError, render_short
+from tuner.export.linked_study import compare_with_search
 from tuner.messages import Setup
-from tuner.results.summary import StudySummary, load_summary
+from tuner.results.summary import StudySummary, find_row, load_summary
 from tuner.search.catalog import build_pruner, build_sampler
 from tuner.search.completion import complete
 from tuner.search.mirror import Mirror
@@ -35,7 +38,7 @@ from tuner.study.ending import Ending, EndingKind
 from tuner.study.fleet import AgentIdentity, Desired
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction
-from tuner.study_file.identity import render_differences
+from tuner.study_file.identity import parse_spec, render_differences, render_objective
 from tuner.study_file.load import load_study_file
 from tuner.study_file.model import MAX_LANES, FunctionObjective, StudySpec, TrainerObjective
 from tuner.study_file.structure import structural_params
@@ -70,13 +73,55 @@ def run(path: Path, options: RunOptions, view: View) -> RunOutcome:
     return work(loaded.spec, path.parent.absolute(), options, view, notes)
 
 
+def run_stored(name: str, path: Path | None, options: RunOptions, view: View) -> RunOutcome:
+    """Work on a study that is in the database, without its own file, until it ends.
+
+    A database may not say which code runs here: where the objective is code of the user's, `path`
+    is a study file that names the same. Raises `NotFound`, `UsageError`, `StudyMismatch`.
+    """
+    with open_database(options.storage) as database:
+        migrate(database)
+        with database.reading() as connection:
+            spec = parse_spec(find_row(connection, name).spec)
+        folder = folder_of_code(spec, path)
+        return work(spec, folder, options, view, database=database)
+
+
+def folder_of_code(spec: StudySpec, path: Path | None) -> Path:
+    """What names of the user's code are relative to: the folder of the study file that has them.
+
+    Raises `UsageError` without such a file, `StudyMismatch` for one with another objective.
+    """
+    if path is None:
+        if spec.has_own_code:
+            raise UsageError(
+                f"study {spec.name!r} trains code of yours, and a database may not say which code "
+                "runs here: name the study file that has the same objective (tuner run STUDY.yaml "
+                "--study NAME; of other commands --file STUDY.yaml)"
+            )
+        return Path.cwd()
+    given = load_study_file(path).spec
+    if given.objective != spec.objective:
+        raise StudyMismatch(
+            f"{path} has another objective than study {spec.name!r}: "
+            f"{render_objective(given)}, not {render_objective(spec)}"
+        )
+    return path.parent.absolute()
+
+
 def work(
-    spec: StudySpec, folder: Path, options: RunOptions, view: View, notes: Sequence[str] = ()
+    spec: StudySpec,
+    folder: Path,
+    options: RunOptions,
+    view: View,
+    notes: Sequence[str] = (),
+    *,
+    database: Database | None = None,
 ) -> RunOutcome:
     """Work on a study with this machine's devices until it ends.
 
     `folder` is the study file's: what a function's name is relative to. `notes` are shown at the
-    start.
+    start. `database`: where it is open already.
     The slow starts run side by side: workers import torch, a child prepares the data, and the
     database comes up.
     """
@@ -86,10 +131,11 @@ def work(
     with (
         open_workers(devices, processes, kind=kind_of(spec)) as pool,
         start_preparation(spec, folder, home.data) as preparation,
-        open_database(options.storage) as database,
+        _opened(database, options) as database,
     ):
         migrate(database)
         data = finish_preparation(preparation)
+        notes = (*notes, *compare_with_search(database, spec, data.fingerprint, data.code))
         study = join_study(database, spec, data.fingerprint, n_draws_of(spec), data.code)
         names = tuple(worker.place.name for worker in pool.workers.values())
         with stop_on_signals(pool.inbox):  # from the first word on: who reads it may send one
@@ -116,13 +162,17 @@ def work(
                 with open_spool(home) as spool:
                     trials_folder = str(home.trials / study.unique_id)
                     setup = build_setup(spec, folder, trials_folder, data, spool)
-                    identity = build_identity(names, data.code)
+                    identity = build_identity(names, data.code, describe_machine(devices, folder))
                     ending = work_as_agent(spec, study, database, pool, setup, view, identity)
         if ending.error is not None:
             raise ending.error
         return RunOutcome(
             name=spec.name, ending=ending, summary=_last_summary(database, spec.name, ending)
         )
+
+
+def _opened(database: Database | None, options: RunOptions) -> AbstractContextManager[Database]:
+    return open_database(options.storage) if database is None else nullcontext(database)
 
 
 def _last_summary(database: Database, name: str, ending: Ending) -> StudySummary | None:
@@ -263,4 +313,5 @@ def build_setup(
         trials_folder=trials_folder,
         n_lanes=spec.workers.lanes,
         is_prompt=is_prompt(spec),
+        keep_best=spec.checkpoints.keep_best,
     )

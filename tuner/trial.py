@@ -248,6 +248,9 @@ class _Alone:
     def verdict(self) -> Verdict:
         return Verdict.GO_ON
 
+    def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Of a function only what it saves itself is kept."""
+
 
 def _check_number(name: str, value: object) -> float:
     """The value as a float; numpy's numbers are numbers, tensors are not."""

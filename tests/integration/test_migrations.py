@@ -89,6 +89,20 @@ def test_a_fresh_schema_equals_one_migrated_step_by_step(
     assert len(stepwise["columns"]) > 100
 
 
+def test_a_worker_of_before_may_drop_weights_that_are_no_longer_among_the_best(
+    empty: Database,
+) -> None:
+    _make_optuna_study(empty, "older")
+    _query(empty, "drop role if exists worker_of_before; create role worker_of_before")
+    for number, text in enumerate(["create schema tuner", *load_migrations()]):
+        if number == 4:
+            _query(empty, "grant delete on tuner.checkpoint to worker_of_before")
+        _query(empty, text)
+    may = "select has_table_privilege('worker_of_before', 'tuner.weights', 'delete')"
+    assert _query(empty, may) == [(True,)]
+    _query(empty, "drop owned by worker_of_before; drop role worker_of_before")
+
+
 def test_a_second_migration_changes_nothing(database: Database) -> None:
     before = (_schema(database), _query(database, "select * from tuner.migration"))
     migrate(database)

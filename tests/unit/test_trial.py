@@ -3,7 +3,7 @@
 import math
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,9 @@ class FakeLane:
 
     def verdict(self) -> Verdict:
         return self.verdicts.popleft() if self.verdicts else Verdict.GO_ON
+
+    def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
+        raise AssertionError("a function keeps nothing")
 
 
 def _trial(*verdicts: Verdict, **about: Any) -> tuple[Trial, FakeLane]:

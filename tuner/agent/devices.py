@@ -17,6 +17,7 @@ class Device:
     torch_device: str  # as the worker, which sees nothing else, calls it
     environment: Mapping[str, str] = field(default_factory=dict)
     n_threads: int = 1  # for each of its workers
+    product: str = ""  # of a GPU: "NVIDIA H200"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class FoundGpu:
     name: str
     uuid: str
     index: int  # of the physical GPU
+    product: str = ""
 
 
 def list_devices(n_cpu_workers: int | None, processes: int) -> list[Device]:
@@ -42,6 +44,7 @@ def list_devices(n_cpu_workers: int | None, processes: int) -> list[Device]:
                 torch_device="cuda:0",
                 environment={"CUDA_VISIBLE_DEVICES": gpu.uuid},
                 n_threads=max(1, _n_cores() // (len(gpus) * processes)),
+                product=gpu.product,
             )
             for gpu in gpus
         ]
@@ -99,10 +102,10 @@ def _list_gpus() -> list[FoundGpu]:
         found: list[FoundGpu] = []
         for index in range(pynvml.nvmlDeviceGetCount()):
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            slices = _list_mig_slices(handle, index)
-            found += slices or [
-                FoundGpu(name=f"gpu:{index}", uuid=pynvml.nvmlDeviceGetUUID(handle), index=index)
-            ]
+            product = pynvml.nvmlDeviceGetName(handle)
+            uuid = pynvml.nvmlDeviceGetUUID(handle)
+            whole = FoundGpu(name=f"gpu:{index}", uuid=uuid, index=index, product=product)
+            found += _list_mig_slices(handle, index) or [whole]
         return found
     finally:
         pynvml.nvmlShutdown()
@@ -123,5 +126,8 @@ def _list_mig_slices(handle: object, index: int) -> list[FoundGpu]:
         except pynvml.NVMLError:
             continue  # an empty slot
         uuid = pynvml.nvmlDeviceGetUUID(part)
-        slices.append(FoundGpu(name=f"gpu:{index}/mig:{slot}", uuid=uuid, index=index))
+        product = pynvml.nvmlDeviceGetName(part)
+        slices.append(
+            FoundGpu(name=f"gpu:{index}/mig:{slot}", uuid=uuid, index=index, product=product)
+        )
     return slices

@@ -3,14 +3,17 @@
 import os
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tuner.study.code import Code
 from tuner.study.fleet import AgentIdentity
 
 
-def build_identity(devices: Sequence[str], code: Code | None = None) -> AgentIdentity:
+def build_identity(
+    devices: Sequence[str], code: Code | None = None, about: Mapping[str, Any] | None = None
+) -> AgentIdentity:
     """A fresh identity: an agent that starts again is another one."""
     return AgentIdentity(
         agent_id=uuid.uuid4(),
@@ -19,6 +22,7 @@ def build_identity(devices: Sequence[str], code: Code | None = None) -> AgentIde
         pid=os.getpid(),
         devices=tuple(devices),
         code=code or {},
+        about=about or {},
     )
 
 

@@ -80,6 +80,7 @@ class Lane:
     verdict: Decision | None = None  # that prunes it
     saved: SavedFile | None = None  # the newest checkpoint in the spool
     is_saved_posted: bool = False
+    kept: SavedFile | None = None  # the best epoch's weights, in the spool
     has_save_trouble: bool = False  # the last one could not be written
     stop: Why | None = None  # what the worker was told
 

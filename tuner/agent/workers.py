@@ -18,10 +18,8 @@ from tuner.errors import RunFailed
 from tuner.messages import (
     BadMessage,
     FromWorker,
+    Kept,
     Left,
-    NotSaved,
-    Progress,
-    Ready,
     Reported,
     Saved,
     Setup,
@@ -285,9 +283,9 @@ class WorkerPool:
             message = decode(line)
         except BadMessage:
             return  # user code that writes on our descriptor harms only its own messages
-        if not isinstance(message, Ready | Reported | Saved | NotSaved | Progress | Left):
+        if not isinstance(message, FromWorker):
             return
-        if isinstance(message, Saved) and not self._is_spooled(message):
+        if isinstance(message, Saved | Kept) and not self._is_spooled(message):
             return
         tail, n_bytes = "", 0
         if isinstance(message, Left) or self._is_failing(message):
@@ -295,7 +293,7 @@ class WorkerPool:
             tail, n_bytes = self._printed(worker)
         self.inbox.put(WorkerSaid(worker=worker.pid, message=message, tail=tail, n_bytes=n_bytes))
 
-    def _is_spooled(self, saved: Saved) -> bool:
+    def _is_spooled(self, saved: Saved | Kept) -> bool:
         """Whether a file is one that we may read and remove; user code may name any."""
         folder, name = os.path.split(saved.path)
         is_of_trial = name.startswith(f"{saved.number}-{saved.attempt}-") and "\0" not in name

@@ -35,6 +35,11 @@ def at_least_one(given: str) -> int:
     return _whole(given, 1, 2**31 - 1)
 
 
+def seeds(given: str) -> int:
+    """Under how many seeds: one says nothing of their spread."""
+    return _whole(given, 2, 1000)
+
+
 def _whole(given: str, low: int, high: int) -> int:
     number = int(given) if given.isascii() and given.isdecimal() and len(given) < 12 else low - 1
     if not low <= number <= high:

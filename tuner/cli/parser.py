@@ -6,6 +6,7 @@ from importlib import metadata
 from tuner.cli import arguments
 from tuner.cli.command_parser import Commands, Parser, add_command, add_json
 from tuner.cli.db_parser import add_db
+from tuner.cli.shipping_parser import add_shipping
 
 EXIT_CODES = """\
 exit codes:
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_beginning(commands)
     _add_working(commands)
     _add_reading(commands)
+    add_shipping(commands)
     _add_control(commands)
     _add_machine(commands)
     return parser
@@ -59,7 +61,19 @@ def _add_working(commands: Commands) -> None:
         "create or resume the study and work on it with this machine's devices",
         "tuner run studies/digits.yaml --workers 2",
     )
-    run.add_argument("study_file", type=arguments.text, metavar="STUDY.yaml", help="the study file")
+    run.add_argument(
+        "study_file",
+        nargs="?",
+        type=arguments.text,
+        metavar="STUDY.yaml",
+        help="the study file; not needed with --study, but for code of yours",
+    )
+    run.add_argument(
+        "--study",
+        type=arguments.text,
+        metavar="NAME",
+        help="work on a study that is in the database already, such as one of tuner confirm",
+    )
     run.add_argument(
         "--workers",
         type=arguments.workers,

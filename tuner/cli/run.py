@@ -4,11 +4,13 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import assert_never, cast
 
+from tuner.agent.port import View
 from tuner.cli.database import open_named
 from tuner.cli.json_text import render_json
 from tuner.cli.summary_text import (
@@ -21,10 +23,10 @@ from tuner.cli.summary_text import (
 from tuner.cli.terminal import has_screen
 from tuner.cli.text import fit, terminal_width
 from tuner.cli.views import JsonView, NoticeView, PlainView, QueuedView
-from tuner.errors import DatabaseError
+from tuner.errors import DatabaseError, UsageError
 from tuner.results.progress import StudyState, find_state
 from tuner.results.summary import StudySummary
-from tuner.run_study import RunOptions, RunOutcome, run
+from tuner.run_study import RunOptions, RunOutcome, run, run_stored
 from tuner.storage.connection import storage_setting
 from tuner.study.ending import EndingKind
 
@@ -36,6 +38,7 @@ CUT_OFF = (
 
 def execute(options: argparse.Namespace) -> int:
     """Work on the study, then show where it stands."""
+    _check(options)
     view = QueuedView(choose_view(options))
     run_options = RunOptions(
         storage=storage_setting(options.storage),
@@ -43,7 +46,7 @@ def execute(options: argparse.Namespace) -> int:
         overrides=tuple(options.set),
     )
     try:
-        outcome = run(Path(options.study_file), run_options, view)
+        outcome = _run(options, run_options, view)
     except BaseException:
         view.close()
         raise
@@ -55,9 +58,31 @@ def execute(options: argparse.Namespace) -> int:
     elif options.json:
         print(render_json({"event": "Summary", **summary_json(summary)}))
     else:
-        page = render_end(summary, outcome.ending.kind, options.study_file)
+        page = render_end(summary, outcome.ending.kind, _again(options))
         print(fit(page, terminal_width(sys.stdout)))
     return exit_code(outcome)
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.study_file is None and options.study is None:
+        raise UsageError("name a study file, or --study NAME for a study that is in the database")
+    if options.study is not None and options.set:
+        raise UsageError("--study takes the study as it is stored; leave --set out")
+
+
+def _run(options: argparse.Namespace, run_options: RunOptions, view: View) -> RunOutcome:
+    path = None if options.study_file is None else Path(options.study_file)
+    if options.study is not None:
+        return run_stored(options.study, path, run_options, view)
+    assert path is not None
+    return run(path, run_options, view)
+
+
+def _again(options: argparse.Namespace) -> list[str]:
+    """The arguments with which the same study goes on."""
+    file = [] if options.study_file is None else [options.study_file]
+    name = [] if options.study is None else ["--study", options.study]
+    return [*file, *name]
 
 
 def choose_view(options: argparse.Namespace) -> NoticeView:
@@ -91,19 +116,19 @@ def exit_code(outcome: RunOutcome) -> int:
             assert_never(outcome.ending.kind)
 
 
-def render_end(summary: StudySummary, kind: EndingKind, study_file: str) -> str:
-    """The last screen."""
+def render_end(summary: StudySummary, kind: EndingKind, again: Sequence[str]) -> str:
+    """The last screen; `again` are the arguments with which `tuner run` goes on."""
     parts = [
         render_headline(summary),
         render_times(summary),
         render_failures(summary),
         render_best(summary),
-        _render_next(summary, kind, study_file),
+        _render_next(summary, kind, again),
     ]
     return "\n" + "\n\n".join(part for part in parts if part)
 
 
-def _render_next(summary: StudySummary, kind: EndingKind, study_file: str) -> str:
+def _render_next(summary: StudySummary, kind: EndingKind, again: Sequence[str]) -> str:
     name = summary.study.name
     commands = [
         (f"tuner trials {name}", "every trial"),
@@ -111,6 +136,9 @@ def _render_next(summary: StudySummary, kind: EndingKind, study_file: str) -> st
     ]
     if summary.best is not None:
         commands.insert(0, (f"tuner best {name}", "the best params (--json for a program)"))
+        if summary.study.spec.get("confirms") is None:
+            commands.append((f"tuner confirm {name}", "which of the best is really the best"))
+            commands.append((f"tuner export {name} -o best.yaml", "for tuner train best.yaml"))
     if summary.failures:
         commands.append((f"tuner trials {name} --state fail", "what failed; tuner show tells more"))
         commands.append((f"tuner retry {name} --failed", "try those again"))
@@ -118,6 +146,6 @@ def _render_next(summary: StudySummary, kind: EndingKind, study_file: str) -> st
     if find_state(summary) in held_back:
         commands.insert(0, (f"tuner resume {name}", "before it can go on"))
     elif kind is not EndingKind.FINISHED:
-        commands.insert(0, (f"tuner run {shlex.quote(study_file)}", "go on"))
+        commands.insert(0, (f"tuner run {shlex.join(again)}", "go on"))
     width = max(len(command) for command, _ in commands)
     return "\n".join(["next", *(f"  {c.ljust(width)}  {text}" for c, text in commands)])

@@ -14,6 +14,7 @@ from tuner.search.pruners.threshold import ThresholdPruner
 from tuner.search.samplers.cmaes import CmaesSampler
 from tuner.search.samplers.gp import GpSampler
 from tuner.search.samplers.grid import GridSampler
+from tuner.search.samplers.listed import ListedSampler
 from tuner.search.samplers.nsga2 import Nsga2Sampler
 from tuner.search.samplers.qmc import QmcSampler
 from tuner.search.samplers.random import RandomSampler
@@ -90,7 +91,9 @@ PRUNERS: Mapping[str, Callable[[StudySpec, Algorithm], Pruner]] = {
 
 
 def build_sampler(spec: StudySpec) -> Sampler:
-    """The spec's sampler."""
+    """The spec's sampler; a study that confirms another one goes through its list."""
+    if spec.confirms is not None:
+        return ListedSampler(listed=spec.confirms.params, n_times=spec.confirms.seeds)
     return SAMPLERS[spec.sampler.name](spec)
 
 

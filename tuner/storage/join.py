@@ -141,9 +141,10 @@ def _compare(spec: StudySpec, fingerprint: str, code: Code, found: FoundStudy) -
         differences.append(data)
     changed = _compare_code(found.code, code)
     if differences:
+        how = "give this one another name" + (" with --name" if spec.confirms else "")
         raise StudyMismatch(
-            f"another study lives under the name {spec.name!r}; give this one another name, or "
-            f"make them equal:\n{render_differences(differences)}"
+            f"another study lives under the name {spec.name!r}; {how}, or make them equal:\n"
+            f"{render_differences(differences)}"
         )
     if changed and CodePolicy.REFUSE in (stored.code, spec.code):
         whose = "the study" if stored.code is CodePolicy.REFUSE else "this file"

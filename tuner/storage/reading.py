@@ -34,6 +34,7 @@ class StudyRow:
     desired: Desired
     reason: str | None  # why it is not running
     code: Code | None  # of the objective, as the study began
+    fingerprint: str = ""  # of the data
 
     @property
     def n_trials(self) -> int | None:
@@ -119,6 +120,7 @@ def read_studies(connection: Connection, name: str | None = None) -> list[StudyR
             desired=Desired(row[13]),
             reason=row[14],
             code=row[16],
+            fingerprint=row[17],
         )
         for row in read_rows(connection, "studies", name=name)
     ]

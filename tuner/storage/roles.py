@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 # What running deletes. Everything else is deleted by the owner alone (`tuner delete`).
-TRIMMED = ("tuner.checkpoint", "tuner.metric", "trial_intermediate_values")
+TRIMMED = ("tuner.checkpoint", "tuner.metric", "tuner.weights", "trial_intermediate_values")
 # What says which version a schema has: nobody but the owner writes there.
 VERSIONS = ("tuner.migration", "alembic_version", "version_info")
 

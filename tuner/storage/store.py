@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from tuner.errors import StudyGone
-from tuner.space import decode_param, fitting_params, to_distributions
+from tuner.space import to_distributions
 from tuner.storage.claims import Claimer, Complete, Suggest, claim
 from tuner.storage.connection import Database
-from tuner.storage.sessions import Row, Session
+from tuner.storage.records import trial_record
+from tuner.storage.sessions import Session
 from tuner.storage.usage import Usage
 from tuner.storage.writes import Writer, write_batch, write_ends
 from tuner.study.checkpoint import Checkpoint
@@ -25,7 +26,7 @@ from tuner.study.fleet import AgentBeat, AgentIdentity, Desired, Pulse, Telemetr
 from tuner.study.lease import Batch, Claimed, End
 from tuner.study.report import RungValue
 from tuner.study.secrets import redact
-from tuner.study.trial import AttemptKey, Direction, TrialRecord, TrialState
+from tuner.study.trial import AttemptKey, Direction
 
 if TYPE_CHECKING:
     from tuner.study_file.model import StudySpec
@@ -66,6 +67,7 @@ class PostgresStore:
             minimize=spec.direction is Direction.MINIMIZE,
             keep=spec.checkpoints.keep,
             stop_after=spec.failures.stop_after,
+            keep_best=spec.checkpoints.keep_best,
         )
         self._vouched_until = monotonic()
         self.ordinal = self._join()
@@ -83,6 +85,7 @@ class PostgresStore:
                 "pid": self._identity.pid,
                 "devices": list(self._identity.devices),
                 "code": json.dumps(dict(self._identity.code)),
+                "about": json.dumps(dict(self._identity.about)),
             },
         )
         if not rows:
@@ -131,7 +134,7 @@ class PostgresStore:
                 "open": sorted(seen.open_numbers),
             },
         )
-        records = [self._record(row) for row in trials]
+        records = [trial_record(row, self._distributions) for row in trials]
         ((snapshot, *columns),) = self._main.rows(
             "feed", "rungs", {"study_id": self._study_id, "snapshot": seen.snapshot}
         )
@@ -149,24 +152,6 @@ class PostgresStore:
                 open_numbers=(seen.open_numbers - ended) | opened,
                 snapshot=snapshot,
             ),
-        )
-
-    def _record(self, row: Row) -> TrialRecord:
-        number, state, names, values, distributions, value, step, step_value, diverged = row
-        params = {
-            name: decode_param(distribution, internal)
-            for name, internal, distribution in zip(
-                names or (), values or (), distributions or (), strict=True
-            )
-        }
-        return TrialRecord(
-            number=number,
-            state=TrialState(state),
-            params=fitting_params(params, self._distributions),
-            value=value,
-            last_step=step,
-            last_value=step_value,
-            diverged=diverged,
         )
 
     def load_checkpoint(self, number: int) -> tuple[Checkpoint, bytes] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from tuner.storage.kept_weights import CHUNK_BYTES, keep_weights
 from tuner.storage.sessions import Session, Statement, run, run_all
 from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import DecisionRecord
@@ -21,7 +22,6 @@ from tuner.study.trial import AttemptKey, TrialState
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-CHUNK_BYTES = 1 << 20
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # Postgres text holds neither
 
 
@@ -36,6 +36,7 @@ class Writer:
     minimize: bool
     keep: int  # checkpoints of a trial
     stop_after: int | None  # failed attempts in a row; None: never
+    keep_best: int = 0  # COMPLETE trials whose weights stay
 
 
 def write_batch(writer: Writer, session: Session, batch: Batch) -> frozenset[AttemptKey]:
@@ -53,8 +54,8 @@ def write_batch(writer: Writer, session: Session, batch: Batch) -> frozenset[Att
 def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozenset[AttemptKey]:
     """End attempts, with all their reports again, in one transaction. Returns the lost ones."""
     by_key = {end.key: end for end in ends}
-    releases = [end for end in ends if isinstance(end, Release)]
-    contents = {r.checkpoint: _read_verified(r.checkpoint) for r in releases if r.checkpoint}
+    files = [end.checkpoint if isinstance(end, Release) else end.weights for end in ends]
+    contents = {file: _read_verified(file) for file in files if file is not None}
     own = {"study_id": writer.study_id, "me": writer.me, "boot": writer.boot}
     keys = {**own, **_key_arrays(by_key)}
     with session.transaction("end", "fence_ends", keys) as (cursor, fenced):
@@ -78,11 +79,29 @@ def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozens
             )
             for saved, content in contents.items():
                 if saved.key in held:
-                    _register(writer, cursor, saved, content)
+                    _store(writer, cursor, by_key[saved.key], saved, content)
             _release(own, cursor, [end for end in mine if isinstance(end, Release)])
             _count_failures(writer, cursor, mine)
     done = {AttemptKey(number=number, attempt=attempt) for number, attempt, _, _ in fenced}
     return frozenset(by_key.keys() - done)
+
+
+def _store(
+    writer: Writer, cursor: "Cursor", end: End, saved: SavedFile, content: bytes | None
+) -> None:
+    """A checkpoint to go on from, or the weights of a COMPLETE trial."""
+    if isinstance(end, Release):
+        _register(writer, cursor, saved, content)
+        return
+    keep_weights(
+        cursor,
+        writer.study_id,
+        writer.me,
+        saved,
+        content,
+        n_best=writer.keep_best,
+        minimize=writer.minimize,
+    )
 
 
 def _missing(batch: Batch, kept: Sequence[tuple[int, int]]) -> frozenset[AttemptKey]:

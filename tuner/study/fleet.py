@@ -1,8 +1,9 @@
 """Agents as others see them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from tuner.study.code import Code
@@ -18,6 +19,7 @@ class AgentIdentity:
     pid: int
     devices: Sequence[str]
     code: Code = field(default_factory=dict)  # what it trains with
+    about: Mapping[str, Any] = field(default_factory=dict)  # packages, git commit, devices
 
 
 @dataclass(frozen=True, kw_only=True)

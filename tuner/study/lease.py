@@ -79,6 +79,7 @@ class Finish:
     printed: Printed | None = None
     device: str | None = None
     seconds: float = 0.0  # that this attempt used of its device: its share where lanes share it
+    weights: SavedFile | None = None  # of a COMPLETE trial's best epoch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from tuner.study_file.model import (
     Algorithm,
     Budget,
     Choice,
+    Confirms,
     FloatRange,
     FunctionObjective,
     IntRange,
@@ -93,7 +94,14 @@ def _identity_values(spec: StudySpec) -> dict[str, Any]:
         "sampler": spec.sampler,
         "pruner": spec.pruner,
         "seed": spec.seed,
+        **({"confirms": spec.confirms} if spec.confirms else {}),
     }
+
+
+def render_objective(spec: StudySpec) -> str:
+    """`data.sklearn digits, model mlp`, or the function's name."""
+    values = _objective_values(spec.objective)
+    return ", ".join(f"{path.removeprefix('objective.')} {v}" for path, v in values.items())
 
 
 def _objective_values(objective: Objective) -> dict[str, Any]:
@@ -153,7 +161,9 @@ def _render(value: object) -> str:
             choices = ", ".join(map(_render, value.choices))
             return f"{{choice: [{choices}]{_render_when(value.when)}}}"
         case Algorithm():
-            return _render_algorithm(value)
+            return render_algorithm(value)
+        case Confirms():
+            return f"trials {', '.join(map(str, value.trials))} under {value.seeds} seeds"
         case Mapping():
             return f"{{{', '.join(f'{name}: {_render(part)}' for name, part in value.items())}}}"
         case tuple():
@@ -172,16 +182,17 @@ def _render_when(when: When | None) -> str:
     return f", when: {{{when.parameter}: {values if is_single else f'[{values}]'}}}"
 
 
-def _render_algorithm(algorithm: Algorithm) -> str:
+def render_algorithm(algorithm: Algorithm) -> str:
+    """A sampler or pruner as the study file would write it."""
     if algorithm.name == "any":
-        return f"[{', '.join(map(_render_algorithm, algorithm.parts))}]"
+        return f"[{', '.join(map(render_algorithm, algorithm.parts))}]"
     settings = {
         name: _render(value)
         for name, value in sorted(algorithm.settings.items())
         if value is not None
     }
     for part in algorithm.parts:
-        settings["wrapped"] = _render_algorithm(part)
+        settings["wrapped"] = render_algorithm(part)
     text = ", ".join(f"{name}: {value}" for name, value in settings.items())
     return f"{{{algorithm.name}: {{{text}}}}}" if text else algorithm.name
 

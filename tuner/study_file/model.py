@@ -134,6 +134,7 @@ class Checkpoints(Model):
 
     every_seconds: float = 30.0
     keep: int = 2  # of a trial that is not final: one that is damaged is passed over
+    keep_best: int = 5  # COMPLETE trials whose weights stay: the best ones
 
 
 class CodePolicy(StrEnum):
@@ -154,8 +155,18 @@ class Failures(Model):
     max_offline_seconds: float = 3600.0  # without a database for so long, workers stop
 
 
+class Confirms(Model):
+    """Which trials of another study are trained again, under how many fresh seeds."""
+
+    study: str
+    study_created_at: str  # a study of this name that was made at another time is another one
+    trials: tuple[int, ...]
+    params: tuple[Mapping[str, ParamValue], ...]  # the searched ones, one mapping a trial
+    seeds: int
+
+
 class StudySpec(Model):
-    """A whole study file."""
+    """A whole study file, or a study that confirms another one."""
 
     name: str
     objective: Objective
@@ -173,6 +184,14 @@ class StudySpec(Model):
     failures: Failures = Failures()
     code: CodePolicy = CodePolicy.WARN
     enqueue: tuple[Mapping[str, ParamValue], ...] = ()  # first trials; params may be missing
+    confirms: Confirms | None = None  # never in a study file: `tuner confirm` makes such studies
+
+    @property
+    def has_own_code(self) -> bool:
+        """Whether code of the user's trains it, or a part of it."""
+        if isinstance(self.objective, FunctionObjective):
+            return True
+        return self.objective.has_own_model or self.objective.loss is not None
 
     @property
     def n_steps(self) -> int | None:

@@ -29,8 +29,6 @@ TRIAL: Mapping[str, str] = {
     "seeds": "remove it; every trial has one seed",
 }
 WORKERS: Mapping[str, str] = {"gpus_per_trial": "the settings are `lanes` and `processes`"}
-CHECKPOINTS: Mapping[str, str] = dict.fromkeys(
-    ("keep_best", "store"), "the settings are `every` and `keep`"
-)
+CHECKPOINTS: Mapping[str, str] = {"store": "the settings are `every`, `keep` and `keep_best`"}
 
 MODELS = ("cnn",)

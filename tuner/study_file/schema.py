@@ -288,7 +288,13 @@ _SECTIONS: Mapping[str, Schema] = {
         }
     ),
     "checkpoints": _object(
-        {"every": {**_DURATION, "default": "30s"}, "keep": {**_whole(1, 100), "default": 2}}
+        {
+            "every": {**_DURATION, "default": "30s"},
+            "keep": {**_whole(1, 100), "default": 2},
+            "keep_best": _described(
+                {**_whole(0, 100), "default": 5}, "trials whose weights stay: the best ones"
+            ),
+        }
     ),
     "code": {
         "enum": list(CodePolicy),

@@ -208,15 +208,21 @@ def _read_lanes(item: Item | None) -> int | None:
 
 def read_checkpoints(item: Item | None) -> Checkpoints | None:
     """When training state is saved."""
-    section = _optional(item, Keys(allowed=("every", "keep"), later=not_yet.CHECKPOINTS))
+    keys = Keys(allowed=("every", "keep", "keep_best"), later=not_yet.CHECKPOINTS)
+    section = _optional(item, keys)
     default = Checkpoints()
-    every, keep = (
+    every, keep, keep_best = (
         read_seconds(section["every"], Interval(low=0.1, high=30 * _DAY))
         if "every" in section
         else default.every_seconds,
         read_int(section["keep"], Interval(low=1, high=100)) if "keep" in section else default.keep,
+        read_int(section["keep_best"], Interval(low=0, high=100))
+        if "keep_best" in section
+        else default.keep_best,
     )
-    return None if every is None or keep is None else Checkpoints(every_seconds=every, keep=keep)
+    if every is None or keep is None or keep_best is None:
+        return None
+    return Checkpoints(every_seconds=every, keep=keep, keep_best=keep_best)
 
 
 def read_failures(item: Item | None) -> Failures | None:

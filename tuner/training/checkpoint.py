@@ -24,7 +24,7 @@ _SCALARS = (str, int, float, bool, type(None))
 _FORMAT = "tuner-checkpoint-1"
 
 # What damaged bytes can lead to, in the format, in JSON and in the tree.
-_READING_FAILS = (
+READING_FAILS = (
     OSError,
     SafetensorError,
     ValueError,
@@ -65,9 +65,14 @@ def save_checkpoint(spool: Path, name: str, tree: object) -> CheckpointFile:
     )
 
 
-def load_checkpoint(path: Path) -> Any:
-    """The tree in a file, its tensors on the CPU; raises `BadCheckpoint`."""
+def load_checkpoint(path: Path, *, sha256: str | None = None) -> Any:
+    """The tree in a file, its tensors on the CPU; raises `BadCheckpoint`.
+
+    `sha256`, where given, must be the file's: it is looked at before anything is read.
+    """
     try:
+        if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            raise BadCheckpoint(f"{path.name} is not the file that was written: another sha256")
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             names: list[str] = file.keys()
@@ -75,7 +80,7 @@ def load_checkpoint(path: Path) -> Any:
         if metadata.get("format") != _FORMAT:
             raise BadCheckpoint(f"{path.name} is not a checkpoint of this version of tuner")
         tree = _unpack(json.loads(metadata["tree"]), tensors)
-    except _READING_FAILS as error:
+    except READING_FAILS as error:
         raise BadCheckpoint(f"checkpoint {path.name} cannot be read: {error}") from error
     if tensors:
         raise BadCheckpoint(f"checkpoint {path.name} holds tensors that belong to nothing")

@@ -61,13 +61,14 @@ def load_data(folder: Path, device: str) -> TrainingData:
         task=Task(meta["task"]),
         n_classes=meta["n_classes"],
         target_scale=meta["target_scale"],
-        train=_open_split(folder, "train"),
-        validation=_open_split(folder, "validation"),
+        train=open_split(folder, "train"),
+        validation=open_split(folder, "validation"),
     )
     return data.to(device)
 
 
-def _open_split(folder: Path, name: str) -> Split:
+def open_split(folder: Path, name: str) -> Split:
+    """One of train, validation and test."""
     return Split(x_NF=_open(folder / f"{name}_x.npy"), y_N=_open(folder / f"{name}_y.npy"))
 
 

@@ -189,7 +189,7 @@ class Group:
             tensor.copy_(kept)
         self.make_room()
 
-    def state(self, k: int) -> dict[str, object]:
+    def state(self, k: int) -> dict[str, Any]:
         """Seat k as a tree that a checkpoint can hold and `resume` takes.
 
         Its tensors are views: to be written or copied before training goes on.

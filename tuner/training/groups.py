@@ -237,8 +237,11 @@ class Groups:
 
     def _end(self, group: Group, ends: dict[int, How]) -> Iterator[Departure]:
         """Tell who leaves; the stack is compacted at the group's next turn."""
-        for k in ends:
-            group.seats[k].has_left = True
+        for k, how in ends.items():
+            seat = group.seats[k]
+            if how is How.COMPLETE:
+                seat.lane.keep(seat.best_values[self._goal.metric], partial(group.state, k))
+            seat.has_left = True
         if all(seat.has_left for seat in group.seats) and group in self._groups:
             self._groups.remove(group)
         for k, how in sorted(ends.items()):

@@ -1,8 +1,8 @@
 """What training needs of a trial."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from tuner.study.trial import Params, Values
 
@@ -50,6 +50,12 @@ class Lane(Protocol):
     def verdict(self) -> Verdict:
         """What to do after the last report; waits only where the pruner decides on that."""
 
+    def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
+        """The trial is COMPLETE with this value: the last moment for its weights.
+
+        `state()` is what `save` would write: the best epoch's weights are in it.
+        """
+
 
 class LaneFailed(Exception):
     """One lane broke, alone; the error is its cause."""
@@ -78,3 +84,6 @@ class Nobody:
     def verdict(self) -> Verdict:
         """Nobody objects."""
         return Verdict.GO_ON
+
+    def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Nobody wants them."""

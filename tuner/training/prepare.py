@@ -15,7 +15,7 @@ from typing import Any
 
 from tuner.training.folders import open_private_folder, sync_folder
 
-VERSION = 1  # of what preparation does; a change here prepares again
+VERSION = 2  # of what preparation does; a change here prepares again
 
 
 @dataclass(frozen=True, kw_only=True)

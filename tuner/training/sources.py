@@ -41,13 +41,15 @@ class RawData:
     x_NF: Array
     y_N: Array  # classes from 0, or a real target
     n_classes: int  # 0 for regression
+    classes: tuple[str, ...] = ()  # their names, by number
+    features: tuple[str, ...] = ()  # the names of the columns
 
 
 def write_arrays(data: Mapping[str, Any], folder: Path) -> None:
     """Load, split and standardize a data set, and write it to an empty folder."""
     raw = load_source(data)
     rows = split_rows(raw)
-    x_NF, _, _ = _standardized(raw.x_NF.astype(np.float64), rows["train"])
+    x_NF, mean_F, scale_F = _standardized(raw.x_NF.astype(np.float64), rows["train"])
     target_mean, target_scale = 0.0, 1.0
     y_N: Array = raw.y_N.astype(np.int64)
     if not raw.n_classes:
@@ -57,6 +59,8 @@ def write_arrays(data: Mapping[str, Any], folder: Path) -> None:
     for name, index in rows.items():
         _write(folder / f"{name}_x.npy", x_NF[index].astype(np.float32))
         _write(folder / f"{name}_y.npy", y_N[index])
+    _write(folder / "mean.npy", mean_F)
+    _write(folder / "scale.npy", scale_F)
     meta = {
         "task": "classification" if raw.n_classes else "regression",
         "n_features": raw.x_NF.shape[1],
@@ -64,6 +68,8 @@ def write_arrays(data: Mapping[str, Any], folder: Path) -> None:
         "n_rows": {name: len(index) for name, index in rows.items()},
         "target_mean": target_mean,
         "target_scale": target_scale,
+        "classes": list(raw.classes),
+        "features": list(raw.features),
         "fingerprint": _fingerprint(raw, rows),
         "summary": _summary(raw, rows),
     }
@@ -79,8 +85,15 @@ def load_source(data: Mapping[str, Any]) -> RawData:
         names = ", ".join(known)
         raise UnknownSource(f"no data source {json.dumps(dict(data))}; sklearn has: {names}")
     bunch = known[name]()
-    n_classes = len(bunch.target_names) if name in _CLASSIFICATION else 0
-    return RawData(name=name, x_NF=bunch.data, y_N=bunch.target, n_classes=n_classes)
+    classes = tuple(map(str, bunch.target_names)) if name in _CLASSIFICATION else ()
+    return RawData(
+        name=name,
+        x_NF=bunch.data,
+        y_N=bunch.target,
+        n_classes=len(classes),
+        classes=classes,
+        features=tuple(map(str, bunch.feature_names)),
+    )
 
 
 def split_rows(raw: RawData) -> dict[str, Array]:

@@ -1,17 +1,33 @@
 """A lane whose other end is the agent: reports go out, verdicts come in."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
-from tuner.messages import FromWorker, GoOn, NotSaved, Reported, Saved, Setup, Start, Stop, Why
+from tuner.messages import (
+    FromWorker,
+    GoOn,
+    Kept,
+    NotSaved,
+    Reported,
+    Saved,
+    Setup,
+    Start,
+    Stop,
+    Why,
+)
 from tuner.study.schedule import Schedule
 from tuner.study.trial import Params, Values
 from tuner.study_file.trainer_params import resolve
 from tuner.training.checkpoint import save_checkpoint
 from tuner.training.lane import Verdict
+from tuner.worker.best_kept import BestKept
 
+log = logging.getLogger(__name__)
+
+MOST_WEIGHTS_BYTES = 1 << 28  # of one trial, in the database
 VERDICT_SECONDS = 1.0  # the longest that training waits for the agent
 
 _WEIGHT = {Why.RELEASE: 1, Why.PRUNE: 2, Why.DROP: 3}  # of two reasons to stop, the final one wins
@@ -43,10 +59,11 @@ class PipeLane:
         *,
         complete: Callable[[Params], Params] = resolve,
         is_stepwise: bool = True,
+        kept: BestKept | None = None,
     ) -> None:
         """`complete` gives the params that neither the study file nor the sampler did.
 
-        `is_stepwise`: the state changes only from step to step.
+        `is_stepwise`: the state changes only from step to step. `kept`: whose weights are wanted.
         """
         self.number = start.number
         self.attempt = start.attempt
@@ -63,6 +80,7 @@ class PipeLane:
         self.from_step = start.from_step
         self.last_value = start.last_value
         self._is_stepwise = is_stepwise
+        self._kept = kept
         self._n_saves = 0
         self._step = start.from_step  # the last one reported
         self._step_before = 0
@@ -127,6 +145,33 @@ class PipeLane:
                 break
             self._mail.deliver(left)
         return Verdict.GO_ON if self._stop is None else _VERDICTS[self._stop]
+
+    def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Write the best epoch's weights, if the trial may be among the study's best ones."""
+        if self._kept is None or not self._kept.is_wanted(value):
+            return
+        tree = state()
+        best = {"structure": tree["structure"], **tree["best"]}
+        tensors = (*best["weights"].values(), *best["buffers"].values())
+        if sum(tensor.nbytes for tensor in tensors) > MOST_WEIGHTS_BYTES:
+            log.warning("the weights of trial %d are too large to be kept", self.number)
+            return
+        name = f"{self.number}-{self.attempt}-weights"
+        try:
+            file = save_checkpoint(self._spool, name, best)
+        except OSError as error:
+            log.warning("the weights of trial %d are not kept: %s", self.number, error)
+            return
+        self._mail.send(
+            Kept(
+                number=self.number,
+                attempt=self.attempt,
+                step=int(best["step"]),
+                path=str(file.path),
+                sha256=file.sha256,
+                n_bytes=file.n_bytes,
+            )
+        )
 
     def _has_to_wait(self) -> bool:
         return (

@@ -7,6 +7,7 @@ from typing import Protocol
 from tuner.messages import FromWorker, GoOn, How, Left, Ready, Setup, Start, Stop, ToWorker, Why
 from tuner.study.trial import Params
 from tuner.training.lane import Lane, LaneFailed
+from tuner.worker.best_kept import BestKept
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
 from tuner.worker.lanes import PipeLane
@@ -56,6 +57,7 @@ class Worker:
         self._n_taken = 0
         self._said: Ready | None = None
         self._is_terminating = False
+        self._kept = BestKept(setup.keep_best, minimize=setup.minimize)
 
     def run(self) -> int:
         """The process's exit code: 0 after SIGTERM, 1 after a failure."""
@@ -110,6 +112,7 @@ class Worker:
             self,
             complete=self._objective.complete,
             is_stepwise=self._objective.is_stepwise,
+            kept=self._kept,
         )
         if self._is_terminating:
             lane.stop(Why.RELEASE)

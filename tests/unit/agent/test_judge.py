@@ -16,7 +16,7 @@ from tests.unit.agent.machines import (
 from tuner.agent import acts, events, notices
 from tuner.agent.machine import Phase, WorkerState
 from tuner.errors import StudyGone
-from tuner.messages import GoOn, How, Left, Progress, Reported, Saved, Start, Stop, Why
+from tuner.messages import GoOn, How, Kept, Left, Progress, Reported, Saved, Start, Stop, Why
 from tuner.study.decision import Action
 from tuner.study.ending import EndingKind
 from tuner.study.failure import FailureClass
@@ -279,6 +279,27 @@ def test_the_newest_checkpoint_is_registered_with_the_next_batch_and_then_remove
     assert [file.path for file in write.batch.checkpoints] == ["/spool/a"]
     result = bench.do(events.BatchWritten(batch=write.batch, lost=frozenset()))
     assert of_type(result, acts.RemoveFile) == [acts.RemoveFile(path="/spool/a")]
+
+
+def test_the_weights_of_a_complete_trial_go_with_its_end_and_are_then_removed() -> None:
+    bench = Bench()
+    trial = bench.training()
+    kept = Kept(number=0, attempt=1, step=3, path="/spool/w", sha256="0", n_bytes=1)
+    assert bench.say(kept) == []
+    (end,) = bench.ends(bench.leave(trial, How.COMPLETE, value=0.5))
+    assert isinstance(end, Finish)
+    assert end.weights is not None
+    assert (end.weights.key, end.weights.path, end.weights.step) == (trial.key, "/spool/w", 3)
+    assert acts.RemoveFile(path="/spool/w") in of_type(bench.stored(end), acts.RemoveFile)
+
+
+def test_the_weights_of_a_trial_that_is_lost_are_removed_as_well() -> None:
+    bench = Bench()
+    trial = bench.training()
+    bench.say(Kept(number=0, attempt=1, step=3, path="/spool/w", sha256="0", n_bytes=1))
+    (end,) = bench.ends(bench.leave(trial, How.COMPLETE, value=0.5))
+    result = bench.stored(end, lost=frozenset({trial.key}))
+    assert acts.RemoveFile(path="/spool/w") in of_type(result, acts.RemoveFile)
 
 
 def test_a_signal_releases_every_lane_and_the_agent_leaves_when_all_is_written() -> None:

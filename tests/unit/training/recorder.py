@@ -1,7 +1,9 @@
 """A lane that remembers, and small data to train it on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,6 +43,7 @@ class RecorderLane:
         self.spool = spool
         self.files: dict[int, Path] = {}
         self.step = 0
+        self.kept: tuple[float, Mapping[str, Any]] | None = None
 
     def report(self, step: int, values: Values) -> None:
         self.journal.append(("report", self.number))
@@ -57,6 +60,10 @@ class RecorderLane:
         if self.step:
             self.journal.append(("verdict", self.number))
         return self.verdicts.get(self.step, Verdict.GO_ON)
+
+    def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
+        self.journal.append(("keep", self.number))
+        self.kept = (value, deepcopy(state()))
 
     @property
     def curve(self) -> dict[int, Values]:

@@ -77,8 +77,9 @@ def _lose(machine: Machine, key: AttemptKey) -> list[Act]:
 
 def _forget(machine: Machine, lane: Lane) -> list[Act]:
     del machine.lanes[lane.key]
-    paths = [lane.checkpoint_path, lane.saved.path if lane.saved else None]
-    return [RemoveFile(path=path) for path in paths if path is not None]
+    files = [file.path for file in (lane.saved, lane.kept) if file is not None]
+    paths = files if lane.checkpoint_path is None else [lane.checkpoint_path, *files]
+    return [RemoveFile(path=path) for path in paths]
 
 
 def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:

@@ -12,7 +12,7 @@ from tuner.agent.rules import memory, pruning
 from tuner.agent.rules.ends import fail_lane, give_up, post_end, prune_now, release, release_reason
 from tuner.agent.rules.failures import as_loss, failure_of_exit, failure_of_left
 from tuner.errors import RunFailed
-from tuner.messages import How, Left, NotSaved, Progress, Ready, Reported, Saved
+from tuner.messages import How, Kept, Left, NotSaved, Progress, Ready, Reported, Saved
 from tuner.study.checkpoint import SavedFile
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.failure import Failure, FailureClass
@@ -24,7 +24,7 @@ from tuner.study.trial import TrialState
 MAX_EARLY_DEATHS = 3
 MOST_TAIL, LEAST_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
 LOG_LINES = 50  # of a failed attempt
-OfLane = Reported | Saved | NotSaved | Progress | Left
+OfLane = Reported | Saved | Kept | NotSaved | Progress | Left
 
 
 def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
@@ -56,6 +56,9 @@ def _said_of(machine: Machine, lane: Lane, message: OfLane, now: float) -> list[
             return _reported(machine, lane, message, now)
         case Saved():
             return _saved(machine, lane, message, now)
+        case Kept():
+            lane.kept = _file_of(lane, message)
+            return []
         case NotSaved():
             return _not_saved(machine, lane, message)
         case Left():
@@ -90,18 +93,22 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
 
 def _saved(machine: Machine, lane: Lane, message: Saved, now: float) -> list[Act]:
     superseded = lane.saved if lane.saved and not lane.is_saved_posted else None
-    lane.saved = SavedFile(
+    lane.saved = _file_of(lane, message)
+    lane.is_saved_posted, lane.has_save_trouble = False, False
+    if machine.flush_at is None:
+        machine.flush_at = now + machine.book.flush_seconds
+    # One that was posted may still be read by the store thread; it goes with the answer.
+    return [RemoveFile(path=superseded.path)] if superseded else []
+
+
+def _file_of(lane: Lane, message: Saved | Kept) -> SavedFile:
+    return SavedFile(
         key=lane.key,
         step=message.step,
         path=message.path,
         sha256=message.sha256,
         n_bytes=message.n_bytes,
     )
-    lane.is_saved_posted, lane.has_save_trouble = False, False
-    if machine.flush_at is None:
-        machine.flush_at = now + machine.book.flush_seconds
-    # One that was posted may still be read by the store thread; it goes with the answer.
-    return [RemoveFile(path=superseded.path)] if superseded else []
 
 
 def _not_saved(machine: Machine, lane: Lane, message: NotSaved) -> list[Act]:
@@ -177,6 +184,7 @@ def _completed(machine: Machine, lane: Lane, left: Left) -> End:
         user_attrs=left.facts,
         last_step=lane.last_step,
         rungs=pruning.complete_rungs(machine, lane, value),
+        weights=lane.kept,
     )
 
 

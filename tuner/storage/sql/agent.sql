@@ -4,8 +4,9 @@ with counted as (
     update tuner.study set n_agents = n_agents + 1 where study_id = %(study_id)s
     returning n_agents - 1 as ordinal
 )
-insert into tuner.agent (agent_id, study_id, ordinal, host, boot, pid, devices, code)
-select %(me)s, %(study_id)s, ordinal, %(host)s, %(boot)s, %(pid)s, %(devices)s, %(code)s::json
+insert into tuner.agent (agent_id, study_id, ordinal, host, boot, pid, devices, code, about)
+select %(me)s, %(study_id)s, ordinal, %(host)s, %(boot)s, %(pid)s, %(devices)s, %(code)s::json,
+       %(about)s::json
 from counted
 on conflict (agent_id) do update set left_at = null
 returning ordinal;

@@ -153,3 +153,45 @@ with halted as (
 )
 insert into tuner.event (study_id, agent_id, kind, detail)
 select study_id, %(me)s, 'halted', desired_reason from halted;
+
+-- name: insert_weights
+-- The weights of a trial that I have just ended COMPLETE, if few enough are better; none otherwise.
+-- The statement follows `fence_ends` and `finish` in their transaction.
+with mine as (
+    select l.number, l.attempt, case when %(minimize)s then v.value else -v.value end as rank
+    from tuner.lease l join trials t using (trial_id)
+    join trial_values v on v.trial_id = t.trial_id and v.objective = 0
+    where l.study_id = %(study_id)s and l.number = %(number)s and l.attempt = %(attempt)s
+      and l.owner = %(me)s and t.state = 'COMPLETE' and v.value_type = 'FINITE'
+)
+insert into tuner.weights (study_id, number, attempt, step, sha256, n_bytes)
+select %(study_id)s, m.number, m.attempt, %(step)s, %(sha256)s, %(n_bytes)s
+from mine m
+where %(n_best)s > (
+    select count(*) from tuner.weights w
+    join trials t on t.study_id = w.study_id and t.number = w.number
+    join trial_values v on v.trial_id = t.trial_id and v.objective = 0
+    where w.study_id = %(study_id)s
+      and (case when %(minimize)s then v.value else -v.value end, w.number) < (m.rank, m.number))
+on conflict (study_id, number) do nothing
+returning weights_id;
+
+-- name: insert_weights_chunk
+-- One part of their content.
+insert into tuner.weights_chunk (weights_id, part, content)
+values (%(weights_id)s, %(part)s, %(content)s);
+
+-- name: trim_weights
+-- What is no longer among the best goes; what another agent is trimming is left to it.
+delete from tuner.weights where weights_id in (
+    select w.weights_id from tuner.weights w
+    where w.weights_id in (
+        select x.weights_id from (
+            select w.weights_id, row_number() over (order by
+                case when %(minimize)s then v.value else -v.value end, w.number) as place
+            from tuner.weights w
+            join trials t on t.study_id = w.study_id and t.number = w.number
+            join trial_values v on v.trial_id = t.trial_id and v.objective = 0
+            where w.study_id = %(study_id)s) x
+        where x.place > %(n_best)s)
+    for update skip locked);

@@ -2,7 +2,7 @@
 -- All studies that tuner made, newest first.
 select s.study_id, s.study_name, d.direction::text, t.metric, t.created_at, t.spec,
        t.limit_trials, t.limit_steps, t.limit_seconds, t.limit_device_seconds, t.target, t.n_draws,
-       t.n_claimed, t.desired, t.desired_reason, t.next_draw, t.code
+       t.n_claimed, t.desired, t.desired_reason, t.next_draw, t.code, t.fingerprint
 from studies s
 join tuner.study t using (study_id)
 join study_directions d on d.study_id = s.study_id and d.objective = 0
@@ -232,3 +232,57 @@ where t.study_id = :study_id and coalesce(l.retry_of, e.retry_of) = :number orde
 select t.state::text, coalesce(l.attempt, 0)
 from trials t left join tuner.lease l on l.trial_id = t.trial_id
 where t.study_id = :study_id and t.number = :number;
+
+-- name: top
+-- The best finite values, best first; ties go to the lower number. Of trials with the same params
+-- only the best one where :distinct says so.
+with good as (
+    select t.trial_id, t.number, v.value,
+           case when :minimize then v.value else -v.value end as rank
+    from trials t join trial_values v on v.trial_id = t.trial_id and v.objective = 0
+    where t.study_id = :study_id and t.state = 'COMPLETE' and v.value_type = 'FINITE'
+), params as (
+    select g.number, g.value, g.rank,
+           (select array_agg((p.param_name, p.param_value)::text order by p.param_name)
+            from trial_params p where :distinct and p.trial_id = g.trial_id) as params
+    from good g
+), first as (
+    select number, rank,
+           row_number() over (partition by params order by rank, number) as place
+    from params
+)
+select number from first where not :distinct or place = 1 order by rank, number limit :n_trials;
+
+-- name: linked
+-- The studies that confirm one, newest first.
+select s.study_name from tuner.study t join studies s using (study_id)
+where t.spec -> 'confirms' ->> 'study' = :name
+order by t.created_at desc, t.study_id desc;
+
+-- name: origin
+-- Where a trial comes from: its seed and draw, and what the agent that ended it trained with.
+select l.seed, l.draw, l.device, a.code, a.about
+from tuner.lease l left join tuner.agent a on a.agent_id = l.owner
+where l.study_id = :study_id and l.number = :number;
+
+-- name: weights
+-- The trials whose weights are kept, the best first.
+select w.number, w.weights_id, w.step, w.sha256, w.n_bytes
+from tuner.weights w join trials t on t.study_id = w.study_id and t.number = w.number
+join trial_values v on v.trial_id = t.trial_id and v.objective = 0
+where w.study_id = :study_id
+order by case when :minimize then v.value else -v.value end, w.number;
+
+-- name: weights_content
+-- Their content in order.
+select content from tuner.weights_chunk where weights_id = :weights_id order by part;
+
+-- name: metrics
+-- What a trial reported beside the objective, by step and name.
+select step, name, value from tuner.metric
+where study_id = :study_id and number = :number order by step, name;
+
+-- name: basis
+-- What the sampler had seen when it suggested a trial.
+select seed, place, highest, open_numbers, hidden from tuner.suggestion
+where study_id = :study_id and number = :number;

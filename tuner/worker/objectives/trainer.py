@@ -36,8 +36,9 @@ class TrainerObjective:
     is_single_use = False
     is_stepwise = True
 
-    def __init__(self, setup: Setup) -> None:
-        data = load_data(Path(setup.data_folder), setup.device)
+    def __init__(self, setup: Setup, data: TrainingData | None = None) -> None:
+        """`data`: None for those of the setup."""
+        data = data or load_data(Path(setup.data_folder), setup.device)
         loss = loss_of(setup, data)
         goal = Goal(metric=setup.metric, minimize=setup.minimize)
         self._metric = setup.metric

@@ -1,0 +1,80 @@
+"""The model card: whatever a config says, it is text."""
+
+from tests.unit.export.configs import make_config
+from tuner.export.card import render_function_card, render_model_card
+from tuner.study_file.model import FunctionObjective
+from tuner.study_file.trainer_params import Task
+from tuner.training.final_model import ModelCard
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m|\u202e\n# x"
+
+
+def _card(**changes):
+    fields = {
+        "model": "mlp",
+        "params": {},
+        "seed": 1,
+        "task": Task.CLASSIFICATION,
+        "n_features": 3,
+        "n_outputs": 2,
+        "target_mean": 0.0,
+        "target_scale": 1.0,
+        "classes": ("no", "yes"),
+        "features": ("a", "b", "c"),
+    }
+    return ModelCard(**{**fields, **changes})
+
+
+def _metrics(**changes):
+    fields = {
+        "trial": 4,
+        "metric": "val_loss",
+        "search_value": 0.25,
+        "epochs": 3,
+        "epoch": 2,
+        "delivered": "this training",
+        "compared": {"this training": 0.5},
+        "test": {"rows": 7, "accuracy": 0.5},
+        "confusion": [[1, 2], [0, 4]],
+        "data": "digits: 1797 rows",
+        "seconds": 1.0,
+        "device": "cpu",
+        "value": 0.5,
+        "last": {"val_loss": 0.5},
+        "checkpoint_step": 3,
+    }
+    return {**fields, **changes}
+
+
+def test_what_a_config_says_is_text():
+    provenance = {"trial": HOSTILE, "value": HOSTILE, "trials": {"tried": HOSTILE}, "git": HOSTILE}
+    config = make_config(
+        provenance={**provenance, "confirmed": {"mean": HOSTILE, "spread": HOSTILE}}
+    )
+    metrics = _metrics(trial=HOSTILE, search_value=HOSTILE, data=HOSTILE)
+    text = render_model_card(config, metrics, _card())
+    own = config.model_copy(update={"objective": FunctionObjective(function="t.py:train")})
+    for page in (text, render_function_card(own, metrics)):
+        assert "<script" not in page
+        assert "\x1b" not in page
+        assert "\u202e" not in page
+        assert "\n# x" not in page
+
+
+def test_luck_is_said_in_plain_words_and_a_confirmation_replaces_it():
+    config = make_config()
+    assert "the best of 9 tried, and so by luck too good in part" in render_model_card(
+        config, _metrics(), _card()
+    )
+    confirmed = {**config.provenance, "confirmed": {"mean": 0.31, "spread": 0.04, "seeds": 5}}
+    text = render_model_card(make_config(provenance=confirmed), _metrics(), _card())
+    assert "confirmed under 5 fresh seeds: val_loss 0.31 on average, 0.04" in text
+
+
+def test_the_example_of_an_own_model_imports_its_code_itself():
+    text = render_model_card(make_config(), _metrics(), _card(model="nets/cnn.py:build"))
+    assert 'sys.path.insert(0, "nets")' in text
+    assert "from cnn import build" in text
+    assert 'tuner.load_model(".", build=build)' in text
+    text = render_model_card(make_config(), _metrics(), _card(model="lab.nets:build"))
+    assert "from lab.nets import build" in text

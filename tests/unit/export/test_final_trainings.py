@@ -1,0 +1,309 @@
+"""The final training in this process: its order, its bits, what goes on and what is refused."""
+
+import json
+import os
+import stat
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unit.export.configs import make_config
+from tests.unit.training.recorder import RecorderLane
+from tuner.errors import RunFailed, UsageError
+from tuner.export.final_job import Rows, TrainOptions
+from tuner.export.final_lane import Told
+from tuner.export.final_training import train_final
+from tuner.study_file.best import Weights
+from tuner.study_file.model import FunctionObjective
+from tuner.training import data as data_module
+from tuner.training.checkpoint import save_checkpoint
+from tuner.training.data import load_data
+from tuner.training.groups import Goal, Groups, train
+from tuner.training.losses import loss_of
+from tuner.training.mlp import MLP
+from tuner.training.prepare import prepare
+from tuner.training.sizes import FixedSizes
+
+pytestmark = pytest.mark.usefixtures("one_thread", "home")
+FILES = ["config.yaml", "curves.html", "metrics.json", "model-card.md", "model.safetensors"]
+
+
+@pytest.fixture
+def one_thread():
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope="module")
+def data_home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def home(data_home, monkeypatch):
+    monkeypatch.setenv("TUNER_HOME", str(data_home))
+
+
+class Heard:
+    """What was told; asks to stop after a step."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop = threading.Event()
+        self.steps: list[Told] = []
+        self.texts: list[str] = []
+        self._stop_after = stop_after
+
+    def __call__(self, news: Told | str) -> None:
+        if isinstance(news, str):
+            self.texts.append(news)
+            return
+        self.steps.append(news)
+        if news.step == self._stop_after:
+            self.stop.set()
+
+
+def _train(folder: Path, config=None, heard=None, source=None, **options):
+    heard = heard or Heard()
+    wanted = TrainOptions(output=folder, device="cpu", **options)
+    return train_final(config or make_config(), source or folder.parent, wanted, heard.stop, heard)
+
+
+def _curve(trained) -> dict[int, dict[str, float]]:
+    return {
+        int(step): {n: v for n, v in values.items() if n != "seconds"}
+        for step, values in trained.metrics["curve"].items()
+    }
+
+
+def _trial(config) -> RecorderLane:
+    """The same trial in company, as a worker of the search trains it."""
+    data = load_data(
+        prepare({"sklearn": "digits"}, Path(os.environ["TUNER_HOME"], "data")).folder, "cpu"
+    )
+    loss = loss_of(data)
+    model = MLP(data.n_features, data.n_outputs, loss)
+    lanes = [RecorderLane(n, **{**config.params, "learning_rate": 0.01 * n}) for n in (1, 2)]
+    mine = RecorderLane(0, **config.params)
+    mine.seed = config.seed
+    goal = Goal(metric="val_loss", minimize=True)
+    groups = Groups(model, data, loss, data_seed=config.data_seed, goal=goal, sizes=FixedSizes(4))
+    list(train(groups, [lanes[0], mine, lanes[1]]))
+    return mine
+
+
+def test_the_curve_has_the_bits_of_the_trial_and_the_folder_is_whole(tmp_path):
+    config = make_config()
+    trained = _train(tmp_path / "out", config)
+    assert _curve(trained) == _trial(config).curve
+    assert sorted(path.name for path in trained.folder.iterdir()) == FILES
+    assert {stat.S_IMODE(path.stat().st_mode) for path in trained.folder.iterdir()} == {0o600}
+    assert stat.S_IMODE(trained.folder.stat().st_mode) == 0o700
+    metrics = json.loads((trained.folder / "metrics.json").read_text())
+    best = min(_curve(trained).values(), key=lambda values: values["val_loss"])
+    assert metrics["validation"]["val_loss"] == pytest.approx(best["val_loss"], rel=1e-5)
+    assert metrics["test"]["rows"] == 270
+    assert 0.5 < metrics["test"]["accuracy"] <= 1
+    assert "no value" not in (trained.folder / "model-card.md").read_text()
+
+
+def test_a_training_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
+    whole = _train(tmp_path / "whole")
+    heard = Heard(stop_after=2)
+    stopped = _train(tmp_path / "parts", heard=heard)
+    assert (dict(stopped.metrics), stopped.step) == ({}, 2)
+    assert not (tmp_path / "parts" / "model.safetensors").exists()
+    heard = Heard()
+    resumed = _train(tmp_path / "parts", heard=heard)
+    assert [told.step for told in heard.steps] == [3]
+    assert "going on from step 2" in heard.texts[0]
+    assert _curve(resumed) == _curve(whole)
+    for name in ("model.safetensors", "config.yaml"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    heard = Heard()
+    third = _train(tmp_path / "parts", heard=heard)
+    assert third.was_done
+    assert heard.steps == []
+
+
+def test_the_test_split_is_opened_once_after_the_last_epoch(tmp_path, monkeypatch):
+    opened, real = [], np.load
+    heard = Heard()
+
+    def watch(path, **how):
+        opened.append((Path(path).name, len(heard.steps)))
+        return real(path, **how)
+
+    monkeypatch.setattr(data_module.np, "load", watch)
+    _train(tmp_path / "out", heard=heard)
+    test = [(name, n) for name, n in opened if name.startswith("test")]
+    assert test == [("test_x.npy", 3), ("test_y.npy", 3)]
+    assert len([name for name, _ in opened if name.startswith("train")]) >= 2
+
+
+def test_train_and_validation_rows_are_trained_on_for_the_best_epoch(tmp_path):
+    trained = _train(tmp_path / "out", rows=Rows.BOTH)
+    curve = _curve(trained)
+    assert list(curve) == [1, 2], "the best epoch of the search is 2"
+    assert all(set(values) == {"train_loss"} for values in curve.values())
+    assert (trained.metrics["epoch"], trained.metrics["validation"]) == (2, None)
+    assert trained.metrics["compared"] is None
+    with pytest.raises(UsageError, match="another config"):
+        _train(tmp_path / "out")
+    with pytest.raises(UsageError, match="best_epoch"):
+        _train(tmp_path / "other", make_config(best_epoch=None), rows=Rows.BOTH)
+
+
+def _weights_of(lane: RecorderLane, folder: Path) -> Weights:
+    """A trial's own weights as an export writes them."""
+    assert lane.kept is not None
+    _, state = lane.kept
+    file = save_checkpoint(folder, "mine", {"structure": state["structure"], **state["best"]})
+    return Weights(file=file.path.name, sha256=file.sha256)
+
+
+def test_the_better_weights_on_the_validation_split_are_delivered_and_said(tmp_path):
+    long = make_config(params={**make_config().params, "epochs": 9})
+    weights = _weights_of(_trial(long), tmp_path)
+    short = make_config(seed=77, weights=weights)
+    trained = _train(tmp_path / "old", short)
+    assert trained.metrics["delivered"] == "the exported weights"
+    compared = trained.metrics["compared"]
+    assert compared["the exported weights"] < compared["this training"]
+    assert "Delivered are the weights of the exported weights" in (
+        (trained.folder / "model-card.md").read_text()
+    )
+    weak = _weights_of(_trial(make_config(params={**short.params, "epochs": 1})), tmp_path)
+    trained = _train(tmp_path / "new", long.model_copy(update={"weights": weak}))
+    assert trained.metrics["delivered"] == "this training"
+
+
+def test_from_weights_goes_on_from_them(tmp_path):
+    config = make_config(params={**make_config().params, "epochs": 9})
+    weights = _weights_of(_trial(config), tmp_path)
+    one_more = make_config(params={**config.params, "epochs": 1}, weights=weights)
+    anew = _curve(_train(tmp_path / "anew", one_more))
+    on = _curve(_train(tmp_path / "on", one_more, from_weights=True))
+    assert on[1]["train_loss"] < 0.5 * anew[1]["train_loss"]
+    with pytest.raises(UsageError, match="names no weights"):
+        _train(tmp_path / "none", make_config(), from_weights=True)
+
+
+def test_weights_that_are_damaged_or_of_another_model_are_refused(tmp_path):
+    weights = _weights_of(_trial(make_config()), tmp_path)
+    other = make_config(params={**make_config().params, "width": 20}, weights=weights)
+    with pytest.raises(RunFailed, match=r"another model|does not fit"):
+        _train(tmp_path / "other", other, from_weights=True)
+    file = tmp_path / weights.file
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(RunFailed, match="another sha256"):
+        _train(tmp_path / "damaged", make_config(weights=weights))
+
+
+def test_other_data_than_the_studys_are_refused(tmp_path):
+    provenance = {**make_config().provenance, "data_fingerprint": "0" * 64}
+    with pytest.raises(RunFailed, match="not the study's"):
+        _train(tmp_path / "out", make_config(provenance=provenance))
+
+
+def test_a_diverging_training_is_one_sentence_and_leaves_no_model(tmp_path):
+    config = make_config(params={**make_config().params, "learning_rate": 1e30})
+    with pytest.raises(RunFailed, match=r"the final training failed: .* at step 1"):
+        _train(tmp_path / "out", config)
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_folders_of_others_are_left_alone(tmp_path):
+    (tmp_path / "full").mkdir(mode=0o700)
+    (tmp_path / "full" / "thesis.tex").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        _train(tmp_path / "full")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="is a file"):
+        _train(tmp_path / "file")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    with pytest.raises(UsageError, match="chmod 700"):
+        _train(tmp_path / "shared")
+
+
+def test_a_full_disk_at_the_end_is_one_sentence_and_the_training_is_not_lost(tmp_path, monkeypatch):
+    from tuner.export import artifact
+
+    def no_room(*_, **__):
+        raise RunFailed("cannot write model.safetensors (No space left on device)")
+
+    monkeypatch.setattr(artifact, "write_whole", no_room)
+    with pytest.raises(RunFailed, match="No space left"):
+        _train(tmp_path / "out")
+    monkeypatch.undo()
+    monkeypatch.setenv("TUNER_HOME", os.environ.get("TUNER_HOME", str(tmp_path)))
+    heard = Heard()
+    assert _train(tmp_path / "out", heard=heard).metrics
+    assert heard.steps == [], "every epoch was saved"
+
+
+FUNCTION = """\
+import random, torch
+def train(trial):
+    state = trial.checkpoint.load() or {"epoch": 0, "w": torch.zeros(2)}
+    print("user code prints")
+    for epoch in range(state["epoch"] + 1, trial.params["epochs"] + 1):
+        state = {"epoch": epoch, "w": state["w"] + trial.params["x"]}
+        trial.report(step=epoch, val_loss=1 / epoch)
+        trial.checkpoint.save(state)
+"""
+
+
+def _function_config(**params):
+    return make_config(
+        objective=FunctionObjective(function="train.py:train"), params={"x": 0.5, **params}
+    )
+
+
+def test_a_function_is_called_with_the_exported_params_and_its_last_state_is_the_model(
+    tmp_path, capsys
+):
+    from tuner import load_state
+
+    (tmp_path / "train.py").write_text(FUNCTION)
+    config = _function_config(epochs=4)
+    stopped = _train(tmp_path / "out", config, Heard(stop_after=2))
+    assert stopped.step == 2
+    heard = Heard()
+    trained = _train(tmp_path / "out", config, heard)
+    assert [told.step for told in heard.steps] == [3, 4]
+    assert (trained.metrics["value"], trained.metrics["checkpoint_step"]) == (0.25, 4)
+    state = load_state(tmp_path / "out")
+    assert (state["epoch"], state["w"].tolist()) == (4, [2.0, 2.0])
+    assert (tmp_path / "out" / "train.py").read_text() == FUNCTION
+    assert "user code prints" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def train(trial): raise ValueError('bad layer')", "ValueError: bad layer"),
+        ("def train(trial): trial.report(loss=1)", "not what the study is after"),
+        ("def other(trial): ...", "has no function train"),
+        ("def train(trial) ...", "importing train.py failed"),
+    ],
+)
+def test_a_function_that_fails_is_one_sentence(tmp_path, code, message):
+    (tmp_path / "train.py").write_text(code)
+    with pytest.raises(RunFailed, match=message):
+        _train(tmp_path / "out", _function_config(epochs=2))
+
+
+def test_a_function_that_saves_nothing_leaves_no_model_and_the_card_says_so(tmp_path):
+    (tmp_path / "train.py").write_text("def train(trial): return 0.5")
+    trained = _train(tmp_path / "out", _function_config())
+    assert not (trained.folder / "model.safetensors").exists()
+    assert "saved no checkpoint" in (trained.folder / "model-card.md").read_text()
+    assert trained.metrics["value"] == 0.5

@@ -1,0 +1,85 @@
+"""Which weights a worker writes, and what is said of them."""
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.unit.worker.test_pipe_lane import FakeMail
+from tuner.messages import Kept, Setup, Start, decode, encode
+from tuner.training.checkpoint import load_checkpoint
+from tuner.worker import lanes
+from tuner.worker.best_kept import BestKept
+from tuner.worker.lanes import PipeLane
+
+
+def _lane(mail, folder, kept, number=3):
+    setup = Setup(
+        device="cpu",
+        n_threads=1,
+        objective={},
+        fixed={},
+        data_folder="",
+        data_seed=0,
+        minimize=True,
+        metric="val_loss",
+        spool=str(folder),
+        save_every_seconds=30.0,
+    )
+    begun = Start(
+        number=number, attempt=2, params={}, seed=9, checkpoint=None, decide_at=((2, 7, 2),)
+    )
+    return PipeLane(begun, setup, mail, mail.clock, kept=kept)
+
+
+def _state():
+    best = {"step": 4, "values": {}, "weights": {"w": torch.ones(3)}, "buffers": {}}
+    return {"structure": "mlp", "step": 9, "weights": {"w": torch.zeros(3)}, "best": best}
+
+
+@pytest.mark.parametrize("minimize", [True, False])
+def test_a_trial_behind_enough_others_of_its_process_is_not_wanted(minimize):
+    rng = random.Random(2)
+    kept, seen = BestKept(3, minimize=minimize), []
+    sign = 1 if minimize else -1
+    for _ in range(200):
+        value = rng.choice([0.1, 0.2, 0.3, 0.4])
+        assert kept.is_wanted(value) == (sum(s <= sign * value for s in seen) < 3)
+        seen.append(sign * value)
+    assert not BestKept(0, minimize=True).is_wanted(-1e9)
+
+
+def test_the_best_epochs_weights_are_written_and_named(tmp_path):
+    mail = FakeMail()
+    _lane(mail, tmp_path, BestKept(5, minimize=True)).keep(0.5, _state)
+    (kept,) = mail.sent
+    assert isinstance(kept, Kept)
+    assert decode(encode(kept)) == kept
+    assert (kept.number, kept.attempt, kept.step) == (3, 2, 4)
+    tree = load_checkpoint(Path(kept.path), sha256=kept.sha256)
+    assert tree["structure"] == "mlp"
+    assert tree["weights"]["w"].tolist() == [1, 1, 1]
+
+
+def test_nothing_is_written_for_nobody_or_behind_better_ones(tmp_path):
+    mail, kept = FakeMail(), BestKept(1, minimize=True)
+    _lane(mail, tmp_path, None).keep(0.5, _state)
+    _lane(mail, tmp_path, kept).keep(0.5, _state)
+    _lane(mail, tmp_path, kept, number=4).keep(0.6, lambda: pytest.fail("not even looked at"))
+    assert [message.number for message in mail.sent] == [3]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_and_too_large_a_model_keep_nothing_and_fail_nothing(tmp_path, monkeypatch):
+    mail = FakeMail()
+
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(lanes, "save_checkpoint", no_room)
+    _lane(mail, tmp_path, BestKept(5, minimize=True)).keep(0.5, _state)
+    monkeypatch.undo()
+    monkeypatch.setattr(lanes, "MOST_WEIGHTS_BYTES", 11)
+    _lane(mail, tmp_path, BestKept(5, minimize=True)).keep(0.5, _state)
+    assert mail.sent == []

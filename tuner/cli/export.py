@@ -1,0 +1,85 @@
+"""`tuner export STUDY`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tuner.cli.database import open_existing
+from tuner.cli.json_text import render_json
+from tuner.cli.text import one_line, render_value
+from tuner.errors import UsageError
+from tuner.export.best_config import Exported, Wanted, export_trials
+from tuner.export.writing import Format, Written, render, write_exports
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Write the best trials' configs, or print them."""
+    wanted, form = _wanted(options), Format(options.format)
+    with open_existing(options.storage) as database:
+        trials = export_trials(database, options.study, wanted)
+    if options.output is None:
+        print(_joined([render(trial, form) for trial in trials], form), end="")
+        for trial in trials:
+            _note(trial)
+        return 0
+    written = write_exports(trials, Path(options.output), form)
+    if options.json:
+        print(render_json([_json(each) for each in written], indent=2))
+    for each in written:
+        print(_line(each), file=sys.stderr)
+        _note(each.exported)
+    if not options.json:
+        print(f"next: tuner train {one_line(str(written[0].path))}", file=sys.stderr)
+    return 0
+
+
+def _wanted(options: argparse.Namespace) -> Wanted:
+    if options.weights and options.output is None:
+        raise UsageError("--weights writes a second file beside the first; add -o best.yaml")
+    if options.weights and options.format != Format.YAML:
+        raise UsageError("--weights is for tuner train, which reads YAML; leave --format out")
+    if options.json and options.output is None:
+        raise UsageError("--json says what was written; to print the config, use --format json")
+    return Wanted(
+        number=options.trial,
+        n_top=options.top or 1,
+        is_confirmed=options.confirmed,
+        has_weights=options.weights,
+    )
+
+
+def _joined(texts: Sequence[str], form: Format) -> str:
+    """Several trials on standard output."""
+    match form:
+        case Format.YAML:
+            return "---\n".join(texts)
+        case Format.JSON:
+            parts = [text.rstrip("\n") for text in texts]
+            return texts[0] if len(texts) == 1 else f"[{', '.join(parts)}]\n"
+        case Format.ENV:
+            return "\n".join(texts)
+
+
+def _line(written: Written) -> str:
+    exported = written.exported
+    value = f", {exported.config.metric} {render_value(exported.value)}"
+    weights = f"; its weights: {written.weights}" if written.weights else ""
+    return one_line(f"{written.path}: trial {exported.number}{value}{weights}")
+
+
+def _note(exported: Exported) -> None:
+    if exported.is_so_far:
+        print(
+            f"note: study {exported.config.name} goes on; this is the best so far", file=sys.stderr
+        )
+
+
+def _json(written: Written) -> dict[str, object]:
+    return {
+        "file": str(written.path),
+        "trial": written.exported.number,
+        "value": written.exported.value,
+        "is_so_far": written.exported.is_so_far,
+        "weights": str(written.weights) if written.weights else None,
+    }

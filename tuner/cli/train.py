@@ -1,0 +1,115 @@
+"""`tuner train BEST.yaml`."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tuner.cli.json_text import render_json
+from tuner.cli.progress_line import ProgressLine
+from tuner.cli.text import one_line, render_value
+from tuner.errors import UsageError
+from tuner.study_file.best import BestConfig, load_best_config
+
+_TRAINING = "tuner.export.final_training"  # loads torch: not before the file is known to be good
+
+
+def execute(options: argparse.Namespace) -> int:
+    """The final training, to its end or until a signal."""
+    path = Path(options.config)
+    config = load_best_config(path, tuple(options.set))
+    if options.from_weights and config.weights is None:
+        raise UsageError("--from-weights: the file names no weights; tuner export --weights")
+    output = Path(options.output or f"{config.name}-final")
+    job = import_module("tuner.export.final_job")
+    wanted = job.TrainOptions(
+        output=output,
+        rows=job.Rows(options.on),
+        device=options.device,
+        n_threads=options.threads,
+        from_weights=options.from_weights,
+    )
+    line = ProgressLine(config.metric)
+    with _stopping(line) as stop:
+        train_final = import_module(_TRAINING).train_final
+        trained = train_final(config, path.parent.absolute(), wanted, stop.event, line.tell)
+    line.close()
+    if not trained.metrics:
+        _tell(f"stopped after step {trained.step}; the same command goes on from there")
+        return 128 + stop.number
+    if trained.was_done:
+        _tell(f"{trained.folder} holds this training already; give -o to train it again elsewhere")
+    print(render_json(trained.metrics, indent=2) if options.json else render(config, trained))
+    return 0
+
+
+class _Stop:
+    """The first signal saves and leaves, the second leaves."""
+
+    def __init__(self, line: ProgressLine) -> None:
+        self.event = threading.Event()
+        self.number = signal.SIGINT
+        self._line = line
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        """As a signal handler."""
+        if self.event.is_set():
+            raise KeyboardInterrupt
+        self.number = signal.Signals(number)
+        self.event.set()
+        self._line.tell(f"{self.number.name}: saving after this step; once more stops now")
+
+
+@contextmanager
+def _stopping(line: ProgressLine) -> Iterator[_Stop]:
+    stop = _Stop(line)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop.hear) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tell(text: str) -> None:
+    print(one_line(text), file=sys.stderr)
+
+
+def render(config: BestConfig, trained: Any) -> str:
+    """The metrics, which weights they are of, and where everything is."""
+    metrics = trained.metrics
+    lines = [f"{config.name}: final training of trial {metrics['trial']}"]
+    if "test" in metrics:
+        lines += [f"test split, {metrics['test']['rows']} rows"]
+        lines += _rows({n: v for n, v in metrics["test"].items() if n != "rows"})
+        lines += _chosen(metrics)
+    else:
+        lines += [f"{config.metric} {render_value(metrics['value'])}; last report"]
+        lines += _rows({n: v for n, v in metrics["last"].items() if n != "seconds"})
+        if metrics["checkpoint_step"] is None:
+            lines.append("it saved no checkpoint: there is no model; call trial.checkpoint.save")
+    return "\n".join([*lines, f"{one_line(str(trained.folder))}: model-card.md says how to use it"])
+
+
+def _rows(values: dict[str, Any]) -> list[str]:
+    width = max((len(name) for name in values), default=0)
+    return [f"  {one_line(name).ljust(width)}  {render_value(v)}" for name, v in values.items()]
+
+
+def _chosen(metrics: dict[str, Any]) -> list[str]:
+    """Which of two was delivered, and why."""
+    compared = metrics["compared"]
+    if compared is None:
+        return [f"trained on train+val for {metrics['epochs']} epochs"]
+    values = ", ".join(f"{name} {render_value(value)}" for name, value in compared.items())
+    what = f"validation {metrics['metric']}: {values}"
+    is_choice = len(compared) > 1
+    choice = f"; delivered: {metrics['delivered']}" if is_choice else ""
+    return [f"{what}{choice} (epoch {metrics['epoch']})"]

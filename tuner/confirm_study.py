@@ -1,0 +1,37 @@
+"""`tuner confirm`: the best params again, under fresh seeds, as a study of their own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.agent.port import View
+from tuner.export.linked_study import ConfirmPlan, plan_linked_study
+from tuner.results.confirmation import Confirmation, load_confirmation
+from tuner.run_study import RunOptions, RunOutcome, folder_of_code, work
+from tuner.storage.migrations import migrate
+from tuner.storage.opening import open_database
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmed:
+    """How this machine's part ended, and what is confirmed so far."""
+
+    outcome: RunOutcome
+    confirmation: Confirmation | None  # None: the database is away
+
+
+def confirm(
+    name: str, plan: ConfirmPlan, study_file: Path | None, options: RunOptions, view: View
+) -> Confirmed:
+    """Create or join the linked study and work on it until it ends; other machines may join.
+
+    `study_file` says where the objective's code is, if it is the user's. Raises `TunerError`.
+    """
+    with open_database(options.storage) as database:
+        migrate(database)
+        spec, is_open = plan_linked_study(database, name, plan)
+        folder = folder_of_code(spec, study_file)
+        notes = [f"study {name} goes on; these are its best trials so far"] if is_open else []
+        outcome = work(spec, folder, options, view, notes, database=database)
+        has_answer = outcome.summary is not None
+        confirmation = load_confirmation(database, spec.name) if has_answer else None
+    return Confirmed(outcome=outcome, confirmation=confirmation)

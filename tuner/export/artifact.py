@@ -1,0 +1,171 @@
+"""What a final training leaves in its folder: model, metrics, curves, card; the card last."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tuner.export.card import render_function_card, render_model_card
+from tuner.export.files import write_whole
+from tuner.export.final_folder import CARD, CURVES, METRICS
+from tuner.export.final_job import Job, Rows
+from tuner.export.final_lane import remove_checkpoints
+from tuner.study.secrets import redact
+from tuner.study.trial import Values
+from tuner.training.evaluation import Evaluation
+from tuner.training.final_model import MODEL_FILE, FinalModel, encode_model
+
+_FIGURES = "tuner.results.figures.final_training"  # loads plotly
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Weights that could be delivered."""
+
+    step: int  # the epoch that they are of
+    validation: Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelResult:
+    """A trained model and how good it is."""
+
+    model: FinalModel
+    chosen: str  # which of the candidates
+    candidates: Mapping[str, Candidate]
+    data_summary: str
+    test: Evaluation
+    curve: Mapping[int, Values]
+    seconds: float
+    device: str
+    sources: tuple[str, ...]  # files of the user's own that were copied
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionResult:
+    """What a user's function came to."""
+
+    value: float | None
+    facts: Mapping[str, float | int | str]
+    curve: Mapping[int, Values]
+    checkpoint: Path | None  # the last that it saved
+    checkpoint_step: int
+    seconds: float
+    device: str
+    sources: tuple[str, ...]
+
+
+def write_model_result(job: Job, result: ModelResult) -> dict[str, Any]:
+    """Model, metrics, curves and card, each whole; what the card says goes with them."""
+    is_both = job.options.rows is Rows.BOTH
+    chosen = result.candidates[result.chosen]
+    curve = {step: _without_validation(v) if is_both else v for step, v in result.curve.items()}
+    metrics = {
+        **_metrics_of(job),
+        "delivered": result.chosen,
+        "epoch": chosen.step,
+        # Of rows that were trained on, nothing is said.
+        "validation": None if is_both else dict(chosen.validation),
+        "compared": None
+        if is_both
+        else {name: c.validation[job.config.metric] for name, c in result.candidates.items()},
+        "test": {"rows": result.test.n_rows, **result.test.metrics},
+        "confusion": [list(row) for row in result.test.confusion] or None,
+        "classes": list(result.model.classes) or None,
+        "data": result.data_summary,
+        "seconds": result.seconds,
+        "device": result.device,
+        "sources": list(result.sources),
+        "curve": curve,
+    }
+    write_whole(job.folder / MODEL_FILE, encode_model(result.model), mode=0o600)
+    _write_metrics(job, metrics)
+    page = import_module(_FIGURES).FinalPage(
+        title=_title(job),
+        metric=job.config.metric,
+        curve=curve,
+        best_step=chosen.step if chosen.step in curve else None,
+        classes=result.model.classes,
+        confusion=result.test.confusion,
+        targets=result.test.targets,
+        predictions=result.test.predictions,
+    )
+    _write_pages(job, page, render_model_card(job.config, metrics, result.model.card))
+    return metrics
+
+
+def write_function_result(job: Job, result: FunctionResult) -> dict[str, Any]:
+    """The last checkpoint under the model's name, the metrics of the last step, curves, card."""
+    last = dict(result.curve[max(result.curve)]) if result.curve else {}
+    metrics = {
+        **_metrics_of(job),
+        "value": result.value,
+        "last": last,
+        "facts": dict(result.facts),
+        "checkpoint_step": result.checkpoint_step if result.checkpoint else None,
+        "seconds": result.seconds,
+        "device": result.device,
+        "sources": list(result.sources),
+        "curve": dict(result.curve),
+    }
+    if result.checkpoint is not None:
+        write_whole(job.folder / MODEL_FILE, result.checkpoint.read_bytes(), mode=0o600)
+    _write_metrics(job, metrics)
+    page = import_module(_FIGURES).FinalPage(
+        title=_title(job),
+        metric=job.config.metric,
+        curve=result.curve,
+        best_step=result.checkpoint_step or None,
+    )
+    _write_pages(job, page, render_function_card(job.config, metrics))
+    return metrics
+
+
+def _metrics_of(job: Job) -> dict[str, Any]:
+    config = job.config
+    return {
+        "study": config.name,
+        "trial": config.provenance.get("trial"),
+        "metric": config.metric,
+        "direction": str(config.direction),
+        "search_value": config.provenance.get("value"),
+        "trained_on": str(job.options.rows),
+        "from_weights": job.options.from_weights,
+        "epochs": config.n_steps,
+    }
+
+
+def _title(job: Job) -> str:
+    return f"{job.config.name}: final training of trial {job.config.provenance.get('trial', '?')}"
+
+
+def _without_validation(values: Values) -> Values:
+    return {name: value for name, value in values.items() if not name.startswith("val_")}
+
+
+def _write_metrics(job: Job, metrics: Mapping[str, Any]) -> None:
+    text = json.dumps(_finite(metrics), indent=2, allow_nan=False)
+    write_whole(job.folder / METRICS, redact(text) + "\n", mode=0o600)
+
+
+def _write_pages(job: Job, page: Any, card: str) -> None:
+    html = import_module(_FIGURES).render_final_page(page)
+    write_whole(job.folder / CURVES, redact(html), mode=0o600)
+    write_whole(job.folder / CARD, redact(card), mode=0o600)
+    remove_checkpoints(job.folder)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {str(key): _finite(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_finite(part) for part in value]
+        case _:
+            return value

@@ -1,0 +1,258 @@
+"""The best trials of a study as configs for their final training, read in one snapshot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from tuner.errors import NoCompleteTrial, NotFound, UsageError
+from tuner.export.reproduction import device_of
+from tuner.results.confirmation import Confirmation, find_confirmation
+from tuner.results.progress import StudyState, find_state
+from tuner.results.summary import StudySummary, find_row, summarize, trials_of
+from tuner.storage.connection import Database, Snapshot
+from tuner.storage.reading import TrialRow, read_trials
+from tuner.storage.shipping_reading import (
+    OriginRow,
+    WeightsRow,
+    read_origin,
+    read_top_numbers,
+    read_weights,
+    read_weights_content,
+)
+from tuner.storage.trial_reading import read_curve
+from tuner.study.seeds import derive_seed
+from tuner.study.trial import Direction, ParamValue
+from tuner.study_file.best import BestConfig
+from tuner.study_file.identity import parse_spec, render_algorithm
+from tuner.study_file.model import StudySpec, TrainerObjective
+from tuner.study_file.trainer_params import resolve
+
+_ENDED = ("COMPLETE", "PRUNED", "FAIL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptWeights:
+    """A trial's own weights: the file's content, as the worker wrote it."""
+
+    content: bytes
+    sha256: str
+    step: int  # the epoch that they are of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """One trial, ready to be written."""
+
+    config: BestConfig
+    number: int
+    value: float | None
+    is_so_far: bool  # the study goes on: a better one may come
+    weights: KeptWeights | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which trials: this one, the confirmed one, or the best so many."""
+
+    number: int | None = None
+    n_top: int = 1
+    is_confirmed: bool = False  # the one that `tuner confirm` found best
+    has_weights: bool = False
+
+
+def export_trials(database: Database, name: str, wanted: Wanted) -> list[Exported]:
+    """The trials, best first.
+
+    Raises `NotFound`, `NoCompleteTrial`, and `UsageError` for a trial that cannot be exported.
+    """
+    with database.reading() as connection:
+        return export_in(connection, name, wanted)
+
+
+def export_in(connection: Snapshot, name: str, wanted: Wanted) -> list[Exported]:
+    """As `export_trials`, in this snapshot."""
+    summary = summarize(connection, find_row(connection, name))
+    numbers, confirmed = _choose(connection, summary, wanted), None
+    if wanted.is_confirmed:
+        confirmed = find_confirmation(connection, summary.study)
+        numbers = [_confirmed_number(summary.study.name, confirmed)]
+    trials = [_export(connection, summary, number, wanted.has_weights) for number in numbers]
+    return [_with_confirmation(trial, confirmed) for trial in trials]
+
+
+def _choose(connection: Snapshot, summary: StudySummary, wanted: Wanted) -> Sequence[int]:
+    if wanted.number is not None:
+        return [wanted.number]
+    if wanted.is_confirmed:
+        return []
+    study = summary.study
+    found = read_top_numbers(connection, study.study_id, study.direction, wanted.n_top)
+    if not found:
+        raise NoCompleteTrial(
+            f"study {study.name!r} has no COMPLETE trial ({trials_of(summary)} are final); "
+            f"tuner status {study.name} shows why, --trial N exports another one"
+        )
+    return found
+
+
+def _confirmed_number(name: str, confirmation: Confirmation | None) -> int:
+    if confirmation is None:
+        raise UsageError(f"study {name!r} is not confirmed; tuner confirm {name} does it")
+    winner = confirmation.winner
+    if winner is None:
+        raise NoCompleteTrial(
+            f"no seed of study {confirmation.name!r} is COMPLETE; "
+            f"tuner status {confirmation.name} shows why"
+        )
+    return winner.trial
+
+
+def _with_confirmation(exported: Exported, confirmation: Confirmation | None) -> Exported:
+    """Say in the provenance what the trial's params came to under fresh seeds."""
+    found = (
+        [c for c in confirmation.candidates if c.trial == exported.number] if confirmation else []
+    )
+    if confirmation is None or not found:
+        return exported
+    (candidate,) = found
+    confirmed = {
+        "by": confirmation.name,
+        "mean": candidate.mean,
+        "spread": candidate.spread,
+        "seeds": len(candidate.values),
+        "probability_best": candidate.probability,
+        "of_trials": [c.trial for c in confirmation.candidates],
+    }
+    provenance = {**exported.config.provenance, "confirmed": confirmed}
+    config = exported.config.model_copy(update={"provenance": provenance})
+    is_so_far = exported.is_so_far or not confirmation.is_finished
+    return replace(exported, config=config, is_so_far=is_so_far)
+
+
+def _export(
+    connection: Snapshot, summary: StudySummary, number: int, has_weights: bool
+) -> Exported:
+    study = summary.study
+    rows = read_trials(connection, study.study_id, number)
+    if not rows:
+        raise NotFound(
+            f"study {study.name!r} has no trial {number}; tuner trials {study.name} lists them"
+        )
+    (trial,) = rows
+    spec = parse_spec(study.spec)
+    origin = read_origin(connection, study.study_id, number)
+    if origin is None or not trial.params:
+        raise UsageError(
+            f"trial {number} of study {study.name!r} was not trained by tuner "
+            f"({trial.state}); it has no seed to train it again with"
+        )
+    best_epoch = _best_epoch(connection, study.study_id, trial, spec)
+    is_so_far = find_state(summary) is not StudyState.FINISHED
+    provenance = build_provenance(summary, spec, trial, origin, is_so_far=is_so_far)
+    weights = _read_weights(connection, summary, number) if has_weights else None
+    return Exported(
+        config=build_config(spec, trial, origin, best_epoch, provenance),
+        number=number,
+        value=trial.value,
+        is_so_far=is_so_far,
+        weights=weights,
+    )
+
+
+def build_config(
+    spec: StudySpec,
+    trial: TrialRow,
+    origin: OriginRow,
+    best_epoch: int | None,
+    provenance: Mapping[str, Any],
+) -> BestConfig:
+    """The final training that repeats the trial; the trainer's defaults are written out."""
+    params: dict[str, ParamValue] = {**spec.params, **trial.params}
+    if isinstance(spec.objective, TrainerObjective):
+        params = resolve(params)
+    return BestConfig(
+        name=spec.name,
+        objective=spec.objective,
+        metric=spec.metric,
+        direction=spec.direction,
+        params=params,
+        seed=origin.seed,
+        data_seed=derive_seed(spec.seed, "data"),
+        best_epoch=best_epoch,
+        provenance=provenance,
+    )
+
+
+def build_provenance(
+    summary: StudySummary,
+    spec: StudySpec,
+    trial: TrialRow,
+    origin: OriginRow,
+    *,
+    is_so_far: bool,
+) -> dict[str, Any]:
+    """Where the config comes from; no host, no path, nothing that only one machine has."""
+    about = origin.about
+    given = {
+        "study": summary.study.name,
+        "study_created_at": summary.study.created_at.astimezone(UTC).isoformat(timespec="seconds"),
+        "study_state": "best so far: the study goes on" if is_so_far else "finished",
+        "trial": trial.number,
+        "trial_state": trial.state,
+        "value": trial.value,
+        "metrics": {
+            key: value
+            for key, value in trial.user_attrs.items()
+            if isinstance(value, int | float) and key not in ("best_step", "seconds")
+        },
+        "epochs_trained": trial.n_steps,
+        "trials": {
+            "tried": sum(summary.n(state) for state in _ENDED),
+            **{state.lower(): summary.n(state) for state in _ENDED},
+        },
+        "sampler": render_algorithm(spec.sampler),
+        "pruner": render_algorithm(spec.pruner),
+        "study_seed": spec.seed,
+        "draw": origin.draw,
+        "data_fingerprint": _fingerprint(spec, summary.study.fingerprint),
+        "code": dict(origin.code or {}),
+        "git": about.get("git"),
+        "packages": about.get("packages"),
+        "device": device_of(origin),
+        "threads": about.get("threads"),
+        "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return {key: value for key, value in given.items() if value not in (None, {}, "")}
+
+
+def _fingerprint(spec: StudySpec, stored: str) -> str | None:
+    """Of the data; a function's data are its own business."""
+    return stored if isinstance(spec.objective, TrainerObjective) else None
+
+
+def _best_epoch(
+    connection: Snapshot, study_id: int, trial: TrialRow, spec: StudySpec
+) -> int | None:
+    """As the trainer noted it; else the first of the best values that were reported."""
+    noted = trial.user_attrs.get("best_step")
+    if type(noted) is int and noted > 0:
+        return noted
+    curve = read_curve(connection, study_id, trial.number)
+    sign = 1 if spec.direction is Direction.MINIMIZE else -1
+    return min(curve, key=lambda step: (sign * curve[step], step), default=None)
+
+
+def _read_weights(connection: Snapshot, summary: StudySummary, number: int) -> KeptWeights:
+    study = summary.study
+    kept = {w.number: w for w in read_weights(connection, study.study_id, study.direction)}
+    if number not in kept:
+        have = ", ".join(map(str, kept)) or "none"
+        raise UsageError(
+            f"the weights of trial {number} are not kept; `checkpoints.keep_best` of the study "
+            f"file says of how many trials they are (of these here: {have}), and only the "
+            "built-in trainer has them"
+        )
+    row: WeightsRow = kept[number]
+    content = read_weights_content(connection, row)
+    return KeptWeights(content=content, sha256=row.sha256, step=row.step)

@@ -1,0 +1,182 @@
+"""The model card: what the model is, how good, where from, and how to use it. Pure text."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tuner.study.trial import Params
+from tuner.study_file.best import BestConfig
+from tuner.training.final_model import MODEL_FILE, ModelCard
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def render_model_card(config: BestConfig, metrics: Mapping[str, Any], card: ModelCard) -> str:
+    """Of a model of the built-in trainer; its `predict` example works as pasted."""
+    parts = [
+        f"# {config.name}",
+        f"A model of `{card.model}` for {card.task.value}, trained by tuner from trial "
+        f"{_plain(metrics['trial'])} of study `{config.name}`. Data: {_plain(metrics['data'])}.",
+        "## How good it is",
+        f"On the test split, which neither the search nor this training has used "
+        f"({metrics['test']['rows']} rows, looked at once):",
+        _table({name: v for name, v in metrics["test"].items() if name != "rows"}),
+        *_averages(card),
+        _delivered(metrics),
+        _warning(config, metrics),
+        "`curves.html` shows the training and the test split's "
+        + ("confusion matrix." if metrics["confusion"] else "residuals."),
+        "## How to use it",
+        _predict(card, metrics),
+        "Features are given in the units of the data; what standardizes them is in "
+        f"`{MODEL_FILE}`, which holds tensors and text and can run no code.",
+        *_origin(config, metrics),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
+    """Of a user's function: it alone knows what its checkpoint is."""
+    step = metrics["checkpoint_step"]
+    if step is None:
+        use = (
+            "The function saved no checkpoint, so there is no model here: call "
+            "`trial.checkpoint.save(state)` in it, and train again."
+        )
+    else:
+        use = (
+            f"`{MODEL_FILE}` is the last checkpoint that the function saved, that of step {step}. "
+            "In this folder:\n\n```python\n"
+            "import tuner\n\n"
+            'state = tuner.load_state(".")\n'
+            "print(list(state))\n```"
+        )
+    last = {name: value for name, value in metrics["last"].items() if name != "seconds"}
+    parts = [
+        f"# {config.name}",
+        f"What `{config.objective.function}` trained with the params of trial "  # type: ignore[union-attr]
+        f"{_plain(metrics['trial'])} of study `{config.name}`.",
+        "## How good it is",
+        f"Its value: {config.metric} {_number(metrics['value'])}. Its last report:",
+        _table(last),
+        _warning(config, metrics),
+        "## How to use it",
+        use,
+        *_origin(config, metrics),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _averages(card: ModelCard) -> list[str]:
+    if len(card.classes) < 2:
+        return ["In the target's own unit."]
+    return ["Precision, recall, F1 and AUROC are means over the classes (one against the rest)."]
+
+
+def _delivered(metrics: Mapping[str, Any]) -> str:
+    if metrics["compared"] is None:
+        return (
+            "It was trained on the training and the validation rows, for the "
+            f"{metrics['epochs']} epochs that the search found best, so there is no validation "
+            "value to compare with."
+        )
+    epoch = f"epoch {metrics['epoch']}"
+    values = ", ".join(f"{name} {_number(v)}" for name, v in metrics["compared"].items())
+    if len(metrics["compared"]) > 1:
+        return (
+            f"Delivered are the weights of {metrics['delivered']} ({epoch}): the better ones on "
+            f"the validation split ({metrics['metric']}: {values})."
+        )
+    return f"Its weights are those of {epoch}, the best one by {metrics['metric']} ({values})."
+
+
+def _warning(config: BestConfig, metrics: Mapping[str, Any]) -> str:
+    """Selection on the best of noisy values, and what a confirmation says of it."""
+    confirmed = config.provenance.get("confirmed")
+    if isinstance(confirmed, Mapping) and confirmed.get("mean") is not None:
+        return (
+            f"Its params were confirmed under {_plain(confirmed.get('seeds'))} fresh seeds: "
+            f"{config.metric} {_shown(confirmed['mean'])} on average, "
+            f"{_shown(confirmed.get('spread'))} from seed to seed (standard deviation); the "
+            f"search had reported {_shown(metrics['search_value'])}."
+        )
+    tried = config.provenance.get("trials")
+    n_tried = tried.get("tried") if isinstance(tried, Mapping) else None
+    if metrics["search_value"] is None or not n_tried:
+        return ""
+    return (
+        f"The search reported {config.metric} {_shown(metrics['search_value'])} for this trial: "
+        f"the best of {_plain(n_tried)} tried, and so by luck too good in part. Believe "
+        + ("the test split." if "test" in metrics else "data that it has not seen.")
+    )
+
+
+def _predict(card: ModelCard, metrics: Mapping[str, Any]) -> str:
+    """Python that works in this folder as it stands."""
+    build, given = "", ""
+    if ":" in card.model:
+        module, _, name = card.model.rpartition(":")
+        build, given = _import_of(module, name), f", build={name}"
+    row = f"[[0.0] * {card.n_features}]"
+    proba = "\nprint(model.predict_proba(x))" if card.classes else ""
+    names = "  # class numbers; their names: model.classes" if card.classes else ""
+    return (
+        "In this folder, wherever it is moved to:\n\n```python\n"
+        f"{build}import tuner\n\n"
+        f'model = tuner.load_model("."{given})\n'
+        f"x = {row}  # rows of {card.n_features} features\n"
+        f"print(model.predict(x)){names}{proba}\n```"
+    )
+
+
+def _import_of(module: str, name: str) -> str:
+    """The user's own code is imported by whoever pastes this, never by a file."""
+    if not module.endswith(".py"):
+        return f"from {module} import {name}\n\n"
+    folder, _, file = module.rpartition("/")
+    stem = file.removesuffix(".py")
+    place = folder or "."
+    path = f'import sys\n\nsys.path.insert(0, "{place}")  # its code, copied here'
+    return f"{path}\nfrom {stem} import {name}\n"
+
+
+def _origin(config: BestConfig, metrics: Mapping[str, Any]) -> list[str]:
+    """Where it comes from, and how to train it again."""
+    facts = {
+        key: value
+        for key, value in config.provenance.items()
+        if isinstance(value, str | int | float) and key not in ("trial", "study", "value")
+    }
+    packages = config.provenance.get("packages")
+    if isinstance(packages, Mapping):
+        facts["packages"] = ", ".join(f"{name} {version}" for name, version in packages.items())
+    facts["trained again in"] = f"{metrics['seconds']:.1f} s on {metrics['device']}"
+    return [
+        "## Where it comes from",
+        _table({"seed": config.seed, "epochs": config.n_steps, **facts}),
+        "### Params",
+        _table(config.params),
+        "`tuner train config.yaml -o ANOTHER_FOLDER` trains it again.",
+    ]
+
+
+def _table(values: Mapping[str, Any] | Params) -> str:
+    rows = [f"| {_cell(name)} | {_cell(_number(value))} |" for name, value in values.items()]
+    return "\n".join(["| | |", "|---|---|", *rows]) if rows else ""
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _cell(text: str) -> str:
+    return _plain(text).replace("|", "\\|")
+
+
+def _shown(value: object) -> str:
+    return _plain(_number(value))
+
+
+def _plain(value: object) -> str:
+    """Without what would act on a terminal or in a page: whoever wrote the config chose it."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)).replace("<", "&lt;")

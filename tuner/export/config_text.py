@@ -1,0 +1,123 @@
+"""A best config as text: YAML for `tuner train`, JSON for programs, variables for a shell."""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuner.study.secrets import redact
+from tuner.study_file.best import FORMAT, BestConfig
+from tuner.study_file.model import TrainerObjective
+
+# Text that every YAML reads as the same text, of version 1.1 or 1.2.
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]*[A-Za-z0-9_]|[A-Za-z]", re.ASCII)
+_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
+_COMMENTS = {
+    "params": "all of them: fixed and searched",
+    "seed": "the trial's: of weights and dropout",
+    "data_seed": "of the order of the rows",
+    "best_epoch": "the one with the best validation value",
+    "weights": "the trial's own, in a file beside this one",
+}
+
+
+def config_values(config: BestConfig) -> dict[str, Any]:
+    """The config as plain values, in the order of the file."""
+    objective = config.objective
+    if isinstance(objective, TrainerObjective):
+        named: Any = {"data": objective.data.model_dump(), "model": objective.model}
+        named |= {"loss": objective.loss} if objective.loss else {}
+    else:
+        named = objective.function
+    values: dict[str, Any] = {
+        "format": FORMAT,
+        "name": config.name,
+        "objective": named,
+        str(config.direction): config.metric,
+        "params": dict(config.params),
+        "seed": config.seed,
+        "data_seed": config.data_seed,
+        "best_epoch": config.best_epoch,
+        "weights": config.weights.model_dump() if config.weights else None,
+        "provenance": dict(config.provenance),
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def render_yaml(config: BestConfig, *, head: str) -> str:
+    """For people and for `tuner train`."""
+    lines = [f"# {line}" for line in head.splitlines()]
+    for key, value in config_values(config).items():
+        comment = f"  # {_COMMENTS[key]}" if key in _COMMENTS else ""
+        lines += _entry(key, value, 0, comment)
+    return redact("\n".join(lines) + "\n")
+
+
+def render_json(config: BestConfig) -> str:
+    """For programs."""
+    return redact(json.dumps(config_values(config), indent=2, allow_nan=False) + "\n")
+
+
+def render_env(config: BestConfig) -> str:
+    """For `set -a; . best.env`: each param under a prefix, so that none can be PATH."""
+    facts = {"TUNER_STUDY": config.name, "TUNER_SEED": config.seed}
+    facts |= {f"TUNER_{key.upper()}": config.provenance.get(key) for key in ("trial", "value")}
+    facts |= {f"PARAM_{name}": value for name, value in config.params.items()}
+    return redact("".join(f"{name}={shlex.quote(_word(v))}\n" for name, v in facts.items()))
+
+
+def _word(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case _:
+            return str(value)
+
+
+def _entry(key: str, value: Any, depth: int, comment: str = "") -> list[str]:
+    margin = "  " * depth
+    name = _scalar(key)
+    if isinstance(value, Mapping) and value and not _fits(value, depth):
+        children = [line for k, v in value.items() for line in _entry(str(k), v, depth + 1)]
+        return [f"{margin}{name}:{comment}", *children]
+    return [f"{margin}{name}: {_inline(value)}{comment}"]
+
+
+def _fits(value: Mapping[str, Any], depth: int) -> bool:
+    """Small mappings without mappings stand in one line, but not those of the first level."""
+    is_flat = not any(isinstance(part, Mapping) for part in value.values())
+    return depth > 0 and is_flat and len(_inline(value)) < 80
+
+
+def _inline(value: Any) -> str:
+    match value:
+        case Mapping():
+            parts = [f"{_scalar(str(k))}: {_inline(v)}" for k, v in value.items()]
+            return f"{{{', '.join(parts)}}}"
+        case str():
+            return _scalar(value)
+        case Sequence():
+            return f"[{', '.join(map(_inline, value))}]"
+        case None | bool():
+            return {None: "null", True: "true", False: "false"}[value]
+        case float():
+            return _float(value)
+        case _:
+            return str(value)
+
+
+def _scalar(text: str) -> str:
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
+
+
+def _float(value: float) -> str:
+    """With a point: YAML 1.1 takes 1e-05 for text."""
+    mantissa, e, exponent = repr(value).partition("e")
+    point = "" if "." in mantissa else ".0"
+    return f"{mantissa}{point}{e}{exponent}"

@@ -1,0 +1,88 @@
+"""The folder of a final training: whose it is, and that one process at a time writes to it."""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tuner.errors import RunFailed, UsageError
+from tuner.export.files import write_whole
+from tuner.training.folders import UnsafeFolder, open_private_folder
+
+CONFIG = "config.yaml"
+CARD = "model-card.md"
+METRICS = "metrics.json"
+CURVES = "curves.html"
+# As `write_whole` and `save_checkpoint` name what they have not finished.
+_UNFINISHED = re.compile(r"\.(checkpoint-\d+|[a-z-]+\.(yaml|json|html|md|safetensors))\.\w+")
+ROWS = "# rows: "  # begins the line that says what was trained on
+
+
+@contextmanager
+def open_final_folder(folder: Path, config_text: str) -> Iterator[Path]:
+    """Make the folder, or find it as the same training left it.
+
+    Raises `UsageError` where something else is in it, `RunFailed` where it cannot be written or
+    another process trains in it.
+    """
+    try:
+        open_private_folder(folder)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except UnsafeFolder as error:
+        raise UsageError(str(error)) from error
+    except FileExistsError:
+        raise UsageError(f"{folder} is a file; name a folder with -o") from None
+    except OSError as error:
+        raise RunFailed(f"cannot use the folder {folder} ({error.strerror})") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _sweep(folder)
+        _claim(folder, config_text)
+        yield folder
+    except BlockingIOError:
+        raise RunFailed(f"another tuner train works in {folder}") from None
+    finally:
+        os.close(descriptor)
+
+
+def is_done(folder: Path) -> bool:
+    """The card is written last."""
+    return (folder / CARD).exists()
+
+
+def _sweep(folder: Path) -> None:
+    """What a process that was killed has left half written; by the lock nobody writes now."""
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def _claim(folder: Path, config_text: str) -> None:
+    path = folder / CONFIG
+    if path.exists():
+        _compare(path, config_text)
+    elif any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty and no training of tuner; name another with -o")
+    else:
+        write_whole(path, config_text, mode=0o600)
+
+
+def _training_of(text: str) -> list[str]:
+    """What is trained; not when it was exported, nor how far the search was."""
+    lines = text.partition("\nprovenance:")[0].splitlines()
+    return [line for line in lines if not line.startswith("#") or line.startswith(ROWS)]
+
+
+def _compare(path: Path, config_text: str) -> None:
+    """Another training's folder is left alone; the first difference is shown."""
+    stored, given = _training_of(path.read_text(errors="replace")), _training_of(config_text)
+    if stored == given:
+        return
+    pairs = [(a, b) for a, b in zip([*stored, ""], [*given, ""], strict=False) if a != b]
+    before, now = pairs[0] if pairs else ("", "")
+    raise UsageError(
+        f"{path.parent} holds the training of another config ({before.strip()!r} there, "
+        f"{now.strip()!r} here); name another folder with -o"
+    )

@@ -1,0 +1,104 @@
+"""One final training: what is trained, where, and who hears of it."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import RunFailed
+from tuner.export.final_lane import FinalLane, Told
+from tuner.messages import How, Setup
+from tuner.study.trial import Direction
+from tuner.study_file.best import BestConfig
+from tuner.worker.exits import Exit
+
+
+class Rows(StrEnum):
+    """What to train on."""
+
+    TRAIN = "train"  # the validation split says which epoch is the best
+    BOTH = "train+val"  # for the epochs that the search found best
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What the command line adds to the config."""
+
+    output: Path
+    rows: Rows = Rows.TRAIN
+    device: str | None = None  # None: a GPU if there is one
+    n_threads: int = 1  # as a worker of the search on a CPU
+    from_weights: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """How it ended."""
+
+    folder: Path
+    metrics: Mapping[str, Any] = field(default_factory=dict)  # `metrics.json`; empty: stopped
+    step: int = 0  # where it was stopped
+    was_done: bool = False  # by an earlier call
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A final training in its folder."""
+
+    config: BestConfig
+    source: Path  # the config's own folder
+    options: TrainOptions
+    folder: Path
+    device: str
+    stop: threading.Event
+    tell: Callable[[Told | str], None]
+
+    def setup(self, data_folder: str) -> Setup:
+        """What a worker of the search would be told."""
+        config = self.config
+        return Setup(
+            device=self.device,
+            n_threads=self.options.n_threads,
+            objective=config.objective.model_dump(mode="json"),
+            fixed={},
+            data_folder=data_folder,
+            data_seed=config.data_seed,
+            minimize=config.direction is Direction.MINIMIZE,
+            metric=config.metric,
+            spool=str(self.folder),
+            save_every_seconds=0.0,
+            folder=str(self.source),
+            trials_folder=str(self.folder / "files"),
+            n_lanes=1,
+        )
+
+    def lane(self, *, is_stepwise: bool) -> FinalLane:
+        """Where it stands; says so if that is not the beginning."""
+        config = self.config
+        lane = FinalLane(
+            config.params,
+            config.seed,
+            self.folder,
+            config.metric,
+            n_steps=config.n_steps,
+            stop=self.stop,
+            tell=self.tell,
+            is_minimized=config.direction is Direction.MINIMIZE,
+            is_stepwise=is_stepwise,
+        )
+        if lane.from_step:
+            self.tell(f"going on from step {lane.from_step}, which {self.folder} holds")
+        return lane
+
+    def left(self, lane: FinalLane, left: Exit) -> Trained | None:
+        """None for a complete training; raises `RunFailed` for one that failed."""
+        match left.how:
+            case How.COMPLETE:
+                return None
+            case How.RELEASED | How.PRUNED | How.DROPPED if self.stop.is_set():
+                return Trained(folder=self.folder, step=lane.from_step)
+            case _:
+                what = left.message or f"it left by itself ({left.how})"
+                raise RunFailed(f"the final training failed: {what}")

@@ -1,0 +1,158 @@
+"""The lane of a final training: its state and its curve lie in the output folder.
+
+`curve.json` is written before the checkpoint that belongs to it, and a checkpoint's name says its
+step: whatever is interrupted, the newest checkpoint and the curve up to its step are whole.
+"""
+
+import json
+import math
+import re
+import threading
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from tuner.errors import RunFailed
+from tuner.export.files import write_whole
+from tuner.study.trial import Params, Values
+from tuner.training.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from tuner.training.lane import Verdict
+
+SAVE_SECONDS = 5.0
+_CURVE = "curve.json"
+_NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """News of the training, for people."""
+
+    step: int
+    n_steps: int | None
+    values: Values
+    best: tuple[int, float] | None = None  # step and value of the metric, earlier attempts included
+
+
+class FinalLane:
+    """One attempt at the final training (`tuner.training.lane.Lane`)."""
+
+    number = 0
+
+    def __init__(
+        self,
+        params: Params,
+        seed: int,
+        folder: Path,
+        metric: str,
+        *,
+        n_steps: int | None,
+        stop: threading.Event,
+        tell: Callable[[Told | str], None],
+        is_minimized: bool = True,
+        is_stepwise: bool = True,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """`stop`: save and leave. `is_stepwise`: as of an objective; else every save counts."""
+        self.params, self.seed = params, seed
+        self.curve: dict[int, Values] = {}
+        self.kept: Mapping[str, Any] | None = None  # of a trainer's complete training
+        self.checkpoint: str | None = None
+        self.from_step = 0
+        self.last_value: float | None = None
+        self._folder, self._metric, self._n_steps = folder, metric, n_steps
+        self._stop, self._tell, self._clock = stop, tell, clock
+        self._is_minimized, self._is_stepwise = is_minimized, is_stepwise
+        self._saved_at = clock()
+        self._has_trouble = False
+        self._resume()
+
+    def _resume(self) -> None:
+        """Go on from the newest checkpoint that can be read."""
+        for step, path in sorted(_checkpoints(self._folder), reverse=True):
+            try:
+                load_checkpoint(path)
+            except BadCheckpoint as error:
+                self._tell(f"{error}; going on from the one before")
+                continue
+            stored = self._stored_curve() if step else {}
+            self.curve = {int(s): values for s, values in stored.items() if int(s) <= step}
+            self.checkpoint, self.from_step = str(path), step
+            if step in self.curve:
+                self.last_value = self.curve[step][self._metric]
+            return
+
+    def _stored_curve(self) -> dict[str, Values]:
+        return dict(json.loads((self._folder / _CURVE).read_text()))
+
+    def begin_with(self, state: Mapping[str, Any]) -> None:
+        """A state before the first step, in place of a fresh one."""
+        self.checkpoint = str(save_checkpoint(self._folder, "checkpoint-0", state).path)
+
+    def report(self, step: int, values: Values) -> None:
+        """Note and tell."""
+        self.curve[step] = values
+        best = self._best()
+        self._tell(Told(step=step, n_steps=self._n_steps, values=values, best=best))
+
+    def _best(self) -> tuple[int, float] | None:
+        """The first of the best values so far."""
+        known = {s: v[self._metric] for s, v in self.curve.items() if self._metric in v}
+        sign = 1 if self._is_minimized else -1
+        finite = [step for step, value in known.items() if math.isfinite(value)]
+        step = min(finite, key=lambda step: (sign * known[step], step), default=None)
+        return None if step is None else (step, known[step])
+
+    def save(self, step: int, state: Callable[[], object]) -> bool:
+        """Every few seconds, and when it is to stop."""
+        is_due = self._clock() - self._saved_at >= SAVE_SECONDS or not self._is_stepwise
+        is_known = self._is_stepwise and step == self.from_step
+        if is_known or not (is_due or self._stop.is_set()):
+            return False
+        return self._write(step, state)
+
+    def _write(self, step: int, state: Callable[[], object]) -> bool:
+        self._saved_at = self._clock()
+        try:
+            write_whole(self._folder / _CURVE, json.dumps(self.curve), mode=0o600)
+            file = save_checkpoint(self._folder, f"checkpoint-{step}", state())
+        except (OSError, RunFailed) as error:
+            # A full disk must not end the training; what cannot be written in the end will.
+            if not self._has_trouble:
+                self._tell(f"the state of step {step} is not saved ({error}); training goes on")
+            self._has_trouble = True
+            return False
+        self._has_trouble = False
+        self.checkpoint, self.from_step = str(file.path), step
+        for other, path in _checkpoints(self._folder):
+            if other != step:
+                path.unlink(missing_ok=True)
+        return True
+
+    def verdict(self) -> Verdict:
+        """Go on until somebody wants it to stop."""
+        return Verdict.RELEASE if self._stop.is_set() else Verdict.GO_ON
+
+    def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
+        """The end: saved once more, so that nothing is trained again whatever comes next."""
+        self._write(max(self.curve, default=0), state)
+        self.kept = deepcopy(dict(state()))
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Once the model is in place."""
+    for _, path in _checkpoints(folder):
+        path.unlink(missing_ok=True)
+    (folder / _CURVE).unlink(missing_ok=True)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is something to go on from."""
+    return bool(_checkpoints(folder))
+
+
+def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    found = [(_NAME.fullmatch(path.name), path) for path in folder.iterdir()]
+    return [(int(match[1]), path) for match, path in found if match]

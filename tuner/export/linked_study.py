@@ -1,0 +1,119 @@
+"""The study that confirms another one: its best params again, under fresh seeds."""
+
+from dataclasses import dataclass
+
+from tuner.errors import NoCompleteTrial, StudyMismatch, UsageError
+from tuner.results.progress import StudyState, find_state
+from tuner.results.summary import find_row, summarize, trials_of
+from tuner.storage.connection import Database
+from tuner.storage.reading import StudyRow, read_studies, read_trials
+from tuner.storage.shipping_reading import read_top_numbers
+from tuner.study.code import Code, changed_files
+from tuner.study.seeds import derive_seed
+from tuner.study_file.identity import parse_spec
+from tuner.study_file.model import (
+    Algorithm,
+    Budget,
+    CodePolicy,
+    Confirms,
+    StudySpec,
+)
+
+LISTED = Algorithm(name="listed")
+MAX_NAME = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmPlan:
+    """What is trained again."""
+
+    n_top: int = 5
+    n_seeds: int = 5
+    name: str | None = None  # of the linked study; None: the study's with "-confirm"
+
+
+def plan_linked_study(database: Database, name: str, plan: ConfirmPlan) -> tuple[StudySpec, bool]:
+    """The linked study's spec, and whether the search goes on: then others may become the best.
+
+    Raises `NotFound`, `NoCompleteTrial`, and `UsageError` for a study that confirms itself.
+    """
+    with database.reading() as connection:
+        row = find_row(connection, name)
+        spec = parse_spec(row.spec)
+        if spec.confirms is not None:
+            raise UsageError(
+                f"study {name!r} confirms study {spec.confirms.study!r} itself; "
+                f"tuner run --study {name} works on it"
+            )
+        summary = summarize(connection, row)
+        found = read_top_numbers(connection, row.study_id, row.direction, plan.n_top, distinct=True)
+        if not found:
+            raise NoCompleteTrial(
+                f"study {name!r} has no COMPLETE trial ({trials_of(summary)} are final); "
+                f"tuner status {name} shows why"
+            )
+        trials = [read_trials(connection, row.study_id, number)[0] for number in found]
+        confirms = Confirms(
+            study=name,
+            study_created_at=row.created_at.isoformat(),
+            trials=tuple(found),
+            params=tuple(dict(trial.params) for trial in trials),
+            seeds=plan.n_seeds,
+        )
+        is_open = find_state(summary) is not StudyState.FINISHED
+    return link(spec, confirms, plan.name or f"{name}-confirm"), is_open
+
+
+def link(spec: StudySpec, confirms: Confirms, name: str) -> StudySpec:
+    """The search's spec with a list instead of a sampler, nothing pruned, and a seed of its own.
+
+    The seed is that of the order of rows and of all trials: nothing repeats what the search saw.
+    """
+    if len(name) > MAX_NAME:
+        raise UsageError(f"the name {name!r} is longer than {MAX_NAME} characters; add --name")
+    return spec.model_copy(
+        update={
+            "name": name,
+            "sampler": LISTED,
+            "pruner": Algorithm(name="none"),
+            "budget": Budget(trials=len(confirms.trials) * confirms.seeds),
+            "seed": derive_seed(spec.seed, "confirm"),
+            "enqueue": (),
+            "checkpoints": spec.checkpoints.model_copy(update={"keep_best": 0}),
+            "confirms": confirms,
+        }
+    )
+
+
+def compare_with_search(
+    database: Database, spec: StudySpec, fingerprint: str, code: Code
+) -> list[str]:
+    """What a friend would say before a study is confirmed with something else than it was.
+
+    Raises `StudyMismatch` for other data, and for other code where the study refuses that.
+    Nothing to say of a study that confirms none, or whose search is gone.
+    """
+    if spec.confirms is None:
+        return []
+    with database.reading() as connection:
+        rows = read_studies(connection, spec.confirms.study)
+    if not rows or not is_search_of(rows[0], spec.confirms):
+        return []
+    (search,) = rows
+    if search.fingerprint != fingerprint:
+        raise StudyMismatch(
+            f"the data here are not those of study {search.name!r} (fingerprint "
+            f"{fingerprint[:12]}, not {search.fingerprint[:12]}): that would confirm nothing"
+        )
+    changed = changed_files(search.code or {}, code) if search.code is not None else ()
+    if not changed:
+        return []
+    what = f"other code than that of study {search.name!r}: {', '.join(changed)}"
+    if spec.code is CodePolicy.REFUSE:
+        raise StudyMismatch(f"{what}, and it says `code: refuse`")
+    return [what]
+
+
+def is_search_of(row: StudyRow, confirms: Confirms) -> bool:
+    """Whether this is the very study, not another one of its name."""
+    return row.created_at.isoformat() == confirms.study_created_at

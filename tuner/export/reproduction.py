@@ -1,0 +1,195 @@
+"""A trial's record, and how what was trained again compares with it. Pure, but for the reading."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tuner.errors import NotFound, UsageError
+from tuner.results.summary import find_row
+from tuner.storage.connection import Snapshot
+from tuner.storage.reading import StudyRow, TrialRow, read_trials
+from tuner.storage.shipping_reading import OriginRow, read_metrics, read_origin
+from tuner.storage.trial_reading import read_curve
+from tuner.study.code import changed_files
+from tuner.study.failure import FailureClass
+from tuner.study.trial import Values
+from tuner.study_file.identity import parse_spec
+from tuner.study_file.model import StudySpec, TrainerObjective
+from tuner.study_file.trainer_params import SECONDS_METRIC
+
+Curve = Mapping[int, Values]
+COMPLETE, STOPPED = "complete", "stopped"  # how a trial ends again
+_OWN_FAILURES = frozenset(
+    {
+        FailureClass.NON_FINITE,
+        FailureClass.OUT_OF_MEMORY,
+        FailureClass.EXCEPTION,
+        FailureClass.MISTAKE,
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What the database holds of a trial that was trained."""
+
+    study: StudyRow
+    spec: StudySpec
+    trial: TrialRow
+    origin: OriginRow
+    curve: Curve  # all metrics by step
+
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether nobody stopped it: it completed, or failed by what it did."""
+        return self.trial.state == "COMPLETE" or self.trial.failure in _OWN_FAILURES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Again:
+    """The same trial, trained again."""
+
+    curve: Curve
+    value: float | None
+    ended: str  # COMPLETE, STOPPED, or how it failed
+    device: str  # with its product: "cpu:0, AMD EPYC"
+    fingerprint: str  # of the data
+    code: Mapping[str, str]
+    packages: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricDifference:
+    """Where a metric is not the same."""
+
+    name: str
+    first_step: int
+    n_steps: int  # with another value
+    largest: float  # absolute; infinite where a step is missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """The comparison."""
+
+    number: int
+    state: str  # on the record
+    n_steps: int  # compared
+    value: float | None  # on the record
+    value_again: float | None
+    ended: str
+    differences: tuple[MetricDifference, ...] = ()
+    circumstances: tuple[str, ...] = field(default=())  # what was not the same around it
+
+    @property
+    def is_equal(self) -> bool:
+        """Every value of every step, and the end, bit for bit."""
+        is_same_end = self.state != "COMPLETE" or self.value == self.value_again
+        fails_no_more = self.state == "FAIL" and self.ended == COMPLETE
+        return not self.differences and is_same_end and not fails_no_more
+
+
+def read_record(connection: Snapshot, name: str, number: int) -> Record:
+    """Raises `NotFound`, and `UsageError` for a trial that nothing can be compared with."""
+    study = find_row(connection, name)
+    rows = read_trials(connection, study.study_id, number)
+    if not rows:
+        raise NotFound(f"study {name!r} has no trial {number}; tuner trials {name} lists them")
+    origin = read_origin(connection, study.study_id, number)
+    if origin is None or rows[0].state not in ("COMPLETE", "PRUNED", "FAIL"):
+        raise UsageError(
+            f"trial {number} of study {name!r} is {rows[0].state}; "
+            "a trial that tuner trained to its end can be reproduced"
+        )
+    others = read_metrics(connection, study.study_id, number)
+    values = read_curve(connection, study.study_id, number)
+    curve = {
+        step: {**others.get(step, {}), **({study.metric: values[step]} if step in values else {})}
+        for step in sorted({*values, *others})
+    }
+    return Record(
+        study=study, spec=parse_spec(study.spec), trial=rows[0], origin=origin, curve=curve
+    )
+
+
+def compare(record: Record, again: Again) -> Reproduction:
+    """Step by step, metric by metric; the time that a step took is nobody's business."""
+    steps = sorted(record.curve)
+    names = sorted({n for step in steps for n in record.curve[step]} - {SECONDS_METRIC})
+    differences = (_differ(name, steps, record.curve, again.curve) for name in names)
+    return Reproduction(
+        number=record.trial.number,
+        state=record.trial.state,
+        n_steps=len(steps),
+        value=record.trial.value,
+        value_again=again.value,
+        ended=again.ended,
+        differences=tuple(d for d in differences if d is not None),
+        circumstances=tuple(tell_circumstances(record, again)),
+    )
+
+
+def _differ(
+    name: str, steps: Sequence[int], recorded: Curve, again: Curve
+) -> MetricDifference | None:
+    gaps = {
+        step: _gap(recorded[step][name], again.get(step, {}).get(name))
+        for step in steps
+        if name in recorded[step]
+    }
+    apart = {step: gap for step, gap in gaps.items() if gap}
+    if not apart:
+        return None
+    return MetricDifference(
+        name=name, first_step=min(apart), n_steps=len(apart), largest=max(apart.values())
+    )
+
+
+def _gap(recorded: float, again: float | None) -> float:
+    """Zero for equal bits."""
+    if again is None:
+        return math.inf
+    if recorded == again or (math.isnan(recorded) and math.isnan(again)):
+        return 0.0
+    gap = abs(recorded - again)
+    return math.inf if math.isnan(gap) else gap
+
+
+def tell_circumstances(record: Record, again: Again) -> list[str]:
+    """What was not as it was then: each may explain a difference."""
+    origin, told = record.origin, []
+    about: Mapping[str, Any] = origin.about
+    device = device_of(origin)
+    if device is not None and _kind(device) != _kind(again.device):
+        told.append(f"another device: then {device}, now {again.device}")
+    is_trainer = isinstance(record.spec.objective, TrainerObjective)
+    if is_trainer and record.study.fingerprint != again.fingerprint:
+        told.append("other data: their fingerprint is not the study's")
+    changed = changed_files(origin.code or {}, again.code) if origin.code is not None else ()
+    if changed:
+        told.append(f"other code: {', '.join(changed)}")
+    packages = about.get("packages")
+    for name, version in (packages if isinstance(packages, Mapping) else {}).items():
+        now = again.packages.get(name)
+        if now is not None and now != version:
+            told.append(f"another {name}: then {version}, now {now}")
+    if record.trial.attempt > 1:
+        told.append(f"it was trained in {record.trial.attempt} attempts")
+    return told
+
+
+def device_of(origin: OriginRow) -> str | None:
+    """`gpu:0, NVIDIA H200`, as far as it is known; worker "gpu:0#1" is on device "gpu:0"."""
+    if origin.device is None:
+        return None
+    products = origin.about.get("devices")
+    known = products if isinstance(products, Mapping) else {}
+    product = known.get(origin.device.partition("#")[0])
+    return f"{origin.device}, {product}" if product else origin.device
+
+
+def _kind(device: str) -> str:
+    """The product where it is known, else GPU or CPU."""
+    name, _, product = device.partition(", ")
+    return product or name.partition(":")[0]

@@ -1,0 +1,205 @@
+"""`tuner reproduce`: a trial again from its record, and its suggestion derived again."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tuner.agent.about import describe_machine
+from tuner.agent.devices import Device, list_devices
+from tuner.agent.events import HelperFailed, WorkerGone, WorkerSaid
+from tuner.agent.preparation import PreparedData, finish_preparation, start_preparation
+from tuner.agent.rules.failures import failure_of_exit
+from tuner.agent.workers import WorkerPool, open_workers
+from tuner.errors import UsageError
+from tuner.export.reproduction import (
+    COMPLETE,
+    STOPPED,
+    Again,
+    Record,
+    Reproduction,
+    compare,
+    read_record,
+)
+from tuner.messages import How, Left, Ready, Reported, Start, Stop, Why
+from tuner.run_study import RunOptions, build_setup, folder_of_code, kind_of
+from tuner.search.catalog import build_sampler
+from tuner.search.mirror import Mirror
+from tuner.search.protocols import DrawSampler
+from tuner.space import to_distributions
+from tuner.storage.connection import Database
+from tuner.storage.home import open_home, open_spool
+from tuner.storage.migrations import migrate
+from tuner.storage.opening import open_database
+from tuner.storage.records import read_records
+from tuner.storage.shipping_reading import read_basis
+from tuner.study.trial import Params, Values
+from tuner.study_file.structure import structural_params
+
+NEVER_SECONDS = 1e9  # between checkpoints that nobody wants
+Tell = Callable[[Reported], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rederived:
+    """A suggestion, as it was stored and as the sampler gives it again."""
+
+    number: int
+    sampler: str
+    params: Params
+    again: Params
+
+    @property
+    def is_equal(self) -> bool:
+        """Every param."""
+        return dict(self.params) == dict(self.again)
+
+
+def reproduce(
+    name: str, number: int, study_file: Path | None, options: RunOptions, tell: Tell
+) -> Reproduction:
+    """Train a trial again by a worker of its own, as far as it came, and compare.
+
+    Nothing is written to the database. Raises `TunerError`.
+    """
+    with open_database(options.storage) as database:
+        migrate(database)
+        with database.reading() as connection:
+            record = read_record(connection, name, number)
+    folder = folder_of_code(record.spec, study_file)
+    return compare(record, _train_again(record, folder, options, tell))
+
+
+def rederive(name: str, number: int, options: RunOptions) -> Rederived:
+    """Ask the sampler again, with what it had seen; raises `UsageError` for what was enqueued."""
+    with open_database(options.storage) as database:
+        migrate(database)
+        with database.reading() as connection:
+            record = read_record(connection, name, number)
+        again = _suggest_again(database, record)
+    return Rederived(
+        number=number,
+        sampler=record.spec.sampler.name,
+        params=record.trial.params,
+        again=again,
+    )
+
+
+def _suggest_again(database: Database, record: Record) -> Params:
+    spec, draw, study_id = record.spec, record.origin.draw, record.study.study_id
+    if draw is None:
+        raise UsageError(
+            f"trial {record.trial.number} was enqueued; no sampler has suggested its params"
+        )
+    sampler = build_sampler(spec)
+    if isinstance(sampler, DrawSampler):
+        return sampler.suggest(draw).params
+    first = _first_try(database, record)
+    with database.reading() as connection:
+        basis = read_basis(connection, study_id, first)
+    if basis is None:
+        raise UsageError(f"the record does not say what the sampler had seen for trial {first}")
+    distributions = to_distributions(spec.search_space)
+    mirror = Mirror(distributions, spec.direction)
+    mirror.update(read_records(database, study_id, distributions))
+    then = mirror.as_of(basis.highest, basis.open_numbers, basis.hidden)
+    shared = structural_params(spec)
+    return sampler.propose(then, basis.place + 1, basis.seed, {}, shared=shared)[basis.place].params
+
+
+def _first_try(database: Database, record: Record) -> int:
+    """A retry has the params of the trial that it tries again."""
+    number, retry_of = record.trial.number, record.trial.retry_of
+    with database.reading() as connection:
+        while retry_of is not None:
+            number = retry_of
+            retry_of = read_record(connection, record.study.name, number).trial.retry_of
+    return number
+
+
+def _train_again(record: Record, folder: Path, options: RunOptions, tell: Tell) -> Again:
+    spec, home = record.spec, open_home()
+    device = _device_like(record, options)
+    with ExitStack() as stack:
+        pool = stack.enter_context(open_workers([device], processes=1, kind=kind_of(spec)))
+        child = stack.enter_context(start_preparation(spec, folder, home.data))
+        spool = stack.enter_context(open_spool(home))
+        trials_folder = stack.enter_context(TemporaryDirectory(prefix="tuner-reproduce-"))
+        data = finish_preparation(child)
+        setup = build_setup(spec, folder, trials_folder, data, spool)
+        # Alone: in company it has the same bits, and nobody is there.
+        alone = replace(setup, n_lanes=1, keep_best=0, save_every_seconds=NEVER_SECONDS)
+        pool.set_up(alone)
+        return _follow(pool, record, _Place(device, data, folder), tell)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where it is trained, and with what."""
+
+    device: Device
+    data: PreparedData
+    folder: Path
+
+
+def _device_like(record: Record, options: RunOptions) -> Device:
+    """The first device; a CPU with as many threads as then, which decide how sums round."""
+    device = list_devices(options.workers, processes=1)[0]
+    threads = record.origin.about.get("threads")
+    if device.torch_device != "cpu" or type(threads) is not int:
+        return device
+    return replace(device, n_threads=threads)
+
+
+def _follow(pool: WorkerPool, record: Record, place: _Place, tell: Tell) -> Again:
+    """One trial, pruned where it was pruned; no pruner has a say."""
+    (pid,) = pool.workers
+    last = max(record.curve, default=0)
+    is_whole = record.ended_by_itself
+    decide_at = () if is_whole or not last else ((last, last + 1, 1),)
+    start = Start(
+        number=0,
+        attempt=1,
+        params=record.trial.params,
+        seed=record.origin.seed,
+        checkpoint=None,
+        decide_at=decide_at,
+    )
+    curve: dict[int, Values] = {}
+    while True:
+        event = pool.inbox.get()
+        match event:
+            case WorkerSaid(message=Ready(n_taken=0)):
+                pool.send(pid, start)
+            case WorkerSaid(message=Reported() as reported):
+                curve[reported.step] = reported.values
+                tell(reported)
+                if not is_whole and reported.step == last:
+                    pool.send(pid, Stop(number=0, attempt=1, why=Why.PRUNE))
+            case WorkerSaid(message=Left() as left):
+                return _again(place, curve, left.value, _words_of(left))
+            case WorkerGone():
+                message = failure_of_exit(event.exit_code, "").message
+                return _again(place, curve, None, message)
+            case HelperFailed():
+                raise event.error
+
+
+def _words_of(left: Left) -> str:
+    if left.how in (How.COMPLETE, How.PRUNED):
+        return COMPLETE if left.how is How.COMPLETE else STOPPED
+    return left.message or str(left.how)
+
+
+def _again(place: _Place, curve: Mapping[int, Values], value: float | None, ended: str) -> Again:
+    about = describe_machine([place.device], place.folder)
+    return Again(
+        curve=curve,
+        value=value,
+        ended=ended,
+        device=f"{place.device.name}, {about['devices'][place.device.name]}",
+        fingerprint=place.data.fingerprint,
+        code=place.data.code,
+        packages=about["packages"],
+    )

@@ -1,0 +1,157 @@
+"""A confirmation: what the best trials of a search are worth under fresh seeds.
+
+For the command line, the report and the dashboard. `load_confirmation` takes the search's name or
+the linked study's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+
+from tuner.results.probability import probabilities_of_best
+from tuner.results.summary import find_row
+from tuner.storage.connection import Database, Snapshot
+from tuner.storage.reading import StudyRow, TrialRow, read_studies, read_trials
+from tuner.storage.shipping_reading import read_linked_names
+from tuner.study.trial import Direction, Params
+from tuner.study_file.identity import parse_spec
+from tuner.study_file.model import Confirms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A trial of the search, and what its params came to under fresh seeds."""
+
+    trial: int  # its number in the search
+    params: Params  # the searched ones
+    search_value: float | None  # None: the search is gone
+    values: tuple[float, ...]  # of the COMPLETE ones, by number in the linked study
+    n_failed: int  # seeds under which it is FAIL
+    n_open: int  # seeds that are still to come
+    probability: float | None = None  # that it is really the best; None with fewer than two values
+
+    @property
+    def mean(self) -> float | None:
+        """Of the confirmed values."""
+        return fmean(self.values) if self.values else None
+
+    @property
+    def spread(self) -> float | None:
+        """Their standard deviation, from one seed to another."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """The candidates, the best confirmed one first."""
+
+    name: str  # of the linked study
+    search: str
+    metric: str
+    direction: Direction
+    n_seeds: int
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def winner(self) -> Candidate | None:
+        """The best by its confirmed mean; None while nothing is confirmed."""
+        first = self.candidates[0]
+        return first if first.values else None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every seed was tried."""
+        return not any(candidate.n_open for candidate in self.candidates)
+
+    @property
+    def luck(self) -> float | None:
+        """How much better the search's best value is than what its params came to.
+
+        The part of it that was luck: the best of many noisy values is one of the lucky ones.
+        """
+        known = [c for c in self.candidates if c.search_value is not None]
+        sign = 1 if self.direction is Direction.MINIMIZE else -1
+        best = min(known, key=lambda c: sign * (c.search_value or 0.0), default=None)
+        if best is None or best.mean is None or best.search_value is None:
+            return None
+        return sign * (best.mean - best.search_value)
+
+
+def load_confirmation(database: Database, name: str) -> Confirmation | None:
+    """Of a search the newest one, None without any; raises `NotFound` for an unknown study."""
+    with database.reading() as connection:
+        return find_confirmation(connection, find_row(connection, name))
+
+
+def find_confirmation(connection: Snapshot, study: StudyRow) -> Confirmation | None:
+    """As `load_confirmation`, in this snapshot."""
+    if parse_spec(study.spec).confirms is not None:
+        return _confirmation(connection, study)
+    for name in read_linked_names(connection, study.name):
+        for linked in read_studies(connection, name):
+            confirms = parse_spec(linked.spec).confirms
+            if confirms and confirms.study_created_at == study.created_at.isoformat():
+                return _confirmation(connection, linked)
+    return None
+
+
+def _confirmation(connection: Snapshot, linked: StudyRow) -> Confirmation:
+    confirms = parse_spec(linked.spec).confirms
+    assert confirms is not None
+    trials = read_trials(connection, linked.study_id)
+    values = _search_values(connection, confirms)
+    candidates = [
+        _candidate(number, params, values.get(number), trials, confirms.seeds)
+        for number, params in zip(confirms.trials, confirms.params, strict=True)
+    ]
+    return Confirmation(
+        name=linked.name,
+        search=confirms.study,
+        metric=linked.metric,
+        direction=linked.direction,
+        n_seeds=confirms.seeds,
+        candidates=rank(candidates, linked.direction),
+    )
+
+
+def rank(candidates: Sequence[Candidate], direction: Direction) -> tuple[Candidate, ...]:
+    """By confirmed mean; those that fail under some seeds come after those that never do."""
+    shares = probabilities_of_best([c.values for c in candidates], direction)
+    judged = [replace(c, probability=p) for c, p in zip(candidates, shares, strict=True)]
+    sign = 1 if direction is Direction.MINIMIZE else -1
+
+    def key(candidate: Candidate) -> tuple[bool, bool, float, int]:
+        mean = candidate.mean
+        return mean is None, candidate.n_failed > 0, sign * (mean or 0.0), candidate.trial
+
+    return tuple(sorted(judged, key=key))
+
+
+def _candidate(
+    number: int, params: Params, value: float | None, trials: Sequence[TrialRow], n_seeds: int
+) -> Candidate:
+    """Trials belong to the params that they have: no two candidates have the same."""
+    retried = {trial.retry_of for trial in trials}
+    mine = [t for t in trials if dict(t.params) == dict(params) and t.number not in retried]
+    values = [t.value for t in mine if t.state == "COMPLETE" and t.value is not None]
+    n_failed = sum(trial.state in ("FAIL", "PRUNED") for trial in mine)
+    return Candidate(
+        trial=number,
+        params=params,
+        search_value=value,
+        values=tuple(values),
+        n_failed=n_failed,
+        n_open=max(0, n_seeds - len(values) - n_failed),
+    )
+
+
+def _search_values(connection: Snapshot, confirms: Confirms) -> dict[int, float | None]:
+    """What the search reported; nothing where it is gone or another one has its name."""
+    rows = read_studies(connection, confirms.study)
+    if not rows or rows[0].created_at.isoformat() != confirms.study_created_at:
+        return {}
+    return {
+        number: trial.value
+        for number in confirms.trials
+        for trial in read_trials(connection, rows[0].study_id, number)
+    }

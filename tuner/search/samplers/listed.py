@@ -1,0 +1,25 @@
+"""A list of params, again and again: one trial for each of them under each of several seeds."""
+
+from collections.abc import Sequence
+
+from tuner.study.suggestion import Suggestion
+from tuner.study.trial import Params
+
+
+class ListedSampler:
+    """Draw n gets the params at n modulo their number: each has had as many seeds as the others.
+
+    A trial's seed follows from its number, so the draws of one list entry differ in that alone.
+    """
+
+    def __init__(self, *, listed: Sequence[Params], n_times: int) -> None:
+        self._listed = listed
+        self._n_times = n_times
+
+    def suggest(self, draw: int) -> Suggestion:
+        """The params of a draw from 0 to below `n_draws`."""
+        return Suggestion(params=dict(self._listed[draw % len(self._listed)]))
+
+    def n_draws(self) -> int | None:
+        """Each of the list as often as it is to be tried."""
+        return len(self._listed) * self._n_times

@@ -1,0 +1,191 @@
+"""`best.yaml`: the best config, read with the same care as a study file.
+
+Keys are those of a study file, but for `seed`, which is the trial's, and what only a trial has.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import StudyFileError
+from tuner.study.trial import Direction, ParamValue
+from tuner.study_file.faults import Faults
+from tuner.study_file.intervals import Interval
+from tuner.study_file.items import Item, Keys, Section, read_int, read_section, read_text
+from tuner.study_file.model import Model, Objective, TrainerObjective
+from tuner.study_file.overrides import apply_override
+from tuner.study_file.parameters import read_params
+from tuner.study_file.sections import read_goal, read_name, read_objective
+from tuner.study_file.source import read_source
+from tuner.study_file.trainer_params import (
+    OF_A_FUNCTION,
+    OF_AN_OWN_MODEL,
+    OF_THE_TRAINER,
+    KnownParams,
+    resolve,
+)
+from tuner.study_file.yaml_nodes import ListNode, MapNode, Node, ScalarNode, compose
+
+FORMAT = "tuner-best-1"
+_KEYS = Keys(
+    allowed=(
+        "format",
+        "name",
+        "objective",
+        "minimize",
+        "maximize",
+        "params",
+        "seed",
+        "data_seed",
+        "best_epoch",
+        "weights",
+        "provenance",
+    ),
+    hints={
+        "epochs": "write it under params, as in params: {epochs: 100}",
+        "search_space": "this is a study file; tuner run takes it, tuner train what export writes",
+    },
+)
+_REQUIRED = ("name", "objective", "params", "seed")
+_SEEDS = Interval(low=0, high=2**32 - 1)
+_SHA256 = 64  # characters
+
+
+class Weights(Model):
+    """The trial's own weights, in a file beside this one."""
+
+    file: str
+    sha256: str
+
+
+class BestConfig(Model):
+    """Everything that the final training needs, and where it comes from."""
+
+    name: str
+    objective: Objective
+    metric: str
+    direction: Direction
+    params: Mapping[str, ParamValue]  # fixed and searched ones; the trainer's complete
+    seed: int  # of weights and dropout
+    data_seed: int  # of the order of the rows
+    best_epoch: int | None = None  # the one with the best validation value; None: not known
+    weights: Weights | None = None
+    provenance: Mapping[str, Any] = {}
+
+    @property
+    def n_steps(self) -> int | None:
+        """The length of the training; None where the objective alone knows."""
+        epochs = self.params.get("epochs")
+        return epochs if type(epochs) is int and epochs > 0 else None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the study's data."""
+        found = self.provenance.get("data_fingerprint")
+        return found if isinstance(found, str) and found else None
+
+
+def load_best_config(path: Path, overrides: Sequence[str] = ()) -> BestConfig:
+    """Read and validate a best config; raises `StudyFileError` with every fault in it.
+
+    `overrides`: `epochs=100` sets a param, `params.epochs=100` says it in full.
+    """
+    text = read_source(path)
+    faults = Faults(text.split("\n"))
+    node = compose(text, faults)
+    for override in overrides if node else ():
+        assert node is not None
+        node = apply_override(node, _in_full(override))
+    root = Item(node=node, path="", faults=faults) if node else None
+    config = _read(root, path.parent.absolute()) if root else None
+    if faults or config is None:
+        raise StudyFileError(str(path), faults.first(), faults.n_more())
+    return config
+
+
+def _in_full(override: str) -> str:
+    key = override.partition("=")[0].strip()
+    return override if "." in key or key in _KEYS.allowed else f"params.{override}"
+
+
+def _read(root: Item, folder: Path) -> BestConfig | None:
+    if not isinstance(root.node, MapNode):
+        root.fault("must be a mapping, as tuner export writes it")
+        return None
+    section = read_section(root, _KEYS)
+    assert section is not None
+    for name in _REQUIRED:
+        if name not in section:
+            root.fault(f"`{name}:` is missing; tuner export writes a complete file")
+    _check_format(section.get("format"))
+    objective = read_objective(section["objective"], folder) if "objective" in section else None
+    is_function = not isinstance(objective, TrainerObjective) if objective else False
+    goal = read_goal(section, objective, is_function=is_function) if objective else None
+    if objective and not goal and not set(Direction) & set(section):
+        root.fault("the goal is missing; add `minimize: val_loss`")
+    params = read_params(section.get("params"), _known_params(objective))
+    values = {
+        "name": read_name(section["name"]) if "name" in section else None,
+        "objective": objective,
+        "params": params if is_function else resolve(params),
+        "seed": read_int(section["seed"], _SEEDS) if "seed" in section else None,
+        "data_seed": read_int(section["data_seed"], _SEEDS) if "data_seed" in section else 0,
+        "best_epoch": _read_epoch(section.get("best_epoch")),
+        "weights": _read_weights(section.get("weights")),
+        "provenance": _plain(section["provenance"].node) if "provenance" in section else {},
+    }
+    if not isinstance(values["provenance"], dict):
+        section["provenance"].fault("must be a mapping")
+    if root.faults or goal is None:
+        return None
+    return BestConfig.model_validate({**values, "metric": goal.metric, "direction": goal.direction})
+
+
+def _check_format(item: Item | None) -> None:
+    text = read_text(item, f"must be {FORMAT}") if item is not None else FORMAT
+    if item is not None and text is not None and text != FORMAT:
+        item.fault(f"this version of tuner reads {FORMAT}; export the trial again")
+
+
+def _known_params(objective: Objective | None) -> KnownParams:
+    if not isinstance(objective, TrainerObjective):
+        return OF_A_FUNCTION
+    return OF_AN_OWN_MODEL if objective.has_own_model else OF_THE_TRAINER
+
+
+def _read_epoch(item: Item | None) -> int | None:
+    return None if item is None else read_int(item, Interval(low=1, high=10**9))
+
+
+def _read_weights(item: Item | None) -> Weights | None:
+    """A file's name, not a path: it lies beside this file."""
+    section: Section = (
+        read_section(item, Keys(allowed=("file", "sha256"))) if item else None
+    ) or {}
+    if item is None or not section:
+        return None
+    if len(section) < 2:
+        item.key_fault("needs `file:` and `sha256:`; tuner export --weights writes both")
+        return None
+    file = read_text(section["file"], "must be a file's name")
+    sha256 = read_text(section["sha256"], "must be a sha256 in hexadecimal digits")
+    if file is not None and (file != Path(file).name or file.startswith(".")):
+        section["file"].fault("must be the name of a file beside this one, without a folder")
+        return None
+    if sha256 is not None and (len(sha256) != _SHA256 or set(sha256) - set("0123456789abcdef")):
+        section["sha256"].fault("must be 64 hexadecimal digits")
+        return None
+    return Weights(file=file, sha256=sha256) if file and sha256 else None
+
+
+def _plain(node: Node) -> Any:
+    """A node as Python's own values."""
+    match node:
+        case MapNode():
+            return {key.text: _plain(child) for key, child in node.entries}
+        case ListNode():
+            return [_plain(child) for child in node.items]
+        case ScalarNode():
+            return node.value
+        case _:
+            return None

@@ -1,0 +1,35 @@
+"""The device of a training that runs in this process."""
+
+import os
+
+import torch
+
+from tuner.errors import CannotWork, UsageError
+
+
+def open_device(asked: str | None, n_threads: int) -> str:
+    """The torch device that was asked for: a GPU if there is one, where nothing was said.
+
+    Raises `CannotWork` for a GPU that is not there, never a silent training on the CPU, and
+    `UsageError` for what is no device.
+    """
+    torch.set_num_threads(n_threads)
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked is None:
+        return "cuda:0" if n_gpus else "cpu"
+    kind, _, index = asked.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or asked == "cpu:":
+        raise UsageError(f"--device {asked}: write cpu, cuda or cuda:N")
+    if kind == "cpu":
+        return "cpu"
+    number = int(index or 0)
+    if number >= n_gpus:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        why = "" if visible is None else f" (CUDA_VISIBLE_DEVICES is {visible!r})"
+        raise CannotWork(f"--device {asked}: torch sees {n_gpus} GPUs here{why}; use --device cpu")
+    return f"cuda:{number}"
+
+
+def name_device(device: str) -> str:
+    """For people: a GPU with its product's name."""
+    return f"{device}, {torch.cuda.get_device_name(device)}" if device != "cpu" else device
