@@ -1,0 +1,1 @@
+"""What leaves tuner: files made of a study."""

@@ -1,0 +1,150 @@
+"""The fleet over time: a row per device; bars are trials, gaps are idle, red edges failures."""
+
+from collections.abc import Sequence
+
+from tuner.results.board import Board
+from tuner.results.figures.figure import Figure, Trace, escape_label
+from tuner.results.fleet import DeviceRow, Span, build_fleet, failed_spans, merge_spans
+
+MOST_BARS = 1200  # drawn one by one
+_MOST_LANES = 6  # in which a device's bars are drawn
+_MOST_EDGES = 400
+_PIXELS = 150  # of the height, for all rows together
+_KINDS = {  # state -> name, colour
+    "COMPLETE": ("complete", "@complete"),
+    "PRUNED": ("pruned", "@pruned"),
+    "FAIL": ("failed", "@fail"),
+    "LOST": ("lost", "@fail/0.5"),
+    "FREE": ("handed back", "@free"),
+    "RUNNING": ("running", "@running"),
+}
+
+
+def fleet_figure(board: Board) -> Figure:
+    """Of a small study every trial's bar; of a large one when devices were busy."""
+    fleet = build_fleet(board)
+    rows = [row for row in fleet if row.spans]
+    if not rows:
+        return Figure(name="fleet", title="Fleet", empty="no device has trained a trial yet")
+    n_bars = sum(len(row.spans) for row in rows)
+    is_merged = n_bars > MOST_BARS or any(row.n_lanes > _MOST_LANES for row in rows)
+    began = min(span.began for row in rows for span in row.spans)
+    ended = max(span.ended for row in rows for span in row.spans)
+    traces = _merged(rows, (ended - began) / 500) if is_merged else _bars(rows)
+    traces += _edges(rows)
+    n_failed = sum(len(failed_spans(row)) for row in rows)
+    layout = {
+        "xaxis": {"type": "date", "range": [began * 1000, max(ended, began + 1) * 1000]},
+        "yaxis": {"tickmode": "array", "tickvals": list(range(len(rows))),
+                  "ticktext": _labels(rows), "automargin": True,
+                  "range": [len(rows) - 0.5, -0.5], "zeroline": False, "showgrid": False},
+        "shapes": [
+            {"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": place - 0.4,
+             "y1": place + 0.4, "layer": "below", "line": {"width": 0}, "fillcolor": "@idle"}
+            for place in range(len(rows))
+        ],
+        "showlegend": True,
+    }  # fmt: skip
+    notes = [f"{n_bars:,} attempts as busy time" if is_merged else ""]
+    if n_failed > _MOST_EDGES:
+        notes.append(f"the last {_MOST_EDGES} of {n_failed:,} failures")
+    return Figure(
+        name="fleet",
+        title="Fleet",
+        traces=traces,
+        layout=layout,
+        note="; ".join(note for note in notes if note),
+        summary=f"{len(rows)} devices, {n_bars:,} attempts, {n_failed:,} of them failed or lost",
+    )
+
+
+def _labels(rows: Sequence[DeviceRow]) -> list[str]:
+    """Hosts where there are several."""
+    hosts = {row.host for row in rows}
+    return [
+        escape_label(row.device if len(hosts) == 1 else f"{row.host[:16]} {row.device}")
+        for row in rows
+    ]
+
+
+def _width(rows: Sequence[DeviceRow], n_lanes: int) -> float:
+    return max(1.0, min(14.0, _PIXELS / len(rows) * 0.8 / n_lanes))
+
+
+def _bars(rows: Sequence[DeviceRow]) -> list[Trace]:
+    """Thick lines with gaps: one trace a state and number of lanes, however many bars."""
+    traces = []
+    for state, (name, colour) in _KINDS.items():
+        is_told = False
+        for n_lanes in sorted({row.n_lanes for row in rows}):
+            x: list[float | None] = []
+            y: list[float | None] = []
+            which: list[str | None] = []
+            for place, row in enumerate(rows):
+                for span in row.spans if row.n_lanes == n_lanes else ():
+                    if span.state == state:
+                        height = _height(place, span, n_lanes)
+                        x += [span.began * 1000, span.ended * 1000, None]
+                        y += [height, height, None]
+                        which += [_hover(span)] * 2 + [None]
+            if x:
+                traces.append(_line(name, colour, x, y, which, _width(rows, n_lanes)))
+                traces[-1]["showlegend"] = not is_told
+                is_told = True
+    return traces
+
+
+def _height(place: int, span: Span, n_lanes: int) -> float:
+    return place - 0.4 + 0.8 * (span.lane + 0.5) / n_lanes
+
+
+def _hover(span: Span) -> str:
+    attempt = f" (attempt {span.attempt})" if span.attempt > 1 else ""
+    return f"trial {span.number}{attempt}: {span.state.lower()}, {span.ended - span.began:.1f} s"
+
+
+def _line(
+    name: str,
+    colour: str,
+    x: Sequence[float | None],
+    y: Sequence[float | None],
+    text: Sequence[str | None],
+    width: float,
+) -> Trace:
+    return {
+        "type": "scatter", "mode": "lines", "name": name, "x": x, "y": y, "text": text,
+        "legendgroup": name, "connectgaps": False, "line": {"color": colour, "width": width},
+        "hovertemplate": "%{text}<extra></extra>",
+    }  # fmt: skip
+
+
+def _merged(rows: Sequence[DeviceRow], gap_seconds: float) -> list[Trace]:
+    x: list[float | None] = []
+    y: list[float | None] = []
+    text: list[str | None] = []
+    for place, row in enumerate(rows):
+        for began, ended in merge_spans(row.spans, gap_seconds):
+            x += [began * 1000, ended * 1000, None]
+            y += [place, place, None]
+            text += [f"busy for {ended - began:,.0f} s"] * 2 + [None]
+    return [_line("busy", "@complete/0.7", x, y, text, _width(rows, 1))]
+
+
+def _edges(rows: Sequence[DeviceRow]) -> list[Trace]:
+    """A red edge where an attempt failed."""
+    ends = [
+        (span, _height(place, span, row.n_lanes) if row.n_lanes <= _MOST_LANES else place)
+        for place, row in enumerate(rows)
+        for span in failed_spans(row)
+    ]
+    ends = sorted(ends, key=lambda end: end[0].ended)[-_MOST_EDGES:]
+    if not ends:
+        return []
+    return [{
+        "type": "scatter", "mode": "markers", "name": "failure",
+        "x": [span.ended * 1000 for span, _ in ends], "y": [height for _, height in ends],
+        "customdata": [span.number for span, _ in ends],
+        "text": [_hover(span) for span, _ in ends], "hovertemplate": "%{text}<extra></extra>",
+        "marker": {"symbol": "line-ns-open", "size": 12, "color": "@fail",
+                   "line": {"width": 2.5, "color": "@fail"}},
+    }]  # fmt: skip
