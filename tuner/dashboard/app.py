@@ -2,9 +2,8 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from anyio import to_thread
 from starlette.applications import Starlette
@@ -13,28 +12,22 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tuner.dashboard.access import Access
+from tuner.dashboard.analysis_page import analysis, analysis_plot
 from tuner.dashboard.assets import all_assets
 from tuner.dashboard.follower import Drawn, Followers
 from tuner.dashboard.guard import Guard, Guarding
 from tuner.dashboard.overview import Overview
 from tuner.dashboard.rendering import render
+from tuner.dashboard.serving import Dashboard, dashboard_of, drawn_of, page
 from tuner.dashboard.study_view import build_view
+from tuner.dashboard.trial_page import trial, trial_curve, trial_params
+from tuner.dashboard.trials_page import trials, trials_csv, trials_json
 from tuner.errors import DatabaseAway, NotFound, TunerError, UsageError
 from tuner.results.figures.catalog import NAMES
 from tuner.storage.connection import Database
 
 _log = logging.getLogger(__name__)
 PARTS = ("headline", "failures", "devices", "activity")  # of a study's page, sent anew
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dashboard:
-    """What pages are made of."""
-
-    database: Database
-    followers: Followers
-    overview: Overview
-    allow_actions: bool
 
 
 def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guard:
@@ -58,19 +51,20 @@ def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guar
             Route("/s/{name}", study, methods=["GET"]),
             Route("/s/{name}/figures", figures, methods=["GET"]),
             Route("/s/{name}/live", live, methods=["GET"]),
+            Route("/s/{name}/trials", trials, methods=["GET"]),
+            Route("/s/{name}/trials.csv", trials_csv, methods=["GET"]),
+            Route("/s/{name}/trials.json", trials_json, methods=["GET"]),
+            Route("/s/{name}/t/{number:int}", trial, methods=["GET"]),
+            Route("/s/{name}/t/{number:int}/curve", trial_curve, methods=["GET"]),
+            Route("/s/{name}/t/{number:int}/params.yaml", trial_params, methods=["GET"]),
+            Route("/s/{name}/analysis", analysis, methods=["GET"]),
+            Route("/s/{name}/analysis/plot", analysis_plot, methods=["GET"]),
         ],
         exception_handlers={TunerError: show_error, 404: show_missing, Exception: show_bug},
         lifespan=living,
     )
     app.state.dashboard = dashboard
     return Guard(app, access=access, guarding=guarding)
-
-
-def dashboard_of(request: Request) -> Dashboard:
-    """The dashboard that a request came to."""
-    found = request.app.state.dashboard
-    assert isinstance(found, Dashboard)
-    return found
 
 
 async def static(request: Request) -> Response:
@@ -95,7 +89,7 @@ async def studies(request: Request) -> Response:
 
 async def study(request: Request) -> Response:
     """One study on one screen."""
-    drawn = await _drawn(request)
+    drawn = await drawn_of(request)
     return page("study.html", request, **_values(request, drawn), figures=NAMES)
 
 
@@ -108,14 +102,9 @@ def _values(request: Request, drawn: Drawn) -> dict[str, object]:
     }
 
 
-async def _drawn(request: Request) -> Drawn:
-    follower = await dashboard_of(request).followers.find(request.path_params["name"])
-    return await follower.look()
-
-
 async def figures(request: Request) -> Response:
     """Some figures of a study, or all, as JSON."""
-    drawn = await _drawn(request)
+    drawn = await drawn_of(request)
     wanted = request.query_params.get("names", "")
     names = [name for name in wanted.split(",") if name in NAMES] or list(NAMES)
     body = await to_thread.run_sync(drawn.packed, names)
@@ -159,12 +148,6 @@ def _news(request: Request, drawn: Drawn) -> dict[str, object]:
 def _event(kind: str, number: str, data: object) -> bytes:
     head = f"id: {number}\n" if number else ""
     return f"event: {kind}\n{head}data: {json.dumps(data)}\n\n".encode()
-
-
-def page(template: str, request: Request, **values: object) -> HTMLResponse:
-    """A whole page."""
-    common = {"path": request.url.path, "allow_actions": dashboard_of(request).allow_actions}
-    return HTMLResponse(render(template, **{**common, **values}))
 
 
 def status_of(error: TunerError) -> int:

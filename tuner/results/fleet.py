@@ -12,6 +12,7 @@ from tuner.storage.columns_reading import STATES
 from tuner.storage.reading import AgentRow
 
 LOST = "LOST"  # an attempt that another one followed
+_ENDS = {"released": "FREE", "fail": "FAIL"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ def _spans(board: Board) -> dict[int, dict[str, list[Span]]]:
             span = Span(
                 number=early.number,
                 attempt=early.attempt,
-                state="FREE" if early.how == "released" else LOST,
+                state=_ENDS.get(early.how, LOST),
                 began=early.began,
                 ended=early.ended,
             )

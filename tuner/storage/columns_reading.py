@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -198,6 +199,37 @@ def read_details(
         )
         for row in rows
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRow:
+    """Training state that is registered."""
+
+    step: int
+    attempt: int
+    n_bytes: int
+    saved_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRow:
+    """The last value of a metric."""
+
+    name: str
+    step: int
+    value: float
+
+
+def read_checkpoints(connection: Connection, study_id: int, number: int) -> list[CheckpointRow]:
+    """Newest first."""
+    rows = read_column_rows(connection, "checkpoints", study_id=study_id, number=number)
+    return [CheckpointRow(step=r[0], attempt=r[1], n_bytes=r[2], saved_at=r[3]) for r in rows]
+
+
+def read_last_metrics(connection: Connection, study_id: int, number: int) -> list[MetricRow]:
+    """By name."""
+    rows = read_column_rows(connection, "last_metrics", study_id=study_id, number=number)
+    return [MetricRow(name=name, step=step, value=value) for name, step, value in rows]
 
 
 def _floats(joined: str) -> Floats:

@@ -40,6 +40,22 @@
     setTimeout(() => { button.textContent = label; }, 1500);
   });
 
+  // Pages with one plot name its address.
+  async function drawPlots() {
+    for (const plot of document.querySelectorAll(".plot[data-src]")) {
+      const answer = await fetch(plot.dataset.src, { credentials: "same-origin" });
+      if (!answer.ok) continue;
+      const { figures } = await answer.json();
+      for (const figure of Object.values(figures)) {
+        figure.name = plot.id.replace("fig-", "");
+        await window.tunerFigures.draw(plot, figure);
+      }
+      plot.dataset.drawn = "yes";
+    }
+  }
+  // This script comes last: plotly.js is there.
+  drawPlots();
+
   tell();
   setInterval(tell, 5000);
   window.tunerPage = { tell, announce };

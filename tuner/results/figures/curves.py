@@ -148,7 +148,7 @@ def _pruned_ends(board: Board, scale: ValueScale) -> list[Trace]:
         return []
     places = places[thin(table.n_steps[places], table.values[places], 500)]
     return [{
-        "type": "scatter", "mode": "markers", "name": "pruned ends",
+        "type": "scatter", "mode": "markers", "name": "pruned",
         "x": table.n_steps[places], "y": table.values[places],
         "customdata": table.numbers[places],
         "hovertemplate": "trial %{customdata}: pruned at %{x}, %{y:.5g}<extra></extra>",

@@ -13,8 +13,8 @@ _PIXELS = 150  # of the height, for all rows together
 _KINDS = {  # state -> name, colour
     "COMPLETE": ("complete", "@complete"),
     "PRUNED": ("pruned", "@pruned"),
-    "FAIL": ("failed", "@fail"),
-    "LOST": ("lost", "@fail/0.5"),
+    "FAIL": ("failed", "@fail/0.6"),
+    "LOST": ("lost", "@fail/0.4"),
     "FREE": ("handed back", "@free"),
     "RUNNING": ("running", "@running"),
 }
@@ -30,7 +30,8 @@ def fleet_figure(board: Board) -> Figure:
     is_merged = n_bars > MOST_BARS or any(row.n_lanes > _MOST_LANES for row in rows)
     began = min(span.began for row in rows for span in row.spans)
     ended = max(span.ended for row in rows for span in row.spans)
-    traces = _merged(rows, (ended - began) / 500) if is_merged else _bars(rows)
+    thinnest = max(ended - began, 1.0) / 600  # seconds: a bar that is shorter would not be seen
+    traces = _merged(rows, thinnest) if is_merged else _bars(rows, thinnest)
     traces += _edges(rows)
     n_failed = sum(len(failed_spans(row)) for row in rows)
     layout = {
@@ -43,9 +44,16 @@ def fleet_figure(board: Board) -> Figure:
              "y1": place + 0.4, "layer": "below", "line": {"width": 0}, "fillcolor": "@idle"}
             for place in range(len(rows))
         ],
+        "annotations": [
+            {"xref": "paper", "x": 1.0, "xanchor": "left", "y": place, "showarrow": False,
+             "text": "" if row.utilization is None else f" {row.utilization:.0%}",
+             "font": {"color": "@soft", "size": 10.5}}
+            for place, row in enumerate(rows)
+        ],
+        "margin": {"l": 8, "r": 40, "t": 22, "b": 8},
         "showlegend": True,
     }  # fmt: skip
-    notes = [f"{n_bars:,} attempts as busy time" if is_merged else ""]
+    notes = ["right: busy", f"{n_bars:,} attempts as busy time" if is_merged else ""]
     if n_failed > _MOST_EDGES:
         notes.append(f"the last {_MOST_EDGES} of {n_failed:,} failures")
     return Figure(
@@ -71,7 +79,7 @@ def _width(rows: Sequence[DeviceRow], n_lanes: int) -> float:
     return max(1.0, min(14.0, _PIXELS / len(rows) * 0.8 / n_lanes))
 
 
-def _bars(rows: Sequence[DeviceRow]) -> list[Trace]:
+def _bars(rows: Sequence[DeviceRow], thinnest: float) -> list[Trace]:
     """Thick lines with gaps: one trace a state and number of lanes, however many bars."""
     traces = []
     for state, (name, colour) in _KINDS.items():
@@ -84,7 +92,8 @@ def _bars(rows: Sequence[DeviceRow]) -> list[Trace]:
                 for span in row.spans if row.n_lanes == n_lanes else ():
                     if span.state == state:
                         height = _height(place, span, n_lanes)
-                        x += [span.began * 1000, span.ended * 1000, None]
+                        ended = max(span.ended, span.began + thinnest)
+                        x += [span.began * 1000, ended * 1000, None]
                         y += [height, height, None]
                         which += [_hover(span)] * 2 + [None]
             if x:
@@ -124,7 +133,7 @@ def _merged(rows: Sequence[DeviceRow], gap_seconds: float) -> list[Trace]:
     text: list[str | None] = []
     for place, row in enumerate(rows):
         for began, ended in merge_spans(row.spans, gap_seconds):
-            x += [began * 1000, ended * 1000, None]
+            x += [began * 1000, max(ended, began + gap_seconds) * 1000, None]
             y += [place, place, None]
             text += [f"busy for {ended - began:,.0f} s"] * 2 + [None]
     return [_line("busy", "@complete/0.7", x, y, text, _width(rows, 1))]
@@ -141,7 +150,7 @@ def _edges(rows: Sequence[DeviceRow]) -> list[Trace]:
     if not ends:
         return []
     return [{
-        "type": "scatter", "mode": "markers", "name": "failure",
+        "type": "scatter", "mode": "markers", "name": "failure", "showlegend": False,
         "x": [span.ended * 1000 for span, _ in ends], "y": [height for _, height in ends],
         "customdata": [span.number for span, _ in ends],
         "text": [_hover(span) for span, _ in ends], "hovertemplate": "%{text}<extra></extra>",

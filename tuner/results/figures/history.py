@@ -7,8 +7,9 @@ from tuner.results.figures.figure import MARKERS, Figure, Trace, escape_label
 from tuner.results.figures.scale import ValueScale, find_scale
 from tuner.results.figures.thinning import thin
 from tuner.results.trial_table import COMPLETE, FAIL, FREE, PRUNED, RUNNING, Mask, TrialTable
-from tuner.storage.columns_reading import STATES, Floats
+from tuner.storage.columns_reading import STATES, Ints
 
+_MOST_BEYOND = 150
 _STRIP = 0.07  # of the height: trials without a value
 
 
@@ -77,25 +78,42 @@ def _points(board: Board, scale: ValueScale) -> tuple[list[Trace], int, int]:
         n_beyond += int(is_beyond.sum())
         colour, shape = MARKERS[STATES[code]]
         is_faint = code == PRUNED
-        edge = "triangle-up" if board.minimize else "triangle-down"
-        traces.append({
-            "type": "scatter", "mode": "markers", "name": STATES[code].lower(),
-            "x": table.numbers[places], "y": scale.clip(values),
-            "customdata": table.numbers[places],
-            "text": _hover(table, places),
-            "hovertemplate": "%{text}<extra></extra>",
-            "marker": {
-                "color": colour, "size": 5 if is_faint else 6,
-                "opacity": 0.45 if is_faint else 0.85,
-                "symbol": [edge if beyond else shape for beyond in is_beyond]
-                if is_beyond.any() else shape,
-                "line": {"width": 1.4 if is_faint else 0.5,
-                         "color": colour if is_faint else "@paper"},
-            },
-        })  # fmt: skip
+        inside, beyond = places[~is_beyond], places[is_beyond]
+        if len(inside):
+            traces.append({
+                "type": "scatter", "mode": "markers", "name": STATES[code].lower(),
+                "x": table.numbers[inside], "y": table.values[inside],
+                "customdata": table.numbers[inside], "text": _hover(table, inside),
+                "hovertemplate": "%{text}<extra></extra>",
+                "marker": {
+                    "color": colour, "symbol": shape, "size": 5 if is_faint else 6,
+                    "opacity": 0.5 if is_faint else 0.85,
+                    "line": {"width": 1.4 if is_faint else 0.5,
+                             "color": colour if is_faint else "@paper"},
+                },
+            })  # fmt: skip
+        if len(beyond):
+            traces.append(_beyond(board, beyond, scale, colour, is_faint))
         if code == COMPLETE and best:
             traces += _star(board)
     return traces, n_drawn, n_beyond
+
+
+def _beyond(
+    board: Board, places: Ints, scale: ValueScale, colour: str, is_faint: bool
+) -> Trace:
+    """At the edge of the axis: where, not how far."""
+    table = board.table
+    places = places[thin(table.numbers[places], np.zeros(len(places)), _MOST_BEYOND)]
+    edge = scale.high if board.minimize else scale.low
+    return {
+        "type": "scatter", "mode": "markers", "showlegend": False, "name": "beyond",
+        "x": table.numbers[places], "y": [edge] * len(places),
+        "customdata": table.numbers[places], "text": _hover(table, places),
+        "hovertemplate": "%{text}<extra></extra>",
+        "marker": {"symbol": "triangle-up" if board.minimize else "triangle-down", "size": 5,
+                   "color": colour, "opacity": 0.25 if is_faint else 0.7},
+    }  # fmt: skip
 
 
 def _star(board: Board) -> list[Trace]:
@@ -112,7 +130,7 @@ def _star(board: Board) -> list[Trace]:
     }]  # fmt: skip
 
 
-def _hover(table: TrialTable, places: Floats) -> list[str]:
+def _hover(table: TrialTable, places: Ints) -> list[str]:
     return [
         f"trial {number}: {value:.5g}, {steps} steps"
         for number, value, steps in zip(

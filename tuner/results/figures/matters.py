@@ -1,5 +1,6 @@
 """What matters: the importance of params, and slices through those that matter most."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -76,10 +77,11 @@ def slices_figure(board: Board, importances: Importances | None) -> Figure:
             traces.append({**trace, "xaxis": f"x{key}", "yaxis": f"y{key}"})
         layout[f"xaxis{key}"] = {
             **axis,
-            "domain": [place * width + (0.03 if place else 0.0), (place + 1) * width - 0.01],
+            "domain": [place * width + (0.04 if place else 0.0), (place + 1) * width],
             "title": {"text": _cut(name), "standoff": 4},
             "anchor": f"y{key}",
             "nticks": 4,
+            "tickangle": 0,
         }
         layout[f"yaxis{key}"] = {
             **scale.axis("" if place else escape_label(board.study.metric)),
@@ -128,13 +130,16 @@ def _slice(
         margin = 0.04 * (high - low) or 0.5
         axis = {"type": "log" if is_log else "linear", "range": [low - margin, high + margin]}
         if is_log:
-            axis["dtick"] = 1
+            axis["dtick"] = max(1, math.ceil((high - low) / 2.5))
     traces = []
     for state, colour, shape, opacity in (
         (PRUNED, "@pruned", "line-ew-open", 0.35),
         (0, "@complete", "circle", 0.7),
     ):
-        places = np.flatnonzero(table.finite(state) & np.isfinite(param.values))
+        is_shown = table.finite(state) & np.isfinite(param.values)
+        if state == PRUNED:  # those beyond the axis say nothing of where the best ones are
+            is_shown &= (table.values >= scale.low) & (table.values <= scale.high)
+        places = np.flatnonzero(is_shown)
         if not len(places):
             continue
         x = param.values[places]

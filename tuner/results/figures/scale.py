@@ -36,24 +36,30 @@ class ValueScale:
 def find_scale(values: Floats, minimize: bool, more: Floats | None = None) -> ValueScale:
     """For these values, of which the worse tail may lie beyond the axis.
 
-    `more`: values that are shown as well but have no say beyond the middle ones.
+    `more`: values that are shown as well; the better half of them may make the axis up to twice as
+    long.
     """
     finite = values[np.isfinite(values)]
-    if more is not None and len(more):
-        others = more[np.isfinite(more)]
-        cut = np.quantile(others, 0.75 if minimize else 0.25) if len(others) else 0.0
-        kept = others[others <= cut] if minimize else others[others >= cut]
-        finite = np.concatenate([finite, kept])
+    others = np.empty(0) if more is None else more[np.isfinite(more)]
+    if not len(finite):
+        finite, others = others, np.empty(0)
     if not len(finite):
         return ValueScale(is_log=False, low=0.0, high=1.0)
-    low, high = float(finite.min()), float(finite.max())
-    middle_low, middle_high = (float(q) for q in np.quantile(finite, [0.1, 0.9]))
-    spread = middle_high - middle_low
-    if minimize and spread > 0:
-        high = min(high, middle_high + 1.5 * spread)
-    elif spread > 0:
-        low = max(low, middle_low - 1.5 * spread)
-    if low == high:
-        low, high = low - 0.5 * abs(low or 1.0), high + 0.5 * abs(high or 1.0)
+    sign = 1.0 if minimize else -1.0
+    best, worst = _ends(sign * finite, sign * others)
+    low, high = sorted((sign * best, sign * worst))
     is_log = minimize and low > 0 and high / low > _LOG_FROM
     return ValueScale(is_log=is_log, low=low, high=high)
+
+
+def _ends(losses: Floats, others: Floats) -> tuple[float, float]:
+    """The best value, and where the axis ends."""
+    best = float(losses.min())
+    q10, q90 = (float(q) for q in np.quantile(losses, [0.1, 0.9]))
+    worst = min(float(losses.max()), q90 + 1.5 * (q90 - q10)) if q90 > q10 else float(losses.max())
+    if len(others):
+        reach = best + 2 * (worst - best)
+        worst = max(worst, min(float(np.quantile(others, 0.5)), reach))
+    if worst <= best:
+        worst = best + 0.5 * abs(best or 1.0)
+    return best, worst

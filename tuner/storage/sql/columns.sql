@@ -69,10 +69,12 @@ where study_id = :study_id and number = any(cast(:numbers as int[]));
 -- Attempts that others followed: who had the trial, where, how long, and how it ended.
 select e.number, e.attempt, (array_agg(a.ordinal order by e.event_id))[1],
        max(e.device), extract(epoch from min(e.at))::float8, extract(epoch from max(e.at))::float8,
-       (array_agg(e.kind order by e.event_id desc))[1]
+       case when max(g.message) <> '' then 'fail'
+            else (array_agg(e.kind order by e.event_id desc))[1] end
 from tuner.lease l
 join tuner.event e on e.study_id = l.study_id and e.number = l.number and e.attempt < l.attempt
 left join tuner.agent a on a.agent_id = e.agent_id
+left join tuner.log g on g.study_id = e.study_id and g.number = e.number and g.attempt = e.attempt
 where l.study_id = :study_id and l.attempt > 1
 group by e.number, e.attempt order by 5 desc limit 2000;
 
@@ -135,3 +137,15 @@ from trials t
 left join tuner.lease l on l.trial_id = t.trial_id
 left join tuner.agent a on a.agent_id = l.owner
 where t.study_id = :study_id and t.number = any(cast(:numbers as int[]));
+
+-- name: checkpoints
+-- Of a trial: what is registered, newest first.
+select c.step, c.attempt, c.n_bytes, c.saved_at
+from tuner.checkpoint c where c.study_id = :study_id and c.number = :number
+order by c.checkpoint_id desc limit 20;
+
+-- name: last_metrics
+-- Of a trial: the last value of everything it reported beside the objective.
+select distinct on (m.name) m.name, m.step, m.value
+from tuner.metric m where m.study_id = :study_id and m.number = :number
+order by m.name, m.step desc;

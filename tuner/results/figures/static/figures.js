@@ -71,7 +71,7 @@
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: palette.text },
       hoverlabel: { bgcolor: palette.paper, bordercolor: palette.line, font: { color: palette.text, size: 12 }, namelength: 40 },
-      legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { size: 10.5, color: palette.soft }, itemsizing: "constant", bgcolor: "rgba(0,0,0,0)", itemwidth: 30 },
+      legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { size: 10.5, color: palette.soft }, itemsizing: "trace", bgcolor: "rgba(0,0,0,0)", itemwidth: 30, tracegroupgap: 4 },
       hovermode: "closest", dragmode: isNarrow() ? false : "zoom", uirevision: "keep", autosize: true,
       modebar: { orientation: "v" },
       ...given, ...axes(given),
