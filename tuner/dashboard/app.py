@@ -12,17 +12,18 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tuner.dashboard.access import Access
+from tuner.dashboard.actions import act
 from tuner.dashboard.analysis_page import analysis, analysis_plot
 from tuner.dashboard.assets import all_assets
 from tuner.dashboard.follower import Drawn, Followers
 from tuner.dashboard.guard import Guard, Guarding
 from tuner.dashboard.overview import Overview
 from tuner.dashboard.rendering import render
-from tuner.dashboard.serving import Dashboard, dashboard_of, drawn_of, page
+from tuner.dashboard.serving import Dashboard, dashboard_of, drawn_of, page, status_of
 from tuner.dashboard.study_view import build_view
 from tuner.dashboard.trial_page import trial, trial_curve, trial_params
 from tuner.dashboard.trials_page import trials, trials_csv, trials_json
-from tuner.errors import DatabaseAway, NotFound, TunerError, UsageError
+from tuner.errors import NotFound, TunerError
 from tuner.results.figures.catalog import NAMES
 from tuner.storage.connection import Database
 
@@ -59,6 +60,7 @@ def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guar
             Route("/s/{name}/t/{number:int}/params.yaml", trial_params, methods=["GET"]),
             Route("/s/{name}/analysis", analysis, methods=["GET"]),
             Route("/s/{name}/analysis/plot", analysis_plot, methods=["GET"]),
+            *([Route("/s/{name}/actions/{action}", act, methods=["POST"])] * guarding.allow_actions),
         ],
         exception_handlers={TunerError: show_error, 404: show_missing, Exception: show_bug},
         lifespan=living,
@@ -148,19 +150,6 @@ def _news(request: Request, drawn: Drawn) -> dict[str, object]:
 def _event(kind: str, number: str, data: object) -> bytes:
     head = f"id: {number}\n" if number else ""
     return f"event: {kind}\n{head}data: {json.dumps(data)}\n\n".encode()
-
-
-def status_of(error: TunerError) -> int:
-    """The HTTP status of an error of ours."""
-    match error:
-        case NotFound():
-            return 404
-        case UsageError():
-            return 400
-        case DatabaseAway():
-            return 503
-        case _:
-            return 500
 
 
 async def show_error(request: Request, error: Exception) -> Response:

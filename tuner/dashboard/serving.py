@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse
 from tuner.dashboard.follower import Drawn, Followers
 from tuner.dashboard.overview import Overview
 from tuner.dashboard.rendering import render
+from tuner.errors import DatabaseAway, NotFound, TunerError, UsageError
 from tuner.storage.connection import Database
 
 
@@ -38,3 +39,16 @@ def page(template: str, request: Request, **values: object) -> HTMLResponse:
     """A whole page."""
     common = {"path": request.url.path, "allow_actions": dashboard_of(request).allow_actions}
     return HTMLResponse(render(template, **{**common, **values}))
+
+
+def status_of(error: TunerError) -> int:
+    """The HTTP status of an error of ours."""
+    match error:
+        case NotFound():
+            return 404
+        case UsageError():
+            return 400
+        case DatabaseAway():
+            return 503
+        case _:
+            return 500

@@ -54,8 +54,8 @@
       const given = layout[key];
       const title = given.title ? { standoff: 6, font: { size: 11 }, ...given.title } : undefined;
       done[key] = { ...base, ...given, ...(title ? { title } : {}) };
-      if (given.type === "log" && !given.tickmode && given.dtick === undefined) {
-        const span = given.range ? Math.abs(given.range[1] - given.range[0]) : 9;
+      if (given.type === "log" && given.range && !given.tickmode && given.dtick === undefined) {
+        const span = Math.abs(given.range[1] - given.range[0]);
         done[key].dtick = span > 1.6 ? 1 : span > 0.4 ? "D2" : "D1";
         done[key].minor = { showgrid: false };
       }
