@@ -1,1 +1,1 @@
-"""The live web page of studies: server-rendered pages, figures of `results`, a stream of changes."""
+"""Live web pages of studies: rendered by the server, figures of `results`, a stream of changes."""

@@ -19,7 +19,9 @@ class Access:
     """Tokens and sessions of one dashboard. Sessions outlive the process where its key does."""
 
     key: bytes = field(repr=False)  # signs sessions
-    shared_token: str | None = field(default=None, repr=False)  # of a token file: good for everybody
+    shared_token: str | None = field(
+        default=None, repr=False
+    )  # of a token file: good for everybody
     clock: Callable[[], float] = time.time
     on_used: Callable[[], None] = field(default=lambda: None)  # the token for one browser
     _once: str | None = field(default=None, repr=False)

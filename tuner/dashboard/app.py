@@ -60,7 +60,10 @@ def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guar
             Route("/s/{name}/t/{number:int}/params.yaml", trial_params, methods=["GET"]),
             Route("/s/{name}/analysis", analysis, methods=["GET"]),
             Route("/s/{name}/analysis/plot", analysis_plot, methods=["GET"]),
-            *([Route("/s/{name}/actions/{action}", act, methods=["POST"])] * guarding.allow_actions),
+            *(
+                [Route("/s/{name}/actions/{action}", act, methods=["POST"])]
+                * guarding.allow_actions
+            ),
         ],
         exception_handlers={TunerError: show_error, 404: show_missing, Exception: show_bug},
         lifespan=living,
@@ -110,9 +113,7 @@ async def figures(request: Request) -> Response:
     wanted = request.query_params.get("names", "")
     names = [name for name in wanted.split(",") if name in NAMES] or list(NAMES)
     body = await to_thread.run_sync(drawn.packed, names)
-    return Response(
-        body, headers={"content-encoding": "gzip", "content-type": "application/json"}
-    )
+    return Response(body, headers={"content-encoding": "gzip", "content-type": "application/json"})
 
 
 async def live(request: Request) -> Response:
@@ -169,5 +170,3 @@ async def show_bug(request: Request, error: Exception) -> Response:
 async def show_missing(request: Request, _: Exception) -> Response:
     """An address that is not one of ours."""
     return HTMLResponse(render("error.html", status=404, message="no such page"), 404)
-
-

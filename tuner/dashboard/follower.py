@@ -96,7 +96,8 @@ class Follower:
             seen = -1
             while True:
                 async with self._changed:
-                    await self._changed.wait_for(lambda: self._n_changes != seen)
+                    while self._n_changes == seen:
+                        await self._changed.wait()
                     seen = self._n_changes
                     news = self.fault or self.drawn
                 if news is not None:

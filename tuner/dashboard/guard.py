@@ -1,4 +1,4 @@
-"""What every request passes before anything else looks at it: Host, method, origin, size, session."""
+"""What every request passes before anything looks at it: Host, method, origin, size, session."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -68,9 +68,7 @@ class Guard:
         hosts = request.headers.getlist("host")
         reached = (request.scope.get("server") or (None,))[0]
         if len(hosts) != 1 or not is_our_host(hosts[0], self._guarding.hosts, reached):
-            return _plain(
-                400, "this host name is not one of this dashboard's; see --allow-host"
-            )
+            return _plain(400, "this host name is not one of this dashboard's; see --allow-host")
         if len(request.scope["path"]) + len(request.scope["query_string"]) > MAX_URL:
             return _plain(414, "the address is too long")
         if request.method == "GET":

@@ -95,7 +95,9 @@ def _allowed_host(given: str) -> str | None:
 
 def _bind(serving: Serving) -> socket.socket:
     """The port that was named, else the first free one."""
-    wanted = [serving.port] if serving.port is not None else range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED)
+    wanted = (
+        [serving.port] if serving.port is not None else range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED)
+    )
     family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
     for port in wanted:
         bound = socket.socket(family, socket.SOCK_STREAM)
@@ -120,7 +122,9 @@ def read_token(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"cannot read the token file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"the token file {path} is not text; openssl rand -hex 32 > FILE") from error
+        raise UsageError(
+            f"the token file {path} is not text; openssl rand -hex 32 > FILE"
+        ) from error
     if stat.S_IMODE(mode) & 0o077:
         raise UsageError(f"others can read the token file {path}; chmod 600 {path}")
     if len(text) < KEY_BYTES or len(text) > _LONGEST_TOKEN or len(text.split()) != 1:
@@ -132,7 +136,7 @@ def read_token(path: Path) -> str:
 
 
 def load_key(path: Path) -> bytes:
-    """What signs sessions, 32 random bytes: kept, so that pages live on when the server restarts."""
+    """What signs sessions, 32 random bytes: kept, so that pages outlive a restart of the server."""
     try:
         key = path.read_bytes()
         if len(key) == KEY_BYTES:

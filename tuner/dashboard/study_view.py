@@ -22,7 +22,7 @@ from tuner.storage.trial_reading import EventRow
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING", "ELSEWHERE")
 _SHOWN = {"stop", "pause", "resume", "extend", "retry", "enqueue", "halted", "limit_reached",
-          "taken_over", "released", "fail", "dashboard", "stopped_trial", "ended_elsewhere"}  # fmt: skip
+          "taken_over", "released", "fail", "dashboard", "ended_elsewhere"}  # fmt: skip
 _MOST_EVENTS = 12
 _LIVE = (StudyState.RUNNING, StudyState.STOPPING, StudyState.PAUSED)
 

@@ -73,7 +73,7 @@ def parse_view(query: Mapping[str, str]) -> View:
         raise UsageError(f"{len(conditions)} conditions; at most {_MOST_CONDITIONS} are looked at")
     field, is_descending = parse_sort(sort)
     number = query.get("page", "") or "1"
-    if not (number.isascii() and number.isdecimal() and 1 <= int(number[:9]) and len(number) < 9):
+    if not (number.isascii() and number.isdecimal() and int(number[:9]) >= 1 and len(number) < 9):
         raise UsageError(f"page {quote(number)} is not a whole number from 1 on")
     return View(
         where=where,

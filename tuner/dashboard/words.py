@@ -19,7 +19,7 @@ def clean(text: object) -> str:
 def number(value: object) -> str:
     """A param or value in few characters."""
     if isinstance(value, bool) or value is None:
-        return "–" if value is None else str(value).lower()
+        return "-" if value is None else str(value).lower()
     if isinstance(value, float):
         if not math.isfinite(value):
             return str(value)
@@ -39,7 +39,7 @@ def exact(value: object) -> str:
 def duration(seconds: float | None) -> str:
     """In its two largest units."""
     if seconds is None:
-        return "–"
+        return "-"
     if seconds < 59.95:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -58,7 +58,7 @@ def hours(seconds: float) -> str:
 def ago(seconds: float | None) -> str:
     """How long ago."""
     if seconds is None:
-        return "–"
+        return "-"
     return "just now" if seconds < 2 else f"{duration(seconds)} ago"
 
 
@@ -69,7 +69,7 @@ def moment(at: datetime | None) -> str:
 
 def clock(at: datetime | None) -> str:
     """For people, where no script runs."""
-    return "–" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def plural(n: int, noun: str) -> str:
@@ -79,7 +79,7 @@ def plural(n: int, noun: str) -> str:
 
 def percent(part: float | None) -> str:
     """Of a whole."""
-    return "–" if part is None else f"{part:.0%}"
+    return "-" if part is None else f"{part:.0%}"
 
 
 def as_yaml(params: Mapping[str, object]) -> str:

@@ -77,7 +77,9 @@ def _judge(param: ParamTable, complete: Mask, is_best: Mask) -> float:
 def _density(kind: BaseDistribution, values: Floats) -> Floats:
     """Over the cells of the parameter's range."""
     if isinstance(kind, CategoricalDistribution):
-        return _density_of_choices(np.bincount(values.astype(np.int64), minlength=len(kind.choices)))
+        return _density_of_choices(
+            np.bincount(values.astype(np.int64), minlength=len(kind.choices))
+        )
     return _density_of_cells(_count(kind, values))
 
 

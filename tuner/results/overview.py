@@ -76,9 +76,7 @@ def _glance(
         failures=(),
         agents=tuple(agents),
     )
-    return StudyGlance(
-        summary=summary, state=find_state(summary), records=records, last_at=last_at
-    )
+    return StudyGlance(summary=summary, state=find_state(summary), records=records, last_at=last_at)
 
 
 def _counts(connection: Snapshot) -> tuple[dict[int, dict[str, CountRow]], dict[int, float]]:

@@ -44,7 +44,8 @@ def select_places(table: TrialTable, selection: TableSelection) -> Ints:
 def _has_reason(table: TrialTable, reason: str) -> Mask:
     wanted = _DIGITS.sub("0", reason)
     numbers = [n for n, (_, text) in table.failures.items() if _DIGITS.sub("0", text) == wanted]
-    return (table.states == FAIL) & np.isin(table.numbers, numbers)
+    mask: Mask = (table.states == FAIL) & np.isin(table.numbers, numbers)
+    return mask
 
 
 def fields(table: TrialTable) -> list[str]:
@@ -86,7 +87,8 @@ def _holds(table: TrialTable, condition: Condition) -> Mask:
     if condition.field == "state":
         text = str(condition.value).upper()
         wanted = float(STATES.index(text)) if text in STATES else -1.0
-        return (column == wanted) if condition.sign in ("=", "==") else (column != wanted)
+        is_it: Mask = column == wanted
+        return is_it if condition.sign in ("=", "==") else ~is_it
     param = table.params.get(condition.field.removeprefix("params."))
     choices: tuple[ParamValue, ...] | None = getattr(param.kind, "choices", None) if param else None
     if choices is not None:
@@ -101,7 +103,8 @@ def _holds(table: TrialTable, condition: Condition) -> Mask:
         ">=": column >= value,
         "!=": column != value,
     }.get(condition.sign, column == value)
-    return has_it & compared
+    mask: Mask = has_it & compared
+    return mask
 
 
 def _holds_choice(
@@ -109,7 +112,8 @@ def _holds_choice(
 ) -> Mask:
     """Choices that are numbers can be compared as such."""
     places = [i for i, choice in enumerate(choices) if _fits(choice, condition)]
-    return has_it & np.isin(column, places)
+    mask: Mask = has_it & np.isin(column, places)
+    return mask
 
 
 def _fits(choice: ParamValue, condition: Condition) -> bool:

@@ -73,7 +73,8 @@ class TrialTable:
 
     def finite(self, state: int = COMPLETE) -> Mask:
         """The trials of a state that have a finite value."""
-        return (self.states == state) & np.isfinite(self.values)
+        mask: Mask = (self.states == state) & np.isfinite(self.values)
+        return mask
 
     def best_first(self, direction: Direction, n: int) -> list[int]:
         """The places of the best COMPLETE trials, ties by number."""

@@ -58,9 +58,7 @@ def _draw(plot: str, study: optuna.Study, names: list[str], metric: str) -> dict
     kinds: dict[str, Callable[[], Any]] = {
         "slice": lambda: stock.plot_slice(study, params=names, target_name=metric),
         "contour": lambda: stock.plot_contour(study, params=names, target_name=metric),
-        "parallel": lambda: stock.plot_parallel_coordinate(
-            study, params=names, target_name=metric
-        ),
+        "parallel": lambda: stock.plot_parallel_coordinate(study, params=names, target_name=metric),
         "rank": lambda: stock.plot_rank(study, params=names, target_name=metric),
         "edf": lambda: stock.plot_edf(study, target_name=metric),
     }
@@ -115,9 +113,7 @@ def _layout(given: dict[str, Any]) -> dict[str, Any]:
     return layout
 
 
-def stock_study(
-    table: TrialTable, direction: Direction, most: int
-) -> tuple[optuna.Study, int]:
+def stock_study(table: TrialTable, direction: Direction, most: int) -> tuple[optuna.Study, int]:
     """An in-memory Optuna study of COMPLETE trials, evenly over their numbers."""
     places = np.flatnonzero(table.finite())
     if len(places) > most:

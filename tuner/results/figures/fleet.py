@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from tuner.results.board import Board
 from tuner.results.figures.figure import Figure, Trace, escape_label
-from tuner.results.fleet import DeviceRow, Span, build_fleet, failed_spans, merge_spans
+from tuner.results.fleet import DeviceRow, Span, build_fleet
 
-MOST_BARS = 1200  # drawn one by one
 _MOST_LANES = 6  # in which a device's bars are drawn
 _MOST_EDGES = 400
 _PIXELS = 150  # of the height, for all rows together
@@ -23,17 +22,17 @@ _KINDS = {  # state -> name, colour
 def fleet_figure(board: Board) -> Figure:
     """Of a small study every trial's bar; of a large one when devices were busy."""
     fleet = build_fleet(board)
-    rows = [row for row in fleet if row.spans]
+    rows = [row for row in fleet if row.n_attempts]
     if not rows:
         return Figure(name="fleet", title="Fleet", empty="no device has trained a trial yet")
-    n_bars = sum(len(row.spans) for row in rows)
-    is_merged = n_bars > MOST_BARS or any(row.n_lanes > _MOST_LANES for row in rows)
-    began = min(span.began for row in rows for span in row.spans)
-    ended = max(span.ended for row in rows for span in row.spans)
+    n_bars = sum(row.n_attempts for row in rows)
+    is_merged = any(not row.spans or row.n_lanes > _MOST_LANES for row in rows)
+    began = min(row.runs[0][0] for row in rows)
+    ended = max(row.runs[-1][1] for row in rows)
     thinnest = max(ended - began, 1.0) / 600  # seconds: a bar that is shorter would not be seen
     traces = _merged(rows, thinnest) if is_merged else _bars(rows, thinnest)
-    traces += _edges(rows)
-    n_failed = sum(len(failed_spans(row)) for row in rows)
+    traces += _edges(rows, is_merged)
+    n_failed = sum(row.n_failed for row in rows)
     layout = {
         "xaxis": {"type": "date", "range": [began * 1000, max(ended, began + 1) * 1000]},
         "yaxis": {"tickmode": "array", "tickvals": list(range(len(rows))),
@@ -132,19 +131,30 @@ def _merged(rows: Sequence[DeviceRow], gap_seconds: float) -> list[Trace]:
     y: list[float | None] = []
     text: list[str | None] = []
     for place, row in enumerate(rows):
-        for began, ended in merge_spans(row.spans, gap_seconds):
+        for began, ended in _joined(row.runs, gap_seconds):
             x += [began * 1000, max(ended, began + gap_seconds) * 1000, None]
             y += [place, place, None]
             text += [f"busy for {ended - began:,.0f} s"] * 2 + [None]
     return [_line("busy", "@complete/0.7", x, y, text, _width(rows, 1))]
 
 
-def _edges(rows: Sequence[DeviceRow]) -> list[Trace]:
+def _joined(runs: Sequence[tuple[float, float]], gap_seconds: float) -> list[tuple[float, float]]:
+    """Without gaps that would not be seen."""
+    joined: list[tuple[float, float]] = []
+    for began, ended in runs:
+        if joined and began <= joined[-1][1] + gap_seconds:
+            joined[-1] = joined[-1][0], ended
+        else:
+            joined.append((began, ended))
+    return joined
+
+
+def _edges(rows: Sequence[DeviceRow], is_merged: bool) -> list[Trace]:
     """A red edge where an attempt failed."""
     ends = [
-        (span, _height(place, span, row.n_lanes) if row.n_lanes <= _MOST_LANES else place)
+        (span, place if is_merged else _height(place, span, row.n_lanes))
         for place, row in enumerate(rows)
-        for span in failed_spans(row)
+        for span in row.failed
     ]
     ends = sorted(ends, key=lambda end: end[0].ended)[-_MOST_EDGES:]
     if not ends:

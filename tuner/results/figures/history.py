@@ -99,9 +99,7 @@ def _points(board: Board, scale: ValueScale) -> tuple[list[Trace], int, int]:
     return traces, n_drawn, n_beyond
 
 
-def _beyond(
-    board: Board, places: Ints, scale: ValueScale, colour: str, is_faint: bool
-) -> Trace:
+def _beyond(board: Board, places: Ints, scale: ValueScale, colour: str, is_faint: bool) -> Trace:
     """At the edge of the axis: where, not how far."""
     table = board.table
     places = places[thin(table.numbers[places], np.zeros(len(places)), _MOST_BEYOND)]

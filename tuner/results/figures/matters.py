@@ -4,6 +4,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from tuner.results.board import Board
 from tuner.results.figures.figure import Figure, Trace, escape_label
@@ -111,26 +117,32 @@ def _shade(region: tuple[float, float], key: str) -> dict[str, object]:
     }  # fmt: skip
 
 
+def _axis(kind: BaseDistribution) -> dict[str, object]:
+    """The whole range of a parameter."""
+    if isinstance(kind, CategoricalDistribution):
+        return {
+            "tickmode": "array", "tickvals": list(range(len(kind.choices))),
+            "ticktext": [_cut(str(c)) for c in kind.choices],
+            "range": [-0.5, len(kind.choices) - 0.5],
+        }  # fmt: skip
+    assert isinstance(kind, FloatDistribution | IntDistribution)
+    low, high = float(kind.low), float(kind.high)
+    if kind.log:
+        low, high = math.log10(low), math.log10(high)
+    margin = 0.04 * (high - low) or 0.5
+    axis: dict[str, object] = {"range": [low - margin, high + margin]}
+    if kind.log:
+        axis |= {"type": "log", "dtick": max(1, math.ceil((high - low) / 2.5))}
+    return axis
+
+
 def _slice(
     table: TrialTable, name: str, scale: ValueScale, minimize: bool
 ) -> tuple[dict[str, object], list[Trace]]:
     param = table.params[name]
-    kind = param.kind
-    choices = getattr(kind, "choices", None)
-    is_log = bool(getattr(kind, "log", False))
-    if choices is not None:
-        axis: dict[str, object] = {
-            "tickmode": "array", "tickvals": list(range(len(choices))),
-            "ticktext": [_cut(str(c)) for c in choices], "range": [-0.5, len(choices) - 0.5],
-        }  # fmt: skip
-    else:
-        low, high = float(kind.low), float(kind.high)
-        if is_log:
-            low, high = float(np.log10(low)), float(np.log10(high))
-        margin = 0.04 * (high - low) or 0.5
-        axis = {"type": "log" if is_log else "linear", "range": [low - margin, high + margin]}
-        if is_log:
-            axis["dtick"] = max(1, math.ceil((high - low) / 2.5))
+    axis = _axis(param.kind)
+    is_log = axis.get("type") == "log"
+    choices = param.kind.choices if isinstance(param.kind, CategoricalDistribution) else None
     traces = []
     for state, colour, shape, opacity in (
         (PRUNED, "@pruned", "line-ew-open", 0.35),

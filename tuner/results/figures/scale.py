@@ -6,6 +6,7 @@ import numpy as np
 
 from tuner.storage.columns_reading import Floats
 
+_FEW = 8  # values that say little of where the others will be
 _LOG_FROM = 30.0  # the ratio of bad to best from which small differences vanish on a linear axis
 
 
@@ -57,7 +58,9 @@ def _ends(losses: Floats, others: Floats) -> tuple[float, float]:
     best = float(losses.min())
     q10, q90 = (float(q) for q in np.quantile(losses, [0.1, 0.9]))
     worst = min(float(losses.max()), q90 + 1.5 * (q90 - q10)) if q90 > q10 else float(losses.max())
-    if len(others):
+    if len(others) and len(losses) < _FEW:
+        worst = max(worst, float(np.quantile(others, 0.8)))
+    elif len(others):
         reach = best + 2 * (worst - best)
         worst = max(worst, min(float(np.quantile(others, 0.5)), reach))
     if worst <= best:

@@ -19,7 +19,8 @@ def thin(x: Floats | Ints, y: Floats, most: int = MOST_POINTS) -> Ints:
         _, places = np.unique(cells, return_index=True)
         if len(places) <= most:
             return np.sort(places)
-        columns, rows = max(8, int(columns * 0.8)), max(8, int(rows * 0.8))
+        shrunk = min(0.9, (most / len(places)) ** 0.5)
+        columns, rows = max(8, int(columns * shrunk)), max(8, int(rows * shrunk))
 
 
 def _scaled(values: Floats | Ints, n: int) -> Ints:
