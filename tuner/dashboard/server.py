@@ -104,6 +104,7 @@ def _bind(serving: Serving) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((serving.host, port))
+            bound.listen(128)  # whoever is quick waits until the server is up
         except OSError as error:
             bound.close()
             reason = os.strerror(error.errno) if error.errno else str(error)

@@ -1,33 +1,30 @@
 """A database that can only be looked at, whatever its role may do."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import sqlalchemy
+from sqlalchemy.engine import URL
 
 from tuner.storage.connection import Database
 
-if TYPE_CHECKING:
-    from psycopg2.extensions import connection as RawConnection
+_READ_ONLY = "-c default_transaction_read_only=on"
 
 
 def read_only(database: Database) -> Database:
-    """The same database by connections on which the server refuses every write."""
-
-    def connect() -> "RawConnection":
-        raw = database.open_dbapi()
-        raw.set_session(readonly=True)
-        return raw
-
-    return replace(database, engine=_engine(database, connect))
-
-
-def _engine(database: Database, connect: "Callable[[], RawConnection]") -> sqlalchemy.Engine:
-    return sqlalchemy.create_engine(
-        database.engine.url,
-        creator=connect,
+    """The same database; on every connection of it the server refuses what would write."""
+    url = _with_option(database.engine.url)
+    engine = sqlalchemy.create_engine(
+        url,
+        creator=lambda: looking.open_dbapi(),
         pool_size=3,
         max_overflow=2,
         pool_pre_ping=True,
     )
+    looking = replace(database, engine=engine)
+    return looking
+
+
+def _with_option(url: URL) -> URL:
+    given = url.query.get("options", "")
+    options = " ".join([*([given] if isinstance(given, str) else given), _READ_ONLY]).strip()
+    return url.update_query_dict({"options": options})
