@@ -315,7 +315,9 @@ def _n_trials(tuner: Tuner) -> int:
 
 def _wait_for_news(looker: Looker) -> None:
     """One more trial than now."""
-    count = "Number(document.querySelector('#part-headline .counts b').textContent.replace(',', ''))"
+    count = (
+        "Number(document.querySelector('#part-headline .counts b').textContent.replace(',', ''))"
+    )
     looker.wait(f"{count} > {looker.ask(count)}")
 
 
@@ -329,17 +331,13 @@ def test_an_action_is_asked_done_and_seen(browser, tuner, tmp_path):
             page.click("[data-action=extend]")
             page.fill("#ask input[name=trials]", "lots")
             page.click("#ask-yes")
-            looker.wait(
-                "document.getElementById('ask-fault').textContent.includes('no amount')"
-            )
+            looker.wait("document.getElementById('ask-fault').textContent.includes('no amount')")
             page.fill("#ask input[name=trials]", "+7")
             page.click("#ask-yes")
             page.wait_for_selector("#ask", state="hidden")
             looker.wait(
                 "document.getElementById('part-activity').textContent.includes('extend trials +7')"
             )
-            looker.wait(
-                "/2 *\\/ *9/.test(document.getElementById('part-headline').textContent)"
-            )
+            looker.wait("/2 *\\/ *9/.test(document.getElementById('part-headline').textContent)")
             assert [t for t in looker.troubles if " 400 " not in t] == []
     assert re.search("extend trials", tuner("status", "plain", "--json").out) is None

@@ -78,7 +78,11 @@ def test_what_is_not_there_is_a_sentence(served):
 
 
 def test_downloads_hold_the_view_and_are_attachments(served):
-    for path in ("/s/plain/trials.csv?sort=value", "/s/plain/trials.json", "/s/plain/t/1/params.yaml"):
+    for path in (
+        "/s/plain/trials.csv?sort=value",
+        "/s/plain/trials.json",
+        "/s/plain/t/1/params.yaml",
+    ):
         assert served.get(path).headers["content-disposition"].startswith("attachment; ")
     rows = list(csv.DictReader(io.StringIO(served.get("/s/plain/trials.csv?sort=value").text)))
     trials = served.get("/s/plain/trials.json?sort=value:desc").json
@@ -250,7 +254,7 @@ def test_a_report_is_one_file_that_is_whole_or_as_it_was(finished, tmp_path):
     text = path.read_text()
     assert told["trials"] == 2
     assert told["bytes"] == len(text.encode())
-    for address in ("http-equiv=\"refresh", " src=", "@import"):
+    for address in ('http-equiv="refresh', " src=", "@import"):
         assert address not in text.split("<script")[0]
     assert "default-src 'none'; script-src 'sha256-" in html.unescape(text[:1000])
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
