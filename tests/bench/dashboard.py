@@ -1,7 +1,7 @@
 """How long a study's page takes to all its plots, and what the server weighs; beside
 optuna-dashboard on the same database.
 
-    python tests/bench/dashboard.py 200 2000 20000 100000
+    python -m tests.bench.dashboard 200 2000 20000 100000
 
 Fills a database of its own on an embedded server of its own. Each page is opened once in a fresh
 browser after a fresh start of the server: nothing is cached anywhere but in Postgres.
@@ -45,8 +45,7 @@ def main() -> None:
     try:
         with open_database(None) as database, sync_playwright() as playwright:
             migrate(database)
-            for size in options.sizes:
-                fill(database, f"filled-{size}", size)
+            ids = {size: fill(database, f"filled-{size}", size) for size in options.sizes}
             chromium = shutil.which("chromium")
             browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             print("trials   server            all plots (s)   page again (s)   server RSS (MB)")
@@ -54,7 +53,7 @@ def main() -> None:
                 print(_row(size, "tuner", *_ours(browser, size)), flush=True)
                 if not options.without_theirs:
                     url = database.engine.url.render_as_string(hide_password=False)
-                    print(_row(size, "optuna-dashboard", *_theirs(browser, size, url)), flush=True)
+                    print(_row(size, "optuna-dashboard", *_theirs(browser, ids[size], url)), flush=True)
             browser.close()
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -87,7 +86,7 @@ def _ours(browser: Any, size: int) -> tuple[float, float, float]:
     return seconds[0], seconds[1], rss
 
 
-def _theirs(browser: Any, size: int, url: str) -> tuple[float | None, float | None, float]:
+def _theirs(browser: Any, study_id: int, url: str) -> tuple[float | None, float | None, float]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     program = str(Path(sys.executable).with_name("optuna-dashboard"))
@@ -98,7 +97,7 @@ def _theirs(browser: Any, size: int, url: str) -> tuple[float | None, float | No
         root = f"http://127.0.0.1:{port}/dashboard"
         seconds: list[float | None] = []
         for _ in range(2):
-            seconds.append(_open_theirs(page, root, size))
+            seconds.append(_open_theirs(page, f"{root}/studies/{study_id}"))
             if seconds[-1] is None:
                 seconds.append(None)
                 break
@@ -107,14 +106,11 @@ def _theirs(browser: Any, size: int, url: str) -> tuple[float | None, float | No
     return seconds[0], seconds[1], rss
 
 
-def _open_theirs(page: Any, root: str, size: int) -> float | None:
+def _open_theirs(page: Any, address: str) -> float | None:
     """Until the history's points are drawn."""
     began = time.monotonic()
     try:
-        page.goto(root, timeout=THEIR_TIMEOUT_SECONDS * 1000)
-        page.get_by_text(f"filled-{size}", exact=False).first.click(
-            timeout=THEIR_TIMEOUT_SECONDS * 1000
-        )
+        page.goto(address, timeout=THEIR_TIMEOUT_SECONDS * 1000)
         left = THEIR_TIMEOUT_SECONDS - (time.monotonic() - began)
         page.wait_for_selector(
             ".js-plotly-plot .points path, .js-plotly-plot .gl-canvas",

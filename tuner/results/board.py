@@ -95,6 +95,7 @@ class BoardReader:
     _training_metric: str | None = None
     _failures: tuple[FailureRow, ...] = ()
     _n_failed: int = 0
+    _n_attempts: int = 0
     _early: Sequence[EarlyAttempt] = ()
 
     def read(self, database: Database) -> Board:
@@ -122,7 +123,7 @@ class BoardReader:
                 return before  # type: ignore[return-value]
             self._table = table
             spec = parse_spec(row.spec)
-            self._read_failures(connection, clock, before)
+            self._read_failures(connection)
             best_places = table.best_first(row.direction, N_BEST)
             best = table.numbers[best_places].tolist()
             sample = self._read_curves(connection, table, best)
@@ -150,13 +151,15 @@ class BoardReader:
         news = read_trial_columns(connection, *ids)
         return merge(table, news, read_param_columns(connection, *ids) if news else ())
 
-    def _read_failures(self, connection: Snapshot, clock: Clock, before: Board | None) -> None:
+    def _read_failures(self, connection: Snapshot) -> None:
         n_failed = len(self._table.failures)
         if n_failed != self._n_failed:
             self._failures = tuple(read_failures(connection, self._study_id))
             self._n_failed = n_failed
-        if before is None or before.clock.last_event != clock.last_event:
+        n_attempts = int(self._table.attempts.sum())
+        if n_attempts != self._n_attempts and (self._table.attempts > 1).any():
             self._early = read_early_attempts(connection, self._study_id)
+        self._n_attempts = n_attempts
 
     def _read_curves(
         self, connection: Snapshot, table: TrialTable, best: Sequence[int]

@@ -13,15 +13,11 @@ _READ_ONLY = "-c default_transaction_read_only=on"
 def read_only(database: Database) -> Database:
     """The same database; on every connection of it the server refuses what would write."""
     url = _with_option(database.engine.url)
+    plain = replace(database, engine=sqlalchemy.create_engine(url))  # names the connections
     engine = sqlalchemy.create_engine(
-        url,
-        creator=lambda: looking.open_dbapi(),
-        pool_size=3,
-        max_overflow=2,
-        pool_pre_ping=True,
+        url, creator=plain.open_dbapi, pool_size=3, max_overflow=2, pool_pre_ping=True
     )
-    looking = replace(database, engine=engine)
-    return looking
+    return replace(database, engine=engine)
 
 
 def _with_option(url: URL) -> URL:

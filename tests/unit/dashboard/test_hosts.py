@@ -31,7 +31,7 @@ def test_loopback_names_are_ours_whatever_the_port(header):
         "[::1]x",
         "[localhost]",
         "",
-        "ｌocalhost",
+        "\uff4cocalhost",
         "localhost\n",
     ],
 )

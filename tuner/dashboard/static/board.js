@@ -70,8 +70,11 @@
     catchUp();
   }
 
+  // A tab that nobody sees does not listen: a browser has six connections to a host.
+  let source = null;
   function connect() {
-    const source = new EventSource(base + "/live");
+    if (document.hidden || (source && source.readyState !== EventSource.CLOSED)) return;
+    source = new EventSource(base + "/live");
     source.addEventListener("state", onState);
     source.addEventListener("trouble", (event) => {
       live.textContent = JSON.parse(event.data).message;
@@ -84,7 +87,10 @@
     };
   }
 
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) catchUp(); });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) source?.close();
+    else { connect(); catchUp(); }
+  });
   drawFigures(["history", "curves", "fleet", "importance", "slices", "overfitting"])
     .then(() => { board.dataset.drawn = "yes"; })
     .catch(() => {})

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tuner.study.secrets import redact
+
 Trace = dict[str, Any]
 MARKERS = {  # state -> colour and shape: no state is told by its colour alone
     "COMPLETE": ("@complete", "circle"),
@@ -49,7 +51,8 @@ class Figure:
 
 def escape_label(text: object) -> str:
     """Text for a label or hover of plotly, which reads a subset of HTML."""
-    return html.escape("".join(c if c.isprintable() else "\ufffd" for c in str(text)), quote=False)
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in redact(str(text)))
+    return html.escape(shown, quote=False)
 
 
 def short(value: object) -> str:
