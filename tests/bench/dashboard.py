@@ -53,7 +53,10 @@ def main() -> None:
                 print(_row(size, "tuner", *_ours(browser, size)), flush=True)
                 if not options.without_theirs:
                     url = database.engine.url.render_as_string(hide_password=False)
-                    print(_row(size, "optuna-dashboard", *_theirs(browser, ids[size], url)), flush=True)
+                    print(
+                        _row(size, "optuna-dashboard", *_theirs(browser, ids[size], url)),
+                        flush=True,
+                    )
             browser.close()
     finally:
         shutil.rmtree(home, ignore_errors=True)

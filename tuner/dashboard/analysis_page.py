@@ -19,6 +19,7 @@ from tuner.results.figures.matters import importance_figure
 from tuner.results.importances import find_importances
 from tuner.study_file.faults import listed, quote
 
+_MOST_NARROW = 2
 _ALL = (*PLOTS, "importance")
 _DEFAULT_PARAMS = {"slice": 4, "contour": 2, "parallel": 8, "rank": 2}
 
@@ -50,6 +51,8 @@ async def analysis_plot(request: Request) -> Response:
     """The plot, as JSON."""
     drawn = await drawn_of(request)
     plot, params = _asked(request, drawn.board)
+    if request.query_params.get("narrow") and plot == "slice":
+        params = params[:_MOST_NARROW]  # side by side, more would not be readable on a phone
     figure = await to_thread.run_sync(partial(_build, drawn.board, plot, params))
     body = json.dumps({"figures": {"analysis": figure.as_json()}}, allow_nan=False)
     return Response(body, media_type="application/json")

@@ -145,4 +145,4 @@ def _difference(value: object, best: object) -> str:
     assert isinstance(best, int | float)
     if isinstance(value, int) and isinstance(best, int):
         return f"{value - best:+,}"
-    return f"{value / best:.3g} times" if value > 0 and best > 0 else f"{value - best:+.3g}"
+    return f"{value / best:.3g}x" if value > 0 and best > 0 else f"{value - best:+.3g}"

@@ -118,6 +118,8 @@ def _holds_choice(
 
 def _fits(choice: ParamValue, condition: Condition) -> bool:
     wanted = condition.value
+    if choice is None and wanted is not None:
+        return False  # as `tuner trials` has it: the trial has no such value
     is_same = type(choice) is type(wanted) or not isinstance(choice, bool | str)
     is_equal = is_same and choice == wanted
     if condition.sign in ("=", "=="):

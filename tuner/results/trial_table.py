@@ -124,30 +124,28 @@ def merge(
     """With these trials added, or in the place of what was known of them."""
     if news is None:
         return table
-    n_old = len(table)
-    places = np.searchsorted(table.numbers, news.numbers)
-    is_known = np.zeros(len(news.numbers), bool)
-    inside = places < n_old
-    is_known[inside] = table.numbers[places[inside]] == news.numbers[inside]
-    places[~is_known] = n_old + np.arange(int((~is_known).sum()))
-    size = n_old + int((~is_known).sum())
+    numbers = np.union1d(table.numbers, news.numbers)
+    old = np.searchsorted(numbers, table.numbers)
+    new = np.searchsorted(numbers, news.numbers)
     changed = {
-        name: _placed(getattr(table, name), places, getattr(news, name), size) for name in _COLUMNS
+        name: _placed(old, getattr(table, name), new, getattr(news, name)) for name in _COLUMNS
     }
     names, codes = _encode(table.device_names, news.devices)
     return replace(
         table,
         **changed,
-        devices=_placed(table.devices, places, codes, size),
+        devices=_placed(old, table.devices, new, codes),
         device_names=names,
-        params=_merge_params(table, changed["numbers"], params, size),
+        params=_merge_params(table, old, numbers, params),
         failures={**table.failures, **news.failures},
     )
 
 
-def _placed(old: NDArray, places: Ints, new: NDArray, size: int) -> NDArray:  # type: ignore[type-arg]
+def _placed(old_places: Ints, old: NDArray, places: Ints, new: NDArray) -> NDArray:  # type: ignore[type-arg]
+    """What is new replaces what is old; together they fill every place."""
+    size = int(max(old_places[-1] if len(old_places) else -1, places[-1])) + 1
     column = np.empty(size, old.dtype)
-    column[: len(old)] = old
+    column[old_places] = old
     column[places] = new
     return column
 
@@ -159,16 +157,16 @@ def _encode(known: tuple[str, ...], given: Sequence[str]) -> tuple[tuple[str, ..
 
 
 def _merge_params(
-    table: TrialTable, numbers: Ints, news: Sequence[ParamColumn], size: int
+    table: TrialTable, old_places: Ints, numbers: Ints, news: Sequence[ParamColumn]
 ) -> dict[str, ParamTable]:
+    """A param that a trial had stays: it never changes once it is there."""
     merged: dict[str, ParamTable] = {}
     fresh = {column.name: column for column in news}
     for name in (*table.params, *(n for n in fresh if n not in table.params)):
-        column = np.full(size, np.nan)
-        old = table.params.get(name)
+        column = np.full(len(numbers), np.nan)
+        old, new = table.params.get(name), fresh.get(name)
         if old is not None:
-            column[: len(old.values)] = old.values
-        new = fresh.get(name)
+            column[old_places] = old.values
         if new is not None:
             column[np.searchsorted(numbers, new.numbers)] = new.values
         distribution = new.distribution if new is not None else old.distribution if old else ""

@@ -48,7 +48,7 @@ def test_differences_are_told_in_the_words_of_the_scale():
         {"lr": 0.01, "n": 3, "act": "relu", "only": 1}, {"lr": 0.005, "n": 5, "act": "relu", "b": 2}
     )
     told = {line.name: line.difference for line in lines}
-    assert told == {"lr": "2 times", "n": "-2", "act": "same", "only": "other", "b": "other"}
+    assert told == {"lr": "2x", "n": "-2", "act": "same", "only": "other", "b": "other"}
 
 
 @pytest.mark.parametrize(

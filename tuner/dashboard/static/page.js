@@ -148,7 +148,8 @@
   // Pages with one plot name its address.
   async function drawPlots() {
     for (const plot of document.querySelectorAll(".plot[data-src]")) {
-      const answer = await fetch(plot.dataset.src, { credentials: "same-origin" });
+      const narrow = innerWidth < 700 && plot.dataset.src.includes("/analysis/") ? "&narrow=1" : "";
+      const answer = await fetch(plot.dataset.src + narrow, { credentials: "same-origin" });
       if (!answer.ok) continue;
       const { figures } = await answer.json();
       for (const figure of Object.values(figures)) {

@@ -56,8 +56,7 @@
       done[key] = { ...base, ...given, ...(title ? { title } : {}) };
       if (given.type === "log" && given.range && !given.tickmode && given.dtick === undefined) {
         const span = Math.abs(given.range[1] - given.range[0]);
-        done[key].dtick = span > 1.6 ? 1 : span > 0.4 ? "D2" : "D1";
-        done[key].minor = { showgrid: false };
+        if (span > 1.6) done[key].dtick = 1;
       }
       if (given.type === "log") done[key].exponentformat = "power";
     }
