@@ -95,7 +95,7 @@ def measure(name: str, trials: int, folder: Path) -> None:
     print(f"\nmodel.safetensors: {size / 1024:.1f} KiB, loads in {load_ms:.1f} ms (warm)")
 
 
-def spread_of(candidate: dict) -> str:
+def spread_of(candidate: dict[str, object]) -> str:
     """Mean and spread."""
     return (
         f"{candidate['mean']:.4f} +- {candidate['spread']:.4f} ({len(candidate['values'])} seeds)"

@@ -54,7 +54,7 @@ def test_an_agent_waits_for_the_database_and_has_time_to_hand_back(compose: Any,
     assert agent["shm_size"] == "2gb"
     sources = [volume.split(":")[0] for volume in agent["volumes"]]
     assert sources == ["./studies", "home"]
-    assert set(compose["volumes"]) == {"postgres", "home"}
+    assert set(compose["volumes"]) == {"postgres", "home", "dashboard"}
 
 
 def test_only_the_gpu_profile_asks_for_gpus(compose: Any) -> None:
@@ -80,6 +80,23 @@ def test_the_commands_of_its_head_are_tuners_own() -> None:
     assert commands == ["tuner status digits"]
     for command in commands:
         build_parser().parse_args(shlex.split(command)[1:])
+
+
+def test_the_dashboard_is_this_machines_alone_and_takes_a_token_of_its_own(compose: Any) -> None:
+    dashboard = compose["services"]["dashboard"]
+    assert dashboard["volumes"] == ["dashboard:/var/lib/tuner"]  # not the one of training code
+    assert _interpolate(dashboard["ports"][0]) == "127.0.0.1:8090:8090"
+    script = dashboard["command"][2].replace("$$", "$")
+    (command,) = re.findall(r"exec (tuner .*)", script)
+    options = build_parser().parse_args(shlex.split(command)[1:])
+    assert (options.module, options.port) == ("tuner.cli.dashboard", 8090)
+    assert options.token_file == "$TUNER_HOME/token"
+    assert not options.allow_actions
+    assert script.index("umask 077") < script.index("token_hex(32)")
+    lines = dashboard["build"]["dockerfile_inline"].splitlines()
+    (shown,) = [line for line in lines if "show-address" in line]
+    assert "$$(cat" in shown
+    assert lines.index(shown) < lines.index("USER tuner")
 
 
 @pytest.mark.parametrize("name", AGENTS)

@@ -25,6 +25,11 @@ def workers(given: str) -> int:
     return _whole(given, 1, 1024)
 
 
+def port(given: str) -> int:
+    """A TCP port; 0: any free one."""
+    return _whole(given, 0, 65_535)
+
+
 def trial_number(given: str) -> int:
     """A trial's number."""
     return _whole(given, 0, 2**31 - 1)
@@ -43,7 +48,7 @@ def seeds(given: str) -> int:
 def _whole(given: str, low: int, high: int) -> int:
     number = int(given) if given.isascii() and given.isdecimal() and len(given) < 12 else low - 1
     if not low <= number <= high:
-        words = f"from {low} to {high}" if high < 10_000 else f"of at least {low}"
+        words = f"from {low} to {high}" if high < 100_000 else f"of at least {low}"
         raise argparse.ArgumentTypeError(f"{given!r} is not a whole number {words}")
     return number
 

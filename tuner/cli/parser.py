@@ -188,6 +188,64 @@ def _add_reading(commands: Commands) -> None:
     )
     _add_study(best)
     add_json(best)
+    _add_pages(commands)
+
+
+def _add_pages(commands: Commands) -> None:
+    dashboard = add_command(
+        commands,
+        "dashboard",
+        "dashboard",
+        "serve live pages of all studies: search, fleet and failures on one screen",
+        "tuner dashboard digits",
+    )
+    dashboard.add_argument(
+        "study", nargs="?", type=arguments.text, metavar="STUDY", help="open with this one"
+    )
+    dashboard.add_argument(
+        "--host",
+        type=arguments.text,
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="listen there; other than 127.0.0.1 needs --token-file (default: 127.0.0.1)",
+    )
+    dashboard.add_argument(
+        "--port", type=arguments.port, metavar="N", help="default: 8090, or the next free one"
+    )
+    dashboard.add_argument(
+        "--token-file",
+        type=arguments.text,
+        metavar="FILE",
+        help="a token of 32 random bytes or more, mode 0600, for everybody who shall look",
+    )
+    dashboard.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        type=arguments.text,
+        metavar="NAME",
+        help="another name under which browsers reach it, as behind a proxy; repeatable",
+    )
+    dashboard.add_argument(
+        "--allow-actions",
+        action="store_true",
+        help="pause, resume, stop, extend, retry and enqueue from the page (default: look only)",
+    )
+    report = add_command(
+        commands,
+        "report",
+        "report",
+        "write a study's figures into one HTML file that needs no network",
+        "tuner report digits -o digits.html",
+    )
+    _add_study(report)
+    report.add_argument(
+        *("-o", "--output"),
+        type=arguments.text,
+        metavar="FILE",
+        help="default: STUDY.html here; an existing file is replaced (-: standard output)",
+    )
+    add_json(report)
 
 
 def _add_trials(commands: Commands) -> None:

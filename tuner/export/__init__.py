@@ -1,1 +1,1 @@
-"""From a study to what is shipped: the best config and its final training."""
+"""What leaves a study: the best config, its final training, the report."""

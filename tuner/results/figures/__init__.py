@@ -1,1 +1,1 @@
-"""Figures: one file per plot."""
+"""Figures: each a function of a study; screens and `tuner report` draw the same ones."""

@@ -1,0 +1,218 @@
+"""What a page may change, where actions are on: each asked for in one JSON object, noted in the
+study's history with where it came from."""
+
+import json
+import logging
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from anyio import to_thread
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from tuner.dashboard import words
+from tuner.dashboard.serving import dashboard_of, status_of
+from tuner.errors import TunerError, UsageError
+from tuner.results.summary import find_row
+from tuner.storage.connection import Database
+from tuner.storage.control import Control
+from tuner.storage.given_params import check_params
+from tuner.storage.trial_stop import note_event, stop_trial
+from tuner.study.control import Amount, Extension
+from tuner.study.trial import Params, ParamValue
+from tuner.study_file.durations import parse_duration
+from tuner.study_file.faults import quote
+from tuner.study_file.identity import parse_spec
+from tuner.study_file.model import StudySpec
+from tuner.study_file.yaml_nodes import core_value
+
+_log = logging.getLogger(__name__)
+_LONGEST_TEXT = 500
+_MOST = 1e15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The study that an action is for."""
+
+    database: Database
+    study_id: int
+    spec: StudySpec
+    who: str  # where the request came from
+
+    @property
+    def control(self) -> Control:
+        """Its commands."""
+        return Control(self.database, self.study_id, self.spec)
+
+
+async def act(request: Request) -> Response:
+    """POST of one action; answers what it has done, or what is wrong, in one sentence."""
+    name = request.path_params["action"]
+    try:
+        given = await _body(request)
+        if name not in ACTIONS:
+            raise UsageError(f"no action {quote(name[:80])}; there are {', '.join(ACTIONS)}")
+        address = request.client.host if request.client else "somewhere"
+        database, study = dashboard_of(request).database, request.path_params["name"]
+        told = await to_thread.run_sync(_perform, database, study, name, given, address)
+    except TunerError as error:
+        return JSONResponse({"error": words.clean(error)}, status_of(error))
+    except ClientDisconnect:
+        return JSONResponse({"error": "the request is too long"}, 413)
+    return JSONResponse({"done": told})
+
+
+async def _body(request: Request) -> Mapping[str, Any]:
+    try:
+        given = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise UsageError("the request is not JSON") from error
+    if not isinstance(given, dict):
+        raise UsageError("the request is not a JSON object")
+    return given
+
+
+def _perform(
+    database: Database, study: str, name: str, given: Mapping[str, Any], address: str
+) -> str:
+    """In a thread."""
+    with database.reading() as connection:
+        row = find_row(connection, study)
+    target = Target(
+        database=database,
+        study_id=row.study_id,
+        spec=parse_spec(row.spec),
+        who=f"the dashboard, from {address}",
+    )
+    told = ACTIONS[name](target, given)
+    note_event(database, row.study_id, "dashboard", f"{told} (from {address})")
+    _log.info("an action", extra={"action": name, "study": study, "origin": address})
+    return told
+
+
+def _text(given: Mapping[str, Any], key: str) -> str:
+    value = given.get(key, "")
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or "\0" in value:
+        raise UsageError(f"{key} is a text of at most {_LONGEST_TEXT} characters")
+    return value.strip()
+
+
+def _number(given: Mapping[str, Any]) -> int:
+    number = given.get("number")
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**31:
+        raise UsageError("number is a trial's number")
+    return number
+
+
+def _pause(target: Target, given: Mapping[str, Any]) -> str:
+    target.control.pause(target.who, _text(given, "reason"))
+    return "pause"
+
+
+def _resume(target: Target, given: Mapping[str, Any]) -> str:
+    target.control.resume(target.who)
+    return "resume"
+
+
+def _stop(target: Target, given: Mapping[str, Any]) -> str:
+    target.control.stop(target.who, _text(given, "reason"))
+    return "stop"
+
+
+def _extend(target: Target, given: Mapping[str, Any]) -> str:
+    amounts = {name: _amount(name, _text(given, name)) for name in _AMOUNTS}
+    wanted = Extension(**{name: amount for name, amount in amounts.items() if amount is not None})
+    if wanted == Extension():
+        raise UsageError("no limit is given")
+    target.control.extend(wanted)
+    return "extend " + ", ".join(f"{n} {_text(given, n)}" for n, a in amounts.items() if a)
+
+
+_AMOUNTS = ("trials", "steps", "seconds", "device_seconds", "target")
+
+
+def _amount(name: str, text: str) -> Amount | None:
+    """`200`, `+50`, `12h`, `+0.5` device hours."""
+    if not text:
+        return None
+    is_more = text.startswith("+") and name != "target"
+    digits = text.removeprefix("+") if is_more else text
+    value: float | None
+    match name:
+        case "trials" | "steps":
+            value = float(digits) if re.fullmatch(r"[0-9]{1,15}", digits) else None
+        case "seconds":
+            value = parse_duration(digits)
+        case _:
+            value = _float(digits)
+            value = value * 3600 if value is not None and name == "device_seconds" else value
+    is_good = value is not None and (name == "target" or 0 < value < _MOST)
+    if value is None or not is_good:
+        raise UsageError(f"{quote(text[:40])} is no amount for {name}, such as {_EXAMPLES[name]}")
+    return Amount(value=value, is_more=is_more)
+
+
+_EXAMPLES = {
+    "trials": "+50",
+    "steps": "+1000",
+    "seconds": "+2h",
+    "device_seconds": "+10 hours",
+    "target": "0.15",
+}
+
+
+def _float(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _stop_trial(target: Target, given: Mapping[str, Any]) -> str:
+    number = _number(given)
+    stop_trial(target.database, target.study_id, number, f"stopped by {target.who}")
+    return f"stop trial {number}"
+
+
+def _retry(target: Target, given: Mapping[str, Any]) -> str:
+    number = _number(given)
+    enqueued = target.control.retry([number])
+    return f"retry trial {number} as {enqueued.numbers[0]}"
+
+
+def _enqueue(target: Target, given: Mapping[str, Any]) -> str:
+    params = check_params(parse_pairs(_text(given, "params")), target.spec)
+    enqueued = target.control.enqueue([params])
+    return f"enqueue trial {enqueued.numbers[0]}"
+
+
+def parse_pairs(text: str) -> Params:
+    """`learning_rate=1e-3, n_layers=2`, or a line each; raises `UsageError`."""
+    params: dict[str, ParamValue] = {}
+    for word in filter(None, (part.strip() for part in re.split(r"[,\n]", text))):
+        name, sign, value = (part.strip() for part in word.partition("="))
+        if not sign or not name or not value:
+            raise UsageError(f"{quote(word)}: write name=value, such as learning_rate=1e-3")
+        if name in params:
+            raise UsageError(f"{quote(name)} is given twice")
+        is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+        params[name] = value[1:-1] if is_quoted else core_value(value)
+    if not params:
+        raise UsageError("no params are given; write name=value, such as learning_rate=1e-3")
+    return params
+
+
+ACTIONS: Mapping[str, Callable[[Target, Mapping[str, Any]], str]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "stop": _stop,
+    "extend": _extend,
+    "stop-trial": _stop_trial,
+    "retry": _retry,
+    "enqueue": _enqueue,
+}

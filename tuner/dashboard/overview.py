@@ -1,0 +1,75 @@
+"""All studies, read at most every other second however many pages ask."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from anyio import to_thread
+
+from tuner.dashboard import words
+from tuner.dashboard.study_view import STATES, state_word
+from tuner.results.overview import StudyGlance, load_overview
+from tuner.storage.connection import Database
+
+_MAX_AGE_SECONDS = 2.0
+_SPARK = (96.0, 22.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyLine:
+    """A row of the table of studies."""
+
+    name: str
+    goal: str
+    best: float | None
+    best_number: int | None
+    spark: str  # points of an SVG line
+    counts: Sequence[tuple[str, int, float]]
+    n_final: int
+    n_trials: int | None
+    gpu_hours: float
+    last_at: datetime | None
+    state: str
+
+
+@dataclass(kw_only=True)
+class Overview:
+    """The newest look."""
+
+    database: Database
+    clock: Callable[[], float] = time.monotonic
+    _lines: Sequence[StudyLine] = ()
+    _at: float = float("-inf")
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def look(self) -> Sequence[StudyLine]:
+        """Raises `DatabaseError`."""
+        async with self._lock:
+            began = self.clock()
+            if began - self._at > _MAX_AGE_SECONDS:
+                glances = await to_thread.run_sync(load_overview, self.database)
+                self._lines = [build_line(glance) for glance in glances]
+                self._at = self.clock()
+            return self._lines
+
+
+def build_line(glance: StudyGlance) -> StudyLine:
+    """In words."""
+    summary = glance.summary
+    total = max(1, sum(count.n_trials for count in summary.counts.values()))
+    best = glance.records[-1] if glance.records else None
+    return StudyLine(
+        name=summary.study.name,
+        goal=f"{summary.study.direction} {summary.study.metric}",
+        best=None if best is None else best.value,
+        best_number=None if best is None else best.number,
+        spark=words.spark_points([r.value for r in glance.records], *_SPARK),
+        counts=[(s, summary.n(s), summary.n(s) / total) for s in STATES if summary.n(s)],
+        n_final=summary.n_final,
+        n_trials=summary.study.n_trials,
+        gpu_hours=summary.used.device_seconds,
+        last_at=None if glance.last_at is None else datetime.fromtimestamp(glance.last_at, UTC),
+        state=state_word(glance.state),
+    )

@@ -1,0 +1,41 @@
+"""Templates: every value is escaped, and an unknown name is an error."""
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tuner.dashboard import words
+from tuner.dashboard.assets import all_assets
+
+
+@cache
+def environment() -> Environment:
+    """With the words that templates use."""
+    env = Environment(
+        loader=PackageLoader("tuner.dashboard", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters |= {
+        "clean": words.clean,
+        "num": words.number,
+        "exact": words.exact,
+        "duration": words.duration,
+        "hours": words.hours,
+        "ago": words.ago,
+        "moment": words.moment,
+        "clock": words.clock,
+        "percent": words.percent,
+        "yaml": words.as_yaml,
+    }
+    env.globals["plural"] = words.plural
+    env.globals["version"] = all_assets().version
+    return env
+
+
+def render(template: str, **values: Any) -> str:
+    """A page or a part of one."""
+    return environment().get_template(template).render(**values)

@@ -1,0 +1,156 @@
+"""Serving the pages: keys, tokens and the address are settled before the socket opens."""
+
+import logging
+import os
+import secrets
+import socket
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from tuner.dashboard.access import KEY_BYTES, Access
+from tuner.dashboard.app import build_app
+from tuner.dashboard.guard import Guarding
+from tuner.dashboard.hosts import LOOPBACK, host_of, is_loopback
+from tuner.errors import RunFailed, UsageError
+from tuner.storage.connection import Database
+
+_log = logging.getLogger(__name__)
+_PORTS_TRIED = 20
+_LONGEST_TOKEN = 1024
+SHUTDOWN_SECONDS = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """Where and for whom."""
+
+    host: str
+    port: int | None  # None: the first free one from 8090 on
+    token_file: Path | None
+    allow_hosts: Sequence[str]
+    allow_actions: bool
+    key_file: Path  # signs sessions; made where it is missing
+
+
+FIRST_PORT = 8090
+
+
+def serve(database: Database, serving: Serving, tell: Callable[[str], None]) -> None:
+    """Until SIGINT or SIGTERM. `tell` gets an address with a token, again after it was used.
+
+    Raises `UsageError`, `RunFailed`.
+    """
+    shared = None if serving.token_file is None else read_token(serving.token_file)
+    if shared is None and not is_loopback(serving.host):
+        raise UsageError(
+            f"{serving.host} is reached by other machines: --token-file FILE with "
+            f"{KEY_BYTES} random bytes is needed "
+            "(umask 077; openssl rand -hex 32 > FILE), or a tunnel (ssh -L) to 127.0.0.1"
+        )
+    hosts = {*LOOPBACK, *map(_allowed_host, (serving.host, *serving.allow_hosts))} - {None}
+    access = Access(key=load_key(serving.key_file), shared_token=shared)
+    bound = _bind(serving)
+    port = bound.getsockname()[1]
+    guarding = Guarding(
+        hosts=frozenset(host for host in hosts if host is not None),
+        allow_actions=serving.allow_actions,
+        cookie=f"tuner_{port}",
+    )
+    app = build_app(database, access=access, guarding=guarding)
+    name = "127.0.0.1" if is_loopback(serving.host) else serving.host
+    name = f"[{name}]" if ":" in name else name
+
+    def invite() -> None:
+        token = "" if access.shared_token else f"?token={access.new_token()}"
+        tell(f"http://{name}:{port}/{token}")
+
+    access.on_used = invite
+    config = uvicorn.Config(
+        app,
+        log_level="critical",
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_keep_alive=30,
+        limit_concurrency=200,
+        h11_max_incomplete_event_size=32 * 1024,
+    )
+    invite()
+    uvicorn.Server(config).run(sockets=[bound])
+
+
+def _allowed_host(given: str) -> str | None:
+    host = host_of(f"[{given}]" if given.count(":") > 1 else given)
+    if host is None:
+        raise UsageError(f"{given!r} is not the name or address of a host")
+    return host
+
+
+def _bind(serving: Serving) -> socket.socket:
+    """The port that was named, else the first free one."""
+    wanted = (
+        [serving.port] if serving.port is not None else range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED)
+    )
+    family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
+    for port in wanted:
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((serving.host, port))
+            bound.listen(128)  # whoever is quick waits until the server is up
+        except OSError as error:
+            bound.close()
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            last = f"cannot listen on {serving.host} port {port}: {reason}"
+            continue
+        return bound
+    hint = "; --port names another one" if serving.port is not None else ""
+    raise RunFailed(f"{last}{hint}")
+
+
+def read_token(path: Path) -> str:
+    """The token of a file that only its owner reads; raises `UsageError`."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_bytes()[: _LONGEST_TOKEN + 1].decode("ascii").strip()
+    except OSError as error:
+        raise UsageError(f"cannot read the token file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"the token file {path} is not text; openssl rand -hex 32 > FILE"
+        ) from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise UsageError(f"others can read the token file {path}; chmod 600 {path}")
+    if len(text) < KEY_BYTES or len(text) > _LONGEST_TOKEN or len(text.split()) != 1:
+        raise UsageError(
+            f"the token file {path} holds no token of {KEY_BYTES} to {_LONGEST_TOKEN} characters; "
+            "openssl rand -hex 32 > FILE"
+        )
+    return text
+
+
+def load_key(path: Path) -> bytes:
+    """What signs sessions, 32 random bytes: kept, so that pages outlive a restart of the server."""
+    try:
+        key = path.read_bytes()
+        if len(key) == KEY_BYTES:
+            return key
+    except FileNotFoundError:
+        pass
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = secrets.token_bytes(KEY_BYTES)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(fresh)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    return fresh

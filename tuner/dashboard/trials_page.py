@@ -1,0 +1,233 @@
+"""The table of trials: what an address asks for, as a page, as CSV and as JSON."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlencode
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from tuner.dashboard import words
+from tuner.dashboard.serving import dashboard_of, drawn_of, page
+from tuner.errors import UsageError
+from tuner.results.board import Board
+from tuner.results.selection import parse_condition, parse_sort, parse_states
+from tuner.results.trial_rows import build_rows
+from tuner.results.trial_selection import TableSelection, fields, select_places
+from tuner.storage.columns_reading import STATES, Ints, read_details
+from tuner.storage.connection import Database
+from tuner.storage.reading import TrialRow
+from tuner.study_file.faults import quote
+
+PAGE_ROWS = 50
+_CHUNK_ROWS = 1000
+_MOST_CONDITIONS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What an address asks for, and its parts as they were typed."""
+
+    where: str
+    state: str
+    reason: str
+    sort: str
+    page: int  # from 1
+    selection: TableSelection
+
+    def query(self, **changes: object) -> str:
+        """The address of another view, from this one; what is empty is left out."""
+        parts = {
+            "where": self.where,
+            "state": self.state,
+            "reason": self.reason,
+            "sort": "" if self.sort == "number" else self.sort,
+            "page": "" if self.page == 1 else self.page,
+        } | {"page": "", **changes}
+        return "?" + urlencode({key: value for key, value in parts.items() if value})
+
+    def sorted_by(self, field: str) -> str:
+        """The address that sorts by a field, or the other way round."""
+        is_up = self.selection.sort == field and not self.selection.descending
+        return self.query(sort=f"{field}:desc" if is_up else field)
+
+    def order_of(self, field: str) -> str:
+        """For `aria-sort`."""
+        if self.selection.sort != field:
+            return "none"
+        return "descending" if self.selection.descending else "ascending"
+
+
+def parse_view(query: Mapping[str, str]) -> View:
+    """Raises `UsageError` that says what is wrong in the address."""
+    where, state, reason = (query.get(name, "").strip() for name in ("where", "state", "reason"))
+    sort = query.get("sort", "").strip() or "number"
+    conditions = [part for part in where.split(",") if part.strip()]
+    if len(conditions) > _MOST_CONDITIONS:
+        raise UsageError(f"{len(conditions)} conditions; at most {_MOST_CONDITIONS} are looked at")
+    field, is_descending = parse_sort(sort)
+    number = query.get("page", "") or "1"
+    if not (number.isascii() and number.isdecimal() and int(number[:9]) >= 1 and len(number) < 9):
+        raise UsageError(f"page {quote(number)} is not a whole number from 1 on")
+    return View(
+        where=where,
+        state=state,
+        reason=reason,
+        sort=sort,
+        page=int(number),
+        selection=TableSelection(
+            conditions=[parse_condition(text.strip()) for text in conditions],
+            states=parse_states(state) if state else (),
+            reason=reason,
+            sort=field,
+            descending=is_descending,
+        ),
+    )
+
+
+async def trials(request: Request) -> Response:
+    """One page of the table."""
+    drawn = await drawn_of(request)
+    board, fault = drawn.board, ""
+    try:
+        view = parse_view(request.query_params)
+        places = select_places(board.table, view.selection)
+    except UsageError as error:
+        view, fault = _as_typed(request.query_params), str(error)
+        places = select_places(board.table, view.selection)[:0]
+    n_pages = max(1, math.ceil(len(places) / PAGE_ROWS))
+    number = min(view.page, n_pages)
+    shown = places[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
+    database = dashboard_of(request).database
+    rows = await to_thread.run_sync(partial(load_rows, database, board, shown))
+    return page(
+        "trials.html",
+        request,
+        name=board.name,
+        board=board,
+        view=view,
+        fault=fault,
+        rows=rows,
+        params=list(board.table.params),
+        fields=fields(board.table),
+        states=STATES,
+        n_found=len(places),
+        number=number,
+        n_pages=n_pages,
+        first=(number - 1) * PAGE_ROWS + 1,
+    )
+
+
+def _as_typed(query: Mapping[str, str]) -> View:
+    """For the form; nothing of it is looked for."""
+    given = {name: query.get(name, "")[:500] for name in ("where", "state", "reason", "sort")}
+    given["sort"] = given["sort"] or "number"
+    return View(**given, page=1, selection=TableSelection())
+
+
+def load_rows(database: Database, board: Board, places: Ints) -> list[TrialRow]:
+    """These trials in this order."""
+    wanted: list[int] = places.tolist()
+    numbers = board.table.numbers[places].tolist()
+    with database.reading() as connection:
+        details = read_details(connection, board.study.study_id, numbers)
+    return build_rows(board.table, wanted, details)
+
+
+async def trials_csv(request: Request) -> Response:
+    """Every trial of the view, for a spreadsheet."""
+    board, places, database = await _asked(request)
+    names = list(board.table.params)
+
+    async def lines() -> AsyncIterator[str]:
+        yield _csv([_HEAD + [f"params.{name}" for name in names]])
+        async for rows in _chunks(database, board, places):
+            yield _csv([*_cells(row), *(row.params.get(n) for n in names)] for row in rows)
+
+    return _download(lines(), "text/csv; charset=utf-8", f"{board.name}-trials.csv")
+
+
+async def trials_json(request: Request) -> Response:
+    """Every trial of the view, as a JSON list."""
+    board, places, database = await _asked(request)
+
+    async def lines() -> AsyncIterator[str]:
+        mark = "["
+        async for rows in _chunks(database, board, places):
+            for row in rows:
+                given = dict(zip(_HEAD, _cells(row), strict=True))
+                given |= {"params": dict(row.params), "attrs": dict(row.user_attrs)}
+                yield mark + json.dumps(_plain(given), allow_nan=False)
+                mark = ",\n"
+        yield "[]" if mark == "[" else "]\n"
+
+    return _download(lines(), "application/json", f"{board.name}-trials.json")
+
+
+async def _asked(request: Request) -> tuple[Board, Ints, Database]:
+    board = (await drawn_of(request)).board
+    view = parse_view(request.query_params)
+    return board, select_places(board.table, view.selection), dashboard_of(request).database
+
+
+async def _chunks(
+    database: Database, board: Board, places: Ints
+) -> AsyncIterator[Sequence[TrialRow]]:
+    for start in range(0, len(places), _CHUNK_ROWS):
+        chunk = places[start : start + _CHUNK_ROWS]
+        yield await to_thread.run_sync(partial(load_rows, database, board, chunk))
+
+
+_HEAD = ["number", "state", "value", "steps", "began", "ended", "device_seconds", "attempt",
+         "host", "device", "failure", "reason", "retry_of"]  # fmt: skip
+
+
+def _cells(row: TrialRow) -> list[object]:
+    began, ended = words.moment(row.started_at), words.moment(row.ended_at)
+    return [row.number, row.state, row.value, row.n_steps, began, ended,
+            round(row.device_seconds, 3), row.attempt, row.host, row.device, row.failure,
+            row.reason, row.retry_of]  # fmt: skip
+
+
+def _csv(rows: Iterator[Sequence[object]] | Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    for row in rows:
+        writer.writerow([csv_cell(value) for value in row])
+    return text.getvalue()
+
+
+def csv_cell(value: object) -> str:
+    """Text that a spreadsheet would take for a formula gets an apostrophe; numbers stay."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    text = words.clean(value)
+    is_formula = text.lstrip(" ")[:1] in ("=", "+", "-", "@", "\t", "\n", "\r", "\uff1d")
+    return f"'{text}" if is_formula or str(value)[:1] in ("\t", "\r") else text
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return words.clean(value)
+    if isinstance(value, Mapping):
+        return {words.clean(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _download(lines: AsyncIterator[str], kind: str, name: str) -> Response:
+    headers = {"content-disposition": f'attachment; filename="{name}"', "content-type": kind}
+    return StreamingResponse(lines, headers=headers)

@@ -1,0 +1,117 @@
+"""Words and numbers of the pages."""
+
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from tuner.study.secrets import redact
+
+
+def clean(text: object) -> str:
+    """Without control characters and without our passwords; a template escapes it."""
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c)[0] != "C" else "\ufffd"
+        for c in redact(str(text)).replace("\r\n", "\n").replace("\r", "\n")
+    )
+
+
+def number(value: object) -> str:
+    """A param or value in few characters."""
+    if isinstance(value, bool) or value is None:
+        return "-" if value is None else str(value).lower()
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.5g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return clean(value)
+
+
+def exact(value: object) -> str:
+    """A param as it is."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else clean(repr(value) if isinstance(value, float) else value)
+
+
+def duration(seconds: float | None) -> str:
+    """In its two largest units."""
+    if seconds is None:
+        return "-"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def hours(seconds: float) -> str:
+    """Device hours."""
+    value = seconds / 3600
+    return f"{value:.2f}" if value < 10 else f"{value:,.1f}"
+
+
+def ago(seconds: float | None) -> str:
+    """How long ago."""
+    if seconds is None:
+        return "-"
+    return "just now" if seconds < 2 else f"{duration(seconds)} ago"
+
+
+def moment(at: datetime | None) -> str:
+    """For a machine, in a `time` element; the page shows it in local time."""
+    return "" if at is None else at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def clock(at: datetime | None) -> str:
+    """For people, where no script runs."""
+    return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def plural(n: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def percent(part: float | None) -> str:
+    """Of a whole."""
+    return "-" if part is None else f"{part:.0%}"
+
+
+def as_yaml(params: Mapping[str, object]) -> str:
+    """Params as an entry of `enqueue:` in a study file."""
+    return "- {" + ", ".join(f"{_key(k)}: {_scalar(v)}" for k, v in params.items()) + "}"
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "a").replace(".", "a").isalnum() else _quoted(name)
+
+
+def _scalar(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return exact(value)
+    if isinstance(value, int | float):
+        return repr(value)
+    return _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    inner = clean(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{inner}"'
+
+
+def spark_points(values: Sequence[float], width: float, height: float) -> str:
+    """An SVG line of values, oldest first."""
+    if len(values) < 2:
+        return ""
+    low, high = min(values), max(values)
+    span = high - low or 1.0
+    step = width / (len(values) - 1)
+    return " ".join(
+        f"{i * step:.1f},{1 + (height - 2) * (1 - (v - low) / span):.1f}"
+        for i, v in enumerate(values)
+    )

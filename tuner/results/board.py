@@ -1,0 +1,288 @@
+"""A whole study for a screen: read once, then only what has changed since."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tuner.results.summary import StudySummary, find_row, step_noun
+from tuner.results.trial_rows import build_rows
+from tuner.results.trial_table import (
+    COMPLETE,
+    FREE,
+    PRUNED,
+    RUNNING,
+    TrialTable,
+    empty_table,
+    merge,
+)
+from tuner.storage.columns_reading import (
+    STATES,
+    Clock,
+    Curve,
+    EarlyAttempt,
+    read_clock,
+    read_curves,
+    read_details,
+    read_early_attempts,
+    read_metric_curves,
+    read_metric_names,
+    read_param_columns,
+    read_trial_columns,
+)
+from tuner.storage.connection import Database, Snapshot
+from tuner.storage.failure_reading import FailureRow, read_failures
+from tuner.storage.reading import AgentRow, CountRow, StudyRow, TrialRow, read_agents
+from tuner.storage.trial_reading import EventRow, read_events
+from tuner.study.limits import Used
+from tuner.study.trial import Direction
+from tuner.study_file.identity import parse_spec
+from tuner.study_file.model import StudySpec
+
+N_BEST = 20  # curves of the best trials
+N_RUNNING = 30  # and of those in training
+N_SAMPLE = 600  # trials whose curves make the band
+N_POINTS = 120  # of a curve
+N_OVERFIT = 4
+N_EVENTS = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A study in one snapshot."""
+
+    summary: StudySummary
+    spec: StudySpec
+    table: TrialTable
+    clock: Clock
+    events: Sequence[EventRow]  # oldest first
+    early: Sequence[EarlyAttempt]
+    curves: Mapping[int, Curve]  # by number: the best, running ones, and a sample
+    sample: Sequence[int]  # the numbers of the sample
+    n_sampled: int  # of how many it is one
+    best: Sequence[int]  # numbers, the best one first
+    training_metric: str | None  # what the training loss is called
+    training: Mapping[int, Curve]
+    version: int = 0
+
+    @property
+    def study(self) -> StudyRow:
+        """Its row."""
+        return self.summary.study
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.summary.study.name
+
+    @property
+    def minimize(self) -> bool:
+        """Whether lower is better."""
+        return self.summary.study.direction is Direction.MINIMIZE
+
+
+@dataclass(kw_only=True)
+class BoardReader:
+    """Follows one study. What is final is read once."""
+
+    name: str
+    _board: Board | None = None
+    _table: TrialTable = field(default_factory=empty_table)
+    _study_id: int = -1
+    _stride: int = 1
+    _curves: dict[int, Curve] = field(default_factory=dict)  # of final trials
+    _training: dict[int, Curve] = field(default_factory=dict)
+    _training_metric: str | None = None
+    _failures: tuple[FailureRow, ...] = ()
+    _n_failed: int = 0
+    _n_attempts: int = 0
+    _early: Sequence[EarlyAttempt] = ()
+
+    def read(self, database: Database) -> Board:
+        """The study as it is now; the same object as before when nothing has changed.
+
+        Raises `NotFound`, `DatabaseError`.
+        """
+        with database.reading() as connection:
+            row = find_row(connection, self.name)
+            if row.study_id != self._study_id:  # another study has got the name
+                self.__init__(name=self.name)  # type: ignore[misc]
+                self._study_id = row.study_id
+            before = self._board
+            clock = read_clock(connection, row.study_id)
+            agents = tuple(read_agents(connection, row.study_id))
+            table = self._read_table(connection)
+            is_same = (
+                before is not None
+                and before.clock.last_event == clock.last_event
+                and before.study == row
+                and _shown(before.summary.agents) == _shown(agents)
+                and _is_same(table, self._table)
+            )
+            if is_same:
+                return before  # type: ignore[return-value]
+            self._table = table
+            spec = parse_spec(row.spec)
+            self._read_failures(connection)
+            best_places = table.best_first(row.direction, N_BEST)
+            best = table.numbers[best_places].tolist()
+            sample = self._read_curves(connection, table, best)
+            self._read_training(connection, best, row.metric)
+            self._board = Board(
+                summary=self._summarize(connection, row, spec, agents, clock),
+                spec=spec,
+                table=table,
+                clock=clock,
+                events=read_events(connection, row.study_id, N_EVENTS),
+                early=self._early,
+                curves=dict(self._curves),
+                sample=sample,
+                n_sampled=int(np.isin(table.states, (COMPLETE, PRUNED)).sum()),
+                best=best,
+                training_metric=self._training_metric,
+                training={n: self._training[n] for n in best[:N_OVERFIT] if n in self._training},
+                version=1 if before is None else before.version + 1,
+            )
+            return self._board
+
+    def _read_table(self, connection: Snapshot) -> TrialTable:
+        table = self._table
+        ids = (self._study_id, table.highest, table.open_numbers)
+        news = read_trial_columns(connection, *ids)
+        return merge(table, news, read_param_columns(connection, *ids) if news else ())
+
+    def _read_failures(self, connection: Snapshot) -> None:
+        n_failed = len(self._table.failures)
+        if n_failed != self._n_failed:
+            self._failures = tuple(read_failures(connection, self._study_id))
+            self._n_failed = n_failed
+        n_attempts = int(self._table.attempts.sum())
+        if n_attempts != self._n_attempts and (self._table.attempts > 1).any():
+            self._early = read_early_attempts(connection, self._study_id)
+        self._n_attempts = n_attempts
+
+    def _read_curves(
+        self, connection: Snapshot, table: TrialTable, best: Sequence[int]
+    ) -> list[int]:
+        """Of trials that are final and not known yet, and of those in training."""
+        most = int(table.n_steps.max()) if len(table) else 0
+        stride = 1 << max(0, (most // N_POINTS).bit_length())
+        stride = 1 if most <= 2 * N_POINTS else stride
+        if stride != self._stride:
+            self._stride, self._curves = stride, {}
+        sample = _sample(table)
+        running = table.numbers[table.states == RUNNING].tolist()[-N_RUNNING:]
+        wanted = {*best, *sample} - self._curves.keys()
+        found = read_curves(connection, self._study_id, [*wanted, *running], stride)
+        for number in [n for n in self._curves if n not in {*best, *sample}]:
+            del self._curves[number]
+        self._curves |= found
+        return sample
+
+    def _read_training(self, connection: Snapshot, best: Sequence[int], metric: str) -> None:
+        numbers = [n for n in best[:N_OVERFIT] if n not in self._training]
+        if not numbers:
+            return
+        if self._training_metric is None:
+            names = read_metric_names(connection, self._study_id, numbers)
+            self._training_metric = training_name(metric, names)
+        if self._training_metric is not None:
+            self._training |= read_metric_curves(
+                connection, self._study_id, numbers, self._training_metric
+            )
+
+    def _summarize(
+        self,
+        connection: Snapshot,
+        row: StudyRow,
+        spec: StudySpec,
+        agents: tuple[AgentRow, ...],
+        clock: Clock,
+    ) -> StudySummary:
+        table = self._table
+        counts = _count(table)
+        best = table.best_first(row.direction, 1)
+        pruned = counts.get("PRUNED")
+        full = spec.n_steps
+        saved = 0 if pruned is None or full is None else pruned.n_trials * full - pruned.n_steps
+        began, ended = table.began[np.isfinite(table.began)], table.ended[np.isfinite(table.ended)]
+        return StudySummary(
+            study=row,
+            used=Used(
+                trials=row.n_claimed,
+                steps=int(table.n_steps[table.attempts > 0].sum()),
+                seconds=clock.lived_seconds,
+                device_seconds=sum(agent.device_seconds_busy for agent in agents),
+                best=float(table.values[best[0]]) if best else None,
+            ),
+            counts=counts,
+            n_steps_full=full,
+            n_steps_saved=max(0, saved),
+            span_seconds=float(ended.max() - began.min()) if len(ended) and len(began) else None,
+            best=_row(connection, row.study_id, table, best[0]) if best else None,
+            fixed_params=spec.params,
+            step_noun=step_noun(spec),
+            lease_seconds=spec.failures.lease_seconds,
+            failures=self._failures,
+            agents=agents,
+        )
+
+
+def training_name(metric: str, names: Sequence[str]) -> str | None:
+    """What the objective's metric is called on the training rows; None where it is not told."""
+    stem = metric.removeprefix("val_").removeprefix("valid_").removeprefix("validation_")
+    stem = stem.removeprefix("test_")
+    known = {name.lower(): name for name in names}
+    wanted = (f"train_{stem}", f"training_{stem}", f"train/{stem}")
+    return next((known[name.lower()] for name in wanted if name.lower() in known), None)
+
+
+def _sample(table: TrialTable) -> list[int]:
+    """Evenly over the trials that ended well; the same ones while the study grows, mostly."""
+    numbers = table.numbers[np.isin(table.states, (COMPLETE, PRUNED))]
+    if len(numbers) <= N_SAMPLE:
+        all_of_them: list[int] = numbers.tolist()
+        return all_of_them
+    stride = 1 << (len(numbers) // N_SAMPLE).bit_length() - 1
+    chosen = numbers[numbers % stride == 0]
+    thinned: list[int] = chosen[:: max(1, len(chosen) // N_SAMPLE)][:N_SAMPLE].tolist()
+    return thinned
+
+
+def _count(table: TrialTable) -> dict[str, CountRow]:
+    is_elsewhere = (table.states == RUNNING) & (table.attempts == 0)
+    counts: dict[str, CountRow] = {}
+    for code, state in enumerate((*STATES, "ELSEWHERE")):
+        mine = is_elsewhere if state == "ELSEWHERE" else (table.states == code) & ~is_elsewhere
+        n = int(mine.sum())
+        if n:
+            counts[state] = CountRow(
+                state=state,
+                n_trials=n,
+                n_steps=int(table.n_steps[mine].sum()),
+                seconds=float(table.seconds[mine].sum()),
+                n_leased=n if code in (RUNNING, FREE) else 0,
+            )
+    return counts
+
+
+def _row(connection: Snapshot, study_id: int, table: TrialTable, place: int) -> TrialRow:
+    number = int(table.numbers[place])
+    return build_rows(table, [place], read_details(connection, study_id, [number]))[0]
+
+
+def _shown(agents: Sequence[AgentRow]) -> list[tuple[object, ...]]:
+    """What of agents makes a page look different: not how long they have been silent."""
+    return [
+        (a.host, a.pid, a.left_at, a.trials, a.activity.state, a.activity.alerts,
+         0 if a.left_at else int(a.silent_seconds // 10)) for a in agents
+    ]  # fmt: skip
+
+
+def _is_same(a: TrialTable, b: TrialTable) -> bool:
+    if len(a) != len(b):
+        return False
+    return all(
+        np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True)
+        for name in ("states", "n_steps", "values", "attempts")
+    )

@@ -1,0 +1,83 @@
+"""What a figure is: traces and a layout for plotly.js, in colours that a page names.
+
+A colour is `@name` or `@name/0.3`: the page knows what it is by day and by night.
+"""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tuner.study.secrets import redact
+
+Trace = dict[str, Any]
+MARKERS = {  # state -> colour and shape: no state is told by its colour alone
+    "COMPLETE": ("@complete", "circle"),
+    "PRUNED": ("@pruned", "line-ew-open"),
+    "FAIL": ("@fail", "x"),
+    "RUNNING": ("@running", "triangle-right"),
+    "FREE": ("@free", "triangle-right-open"),
+    "WAITING": ("@free", "square-open"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One plot."""
+
+    name: str
+    title: str
+    traces: Sequence[Trace] = ()
+    layout: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""  # what is left out, said on the page
+    summary: str = ""  # what it shows, for who cannot see it
+    empty: str = ""  # why there is nothing to draw; not empty: nothing is drawn
+
+    def as_json(self) -> dict[str, Any]:
+        """For plotly.js: values that are no numbers become null."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "data": _plain(self.traces),
+            "layout": _plain(self.layout),
+            "note": self.note,
+            "summary": self.summary,
+            "empty": self.empty,
+        }
+
+
+def escape_label(text: object) -> str:
+    """Text for a label or hover of plotly, which reads a subset of HTML."""
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in redact(str(text)))
+    return html.escape(shown, quote=False)
+
+
+def short(value: object) -> str:
+    """A number in few characters."""
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return str(value)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return _rounded(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _rounded(value: float) -> float | None:
+    """Seven digits are more than a screen shows; times keep their milliseconds."""
+    if not math.isfinite(value):
+        return None
+    return value if abs(value) >= 1e9 or value.is_integer() else float(f"{value:.6g}")

@@ -1,0 +1,151 @@
+-- name: trials
+-- Trials above a number and those of a list, as columns of text: one row however many there are.
+-- States by place in `columns_reading.STATES`; times in seconds since 1970; nan where nothing is.
+select string_agg(x.number::text, ','), string_agg(x.state, ','),
+       string_agg(coalesce(x.value::text, 'nan'), ','),
+       string_agg(x.n_steps::text, ','), string_agg(coalesce(x.began::text, 'nan'), ','),
+       string_agg(coalesce(x.ended::text, 'nan'), ','), string_agg(x.seconds::text, ','),
+       string_agg(coalesce(x.agent::text, '-1'), ','),
+       string_agg(translate(coalesce(x.device, ''), ',', ' '), ','),
+       string_agg(x.attempt::text, ','),
+       array_agg(x.number) filter (where x.state = '2'),
+       array_agg(x.failure) filter (where x.state = '2'),
+       array_agg(x.reason) filter (where x.state = '2')
+from (
+    select t.number, v.value, coalesce(l.seconds, 0)::float4 as seconds, a.ordinal as agent,
+           l.device, coalesce(l.attempt, 0) as attempt, l.failure,
+           left(coalesce(l.reason, 'ended by another program'), 500) as reason,
+           case when t.state = 'COMPLETE' then '0' when t.state = 'PRUNED' then '1'
+                when t.state = 'FAIL' then '2' when t.state = 'WAITING' then '5'
+                when l.state = 'free' then '4' else '3' end as state,
+           coalesce(case when l.state = 'done' then l.n_steps end,
+               (select max(i.step) from trial_intermediate_values i
+                where i.trial_id = t.trial_id), 0) as n_steps,
+           round(extract(epoch from coalesce(l.claimed_at,
+               t.datetime_start at time zone 'utc'))::numeric, 2) as began,
+           round(extract(epoch from coalesce(l.ended_at,
+               t.datetime_complete at time zone 'utc'))::numeric, 2) as ended
+    from trials t
+    left join tuner.lease l on l.trial_id = t.trial_id
+    left join tuner.agent a on a.agent_id = l.owner
+    left join trial_values v on v.trial_id = t.trial_id and v.objective = 0
+    where t.study_id = :study_id
+      and (t.number > :highest or t.number = any(cast(:open as int[])))
+    order by t.number) x;
+
+-- name: params
+-- Their params, a row for each: numbers and values as Optuna stores them.
+select p.param_name, max(p.distribution_json), string_agg(t.number::text, ','),
+       string_agg(p.param_value::text, ',')
+from trials t join trial_params p using (trial_id)
+where t.study_id = :study_id
+  and (t.number > :highest or t.number = any(cast(:open as int[])))
+group by p.param_name order by min(p.param_id);
+
+-- name: curves
+-- What trials reported, every :stride-th step of it and the last one.
+select t.number, string_agg(i.step::text, ',' order by i.step),
+       string_agg(i.intermediate_value::text, ',' order by i.step)
+from trials t join trial_intermediate_values i using (trial_id)
+left join tuner.lease l using (trial_id)
+where t.study_id = :study_id and t.number = any(cast(:numbers as int[]))
+  and i.intermediate_value_type = 'FINITE'
+  and (i.step % :stride = 0 or i.step = 1 or i.step = l.n_steps)
+group by t.number;
+
+-- name: metrics
+-- What trials reported beside the objective.
+select m.number, m.name, array_agg(m.step order by m.step), array_agg(m.value order by m.step)
+from tuner.metric m
+where m.study_id = :study_id and m.number = any(cast(:numbers as int[])) and m.name = :name
+group by m.number, m.name;
+
+-- name: metric_names
+-- The names that trials reported.
+select distinct name from tuner.metric
+where study_id = :study_id and number = any(cast(:numbers as int[]));
+
+-- name: early_attempts
+-- Attempts that others followed: who had the trial, where, how long, and how it ended.
+select e.number, e.attempt, (array_agg(a.ordinal order by e.event_id))[1],
+       max(e.device), extract(epoch from min(e.at))::float8, extract(epoch from max(e.at))::float8,
+       case when max(g.message) <> '' then 'fail'
+            else (array_agg(e.kind order by e.event_id desc))[1] end
+from tuner.lease l
+join tuner.event e on e.study_id = l.study_id and e.number = l.number and e.attempt < l.attempt
+left join tuner.agent a on a.agent_id = e.agent_id
+left join tuner.log g on g.study_id = e.study_id and g.number = e.number and g.attempt = e.attempt
+where l.study_id = :study_id and l.attempt > 1
+group by e.number, e.attempt order by 5 desc limit 2000;
+
+-- name: clock
+-- The seconds in which the study was worked on, and the newest event.
+select coalesce((select max(c.seconds) from tuner.clock c where c.study_id = :study_id), 0),
+       coalesce((select max(e.event_id) from tuner.event e where e.study_id = :study_id), 0),
+       extract(epoch from now())::float8;
+
+-- name: overview_counts
+-- Of all studies: trials by state, as in `read.sql`, and those that agents still have to end.
+select t.study_id,
+       case when t.state = 'RUNNING' and l.trial_id is null then 'ELSEWHERE'
+            when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
+       count(*), coalesce(sum(l.n_steps), 0), coalesce(sum(l.seconds), 0),
+       count(*) filter (where l.state <> 'done'),
+       extract(epoch from max(coalesce(l.ended_at, l.claimed_at)))::float8
+from trials t left join tuner.lease l on l.trial_id = t.trial_id
+join tuner.study s on s.study_id = t.study_id
+group by 1, 2;
+
+-- name: overview_records
+-- Of all studies: the trials that were the best when they completed.
+select study_id, number, value, nth from (
+    select t.study_id, t.number, v.value, row_number() over ended as nth,
+           case when d.direction = 'MINIMIZE' then min(v.value) over earlier
+                else max(v.value) over earlier end as best_before, d.direction
+    from trials t
+    join tuner.study s on s.study_id = t.study_id
+    join study_directions d on d.study_id = t.study_id and d.objective = 0
+    join trial_values v on v.trial_id = t.trial_id and v.objective = 0
+    where t.state = 'COMPLETE' and v.value_type = 'FINITE'
+    window ended as (partition by t.study_id order by t.datetime_complete, t.number),
+           earlier as (partition by t.study_id order by t.datetime_complete, t.number
+                       rows between unbounded preceding and 1 preceding)) x
+where best_before is null or case when direction = 'MINIMIZE' then value < best_before
+                                  else value > best_before end
+order by study_id, nth;
+
+-- name: overview_agents
+-- Of all studies: agents, when they were heard of, and what their devices did.
+select a.study_id, a.host, a.pid, a.devices, a.joined_at, a.left_at,
+       extract(epoch from now() - a.seen_at)::float8, a.seconds_lived, a.device_seconds_busy
+from tuner.agent a order by a.study_id, a.ordinal;
+
+-- name: overview_clocks
+-- Of all studies: the seconds in which somebody worked on them.
+select study_id, seconds from tuner.clock;
+
+-- name: rows
+-- Trials of these numbers with all that a table shows.
+select t.number, l.reason, l.failure, a.host, l.device, l.retry_of, l.attempt,
+       (select array_agg(u.key order by u.key) from trial_user_attributes u
+        where u.trial_id = t.trial_id),
+       (select array_agg(u.value_json order by u.key) from trial_user_attributes u
+        where u.trial_id = t.trial_id),
+       (select s.value_json from trial_system_attributes s
+        where s.trial_id = t.trial_id and s.key = 'fixed_params' and t.state = 'WAITING')
+from trials t
+left join tuner.lease l on l.trial_id = t.trial_id
+left join tuner.agent a on a.agent_id = l.owner
+where t.study_id = :study_id and t.number = any(cast(:numbers as int[]));
+
+-- name: checkpoints
+-- Of a trial: what is registered, newest first.
+select c.step, c.attempt, c.n_bytes, c.saved_at
+from tuner.checkpoint c where c.study_id = :study_id and c.number = :number
+order by c.checkpoint_id desc limit 20;
+
+-- name: last_metrics
+-- Of a trial: the last value of everything it reported beside the objective.
+select distinct on (m.name) m.name, m.step, m.value
+from tuner.metric m where m.study_id = :study_id and m.number = :number
+order by m.name, m.step desc;
