@@ -21,7 +21,7 @@ def _everything(study: StoredStudy) -> list[object]:
     """What a fenced write may not touch."""
     tables = ["trials", "trial_values", "trial_intermediate_values", "trial_user_attributes"]
     tables += [f"tuner.{name}" for name in ("lease", "metric", "rung", "decision", "checkpoint")]
-    tables += ["tuner.log", "tuner.event", "tuner.checkpoint_chunk"]
+    tables += ["tuner.log", "tuner.event", "tuner.checkpoint_chunk", "tuner.weights"]
     return [study.query(f"select * from {table} order by 1, 2") for table in tables]
 
 
@@ -37,7 +37,7 @@ def _writes(agent: StoreAgent, key: AttemptKey, file: SavedFile) -> list[frozens
         agent.store.end([Release(key=key, reason="handed back", reports=reports)]),
         agent.store.end([Release(key=key, reason="failed", failure=raised(), checkpoint=file)]),
         agent.store.end(
-            [Finish(key=key, state=TrialState.COMPLETE, value=0.1, reports=reports)],
+            [Finish(key=key, state=TrialState.COMPLETE, value=0.1, reports=reports, weights=file)],
         ),
         agent.store.end([Finish(key=key, state=TrialState.FAIL, value=None, failure=raised())]),
     ]

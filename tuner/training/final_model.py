@@ -89,7 +89,8 @@ class FinalModel:
 
     def _standardized(self, x: ArrayLike) -> torch.Tensor:
         """As the preparation did it; raises `UsageError` for rows of another width."""
-        rows_NF = torch.from_numpy(np.atleast_2d(np.asarray(x, dtype=np.float64)))
+        # A copy: of what cannot be written to, a column of pandas for instance, torch warns.
+        rows_NF = torch.from_numpy(np.array(x, dtype=np.float64, ndmin=2))
         if rows_NF.dim() != 2 or rows_NF.shape[1] != self.card.n_features:
             given = "x".join(map(str, rows_NF.shape))
             raise UsageError(f"rows of {self.card.n_features} features are needed, not {given}")

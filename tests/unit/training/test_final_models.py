@@ -75,6 +75,8 @@ def test_a_model_that_was_written_predicts_as_before_wherever_it_lies(tmp_path):
     assert np.allclose(again.predict_proba(x).sum(1), 1)
     assert again.classes == ("a", "b", "c")
     assert np.array_equal(again.predict(x[0]), again.predict(x[:1])), "a single row will do"
+    x.flags.writeable = False
+    again.predict(x)
     assert stat.S_IMODE((tmp_path / "moved" / MODEL_FILE).stat().st_mode) == 0o600
 
 
