@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -95,7 +96,7 @@ def measure(name: str, trials: int, folder: Path) -> None:
     print(f"\nmodel.safetensors: {size / 1024:.1f} KiB, loads in {load_ms:.1f} ms (warm)")
 
 
-def spread_of(candidate: dict[str, object]) -> str:
+def spread_of(candidate: dict[str, Any]) -> str:
     """Mean and spread."""
     return (
         f"{candidate['mean']:.4f} +- {candidate['spread']:.4f} ({len(candidate['values'])} seeds)"
