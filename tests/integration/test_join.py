@@ -18,6 +18,7 @@ from tuner.study_file.model import (
     Checkpoints,
     Choice,
     CodePolicy,
+    Confirms,
     Failures,
     FloatRange,
     IntRange,
@@ -67,6 +68,14 @@ IDENTITY: list[tuple[str, dict[str, Any]]] = [
     ("sampler", {"sampler": Algorithm(name="random", settings={"x": 1})}),
     ("pruner", {"pruner": Algorithm(name="asha", settings={"min_resource": 1})}),
     ("seed", {"seed": 8}),
+    (
+        "confirms",
+        {
+            "confirms": Confirms(
+                study="other", study_created_at="then", trials=(1,), params=({},), seeds=2
+            )
+        },
+    ),
 ]
 
 
@@ -112,6 +121,7 @@ NOTICES: list[tuple[str, dict[str, Any]]] = [
     ("workers.lanes", {"workers": Workers(lanes=3)}),
     ("checkpoints.every_seconds", {"checkpoints": Checkpoints(every_seconds=5)}),
     ("checkpoints.keep", {"checkpoints": Checkpoints(keep=5)}),
+    ("checkpoints.keep_best", {"checkpoints": Checkpoints(keep_best=0)}),
     ("failures.retries", {"failures": Failures(**_HERE, retries=9)}),
     ("failures.lease_seconds", {"failures": Failures(lease_seconds=4.0)}),
     ("failures.grace_seconds", {"failures": Failures(**_HERE, grace_seconds=9)}),

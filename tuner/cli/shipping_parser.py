@@ -159,7 +159,10 @@ def _add_train(commands: Commands) -> None:
         "--device", type=arguments.text, metavar="D", help="cpu or cuda:N (default: a GPU if any)"
     )
     train.add_argument(
-        "--threads", type=arguments.at_least_one, default=1, metavar="N", help="on a CPU; default 1"
+        "--threads",
+        type=arguments.at_least_one,
+        metavar="N",
+        help="on a CPU (default: as many as the trial had)",
     )
     train.add_argument(
         "--from-weights",

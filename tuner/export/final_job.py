@@ -14,6 +14,8 @@ from tuner.study.trial import Direction
 from tuner.study_file.best import BestConfig
 from tuner.worker.exits import Exit
 
+MOST_THREADS = 1024
+
 
 class Rows(StrEnum):
     """What to train on."""
@@ -29,8 +31,15 @@ class TrainOptions:
     output: Path
     rows: Rows = Rows.TRAIN
     device: str | None = None  # None: a GPU if there is one
-    n_threads: int = 1  # as a worker of the search on a CPU
+    n_threads: int | None = None  # on a CPU; None: as many as the trial had, see `threads_of`
     from_weights: bool = False
+
+
+def threads_of(config: BestConfig, options: TrainOptions) -> int:
+    """How many decides how sums round: with those of the trial its curve has the same bits."""
+    noted = config.provenance.get("threads")
+    known = noted if type(noted) is int and 0 < noted <= MOST_THREADS else 1
+    return options.n_threads or known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +69,7 @@ class Job:
         config = self.config
         return Setup(
             device=self.device,
-            n_threads=self.options.n_threads,
+            n_threads=threads_of(self.config, self.options),
             objective=config.objective.model_dump(mode="json"),
             fixed={},
             data_folder=data_folder,

@@ -9,7 +9,7 @@ from typing import Any
 from tuner.errors import RunFailed, UsageError
 from tuner.export.config_text import render_yaml
 from tuner.export.final_folder import METRICS, ROWS, is_done, open_final_folder
-from tuner.export.final_job import Job, Rows, Trained, TrainOptions
+from tuner.export.final_job import Job, Rows, Trained, TrainOptions, threads_of
 from tuner.export.final_lane import Told
 from tuner.export.train_function import train_function
 from tuner.export.train_model import train_model
@@ -32,7 +32,7 @@ def train_final(
     saves the state and returns. Raises `TunerError`.
     """
     config = at_length(config, options.rows)
-    device = open_device(options.device, options.n_threads)
+    device = open_device(options.device, threads_of(config, options))
     with open_final_folder(options.output, _text(config, options)) as folder:
         if is_done(folder):
             return Trained(folder=folder, metrics=_read(folder / METRICS), was_done=True)
