@@ -79,7 +79,7 @@ def _poison(url: str, study_id: int) -> None:
             "insert into tuner.metric (study_id, number, step, name, value) "
             "values (%(study)s, 1, 1, %(evil)s, 1)",
             "insert into tuner.event (study_id, number, attempt, kind, detail) "
-            "values (%(study)s, 1, 1, 'released', %(evil)s)",
+            "values (%(study)s, 1, 1, 'dashboard', %(evil)s)",
             "insert into tuner.decision (study_id, number, attempt, step, action, reason, seen, "
             "local) values (%(study)s, 1, 1, 1, 'go_on', %(evil)s, pg_current_snapshot(), '{}')",
             "update tuner.study set metric = %(evil)s, desired_reason = %(evil)s, "

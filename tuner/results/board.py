@@ -46,9 +46,10 @@ N_SAMPLE = 600  # trials whose curves make the band
 N_POINTS = 120  # of a curve
 N_OVERFIT = 4
 N_EVENTS = 12
-# Kinds of events that are told: not every trial's begin and end.
+# Kinds of events that are told: what people and limits did, and lost trials. Failures have a place
+# of their own.
 NOTABLE = ("stop", "pause", "resume", "extend", "retry", "enqueue", "halted", "limit_reached",
-           "taken_over", "released", "fail", "dashboard", "ended_elsewhere")  # fmt: skip
+           "taken_over", "dashboard", "ended_elsewhere")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
