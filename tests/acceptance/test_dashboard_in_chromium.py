@@ -33,7 +33,7 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-background-networking", "--disable-component-update",
          "--disable-dev-shm-usage")  # fmt: skip
 AXE = Path(__file__).parents[1] / "assets" / "axe.min.js.gz"
-EVIL = '<script>window.hacked=1</script><img src=x onerror="window.hacked=1">&lt;b&gt;'
+EVIL = '<b>x</b><script>window.hacked=1</script><img src=x onerror="window.hacked=1">&lt;b&gt;'
 PATHS = ("/", "/s/filled", "/s/filled/trials?where=value<1&sort=value", "/s/filled/t/7",
          "/s/filled/t/3", "/s/filled/analysis", "/s/filled/analysis?plot=contour",
          "/s/filled/analysis?plot=parallel", "/s/nothing")  # fmt: skip
@@ -79,7 +79,7 @@ def _poison(url: str, study_id: int) -> None:
             "insert into tuner.metric (study_id, number, step, name, value) "
             "values (%(study)s, 1, 1, %(evil)s, 1)",
             "insert into tuner.event (study_id, number, attempt, kind, detail) "
-            "values (%(study)s, 1, 1, 'released', %(evil)s)",
+            "values (%(study)s, 1, 1, 'dashboard', %(evil)s)",
             "insert into tuner.decision (study_id, number, attempt, step, action, reason, seen, "
             "local) values (%(study)s, 1, 1, 1, 'go_on', %(evil)s, pg_current_snapshot(), '{}')",
             "update tuner.study set metric = %(evil)s, desired_reason = %(evil)s, "
@@ -193,10 +193,10 @@ def test_hostile_text_stays_text_everywhere(browser, served, tmp_path, finished)
         assert EVIL in looker.page.locator("pre").first.inner_text()
         looker.go("/s/hostile")
         shown = looker.ask("document.getElementById('fig-importance').textContent")
-        assert "<script>" in shown
+        assert "<b>x</b>" in shown
         assert looker.ask("document.querySelectorAll('.plot b, .plot script').length") == 0
         looker.go("/s/hostile/analysis")
-        assert "<script>" in looker.ask("document.getElementById('fig-analysis').textContent")
+        assert "<b>x</b>" in looker.ask("document.getElementById('fig-analysis').textContent")
     report = tmp_path / "hostile.html"
     finished("report", "hostile", "-o", report)
     with looking(browser, served, bypass_csp=True) as looker:

@@ -21,9 +21,6 @@ from tuner.storage.reading import AgentRow, TrialRow
 from tuner.storage.trial_reading import EventRow
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING", "ELSEWHERE")
-_SHOWN = {"stop", "pause", "resume", "extend", "retry", "enqueue", "halted", "limit_reached",
-          "taken_over", "released", "fail", "dashboard", "ended_elsewhere"}  # fmt: skip
-_MOST_EVENTS = 12
 _LIVE = (StudyState.RUNNING, StudyState.STOPPING, StudyState.PAUSED)
 
 
@@ -99,7 +96,7 @@ def build_view(board: Board) -> StudyView:
         devices=build_fleet(board),
         lost=lost if state in _LIVE or summary.n("RUNNING") else (),
         alerts=[f"{a.host}: {text}" for a in living for text in a.activity.alerts][-3:],
-        events=[e for e in reversed(board.events) if e.kind in _SHOWN][:_MOST_EVENTS],
+        events=list(reversed(board.events)),
         gpu_hours=summary.used.device_seconds,
     )
 

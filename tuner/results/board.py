@@ -27,13 +27,14 @@ from tuner.storage.columns_reading import (
     read_early_attempts,
     read_metric_curves,
     read_metric_names,
+    read_notable,
     read_param_columns,
     read_trial_columns,
 )
 from tuner.storage.connection import Database, Snapshot
 from tuner.storage.failure_reading import FailureRow, read_failures
 from tuner.storage.reading import AgentRow, CountRow, StudyRow, TrialRow, read_agents
-from tuner.storage.trial_reading import EventRow, read_events
+from tuner.storage.trial_reading import EventRow
 from tuner.study.limits import Used
 from tuner.study.trial import Direction
 from tuner.study_file.identity import parse_spec
@@ -44,7 +45,11 @@ N_RUNNING = 30  # and of those in training
 N_SAMPLE = 600  # trials whose curves make the band
 N_POINTS = 120  # of a curve
 N_OVERFIT = 4
-N_EVENTS = 40
+N_EVENTS = 12
+# Kinds of events that are told: what people and limits did, and lost trials. Failures have a place
+# of their own.
+NOTABLE = ("stop", "pause", "resume", "extend", "retry", "enqueue", "halted", "limit_reached",
+           "taken_over", "dashboard", "ended_elsewhere")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +138,7 @@ class BoardReader:
                 spec=spec,
                 table=table,
                 clock=clock,
-                events=read_events(connection, row.study_id, N_EVENTS),
+                events=read_notable(connection, row.study_id, NOTABLE, N_EVENTS),
                 early=self._early,
                 curves=dict(self._curves),
                 sample=sample,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from tuner.storage.queries import load_queries
+from tuner.storage.trial_reading import EventRow
 
 # A state is stored as its place here. FREE: handed back, waits for an agent.
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING")
@@ -178,6 +179,17 @@ def read_clock(connection: Connection, study_id: int) -> Clock:
     """The moment of this snapshot."""
     ((seconds, event, now),) = read_column_rows(connection, "clock", study_id=study_id)
     return Clock(lived_seconds=seconds, last_event=event, now=now)
+
+
+def read_notable(
+    connection: Connection, study_id: int, kinds: Sequence[str], n_events: int
+) -> list[EventRow]:
+    """The newest events of these kinds, oldest first."""
+    rows = read_column_rows(
+        connection, "notable", study_id=study_id, kinds=list(kinds), n_events=n_events
+    )
+    names = ("event_id", "at", "number", "attempt", "host", "device", "kind", "detail", "value")
+    return [EventRow(**dict(zip(names, row, strict=True))) for row in reversed(rows)]
 
 
 def read_details(

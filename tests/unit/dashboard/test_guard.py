@@ -51,12 +51,11 @@ def _cookie(access: Access) -> dict[str, str]:
     return {"cookie": f"tuner_8090={access.new_session()}"}
 
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW")
-HOSTS = ("127.0.0.1:8090", "evil.example", "127.0.0.1.evil.example:8090")
-ORIGINS = (None, "http://127.0.0.1:8090", "http://evil.example", "null", "http://127.0.0.1:9999")
-KINDS = (None, "application/json", "text/plain", "application/x-www-form-urlencoded",
-         "multipart/form-data")  # fmt: skip
-PATHS = ("/", "/s/plain", "/s/plain/actions/stop", "/static/x/page.js", "/s/plain/trials.csv")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW")
+HOSTS = ("127.0.0.1:8090", "127.0.0.1.evil.example:8090")
+ORIGINS = (None, "http://127.0.0.1:8090", "http://evil.example", "http://127.0.0.1:9999")
+KINDS = (None, "application/json", "text/plain")
+PATHS = ("/", "/s/plain/actions/stop", "/static/x/page.js")
 
 
 @pytest.mark.parametrize("actions", [False, True])
@@ -89,7 +88,7 @@ def test_only_what_is_meant_comes_through(inside, access, actions):
         assert answer.status < 500
         assert "content-security-policy" in answer.headers
         n_tried += 1
-    assert n_tried == 15_000
+    assert n_tried == 2304
 
 
 def test_a_request_without_a_host_or_with_two_is_refused(inside, access):

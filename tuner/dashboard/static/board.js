@@ -33,7 +33,7 @@
         const began = performance.now();
         await drawFigures(names);
         for (const name of names) shown[name] = target[name];
-        const rest = Math.max(600, 3 * (performance.now() - began));
+        const rest = Math.max(400, 1.5 * (performance.now() - began));
         await new Promise((resolve) => setTimeout(resolve, rest));
       }
     } catch (error) {

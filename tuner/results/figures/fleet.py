@@ -8,6 +8,7 @@ from tuner.results.fleet import DeviceRow, Span, build_fleet
 
 _MOST_LANES = 6  # in which a device's bars are drawn
 _MOST_EDGES = 400
+_MOST_LABELS = 14  # rows that are named one by one
 _PIXELS = 150  # of the height, for all rows together
 _KINDS = {  # state -> name, colour
     "COMPLETE": ("complete", "@complete"),
@@ -32,11 +33,12 @@ def fleet_figure(board: Board) -> Figure:
     thinnest = max(ended - began, 1.0) / 600  # seconds: a bar that is shorter would not be seen
     traces = _merged(rows, thinnest) if is_merged else _bars(rows, thinnest)
     traces += _edges(rows, is_merged)
+    labels = _labels(rows)
     n_failed = sum(row.n_failed for row in rows)
     layout = {
         "xaxis": {"type": "date", "range": [began * 1000, max(ended, began + 1) * 1000]},
-        "yaxis": {"tickmode": "array", "tickvals": list(range(len(rows))),
-                  "ticktext": _labels(rows), "automargin": True,
+        "yaxis": {"tickmode": "array", "tickvals": [at for at, _, _ in labels],
+                  "ticktext": [text for _, text, _ in labels], "automargin": True,
                   "range": [len(rows) - 0.5, -0.5], "zeroline": False, "showgrid": False},
         "shapes": [
             {"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": place - 0.4,
@@ -44,10 +46,10 @@ def fleet_figure(board: Board) -> Figure:
             for place in range(len(rows))
         ],
         "annotations": [
-            {"xref": "paper", "x": 1.0, "xanchor": "left", "y": place, "showarrow": False,
-             "text": "" if row.utilization is None else f" {row.utilization:.0%}",
+            {"xref": "paper", "x": 1.0, "xanchor": "left", "y": at, "showarrow": False,
+             "text": "" if busy is None else f" {busy:.0%}",
              "font": {"color": "@soft", "size": 10.5}}
-            for place, row in enumerate(rows)
+            for at, _, busy in labels
         ],
         "margin": {"l": 8, "r": 40, "t": 22, "b": 8},
         "showlegend": True,
@@ -65,13 +67,33 @@ def fleet_figure(board: Board) -> Figure:
     )
 
 
-def _labels(rows: Sequence[DeviceRow]) -> list[str]:
-    """Hosts where there are several."""
-    hosts = {row.host for row in rows}
+def _labels(rows: Sequence[DeviceRow]) -> list[tuple[float, str, float | None]]:
+    """Where, what and how busy: of each device, where there are many of each machine."""
+    hosts: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        hosts.setdefault(row.host, []).append(place)
+    if len(rows) <= _MOST_LABELS:
+        return [
+            (
+                place,
+                escape_label(row.device if len(hosts) == 1 else f"{row.host[:16]} {row.device}"),
+                row.utilization,
+            )
+            for place, row in enumerate(rows)
+        ]
     return [
-        escape_label(row.device if len(hosts) == 1 else f"{row.host[:16]} {row.device}")
-        for row in rows
+        (
+            sum(places) / len(places),
+            f"{escape_label(host[:16])} ({len(places)})",
+            _mean(rows, places),
+        )
+        for host, places in hosts.items()
     ]
+
+
+def _mean(rows: Sequence[DeviceRow], places: Sequence[int]) -> float | None:
+    known = [busy for place in places if (busy := rows[place].utilization) is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _width(rows: Sequence[DeviceRow], n_lanes: int) -> float:
@@ -164,6 +186,7 @@ def _edges(rows: Sequence[DeviceRow], is_merged: bool) -> list[Trace]:
         "x": [span.ended * 1000 for span, _ in ends], "y": [height for _, height in ends],
         "customdata": [span.number for span, _ in ends],
         "text": [_hover(span) for span, _ in ends], "hovertemplate": "%{text}<extra></extra>",
-        "marker": {"symbol": "line-ns-open", "size": 12, "color": "@fail",
+        "marker": {"symbol": "line-ns-open", "color": "@fail",
+                   "size": max(3.0, min(12.0, _PIXELS / len(rows))),
                    "line": {"width": 2.5, "color": "@fail"}},
     }]  # fmt: skip

@@ -149,3 +149,12 @@ order by c.checkpoint_id desc limit 20;
 select distinct on (m.name) m.name, m.step, m.value
 from tuner.metric m where m.study_id = :study_id and m.number = :number
 order by m.name, m.step desc;
+
+-- name: notable
+-- The newest events of these kinds, as in `read.sql`; of a busy study's last 20,000 events.
+select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail, null
+from tuner.event e left join tuner.agent a on a.agent_id = e.agent_id
+where e.study_id = :study_id and e.kind = any(cast(:kinds as text[]))
+  and e.event_id > (select max(m.event_id) - 20000 from tuner.event m
+                    where m.study_id = :study_id)
+order by e.event_id desc limit :n_events;
