@@ -14,7 +14,7 @@ from tests.acceptance.dashboards import open_dashboard
 
 PATHS = ("/", "/s/plain", "/s/plain/figures", "/s/plain/live", "/s/plain/trials",
          "/s/plain/trials.csv", "/s/plain/trials.json", "/s/plain/t/0", "/s/plain/t/0/curve",
-         "/s/plain/t/0/params.yaml", "/s/plain/analysis", "/s/plain/analysis/plot",
+         "/s/plain/t/0/best.yaml", "/s/plain/analysis", "/s/plain/analysis/plot",
          "/s/plain/actions/stop")  # fmt: skip
 LOOKS = [path for path in PATHS if not path.endswith(("live", "stop"))]
 
@@ -81,7 +81,7 @@ def test_downloads_hold_the_view_and_are_attachments(served):
     for path in (
         "/s/plain/trials.csv?sort=value",
         "/s/plain/trials.json",
-        "/s/plain/t/1/params.yaml",
+        "/s/plain/t/1/best.yaml",
     ):
         assert served.get(path).headers["content-disposition"].startswith("attachment; ")
     rows = list(csv.DictReader(io.StringIO(served.get("/s/plain/trials.csv?sort=value").text)))

@@ -18,6 +18,7 @@ from tests.acceptance.command import (
     wait_until,
     write_study,
 )
+from tests.acceptance.dashboards import open_dashboard
 
 
 def _example_of(card: Path) -> str:
@@ -96,6 +97,16 @@ def test_a_search_is_confirmed_exported_trained_reproduced_and_used(tuner: Tuner
     chosen = tuner("export", "plain", "--confirmed", "--format", "json").json
     assert chosen["provenance"]["trial"] == confirmed["winner"]
     assert tuner("confirm", "plain", "--top", 3, code=2).err.count("--name") == 1
+    shares = [f"{100 * c['probability_best']:.0f} %" for c in confirmed["candidates"]]
+    with open_dashboard(tuner) as served:
+        shown = [served.get(path).text for path in ("/s/plain", "/s/plain-confirm")]
+        config = served.get(f"/s/plain/t/{confirmed['winner']}/best.yaml").text
+    shown.append(tuner("report", "plain", "-o", "-").out)
+    for page in shown:
+        assert "Confirmed" in page
+        assert all(f">{share}</td>" in page for share in shares)
+    exported = tuner("export", "plain", "--trial", confirmed["winner"]).out
+    assert _without_time(config) == _without_time(exported)
 
 
 TRAIN = """\
@@ -227,3 +238,7 @@ def test_what_is_in_the_way_is_left_alone(finished: Tuner, tmp_path):
         "train", tmp_path / "best-1.yaml", "-o", tmp_path / "o", "--device", "cuda:7", code=7
     )
     assert "torch sees 0 GPUs here" in asked.err
+
+
+def _without_time(text: str) -> list[str]:
+    return [line for line in text.splitlines() if "exported_at" not in line]

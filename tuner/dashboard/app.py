@@ -21,14 +21,20 @@ from tuner.dashboard.overview import Overview
 from tuner.dashboard.rendering import render
 from tuner.dashboard.serving import Dashboard, dashboard_of, drawn_of, page, status_of
 from tuner.dashboard.study_view import build_view
-from tuner.dashboard.trial_page import trial, trial_curve, trial_params
+from tuner.dashboard.trial_page import trial, trial_config, trial_curve
 from tuner.dashboard.trials_page import trials, trials_csv, trials_json
 from tuner.errors import NotFound, TunerError
 from tuner.results.figures.catalog import NAMES
 from tuner.storage.connection import Database
 
 _log = logging.getLogger(__name__)
-PARTS = ("headline", "failures", "devices", "activity")  # of a study's page, sent anew
+PARTS = (
+    "headline",
+    "confirmation",
+    "failures",
+    "devices",
+    "activity",
+)  # of a study's page, sent anew
 
 
 def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guard:
@@ -57,7 +63,7 @@ def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guar
             Route("/s/{name}/trials.json", trials_json, methods=["GET"]),
             Route("/s/{name}/t/{number:int}", trial, methods=["GET"]),
             Route("/s/{name}/t/{number:int}/curve", trial_curve, methods=["GET"]),
-            Route("/s/{name}/t/{number:int}/params.yaml", trial_params, methods=["GET"]),
+            Route("/s/{name}/t/{number:int}/best.yaml", trial_config, methods=["GET"]),
             Route("/s/{name}/analysis", analysis, methods=["GET"]),
             Route("/s/{name}/analysis/plot", analysis_plot, methods=["GET"]),
             *(
@@ -102,6 +108,7 @@ def _values(request: Request, drawn: Drawn) -> dict[str, object]:
     return {
         "view": build_view(drawn.board),
         "board": drawn.board,
+        "confirmation": drawn.board.confirmation,
         "name": drawn.board.name,
         "allow_actions": dashboard_of(request).allow_actions,
     }

@@ -12,6 +12,8 @@ from starlette.responses import Response
 from tuner.dashboard import words
 from tuner.dashboard.serving import dashboard_of, drawn_of, page
 from tuner.errors import NotFound
+from tuner.export.best_config import Wanted, export_trials
+from tuner.export.writing import Format, render
 from tuner.results.board import Board
 from tuner.results.figures.trial import trial_figure
 from tuner.results.trial_page import TrialPage, load_trial_page
@@ -82,24 +84,30 @@ async def trial_curve(request: Request) -> Response:
     return Response(body, media_type="application/json")
 
 
-async def trial_params(request: Request) -> Response:
-    """Its params as an entry of a study file."""
-    _, found, _ = await _load(request)
-    study, number = found.study.name, found.trial.number
-    lines = (
-        f"# trial {number} of study {study}: {found.trial.state.lower()}, "
-        f"{found.study.metric} {words.number(found.trial.value)}\n"
-        f"enqueue:\n  {words.as_yaml(dict(found.trial.params))}\n"
+async def trial_config(request: Request) -> Response:
+    """What `tuner export --trial` writes: the config of its final training."""
+    name, number = await _address(request)
+    wanted = Wanted(number=number)
+    (exported,) = await to_thread.run_sync(
+        export_trials, dashboard_of(request).database, name, wanted
     )
-    headers = {"content-disposition": f'attachment; filename="{study}-trial-{number}.yaml"'}
-    return Response(lines, media_type="application/yaml", headers=headers)
+    headers = {"content-disposition": f'attachment; filename="{name}-trial-{number}.yaml"'}
+    text = render(exported, Format.YAML)
+    return Response(text, media_type="application/yaml", headers=headers)
+
+
+async def _address(request: Request) -> tuple[str, int]:
+    """Of the study and the trial; raises `NotFound` for what no trial can have as its number."""
+    name = (await drawn_of(request)).board.name
+    number: int = request.path_params["number"]
+    if number > 2**31 - 1:
+        raise NotFound(f"study {name!r} has no trial {number}")
+    return name, number
 
 
 async def _load(request: Request) -> tuple[Board, TrialPage, _More]:
     drawn = await drawn_of(request)
-    name, number = drawn.board.name, request.path_params["number"]
-    if number > 2**31 - 1:
-        raise NotFound(f"study {name!r} has no trial {number}")
+    name, number = await _address(request)
     database = dashboard_of(request).database
     found = await to_thread.run_sync(load_trial_page, database, name, number)
     more = await to_thread.run_sync(partial(_load_more, database, drawn.board, number))

@@ -62,6 +62,7 @@ def render_report(board: Board) -> str:
         state=find_state(board.summary).value,
         reason=find_reason(board.summary),
         figures=list(figures.values()),
+        confirmation=board.confirmation,
         best=_best_rows(board),
         params=list(board.table.params),
         made=datetime.now(UTC),

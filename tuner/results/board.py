@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tuner.results.confirmation import Confirmation, find_confirmation
 from tuner.results.summary import StudySummary, find_row, step_noun
 from tuner.results.trial_rows import build_rows
 from tuner.results.trial_table import (
@@ -68,6 +69,7 @@ class Board:
     best: Sequence[int]  # numbers, the best one first
     training_metric: str | None  # what the training loss is called
     training: Mapping[int, Curve]
+    confirmation: Confirmation | None  # of its best trials; None: nobody asked for one
     version: int = 0
 
     @property
@@ -117,10 +119,12 @@ class BoardReader:
             clock = read_clock(connection, row.study_id)
             agents = tuple(read_agents(connection, row.study_id))
             table = self._read_table(connection)
+            confirmation = find_confirmation(connection, row)
             is_same = (
                 before is not None
                 and before.clock.last_event == clock.last_event
                 and before.study == row
+                and before.confirmation == confirmation
                 and _shown(before.summary.agents) == _shown(agents)
                 and _is_same(table, self._table)
             )
@@ -146,6 +150,7 @@ class BoardReader:
                 best=best,
                 training_metric=self._training_metric,
                 training={n: self._training[n] for n in best[:N_OVERFIT] if n in self._training},
+                confirmation=confirmation,
                 version=1 if before is None else before.version + 1,
             )
             return self._board
