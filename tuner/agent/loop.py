@@ -12,6 +12,7 @@ from typing import assert_never
 
 from tuner.agent import acts, events
 from tuner.agent.beats import BEATS_PER_LEASE, BeatThread
+from tuner.agent.gauges import GaugeThread
 from tuner.agent.judge import go_on, judge
 from tuner.agent.machine import Machine, Phase, Rulebook, Standing, WorkerState
 from tuner.agent.memory import read_memory
@@ -69,6 +70,7 @@ class Agent:
             max_gap_seconds=3 * lease_seconds / BEATS_PER_LEASE,
         )
         self._beat_thread = BeatThread(store, observer, self._telemetry, pool.inbox, lease_seconds)
+        self._gauge_thread = GaugeThread(lambda: tuple(pool.workers.values()))
         self._started_at = time.monotonic()
         self._busy_seconds = 0.0
         self._look_at = 0.0
@@ -91,6 +93,7 @@ class Agent:
 
     def close(self) -> None:
         """Stop the helper threads and say goodbye, if the database hears it."""
+        self._gauge_thread.stop()
         self._beat_thread.stop()
         self._store_thread.stop()
         self._claim_thread.stop()
@@ -116,6 +119,7 @@ class Agent:
         self._store_thread.start()
         self._claim_thread.start()
         self._beat_thread.start()
+        self._gauge_thread.start()
         self._store_thread.post(acts.AskChanges())
 
     def _know(self, worker: Worker) -> None:
@@ -128,7 +132,7 @@ class Agent:
         self._count_busy(now)
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
-            self._screen = render_screen(self._machine, now)
+            self._screen = render_screen(self._machine, now, self._gauge_thread.latest())
             yield from self._pool.new_output(now)
             if self._pool.are_devices_shared:
                 yield events.MemoryRead(by_device=read_memory(self._pool.workers.values()))

@@ -38,15 +38,15 @@ def read_memory(workers: Iterable[Worker]) -> dict[str, Memory]:
 
 
 def _of_cpu(pids: Iterable[int]) -> Memory:
-    free = _kib_of(Path("/proc/meminfo").read_text(), "MemAvailable:")
+    free = kib_of(Path("/proc/meminfo").read_text(), "MemAvailable:")
     used: dict[int, int] = {}
     for pid in pids:
         with suppress(OSError, ValueError):
-            used[pid] = _kib_of(Path(f"/proc/{pid}/status").read_text(), "VmRSS:") * _KIB
+            used[pid] = kib_of(Path(f"/proc/{pid}/status").read_text(), "VmRSS:") * _KIB
     return Memory(free_bytes=free * _KIB, used_bytes=used)
 
 
-def _kib_of(text: str, name: str) -> int:
+def kib_of(text: str, name: str) -> int:
     """The number behind a name; raises ValueError where it is not there."""
     for line in text.splitlines():
         if line.startswith(name):

@@ -2,10 +2,12 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from tuner.agent.device_time import used_seconds
 from tuner.agent.machine import Lane, Machine, Phase
+from tuner.study.activity import Gauge
 from tuner.study.fleet import Desired
 from tuner.study.trial import Direction
 
@@ -13,8 +15,8 @@ ALERT_SECONDS = 600.0  # an alert is shown so long
 MOST_LANES = 4  # told of a device: a beat stays small, however many lanes share it
 
 
-def render_screen(machine: Machine, now: float) -> str:
-    """JSON: the machine's state, what each device trains, recent alerts."""
+def render_screen(machine: Machine, now: float, gauges: Mapping[str, Gauge] | None = None) -> str:
+    """JSON: the machine's state, what each device trains and its gauges say, recent alerts."""
     used = used_seconds(machine, now)
     devices: dict[str, list[Lane]] = {}
     for lane in machine.in_phase(Phase.TRAINING):
@@ -36,6 +38,7 @@ def render_screen(machine: Machine, now: float) -> str:
             for lane in _shown(machine, lanes)
         ],
         "alerts": [text for at, text in list(machine.alerts) if now - at < ALERT_SECONDS],
+        "gauges": {place: asdict(gauge) for place, gauge in (gauges or {}).items()},
     }
     return json.dumps(said)
 

@@ -25,6 +25,7 @@ def environment() -> Environment:
         "exact": words.exact,
         "duration": words.duration,
         "hours": words.hours,
+        "gib": words.gib,
         "ago": words.ago,
         "moment": words.moment,
         "clock": words.clock,

@@ -55,6 +55,11 @@ def hours(seconds: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:,.1f}"
 
 
+def gib(n_bytes: int) -> str:
+    """`0.41`, `76`."""
+    return f"{n_bytes / 2**30:.2g}" if n_bytes < 10 * 2**30 else f"{n_bytes / 2**30:,.0f}"
+
+
 def ago(seconds: float | None) -> str:
     """How long ago."""
     if seconds is None:

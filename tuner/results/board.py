@@ -285,7 +285,7 @@ def _shown(agents: Sequence[AgentRow]) -> list[tuple[object, ...]]:
     """What of agents makes a page look different: not how long they have been silent."""
     return [
         (a.host, a.pid, a.left_at, a.trials, a.activity.state, a.activity.alerts,
-         0 if a.left_at else int(a.silent_seconds // 10)) for a in agents
+         0 if a.left_at else int(a.silent_seconds // 10), _rounded(a)) for a in agents
     ]  # fmt: skip
 
 
@@ -296,3 +296,11 @@ def _is_same(a: TrialTable, b: TrialTable) -> bool:
         np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True)
         for name in ("states", "n_steps", "values", "attempts")
     )
+
+
+def _rounded(agent: AgentRow) -> list[tuple[object, ...]]:
+    """Its devices' gauges, roughly: a page is not drawn anew for a watt."""
+    return [
+        (place, round(20 * g.used_bytes / max(1, g.total_bytes)), round(10 * (g.load or 0)),
+         round((g.watts or 0) / 25)) for place, g in sorted(agent.activity.gauges.items())
+    ]  # fmt: skip

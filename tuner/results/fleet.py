@@ -10,6 +10,7 @@ from tuner.results.progress import is_silent
 from tuner.results.trial_table import FAIL, FREE, RUNNING
 from tuner.storage.columns_reading import STATES, Floats, Ints
 from tuner.storage.reading import AgentRow
+from tuner.study.activity import Gauge
 
 MOST_SPANS = 1200  # told one by one
 LOST = len(STATES)  # of an attempt that another one followed, when its agent had gone
@@ -50,6 +51,7 @@ class DeviceRow:
     spans: Sequence[Span]  # by begin; empty where the fleet has too many
     failed: Sequence[Span]  # the last of those that failed or were lost
     n_lanes: int  # the most that it trained at the same time; 1 without `spans`
+    gauge: Gauge | None = None  # of its living agent, as it said last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +174,13 @@ def _row(board: Board, spans: _Spans, place: int, host: str, device: str) -> Dev
         if is_few
         else [_span(spans, mine.start + int(at), 0) for at in failed[-_MOST_FAILED:]],
         n_lanes=n_lanes,
+        gauge=_gauge(board, agents, device),
     )
+
+
+def _gauge(board: Board, agents: Sequence[AgentRow], device: str) -> Gauge | None:
+    living = [a for a in agents if a.left_at is None and not is_silent(board.summary, a)]
+    return next((a.activity.gauges[device] for a in living if device in a.activity.gauges), None)
 
 
 _MOST_FAILED = 100

@@ -1,7 +1,8 @@
 """What an agent says it does, as it stands in `agent.telemetry`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -28,6 +29,16 @@ class DeviceActivity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gauge:
+    """What a device says of itself."""
+
+    used_bytes: int  # of its memory, by whomever; of a share of the CPU, by its workers
+    total_bytes: int
+    load: float | None = None  # the part of the last moment in which kernels ran, at most 1
+    watts: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Activity:
     """One agent. Devices without a lane are idle."""
 
@@ -35,6 +46,7 @@ class Activity:
     devices: Sequence[DeviceActivity] = ()  # those that train
     lanes: Sequence[LaneActivity] = ()  # of each device its best and its oldest
     alerts: Sequence[str] = ()
+    gauges: Mapping[str, Gauge] = field(default_factory=dict)  # by the worker's place
 
 
 def parse_activity(stored: object) -> Activity:
@@ -54,6 +66,7 @@ def parse_activity(stored: object) -> Activity:
         devices=devices or _devices_of(lanes),
         lanes=lanes,
         alerts=tuple(str(alert) for alert in _list(stored.get("alerts"))),
+        gauges=_parse_gauges(stored.get("gauges")),
     )
 
 
@@ -80,6 +93,20 @@ def _parse_device(given: object) -> DeviceActivity | None:
         )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _parse_gauges(given: object) -> dict[str, Gauge]:
+    found = {}
+    for name, gauge in given.items() if isinstance(given, Mapping) else ():
+        with suppress(KeyError, TypeError, ValueError, AttributeError):
+            load, watts = gauge.get("load"), gauge.get("watts")
+            found[str(name)] = Gauge(
+                used_bytes=int(gauge["used_bytes"]),
+                total_bytes=int(gauge["total_bytes"]),
+                load=None if load is None else float(load),
+                watts=None if watts is None else float(watts),
+            )
+    return found
 
 
 def _parse_lane(given: object) -> LaneActivity | None:

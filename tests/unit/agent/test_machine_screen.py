@@ -80,6 +80,7 @@ def test_an_ended_trial_is_gone_from_the_screen() -> None:
         "devices": [],
         "lanes": [],
         "alerts": [],
+        "gauges": {},
     }
 
 
