@@ -113,7 +113,6 @@ def test_what_may_differ_is_only_noted(finished, tmp_path):
     "arguments",
     [
         ("statu",),
-        ("run",),
         ("run", "a.yaml", "b.yaml"),
         ("run", "a.yaml", "--workers", "0"),
         ("run", "a.yaml", "--workers", "many"),

@@ -158,9 +158,14 @@ def test_the_commands_of_the_readme_make_a_fleet_that_outlives_a_cut_link(machin
 
     wait_until(lambda: len(fleet()) == 3, "three machines in the fleet")
     wait_until(lambda: all(re.search(r"\d+, \d+", row) for row in fleet().values()), "all train")
-    code, page = machines.run(1, look)
-    for node in ("node1", "node2", "node3"):
-        assert re.search(rf"^  {node} +cpu:[01] +trial \d+ ", page, re.M), page
+
+    def are_devices_shown() -> bool:
+        """An agent tells with its next beat what it has begun to train."""
+        _, page = machines.run(1, look)
+        rows = re.findall(r"^  (node\d) +cpu:[01] +trial \d+ ", page, re.M)
+        return set(rows) == {"node1", "node2", "node3"}
+
+    wait_until(are_devices_shown, "what each machine's devices train is shown")
 
     machines.network.cut(2)
     wait_until(lambda: "lost" in fleet().get("node2", ""), "node2 is shown as lost")

@@ -153,7 +153,7 @@ class Chaos:
         joined = self.fleet.query("select 1 from tuner.agent where pid = %s", agent.process.pid)
         return not joined and agent.process.returncode in (
             DatabaseAway.exit_code,
-            -signal.SIGTERM,
+            128 + signal.SIGTERM,
         )
 
     def _start(self, machine: Machine) -> AgentProcess:

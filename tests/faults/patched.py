@@ -278,7 +278,8 @@ def main() -> int:
         _patch_workers()
     from tuner.cli.main import main as tuner
 
-    return tuner(sys.argv[2:])
+    sys.argv = ["tuner", *sys.argv[2:]]
+    return tuner()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import cast
 
 from tuner.cli.parser import build_parser
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks; the library ends the process
         import_module("tuner.cli.completion").complete(parser)
+    if arguments is None:  # a process of our own
+        signal.signal(signal.SIGTERM, _terminate)
     words = sys.argv[1:] if arguments is None else arguments
     if any(HAS_PASSWORD.search(word) for word in words):  # before anything else may repeat it
         _tell(UsageError(import_module("tuner.storage.connection").PASSWORD_REFUSED))
@@ -70,6 +72,14 @@ def _load(name: str) -> ModuleType:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    """As without a handler, but for the exit code that the README names.
+
+    Commands that have something to hand back or to save have handlers of their own meanwhile.
+    """
+    os._exit(128 + number)
 
 
 def _tell(error: Exception) -> None:

@@ -53,10 +53,13 @@ def render(compared: Reproduction) -> str:
     steps = count(compared.n_steps, "step")
     if compared.is_equal:
         value = f", value {render_value(compared.value)}" if compared.value is not None else ""
-        failed = f", again: {one_line(compared.ended)}" if compared.state == "FAIL" else ""
+        failed = f", again: {one_line(compared.ended_again)}" if compared.state == "FAIL" else ""
         lines = [f"{head}: reproduced bit for bit ({steps}{value}{failed})"]
     else:
-        lines = [f"{head}: it came out otherwise ({steps} compared, again: {compared.ended})"]
+        lines = [f"{head}: it came out otherwise ({steps} compared)"]
+        if compared.ended != compared.ended_again:
+            then, now = one_line(compared.ended), one_line(compared.ended_again)
+            lines.append(f"  end: then {then}, now {now}")
         lines += [f"  {_difference(each)}" for each in compared.differences]
         lines.append(f"  value: then {_value(compared.value)}, now {_value(compared.value_again)}")
     lines += [f"note: {one_line(text)}" for text in compared.circumstances]

@@ -85,7 +85,8 @@ def _tell(text: str) -> None:
 def render(config: BestConfig, trained: Any) -> str:
     """The metrics, which weights they are of, and where everything is."""
     metrics = trained.metrics
-    lines = [f"{config.name}: final training of trial {metrics['trial']}"]
+    trial = "?" if metrics["trial"] is None else metrics["trial"]
+    lines = [f"{config.name}: final training of trial {trial}"]
     if "test" in metrics:
         lines += [f"test split, {metrics['test']['rows']} rows"]
         lines += _rows({n: v for n, v in metrics["test"].items() if n != "rows"})

@@ -1,5 +1,6 @@
 """The best trials of a study as configs for their final training, read in one snapshot."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -204,7 +205,7 @@ def build_provenance(
         "metrics": {
             key: value
             for key, value in trial.user_attrs.items()
-            if isinstance(value, int | float) and key not in ("best_step", "seconds")
+            if _is_number(value) and key not in ("best_step", "seconds")
         },
         "epochs_trained": trial.n_steps,
         "trials": {
@@ -224,6 +225,13 @@ def build_provenance(
         "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return {key: value for key, value in given.items() if value not in (None, {}, "")}
+
+
+def _is_number(value: object) -> bool:
+    """What any reader of YAML and JSON takes; users may note anything."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and abs(value) < 2**63
 
 
 def _fingerprint(spec: StudySpec, stored: str) -> str | None:

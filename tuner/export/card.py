@@ -16,7 +16,7 @@ def render_model_card(config: BestConfig, metrics: Mapping[str, Any], card: Mode
     parts = [
         f"# {config.name}",
         f"A model of `{card.model}` for {card.task.value}, trained by tuner from trial "
-        f"{_plain(metrics['trial'])} of study `{config.name}`. Data: {_plain(metrics['data'])}.",
+        f"{_trial(metrics)} of study `{config.name}`. Data: {_plain(metrics['data'])}.",
         "## How good it is",
         f"On the test split, which neither the search nor this training has used "
         f"({metrics['test']['rows']} rows, looked at once):",
@@ -33,6 +33,11 @@ def render_model_card(config: BestConfig, metrics: Mapping[str, Any], card: Mode
         *_origin(config, metrics),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _trial(metrics: Mapping[str, Any]) -> str:
+    """A config that somebody wrote by hand names none."""
+    return "?" if metrics["trial"] is None else _plain(metrics["trial"])
 
 
 def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
@@ -55,7 +60,7 @@ def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
     parts = [
         f"# {config.name}",
         f"What `{config.objective.function}` trained with the params of trial "  # type: ignore[union-attr]
-        f"{_plain(metrics['trial'])} of study `{config.name}`.",
+        f"{_trial(metrics)} of study `{config.name}`.",
         "## How good it is",
         f"Its value: {config.metric} {_number(metrics['value'])}. Its last report:",
         _table(last),

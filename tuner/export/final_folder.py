@@ -37,12 +37,13 @@ def open_final_folder(folder: Path, config_text: str) -> Iterator[Path]:
     except OSError as error:
         raise RunFailed(f"cannot use the folder {folder} ({error.strerror})") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunFailed(f"another tuner train works in {folder}") from None
         _sweep(folder)
         _claim(folder, config_text)
         yield folder
-    except BlockingIOError:
-        raise RunFailed(f"another tuner train works in {folder}") from None
     finally:
         os.close(descriptor)
 

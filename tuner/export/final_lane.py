@@ -85,7 +85,11 @@ class FinalLane:
             return
 
     def _stored_curve(self) -> dict[str, Values]:
-        return dict(json.loads((self._folder / _CURVE).read_text()))
+        path = self._folder / _CURVE
+        try:
+            return dict(json.loads(path.read_text()))
+        except (OSError, ValueError) as error:
+            raise RunFailed(f"{path} cannot be read; train into another folder with -o") from error
 
     def begin_with(self, state: Mapping[str, Any]) -> None:
         """A state before the first step, in place of a fresh one."""

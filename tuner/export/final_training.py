@@ -76,7 +76,8 @@ def _text(config: BestConfig, options: TrainOptions) -> str:
     trial = noted if type(noted) is int else "?"
     start = ", from the trial's own weights" if options.from_weights else ""
     head = f"tuner: final training of trial {trial} of study {config.name}"
-    mark = f"{ROWS.removeprefix('# ')}{options.rows}{start}"
+    beside = f", beside weights {config.weights.sha256[:12]}" if config.weights else ""
+    mark = f"{ROWS.removeprefix('# ')}{options.rows}{start}{beside}"
     return render_yaml(config.model_copy(update={"weights": None}), head=f"{head}\n{mark}")
 
 

@@ -1,6 +1,7 @@
 """A trial's record, and how what was trained again compares with it. Pure, but for the reading."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from tuner.study_file.trainer_params import SECONDS_METRIC
 
 Curve = Mapping[int, Values]
 COMPLETE, STOPPED = "complete", "stopped"  # how a trial ends again
+_HISTORY = re.compile(r" \(quarantined: failed \d+ times\)$")  # of the tries before
 _OWN_FAILURES = frozenset(
     {
         FailureClass.NON_FINITE,
@@ -44,6 +46,13 @@ class Record:
     def ended_by_itself(self) -> bool:
         """Whether nobody stopped it: it completed, or failed by what it did."""
         return self.trial.state == "COMPLETE" or self.trial.failure in _OWN_FAILURES
+
+    @property
+    def ended(self) -> str:
+        """How it has to end again: COMPLETE, STOPPED, or the words of its failure."""
+        if self.trial.state == "COMPLETE":
+            return COMPLETE
+        return _HISTORY.sub("", self.trial.reason or "") if self.ended_by_itself else STOPPED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,16 +87,16 @@ class Reproduction:
     n_steps: int  # compared
     value: float | None  # on the record
     value_again: float | None
-    ended: str
+    ended: str  # on the record: COMPLETE, STOPPED, or how it failed
+    ended_again: str
     differences: tuple[MetricDifference, ...] = ()
     circumstances: tuple[str, ...] = field(default=())  # what was not the same around it
 
     @property
     def is_equal(self) -> bool:
         """Every value of every step, and the end, bit for bit."""
-        is_same_end = self.state != "COMPLETE" or self.value == self.value_again
-        fails_no_more = self.state == "FAIL" and self.ended == COMPLETE
-        return not self.differences and is_same_end and not fails_no_more
+        is_same_value = self.state != "COMPLETE" or self.value == self.value_again
+        return not self.differences and is_same_value and self.ended == self.ended_again
 
 
 def read_record(connection: Snapshot, name: str, number: int) -> Record:
@@ -108,9 +117,15 @@ def read_record(connection: Snapshot, name: str, number: int) -> Record:
         step: {**others.get(step, {}), **({study.metric: values[step]} if step in values else {})}
         for step in sorted({*values, *others})
     }
-    return Record(
+    record = Record(
         study=study, spec=parse_spec(study.spec), trial=rows[0], origin=origin, curve=curve
     )
+    if not curve and not record.ended_by_itself:
+        raise UsageError(
+            f"trial {number} of study {name!r} was ended before its first report; "
+            "there is nothing to compare"
+        )
+    return record
 
 
 def compare(record: Record, again: Again) -> Reproduction:
@@ -124,7 +139,8 @@ def compare(record: Record, again: Again) -> Reproduction:
         n_steps=len(steps),
         value=record.trial.value,
         value_again=again.value,
-        ended=again.ended,
+        ended=record.ended,
+        ended_again=again.ended,
         differences=tuple(d for d in differences if d is not None),
         circumstances=tuple(tell_circumstances(record, again)),
     )

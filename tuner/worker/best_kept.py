@@ -4,18 +4,23 @@ from bisect import insort
 
 
 class BestKept:
-    """The best values that this process has seen: a trial behind so many is none of the best."""
+    """The best trials that this process has seen: one behind so many is none of the best.
+
+    Of equal values the lower number is the better one, as everywhere.
+    """
 
     def __init__(self, n_best: int, *, minimize: bool) -> None:
         self._n_best = n_best
         self._sign = 1 if minimize else -1
-        self._best: list[float] = []  # ascending, the best first
+        self._best: list[tuple[float, int]] = []  # the best first
 
-    def is_wanted(self, value: float) -> bool:
-        """Whether fewer than so many were as good; it counts from now on."""
-        rank = self._sign * value
-        if self._n_best == 0 or (len(self._best) == self._n_best and rank >= self._best[-1]):
-            return False
-        insort(self._best, rank)
+    def is_wanted(self, value: float, number: int) -> bool:
+        """Whether fewer than so many are better."""
+        if len(self._best) < self._n_best:
+            return True
+        return self._n_best > 0 and (self._sign * value, number) < self._best[-1]
+
+    def note(self, value: float, number: int) -> None:
+        """Its weights are kept."""
+        insort(self._best, (self._sign * value, number))
         del self._best[self._n_best :]
-        return True

@@ -148,7 +148,7 @@ class PipeLane:
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
         """Write the best epoch's weights, if the trial may be among the study's best ones."""
-        if self._kept is None or not self._kept.is_wanted(value):
+        if self._kept is None or not self._kept.is_wanted(value, self.number):
             return
         tree = state()
         best = {"structure": tree["structure"], **tree["best"]}
@@ -162,6 +162,7 @@ class PipeLane:
         except OSError as error:
             log.warning("the weights of trial %d are not kept: %s", self.number, error)
             return
+        self._kept.note(value, self.number)
         self._mail.send(
             Kept(
                 number=self.number,

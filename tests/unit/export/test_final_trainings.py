@@ -307,3 +307,10 @@ def test_a_function_that_saves_nothing_leaves_no_model_and_the_card_says_so(tmp_
     assert not (trained.folder / "model.safetensors").exists()
     assert "saved no checkpoint" in (trained.folder / "model-card.md").read_text()
     assert trained.metrics["value"] == 0.5
+
+
+def test_weights_that_came_later_are_another_training(tmp_path):
+    _train(tmp_path / "out")
+    weights = Weights(file="w.safetensors", sha256="a" * 64)
+    with pytest.raises(UsageError, match="another config"):
+        _train(tmp_path / "out", make_config(weights=weights))

@@ -18,7 +18,9 @@ from tuner.study_file.identity import dump_spec
 CURVE = {1: {"val_loss": 0.5, "train_loss": 0.4, "seconds": 1.0}, 2: {"val_loss": 0.25}}
 
 
-def _record(*, state="COMPLETE", value=0.25, failure=None, attempt=1, curve=CURVE, **origin):
+def _record(
+    *, state="COMPLETE", value=0.25, failure=None, reason=None, attempt=1, curve=CURVE, **origin
+):
     spec = make_spec()
     study = StudyRow(
         study_id=1,
@@ -45,7 +47,7 @@ def _record(*, state="COMPLETE", value=0.25, failure=None, attempt=1, curve=CURV
         started_at=None,
         ended_at=None,
         attempt=attempt,
-        reason=None,
+        reason=reason,
         failure=failure,
         host=None,
         device=None,
@@ -93,17 +95,22 @@ def test_a_step_that_never_came_is_missing_and_two_that_are_no_number_are_equal(
     found = compare(_record(), _again({1: CURVE[1]}, value=None, ended="it crashed"))
     assert "val_loss: missing, from step 2 on" in render(found)
     nan = {1: {"train_loss": math.nan}}
-    diverged = _record(state="FAIL", value=None, failure="non_finite", curve=nan)
+    reason = "val_loss is nan"
+    diverged = _record(state="FAIL", value=None, failure="non_finite", reason=reason, curve=nan)
     assert compare(diverged, _again(nan, value=None, ended="val_loss is nan")).is_equal
 
 
 def test_a_failure_has_to_come_again_and_a_pruned_trial_is_stopped_where_it_was():
-    failed = _record(state="FAIL", value=None, failure="exception")
+    reason = "ValueError: no (quarantined: failed 3 times)"
+    failed = _record(state="FAIL", value=None, failure="exception", reason=reason)
     assert failed.ended_by_itself
     assert not compare(failed, _again(value=0.25)).is_equal
     again = compare(failed, _again(value=None, ended="ValueError: no"))
     assert again.is_equal
     assert "again: ValueError: no" in render(again)
+    other = compare(failed, _again(value=None, ended="FileNotFoundError: data.csv"))
+    assert not other.is_equal
+    assert "end: then ValueError: no, now FileNotFoundError: data.csv" in render(other)
     for state, failure in (("PRUNED", None), ("FAIL", "timeout"), ("FAIL", "agent_lost")):
         record = _record(state=state, value=None, failure=failure)
         assert not record.ended_by_itself

@@ -43,11 +43,21 @@ def test_a_trial_behind_enough_others_of_its_process_is_not_wanted(minimize):
     rng = random.Random(2)
     kept, seen = BestKept(3, minimize=minimize), []
     sign = 1 if minimize else -1
-    for _ in range(200):
+    for number in rng.sample(range(200), 200):
         value = rng.choice([0.1, 0.2, 0.3, 0.4])
-        assert kept.is_wanted(value) == (sum(s <= sign * value for s in seen) < 3)
-        seen.append(sign * value)
-    assert not BestKept(0, minimize=True).is_wanted(-1e9)
+        rank = (sign * value, number)
+        assert kept.is_wanted(value, number) == (sum(other < rank for other in seen) < 3)
+        if kept.is_wanted(value, number):
+            kept.note(value, number)
+        seen.append(rank)
+    assert not BestKept(0, minimize=True).is_wanted(-1e9, 0)
+
+
+def test_of_equal_values_the_lower_number_is_kept(tmp_path):
+    mail, kept = FakeMail(), BestKept(1, minimize=True)
+    for number in (7, 3, 5):
+        _lane(mail, tmp_path, kept, number=number).keep(0.5, _state)
+    assert [message.number for message in mail.sent] == [7, 3]
 
 
 def test_the_best_epochs_weights_are_written_and_named(tmp_path):
@@ -78,7 +88,9 @@ def test_a_full_disk_and_too_large_a_model_keep_nothing_and_fail_nothing(tmp_pat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(lanes, "save_checkpoint", no_room)
-    _lane(mail, tmp_path, BestKept(5, minimize=True)).keep(0.5, _state)
+    kept = BestKept(1, minimize=True)
+    _lane(mail, tmp_path, kept).keep(0.5, _state)
+    assert kept.is_wanted(0.6, 9), "what is not there keeps nobody out"
     monkeypatch.undo()
     monkeypatch.setattr(lanes, "MOST_WEIGHTS_BYTES", 11)
     _lane(mail, tmp_path, BestKept(5, minimize=True)).keep(0.5, _state)
