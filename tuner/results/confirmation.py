@@ -132,7 +132,7 @@ def _candidate(
 ) -> Candidate:
     """Trials belong to the params that they have: no two candidates have the same."""
     retried = {trial.retry_of for trial in trials}
-    mine = [t for t in trials if dict(t.params) == dict(params) and t.number not in retried]
+    mine = [t for t in trials if _typed(t.params) == _typed(params) and t.number not in retried]
     values = [t.value for t in mine if t.state == "COMPLETE" and t.value is not None]
     n_failed = sum(trial.state in ("FAIL", "PRUNED") for trial in mine)
     return Candidate(
@@ -143,6 +143,11 @@ def _candidate(
         n_failed=n_failed,
         n_open=max(0, n_seeds - len(values) - n_failed),
     )
+
+
+def _typed(params: Params) -> dict[str, tuple[bool, object]]:
+    """A choice of 1 is not one of `true`."""
+    return {name: (isinstance(value, bool), value) for name, value in params.items()}
 
 
 def _search_values(connection: Snapshot, confirms: Confirms) -> dict[int, float | None]:
