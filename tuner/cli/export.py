@@ -69,6 +69,14 @@ def _line(written: Written) -> str:
 
 
 def _note(exported: Exported) -> None:
+    confirmed = exported.config.provenance.get("confirmed")
+    if confirmed is not None:
+        print(f"note: confirmed by study {one_line(confirmed['by'])}", file=sys.stderr)
+    if exported.config.has_own_code:
+        print(
+            "note: it names code of yours, relative to the file: keep them together",
+            file=sys.stderr,
+        )
     if exported.is_so_far:
         print(
             f"note: study {exported.config.name} goes on; this is the best so far", file=sys.stderr

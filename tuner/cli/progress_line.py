@@ -33,8 +33,8 @@ class Step(Protocol):
 class ProgressLine:
     """Shows steps and sentences on stderr."""
 
-    def __init__(self, metric: str) -> None:
-        self._metric = metric
+    def __init__(self, metric: str, *, has_best: bool = True) -> None:
+        self._metric, self._has_best = metric, has_best
         self._first: tuple[float, int] | None = None  # when the first step came, and which
         self._drawn_at = 0.0
         self._is_screen = has_screen(sys.stderr)
@@ -65,7 +65,7 @@ class ProgressLine:
         value = news.values.get(self._metric)
         if value is not None:
             parts.append(f"{self._metric} {render_value(value)}")
-        if news.best is not None:
+        if news.best is not None and self._has_best:
             parts.append(f"best {render_value(news.best[1])} at {news.best[0]}")
         assert self._first is not None
         began, first = self._first

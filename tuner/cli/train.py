@@ -26,6 +26,14 @@ def execute(options: argparse.Namespace) -> int:
     config = load_best_config(path, tuple(options.set))
     if options.from_weights and config.weights is None:
         raise UsageError("--from-weights: the file names no weights; tuner export --weights")
+    is_both = options.on == "train+val"
+    if is_both and any(
+        given.partition("=")[0].removeprefix("params.") == "epochs" for given in options.set
+    ):
+        raise UsageError(
+            "--on train+val trains for the best epoch of the search, not for `epochs`; "
+            "--set best_epoch=N is what changes it"
+        )
     output = Path(options.output or f"{config.name}-final")
     job = import_module("tuner.export.final_job")
     wanted = job.TrainOptions(
@@ -35,7 +43,8 @@ def execute(options: argparse.Namespace) -> int:
         n_threads=options.threads,
         from_weights=options.from_weights,
     )
-    line = ProgressLine(config.metric)
+    # Rows that are trained on validate nothing.
+    line = ProgressLine("train_loss" if is_both else config.metric, has_best=not is_both)
     with _stopping(line) as stop:
         train_final = import_module(_TRAINING).train_final
         trained = train_final(config, path.parent.absolute(), wanted, stop.event, line.tell)

@@ -50,8 +50,8 @@ def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
         )
     else:
         use = (
-            f"`{MODEL_FILE}` is the last checkpoint that the function saved, that of step {step}. "
-            "In this folder:\n\n```python\n"
+            f"`{MODEL_FILE}` is the last checkpoint that the function saved, when it had reported "
+            f"step {step}. In this folder:\n\n```python\n"
             "import tuner\n\n"
             'state = tuner.load_state(".")\n'
             "print(list(state))\n```"
@@ -79,6 +79,11 @@ def _averages(card: ModelCard) -> list[str]:
 
 
 def _delivered(metrics: Mapping[str, Any]) -> str:
+    start = "It went on from the trial's own weights. " if metrics["from_weights"] else ""
+    return start + _weights_of(metrics)
+
+
+def _weights_of(metrics: Mapping[str, Any]) -> str:
     if metrics["compared"] is None:
         return (
             "It was trained on the training and the validation rows, for the "
@@ -161,8 +166,18 @@ def _origin(config: BestConfig, metrics: Mapping[str, Any]) -> list[str]:
         _table({"seed": config.seed, "epochs": config.n_steps, **facts}),
         "### Params",
         _table(config.params),
-        "`tuner train config.yaml -o ANOTHER_FOLDER` trains it again.",
+        _again(metrics),
     ]
+
+
+def _again(metrics: Mapping[str, Any]) -> str:
+    if metrics["from_weights"]:
+        return (
+            "It went on from the trial's own weights, which lie beside the file of `tuner export "
+            "--weights`: `tuner train THAT_FILE --from-weights` trains it again."
+        )
+    rows = "" if metrics["trained_on"] == "train" else f" --on {metrics['trained_on']}"
+    return f"`tuner train config.yaml{rows} -o ANOTHER_FOLDER` trains it again."
 
 
 def _table(values: Mapping[str, Any] | Params) -> str:

@@ -190,6 +190,8 @@ def tell_circumstances(record: Record, again: Again) -> list[str]:
         now = again.packages.get(name)
         if now is not None and now != version:
             told.append(f"another {name}: then {version}, now {now}")
+    if isinstance(record.spec.objective, TrainerObjective) and record.spec.objective.has_own_model:
+        told.append("a model of yours that trained among others differs from one alone by rounding")
     if record.trial.attempt > 1:
         told.append(f"it was trained in {record.trial.attempt} attempts")
     return told

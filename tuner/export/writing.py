@@ -10,7 +10,6 @@ from tuner.export.best_config import Exported
 from tuner.export.config_text import render_env, render_json, render_yaml
 from tuner.export.files import write_whole
 from tuner.study_file.best import FORMAT, Weights
-from tuner.study_file.model import FunctionObjective
 
 
 class Format(StrEnum):
@@ -103,6 +102,6 @@ def _head(exported: Exported) -> str:
         f"tuner: trial {exported.number} of study {config.name}{value}{so_far}",
         f"of {facts['trials']['tried']} trials tried; final training: tuner train THIS_FILE",
     ]
-    if isinstance(config.objective, FunctionObjective) or config.objective.has_own_model:
+    if config.has_own_code:
         lines.append("it trains with the code that `objective` names, relative to this file")
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from tuner.study.trial import Direction, ParamValue
 from tuner.study_file.faults import Faults
 from tuner.study_file.intervals import Interval
 from tuner.study_file.items import Item, Keys, Section, read_int, read_section, read_text
-from tuner.study_file.model import Model, Objective, TrainerObjective
+from tuner.study_file.model import FunctionObjective, Model, Objective, TrainerObjective
 from tuner.study_file.overrides import apply_override
 from tuner.study_file.parameters import read_params
 from tuner.study_file.sections import read_goal, read_name, read_objective
@@ -77,6 +77,11 @@ class BestConfig(Model):
         """The length of the training; None where the objective alone knows."""
         epochs = self.params.get("epochs")
         return epochs if type(epochs) is int and epochs > 0 else None
+
+    @property
+    def has_own_code(self) -> bool:
+        """Whether it trains with code of the user's."""
+        return isinstance(self.objective, FunctionObjective) or self.objective.has_own_code
 
     @property
     def fingerprint(self) -> str | None:

@@ -77,6 +77,11 @@ class TrainerObjective(Model):
     loss: str | None = None  # of the user's own; None: the one that fits the data
 
     @property
+    def has_own_code(self) -> bool:
+        """Whether the model or the loss is the user's."""
+        return self.has_own_model or self.loss is not None
+
+    @property
     def has_own_model(self) -> bool:
         """Whether the user's code builds the model."""
         return ":" in self.model
@@ -189,9 +194,7 @@ class StudySpec(Model):
     @property
     def has_own_code(self) -> bool:
         """Whether code of the user's trains it, or a part of it."""
-        if isinstance(self.objective, FunctionObjective):
-            return True
-        return self.objective.has_own_model or self.objective.loss is not None
+        return isinstance(self.objective, FunctionObjective) or self.objective.has_own_code
 
     @property
     def n_steps(self) -> int | None:

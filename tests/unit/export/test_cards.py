@@ -28,6 +28,8 @@ def _card(**changes):
 def _metrics(**changes):
     fields = {
         "trial": 4,
+        "trained_on": "train",
+        "from_weights": False,
         "metric": "val_loss",
         "search_value": 0.25,
         "epochs": 3,
@@ -78,3 +80,15 @@ def test_the_example_of_an_own_model_imports_its_code_itself():
     assert 'tuner.load_model(".", build=build)' in text
     text = render_model_card(make_config(), _metrics(), _card(model="lab.nets:build"))
     assert "from lab.nets import build" in text
+
+
+def test_the_card_says_how_to_train_the_same_again():
+    def page(**changes):
+        return render_model_card(make_config(), _metrics(**changes), _card())
+
+    assert "`tuner train config.yaml -o ANOTHER_FOLDER`" in page()
+    both = page(trained_on="train+val", compared=None)
+    assert "`tuner train config.yaml --on train+val -o ANOTHER_FOLDER`" in both
+    on_top = page(from_weights=True)
+    assert "It went on from the trial's own weights." in on_top
+    assert "`tuner train THAT_FILE --from-weights`" in on_top
