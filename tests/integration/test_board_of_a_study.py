@@ -79,6 +79,53 @@ def test_reading_what_has_changed_leads_to_what_reading_anew_does(new_study):
     assert reader.read(study.database) is board  # nothing has changed
 
 
+def test_curves_of_trials_in_training_are_whole_once_these_have_ended(new_study):
+    study = new_study()
+    agent, reader = study.agent(), BoardReader(name=study.spec.name)
+    first, second = agent.claim(2)
+    for step in (1, 2, 3):
+        _report(agent, report(first, step, 1 / step, train_loss=0.5 / step),
+                report(second, step, 2 / step))  # fmt: skip
+        board = reader.read(study.database)
+        assert board.curves[first.key.number].steps.tolist() == [*range(1, step + 1)]
+    _report(agent, report(first, 4, 0.1, train_loss=0.05), report(second, 4, 0.2))
+    agent.finish(first, TrialState.COMPLETE, 0.1)
+    agent.finish(second, TrialState.PRUNED, 0.2)
+    board = reader.read(study.database)
+    for trial in (first, second):
+        assert board.curves[trial.key.number].steps.tolist() == [1, 2, 3, 4]
+    assert board.training[first.key.number].steps.tolist() == [1, 2, 3, 4]
+    _same(board, BoardReader(name=study.spec.name).read(study.database))
+
+
+def test_curves_of_trials_that_report_rarely_are_not_thinned_away(new_study):
+    study = new_study()
+    agent = study.agent()
+    rare, often = agent.claim(2)
+    _report(agent, *[report(rare, step, 1 / step) for step in range(100, 10_001, 100)])
+    _report(agent, *[report(often, step, 1 / step) for step in range(1, 1001)])
+    for trial in (rare, often):
+        agent.finish(trial, TrialState.COMPLETE, 0.5)
+    curves = BoardReader(name=study.spec.name).read(study.database).curves
+    steps = [curves[trial.key.number].steps.tolist() for trial in (rare, often)]
+    assert 50 < len(steps[0]) <= 100
+    assert (steps[0][0], steps[0][-1]) == (100, 10_000)
+    assert steps[1] == [1, *range(128, 1000, 128), 1000]
+
+
+def test_of_equal_values_the_lower_number_is_the_best_on_every_page(new_study):
+    study = new_study()
+    agent = study.agent()
+    trials = agent.claim(4)
+    for place, value in ((2, 0.5), (3, 0.5), (1, 0.5), (0, 0.9)):
+        agent.finish(trials[place], TrialState.COMPLETE, value)
+    (glance,) = load_overview(study.database)
+    board = BoardReader(name=study.spec.name).read(study.database)
+    assert [record.number for record in glance.records] == [2, 1]
+    assert board.summary.best.number == load_summary(study.database, study.spec.name).best.number
+    assert board.summary.best.number == 1
+
+
 def test_columns_say_what_rows_say(new_study):
     study = new_study(trials=30)
     agent, chance = study.agent(), random.Random(5)
