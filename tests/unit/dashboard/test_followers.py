@@ -37,7 +37,7 @@ async def _two_news() -> list[Exception]:
 
 def test_a_mistake_of_ours_is_told_and_does_not_end_the_following(monkeypatch, caplog):
     monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
-    first, second = asyncio.run(_two_news())
+    first, second = asyncio.run(asyncio.wait_for(_two_news(), 60))
     assert isinstance(first, RunFailed)
     assert "secret" not in str(first)
     assert str(second) == "away"

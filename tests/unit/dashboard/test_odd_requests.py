@@ -15,6 +15,7 @@ from tuner.errors import UsageError
     "path",
     ["/s/\0", "/s/a b", "/s/" + "a" * 65, "/s/\ud7ff/trials", "/s/x/t/" + "1" * 5000,
      "/s/x/t/12345678901/curve", "/s/x/t/\u0661"],
+    ids=["nul", "blank", "long", "letter", "digits", "number", "digit"],
 )  # fmt: skip
 def test_an_address_of_nothing_is_no_page(path):
     access = Access(key=b"k" * 32)
@@ -25,7 +26,8 @@ def test_an_address_of_nothing_is_no_page(path):
     assert b"no such page" in answer.body
 
 
-@pytest.mark.parametrize("text", ["\ud800", "a\udfff", "\0", "x" * 501, 3])
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff", "\0", "x" * 501, 3],
+                         ids=["low", "high", "nul", "long", "number"])  # fmt: skip
 @pytest.mark.parametrize("action", ["pause", "stop", "extend", "enqueue"])
 def test_text_that_no_database_takes_is_refused(action, text):
     target = Target(database=None, study_id=1, spec=None, who="a test")
