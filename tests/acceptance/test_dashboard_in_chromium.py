@@ -275,7 +275,7 @@ def test_a_report_asks_nobody_for_anything(browser, served, finished, tmp_path):
 
 
 def test_new_trials_are_seen_and_a_restart_of_the_server_is_survived(browser, tuner, tmp_path):
-    """One second of polling, drawing, and a second for the restart; measured by the page itself."""
+    """The page follows a run by itself, and does so again once the server is back."""
     (tmp_path / "train.py").write_text(
         "import time\n"
         "def train(trial):\n"

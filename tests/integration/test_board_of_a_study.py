@@ -1,18 +1,20 @@
 """A study read bit by bit is what it is when it is read anew, and what other readers say of it."""
 
+import json
 import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tests.integration.stores import raised, report
+from tests.integration.stores import TELEMETRY, raised, report
 from tuner.errors import NotFound, UsageError
 from tuner.results.board import Board, BoardReader, training_name
 from tuner.results.figures.catalog import NAMES, FigureMaker
 from tuner.results.fleet import build_fleet
 from tuner.results.overview import load_overview
 from tuner.results.summary import load_summary
+from tuner.results.trial_page import load_trial_page
 from tuner.results.trial_rows import build_rows
 from tuner.storage.columns_reading import read_details
 from tuner.storage.control import Control
@@ -191,6 +193,19 @@ def test_a_stopped_trial_keeps_its_last_report_and_its_agent_meets_the_fence(stu
         stop_trial(study.database, study.study_id, second.key.number, "again")
     with pytest.raises(NotFound):
         stop_trial(study.database, study.study_id, 99, "nothing")
+
+
+def test_of_a_stopped_trial_it_is_known_where_it_ran(study):
+    agent = study.agent()
+    trial = agent.claim_one()
+    devices = [{"device": "cpu:7", "trials": [trial.key.number]}]
+    agent.store.beat(replace(TELEMETRY, screen=json.dumps({"devices": devices})))
+    stop_trial(study.database, study.study_id, trial.key.number, "stopped by a test")
+    page = load_trial_page(study.database, study.spec.name, trial.key.number)
+    (story,) = page.attempts
+    assert (story.device, story.how, story.detail) == ("cpu:7", "pruned", "stopped by a test")
+    assert story.host is not None
+    assert page.trial.device == "cpu:7"
 
 
 def test_a_trial_without_a_report_is_stopped_without_a_value(study):
