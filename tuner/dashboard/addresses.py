@@ -20,7 +20,7 @@ class StudyName(Convertor[str]):
 class TrialNumber(Convertor[int]):
     """So many digits as a number has."""
 
-    regex = r"[0-9]{1,10}"
+    regex = r"[0-9]{1,18}"
 
     def convert(self, value: str) -> int:
         """The number."""

@@ -14,7 +14,7 @@ from tuner.errors import UsageError
 @pytest.mark.parametrize(
     "path",
     ["/s/\0", "/s/a b", "/s/" + "a" * 65, "/s/\ud7ff/trials", "/s/x/t/" + "1" * 5000,
-     "/s/x/t/12345678901/curve", "/s/x/t/\u0661"],
+     "/s/x/t/" + "1" * 19 + "/curve", "/s/x/t/\u0661"],
     ids=["nul", "blank", "long", "letter", "digits", "number", "digit"],
 )  # fmt: skip
 def test_an_address_of_nothing_is_no_page(path):
