@@ -275,7 +275,7 @@ def test_a_report_asks_nobody_for_anything(browser, served, finished, tmp_path):
 
 
 def test_new_trials_are_seen_and_a_restart_of_the_server_is_survived(browser, tuner, tmp_path):
-    """One second of polling, drawing, and a second for the restart; measured by the page itself."""
+    """The page follows a run by itself, and does so again once the server is back."""
     (tmp_path / "train.py").write_text(
         "import time\n"
         "def train(trial):\n"
@@ -303,6 +303,26 @@ def test_new_trials_are_seen_and_a_restart_of_the_server_is_survived(browser, tu
                 looker.wait("document.getElementById('fig-history').data.length > 0")
             assert [t for t in looker.troubles if "ERR_" not in t] == []
     tuner.stop(run, signal.SIGTERM)
+
+
+def test_the_first_best_trial_is_announced(browser, tuner, tmp_path):
+    (tmp_path / "train.py").write_text(
+        "import pathlib, time\n"
+        "def train(trial):\n"
+        f"    while not pathlib.Path({str(tmp_path / 'go')!r}).exists():\n"
+        "        time.sleep(0.1)\n"
+        "    trial.report(val_loss=0.5, step=1)\n"
+    )
+    file = write_study(tmp_path, objective="train.py:train", params="{epochs: 1}",
+                       budget="{trials: 1}")  # fmt: skip
+    run = tuner.start("run", file, "--workers", 1)
+    wait_until(lambda: tuner("trials", "plain", "--json", code=None).code == 0, "the study is made")
+    with open_dashboard(tuner, "plain") as served, looking(browser, served) as looker:
+        looker.go("/s/plain")
+        looker.page.wait_for_selector("#live.on")
+        (tmp_path / "go").touch()
+        looker.wait("document.getElementById('announce').textContent.includes('new best')")
+    tuner.finish(run)
 
 
 def _n_trials(tuner: Tuner) -> int:

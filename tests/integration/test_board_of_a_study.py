@@ -1,18 +1,20 @@
 """A study read bit by bit is what it is when it is read anew, and what other readers say of it."""
 
+import json
 import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tests.integration.stores import raised, report
+from tests.integration.stores import TELEMETRY, raised, report
 from tuner.errors import NotFound, UsageError
 from tuner.results.board import Board, BoardReader, training_name
 from tuner.results.figures.catalog import NAMES, FigureMaker
 from tuner.results.fleet import build_fleet
 from tuner.results.overview import load_overview
 from tuner.results.summary import load_summary
+from tuner.results.trial_page import load_trial_page
 from tuner.results.trial_rows import build_rows
 from tuner.storage.columns_reading import read_details
 from tuner.storage.control import Control
@@ -77,6 +79,53 @@ def test_reading_what_has_changed_leads_to_what_reading_anew_does(new_study):
         for figure in maker.make(board).values():
             assert figure.as_json()["title"]
     assert reader.read(study.database) is board  # nothing has changed
+
+
+def test_curves_of_trials_in_training_are_whole_once_these_have_ended(new_study):
+    study = new_study()
+    agent, reader = study.agent(), BoardReader(name=study.spec.name)
+    first, second = agent.claim(2)
+    for step in (1, 2, 3):
+        _report(agent, report(first, step, 1 / step, train_loss=0.5 / step),
+                report(second, step, 2 / step))  # fmt: skip
+        board = reader.read(study.database)
+        assert board.curves[first.key.number].steps.tolist() == [*range(1, step + 1)]
+    _report(agent, report(first, 4, 0.1, train_loss=0.05), report(second, 4, 0.2))
+    agent.finish(first, TrialState.COMPLETE, 0.1)
+    agent.finish(second, TrialState.PRUNED, 0.2)
+    board = reader.read(study.database)
+    for trial in (first, second):
+        assert board.curves[trial.key.number].steps.tolist() == [1, 2, 3, 4]
+    assert board.training[first.key.number].steps.tolist() == [1, 2, 3, 4]
+    _same(board, BoardReader(name=study.spec.name).read(study.database))
+
+
+def test_curves_of_trials_that_report_rarely_are_not_thinned_away(new_study):
+    study = new_study()
+    agent = study.agent()
+    rare, often = agent.claim(2)
+    _report(agent, *[report(rare, step, 1 / step) for step in range(100, 10_001, 100)])
+    _report(agent, *[report(often, step, 1 / step) for step in range(1, 1001)])
+    for trial in (rare, often):
+        agent.finish(trial, TrialState.COMPLETE, 0.5)
+    curves = BoardReader(name=study.spec.name).read(study.database).curves
+    steps = [curves[trial.key.number].steps.tolist() for trial in (rare, often)]
+    assert 50 < len(steps[0]) <= 100
+    assert (steps[0][0], steps[0][-1]) == (100, 10_000)
+    assert steps[1] == [1, *range(128, 1000, 128), 1000]
+
+
+def test_of_equal_values_the_lower_number_is_the_best_on_every_page(new_study):
+    study = new_study()
+    agent = study.agent()
+    trials = agent.claim(4)
+    for place, value in ((2, 0.5), (3, 0.5), (1, 0.5), (0, 0.9)):
+        agent.finish(trials[place], TrialState.COMPLETE, value)
+    (glance,) = load_overview(study.database)
+    board = BoardReader(name=study.spec.name).read(study.database)
+    assert [record.number for record in glance.records] == [2, 1]
+    assert board.summary.best.number == load_summary(study.database, study.spec.name).best.number
+    assert board.summary.best.number == 1
 
 
 def test_columns_say_what_rows_say(new_study):
@@ -144,6 +193,19 @@ def test_a_stopped_trial_keeps_its_last_report_and_its_agent_meets_the_fence(stu
         stop_trial(study.database, study.study_id, second.key.number, "again")
     with pytest.raises(NotFound):
         stop_trial(study.database, study.study_id, 99, "nothing")
+
+
+def test_of_a_stopped_trial_it_is_known_where_it_ran(study):
+    agent = study.agent()
+    trial = agent.claim_one()
+    devices = [{"device": "cpu:7", "trials": [trial.key.number]}]
+    agent.store.beat(replace(TELEMETRY, screen=json.dumps({"devices": devices})))
+    stop_trial(study.database, study.study_id, trial.key.number, "stopped by a test")
+    page = load_trial_page(study.database, study.spec.name, trial.key.number)
+    (story,) = page.attempts
+    assert (story.device, story.how, story.detail) == ("cpu:7", "pruned", "stopped by a test")
+    assert story.host is not None
+    assert page.trial.device == "cpu:7"
 
 
 def test_a_trial_without_a_report_is_stopped_without_a_value(study):

@@ -32,6 +32,7 @@ from tuner.study_file.yaml_nodes import core_value
 _log = logging.getLogger(__name__)
 _LONGEST_TEXT = 500
 _MOST = 1e15
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # which no database takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def _perform(
 
 def _text(given: Mapping[str, Any], key: str) -> str:
     value = given.get(key, "")
-    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or "\0" in value:
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or _NO_TEXT.search(value):
         raise UsageError(f"{key} is a text of at most {_LONGEST_TEXT} characters")
     return value.strip()
 
@@ -160,7 +161,7 @@ _EXAMPLES = {
     "trials": "+50",
     "steps": "+1000",
     "seconds": "+2h",
-    "device_seconds": "+10 hours",
+    "device_seconds": "+10",
     "target": "0.15",
 }
 

@@ -11,11 +11,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tuner.dashboard import addresses, words
 from tuner.dashboard.access import Access
 from tuner.dashboard.actions import act
 from tuner.dashboard.analysis_page import analysis, analysis_plot
 from tuner.dashboard.assets import all_assets
-from tuner.dashboard.follower import Drawn, Followers
+from tuner.dashboard.follower import N_THREADS, Drawn, Followers
 from tuner.dashboard.guard import Guard, Guarding
 from tuner.dashboard.overview import Overview
 from tuner.dashboard.rendering import render
@@ -25,9 +26,12 @@ from tuner.dashboard.trial_page import trial, trial_config, trial_curve
 from tuner.dashboard.trials_page import trials, trials_csv, trials_json
 from tuner.errors import NotFound, TunerError
 from tuner.results.figures.catalog import NAMES
-from tuner.storage.connection import Database
+from tuner.storage.connection import N_CONNECTIONS, Database
 
 _log = logging.getLogger(__name__)
+# That read for pages: with the followers' own as many as the pool has connections, so that a crowd
+# waits in line instead of for a connection.
+N_PAGE_THREADS = N_CONNECTIONS - N_THREADS
 PARTS = (
     "headline",
     "confirmation",
@@ -39,6 +43,7 @@ PARTS = (
 
 def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guard:
     """All routes behind the guard."""
+    addresses.register()
     dashboard = Dashboard(
         database=database,
         followers=Followers(database=database),
@@ -48,6 +53,7 @@ def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guar
 
     @asynccontextmanager
     async def living(_: Starlette) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = N_PAGE_THREADS
         yield
         dashboard.followers.close()
 
@@ -55,19 +61,19 @@ def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guar
         routes=[
             Route("/", studies, methods=["GET"]),
             Route("/static/{version}/{name}", static, methods=["GET"]),
-            Route("/s/{name}", study, methods=["GET"]),
-            Route("/s/{name}/figures", figures, methods=["GET"]),
-            Route("/s/{name}/live", live, methods=["GET"]),
-            Route("/s/{name}/trials", trials, methods=["GET"]),
-            Route("/s/{name}/trials.csv", trials_csv, methods=["GET"]),
-            Route("/s/{name}/trials.json", trials_json, methods=["GET"]),
-            Route("/s/{name}/t/{number:int}", trial, methods=["GET"]),
-            Route("/s/{name}/t/{number:int}/curve", trial_curve, methods=["GET"]),
-            Route("/s/{name}/t/{number:int}/best.yaml", trial_config, methods=["GET"]),
-            Route("/s/{name}/analysis", analysis, methods=["GET"]),
-            Route("/s/{name}/analysis/plot", analysis_plot, methods=["GET"]),
+            Route("/s/{name:study}", study, methods=["GET"]),
+            Route("/s/{name:study}/figures", figures, methods=["GET"]),
+            Route("/s/{name:study}/live", live, methods=["GET"]),
+            Route("/s/{name:study}/trials", trials, methods=["GET"]),
+            Route("/s/{name:study}/trials.csv", trials_csv, methods=["GET"]),
+            Route("/s/{name:study}/trials.json", trials_json, methods=["GET"]),
+            Route("/s/{name:study}/t/{number:trial}", trial, methods=["GET"]),
+            Route("/s/{name:study}/t/{number:trial}/curve", trial_curve, methods=["GET"]),
+            Route("/s/{name:study}/t/{number:trial}/best.yaml", trial_config, methods=["GET"]),
+            Route("/s/{name:study}/analysis", analysis, methods=["GET"]),
+            Route("/s/{name:study}/analysis/plot", analysis_plot, methods=["GET"]),
             *(
-                [Route("/s/{name}/actions/{action}", act, methods=["POST"])]
+                [Route("/s/{name:study}/actions/{action}", act, methods=["POST"])]
                 * guarding.allow_actions
             ),
         ],
@@ -131,7 +137,7 @@ async def live(request: Request) -> Response:
         yield b"retry: 1000\n\n"
         async for news in follower.changes():
             if isinstance(news, TunerError):
-                yield _event("trouble", "", {"message": str(news)})
+                yield _event("trouble", "", {"message": words.clean(news)})
             else:
                 yield _event("state", _id(news), await to_thread.run_sync(_news, request, news))
 

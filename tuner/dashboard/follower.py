@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from anyio import CapacityLimiter, to_thread
 
-from tuner.errors import DatabaseAway, NotFound, TunerError
+from tuner.errors import DatabaseAway, NotFound, RunFailed, TunerError
 from tuner.results.board import Board, BoardReader
 from tuner.results.figures.catalog import FigureMaker
 from tuner.storage.connection import Database
@@ -23,6 +23,7 @@ _EFFORT = 4  # a poll that takes long is followed by a rest that is so many time
 _MOST_STUDIES = 8  # that are kept in memory
 _KEEP_SECONDS = 600.0
 N_THREADS = 3
+_BUG = "tuner made a mistake; the terminal of `tuner dashboard` shows it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +119,10 @@ class Follower:
             except TunerError as error:
                 _log.warning("cannot read a study", extra={"study": self.name, "why": str(error)})
                 self.fault = error
+            except Exception:
+                # A mistake of ours: pages that follow must not freeze without a word.
+                _log.exception("cannot draw a study", extra={"study": self.name})
+                self.fault = RunFailed(_BUG)
             if (self.drawn, str(self.fault)) != before or not self._n_changes:
                 await self._tell()
             took = time.monotonic() - began

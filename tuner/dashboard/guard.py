@@ -93,15 +93,11 @@ class Guard:
         )
 
     def _redeem(self, request: Request, token: str) -> Response:
-        address = request.client.host if request.client else ""
-        if self._access.is_blocked(address):
-            return _plain(429, "too many wrong tokens; wait a minute", {"retry-after": "60"})
         path, query = _without_token(request)
         if not self._access.redeem(token):
             if self._access.is_session(request.cookies.get(self._guarding.cookie, "")):
                 return RedirectResponse(path + query, 303)  # the same link once more
-            self._access.count_wrong(address)
-            return _plain(401, "this token is wrong, or was used by another browser")
+            return self._refuse_token(request)
         response = RedirectResponse(path + query, 303)
         response.set_cookie(
             self._guarding.cookie,
@@ -113,6 +109,14 @@ class Guard:
             secure=request.url.scheme == "https",
         )
         return response
+
+    def _refuse_token(self, request: Request) -> Response:
+        """Only wrong ones are counted: behind one address, others may hold the right one."""
+        address = request.client.host if request.client else ""
+        if self._access.is_blocked(address):
+            return _plain(429, "too many wrong tokens; wait a minute", {"retry-after": "60"})
+        self._access.count_wrong(address)
+        return _plain(401, "this token is wrong, or was used by another browser")
 
 
 def _without_token(request: Request) -> tuple[str, str]:
@@ -139,7 +143,10 @@ def _refuse_action(request: Request, host: str) -> Response | None:
 
 
 def _is_own(origin: str, scheme: str, host: str) -> bool:
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # `http://[x`
+        return False
     return parts.scheme in (scheme, "https") and parts.netloc.lower() == host.lower()
 
 

@@ -15,6 +15,7 @@ from tuner.dashboard.access import KEY_BYTES, Access
 from tuner.dashboard.app import build_app
 from tuner.dashboard.guard import Guarding
 from tuner.dashboard.hosts import LOOPBACK, host_of, is_loopback
+from tuner.dashboard.patience import PatientProtocol
 from tuner.errors import RunFailed, UsageError
 from tuner.storage.connection import Database
 
@@ -61,16 +62,16 @@ def serve(database: Database, serving: Serving, tell: Callable[[str], None]) -> 
         cookie=f"tuner_{port}",
     )
     app = build_app(database, access=access, guarding=guarding)
-    name = "127.0.0.1" if is_loopback(serving.host) else serving.host
-    name = f"[{name}]" if ":" in name else name
+    origin = find_origin(serving.host, bound.getsockname())
 
     def invite() -> None:
         token = "" if access.shared_token else f"?token={access.new_token()}"
-        tell(f"http://{name}:{port}/{token}")
+        tell(f"{origin}/{token}")
 
     access.on_used = invite
     config = uvicorn.Config(
         app,
+        http=PatientProtocol,
         log_level="critical",
         access_log=False,
         lifespan="on",
@@ -84,6 +85,12 @@ def serve(database: Database, serving: Serving, tell: Callable[[str], None]) -> 
     )
     invite()
     uvicorn.Server(config).run(sockets=[bound])
+
+
+def find_origin(host: str, bound: Sequence[object]) -> str:
+    """Where a browser finds it. Of `localhost` the address that was bound: some try another."""
+    name = str(bound[0]) if is_loopback(host) else host
+    return f"http://[{name}]:{bound[1]}" if ":" in name else f"http://{name}:{bound[1]}"
 
 
 def _allowed_host(given: str) -> str | None:

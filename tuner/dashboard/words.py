@@ -1,6 +1,7 @@
 """Words and numbers of the pages."""
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -92,16 +93,30 @@ def as_yaml(params: Mapping[str, object]) -> str:
     return "- {" + ", ".join(f"{_key(k)}: {_scalar(v)}" for k, v in params.items()) + "}"
 
 
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*", re.ASCII)
+# What some version of YAML takes for something else than text.
+_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
+
+
 def _key(name: str) -> str:
-    return name if name.replace("_", "a").replace(".", "a").isalnum() else _quoted(name)
+    is_plain = _PLAIN.fullmatch(name) and name.lower() not in _WORDS
+    return name if is_plain else _quoted(name)
 
 
 def _scalar(value: object) -> str:
     if value is None or isinstance(value, bool):
         return exact(value)
-    if isinstance(value, int | float):
-        return repr(value)
-    return _quoted(str(value))
+    if isinstance(value, float):
+        return _float(value)
+    return repr(value) if isinstance(value, int) else _quoted(str(value))
+
+
+def _float(value: float) -> str:
+    """YAML 1.1 reads `1e-05` as text, and no version reads `inf`."""
+    if not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    digits, e, power = repr(value).partition("e")
+    return f"{digits}{'' if '.' in digits else '.0'}{e}{power}" if e else digits
 
 
 def _quoted(text: str) -> str:

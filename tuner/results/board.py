@@ -135,7 +135,7 @@ class BoardReader:
             self._read_failures(connection)
             best_places = table.best_first(row.direction, N_BEST)
             best = table.numbers[best_places].tolist()
-            sample = self._read_curves(connection, table, best)
+            sample, running = self._read_curves(connection, table, best)
             self._read_training(connection, best, row.metric)
             self._board = Board(
                 summary=self._summarize(connection, row, spec, agents, clock),
@@ -144,7 +144,7 @@ class BoardReader:
                 clock=clock,
                 events=read_notable(connection, row.study_id, NOTABLE, N_EVENTS),
                 early=self._early,
-                curves=dict(self._curves),
+                curves={**self._curves, **running},
                 sample=sample,
                 n_sampled=int(np.isin(table.states, (COMPLETE, PRUNED)).sum()),
                 best=best,
@@ -173,8 +173,8 @@ class BoardReader:
 
     def _read_curves(
         self, connection: Snapshot, table: TrialTable, best: Sequence[int]
-    ) -> list[int]:
-        """Of trials that are final and not known yet, and of those in training."""
+    ) -> tuple[list[int], dict[int, Curve]]:
+        """The sample, and the curves of trials in training; those of final trials are kept."""
         most = int(table.n_steps.max()) if len(table) else 0
         stride = 1 << max(0, (most // N_POINTS).bit_length())
         stride = 1 if most <= 2 * N_POINTS else stride
@@ -182,12 +182,12 @@ class BoardReader:
             self._stride, self._curves = stride, {}
         sample = _sample(table)
         running = table.numbers[table.states == RUNNING].tolist()[-N_RUNNING:]
-        wanted = {*best, *sample} - self._curves.keys()
-        found = read_curves(connection, self._study_id, [*wanted, *running], stride)
-        for number in [n for n in self._curves if n not in {*best, *sample}]:
-            del self._curves[number]
-        self._curves |= found
-        return sample
+        final = {*best, *sample}
+        wanted = [*(final - self._curves.keys()), *running]
+        known = {**self._curves, **read_curves(connection, self._study_id, wanted, stride)}
+        self._curves = {number: curve for number, curve in known.items() if number in final}
+        # Not kept: they grow until their trials end.
+        return sample, {number: known[number] for number in running if number in known}
 
     def _read_training(self, connection: Snapshot, best: Sequence[int], metric: str) -> None:
         numbers = [n for n in best[:N_OVERFIT] if n not in self._training]

@@ -13,6 +13,7 @@ from tuner.study_file.faults import listed, quote
 from tuner.study_file.yaml_nodes import core_value
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING")
+_LARGEST = 10**300
 _FIELDS: Mapping[str, Callable[[TrialRow], object]] = {
     "number": lambda trial: trial.number,
     "trial": lambda trial: trial.number,
@@ -77,10 +78,23 @@ def parse_condition(text: str) -> Condition:
     if len(written) > 1 and written[0] == written[-1] and written[0] in "'\"":
         value: object = written[1:-1]
     else:
-        value = core_value(written)
+        value = _read_value(text, sign.end(), written)
+    if name[1] == "state" and sign[1] not in ("=", "==", "!="):
+        raise _fault(text, name.end(), "of a state, = and != can be asked")
     if sign[1] in ("<", "<=", ">", ">=") and not _is_number(value):
         raise _fault(text, sign.end(), f"{quote(value)} is no number; for text use = or !=")
     return Condition(field=name[1], sign=sign[1], value=value, text=text)
+
+
+def _read_value(text: str, position: int, written: str) -> object:
+    """As YAML has it; a whole number beyond all floats cannot be compared with them."""
+    try:
+        value: object = core_value(written)
+    except ValueError as error:  # thousands of digits
+        raise _fault(text, position, "the number is too large") from error
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise _fault(text, position, "the number is too large")
+    return value
 
 
 def _fault(text: str, position: int, message: str) -> UsageError:

@@ -13,6 +13,7 @@ import psycopg2.errors
 import sqlalchemy
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tuner.errors import DatabaseAway, DatabaseDenied, DatabaseError, TunerError, UsageError
 from tuner.study.secrets import redact, remember
@@ -25,6 +26,7 @@ DatabaseUrl: TypeAlias = URL
 Snapshot: TypeAlias = sqlalchemy.Connection  # from `Database.reading`
 
 _LOOPBACK = {"localhost", "::1"}
+N_CONNECTIONS = 8  # of a pool; the dashboard has as many threads
 MIN_SERVER_VERSION = 130000  # pg_current_xact_id() and the xid8 type
 
 # Without these, one paused or vanished process that holds a row lock stops the fleet for as long
@@ -110,7 +112,7 @@ def open_database_url(url: URL) -> Database:
         url,
         creator=partial(_connect, url),
         pool_size=2,
-        max_overflow=3,
+        max_overflow=N_CONNECTIONS - 2,
         pool_pre_ping=True,  # one that an outage has broken is not handed out
     )
     database = Database(engine=engine)
@@ -296,6 +298,8 @@ def database_errors() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise _translate(cast("psycopg2.Error", error.orig)) from error
+    except PoolTimeout as error:
+        raise DatabaseAway("too many readers at once; try again in a moment") from error
     except psycopg2.Error as error:
         raise _translate(error) from error
 

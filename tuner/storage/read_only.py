@@ -5,7 +5,7 @@ from dataclasses import replace
 import sqlalchemy
 from sqlalchemy.engine import URL
 
-from tuner.storage.connection import Database
+from tuner.storage.connection import N_CONNECTIONS, Database
 
 _READ_ONLY = "-c default_transaction_read_only=on"
 
@@ -15,7 +15,12 @@ def read_only(database: Database) -> Database:
     url = _with_option(database.engine.url)
     plain = replace(database, engine=sqlalchemy.create_engine(url))  # names the connections
     engine = sqlalchemy.create_engine(
-        url, creator=plain.open_dbapi, pool_size=3, max_overflow=2, pool_pre_ping=True
+        url,
+        creator=plain.open_dbapi,
+        pool_size=3,
+        max_overflow=N_CONNECTIONS - 3,
+        pool_timeout=5.0,  # a page that waits longer says so
+        pool_pre_ping=True,
     )
     return replace(database, engine=engine)
 

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from tuner.dashboard.server import Serving, load_key, read_token, serve
+from tuner.dashboard.server import Serving, find_origin, load_key, read_token, serve
 from tuner.errors import RunFailed, UsageError
 
 
@@ -81,3 +81,17 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path):
         port = taken.getsockname()[1]
         with pytest.raises(RunFailed, match=f"port {port}.*--port"):
             serve(None, _serving(tmp_path, port=port), print)
+
+
+@pytest.mark.parametrize(
+    ("host", "bound", "origin"),
+    [
+        ("127.0.0.1", "127.0.0.1", "http://127.0.0.1:8090"),
+        ("127.0.0.2", "127.0.0.2", "http://127.0.0.2:8090"),
+        ("localhost", "127.0.0.1", "http://127.0.0.1:8090"),
+        ("::1", "::1", "http://[::1]:8090"),
+        ("node1", "10.0.0.1", "http://node1:8090"),
+    ],
+)
+def test_the_address_that_is_told_is_listened_on(host, bound, origin):
+    assert find_origin(host, (bound, 8090)) == origin

@@ -53,7 +53,8 @@ def _cookie(access: Access) -> dict[str, str]:
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW")
 HOSTS = ("127.0.0.1:8090", "127.0.0.1.evil.example:8090")
-ORIGINS = (None, "http://127.0.0.1:8090", "http://evil.example", "http://127.0.0.1:9999")
+ORIGINS = (None, "http://127.0.0.1:8090", "http://evil.example", "http://127.0.0.1:9999",
+           "http://[x")  # fmt: skip
 KINDS = (None, "application/json", "text/plain")
 PATHS = ("/", "/s/plain/actions/stop", "/static/x/page.js")
 
@@ -88,7 +89,7 @@ def test_only_what_is_meant_comes_through(inside, access, actions):
         assert answer.status < 500
         assert "content-security-policy" in answer.headers
         n_tried += 1
-    assert n_tried == 2304
+    assert n_tried == 2880
 
 
 def test_a_request_without_a_host_or_with_two_is_refused(inside, access):
@@ -134,7 +135,15 @@ def test_a_wrong_token_is_refused_and_guessing_comes_to_an_end(inside, access):
     guard = _guard(inside, access)
     answers = [call(guard, query="token=wrong").status for _ in range(12)]
     assert answers == [401] * 10 + [429] * 2
-    assert call(guard, query=f"token={access.new_token()}").status == 429
+
+
+def test_whoever_guesses_keeps_nobody_out_who_knows(inside, access):
+    guard = _guard(inside, access)
+    for _ in range(12):
+        call(guard, query="token=wrong")
+    assert call(guard, query="token=wrong", headers=_cookie(access)).status == 303
+    assert call(guard, query=f"token={access.new_token()}").status == 303
+    assert call(guard, query="token=wrong").status == 429
 
 
 def test_the_same_link_once_more_leads_in_where_it_has_led_before(inside, access):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 
 import pytest
 from ruamel.yaml import YAML
@@ -43,6 +44,22 @@ def test_an_entry_is_read_back_as_the_same_params():
     assert read == params
 
 
+@pytest.mark.parametrize("version", [(1, 1), (1, 2)])
+def test_names_and_numbers_are_read_back_by_every_version_of_yaml(version):
+    names = ("null", "true", "on", "Yes", "no", "~", "y", "N", "12", "1e5", "_1", "a.b", ".inf",
+             "0x1f", "1_000", "\u00fc", "")  # fmt: skip
+    params = {**{name: name for name in names}, "inf": math.inf, "low": -math.inf,
+              "small": 1e-05, "large": 1e300, "odd": 1.5e-7, "n": -3}  # fmt: skip
+    yaml = YAML(typ="safe", pure=True)
+    yaml.version = version
+    (read,) = yaml.load(words.as_yaml(params))
+    assert read == params
+    assert {name: type(value) for name, value in read.items()} == {
+        name: type(value) for name, value in params.items()
+    }
+    assert math.isnan(yaml.load(words.as_yaml({"x": math.nan}))[0]["x"])
+
+
 def test_differences_are_told_in_the_words_of_the_scale():
     lines = compare(
         {"lr": 0.01, "n": 3, "act": "relu", "only": 1}, {"lr": 0.005, "n": 5, "act": "relu", "b": 2}
@@ -57,6 +74,9 @@ def test_differences_are_told_in_the_words_of_the_scale():
         ({"where": "lr<"}, "expected a value"),
         ({"where": "<1"}, "expected a name"),
         ({"state": "done"}, "no state"),
+        ({"where": "value<1" + "1" * 400}, "too large"),
+        ({"where": "value=" + "1" * 5000}, "too large"),
+        ({"where": "state<3"}, "= and !="),
         ({"sort": "value:up"}, "write a field"),
         ({"page": "0"}, "whole number"),
         ({"page": "9" * 400}, "whole number"),

@@ -7,6 +7,7 @@
   const shown = {}; // hash of each figure that is drawn
   let wanted = {};
   let best = null;
+  let isFollowing = false; // what the page came with is no news
   let isBusy = false;
 
   const openTrial = (number) => { location.href = `${base}/t/${number}`; };
@@ -61,10 +62,11 @@
     live.className = "live on";
     for (const part of Object.keys(news.parts)) replacePart(part, news.parts[part]);
     window.tunerPage.tell();
-    if (news.best && best && news.best.value !== best.value) {
+    if (isFollowing && news.best && news.best.value !== best?.value) {
       window.tunerPage.announce(`new best ${news.metric}: ${news.best.value.toPrecision(5)}, trial ${news.best.number}`);
     }
     best = news.best;
+    isFollowing = true;
     wanted = news.figures;
     board.dataset.version = news.version;
     catchUp();

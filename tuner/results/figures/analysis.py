@@ -37,7 +37,10 @@ def analysis_figure(board: Board, plot: str, params: Sequence[str]) -> Figure:
         needed = "two params" if least == 2 else "a param"
         return Figure(name=plot, title=title, empty=f"choose {needed}")
     study, n_used = stock_study(board.table, board.study.direction, MOST_TRIALS)
-    drawn = _draw(plot, study, names, board.study.metric)
+    try:
+        drawn = _draw(plot, study, names, board.study.metric)
+    except (ValueError, ArithmeticError):  # of values such as 1e308 and -1e308
+        return Figure(name=plot, title=title, empty="these values are too far apart for Optuna")
     note = "optuna.visualization"
     if n_used < n_complete:
         note += f", {n_used:,} of {n_complete:,} complete trials"

@@ -27,12 +27,7 @@ _BEST_PART = 0.1  # of complete trials: where the best ones lie
 def importance_figure(board: Board, importances: Importances | None) -> Figure:
     """Bars; by PED-ANOVA."""
     if importances is None:
-        n = int(board.table.finite().sum())
-        return Figure(
-            name="importance",
-            title="What matters",
-            empty=f"needs {LEAST_TRIALS} complete trials, has {n}",
-        )
+        return Figure(name="importance", title="What matters", empty=_why_empty(board.table))
     shown = list(reversed(importances.params[:_MOST_BARS]))
     shares = [param.share for param in shown]
     names = [_cut(param.name) for param in shown]
@@ -56,6 +51,15 @@ def importance_figure(board: Board, importances: Importances | None) -> Figure:
         note=note,
         summary=", ".join(f"{p.name} {p.share:.0%}" for p in importances.params[:_MOST_BARS]),
     )  # fmt: skip
+
+
+def _why_empty(table: TrialTable) -> str:
+    values = table.values[table.finite()]
+    if len(values) < LEAST_TRIALS:
+        return f"needs {LEAST_TRIALS} complete trials, has {len(values)}"
+    if values.min() == values.max():
+        return "all values are equal"
+    return "no param sets the best trials apart"
 
 
 def _cut(name: str) -> str:

@@ -43,15 +43,19 @@ where t.study_id = :study_id
 group by p.param_name order by min(p.param_id);
 
 -- name: curves
--- What trials reported, every :stride-th step of it and the last one.
-select t.number, string_agg(i.step::text, ',' order by i.step),
-       string_agg(i.intermediate_value::text, ',' order by i.step)
-from trials t join trial_intermediate_values i using (trial_id)
-left join tuner.lease l using (trial_id)
-where t.study_id = :study_id and t.number = any(cast(:numbers as int[]))
-  and i.intermediate_value_type = 'FINITE'
-  and (i.step % :stride = 0 or i.step = 1 or i.step = l.n_steps)
-group by t.number;
+-- What trials reported: the first report, and the last one of each :stride steps. Some report
+-- every step, some every hundredth: no rule on the step itself is fair to both.
+select x.number, string_agg(x.step::text, ',' order by x.step),
+       string_agg(x.value::text, ',' order by x.step)
+from (
+    select t.number, i.step, i.intermediate_value as value,
+           lag(i.step) over reports as before, lead(i.step) over reports as after
+    from trials t join trial_intermediate_values i using (trial_id)
+    where t.study_id = :study_id and t.number = any(cast(:numbers as int[]))
+      and i.intermediate_value_type = 'FINITE'
+    window reports as (partition by t.number order by i.step)) x
+where x.before is null or x.after is null or (x.step - 1) / :stride <> (x.after - 1) / :stride
+group by x.number;
 
 -- name: metrics
 -- What trials reported beside the objective.
@@ -97,21 +101,23 @@ join tuner.study s on s.study_id = t.study_id
 group by 1, 2;
 
 -- name: overview_records
--- Of all studies: the trials that were the best when they completed.
+-- Of all studies: the trials that were the best when they completed; of equal values, as
+-- everywhere, the lower number is the best.
 select study_id, number, value, nth from (
-    select t.study_id, t.number, v.value, row_number() over ended as nth,
-           case when d.direction = 'MINIMIZE' then min(v.value) over earlier
-                else max(v.value) over earlier end as best_before, d.direction
-    from trials t
-    join tuner.study s on s.study_id = t.study_id
-    join study_directions d on d.study_id = t.study_id and d.objective = 0
-    join trial_values v on v.trial_id = t.trial_id and v.objective = 0
-    where t.state = 'COMPLETE' and v.value_type = 'FINITE'
-    window ended as (partition by t.study_id order by t.datetime_complete, t.number),
-           earlier as (partition by t.study_id order by t.datetime_complete, t.number
+    select r.*, row_number() over ended as nth, min(r.rank) over earlier as best_before
+    from (
+        select t.study_id, t.number, v.value, t.datetime_complete,
+               array[case when d.direction = 'MINIMIZE' then v.value else -v.value end,
+                     t.number] as rank
+        from trials t
+        join tuner.study s on s.study_id = t.study_id
+        join study_directions d on d.study_id = t.study_id and d.objective = 0
+        join trial_values v on v.trial_id = t.trial_id and v.objective = 0
+        where t.state = 'COMPLETE' and v.value_type = 'FINITE') r
+    window ended as (partition by r.study_id order by r.datetime_complete, r.number),
+           earlier as (partition by r.study_id order by r.datetime_complete, r.number
                        rows between unbounded preceding and 1 preceding)) x
-where best_before is null or case when direction = 'MINIMIZE' then value < best_before
-                                  else value > best_before end
+where best_before is null or rank < best_before
 order by study_id, nth;
 
 -- name: overview_agents

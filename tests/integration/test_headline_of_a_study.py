@@ -1,0 +1,16 @@
+"""The tiles of a study's page lead only where there is something."""
+
+from tuner.dashboard.rendering import render
+from tuner.dashboard.study_view import build_view
+from tuner.results.board import BoardReader
+
+
+def test_trials_of_other_programs_are_counted_and_lead_nowhere(study):
+    study.agent().claim_one()
+    study.optuna().ask()
+    board = BoardReader(name=study.spec.name).read(study.database)
+    html = render("parts/headline.html", view=build_view(board), board=board, name=board.name)
+    assert "</b> elsewhere</span>" in html
+    assert "state=elsewhere" not in html
+    assert "state=running" in html
+    assert html.count("<a ") == html.count("</a>")

@@ -1,0 +1,41 @@
+"""Connections that ask for nothing are closed: a few hundred of them would keep everybody out."""
+
+import asyncio
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+PATIENCE_SECONDS = 10.0
+
+
+class PatientProtocol(H11Protocol):
+    """Gives every request so long to be whole, from the first moment that one is waited for."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The first request is due."""
+        super().connection_made(transport)
+        self._set_deadline()
+
+    def data_received(self, data: bytes) -> None:
+        """A byte now and then buys no time; between two requests, uvicorn's own limit holds."""
+        super().data_received(data)
+        is_due = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        if not is_due or self.timeout_keep_alive_task is not None:
+            self._drop_deadline()
+        elif self._deadline is None:
+            self._set_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is due any more."""
+        self._drop_deadline()
+        super().connection_lost(exc)
+
+    def _set_deadline(self) -> None:
+        self._deadline = self.loop.call_later(PATIENCE_SECONDS, self.transport.close)
+
+    def _drop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
