@@ -8,7 +8,8 @@ from tuner.cli.database import open_existing
 from tuner.cli.json_text import render_json
 from tuner.cli.text import clean, count
 from tuner.errors import UsageError
-from tuner.export.report import build_report, write_report
+from tuner.export.files import write_whole
+from tuner.export.report import build_report
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -21,7 +22,7 @@ def execute(options: argparse.Namespace) -> int:
         sys.stdout.write(report.html)
         return 0
     path = Path(options.output or f"{report.name}.html")
-    write_report(report, path)
+    write_whole(path, report.html)
     size = len(report.html.encode())
     if options.json:
         told = {"study": report.name, "file": str(path), "bytes": size, "trials": report.n_trials}

@@ -3,20 +3,16 @@
 import base64
 import hashlib
 import json
-import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tuner.errors import RunFailed
 from tuner.results.board import Board, BoardReader
 from tuner.results.figures.assets import PLOTLY, read_text
 from tuner.results.figures.catalog import FigureMaker
@@ -116,21 +112,3 @@ def _number(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
     return f"{value:,}" if isinstance(value, int) else redact(str(value))
-
-
-def write_report(report: Report, path: Path) -> None:
-    """The old file or the whole new one, never a part; raises `RunFailed`."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(report.html)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise RunFailed(f"cannot write {path}: {error.strerror}; -o names another file") from error
