@@ -62,7 +62,7 @@ def serve(database: Database, serving: Serving, tell: Callable[[str], None]) -> 
         cookie=f"tuner_{port}",
     )
     app = build_app(database, access=access, guarding=guarding)
-    origin = find_origin(serving.host, bound.getsockname())
+    origin = find_origin(serving.host, bound.getsockname(), serving.allow_hosts)
 
     def invite() -> None:
         token = "" if access.shared_token else f"?token={access.new_token()}"
@@ -87,9 +87,14 @@ def serve(database: Database, serving: Serving, tell: Callable[[str], None]) -> 
     uvicorn.Server(config).run(sockets=[bound])
 
 
-def find_origin(host: str, bound: Sequence[object]) -> str:
-    """Where a browser finds it. Of `localhost` the address that was bound: some try another."""
+def find_origin(host: str, bound: Sequence[object], names: Sequence[str] = ()) -> str:
+    """Where a browser finds it. Of `localhost` the address that was bound: some try another.
+
+    What listens on all addresses is found under the first of the `names` that it answers to.
+    """
     name = str(bound[0]) if is_loopback(host) else host
+    if name in ("0.0.0.0", "::") and names:
+        name = names[0]
     return f"http://[{name}]:{bound[1]}" if ":" in name else f"http://{name}:{bound[1]}"
 
 

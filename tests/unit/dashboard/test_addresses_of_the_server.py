@@ -95,3 +95,9 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path):
 )
 def test_the_address_that_is_told_is_listened_on(host, bound, origin):
     assert find_origin(host, (bound, 8090)) == origin
+
+
+def test_what_listens_everywhere_is_found_under_its_name():
+    assert find_origin("0.0.0.0", ("0.0.0.0", 8090), ["node1.example.org"]) == (
+        "http://node1.example.org:8090"
+    )
