@@ -4,18 +4,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 
 import pynvml
 
 from tuner.agent.devices import Device
-from tuner.agent.memory import kib_of
+from tuner.agent.memory import machine_bytes, open_gpu, used_bytes
 from tuner.agent.worker_process import Worker
 from tuner.study.activity import Gauge
 
 READ_SECONDS = 2.0
 STALE_SECONDS = 15.0  # a driver that hangs leaves no old numbers on a screen
-_KIB = 1024
 _MILLIWATTS = 1000
 
 
@@ -70,26 +68,17 @@ def read_gauges(workers: Iterable[Worker]) -> dict[str, Gauge]:
 
 def _of_cpu(pids: Iterable[int]) -> Gauge:
     """A share of the CPU has no gauge of its own: the memory of its workers."""
-    used_kib = 0
-    for pid in pids:
-        with suppress(OSError, ValueError):
-            used_kib += kib_of(Path(f"/proc/{pid}/status").read_text(), "VmRSS:")
-    total_kib = kib_of(Path("/proc/meminfo").read_text(), "MemTotal:")
-    return Gauge(used_bytes=used_kib * _KIB, total_bytes=total_kib * _KIB)
+    used = sum(used_bytes(pids).values())
+    return Gauge(used_bytes=used, total_bytes=machine_bytes("MemTotal"))
 
 
 def _of_gpu(device: Device) -> Gauge:
     """All of the GPU, or of the MIG slice, which has neither a load nor a power of its own."""
-    pynvml.nvmlInit()
-    try:
-        uuid = device.environment["CUDA_VISIBLE_DEVICES"]
-        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+    with open_gpu(device) as handle:
         info = pynvml.nvmlDeviceGetMemoryInfo(handle)
         load = watts = None
         with suppress(pynvml.NVMLError):
             load = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
         with suppress(pynvml.NVMLError):
             watts = pynvml.nvmlDeviceGetPowerUsage(handle) / _MILLIWATTS
-        return Gauge(used_bytes=int(info.used), total_bytes=int(info.total), load=load, watts=watts)
-    finally:
-        pynvml.nvmlShutdown()
+    return Gauge(used_bytes=int(info.used), total_bytes=int(info.total), load=load, watts=watts)

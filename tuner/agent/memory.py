@@ -1,9 +1,10 @@
 """How much memory a device has left, and what the workers on it use, without CUDA or torch."""
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pynvml
 
@@ -38,31 +39,45 @@ def read_memory(workers: Iterable[Worker]) -> dict[str, Memory]:
 
 
 def _of_cpu(pids: Iterable[int]) -> Memory:
-    free = kib_of(Path("/proc/meminfo").read_text(), "MemAvailable:")
+    return Memory(free_bytes=machine_bytes("MemAvailable"), used_bytes=used_bytes(pids))
+
+
+def used_bytes(pids: Iterable[int]) -> dict[int, int]:
+    """The memory of processes, by pid; those that are gone are left out."""
     used: dict[int, int] = {}
     for pid in pids:
         with suppress(OSError, ValueError):
-            used[pid] = kib_of(Path(f"/proc/{pid}/status").read_text(), "VmRSS:") * _KIB
-    return Memory(free_bytes=free * _KIB, used_bytes=used)
+            used[pid] = _bytes_of(Path(f"/proc/{pid}/status"), "VmRSS")
+    return used
 
 
-def kib_of(text: str, name: str) -> int:
+def machine_bytes(name: str) -> int:
+    """Of the machine's memory: `MemTotal`, `MemAvailable`; raises OSError, ValueError."""
+    return _bytes_of(Path("/proc/meminfo"), name)
+
+
+def _bytes_of(table: Path, name: str) -> int:
     """The number behind a name; raises ValueError where it is not there."""
-    for line in text.splitlines():
-        if line.startswith(name):
-            return int(line.split()[1])
+    for line in table.read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * _KIB
     raise ValueError(f"no {name}")
 
 
-def _of_gpu(device: Device, pids: Iterable[int]) -> Memory:
+@contextmanager
+def open_gpu(device: Device) -> Iterator[Any]:
+    """NVML's handle of a GPU or MIG slice; raises `pynvml.NVMLError`."""
     pynvml.nvmlInit()
     try:
-        uuid = device.environment["CUDA_VISIBLE_DEVICES"]
-        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-        info = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        yield pynvml.nvmlDeviceGetHandleByUUID(device.environment["CUDA_VISIBLE_DEVICES"])
     finally:
         pynvml.nvmlShutdown()
+
+
+def _of_gpu(device: Device, pids: Iterable[int]) -> Memory:
+    with open_gpu(device) as handle:
+        info = pynvml.nvmlDeviceGetMemoryInfo(handle)
+        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
     wanted = set(pids)
     used = {p.pid: p.usedGpuMemory for p in processes if p.pid in wanted and p.usedGpuMemory}
     return Memory(free_bytes=int(info.free), used_bytes=used)

@@ -32,13 +32,8 @@ _log = logging.getLogger(__name__)
 # That read for pages: with the followers' own as many as the pool has connections, so that a crowd
 # waits in line instead of for a connection.
 N_PAGE_THREADS = N_CONNECTIONS - N_THREADS
-PARTS = (
-    "headline",
-    "confirmation",
-    "failures",
-    "devices",
-    "activity",
-)  # of a study's page, sent anew
+# Of a study's page, sent anew.
+PARTS = ("headline", "confirmation", "failures", "devices", "activity")
 
 
 def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guard:
