@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from tuner.study.secrets import redact
+from tuner.study_file.yaml_text import WORDS, render_float
 
 
 def clean(text: object) -> str:
@@ -94,12 +95,10 @@ def as_yaml(params: Mapping[str, object]) -> str:
 
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*", re.ASCII)
-# What some version of YAML takes for something else than text.
-_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
 def _key(name: str) -> str:
-    is_plain = _PLAIN.fullmatch(name) and name.lower() not in _WORDS
+    is_plain = _PLAIN.fullmatch(name) and name.lower() not in WORDS
     return name if is_plain else _quoted(name)
 
 
@@ -107,16 +106,8 @@ def _scalar(value: object) -> str:
     if value is None or isinstance(value, bool):
         return exact(value)
     if isinstance(value, float):
-        return _float(value)
+        return render_float(value)
     return repr(value) if isinstance(value, int) else _quoted(str(value))
-
-
-def _float(value: float) -> str:
-    """YAML 1.1 reads `1e-05` as text, and no version reads `inf`."""
-    if not math.isfinite(value):
-        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
-    digits, e, power = repr(value).partition("e")
-    return f"{digits}{'' if '.' in digits else '.0'}{e}{power}" if e else digits
 
 
 def _quoted(text: str) -> str:

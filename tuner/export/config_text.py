@@ -9,10 +9,10 @@ from typing import Any
 from tuner.study.secrets import redact
 from tuner.study_file.best import FORMAT, BestConfig
 from tuner.study_file.model import TrainerObjective
+from tuner.study_file.yaml_text import WORDS, render_float
 
 # Text that every YAML reads as the same text, of version 1.1 or 1.2.
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]*[A-Za-z0-9_]|[A-Za-z]", re.ASCII)
-_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
 _COMMENTS = {
     "params": "all of them: fixed and searched",
     "seed": "the trial's: of weights and dropout",
@@ -104,20 +104,13 @@ def _inline(value: Any) -> str:
         case None | bool():
             return {None: "null", True: "true", False: "false"}[value]
         case float():
-            return _float(value)
+            return render_float(value)
         case _:
             return str(value)
 
 
 def _scalar(text: str) -> str:
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+    if _PLAIN.fullmatch(text) and text.lower() not in WORDS:
         return text
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
-
-
-def _float(value: float) -> str:
-    """With a point: YAML 1.1 takes 1e-05 for text."""
-    mantissa, e, exponent = repr(value).partition("e")
-    point = "" if "." in mantissa else ".0"
-    return f"{mantissa}{point}{e}{exponent}"
