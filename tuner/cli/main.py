@@ -24,19 +24,29 @@ HAS_PASSWORD = re.compile(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command; returns its exit code. Without `arguments`: those of this process."""
     _ready_streams()
     atexit.register(gc.freeze)  # else the interpreter looks through all objects before it ends
+    if arguments is not None:
+        return _run(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(sys.argv[1:])
+    finally:
+        # What was asked for is done or said to have failed: the interpreter, which is yet to end
+        # and gives these signals back to the system meanwhile, must not change the exit code.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _run(words: Sequence[str]) -> int:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks; the library ends the process
         import_module("tuner.cli.completion").complete(parser)
-    if arguments is None:  # a process of our own
-        signal.signal(signal.SIGTERM, _terminate)
-    words = sys.argv[1:] if arguments is None else arguments
     if any(HAS_PASSWORD.search(word) for word in words):  # before anything else may repeat it
         _tell(UsageError(import_module("tuner.storage.connection").PASSWORD_REFUSED))
         return UsageError.exit_code
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     if getattr(options, "require_tls", False):
         os.environ["TUNER_REQUIRE_TLS"] = "1"  # of every connection of this process
     if not hasattr(options, "module"):

@@ -1,6 +1,8 @@
 """Arguments in, exit code out."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -52,3 +54,25 @@ def test_a_study_file_that_is_missing_is_exit_code_2(capsys, tmp_path):
     assert shown.out == ""
     assert shown.err.startswith("tuner: ")
     assert "none.yaml" in shown.err
+
+
+LATE = """
+import atexit, os, signal, sys
+from tuner.cli.main import main
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    atexit.register(os.kill, os.getpid(), number)
+sys.argv = ["tuner", *{words}]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["no-such-command"], 2)])
+def test_a_signal_while_the_interpreter_ends_does_not_change_the_exit_code(
+    words: list[str], code: int
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LATE.format(words=words)], capture_output=True, text=True
+    )
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
