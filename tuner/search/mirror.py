@@ -22,6 +22,36 @@ _DIRECTIONS = {
 }
 
 
+class ShownTrial(FrozenTrial):
+    """A trial with what a model would else work out anew for every suggestion.
+
+    `internal` are the params as Optuna's models take them, by name. `badness` orders finished
+    trials as its TPE does, the best one first; None while the trial runs.
+    """
+
+    def __init__(self, direction: Direction, **facts: Any) -> None:
+        super().__init__(**facts)
+        self.internal = {
+            name: distribution.to_internal_repr(self.params[name])
+            for name, distribution in self.distributions.items()
+        }
+        self.badness = _badness(self, -1.0 if direction is Direction.MAXIMIZE else 1.0)
+
+
+def _badness(trial: FrozenTrial, sign: float) -> tuple[int, float, float] | None:
+    """Complete before pruned; of the pruned, who got further, then who had the better value."""
+    match trial.state:
+        case OptunaState.COMPLETE:
+            assert trial.value is not None
+            return (0, 0.0, sign * trial.value)
+        case OptunaState.PRUNED if trial.intermediate_values:
+            step, value = max(trial.intermediate_values.items())
+            return (1, -step, math.inf if math.isnan(value) else sign * value)
+        case OptunaState.PRUNED:
+            return (1, 1.0, 0.0)
+    return None
+
+
 class Mirror:
     """Every trial that was heard of, and those of them that a model may look at.
 
@@ -38,7 +68,7 @@ class Mirror:
         self._open: set[int] = set()
         self._highest = -1
         self._numbers: list[int] = []  # of the shown trials, ascending
-        self._shown: list[FrozenTrial] = []  # in the same order
+        self._shown: list[ShownTrial] = []  # in the same order
         # One object for all trials with the same params: as many as combinations of conditions.
         self._shapes: dict[tuple[str, ...], dict[str, BaseDistribution]] = {}
 
@@ -96,11 +126,11 @@ class Mirror:
         earlier._highest = highest
         return earlier
 
-    def shown(self) -> Sequence[FrozenTrial]:
+    def shown(self) -> Sequence[ShownTrial]:
         """The trials that a model may look at, by number; not to be changed."""
         return self._shown
 
-    def running_trial(self, number: int, params: Params) -> FrozenTrial:
+    def running_trial(self, number: int, params: Params) -> ShownTrial:
         """A trial that runs, or is about to."""
         return self._frozen(number, OptunaState.RUNNING, params, None, {})
 
@@ -111,7 +141,7 @@ class Mirror:
         place = bisect_left(self._numbers, number)
         return place < len(self._numbers) and self._numbers[place] == number
 
-    def _show(self, number: int, trial: FrozenTrial | None) -> None:
+    def _show(self, number: int, trial: ShownTrial | None) -> None:
         place = bisect_left(self._numbers, number)
         if self._is_shown(number):
             del self._numbers[place], self._shown[place]
@@ -119,7 +149,7 @@ class Mirror:
             self._numbers.insert(place, number)
             self._shown.insert(place, trial)
 
-    def _freeze(self, record: TrialRecord) -> FrozenTrial | None:
+    def _freeze(self, record: TrialRecord) -> ShownTrial | None:
         """The record as Optuna's trial; None when a model should not see it."""
         if any(name not in record.params for name in self._applying(record.params)):
             return None
@@ -147,11 +177,12 @@ class Mirror:
         params: Params,
         value: float | None,
         intermediate_values: dict[int, float],
-    ) -> FrozenTrial:
+    ) -> ShownTrial:
         names = tuple(name for name in self._applying(params) if name in params)
         if names not in self._shapes:
             self._shapes[names] = {name: self.distributions[name] for name in names}
-        return FrozenTrial(
+        return ShownTrial(
+            self.direction,
             number=number,
             state=state,
             value=value,

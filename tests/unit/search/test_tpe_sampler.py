@@ -4,6 +4,7 @@ import json
 import math
 import random
 import warnings
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -242,3 +243,29 @@ def test_nothing_is_written_to_the_log(caplog, capsys):
     TpeSampler(settings={"group": True}).propose(mirror_of(20), 2, 0)
     assert caplog.records == []
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+@pytest.mark.parametrize("n_finished", [9, 10, 40, 400])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"constant_liar": False},
+        {"multivariate": False},
+        {"group": True},
+        {"n_startup_trials": 3, "n_ei_candidates": 5},
+    ],
+)
+def test_suggestions_are_those_of_optunas_own_sampler(settings, n_finished, direction, monkeypatch):
+    mirror = Mirror(DISTRIBUTIONS, direction)
+    mirror.update(finished(t.number, t.params) for t in mirror_of(n_finished).shown())
+    some = mirror.shown()[0].params
+    for number in range(n_finished, n_finished + 9, 3):
+        mirror.update([running(number, some), complete(number + 1, some, 0.25)])  # ties
+        mirror.update([replace(finished(1, some), number=number + 2, last_value=math.nan)])
+    sampler = TpeSampler(settings=settings)
+    ours = [s.params for s in sampler.propose(mirror, 4, 7, shared=("batch_size",))]
+    monkeypatch.setattr("tuner.search.samplers.tpe._MirrorTpe", optuna.samplers.TPESampler)
+    stock = [s.params for s in sampler.propose(mirror, 4, 7, shared=("batch_size",))]
+    assert ours == stock
