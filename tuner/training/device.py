@@ -1,10 +1,14 @@
-"""The device of a training that runs in this process."""
+"""The device of a training that runs in this process, and how many threads it has use for."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from tuner.errors import CannotWork, UsageError
+from tuner.study.trial import Params
+from tuner.training.model import Model
 
 
 def open_device(asked: str | None, n_threads: int) -> str:
@@ -33,3 +37,17 @@ def open_device(asked: str | None, n_threads: int) -> str:
 def name_device(device: str) -> str:
     """For people: a GPU with its product's name."""
     return f"{device}, {torch.cuda.get_device_name(device)}" if device != "cpu" else device
+
+
+@contextmanager
+def fitting_threads(model: Model, params: Params) -> Iterator[None]:
+    """One thread for a small model, whatever this process has; else all of them."""
+    n_threads = torch.get_num_threads()
+    if n_threads == 1 or not model.is_small(params):
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)

@@ -114,3 +114,10 @@ class Model(Protocol):
 
     def most_lanes(self, params: Params) -> int | None:
         """None where any number fits; 1 for what cannot be fused."""
+
+    def is_small(self, params: Params) -> bool:
+        """Whether several CPU threads would rather wait for each other than share a step.
+
+        A question of the kind (`key`), not of the company: a sum that threads share is rounded
+        otherwise, and the same trial must give the same bits in any group.
+        """

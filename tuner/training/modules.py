@@ -121,6 +121,9 @@ class ModuleModel:
             log.debug("%s broke when it was tried: %r", self._name, error)
             return 1
 
+    def is_small(self, params: Params) -> bool:
+        return False  # the products of a convolution, for one, do not show in its parameters
+
     def fused_stack(self, rows: Rows) -> ModuleStack:
         """The stack for what can be fused."""
         return self._stack(FusedLanes, self._template(rows.params[0]), rows)

@@ -40,3 +40,6 @@ class ByPrecision:
 
     def most_lanes(self, params: Params) -> int | None:
         return self._of(params).most_lanes(params)
+
+    def is_small(self, params: Params) -> bool:
+        return self._of(params).is_small(params)

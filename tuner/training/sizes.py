@@ -18,6 +18,7 @@ import torch
 
 from tuner.study.trial import Params
 from tuner.training.data import TrainingData
+from tuner.training.device import fitting_threads
 from tuner.training.faults import is_out_of_memory
 from tuner.training.folders import replace_file
 from tuner.training.group import Group
@@ -177,7 +178,11 @@ class Measurement:
         seconds: dict[int, float] = {}  # per lane and step
         plain_seconds = float("inf")
         try:
-            with torch.inference_mode(not model.uses_autograd), torch.no_grad():
+            with (
+                torch.inference_mode(not model.uses_autograd),
+                torch.no_grad(),
+                fitting_threads(model, params),
+            ):
                 one = Group(model, [Nobody(params, seed)], self._x_NF)
                 n_lanes = 1
                 while n_lanes <= self._most and self._fits(one, n_lanes) and _is_hopeful(seconds):

@@ -11,6 +11,7 @@ import torch
 
 from tuner.study.trial import Values
 from tuner.training.data import TrainingData
+from tuner.training.device import fitting_threads
 from tuner.training.group import Group
 from tuner.training.losses import Loss
 from tuner.training.metrics import metrics_of
@@ -40,7 +41,11 @@ class Trainer:
         `seconds` is each lane's share of the wall time: over lanes they add up to it.
         """
         started = perf_counter()
-        with torch.inference_mode(not group.model.uses_autograd):
+        one = group.seats[0].lane.params
+        with (
+            torch.inference_mode(not group.model.uses_autograd),
+            fitting_threads(group.model, one),
+        ):
             train_losses = self._train(group)
             validation = self._validate(group)
         seconds = (perf_counter() - started) / len(train_losses)
