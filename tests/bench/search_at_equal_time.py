@@ -1,15 +1,21 @@
-"""Best validation loss at equal time: fused groups (`workers.lanes: auto`) and one by one (`1`).
+"""Best validation loss at equal time: fused groups, and trials one by one.
 
-A cell is a real `tuner run` under ASHA with a limit of time and none of trials that would count,
-in a database of its own on one server that stays up. Both ways take turns, seed after seed, the
-one that begins alternates. Time counts from the start of a study's first trial, and a value counts
-when its trial is COMPLETE: both come from the public record, read with Optuna.
+Three ways: "fused" is `workers.lanes: auto`; "modules" is stock Optuna with as many processes,
+ordinary modules and fused optimizers on preloaded data (`stock_optuna.py`: the same rows, space,
+rungs and Postgres); "lean" is `workers.lanes: 1`, one by one with the hand-written step of fused
+groups, which is by itself two to four times as fast as a module.
 
-The table has a row per data set and sampler: the median over the seeds of the best value at
-quarters of the time; at the end, how often each way was better; and the time in which fused reached
-the final value of one by one, as a share of the time in which that way reached it itself (median;
-a fused study that never did counts as infinite). Results are appended to a file of JSON lines, and
-the table is of all lines in it, so a long bench can be run in pieces.
+A cell is a real study with a limit of time and none of trials that would count, in a database of
+its own on one server that stays up. The ways take turns, seed after seed, and the order alternates.
+Time counts from the start of a study's first trial, and a value counts when its trial is COMPLETE:
+both come from the public record, read with Optuna.
+
+The tables, one against each way of one by one, have a row per data set and sampler: the median over
+the seeds of the best value at quarters of the time; at the end, how often each way was better; and
+the time in which fused reached the final value of one by one, as a share of the time in which that
+way reached it itself (median; a fused study that never did counts as infinite). Results are
+appended to a file of JSON lines, and the tables are of all lines in it, so a long bench can be run
+in pieces.
 
 usage: python -m tests.bench.search_at_equal_time [--seconds 17] [--seeds 0 1 2 3 4]
            [--sets digits breast_cancer diabetes] [--samplers tpe random] [--lanes auto|N]
@@ -26,7 +32,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,6 +42,7 @@ from tests.bench.end_to_end import ROOT, create
 from tuner.errors import NoCompleteTrial
 from tuner.storage.home import Home
 from tuner.storage.server import Server, open_server
+from tuner.training.prepare import prepare
 
 STUDY = """\
 name: {name}
@@ -55,8 +62,8 @@ pruner: {{asha: {{min_resource: 1, reduction_factor: 3}}}}
 seed: {seed}
 budget: {{time: {seconds:g}s, trials: 1000000}}
 """
-FUSED, ALONE = "fused", "one by one"
-WAYS = (FUSED, ALONE)
+FUSED, MODULES, LEAN = "fused", "modules", "lean"
+WAYS = (FUSED, MODULES, LEAN)
 NO_COMPLETE_TRIAL = NoCompleteTrial.exit_code
 _SHARES = (0.25, 0.5, 0.75, 1.0)
 
@@ -76,7 +83,7 @@ class Run:
 
     @property
     def final(self) -> float:
-        return self.best_at(math.inf)
+        return self.best_at(self.seconds)
 
     def best_at(self, seconds: float) -> float:
         """The best value by then; infinite before the first one."""
@@ -94,7 +101,7 @@ class Bench:
         self._folder = folder
         self._server = server
         self._workers = workers
-        self._lanes = {FUSED: lanes, ALONE: "1"}
+        self._lanes = {FUSED: lanes, LEAN: "1"}
         self._n_runs = 0
 
     def run(self, data: str, sampler: str, seed: int, way: str, seconds: float) -> Run:
@@ -102,13 +109,19 @@ class Bench:
         self._n_runs += 1
         name = f"cell{self._n_runs}"
         url = create(self._server, name)
-        file = self._folder / f"{name}.yaml"
-        file.write_text(
-            STUDY.format(name=name, data=data, sampler=sampler, seed=seed, seconds=seconds)
-        )
-        command = [sys.executable, "-m", "tuner.cli", "run", str(file), "--json"]
-        command += ["--workers", str(self._workers), "--set", f"workers.lanes={self._lanes[way]}"]
-        self._call(command, url)
+        if way == MODULES:
+            command = [sys.executable, str(ROOT / "tests" / "bench" / "stock_optuna.py"), url]
+            command += ["--name", name, "--sampler", sampler, "--seed", str(seed)]
+            command += ["--prepared", str(self._prepare(data)), "--processes", str(self._workers)]
+            self._call([*command, "--seconds", str(seconds), "--trials", "1000000"], url)
+        else:
+            file = self._folder / f"{name}.yaml"
+            file.write_text(
+                STUDY.format(name=name, data=data, sampler=sampler, seed=seed, seconds=seconds)
+            )
+            command = [sys.executable, "-m", "tuner.cli", "run", str(file), "--json"]
+            command += ["--workers", str(self._workers)]
+            self._call([*command, "--set", f"workers.lanes={self._lanes[way]}"], url)
         n_trials, n_epochs, curve = read_curve(url, name)
         return Run(
             data=data,
@@ -120,6 +133,10 @@ class Bench:
             n_epochs=n_epochs,
             curve=curve,
         )
+
+    def _prepare(self, data: str) -> Path:
+        """The folder of a data set, as tuner's own studies find it."""
+        return prepare({"sklearn": data}, self._folder / "data").folder
 
     def _call(self, command: Sequence[str], url: str) -> None:
         environment = {**os.environ, "TUNER_STORAGE": url, "TUNER_HOME": str(self._folder)}
@@ -151,51 +168,52 @@ def read_curve(url: str, name: str) -> tuple[int, int, tuple[tuple[float, float]
 
 
 def render(runs: Sequence[Run]) -> str:
-    """Markdown, a row per data set and sampler."""
-    head = ["data, sampler", "seeds", "trials one by one -> fused", "epochs"]
+    """Markdown: a table for each way of one by one, a row per data set and sampler."""
+    ways = [way for way in WAYS if way != FUSED and any(run.way == way for run in runs)]
+    return "\n\n".join(_table(runs, way) for way in ways)
+
+
+def _table(runs: Sequence[Run], alone: str) -> str:
+    head = [f"{alone} -> fused", "seeds", "trials", "epochs"]
     head += [f"best at {share:.0%}" for share in _SHARES]
     head += ["fused better / equal / worse", "time to its final value"]
     lines = [" | ".join(["", *head, ""]).strip(), "|---" * len(head) + "|"]
     for data, sampler in dict.fromkeys((run.data, run.sampler) for run in runs):
         mine = [run for run in runs if (run.data, run.sampler) == (data, sampler)]
-        lines.append(_row(f"{data}, {sampler}", _pairs(mine)))
+        lines.append(_row(f"{data}, {sampler}", _pairs(mine, alone)))
     return "\n".join(lines)
 
 
-def _pairs(runs: Sequence[Run]) -> list[Mapping[str, Run]]:
-    """The two ways of each seed; a seed that was measured again counts again."""
-    by_way = {way: [run for run in runs if run.way == way] for way in WAYS}
-    return [
-        {ALONE: alone, FUSED: fused}
-        for alone, fused in zip(
-            *(sorted(by_way[way], key=lambda run: run.seed) for way in (ALONE, FUSED)), strict=False
-        )
-    ]
+def _pairs(runs: Sequence[Run], alone: str) -> list[tuple[Run, Run]]:
+    """One by one and fused, of each seed; a seed that was measured again counts again."""
+    ways = ([run for run in runs if run.way == way] for way in (alone, FUSED))
+    by_seed = (sorted(mine, key=lambda run: run.seed) for mine in ways)
+    return list(zip(*by_seed, strict=False))
 
 
-def _row(name: str, pairs: Sequence[Mapping[str, Run]]) -> str:
+def _row(name: str, pairs: Sequence[tuple[Run, Run]]) -> str:
     if not pairs:
         return f"| {name} | 0 |"
+    sides = list(zip(*pairs, strict=True))  # all one by one, all fused
     trials, epochs = (
         " -> ".join(
-            f"{statistics.median(getattr(pair[way], what) for pair in pairs):.0f}"
-            for way in (ALONE, FUSED)
+            f"{statistics.median(getattr(run, what) for run in runs):.0f}" for runs in sides
         )
         for what in ("n_trials", "n_epochs")
     )
     bests = [
         " -> ".join(
-            f"{statistics.median(p[way].best_at(share * p[way].seconds) for p in pairs):.3g}"
-            for way in (ALONE, FUSED)
+            f"{statistics.median(run.best_at(share * run.seconds) for run in runs):.3g}"
+            for runs in sides
         )
         for share in _SHARES
     ]
-    n_better = sum(pair[FUSED].final < pair[ALONE].final for pair in pairs)
-    n_equal = sum(pair[FUSED].final == pair[ALONE].final for pair in pairs)
+    n_better = sum(fused.final < alone.final for alone, fused in pairs)
+    n_equal = sum(fused.final == alone.final for alone, fused in pairs)
     ratios = [
-        pair[FUSED].reaches(pair[ALONE].final) / pair[ALONE].reaches(pair[ALONE].final)
-        for pair in pairs
-        if pair[ALONE].curve
+        fused.reaches(alone.final) / alone.reaches(alone.final)
+        for alone, fused in pairs
+        if alone.curve
     ]
     ratio = f"{statistics.median(ratios):.2f}" if ratios else "-"
     counts = f"{n_better} / {n_equal} / {len(pairs) - n_better - n_equal}"

@@ -1,11 +1,12 @@
-"""The baseline: 100 digits trials with stock Optuna on Postgres, written as well as we can.
+"""The baseline: a study with stock Optuna on Postgres, written as well as we can.
 
 Two processes, RDBStorage, TPE, SuccessiveHalvingPruner with our rungs. Data preloaded as tensors,
 a fused optimizer, no DataLoader, one thread per process. `--trainer ours` trains with tuner's own
 lanes instead of an ordinary module, so that only the search loop differs.
 
-usage: stock_optuna.py URL [--trials 100] [--epochs 27] [--processes 2] [--seed 0]
-                           [--trainer module|ours] [--data FOLDER]
+usage: stock_optuna.py URL [--name stock] [--trials 100] [--seconds S] [--epochs 27]
+                           [--processes 2] [--seed 0] [--sampler tpe|random]
+                           [--trainer module|ours] [--data FOLDER] [--prepared FOLDER]
 """
 
 import argparse
@@ -13,7 +14,14 @@ import json
 import multiprocessing
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    Tensors = tuple[torch.Tensor, torch.Tensor]  # features and labels
+    Splits = tuple[Tensors, Tensors, int]  # training, validation, the model's outputs
 
 Params = dict[str, Any]
 ShouldStop = Callable[[int, float], bool]  # epoch, validation loss -> pruned
@@ -23,10 +31,14 @@ Train = Callable[[int, Params, ShouldStop], bool]
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
+    parser.add_argument("--name", default="stock")
     parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--seconds", type=float, help="begin no trial later; None: no limit")
     parser.add_argument("--epochs", type=int, default=27)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sampler", choices=["tpe", "random"], default="tpe")
+    parser.add_argument("--prepared", default="", help="data of tuner's, instead of digits")
     parser.add_argument("--trainer", choices=["module", "ours"], default="module")
     parser.add_argument("--data", default="")
     options = parser.parse_args()
@@ -34,7 +46,7 @@ def main() -> None:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    optuna.create_study(study_name="stock", storage=options.url, direction="minimize")
+    optuna.create_study(study_name=options.name, storage=options.url, direction="minimize")
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     children = [
@@ -46,7 +58,7 @@ def main() -> None:
     training_seconds = sum(queue.get() for _ in children)
     for child in children:
         child.join()
-    study = optuna.load_study(study_name="stock", storage=options.url)
+    study = optuna.load_study(study_name=options.name, storage=options.url)
     states = [trial.state.name for trial in study.trials]
     print(
         json.dumps(
@@ -98,14 +110,16 @@ def work(options: argparse.Namespace, index: int, queue: "multiprocessing.Queue[
             raise optuna.TrialPruned
         return min(losses)
 
+    samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
     study = optuna.load_study(
-        study_name="stock",
+        study_name=options.name,
         storage=options.url,
-        sampler=optuna.samplers.TPESampler(seed=options.seed * 1000 + index),
+        sampler=samplers[options.sampler](seed=options.seed * 1000 + index),
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
     )
     study.optimize(
         objective,
+        timeout=options.seconds,
         callbacks=[optuna.study.MaxTrialsCallback(options.trials, states=None)],
     )
     queue.put(clock[0])
@@ -114,22 +128,11 @@ def work(options: argparse.Namespace, index: int, queue: "multiprocessing.Queue[
 def train_module(options: argparse.Namespace) -> Train:
     """An ordinary torch module and optimizer on preloaded tensors."""
     import torch
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
 
-    features, labels = load_digits(return_X_y=True)
-    train_x, rest_x, train_y, rest_y = train_test_split(
-        features, labels, test_size=0.3, random_state=0, stratify=labels
-    )
-    val_x, _, val_y, _ = train_test_split(
-        rest_x, rest_y, test_size=0.5, random_state=0, stratify=rest_y
-    )
-    mean, std = train_x.mean(0), train_x.std(0)
-    std[std == 0] = 1
-    x = torch.tensor((train_x - mean) / std, dtype=torch.float32)
-    y = torch.tensor(train_y)
-    vx = torch.tensor((val_x - mean) / std, dtype=torch.float32)
-    vy = torch.tensor(val_y)
+    train_split, validation, n_outputs = _prepared(options) if options.prepared else _digits()
+    (x, y), (vx, vy) = train_split, validation
+    functional = torch.nn.functional
+    loss_of = functional.cross_entropy if n_outputs > 1 else functional.mse_loss
 
     def train(number: int, params: Params, should_stop: ShouldStop) -> bool:
         torch.manual_seed(number)
@@ -139,14 +142,13 @@ def train_module(options: argparse.Namespace) -> Train:
             layers += [torch.nn.Linear(width, 64), torch.nn.ReLU()]
             layers += [torch.nn.Dropout(params["dropout"])]
             width = 64
-        model = torch.nn.Sequential(*layers, torch.nn.Linear(width, 10))
+        model = torch.nn.Sequential(*layers, torch.nn.Linear(width, n_outputs))
         optimizer = torch.optim.Adam(
             model.parameters(),
             lr=params["learning_rate"],
             weight_decay=params["weight_decay"],
             fused=True,
         )
-        loss_of = torch.nn.functional.cross_entropy
         for epoch in range(1, options.epochs + 1):
             model.train()
             for batch in torch.randperm(len(x)).split(params["batch_size"]):
@@ -163,10 +165,42 @@ def train_module(options: argparse.Namespace) -> Train:
     return train
 
 
+def _digits() -> "Splits":
+    """As anybody would write it; other rows are held out than in tuner's split."""
+    import torch
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    features, labels = load_digits(return_X_y=True)
+    train_x, rest_x, train_y, rest_y = train_test_split(
+        features, labels, test_size=0.3, random_state=0, stratify=labels
+    )
+    val_x, _, val_y, _ = train_test_split(
+        rest_x, rest_y, test_size=0.5, random_state=0, stratify=rest_y
+    )
+    mean, std = train_x.mean(0), train_x.std(0)
+    std[std == 0] = 1
+
+    def tensors(x: Any, y: Any) -> "Tensors":
+        return torch.tensor((x - mean) / std, dtype=torch.float32), torch.tensor(y)
+
+    return tensors(train_x, train_y), tensors(val_x, val_y), 10
+
+
+def _prepared(options: argparse.Namespace) -> "Splits":
+    """What tuner has prepared: the same rows in the same split, the same standardized target."""
+    from tuner.training.data import Split, load_data
+
+    data = load_data(Path(options.prepared), "cpu")
+
+    def tensors(split: Split) -> "Tensors":
+        return split.x_NF, split.y_N if data.n_classes else split.y_N[:, None]
+
+    return tensors(data.train), tensors(data.validation), data.n_outputs
+
+
 def train_ours(options: argparse.Namespace) -> Train:
     """tuner's own trainer under Optuna's loop."""
-    from pathlib import Path
-
     from tuner.messages import How
     from tuner.study.trial import Values
     from tuner.study_file.trainer_params import resolve
