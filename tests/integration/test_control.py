@@ -128,6 +128,39 @@ def test_a_stopping_study_cannot_be_paused_but_resumed(study: StoredStudy) -> No
     assert desired(study)[0] == "running"
 
 
+@pytest.mark.parametrize("is_paused", [True, False])
+def test_a_study_that_has_ended_is_not_paused_and_extending_it_is_named(
+    new_study: NewStudy, is_paused: bool
+) -> None:
+    study = new_study(1)
+    agent = study.agent()
+    trial = agent.claim_one()
+    assert control(study).pause(WHO).before is Desired.RUNNING  # one is still in training
+    if not is_paused:
+        control(study).resume(WHO)
+    agent.finish(trial)
+    before = desired(study), kinds(study)
+    with pytest.raises(UsageError, match=r"has ended \(.*trials\).*; tuner extend searched lets"):
+        control(study).pause(WHO)
+    assert (desired(study), kinds(study)) == before
+    control(study).extend(Extension(trials=Amount(value=1, is_more=True)))
+    assert control(study).pause(WHO).reason is not None
+
+
+def test_what_a_limit_stops_is_extended_and_what_a_person_stopped_is_resumed(
+    study: StoredStudy,
+) -> None:
+    study.agent().claim_one()
+    reason = "the budget's time of 1m is used up"
+    study.query("update tuner.study set desired = 'stopping', desired_reason = %s", reason)
+    with pytest.raises(UsageError, match=rf"{reason}\); tuner extend searched"):
+        control(study).pause(WHO)
+    study.query("update tuner.study set desired = 'halted', desired_reason = '3 in a row'")
+    with pytest.raises(UsageError, match=r"halted \(3 in a row\); tuner resume searched"):
+        control(study).pause(WHO)
+    assert control(study).resume(WHO).before is Desired.HALTED
+
+
 def test_limits_are_set_and_raised_and_the_history_knows(study: StoredStudy) -> None:
     extended = control(study).extend(
         Extension(trials=Amount(value=5, is_more=True), seconds=Amount(value=60))
