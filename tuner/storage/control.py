@@ -97,7 +97,8 @@ class Control:
             else:
                 reason = standing.reason or reason
             told = reason if reason.startswith(STOPPED_BY) else f"stopped: {reason}"
-            ended = run(cursor, "control", "end_unheld", {**self._lease, "reason": told})
+            which = {**self._lease, "number": None, "reason": told}
+            ended = run(cursor, "control", "end_here", which)
             return self._steered(cursor, standing, reason, tuple(sorted(n for (n,) in ended)))
 
     def pause(self, who: str, why: str = "") -> Steered:
