@@ -5,8 +5,10 @@ import html
 import http.client
 import io
 import json
+import os
 import re
 import signal
+from urllib.parse import quote
 
 import pytest
 
@@ -90,6 +92,22 @@ def test_downloads_hold_the_view_and_are_attachments(served):
     assert [row["number"] for row in rows] == [str(t["number"]) for t in reversed(trials)]
     assert float(rows[0]["value"]) < float(rows[1]["value"])
     assert {"learning_rate"} == trials[0]["params"].keys()
+    host = os.uname().nodename
+    for where, n_found in (
+        (f"host={host}", 2),
+        (f"host!={host}", 0),
+        ("train_loss>0, attrs.best_step>=1", 2),
+        ("attrs.train_loss<0", 0),
+        ("reason='a, b', number=0", 0),
+    ):
+        assert len(served.get(f"/s/plain/trials.json?where={quote(where)}").json) == n_found, where
+    told = served.get("/s/plain/trials").text
+    assert "host, device, reason" in told
+    assert "attrs.train_loss" in told
+    assert (
+        "did you mean attrs.train_loss"
+        in served.get("/s/plain/trials?where=attrs.tran_loss>1").text
+    )
     one = served.get("/s/plain/trials.json?where=number%3D1").json
     assert [trial["number"] for trial in one] == [1]
 
