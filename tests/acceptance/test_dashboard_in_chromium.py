@@ -182,6 +182,41 @@ def test_a_study_fits_one_screen_and_every_page_a_phone(browser, served):
             assert looker.ask("document.documentElement.scrollWidth") <= 390, path
 
 
+PLOTS = "[...document.querySelectorAll('.js-plotly-plot')]"
+WIDTHS = f"{PLOTS}.map(p => p.querySelector('.main-svg').getBoundingClientRect().width)"
+FITTING = f"{PLOTS}.every(p => p.clientWidth == p.querySelector('.main-svg').clientWidth)"
+
+
+def test_on_paper_pages_are_light_narrow_and_their_plots_fit_and_then_all_is_as_before(
+    browser, served
+):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    buttons = "[...document.querySelectorAll('button')].some(b => b.checkVisibility())"
+    with looking(browser, served, color_scheme="dark", reduced_motion="reduce") as looker:
+        for path in ("/", "/s/filled", "/s/filled/trials", "/s/filled/t/7", "/s/filled/analysis"):
+            looker.go(path)
+            looker.wait(FITTING)
+            before, dark = looker.ask(WIDTHS), looker.ask(ground)
+            assert looker.ask("document.getAnimations().length") == 0, path
+            if before:  # what a browser tells the page, which then draws its plots
+                looker.ask("window.dispatchEvent(new Event('beforeprint'))")
+            else:
+                looker.page.emulate_media(media="print")
+            assert looker.ask("document.body.clientWidth") == 700, path
+            assert looker.ask(ground) == "rgb(255, 255, 255)", path
+            assert not looker.ask(buttons), path
+            looker.wait(FITTING)
+            assert all(width <= 700 for width in looker.ask(WIDTHS)), path
+            looker.ask("window.dispatchEvent(new Event('afterprint'))")
+            looker.page.emulate_media(media="screen")
+            looker.wait(FITTING)
+            looker.wait(
+                f"JSON.stringify({WIDTHS}) == '{json.dumps(before, separators=(',', ':'))}'"
+            )
+            assert looker.ask(ground) == dark != "rgb(255, 255, 255)", path
+            assert looker.troubles == [], path
+
+
 def test_hostile_text_stays_text_everywhere(browser, served, tmp_path, finished):
     with looking(browser, served, bypass_csp=True) as looker:  # the policy is the second wall
         for path in EVIL_PATHS:

@@ -112,7 +112,24 @@
     for (const [plot, { figure, onTrial }] of drawn) draw(plot, figure, onTrial);
   }
 
+  // Paper is light, and narrower than most screens: the plots are drawn for it, and back again.
+  function setPrinting(isPrinting) {
+    document.documentElement.classList.toggle("printing", isPrinting);
+    const style = document.getElementById("print-style");
+    if (style) style.media = isPrinting ? "all" : "print";
+    readPalette();
+    for (const [plot, { figure }] of drawn) {
+      if (!plot.classList.contains("js-plotly-plot")) continue;
+      const size = { autosize: false, width: plot.clientWidth, height: plot.clientHeight };
+      const layout = { ...layoutOf(figure), ...(isPrinting ? size : {}) };
+      window.Plotly.react(plot, paint(figure.data, ""), layout, config);
+      if (!isPrinting) window.Plotly.Plots.resize(plot);
+    }
+  }
+
   readPalette();
+  window.addEventListener("beforeprint", () => setPrinting(true));
+  window.addEventListener("afterprint", () => setPrinting(false));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   window.tunerFigures = { draw, redraw };
 })();
