@@ -184,6 +184,7 @@ def test_a_study_fits_one_screen_and_every_page_a_phone(browser, served):
 
 PLOTS = "[...document.querySelectorAll('.js-plotly-plot')]"
 WIDTHS = f"{PLOTS}.map(p => p.querySelector('.main-svg').getBoundingClientRect().width)"
+DARK_INKS = {"rgb(21, 24, 29)", "rgb(89, 97, 108)", ""}
 FITTING = f"{PLOTS}.every(p => p.clientWidth == p.querySelector('.main-svg').clientWidth)"
 
 
@@ -198,14 +199,19 @@ def test_on_paper_pages_are_light_narrow_and_their_plots_fit_and_then_all_is_as_
             looker.wait(FITTING)
             before, dark = looker.ask(WIDTHS), looker.ask(ground)
             assert looker.ask("document.getAnimations().length") == 0, path
-            if before:  # what a browser tells the page, which then draws its plots
-                looker.ask("window.dispatchEvent(new Event('beforeprint'))")
+            if before:  # what a browser tells the page, and prints as soon as it returns
+                printed = f"window.dispatchEvent(new Event('beforeprint')), {FITTING}"
+                assert looker.ask(f"({printed})"), path
+                inks = (
+                    f"{PLOTS}.flatMap(p => [...p.querySelectorAll('text')].map(t => t.style.fill))"
+                )
+                assert set(looker.ask(inks)) <= DARK_INKS, path
             else:
                 looker.page.emulate_media(media="print")
+            assert looker.ask("getComputedStyle(document.body).color") == "rgb(21, 24, 29)", path
             assert looker.ask("document.body.clientWidth") == 700, path
             assert looker.ask(ground) == "rgb(255, 255, 255)", path
             assert not looker.ask(buttons), path
-            looker.wait(FITTING)
             assert all(width <= 700 for width in looker.ask(WIDTHS)), path
             looker.ask("window.dispatchEvent(new Event('afterprint'))")
             looker.page.emulate_media(media="screen")

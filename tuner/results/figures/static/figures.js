@@ -117,14 +117,7 @@
     document.documentElement.classList.toggle("printing", isPrinting);
     const style = document.getElementById("print-style");
     if (style) style.media = isPrinting ? "all" : "print";
-    readPalette();
-    for (const [plot, { figure }] of drawn) {
-      if (!plot.classList.contains("js-plotly-plot")) continue;
-      const size = { autosize: false, width: plot.clientWidth, height: plot.clientHeight };
-      const layout = { ...layoutOf(figure), ...(isPrinting ? size : {}) };
-      window.Plotly.react(plot, paint(figure.data, ""), layout, config);
-      if (!isPrinting) window.Plotly.Plots.resize(plot);
-    }
+    redraw();
   }
 
   readPalette();
