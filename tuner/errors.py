@@ -20,6 +20,10 @@ class UsageError(TunerError):
     exit_code = 2
 
 
+class BadRows(UsageError, ValueError):
+    """Rows that a model cannot predict from; a `ValueError` too, as Python's libraries raise it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fault:
     """One located mistake in a study file."""

@@ -5,7 +5,10 @@ import html
 import http.client
 import io
 import json
+import os
+import re
 import signal
+from urllib.parse import quote
 
 import pytest
 
@@ -89,6 +92,22 @@ def test_downloads_hold_the_view_and_are_attachments(served):
     assert [row["number"] for row in rows] == [str(t["number"]) for t in reversed(trials)]
     assert float(rows[0]["value"]) < float(rows[1]["value"])
     assert {"learning_rate"} == trials[0]["params"].keys()
+    host = os.uname().nodename
+    for where, n_found in (
+        (f"host={host}", 2),
+        (f"host!={host}", 0),
+        ("train_loss>0, attrs.best_step>=1", 2),
+        ("attrs.train_loss<0", 0),
+        ("reason='a, b', number=0", 0),
+    ):
+        assert len(served.get(f"/s/plain/trials.json?where={quote(where)}").json) == n_found, where
+    told = served.get("/s/plain/trials").text
+    assert "host, device, reason" in told
+    assert "attrs.train_loss" in told
+    assert (
+        "did you mean attrs.train_loss"
+        in served.get("/s/plain/trials?where=attrs.tran_loss>1").text
+    )
     one = served.get("/s/plain/trials.json?where=number%3D1").json
     assert [trial["number"] for trial in one] == [1]
 
@@ -145,7 +164,9 @@ def test_actions_are_done_noted_and_refused_without_their_marks(tuner, tmp_path)
             answer = served.post("/s/plain/actions/extend", {"trials": "+5"}, **changes)
             assert answer.status == status, changes
         assert tuner("status", "plain", "--json").json["limits"]["trials"] == 2
+        assert _offered(served) == {"extend", "enqueue"}
         for action, given, status, said in (
+            ("pause", {}, 400, "tuner extend plain lets it go on"),
             ("extend", {"trials": "+5"}, 200, "extend trials +5"),
             ("extend", {"trials": "many"}, 400, "is no amount"),
             ("extend", {}, 400, "no limit is given"),
@@ -156,6 +177,7 @@ def test_actions_are_done_noted_and_refused_without_their_marks(tuner, tmp_path)
             ("enqueue", {"params": ""}, 400, "no params are given"),
             ("enqueue", {"params": ["x"]}, 400, "params is a text"),
             ("pause", {"reason": "coffee"}, 200, "pause"),
+            ("pause", {}, 200, "pause"),
             ("resume", {}, 200, "resume"),
             ("stop-trial", {"number": 0}, 400, "has ended already"),
             ("stop-trial", {"number": 2}, 400, "no agent of tuner has begun it"),
@@ -163,10 +185,12 @@ def test_actions_are_done_noted_and_refused_without_their_marks(tuner, tmp_path)
             ("stop-trial", {"number": True}, 400, "number is"),
             ("retry", {"number": 0}, 400, "only FAIL trials"),
             ("stop", {"reason": "enough"}, 200, "stop"),
+            ("pause", {}, 400, "tuner resume plain lets it go on"),
             ("delete", {}, 400, "no action"),
         ):
             answer = served.post(f"/s/plain/actions/{action}", given)
             assert (answer.status, said in answer.text) == (status, True), (action, answer)
+        wait_until(lambda: _offered(served) == {"extend", "enqueue", "resume"}, "it is stopped")
         assert served.post("/s/nothing/actions/pause", {}).status == 404
         assert served.post("/s/plain/actions/pause", []).status == 400
         assert served.post("/s/plain", {}).status == 405
@@ -175,6 +199,10 @@ def test_actions_are_done_noted_and_refused_without_their_marks(tuner, tmp_path)
         assert "from 127.0.0.1" in page
     status = tuner("status", "plain").out
     assert "stopped by the dashboard, from 127.0.0.1: enough" in status
+
+
+def _offered(served) -> set[str]:
+    return set(re.findall(r'data-action="([a-z-]+)"', served.get("/s/plain").text))
 
 
 def test_a_trial_in_training_is_stopped_from_the_page(tuner, tmp_path):

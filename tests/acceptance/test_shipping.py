@@ -92,6 +92,10 @@ def test_a_search_is_confirmed_exported_trained_reproduced_and_used(tuner: Tuner
     assert [len(c["values"]) for c in confirmed["candidates"]] == [2, 2]
     assert sum(c["probability_best"] for c in confirmed["candidates"]) == pytest.approx(1)
     assert tuner("confirm", "plain", "--show", "--json").json == confirmed
+    for word in ("best", "status"):
+        assert f"confirmed best: trial {confirmed['winner']}, " in tuner(word, "plain").out
+        told = tuner(word, "plain", "--json").json["confirmation"]
+        assert (told["winner"], told["finished"]) == (confirmed["winner"], True)
     again = tuner("run", "--study", "plain-confirm", "--workers", 1)
     assert "plain-confirm: finished, 4 of 4 trials" in again.out
     chosen = tuner("export", "plain", "--confirmed", "--format", "json").json

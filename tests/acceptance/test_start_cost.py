@@ -1,10 +1,11 @@
 """What a command loads before it does its work."""
 
+import os
 import subprocess
 import sys
 import time
 
-from tests.acceptance.command import build_environment, find_command
+from tests.acceptance.command import ROOT, build_environment, find_command
 
 _SCRIPT = """\
 import sys
@@ -45,3 +46,27 @@ def test_help_comes_at_once(tuner):
         return time.monotonic() - began
 
     assert min(seconds() for _ in range(5)) < 0.2
+
+
+def test_a_training_that_is_refused_is_so_before_torch_is_loaded(finished, tmp_path):
+    (tmp_path / "stub" / "torch").mkdir(parents=True)
+    (tmp_path / "stub" / "torch" / "__init__.py").write_text("raise SystemExit('torch is loaded')")
+    without = {"PYTHONPATH": f"{tmp_path / 'stub'}{os.pathsep}{ROOT}"}
+    best = tmp_path / "best.yaml"
+    finished("export", "plain", "-o", best)
+    (tmp_path / "full").mkdir(mode=0o700)
+    (tmp_path / "full" / "thesis.tex").write_text("mine")
+    for words, told in (
+        (["-o", tmp_path / "full"], "is not empty"),
+        (["-o", best], "is a file"),
+        (["-o", best / "out"], "Not a directory"),
+        (["--device", "tpu"], "write cpu, cuda or cuda:N"),
+        (["--from-weights"], "names no weights"),
+    ):
+        refused = finished("train", best, *words, code=None, **without)
+        assert told in refused.err
+        assert refused.err.count("\n") == 1
+        assert refused.code in (1, 2)
+    accepted = finished("train", best, "-o", tmp_path / "out", code=1, **without)
+    assert "torch is loaded" in accepted.err
+    assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import optuna
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from psycopg2.extensions import connection as RawConnection
@@ -19,6 +20,7 @@ from sqlalchemy.engine import URL
 
 from tests.integration.protocol_model import Model, Public
 from tests.integration.stores import StoreAgent, StoredStudy, make_spec, report
+from tuner.errors import UsageError
 from tuner.storage.connection import Database, open_database_url
 from tuner.storage.control import Control
 from tuner.study.checkpoint import SavedFile
@@ -346,7 +348,10 @@ class Protocol(RuleBasedStateMachine):
 
     def _steer(self, how: str) -> None:
         match how:
-            case "pause" if self.model.desired != "stopping":
+            case "pause" if self.model.desired == "stopping" or self._is_ended:
+                with pytest.raises(UsageError):
+                    self.control.pause("me")
+            case "pause":
                 self.control.pause("me")
                 self.model.desired = "paused"
             case "resume" if self.model.desired != "running":
@@ -357,11 +362,15 @@ class Protocol(RuleBasedStateMachine):
                 self.model.limit += 2
             case "stop":
                 is_over = self.control.stop("me").is_over
-                open_ = [lease for lease in self.model.leases.values() if lease.state != "done"]
-                is_full = self.model.n_claimed >= self.model.limit
-                assert is_over == (self.model.desired == "running" and is_full and not open_)
+                assert is_over == (self.model.desired == "running" and self._is_ended)
                 if not is_over:
                     self.model.stop()
+
+    @property
+    def _is_ended(self) -> bool:
+        """Its budget is used up and every trial of ours final."""
+        open_ = [lease for lease in self.model.leases.values() if lease.state != "done"]
+        return self.model.n_claimed >= self.model.limit and not open_
 
     # -- what must hold --------------------------------------------------------------------------
 

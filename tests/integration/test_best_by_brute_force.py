@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.stores import connect, make_spec
 from tuner.errors import NoCompleteTrial
-from tuner.results.summary import load_best
+from tuner.results.summary import load_summary, require_best
 from tuner.storage.connection import Database
 from tuner.storage.join import join_study
 from tuner.study.trial import Direction
@@ -51,9 +51,9 @@ def test_best_equals_brute_force_on_random_studies(
     for name, number in expected.items():
         if number is None:
             with pytest.raises(NoCompleteTrial):
-                load_best(database, name)
+                require_best(load_summary(database, name))
         else:
-            best = load_best(database, name).best
+            best = load_summary(database, name).best
             assert best is not None
             assert best.number == number, name
 

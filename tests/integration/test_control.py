@@ -1,18 +1,31 @@
 """Commands to a study: stop, pause, resume, extend, retry, enqueue, delete."""
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import optuna
 import pytest
 
-from tests.integration.stores import PARAMS, StoreAgent, StoredStudy, connect, raised, report
+from tests.integration.invariants import Aside
+from tests.integration.stores import (
+    PARAMS,
+    TELEMETRY,
+    StoreAgent,
+    StoredStudy,
+    connect,
+    raised,
+    report,
+)
 from tuner.errors import DatabaseAway, NotFound, UsageError
 from tuner.storage import retries
 from tuner.storage.control import Control
+from tuner.storage.trial_stop import stop_trial
 from tuner.study.control import Amount, Extension
 from tuner.study.fleet import Desired
 from tuner.study.lease import Batch, Release
@@ -88,6 +101,43 @@ def test_a_trial_that_reported_no_number_ends_without_a_value(study: StoredStudy
     assert [trial.value for trial in study.optuna().get_trials()] == [None, None]
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_the_end_of_a_study_and_of_one_trial_tell_the_same_of_it(
+    study: StoredStudy, is_whole: bool
+) -> None:
+    agent = study.agent()
+    trials = agent.claim(2)
+    devices = [{"device": "cpu:7", "trials": [t.key.number for t in trials]}]
+    agent.store.beat(replace(TELEMETRY, screen=json.dumps({"devices": devices})))
+    agent.store.report(Batch(reports=[report(trials[0], 1, 0.5), report(trials[0], 2, math.inf)]))
+    if is_whole:
+        study.query("update tuner.agent set seen_at = now() - interval '1 hour'")
+        assert control(study).stop(WHO).ended == (0, 1)
+    else:
+        for trial in trials:
+            stop_trial(study.database, study.study_id, trial.key.number, f"stopped by {WHO}")
+    assert study.states() == ["PRUNED", "PRUNED"]
+    assert [t.value for t in study.optuna().get_trials()] == [math.inf, None]  # as Optuna has it
+    for number, n_steps in ((0, 2), (1, 0)):
+        assert study.lease(number, "state, owner, n_steps, device, reason") == (
+            "done", None, n_steps, "cpu:7", f"stopped by {WHO}")  # fmt: skip
+    events = "select agent_id, device, detail from tuner.event where kind = 'pruned'"
+    told = (agent.identity.agent_id, "cpu:7", f"stopped by {WHO}")
+    assert [(UUID(str(a)), d, why) for a, d, why in study.query(events)] == [told, told]
+
+
+def test_a_trial_that_is_just_being_written_to_is_stopped_as_soon_as_that_is_done(
+    study: StoredStudy,
+) -> None:
+    trial = study.agent().claim_one()
+    with study.held_open("select 1 from tuner.lease where number = 0 for update") as other:
+        stop = Aside(lambda: stop_trial(study.database, study.study_id, trial.key.number, "enough"))
+        assert stop.still_waits()
+        other.commit()
+    stop.result()
+    assert study.states() == ["PRUNED"]
+
+
 def test_a_study_that_has_ended_by_itself_is_not_stopped_as_well(new_study: NewStudy) -> None:
     study = new_study(1)
     agent = study.agent()
@@ -126,6 +176,39 @@ def test_a_stopping_study_cannot_be_paused_but_resumed(study: StoredStudy) -> No
         control(study).pause(WHO)
     control(study).resume(WHO)
     assert desired(study)[0] == "running"
+
+
+@pytest.mark.parametrize("is_paused", [True, False])
+def test_a_study_that_has_ended_is_not_paused_and_extending_it_is_named(
+    new_study: NewStudy, is_paused: bool
+) -> None:
+    study = new_study(1)
+    agent = study.agent()
+    trial = agent.claim_one()
+    assert control(study).pause(WHO).before is Desired.RUNNING  # one is still in training
+    if not is_paused:
+        control(study).resume(WHO)
+    agent.finish(trial)
+    before = desired(study), kinds(study)
+    with pytest.raises(UsageError, match=r"has ended \(.*trials\).*; tuner extend searched lets"):
+        control(study).pause(WHO)
+    assert (desired(study), kinds(study)) == before
+    control(study).extend(Extension(trials=Amount(value=1, is_more=True)))
+    assert control(study).pause(WHO).reason is not None
+
+
+def test_what_a_limit_stops_is_extended_and_what_a_person_stopped_is_resumed(
+    study: StoredStudy,
+) -> None:
+    study.agent().claim_one()
+    reason = "the budget's time of 1m is used up"
+    study.query("update tuner.study set desired = 'stopping', desired_reason = %s", reason)
+    with pytest.raises(UsageError, match=rf"{reason}\); tuner extend searched"):
+        control(study).pause(WHO)
+    study.query("update tuner.study set desired = 'halted', desired_reason = '3 in a row'")
+    with pytest.raises(UsageError, match=r"halted \(3 in a row\); tuner resume searched"):
+        control(study).pause(WHO)
+    assert control(study).resume(WHO).before is Desired.HALTED
 
 
 def test_limits_are_set_and_raised_and_the_history_knows(study: StoredStudy) -> None:

@@ -3,12 +3,13 @@
 import random
 
 import pytest
+from sqlalchemy import event
 
 from tests.integration.stores import StoredStudy, connect, make_spec
 from tuner.errors import NoCompleteTrial, NotFound, UsageError
 from tuner.export.best_config import Wanted, export_trials
 from tuner.export.linked_study import ConfirmPlan, compare_with_search, plan_linked_study
-from tuner.results.confirmation import load_confirmation
+from tuner.results.confirmation import load_confirmation, load_judged
 from tuner.search.catalog import build_sampler
 from tuner.storage.connection import Database
 from tuner.storage.control import Control
@@ -150,6 +151,29 @@ def test_a_confirmation_tries_each_of_the_best_under_seeds_of_its_own(database: 
         plan_linked_study(database, spec.name, ConfirmPlan())
     study.close()
     linked.close()
+
+
+def test_a_confirmation_is_read_with_as_many_queries_for_one_trial_as_for_four(
+    database: Database,
+) -> None:
+    study = _searched(database, [0.3, 0.1, 0.2, 0.9])
+    asked: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    counts = []
+    for n_top in (0, 1, 4):
+        if n_top:
+            plan = ConfirmPlan(n_top=n_top, n_seeds=2, name=f"again-{n_top}")
+            spec, _ = plan_linked_study(database, "searched", plan)
+            join_study(database, spec, "fingerprint", 2 * n_top)
+        asked.clear()
+        summary, confirmation = load_judged(database, "searched")
+        counts.append(len(asked))
+        assert summary.best is not None
+        found = confirmation.candidates if confirmation is not None else ()
+        assert len(found) == n_top
+        assert {c.search_value for c in found} <= {0.1, 0.2, 0.3, 0.9}
+    assert counts[1] == counts[2] > counts[0]
+    study.close()
 
 
 def test_no_two_candidates_have_the_same_params(database: Database) -> None:

@@ -2,31 +2,43 @@
 
 import argparse
 
+from tuner.cli.confirmation_text import confirmed_json, render_confirmed
 from tuner.cli.database import open_existing
 from tuner.cli.json_text import render_json
 from tuner.cli.summary_text import render_best, render_params, trial_json
-from tuner.results.summary import StudySummary, load_best
+from tuner.results.confirmation import Confirmation, load_judged
+from tuner.results.summary import StudySummary, require_best
 
 
 def execute(options: argparse.Namespace) -> int:
     """The best params and value."""
     with open_existing(options.storage) as database:
-        summary = load_best(database, options.study)
-    print(render_json(best_json(summary), indent=2) if options.json else render(summary))
+        summary, confirmation = load_judged(database, options.study)
+    require_best(summary)
+    if options.json:
+        print(render_json(best_json(summary, confirmation), indent=2))
+    else:
+        print(render(summary, confirmation))
     return 0
 
 
-def best_json(summary: StudySummary) -> dict[str, object]:
+def best_json(summary: StudySummary, confirmation: Confirmation | None = None) -> dict[str, object]:
     """The best trial with all its params, the fixed ones included."""
     assert summary.best is not None
     trial = trial_json(summary.best)
     all_params = {**summary.fixed_params, **summary.best.params}
-    return {"study": summary.study.name, "metric": summary.study.metric, **trial} | {
-        "params": all_params
+    return {
+        "study": summary.study.name,
+        "metric": summary.study.metric,
+        **trial,
+        "params": all_params,
+        **confirmed_json(confirmation),
     }
 
 
-def render(summary: StudySummary) -> str:
+def render(summary: StudySummary, confirmation: Confirmation | None = None) -> str:
     """For people."""
     fixed = render_params(summary.fixed_params)
-    return "\n".join([render_best(summary), *(["fixed", *fixed] if fixed else [])])
+    confirmed = render_confirmed(confirmation)
+    parts = [render_best(summary), *(["fixed", *fixed] if fixed else []), confirmed]
+    return "\n".join(part for part in parts if part)

@@ -61,8 +61,62 @@ def _words(confirmation: Confirmation) -> list[str]:
         and len(confirmation.candidates) > 1
     ):
         lines.append("more seeds would tell the first ones apart better, or they are as good")
-    lines.append(f"next: tuner export {one_line(confirmation.search)} --confirmed -o best.yaml")
+    lines.append(f"next: {_export_command(confirmation)}")
     return lines
+
+
+def render_confirmed(confirmation: Confirmation | None) -> str:
+    """In two or three lines beside the best trial of the search; empty without a confirmation."""
+    if confirmation is None:
+        return ""
+    winner, n_open = confirmation.winner, sum(c.n_open for c in confirmation.candidates)
+    name = one_line(confirmation.name)
+    lines = [] if winner is None else [_render_winner(confirmation, winner)]
+    if n_open:
+        what = "confirmed so far" if winner is not None else "nothing is confirmed yet"
+        lines.append(f"{what}: {count(n_open, 'training')} to come (tuner run --study {name})")
+    if winner is not None:
+        lines.append(f"next: {_export_command(confirmation)}")
+    return "\n  ".join(lines or [f"study {name} has confirmed nothing: no training completed"])
+
+
+def _render_winner(confirmation: Confirmation, winner: Candidate) -> str:
+    spread = "" if winner.spread is None else f" +- {render_value(winner.spread)}"
+    failed = f" ({winner.n_failed} failed)" if winner.n_failed else ""
+    n = len(confirmation.candidates)
+    chance = winner.probability
+    is_told = chance is not None and n > 1
+    sure = f"; probability of being the best of {n}: {100 * (chance or 0):.0f} %" * is_told
+    return (
+        f"confirmed best: trial {winner.trial}, {one_line(confirmation.metric)} "
+        f"{_number(winner.mean)}{spread} over {count(len(winner.values), 'fresh seed')}"
+        f"{failed}{sure}"
+    )
+
+
+def _export_command(confirmation: Confirmation) -> str:
+    return f"tuner export {one_line(confirmation.search)} --confirmed -o best.yaml"
+
+
+def confirmed_json(confirmation: Confirmation | None) -> dict[str, Any]:
+    """The same for programs, to be merged into a document; nothing without a confirmation."""
+    if confirmation is None:
+        return {}
+    winner = confirmation.winner
+    return {
+        "confirmation": {
+            "name": confirmation.name,
+            "search": confirmation.search,
+            "seeds": confirmation.n_seeds,
+            "finished": confirmation.is_finished,
+            "winner": winner and winner.trial,
+            "mean": winner and winner.mean,
+            "spread": winner and winner.spread,
+            "n_values": winner and len(winner.values),
+            "probability_best": winner and winner.probability,
+            "export": winner and _export_command(confirmation),
+        }
+    }
 
 
 def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import cast
 
 from tuner.cli.budget_text import render_budget
+from tuner.cli.confirmation_text import confirmed_json, render_confirmed
 from tuner.cli.database import NO_STUDY_YET, exists, open_existing
 from tuner.cli.fleet_text import render_fleet
 from tuner.cli.json_text import render_json
@@ -18,8 +19,9 @@ from tuner.cli.summary_text import (
 )
 from tuner.cli.text import fit, render_table, render_value, terminal_width
 from tuner.errors import UsageError
+from tuner.results.confirmation import Confirmation, load_judged
 from tuner.results.progress import find_state
-from tuner.results.summary import StudySummary, load_summaries, load_summary
+from tuner.results.summary import StudySummary, load_summaries
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -33,11 +35,12 @@ def execute(options: argparse.Namespace) -> int:
         print(_all_studies(options))
         return 0
     with open_existing(options.storage) as database:
-        summary = load_summary(database, options.study)
+        summary, confirmation = load_judged(database, options.study)
     if options.json:
-        print(render_json(summary_json(summary), indent=2))
+        document = {**summary_json(summary), **confirmed_json(confirmation)}
+        print(render_json(document, indent=2))
     else:
-        print(fit(render_status(summary), terminal_width(sys.stdout)))
+        print(fit(render_status(summary, confirmation), terminal_width(sys.stdout)))
     return 0
 
 
@@ -51,7 +54,7 @@ def _all_studies(options: argparse.Namespace) -> str:
     return fit(render_studies(summaries), terminal_width(sys.stdout))
 
 
-def render_status(summary: StudySummary) -> str:
+def render_status(summary: StudySummary, confirmation: Confirmation | None = None) -> str:
     """One study."""
     parts = [
         render_headline(summary),
@@ -60,6 +63,7 @@ def render_status(summary: StudySummary) -> str:
         render_failures(summary),
         render_fleet(summary),
         render_best(summary),
+        render_confirmed(confirmation),
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -15,17 +15,17 @@ from tuner.cli.json_text import render_json
 from tuner.cli.progress_line import ProgressLine
 from tuner.cli.text import one_line, render_value
 from tuner.errors import UsageError
+from tuner.export.final_checks import check_training
+from tuner.export.train_options import Rows, TrainOptions
 from tuner.study_file.best import BestConfig, load_best_config
 
-_TRAINING = "tuner.export.final_training"  # loads torch: not before the file is known to be good
+_TRAINING = "tuner.export.final_training"  # loads torch: not before all that can be is checked
 
 
 def execute(options: argparse.Namespace) -> int:
     """The final training, to its end or until a signal."""
     path = Path(options.config)
     config = load_best_config(path, tuple(options.set))
-    if options.from_weights and config.weights is None:
-        raise UsageError("--from-weights: the file names no weights; tuner export --weights")
     is_both = options.on == "train+val"
     if is_both and any(
         given.partition("=")[0].removeprefix("params.") == "epochs" for given in options.set
@@ -34,15 +34,14 @@ def execute(options: argparse.Namespace) -> int:
             "--on train+val trains for the best epoch of the search, not for `epochs`; "
             "--set best_epoch=N is what changes it"
         )
-    output = Path(options.output or f"{config.name}-final")
-    job = import_module("tuner.export.final_job")
-    wanted = job.TrainOptions(
-        output=output,
-        rows=job.Rows(options.on),
+    wanted = TrainOptions(
+        output=Path(options.output or f"{config.name}-final"),
+        rows=Rows(options.on),
         device=options.device,
         n_threads=options.threads,
         from_weights=options.from_weights,
     )
+    check_training(config, path.parent.absolute(), wanted)
     # Rows that are trained on validate nothing.
     line = ProgressLine("train_loss" if is_both else config.metric, has_best=not is_both)
     with _stopping(line) as stop:

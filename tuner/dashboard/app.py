@@ -146,11 +146,12 @@ def _id(drawn: Drawn) -> str:
 
 def _news(request: Request, drawn: Drawn) -> dict[str, object]:
     values = _values(request, drawn)
+    parts = (*PARTS, "actions") if values["allow_actions"] else PARTS
     best = drawn.board.summary.best
     return {
         "version": drawn.board.version,
         "figures": dict(drawn.hashes),
-        "parts": {part: render(f"parts/{part}.html", **values) for part in PARTS},
+        "parts": {part: render(f"parts/{part}.html", **values) for part in parts},
         "best": None if best is None else {"number": best.number, "value": best.value},
         "metric": drawn.board.study.metric,
     }

@@ -11,7 +11,7 @@ from tuner.results.figures.assets import PLOTLY, read_packed
 
 _TYPES = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8",
           "svg": "image/svg+xml"}  # fmt: skip
-_OWN = ("board.js", "page.js", "pages.css", "icon.svg")
+_OWN = ("board.js", "page.js", "pages.css", "print.css", "icon.svg")
 _SHARED = ("figures.js", "theme.css", "plotly.css", *PLOTLY.values())
 
 

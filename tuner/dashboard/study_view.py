@@ -16,9 +16,12 @@ from tuner.results.progress import (
     find_state,
     is_silent,
 )
+from tuner.results.summary import StudySummary
 from tuner.storage.failure_reading import FailureRow, SharedParam
 from tuner.storage.reading import AgentRow, TrialRow
 from tuner.storage.trial_reading import EventRow
+from tuner.study.fleet import Desired
+from tuner.study.limits import reached_limits
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING", "ELSEWHERE")
 _LIVE = (StudyState.RUNNING, StudyState.STOPPING, StudyState.PAUSED)
@@ -48,6 +51,7 @@ class StudyView:
 
     board: Board
     state: str
+    offered: frozenset[str]  # of pause, resume and stop, what would not be refused or do nothing
     reason: str
     best: TrialRow | None
     best_yaml: str
@@ -79,6 +83,7 @@ def build_view(board: Board) -> StudyView:
     return StudyView(
         board=board,
         state=state_word(state),
+        offered=find_offered(summary),
         reason=find_reason(summary),
         best=best,
         best_yaml="" if best is None else words.as_yaml(dict(best.params)),
@@ -99,6 +104,21 @@ def build_view(board: Board) -> StudyView:
         events=list(reversed(board.events)),
         gpu_hours=summary.used.device_seconds,
     )
+
+
+def find_offered(summary: StudySummary) -> frozenset[str]:
+    """The ways to steer a study that lead anywhere now; `Control` has the last word."""
+    state = find_state(summary)
+    study = summary.study
+    reached = reached_limits(study.limits, summary.used, study.direction)
+    # As `Control.resume` has it: trials that were enqueued or handed back may still go on.
+    is_used_up = bool(set(reached) - {"trials", "steps"})
+    offered = {
+        "pause": state in (StudyState.RUNNING, StudyState.IDLE),
+        "resume": study.desired is not Desired.RUNNING and not is_used_up,
+        "stop": state not in (StudyState.FINISHED, StudyState.STOPPED),
+    }
+    return frozenset(name for name, is_so in offered.items() if is_so)
 
 
 def state_word(state: StudyState) -> str:

@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlencode
 
+import numpy as np
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -18,6 +20,7 @@ from tuner.dashboard.serving import dashboard_of, drawn_of, page
 from tuner.errors import UsageError
 from tuner.results.board import Board
 from tuner.results.selection import parse_condition, parse_sort, parse_states
+from tuner.results.trial_fields import StoredFields, usual_names
 from tuner.results.trial_rows import build_rows
 from tuner.results.trial_selection import TableSelection, fields, select_places
 from tuner.storage.columns_reading import STATES, Ints, read_details
@@ -28,6 +31,8 @@ from tuner.study_file.faults import quote
 PAGE_ROWS = 50
 _CHUNK_ROWS = 1000
 _MOST_CONDITIONS = 20
+# Up to a comma; one in quotes after a sign is part of the text.
+_CONDITION = re.compile(r"""(?:(?<=[<>=])\s*(?:'[^']*'|"[^"]*")|[^,])+""")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +73,7 @@ def parse_view(query: Mapping[str, str]) -> View:
     """Raises `UsageError` that says what is wrong in the address."""
     where, state, reason = (query.get(name, "").strip() for name in ("where", "state", "reason"))
     sort = query.get("sort", "").strip() or "number"
-    conditions = [part for part in where.split(",") if part.strip()]
+    conditions = [part for part in _CONDITION.findall(where) if part.strip()]
     if len(conditions) > _MOST_CONDITIONS:
         raise UsageError(f"{len(conditions)} conditions; at most {_MOST_CONDITIONS} are looked at")
     field, is_descending = parse_sort(sort)
@@ -97,10 +102,10 @@ async def trials(request: Request) -> Response:
     board, fault = drawn.board, ""
     try:
         view = parse_view(request.query_params)
-        places = select_places(board.table, view.selection)
+        places = await _places(request, board, view)
     except UsageError as error:
         view, fault = _as_typed(request.query_params), str(error)
-        places = select_places(board.table, view.selection)[:0]
+        places = np.empty(0, np.int64)
     n_pages = max(1, math.ceil(len(places) / PAGE_ROWS))
     number = min(view.page, n_pages)
     shown = places[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
@@ -115,7 +120,7 @@ async def trials(request: Request) -> Response:
         fault=fault,
         rows=rows,
         params=list(board.table.params),
-        fields=fields(board.table),
+        fields=[*fields(board.table), *usual_names(board)],
         states=STATES,
         n_found=len(places),
         number=number,
@@ -173,7 +178,13 @@ async def trials_json(request: Request) -> Response:
 async def _asked(request: Request) -> tuple[Board, Ints, Database]:
     board = (await drawn_of(request)).board
     view = parse_view(request.query_params)
-    return board, select_places(board.table, view.selection), dashboard_of(request).database
+    return board, await _places(request, board, view), dashboard_of(request).database
+
+
+async def _places(request: Request, board: Board, view: View) -> Ints:
+    """In a thread: a filter may name what has to be read first."""
+    more = StoredFields(database=dashboard_of(request).database, board=board)
+    return await to_thread.run_sync(select_places, board.table, view.selection, more)
 
 
 async def _chunks(

@@ -11,8 +11,9 @@ from typing import Any
 from tuner.export.card import render_function_card, render_model_card
 from tuner.export.files import write_whole
 from tuner.export.final_folder import CARD, CURVES, METRICS
-from tuner.export.final_job import Job, Rows
+from tuner.export.final_job import Job
 from tuner.export.final_lane import remove_checkpoints
+from tuner.export.train_options import Rows
 from tuner.study.secrets import redact
 from tuner.study.trial import Values
 from tuner.training.evaluation import Evaluation

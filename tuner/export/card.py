@@ -28,7 +28,8 @@ def render_model_card(config: BestConfig, metrics: Mapping[str, Any], card: Mode
         + ("confusion matrix." if metrics["confusion"] else "residuals."),
         "## How to use it",
         _predict(card, metrics),
-        "Features are given in the units of the data; what standardizes them is in "
+        "Features are given in the units of the data, as finite numbers (a row with NaN or "
+        "infinity is a `ValueError`); what standardizes them is in "
         f"`{MODEL_FILE}`, which holds tensors and text and can run no code.",
         *_origin(config, metrics),
     ]

@@ -1,5 +1,6 @@
 """The folder of a final training: whose it is, and that one process at a time writes to it."""
 
+import errno
 import fcntl
 import os
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from tuner.errors import RunFailed, UsageError
 from tuner.export.files import write_whole
-from tuner.training.folders import UnsafeFolder, open_private_folder
+from tuner.training.folders import UnsafeFolder, check_private_folder, open_private_folder
 
 CONFIG = "config.yaml"
 CARD = "model-card.md"
@@ -27,23 +28,61 @@ def open_final_folder(folder: Path, config_text: str) -> Iterator[Path]:
     Raises `UsageError` where something else is in it, `RunFailed` where it cannot be written or
     another process trains in it.
     """
-    try:
+    with _in_words(folder):
         open_private_folder(folder)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    with _locked(folder, fcntl.LOCK_EX):
+        _sweep(folder)
+        if _is_unclaimed(folder, config_text):
+            write_whole(folder / CONFIG, config_text, mode=0o600)
+        yield folder
+
+
+def look_at_final_folder(folder: Path, config_text: str) -> None:
+    """What `open_final_folder` would raise, and nothing is made, swept or written."""
+    with _in_words(folder):
+        if not os.path.lexists(folder):
+            above = next(path for path in folder.absolute().parents if os.path.lexists(path))
+            if not above.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            _check_writable(above)
+            return
+        if not folder.is_dir():
+            raise FileExistsError
+        check_private_folder(folder)
+    with _locked(folder, fcntl.LOCK_SH), _in_words(folder):
+        _is_unclaimed(folder, config_text)
+        if not is_done(folder):
+            _check_writable(folder)
+
+
+def _check_writable(folder: Path) -> None:
+    """By the rights that we have now, and by the file system's."""
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, f"{folder} is not writable")
+
+
+@contextmanager
+def _in_words(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except UnsafeFolder as error:
         raise UsageError(str(error)) from error
     except FileExistsError:
         raise UsageError(f"{folder} is a file; name a folder with -o") from None
     except OSError as error:
         raise RunFailed(f"cannot use the folder {folder} ({error.strerror})") from error
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    with _in_words(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunFailed(f"another tuner train works in {folder}") from None
-        _sweep(folder)
-        _claim(folder, config_text)
-        yield folder
+        yield
     finally:
         os.close(descriptor)
 
@@ -60,14 +99,15 @@ def _sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _claim(folder: Path, config_text: str) -> None:
+def _is_unclaimed(folder: Path, config_text: str) -> bool:
+    """Whether it is empty; raises `UsageError` unless it is, or holds the same training."""
     path = folder / CONFIG
     if path.exists():
         _compare(path, config_text)
-    elif any(folder.iterdir()):
+        return False
+    if any(not _UNFINISHED.fullmatch(found.name) for found in folder.iterdir()):
         raise UsageError(f"{folder} is not empty and no training of tuner; name another with -o")
-    else:
-        write_whole(path, config_text, mode=0o600)
+    return True
 
 
 def _training_of(text: str) -> list[str]:

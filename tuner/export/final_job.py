@@ -3,43 +3,16 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from tuner.errors import RunFailed
 from tuner.export.final_lane import FinalLane, Told
+from tuner.export.train_options import TrainOptions, threads_of
 from tuner.messages import How, Setup
 from tuner.study.trial import Direction
 from tuner.study_file.best import BestConfig
 from tuner.worker.exits import Exit
-
-MOST_THREADS = 1024
-
-
-class Rows(StrEnum):
-    """What to train on."""
-
-    TRAIN = "train"  # the validation split says which epoch is the best
-    BOTH = "train+val"  # for the epochs that the search found best
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """What the command line adds to the config."""
-
-    output: Path
-    rows: Rows = Rows.TRAIN
-    device: str | None = None  # None: a GPU if there is one
-    n_threads: int | None = None  # on a CPU; None: as many as the trial had, see `threads_of`
-    from_weights: bool = False
-
-
-def threads_of(config: BestConfig, options: TrainOptions) -> int:
-    """How many decides how sums round: with those of the trial its curve has the same bits."""
-    noted = config.provenance.get("threads")
-    known = noted if type(noted) is int and 0 < noted <= MOST_THREADS else 1
-    return options.n_threads or known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tuner.errors import RunFailed, UsageError
-from tuner.export.config_text import render_yaml
-from tuner.export.final_folder import METRICS, ROWS, is_done, open_final_folder
-from tuner.export.final_job import Job, Rows, Trained, TrainOptions, threads_of
+from tuner.errors import RunFailed
+from tuner.export.final_folder import METRICS, is_done, open_final_folder
+from tuner.export.final_job import Job, Trained
 from tuner.export.final_lane import Told
 from tuner.export.train_function import train_function
 from tuner.export.train_model import train_model
+from tuner.export.train_options import TrainOptions, at_length, threads_of, training_text
 from tuner.study_file.best import BestConfig
 from tuner.study_file.model import FunctionObjective
 from tuner.training.device import open_device
@@ -33,7 +33,7 @@ def train_final(
     """
     config = at_length(config, options.rows)
     device = open_device(options.device, threads_of(config, options))
-    with open_final_folder(options.output, _text(config, options)) as folder:
+    with open_final_folder(options.output, training_text(config, options)) as folder:
         if is_done(folder):
             return Trained(folder=folder, metrics=_read(folder / METRICS), was_done=True)
         job = Job(
@@ -51,34 +51,6 @@ def train_final(
             return train_model(job, config.objective)
         except BadCode as error:
             raise RunFailed(str(error)) from error
-
-
-def at_length(config: BestConfig, rows: Rows) -> BestConfig:
-    """With validation rows among the training rows nothing says when to stop: the search did.
-
-    Raises `UsageError` where that is not known, or where a function has data of its own.
-    """
-    if rows is Rows.TRAIN:
-        return config
-    if isinstance(config.objective, FunctionObjective):
-        raise UsageError("--on train+val: a function has data of its own; leave --on out")
-    if config.best_epoch is None:
-        raise UsageError(
-            "--on train+val trains for the best epoch of the search, and the file has none; "
-            "add --set best_epoch=N"
-        )
-    return config.model_copy(update={"params": {**config.params, "epochs": config.best_epoch}})
-
-
-def _text(config: BestConfig, options: TrainOptions) -> str:
-    """`config.yaml`: what is trained, on which rows."""
-    noted = config.provenance.get("trial")
-    trial = noted if type(noted) is int else "?"
-    start = ", from the trial's own weights" if options.from_weights else ""
-    head = f"tuner: final training of trial {trial} of study {config.name}"
-    beside = f", beside weights {config.weights.sha256[:12]}" if config.weights else ""
-    mark = f"{ROWS.removeprefix('# ')}{options.rows}{start}{beside}"
-    return render_yaml(config.model_copy(update={"weights": None}), head=f"{head}\n{mark}")
 
 
 def _read(path: Path) -> dict[str, Any]:

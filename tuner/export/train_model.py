@@ -8,9 +8,10 @@ from typing import Any
 
 from tuner.errors import RunFailed, TunerError, UsageError
 from tuner.export.artifact import Candidate, ModelResult, write_model_result
-from tuner.export.final_job import Job, Rows, Trained
+from tuner.export.final_job import Job, Trained
 from tuner.export.final_lane import FinalLane
 from tuner.export.own_sources import compare_code, copy_sources
+from tuner.export.train_options import Rows
 from tuner.messages import Setup
 from tuner.storage.home import open_home
 from tuner.study.code import Code

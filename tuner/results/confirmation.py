@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from tuner.results.probability import probabilities_of_best
-from tuner.results.summary import find_row
+from tuner.results.summary import StudySummary, find_row, summarize
 from tuner.storage.connection import Database, Snapshot
 from tuner.storage.reading import StudyRow, TrialRow, read_studies, read_trials
-from tuner.storage.shipping_reading import read_linked_names
+from tuner.storage.shipping_reading import read_linked_name, read_values
 from tuner.study.trial import Direction, Params
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import Confirms
@@ -83,16 +83,20 @@ def load_confirmation(database: Database, name: str) -> Confirmation | None:
         return find_confirmation(connection, find_row(connection, name))
 
 
+def load_judged(database: Database, name: str) -> tuple[StudySummary, Confirmation | None]:
+    """A study at a glance and its confirmation, of one moment; raises `NotFound`."""
+    with database.reading() as connection:
+        study = find_row(connection, name)
+        return summarize(connection, study), find_confirmation(connection, study)
+
+
 def find_confirmation(connection: Snapshot, study: StudyRow) -> Confirmation | None:
     """As `load_confirmation`, in this snapshot."""
     if parse_spec(study.spec).confirms is not None:
         return _confirmation(connection, study)
-    for name in read_linked_names(connection, study.name):
-        for linked in read_studies(connection, name):
-            confirms = parse_spec(linked.spec).confirms
-            if confirms and confirms.study_created_at == study.created_at.isoformat():
-                return _confirmation(connection, linked)
-    return None
+    name = read_linked_name(connection, study.name, study.created_at.isoformat())
+    linked = read_studies(connection, name) if name is not None else []
+    return _confirmation(connection, linked[0]) if linked else None
 
 
 def _confirmation(connection: Snapshot, linked: StudyRow) -> Confirmation:
@@ -155,8 +159,4 @@ def _search_values(connection: Snapshot, confirms: Confirms) -> dict[int, float 
     rows = read_studies(connection, confirms.study)
     if not rows or rows[0].created_at.isoformat() != confirms.study_created_at:
         return {}
-    return {
-        number: trial.value
-        for number in confirms.trials
-        for trial in read_trials(connection, rows[0].study_id, number)
-    }
+    return read_values(connection, rows[0].study_id, confirms.trials)

@@ -134,7 +134,7 @@ def select(
         trial
         for trial in trials
         if (not selection.states or trial.state in selection.states)
-        and all(_holds(condition, trial, fixed) for condition in selection.conditions)
+        and all(holds(c, _find(c.field, trial, fixed)) for c in selection.conditions)
     ]
     ordered = _ordered(chosen, fixed, selection)
     return ordered[: selection.limit]
@@ -157,8 +157,8 @@ def _check_field(field: str, fields: Mapping[str, set[str]], text: str) -> None:
         raise _fault(text, 0, f"no field {quote(name)}; {hint}")
 
 
-def _holds(condition: Condition, trial: TrialRow, fixed: Params) -> bool:
-    found = _find(condition.field, trial, fixed)
+def holds(condition: Condition, found: object) -> bool:
+    """Whether a trial's field is as asked for; None: the trial lacks it."""
     wanted = condition.value
     if found is None and wanted is not None:
         return False
@@ -187,13 +187,17 @@ def _is_number(value: object) -> bool:
 
 
 def _ordered(trials: Sequence[TrialRow], fixed: Params, selection: Selection) -> list[TrialRow]:
-    """Numbers before text, trials that lack the field last, ties by number."""
-    found = [(_find(selection.sort, trial, fixed), trial) for trial in trials]
-    numbers = [(value, trial) for value, trial in found if _is_number(value) and value == value]
-    texts = [(str(v), t) for v, t in found if v is not None and not _is_number(v)]
-    absent = [trial for value, trial in found if value is None or value != value]
+    found = [_find(selection.sort, trial, fixed) for trial in trials]
+    return [trials[place] for place in order(found, descending=selection.descending)]
+
+
+def order(values: Sequence[object], *, descending: bool) -> list[int]:
+    """Places: numbers before text, trials that lack the field last, ties as they come."""
+    numbers = [(v, i) for i, v in enumerate(values) if _is_number(v) and v == v]
+    texts = [(str(v), i) for i, v in enumerate(values) if v is not None and not _is_number(v)]
+    absent = [i for i, v in enumerate(values) if v is None or (_is_number(v) and v != v)]
     parts = (
-        [t for _, t in sorted(part, key=lambda p: p[0], reverse=selection.descending)]
+        [i for _, i in sorted(part, key=lambda pair: pair[0], reverse=descending)]
         for part in (numbers, texts)
     )
-    return [trial for part in parts for trial in part] + absent
+    return [place for part in parts for place in part] + absent

@@ -95,15 +95,14 @@ def load_whole(database: Database, name: str) -> tuple[StudySummary, list[TrialR
         return summarize(connection, study), read_trials(connection, study.study_id)
 
 
-def load_best(database: Database, name: str) -> StudySummary:
-    """As `load_summary`, for a study that has a best trial; raises `NoCompleteTrial` if not."""
-    summary = load_summary(database, name)
+def require_best(summary: StudySummary) -> None:
+    """Raises `NoCompleteTrial` for a study without a best trial."""
+    name = summary.study.name
     if summary.best is None:
         raise NoCompleteTrial(
             f"study {name!r} has no COMPLETE trial ({trials_of(summary)} are final); "
             f"tuner status {name} shows why"
         )
-    return summary
 
 
 def trials_of(summary: StudySummary) -> str:

@@ -1,13 +1,12 @@
 """Rows of a table of trials from columns, for the few that a page shows."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 
 from tuner.results.trial_table import FREE, RUNNING, TrialTable
-from tuner.storage.columns_reading import STATES, TrialDetails
+from tuner.storage.columns_reading import STATES, TrialDetails, parse_json
 from tuner.storage.reading import TrialRow
 from tuner.study.trial import Params
 
@@ -40,7 +39,7 @@ def _row(table: TrialTable, place: int, more: TrialDetails) -> TrialRow:
         host=more.host,
         device=more.device,
         retry_of=more.retry_of,
-        user_attrs={key: _parsed(text) for key, text in more.attrs.items()},
+        user_attrs={key: parse_json(text) for key, text in more.attrs.items()},
         device_seconds=float(table.seconds[place]),
     )
 
@@ -50,13 +49,5 @@ def _time(seconds: float) -> datetime | None:
 
 
 def _given(text: str | None) -> Params:
-    given = _parsed(text) if text else {}
+    given = parse_json(text) if text else {}
     return given if isinstance(given, dict) else {}
-
-
-def _parsed(text: str) -> object:
-    """What another program may have written."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuner.errors import UsageError
-from tuner.results.selection import Condition
+from tuner.results.selection import Condition, holds, order
+from tuner.results.trial_fields import MoreFields, NoFields
 from tuner.results.trial_table import FAIL, Mask, TrialTable
 from tuner.storage.columns_reading import STATES, Floats, Ints
 from tuner.study.trial import ParamValue
 from tuner.study_file.faults import listed, quote
 
 _NUMBERS = ("number", "value", "steps", "seconds", "attempt", "began", "ended")
+NO_FIELDS = NoFields()
 _DIGITS = re.compile(r"[0-9]+([.][0-9]+)?")
 
 
@@ -29,7 +31,9 @@ class TableSelection:
     descending: bool = False
 
 
-def select_places(table: TrialTable, selection: TableSelection) -> Ints:
+def select_places(
+    table: TrialTable, selection: TableSelection, more: MoreFields = NO_FIELDS
+) -> Ints:
     """The places of the trials that fit, in order; raises `UsageError` for an unknown field."""
     chosen = np.ones(len(table), bool)
     if selection.states:
@@ -37,8 +41,8 @@ def select_places(table: TrialTable, selection: TableSelection) -> Ints:
     if selection.reason:
         chosen &= _has_reason(table, selection.reason)
     for condition in selection.conditions:
-        chosen &= _holds(table, condition)
-    return _ordered(table, np.flatnonzero(chosen), selection)
+        chosen &= _holds(table, condition, more)
+    return _ordered(table, np.flatnonzero(chosen), selection, more)
 
 
 def _has_reason(table: TrialTable, reason: str) -> Mask:
@@ -49,12 +53,12 @@ def _has_reason(table: TrialTable, reason: str) -> Mask:
 
 
 def fields(table: TrialTable) -> list[str]:
-    """What can be sorted by, and what conditions may name."""
+    """The columns: what can be sorted by, and what conditions may name."""
     return [*_NUMBERS, "state", *table.params]
 
 
-def _column(table: TrialTable, name: str) -> Floats:
-    """Numbers; of choices their place among the choices."""
+def _column(table: TrialTable, name: str) -> Floats | None:
+    """Numbers; of choices their place among the choices; None: no column holds it."""
     match name:
         case "number" | "trial":
             return table.numbers.astype(np.float64)
@@ -72,28 +76,39 @@ def _column(table: TrialTable, name: str) -> Floats:
             return table.ended
         case "state":
             return table.states.astype(np.float64)
+    if name.startswith("attrs."):
+        return None
     param = table.params.get(name.removeprefix("params."))
-    if param is None:
-        known = fields(table)
+    return None if param is None else param.values
+
+
+def _values(table: TrialTable, name: str, more: MoreFields) -> list[object]:
+    """A field that no column holds; raises `UsageError` where there is none."""
+    found = more.read(name)
+    if found is None:
+        known = [*fields(table), *more.names()]
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known: {listed(known)}"
         raise UsageError(f"no field {quote(name)}; {hint}")
-    return param.values
+    return [found.get(number) for number in table.numbers.tolist()]
 
 
-def _holds(table: TrialTable, condition: Condition) -> Mask:
+def _holds(table: TrialTable, condition: Condition, more: MoreFields) -> Mask:
     column = _column(table, condition.field)
+    if column is None:
+        values = _values(table, condition.field, more)
+        return np.fromiter((holds(condition, value) for value in values), bool, len(values))
     has_it = np.isfinite(column)
     if condition.field == "state":
-        text = str(condition.value).upper()
-        wanted = float(STATES.index(text)) if text in STATES else -1.0
-        is_it: Mask = column == wanted
-        return is_it if condition.sign in ("=", "==") else ~is_it
+        fitting = [i for i, state in enumerate(STATES) if holds(condition, state)]
+        return np.isin(column, fitting)
     param = table.params.get(condition.field.removeprefix("params."))
     choices: tuple[ParamValue, ...] | None = getattr(param.kind, "choices", None) if param else None
     if choices is not None:
         return _holds_choice(column, has_it, choices, condition)
     value = condition.value
+    if value is None:
+        return has_it if condition.sign == "!=" else ~has_it
     if isinstance(value, bool) or not isinstance(value, int | float):
         return has_it if condition.sign == "!=" else np.zeros(len(table), bool)
     compared: Mask = {
@@ -111,34 +126,17 @@ def _holds_choice(
     column: Floats, has_it: Mask, choices: tuple[ParamValue, ...], condition: Condition
 ) -> Mask:
     """Choices that are numbers can be compared as such."""
-    places = [i for i, choice in enumerate(choices) if _fits(choice, condition)]
+    places = [i for i, choice in enumerate(choices) if holds(condition, choice)]
     mask: Mask = has_it & np.isin(column, places)
-    return mask
+    return mask | ~has_it if holds(condition, None) else mask
 
 
-def _fits(choice: ParamValue, condition: Condition) -> bool:
-    wanted = condition.value
-    if choice is None and wanted is not None:
-        return False  # as `tuner trials` has it: the trial has no such value
-    is_same = type(choice) is type(wanted) or not isinstance(choice, bool | str)
-    is_equal = is_same and choice == wanted
-    if condition.sign in ("=", "=="):
-        return is_equal
-    if condition.sign == "!=":
-        return not is_equal
-    if isinstance(choice, bool) or not isinstance(choice, int | float):
-        return False
-    assert isinstance(wanted, int | float)  # `parse_condition` takes no other for these
-    return {
-        "<": choice < wanted,
-        "<=": choice <= wanted,
-        ">": choice > wanted,
-        ">=": choice >= wanted,
-    }[condition.sign]
-
-
-def _ordered(table: TrialTable, places: Ints, selection: TableSelection) -> Ints:
+def _ordered(table: TrialTable, places: Ints, selection: TableSelection, more: MoreFields) -> Ints:
     """Those that lack the field last, ties by number."""
-    column = _column(table, selection.sort)[places]
-    keys = -column if selection.descending else column
+    column = _column(table, selection.sort)
+    if column is None:
+        values = _values(table, selection.sort, more)
+        found = [values[place] for place in places.tolist()]
+        return places[order(found, descending=selection.descending)]
+    keys = -column[places] if selection.descending else column[places]
     return places[np.lexsort((table.numbers[places], np.where(np.isfinite(keys), keys, np.inf)))]

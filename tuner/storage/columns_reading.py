@@ -1,5 +1,6 @@
 """Reading many trials at once, as columns: for screens that follow studies of 100,000 trials."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from tuner.storage.trial_reading import EventRow
 
 # A state is stored as its place here. FREE: handed back, waits for an agent.
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING")
+# What a trial may have beside its columns, as `tuner trials --where` names it.
+TEXT_FIELDS = ("host", "device", "reason", "failure", "retry_of")
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -211,6 +214,32 @@ def read_details(
         )
         for row in rows
     }
+
+
+def read_text_field(connection: Connection, study_id: int, field: str) -> dict[int, object]:
+    """One of `TEXT_FIELDS`, of the trials that have it."""
+    rows = read_column_rows(connection, "text_field", study_id=study_id, field=field)
+    return {number: int(found) if field == "retry_of" else found for number, found in rows}
+
+
+def read_attribute(connection: Connection, study_id: int, key: str) -> dict[int, object]:
+    """A user attribute, of the trials that have it."""
+    rows = read_column_rows(connection, "attribute", study_id=study_id, key=key)
+    return {number: parse_json(found) for number, found in rows}
+
+
+def read_attribute_names(connection: Connection, study_id: int) -> list[str]:
+    """Of all trials."""
+    rows = read_column_rows(connection, "attribute_names", study_id=study_id)
+    return [name for (name,) in rows]
+
+
+def parse_json(text: str) -> object:
+    """What another program may have written."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 @dataclass(frozen=True, kw_only=True)

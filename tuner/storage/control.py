@@ -39,7 +39,42 @@ class _Standing:
     n_draws: int | None
     used: Used
     n_waiting: int  # enqueued
-    is_over: bool  # it has ended by itself
+    reached: tuple[str, ...]  # limits that are used up
+    has_ended: bool  # nothing is left to give out, and every trial is final
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended by itself."""
+        return self.desired is Desired.RUNNING and self.has_ended
+
+    @property
+    def is_stopped_by_person(self) -> bool:
+        """Not by a limit."""
+        is_ours = (self.reason or "").startswith(STOPPED_BY)
+        return self.desired is Desired.STOPPING and is_ours
+
+
+def why_no_pause(name: str, standing: _Standing) -> str | None:
+    """What keeps a study from being paused, and what to do; None where nothing does."""
+    go_on = f"tuner resume {name} lets it go on"
+    match standing.desired:
+        case Desired.HALTED:
+            return f"study {name!r} is halted ({standing.reason}); {go_on}"
+        case Desired.STOPPING if standing.is_stopped_by_person:
+            return f"study {name!r} is stopping already ({standing.reason}); {go_on}"
+        case Desired.STOPPING if not standing.has_ended:
+            return (
+                f"study {name!r} is stopping already ({standing.reason}); "
+                f"tuner extend {name} lets it go on"
+            )
+    if not standing.has_ended:
+        return None
+    why = f"its budget is used up: {', '.join(standing.reached)}"
+    what = f"tuner extend {name} lets it go on"
+    if not standing.reached:
+        why = "every cell of its grid was tried"
+        what = f"tuner enqueue {name} gives it other trials"
+    return f"study {name!r} has ended ({why}), so there is nothing to pause; {what}"
 
 
 class Control:
@@ -62,19 +97,21 @@ class Control:
             else:
                 reason = standing.reason or reason
             told = reason if reason.startswith(STOPPED_BY) else f"stopped: {reason}"
-            ended = run(cursor, "control", "end_unheld", {**self._lease, "reason": told})
+            which = {**self._lease, "number": None, "reason": told}
+            ended = run(cursor, "control", "end_here", which)
             return self._steered(cursor, standing, reason, tuple(sorted(n for (n,) in ended)))
 
     def pause(self, who: str, why: str = "") -> Steered:
-        """Trials are saved and handed back; agents wait. Raises `UsageError` when it stops."""
+        """Trials are saved and handed back; agents wait.
+
+        Raises `UsageError` for a study that stops, is halted or has ended.
+        """
         reason = f"paused by {who}{f': {why}' if why else ''}"
         with self._session() as cursor:
             standing = self._lock(cursor)
-            if standing.desired in (Desired.STOPPING, Desired.HALTED):
-                raise UsageError(
-                    f"study {self._spec.name!r} is {standing.desired} ({standing.reason}); "
-                    f"tuner resume {self._spec.name} lets it go on"
-                )
+            refusal = why_no_pause(self._spec.name, standing)
+            if refusal is not None:
+                raise UsageError(refusal)
             if standing.desired is Desired.PAUSED:
                 return self._steered(cursor, standing, standing.reason)
             self._desire(cursor, Desired.PAUSED, reason, "pause")
@@ -84,7 +121,7 @@ class Control:
         """Agents may work again. Raises `UsageError` when a limit that ends it is used up."""
         with self._session() as cursor:
             standing = self._lock(cursor)
-            reached = self._reached(standing)
+            reached = standing.reached
             is_held_back = standing.desired is not Desired.RUNNING
             if is_held_back and set(reached) - {"trials", "steps"}:
                 raise UsageError(
@@ -103,9 +140,7 @@ class Control:
             run(cursor, "control", "limits", {**self._study, **asdict(limits)})
             changed = set(asdict(limits).items()) - set(asdict(standing.limits).items())
             self._note(cursor, "extend", ", ".join(f"{n} {v:g}" for n, v in sorted(changed)))
-            by_limit = standing.desired is Desired.STOPPING and not (
-                standing.reason or ""
-            ).startswith(STOPPED_BY)
+            by_limit = standing.desired is Desired.STOPPING and not standing.is_stopped_by_person
             reached = reached_limits(limits, standing.used, self._spec.direction)
             is_released = by_limit and not reached
             if is_released:
@@ -218,9 +253,6 @@ class Control:
         (used,) = run(cursor, "control", "used", {**self._study, "minimize": minimize})
         return _standing(row, used, self._spec.direction)
 
-    def _reached(self, standing: _Standing) -> tuple[str, ...]:
-        return reached_limits(standing.limits, standing.used, self._spec.direction)
-
     def _desire(
         self, cursor: "Cursor", desired: Desired, reason: str | None, kind: str, note: str = ""
     ) -> None:
@@ -250,7 +282,7 @@ class Control:
             },
             n_waiting=standing.n_waiting,
             n_agents=len(self._agents(cursor)),
-            reached=self._reached(standing),
+            reached=standing.reached,
             is_over=standing.is_over,
         )
 
@@ -295,7 +327,7 @@ def _standing(row: Row, amounts: Row, direction: Direction) -> _Standing:
     limits = Limits(**dict(zip(names, stored, strict=True)))
     used = Used(trials=n_claimed, steps=int(n_steps), seconds=lived, device_seconds=busy, best=best)
     is_out_of_cells = n_draws is not None and next_draw >= n_draws and not n_waiting
-    ends = bool(reached_limits(limits, used, direction)) or is_out_of_cells
+    reached = reached_limits(limits, used, direction)
     return _Standing(
         desired=Desired(desired),
         reason=reason,
@@ -303,7 +335,8 @@ def _standing(row: Row, amounts: Row, direction: Direction) -> _Standing:
         n_draws=n_draws,
         used=used,
         n_waiting=n_waiting,
-        is_over=desired == Desired.RUNNING and ends and not has_open,
+        reached=reached,
+        has_ended=bool(reached or is_out_of_cells) and not has_open,
     )
 
 

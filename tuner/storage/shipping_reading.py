@@ -1,7 +1,7 @@
 """Reading what is shipped: the best trials, where they come from, and their weights."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,9 +88,18 @@ def read_weights_content(connection: Connection, weights: WeightsRow) -> bytes:
     return content
 
 
-def read_linked_names(connection: Connection, name: str) -> list[str]:
-    """The studies that confirm the one of this name, newest first."""
-    return [linked for (linked,) in read_rows(connection, "linked", name=name)]
+def read_linked_name(connection: Connection, name: str, created_at: str) -> str | None:
+    """The newest study that confirms the one of this name and birth; None without any."""
+    rows = read_rows(connection, "linked", name=name, created_at=created_at)
+    return rows[0][0] if rows else None
+
+
+def read_values(
+    connection: Connection, study_id: int, numbers: Sequence[int]
+) -> dict[int, float | None]:
+    """What these trials came to."""
+    rows = read_rows(connection, "values_of", study_id=study_id, numbers=list(numbers))
+    return {number: value for number, value in rows}
 
 
 def read_metrics(connection: Connection, study_id: int, number: int) -> dict[int, dict[str, float]]:

@@ -14,9 +14,11 @@ def stop_trial(database: Database, study_id: int, number: int, reason: str) -> N
     key: dict[str, object] = {"study_id": study_id, "number": number}
     try:
         with session.transaction("claim", "lock_numbers", key) as (cursor, _):
-            if run(cursor, "trial_stop", "end_one", {**key, "reason": reason}):
+            run(cursor, "control", "lock_lease", key)
+            one = {**key, "reason": reason, "lease_seconds": None}  # whoever holds it
+            if run(cursor, "control", "end_here", one):
                 return
-            found = run(cursor, "trial_stop", "state", key)
+            found = run(cursor, "control", "state", key)
     finally:
         session.close()
     if not found:

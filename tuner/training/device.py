@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 import torch
 
-from tuner.errors import CannotWork, UsageError
+from tuner.errors import CannotWork
 from tuner.study.trial import Params
+from tuner.training.device_words import split_device
 from tuner.training.model import Model
 
 
@@ -21,12 +22,9 @@ def open_device(asked: str | None, n_threads: int) -> str:
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if asked is None:
         return "cuda:0" if n_gpus else "cpu"
-    kind, _, index = asked.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or asked == "cpu:":
-        raise UsageError(f"--device {asked}: write cpu, cuda or cuda:N")
+    kind, number = split_device(asked)
     if kind == "cpu":
         return "cpu"
-    number = int(index or 0)
     if number >= n_gpus:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         why = "" if visible is None else f" (CUDA_VISIBLE_DEVICES is {visible!r})"

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import safe_open
 from safetensors.torch import save
 
-from tuner.errors import RunFailed, UsageError
+from tuner.errors import BadRows, RunFailed, UsageError
 from tuner.study.trial import Params
 from tuner.study_file.trainer_params import Task
 from tuner.training.checkpoint import READING_FAILS, BadCheckpoint, load_checkpoint
@@ -30,6 +30,7 @@ MODEL_FILE = "model.safetensors"
 _FORMAT, _ABOUT = "tuner-model-1", "tuner"
 _MEAN, _SCALE = "preprocessing.mean", "preprocessing.scale"
 _ROWS = 4096  # predicted at once
+_MOST_NAMED = 5  # rows in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +64,20 @@ class FinalModel:
         return self.card.classes
 
     def predict(self, x: ArrayLike) -> NDArray[Any]:
-        """Of each row its class, by number, or its target in its own unit."""
+        """Of each row its class, by number, or its target in its own unit.
+
+        Raises `BadRows`, a `ValueError`, for rows of another width or with NaN or infinity.
+        """
         outputs_NC = self.outputs(self._standardized(x))
         if self.card.task is Task.CLASSIFICATION:
             return outputs_NC.argmax(1).numpy()
         return outputs_NC[:, 0].double().numpy() * self.card.target_scale + self.card.target_mean
 
     def predict_proba(self, x: ArrayLike) -> NDArray[np.float64]:
-        """The probability of each class (N, C); raises `UsageError` for regression."""
+        """The probability of each class (N, C).
+
+        Raises `BadRows` as `predict` does, and `UsageError` for regression.
+        """
         if self.card.task is not Task.CLASSIFICATION:
             raise UsageError("a regression model gives no probabilities; use predict")
         outputs_NC = self.outputs(self._standardized(x))
@@ -88,13 +95,17 @@ class FinalModel:
         return torch.cat(parts) if parts else torch.zeros(0, self.card.n_outputs)
 
     def _standardized(self, x: ArrayLike) -> torch.Tensor:
-        """As the preparation did it; raises `UsageError` for rows of another width."""
+        """As the preparation did it; raises `BadRows` for what the model has no answer to."""
         # A copy: of what cannot be written to, a column of pandas for instance, torch warns.
         rows_NF = torch.from_numpy(np.array(x, dtype=np.float64, ndmin=2))
         if rows_NF.dim() != 2 or rows_NF.shape[1] != self.card.n_features:
             given = "x".join(map(str, rows_NF.shape))
-            raise UsageError(f"rows of {self.card.n_features} features are needed, not {given}")
-        return ((rows_NF - self.mean_F) / self.scale_F).float()
+            raise BadRows(f"rows of {self.card.n_features} features are needed, not {given}")
+        x_NF = ((rows_NF - self.mean_F) / self.scale_F).float()
+        is_bad_NF = ~torch.isfinite(x_NF)  # here: what is finite in 64 bits may not be in 32
+        if bool(is_bad_NF.any()):
+            raise BadRows(_bad_rows(is_bad_NF, self.card.features))
+        return x_NF
 
     def to(self, device: str) -> "FinalModel":
         """The same on another device."""
@@ -238,6 +249,20 @@ def _shapes(card: ModelCard) -> TrainingData:
     n_classes = card.n_outputs if card.task is Task.CLASSIFICATION else 0
     return TrainingData(
         task=card.task, n_classes=n_classes, target_scale=1.0, train=split, validation=split
+    )
+
+
+def _bad_rows(is_bad_NF: torch.Tensor, features: tuple[str, ...]) -> str:
+    """Which rows, counted from 0, and the first feature of the first one."""
+    rows: list[int] = is_bad_NF.any(1).nonzero()[:, 0].tolist()
+    named = ", ".join(map(str, rows[:_MOST_NAMED]))
+    more = f" and {len(rows) - _MOST_NAMED} more" if len(rows) > _MOST_NAMED else ""
+    column = int(is_bad_NF[rows[0]].nonzero()[0, 0])
+    feature = repr(features[column]) if features else str(column)
+    return (
+        f"row{'s' * (len(rows) > 1)} {named}{more} of {len(is_bad_NF)}, counted from 0: NaN, "
+        f"infinity or a number too large (row {rows[0]}: feature {feature}); fill in or leave out "
+        "what is missing, the model has seen finite numbers alone"
     )
 
 

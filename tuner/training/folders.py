@@ -13,6 +13,12 @@ class UnsafeFolder(Exception):
 def open_private_folder(path: Path) -> Path:
     """Create the folder (0700), or make sure that only its owner, us, can write to it."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_private_folder(path)
+    return path
+
+
+def check_private_folder(path: Path) -> None:
+    """Raises `UnsafeFolder` where somebody else could change what we write; `OSError`."""
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode):
         raise UnsafeFolder(f"{path} is not a folder of its own; choose another one")
@@ -20,7 +26,6 @@ def open_private_folder(path: Path) -> Path:
         raise UnsafeFolder(f"{path} belongs to another user; choose another folder")
     if status.st_mode & 0o022:
         raise UnsafeFolder(f"{path} can be written to by other users; run: chmod 700 {path}")
-    return path
 
 
 def sync_folder(path: Path) -> None:

@@ -29,9 +29,9 @@ def test_numbers_that_are_not_finite_are_null_wherever_they_stand():
 
 def test_reading_commands_print_strict_json(capsys, monkeypatch):
     found = summary(best=trial(user_attrs={"loss": math.nan}))
-    for module, load, command in ((best, "load_best", "best"), (status, "load_summary", "status")):
+    for module, command in ((best, "best"), (status, "status")):
         monkeypatch.setattr(module, "open_existing", _NoDatabase)
-        monkeypatch.setattr(module, load, lambda _database, _name: found)
+        monkeypatch.setattr(module, "load_judged", lambda _database, _name: (found, None))
         assert main([command, "digits", "--json"]) == 0
         json.loads(capsys.readouterr().out, parse_constant=_refuse)
 

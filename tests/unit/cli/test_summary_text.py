@@ -1,10 +1,12 @@
 """A study's summary as text and as JSON."""
 
 import json
+from dataclasses import replace
 
 from tests.unit.cli.builders import NOON, agent, counts, failure, study, summary, trial
 from tuner.cli.best import best_json
 from tuner.cli.best import render as render_best_command
+from tuner.cli.confirmation_text import confirmed_json, render_confirmed
 from tuner.cli.fleet_text import render_fleet
 from tuner.cli.show import render_page
 from tuner.cli.status import render_status, render_studies
@@ -16,10 +18,12 @@ from tuner.cli.summary_text import (
     summary_json,
 )
 from tuner.cli.trials import render_trials
+from tuner.results.confirmation import Candidate, Confirmation, rank
 from tuner.results.progress import is_active, is_finished
 from tuner.results.trial_page import AttemptStory, TrialPage
 from tuner.storage.failure_reading import SharedParam
 from tuner.study.activity import Activity, DeviceActivity, LaneActivity
+from tuner.study.trial import Direction
 
 
 def test_a_finished_study_says_how_long_it_took():
@@ -201,6 +205,74 @@ def test_the_best_params_include_the_fixed_ones():
     document = best_json(summary())
     assert document["params"] == {"epochs": 27, "learning_rate": 0.0123456789, "n_layers": 3}
     assert (document["study"], document["metric"], document["number"]) == ("digits", "val_loss", 3)
+
+
+def _confirmation(**changes: object) -> Confirmation:
+    def candidate(number: int, *values: float, n_failed: int = 0, n_open: int = 0) -> Candidate:
+        return Candidate(trial=number, params={"x": number}, search_value=0.1, values=values,
+                         n_failed=n_failed, n_open=n_open)  # fmt: skip
+
+    given = [candidate(3, 0.5, 0.6), candidate(9, 0.3, 0.31, 0.32), candidate(5, n_failed=3)]
+    fields = {
+        "name": "digits-confirm",
+        "search": "digits",
+        "metric": "val_loss",
+        "direction": Direction.MINIMIZE,
+        "n_seeds": 3,
+        "candidates": rank(given, Direction.MINIMIZE),
+    }
+    return Confirmation(**{**fields, **changes})
+
+
+def test_a_confirmation_is_told_beside_the_best_trial():
+    found = _confirmation()
+    share = 100 * found.winner.probability
+    lines = [
+        "confirmed best: trial 9, val_loss 0.31 +- 0.01 over 3 fresh seeds; probability of being "
+        f"the best of 3: {share:.0f} %",
+        "  next: tuner export digits --confirmed -o best.yaml",
+    ]
+    assert render_status(summary(), found).split("\n")[-3:] == ["", *lines]
+    assert render_best_command(summary(), found).split("\n")[-2:] == lines
+    told = best_json(summary(), found)["confirmation"]
+    assert told == {
+        "name": "digits-confirm",
+        "search": "digits",
+        "seeds": 3,
+        "finished": True,
+        "winner": 9,
+        "mean": 0.31,
+        "spread": found.winner.spread,
+        "n_values": 3,
+        "probability_best": found.winner.probability,
+        "export": "tuner export digits --confirmed -o best.yaml",
+    }
+
+
+def test_a_confirmation_that_goes_on_says_so():
+    waiting = Candidate(trial=3, params={}, search_value=None, values=(), n_failed=0, n_open=2)
+    none = _confirmation(candidates=(waiting,))
+    assert render_confirmed(none) == (
+        "nothing is confirmed yet: 2 trainings to come (tuner run --study digits-confirm)"
+    )
+    assert confirmed_json(none)["confirmation"]["winner"] is None
+    one = _confirmation(candidates=(replace(waiting, values=(0.5,), n_open=1),))
+    assert render_confirmed(one).split("\n") == [
+        "confirmed best: trial 3, val_loss 0.5 over 1 fresh seed",
+        "  confirmed so far: 1 training to come (tuner run --study digits-confirm)",
+        "  next: tuner export digits --confirmed -o best.yaml",
+    ]
+    failed = _confirmation(candidates=(replace(waiting, n_failed=2, n_open=0),))
+    assert render_confirmed(failed) == (
+        "study digits-confirm has confirmed nothing: no training completed"
+    )
+
+
+def test_without_a_confirmation_nothing_is_said_of_one():
+    assert render_status(summary(), None) == render_status(summary())
+    assert "onfirm" not in render_status(summary()) + render_best_command(summary())
+    assert "confirmation" not in best_json(summary())
+    assert (render_confirmed(None), confirmed_json(None)) == ("", {})
 
 
 def test_a_trial_without_value_or_param_leaves_its_cell_empty():

@@ -13,9 +13,9 @@ import torch
 from tests.unit.export.configs import make_config
 from tests.unit.training.recorder import RecorderLane
 from tuner.errors import RunFailed, UsageError
-from tuner.export.final_job import Rows, TrainOptions
 from tuner.export.final_lane import Told
 from tuner.export.final_training import train_final
+from tuner.export.train_options import Rows, TrainOptions
 from tuner.study_file.best import Weights
 from tuner.study_file.model import FunctionObjective
 from tuner.training import data as data_module

@@ -92,8 +92,28 @@ def test_a_target_is_predicted_in_its_own_unit():
 
 def test_rows_of_another_width_are_refused():
     _, _, model = _trained(classification())
-    with pytest.raises(UsageError, match="rows of 20 features are needed, not 1x3"):
+    with pytest.raises(ValueError, match="rows of 20 features are needed, not 1x3"):
         model.predict([1, 2, 3])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
+def test_rows_without_finite_numbers_are_named_and_refused(bad):
+    data = classification()
+    _, _, model = _trained(data)
+    x = np.ones((9, data.n_features))
+    assert len(model.predict(x)) == 9
+    x[2, 3] = x[5, 0] = bad
+    for predict in (model.predict, model.predict_proba):
+        with pytest.raises(ValueError, match=r"^rows 2, 5 of 9, .*row 2: feature 'f3'\)") as told:
+            predict(x)
+        assert isinstance(told.value, UsageError)
+        assert "\n" not in str(told.value)
+    x[:, 7] = bad
+    with pytest.raises(ValueError, match=r"^rows 0, 1, 2, 3, 4 and 4 more of 9, .*feature 'f7'\)"):
+        model.predict(x)
+    with pytest.raises(ValueError, match=r"^row 0 of 1, "):
+        model.predict(x[0])
+    assert len(model.predict(np.ones((0, data.n_features)))) == 0
 
 
 def test_the_file_holds_tensors_and_text_alone(tmp_path):

@@ -164,3 +164,31 @@ where e.study_id = :study_id and e.kind = any(cast(:kinds as text[]))
   and e.event_id > (select max(m.event_id) - 20000 from tuner.event m
                     where m.study_id = :study_id)
 order by e.event_id desc limit :n_events;
+
+-- name: text_field
+-- One field of all trials that have it, which no column holds.
+select x.number, x.found
+from (
+    select t.number, case cast(:field as text)
+               when 'host' then a.host
+               when 'device' then l.device
+               when 'reason' then case when l.state <> 'held' then l.reason end
+               when 'failure' then l.failure
+               else coalesce(l.retry_of, e.retry_of)::text end as found
+    from trials t
+    left join tuner.lease l on l.trial_id = t.trial_id
+    left join tuner.agent a on a.agent_id = l.owner
+    left join tuner.enqueued e on e.trial_id = t.trial_id
+    where t.study_id = :study_id) x
+where x.found is not null;
+
+-- name: attribute
+-- One user attribute of all trials that have it, as text: Optuna writes NaN, which is no JSON.
+select t.number, u.value_json
+from trials t join trial_user_attributes u using (trial_id)
+where t.study_id = :study_id and u.key = :key;
+
+-- name: attribute_names
+-- The user attributes that trials have.
+select distinct u.key from trials t join trial_user_attributes u using (trial_id)
+where t.study_id = :study_id order by 1;

@@ -28,28 +28,43 @@ where study_id = %(study_id)s;
 -- For the study's history.
 insert into tuner.event (study_id, kind, detail) values (%(study_id)s, %(kind)s, %(detail)s);
 
--- name: end_unheld
--- Trials that no living agent holds end here, PRUNED with their last report as Optuna's own rule has
--- it. Silent by the database's clock for the lease time counts as gone, as in claim.sql; an agent that
--- comes back meets the fence, and is told that it lost the trial. What is locked is just being taken or ended by somebody.
-with unheld as materialized (
-    select l.number, l.trial_id, l.attempt
+-- name: lock_lease
+-- One trial's lease: whoever is about to end or take it does so first.
+select 1 from tuner.lease where study_id = %(study_id)s and number = %(number)s for update;
+
+-- name: end_here
+-- Open trials end here, PRUNED with their last report as Optuna's own rule has it: the one of this
+-- number whoever holds it, or with null all that no living agent holds. Silent by the database's
+-- clock for the lease time counts as gone, as in claim.sql. An agent that held one meets the fence
+-- with its next report, is told that it lost the trial, and drops it: the lease loses its owner, so
+-- that this end is not taken for the agent's own; the history keeps whose it was, and where. What is
+-- locked is just being taken or ended by somebody.
+with mine as materialized (
+    select l.number, l.trial_id, l.attempt, l.owner, l.device as last_device
     from tuner.lease l left join tuner.agent a on a.agent_id = l.owner
-    where l.study_id = %(study_id)s
-      and (l.state = 'free'
-           or l.state = 'held' and (a.agent_id is null or a.left_at is not null or a.seen_at
-                < now() - make_interval(secs => %(lease_seconds)s)))
+    where l.study_id = %(study_id)s and l.state in ('free', 'held')
+      and case when %(number)s::int is not null then l.number = %(number)s::int
+               else l.state = 'free' or a.agent_id is null or a.left_at is not null
+                    or a.seen_at < now() - make_interval(secs => %(lease_seconds)s) end
     order by l.number
     for update of l skip locked
 ), last as materialized (
-    select u.*, v.step, v.intermediate_value as value,
-           v.intermediate_value_type::text as kind
-    from unheld u left join lateral (
-        select * from trial_intermediate_values i where i.trial_id = u.trial_id
+    select m.*, v.step, v.intermediate_value as value, v.intermediate_value_type::text as kind
+    from mine m left join lateral (
+        select * from trial_intermediate_values i where i.trial_id = m.trial_id
         order by i.step desc limit 1) v on true
+), placed as materialized (
+    select m.number, m.owner, coalesce((
+        select min(d ->> 'device') from tuner.agent a
+        cross join json_array_elements(case json_typeof(a.telemetry -> 'devices')
+            when 'array' then a.telemetry -> 'devices' else '[]' end) d
+        cross join json_array_elements_text(case json_typeof(d -> 'trials')
+            when 'array' then d -> 'trials' else '[]' end) n
+        where a.agent_id = m.owner and n = m.number::text), m.last_device) as device
+    from mine m
 ), told as (
     update trials t set state = 'PRUNED', datetime_complete = now() at time zone 'utc'
-    from unheld u where t.trial_id = u.trial_id and t.state = 'RUNNING'
+    from mine m where t.trial_id = m.trial_id and t.state = 'RUNNING'
     returning t.trial_id
 ), valued as (
     insert into trial_values (trial_id, objective, value, value_type)
@@ -61,21 +76,26 @@ with unheld as materialized (
     select trial_id, 'reason', to_json(%(reason)s::text)::text from told
     on conflict (trial_id, key) do update set value_json = excluded.value_json
 ), dropped as (
-    delete from tuner.checkpoint c using unheld u
-    where c.study_id = %(study_id)s and c.number = u.number
+    delete from tuner.checkpoint c using mine m
+    where c.study_id = %(study_id)s and c.number = m.number
 ), noted as (
-    insert into tuner.event (study_id, number, attempt, kind, detail)
-    select %(study_id)s, number, attempt,
-           case when told.trial_id is null then 'ended_elsewhere' else 'pruned' end, %(reason)s
-    from unheld left join told using (trial_id)
+    insert into tuner.event (study_id, number, attempt, agent_id, kind, detail, device)
+    select %(study_id)s, number, attempt, p.owner,
+           case when told.trial_id is null then 'ended_elsewhere' else 'pruned' end, %(reason)s,
+           p.device
+    from mine join placed p using (number) left join told using (trial_id)
 )
 update tuner.lease l
 set state = 'done', owner = null, ended_at = now(), checkpoint_id = null,
-    n_steps = coalesce(last.step, 0),
+    n_steps = coalesce(last.step, 0), device = p.device,
     reason = case when told.trial_id is null then 'ended by somebody else' else %(reason)s end
-from last left join told using (trial_id)
+from last join placed p using (number) left join told using (trial_id)
 where l.study_id = %(study_id)s and l.number = last.number
 returning l.number;
+
+-- name: state
+-- What a trial is, to say why it cannot be stopped.
+select t.state::text from trials t where t.study_id = %(study_id)s and t.number = %(number)s;
 
 -- name: still_held
 -- What living agents hold, by host.

@@ -254,10 +254,17 @@ with good as (
 select number from first where not :distinct or place = 1 order by rank, number limit :n_trials;
 
 -- name: linked
--- The studies that confirm one, newest first.
+-- The newest study that confirms the one of this name and birth: another one may have had its name.
 select s.study_name from tuner.study t join studies s using (study_id)
 where t.spec -> 'confirms' ->> 'study' = :name
-order by t.created_at desc, t.study_id desc;
+  and t.spec -> 'confirms' ->> 'study_created_at' = :created_at
+order by t.created_at desc, t.study_id desc limit 1;
+
+-- name: values_of
+-- What some trials came to; null for one without a value.
+select t.number, v.value
+from trials t left join trial_values v on v.trial_id = t.trial_id and v.objective = 0
+where t.study_id = :study_id and t.number = any(cast(:numbers as int[]));
 
 -- name: origin
 -- Where a trial comes from: its seed and draw, and what the agent that ended it trained with.

@@ -112,7 +112,17 @@
     for (const [plot, { figure, onTrial }] of drawn) draw(plot, figure, onTrial);
   }
 
+  // Paper is light, and narrower than most screens: the plots are drawn for it, and back again.
+  function setPrinting(isPrinting) {
+    document.documentElement.classList.toggle("printing", isPrinting);
+    const style = document.getElementById("print-style");
+    if (style) style.media = isPrinting ? "all" : "print";
+    redraw();
+  }
+
   readPalette();
+  window.addEventListener("beforeprint", () => setPrinting(true));
+  window.addEventListener("afterprint", () => setPrinting(false));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   window.tunerFigures = { draw, redraw };
 })();

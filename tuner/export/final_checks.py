@@ -1,0 +1,43 @@
+"""What a final training is refused for without torch, which takes seconds to load: told before."""
+
+import hashlib
+from pathlib import Path
+
+from tuner.errors import RunFailed, UsageError
+from tuner.export.final_folder import look_at_final_folder
+from tuner.export.train_options import TrainOptions, at_length, training_text
+from tuner.study_file.best import BestConfig
+from tuner.training.device_words import split_device
+
+
+def check_training(config: BestConfig, source: Path, options: TrainOptions) -> None:
+    """Look, and touch nothing; `source` is the config's own folder.
+
+    Raises what `train_final` would: it looks at everything again.
+    """
+    asked = at_length(config, options.rows)
+    if options.device is not None:
+        split_device(options.device)
+    look_at_final_folder(options.output, training_text(asked, options))
+    _look_at_weights(config, source, is_needed=options.from_weights)
+
+
+def _look_at_weights(config: BestConfig, source: Path, *, is_needed: bool) -> None:
+    named = config.weights
+    if named is None:
+        if is_needed:
+            raise UsageError("--from-weights: the file names no weights; tuner export --weights")
+        return
+    try:
+        with (source / named.file).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RunFailed(
+            f"the weights beside the config cannot be used: {named.file} cannot be read "
+            f"({error.strerror}); it lies beside the file that tuner export --weights wrote"
+        ) from error
+    if found != named.sha256:
+        raise RunFailed(
+            f"the weights beside the config cannot be used: {named.file} is not the file that was "
+            "written: another sha256"
+        )

@@ -1,0 +1,66 @@
+"""What is asked of a final training, and the config as it is trained then; loads no torch."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tuner.errors import UsageError
+from tuner.export.config_text import render_yaml
+from tuner.export.final_folder import ROWS
+from tuner.study_file.best import BestConfig
+from tuner.study_file.model import FunctionObjective
+
+MOST_THREADS = 1024
+
+
+class Rows(StrEnum):
+    """What to train on."""
+
+    TRAIN = "train"  # the validation split says which epoch is the best
+    BOTH = "train+val"  # for the epochs that the search found best
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What the command line adds to the config."""
+
+    output: Path
+    rows: Rows = Rows.TRAIN
+    device: str | None = None  # None: a GPU if there is one
+    n_threads: int | None = None  # on a CPU; None: as many as the trial had, see `threads_of`
+    from_weights: bool = False
+
+
+def threads_of(config: BestConfig, options: TrainOptions) -> int:
+    """How many decides how sums round: with those of the trial its curve has the same bits."""
+    noted = config.provenance.get("threads")
+    known = noted if type(noted) is int and 0 < noted <= MOST_THREADS else 1
+    return options.n_threads or known
+
+
+def at_length(config: BestConfig, rows: Rows) -> BestConfig:
+    """With validation rows among the training rows nothing says when to stop: the search did.
+
+    Raises `UsageError` where that is not known, or where a function has data of its own.
+    """
+    if rows is Rows.TRAIN:
+        return config
+    if isinstance(config.objective, FunctionObjective):
+        raise UsageError("--on train+val: a function has data of its own; leave --on out")
+    if config.best_epoch is None:
+        raise UsageError(
+            "--on train+val trains for the best epoch of the search, and the file has none; "
+            "add --set best_epoch=N"
+        )
+    return config.model_copy(update={"params": {**config.params, "epochs": config.best_epoch}})
+
+
+def training_text(config: BestConfig, options: TrainOptions) -> str:
+    """`config.yaml`: what is trained, on which rows."""
+    noted = config.provenance.get("trial")
+    trial = noted if type(noted) is int else "?"
+    start = ", from the trial's own weights" if options.from_weights else ""
+    head = f"tuner: final training of trial {trial} of study {config.name}"
+    beside = f", beside weights {config.weights.sha256[:12]}" if config.weights else ""
+    mark = f"{ROWS.removeprefix('# ')}{options.rows}{start}{beside}"
+    return render_yaml(config.model_copy(update={"weights": None}), head=f"{head}\n{mark}")
