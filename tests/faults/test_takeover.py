@@ -96,7 +96,7 @@ def test_two_signals_end_the_agent_at_once_and_the_trial_is_still_handed_back(
     agent = fleet.start(study)
     fleet.wait_for(lambda: fleet.states() == {"RUNNING": 1}, "a running trial")
     agent.send(signal.SIGINT)
-    time.sleep(0.1)
+    time.sleep(0.6)  # sooner it would count as the echo of a wrapper
     agent.send(signal.SIGINT)
     assert agent.wait(5) == 130
     assert fleet.query("select state from tuner.lease") == [("free",)]

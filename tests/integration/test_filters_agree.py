@@ -74,4 +74,6 @@ def test_a_field_that_no_trial_has_is_a_sentence_with_what_there_is(filled: Stor
     ):
         with pytest.raises(UsageError, match=words):
             select_places(board.table, TableSelection(conditions=[parse_condition(text)]), more)
+    with pytest.raises(UsageError, match="no field"):
+        select_places(board.table, TableSelection(sort="a\0b"), more)  # from a URL
     assert {"host", "reason", "epochs", "attrs.loss", "attrs.note"} <= set(usual_names(board))

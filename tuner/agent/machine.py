@@ -138,7 +138,6 @@ class StopState:
     """A stop that was asked for, and its deadlines on the agent's own clock."""
 
     signal: str
-    asked_at: float
     kill_at: float
     leave_at: float
 

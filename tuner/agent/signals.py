@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from tuner.agent.echo import Asked
 from tuner.agent.events import Event, StopAsked
 
 # SIGUSR1 is what Slurm sends ahead of a time limit.
@@ -20,18 +21,21 @@ def stop_on_signals(inbox: "queue.SimpleQueue[Event]") -> Iterator[None]:
     After a stop that was asked for, one more signal ends the process at once, with the exit code
     of the first: nothing is left to hand back then.
     """
-    asked: list[int] = []
+    asked = Asked()
+    counted: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-        inbox.put(StopAsked(signal=signal.Signals(number).name))
+        if asked.hear(number):
+            counted.append(number)
+            inbox.put(StopAsked(signal=signal.Signals(number).name))
 
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        os._exit(130 if asked[0] == signal.SIGINT else 143)
+    def leave(number: int, _frame: FrameType | None) -> None:
+        if asked.hear(number):
+            os._exit(130 if counted[0] == signal.SIGINT else 143)
 
     before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, leave if asked else handler)
+            signal.signal(number, leave if counted else handler)

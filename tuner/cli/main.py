@@ -29,14 +29,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)  # else the interpreter looks through all objects before it ends
     if arguments is not None:
         return _run(arguments)
+    atexit.register(_react, signal.SIG_IGN)  # the interpreter gives handlers back, these it leaves
     signal.signal(signal.SIGTERM, _terminate)
+    code: object = 1
     try:
-        return _run(sys.argv[1:])
+        code = _run(sys.argv[1:])
+        return code
+    except SystemExit as ended:
+        code = ended.code
+        raise
     finally:
-        # What was asked for is done or said to have failed: the interpreter, which is yet to end
-        # and gives these signals back to the system meanwhile, must not change the exit code.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        # The answer is given. Whatever the exit may wait for, a signal changes only when it ends.
+        decided = code if isinstance(code, int) else 1
+        _react(lambda _number, _frame: os._exit(decided))
+
+
+def _react(handler: "Callable[[int, FrameType | None], object] | signal.Handlers") -> None:
+    """What signals that ask for an end do from now on."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, handler)
 
 
 def _run(words: Sequence[str]) -> int:

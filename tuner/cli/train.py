@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from tuner.agent.echo import Asked
 from tuner.cli.json_text import render_json
 from tuner.cli.progress_line import ProgressLine
 from tuner.cli.text import one_line, render_value
@@ -64,9 +65,12 @@ class _Stop:
         self.event = threading.Event()
         self.number = signal.SIGINT
         self._line = line
+        self._asked = Asked()
 
     def hear(self, number: int, frame: FrameType | None) -> None:
         """As a signal handler."""
+        if not self._asked.hear(number):
+            return
         if self.event.is_set():
             raise KeyboardInterrupt
         self.number = signal.Signals(number)

@@ -4,9 +4,10 @@ import hashlib
 from pathlib import Path
 
 from tuner.errors import RunFailed, UsageError
-from tuner.export.final_folder import look_at_final_folder
+from tuner.export.final_folder import is_done, look_at_final_folder
 from tuner.export.train_options import TrainOptions, at_length, training_text
 from tuner.study_file.best import BestConfig
+from tuner.study_file.model import TrainerObjective
 from tuner.training.device_words import split_device
 
 
@@ -19,14 +20,16 @@ def check_training(config: BestConfig, source: Path, options: TrainOptions) -> N
     if options.device is not None:
         split_device(options.device)
     look_at_final_folder(options.output, training_text(asked, options))
-    _look_at_weights(config, source, is_needed=options.from_weights)
+    is_of_model = isinstance(config.objective, TrainerObjective)
+    if is_of_model and not is_done(options.output):  # else nobody will read them
+        _look_at_weights(config, source)
+    if options.from_weights and config.weights is None:
+        raise UsageError("--from-weights: the file names no weights; tuner export --weights")
 
 
-def _look_at_weights(config: BestConfig, source: Path, *, is_needed: bool) -> None:
+def _look_at_weights(config: BestConfig, source: Path) -> None:
     named = config.weights
     if named is None:
-        if is_needed:
-            raise UsageError("--from-weights: the file names no weights; tuner export --weights")
         return
     try:
         with (source / named.file).open("rb") as file:

@@ -44,7 +44,7 @@ def look_at_final_folder(folder: Path, config_text: str) -> None:
             above = next(path for path in folder.absolute().parents if os.path.lexists(path))
             if not above.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            _check_writable(above)
+            _check_rights(above, os.W_OK | os.X_OK)
             return
         if not folder.is_dir():
             raise FileExistsError
@@ -52,12 +52,12 @@ def look_at_final_folder(folder: Path, config_text: str) -> None:
     with _locked(folder, fcntl.LOCK_SH), _in_words(folder):
         _is_unclaimed(folder, config_text)
         if not is_done(folder):
-            _check_writable(folder)
+            _check_rights(folder, os.R_OK | os.W_OK | os.X_OK)
 
 
-def _check_writable(folder: Path) -> None:
-    """By the rights that we have now, and by the file system's."""
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+def _check_rights(folder: Path, rights: int) -> None:
+    """Those that we have now, and the file system's."""
+    if not os.access(folder, rights):
         raise PermissionError(errno.EACCES, f"{folder} is not writable")
 
 

@@ -49,6 +49,8 @@ class StoredFields:
 
     def read(self, name: str) -> Mapping[int, object] | None:
         """As `tuner trials --where` does: own ones, then fixed params, then attributes."""
+        if "\0" in name:
+            return None  # the database could not even be asked
         study_id, fixed = self.board.study.study_id, self.board.spec.params
         with self.database.reading() as connection:
             if name in TEXT_FIELDS:

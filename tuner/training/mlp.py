@@ -96,7 +96,9 @@ class MLP:
 
     def is_small(self, params: Params) -> bool:
         lane = settings_of(params)
-        largest = max(lane.width, self._n_features) * (lane.width if lane.n_layers else 1)
+        n_in, n_out = self._n_features, self._n_outputs
+        # The key says whether there are hidden layers, not how many.
+        largest = lane.width * max(n_in, lane.width, n_out) if lane.n_layers else n_in * n_out
         return lane.batch_size * largest <= _SMALL_PRODUCTS
 
     def _layers(self, lane: Settings) -> list[tuple[str, tuple[int, int]]]:

@@ -344,20 +344,10 @@ def test_a_second_signal_kills_at_once() -> None:
     bench = Bench()
     bench.training()
     bench.do(events.StopAsked(signal="SIGINT"))
-    bench.now += 0.6
     result = bench.do(events.StopAsked(signal="SIGINT"))
     assert of_type(result, acts.KillWorker)
     (leave,) = of_type(bench.tick(2.1), acts.Leave)
     assert leave.ending.kind is EndingKind.INTERRUPTED
-
-
-def test_a_signal_that_a_wrapper_passes_on_as_well_counts_once() -> None:
-    bench = Bench()
-    bench.training()
-    bench.do(events.StopAsked(signal="SIGINT"))
-    bench.now += 0.4
-    assert not of_type(bench.do(events.StopAsked(signal="SIGINT")), acts.KillWorker)
-    assert of_type(bench.do(events.StopAsked(signal="SIGTERM")), acts.KillWorker), "no echo"
 
 
 def test_a_worker_that_reports_no_objective_fails_its_trial() -> None:

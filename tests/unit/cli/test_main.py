@@ -57,22 +57,45 @@ def test_a_study_file_that_is_missing_is_exit_code_2(capsys, tmp_path):
 
 
 LATE = """
-import atexit, os, signal, sys
+import atexit, os, signal, sys, threading, time
 from tuner.cli.main import main
 
-for number in (signal.SIGINT, signal.SIGTERM):
-    atexit.register(os.kill, os.getpid(), number)
+{setup}
 sys.argv = ["tuner", *{words}]
 sys.exit(main())
 """
 
 
+AFTER_ALL_ELSE = """
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    atexit.register(os.kill, os.getpid(), number)
+"""
+WHILE_IT_HANGS = """
+def ask_for_the_end():
+    while isinstance(signal.getsignal(signal.SIGUSR1), signal.Handlers):
+        time.sleep(0.01)  # the command is at work
+    os.kill(os.getpid(), signal.{name})
+
+threading.Thread(target=ask_for_the_end).start()
+threading.Thread(target=time.sleep, args=[600]).start()
+"""
+
+
 @pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["no-such-command"], 2)])
-def test_a_signal_while_the_interpreter_ends_does_not_change_the_exit_code(
-    words: list[str], code: int
+@pytest.mark.parametrize(
+    "setup",
+    [
+        AFTER_ALL_ELSE,
+        *(WHILE_IT_HANGS.format(name=name) for name in ("SIGINT", "SIGTERM", "SIGUSR1")),
+    ],
+    ids=["after all else", "SIGINT", "SIGTERM", "SIGUSR1"],
+)
+def test_a_signal_after_the_answer_ends_the_process_with_the_answers_code(
+    setup: str, words: list[str], code: int
 ) -> None:
+    program = LATE.format(setup=setup, words=words)
     ended = subprocess.run(
-        [sys.executable, "-c", LATE.format(words=words)], capture_output=True, text=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr

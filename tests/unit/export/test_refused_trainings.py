@@ -103,7 +103,8 @@ def test_a_folder_without_the_right_to_write_is_told_unless_it_is_done(
     )
     with pytest.raises(RunFailed, match=r"cannot use the folder .* is not writable"):
         look_at_final_folder(folder, TEXT)
-    assert asked == [(folder if is_there else tmp_path, os.R_OK | os.W_OK | os.X_OK)]
+    read = os.R_OK if is_there else 0  # nobody lists the folder in which it will be made
+    assert asked == [(folder if is_there else tmp_path, read | os.W_OK | os.X_OK)]
     if is_there:
         (folder / "config.yaml").write_text(TEXT)
         (folder / CARD).write_text("done")
@@ -133,12 +134,21 @@ def test_rows_device_and_weights_are_looked_at(tmp_path):
     (tmp_path / "mine.weights").write_bytes(b"other")
     with pytest.raises(RunFailed, match="another sha256"):
         look(make_config(weights=weights))
+    look(make_config(weights=weights, objective=FunctionObjective(function="a.py:f")))
     assert [p.name for p in tmp_path.iterdir()] == ["mine.weights"]
     wanted = TrainOptions(output=tmp_path / "out")
     with open_final_folder(tmp_path / "out", training_text(make_config(seed=9), wanted)):
         pass
     with pytest.raises(UsageError, match="another config"):
         look()
+
+
+def test_of_a_training_that_is_done_nobody_asks_for_the_weights_any_more(tmp_path):
+    config = make_config(weights=Weights(file="gone.weights", sha256="0" * 64))
+    wanted = TrainOptions(output=tmp_path / "out")
+    with open_final_folder(tmp_path / "out", training_text(config, wanted)) as folder:
+        (folder / CARD).write_text("done")
+    check_training(config, tmp_path, wanted)
 
 
 def test_the_look_needs_no_torch():

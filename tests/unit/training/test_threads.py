@@ -47,6 +47,24 @@ def test_a_small_model_trains_on_one_thread_and_a_large_one_on_all(
     assert torch.get_num_threads() == 3, "what else the process does has all of them"
 
 
+@pytest.mark.parametrize("n_layers", [0, 1])
+@pytest.mark.parametrize("name", ["width", "n_layers"])
+def test_lanes_of_one_kind_agree(n_layers, name):
+    model = MLP(n_features=10, n_outputs=3, loss=loss_of(classification()))
+    lane = {**SMALL, "batch_size": 16384, "n_layers": n_layers}
+    seen: dict[str, set[bool]] = {}
+    for value in (1, 2, 64, 4096):
+        params = RecorderLane(0, **{**lane, name: value}).params
+        seen.setdefault(model.key(params), set()).add(model.is_small(params))
+    assert all(len(answers) == 1 for answers in seen.values())
+
+
+def test_many_classes_are_a_large_model():
+    model = MLP(n_features=10, n_outputs=10_000, loss=loss_of(classification()))
+    assert not model.is_small(RecorderLane(0, width=64, batch_size=512, n_layers=2).params)
+    assert model.is_small(RecorderLane(0, width=64, batch_size=16, n_layers=2).params)
+
+
 def test_the_number_of_threads_does_not_change_a_small_models_bits():
     data = classification()
     with_three, with_one = (RecorderLane(0, epochs=3, **SMALL) for _ in range(2))

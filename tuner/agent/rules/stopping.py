@@ -14,23 +14,17 @@ from tuner.study.lease import Release
 KILL_BEFORE_SECONDS = 5.0
 LEAVE_BEFORE_SECONDS = 2.0  # for the goodbye and the interpreter's own end
 SECOND_SIGNAL_SECONDS = 2.0
-# The same signal again so soon is an echo: a program between the terminal and us passes on what the
-# terminal has sent to both.
-ECHO_SECONDS = 0.5
 
 
 def asked(machine: Machine, event: StopAsked, now: float) -> list[Act]:
     """First signal: release every lane. A second one: now."""
     if machine.stop is not None:
-        if event.signal == machine.stop.signal and now - machine.stop.asked_at < ECHO_SECONDS:
-            return []
         machine.stop.kill_at = now
         machine.stop.leave_at = min(machine.stop.leave_at, now + SECOND_SIGNAL_SECONDS)
         return []
     grace = machine.book.grace_seconds
     machine.stop = StopState(
         signal=event.signal,
-        asked_at=now,
         kill_at=now + max(0.0, grace - KILL_BEFORE_SECONDS),
         leave_at=now + grace - LEAVE_BEFORE_SECONDS,
     )

@@ -1,0 +1,25 @@
+"""Signals that come twice because a program between the terminal and us passes them on."""
+
+from time import monotonic
+
+ECHO_SECONDS = 0.5
+
+
+class Asked:
+    """Which signals have come, and when."""
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+        self._at = 0.0
+
+    def hear(self, number: int) -> bool:
+        """Whether a signal counts: the first one's number again, so soon after it, is an echo.
+
+        The terminal sends Ctrl-C to all of its programs, and a wrapper (`uv run`, a launcher)
+        sends its child what it has got itself.
+        """
+        now = monotonic()
+        if self._first is None:
+            self._first, self._at = number, now
+            return True
+        return number != self._first or now - self._at >= ECHO_SECONDS
