@@ -80,3 +80,18 @@ def test_a_worker_that_heeds_nothing_is_killed_within_the_grace(
     assert time.monotonic() - asked_at < 6
     assert fleet.query("select state, losses, failures from tuner.lease") == [("free", 0, 0)]
     fleet.check_nothing_is_left()
+
+
+def test_two_signals_end_the_agent_at_once_and_the_trial_is_still_handed_back(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    cells = Cells(tmp_path, n_x=1, n_y=1, grace="60s")
+    (tmp_path / "train.py").write_text(STUBBORN)
+    agent = fleet.start(cells.path, is_light=True)
+    fleet.wait_for(lambda: fleet.n_reports() == 1, "a report")
+    agent.send(signal.SIGINT)
+    time.sleep(0.6)  # sooner it would count as the echo of a wrapper
+    agent.send(signal.SIGINT)
+    assert agent.wait(30) == 130, agent.output  # the grace alone would take 55 s
+    assert fleet.query("select state, losses, failures from tuner.lease") == [("free", 0, 0)]
+    fleet.check_nothing_is_left()

@@ -89,19 +89,6 @@ def test_a_signal_hands_the_trial_back_with_its_checkpoint(
     fleet.wait_for(lambda: f"goes on here from epoch {step}" in heir.output, "the trial going on")
 
 
-def test_two_signals_end_the_agent_at_once_and_the_trial_is_still_handed_back(
-    fleet: Fleet, tmp_path: Path
-) -> None:
-    study = write_study(tmp_path, epochs=4000, width=1024, trials=1)
-    agent = fleet.start(study)
-    fleet.wait_for(lambda: fleet.states() == {"RUNNING": 1}, "a running trial")
-    agent.send(signal.SIGINT)
-    time.sleep(0.6)  # sooner it would count as the echo of a wrapper
-    agent.send(signal.SIGINT)
-    assert agent.wait(5) == 130
-    assert fleet.query("select state from tuner.lease") == [("free",)]
-
-
 @pytest.mark.long
 def test_a_killed_worker_is_replaced_and_its_trial_tried_again_as_a_loss(
     fleet: Fleet, tmp_path: Path
