@@ -211,6 +211,21 @@ def test_what_a_limit_stops_is_extended_and_what_a_person_stopped_is_resumed(
     assert control(study).resume(WHO).before is Desired.HALTED
 
 
+def test_what_is_halted_with_its_budget_used_up_is_extended_before_it_is_resumed(
+    study: StoredStudy,
+) -> None:
+    agent = study.agent()
+    trial = agent.claim_one()
+    control(study).extend(Extension(target=Amount(value=0.9)))
+    study.query("update tuner.study set desired = 'halted', desired_reason = '3 in a row'")
+    agent.finish(trial, value=0.5)
+    for refused in (control(study).pause, control(study).resume):
+        with pytest.raises(UsageError, match="tuner extend searched"):
+            refused(WHO)
+    control(study).extend(Extension(target=Amount(value=0.1)))
+    assert control(study).resume(WHO).before is Desired.HALTED
+
+
 def test_limits_are_set_and_raised_and_the_history_knows(study: StoredStudy) -> None:
     extended = control(study).extend(
         Extension(trials=Amount(value=5, is_more=True), seconds=Amount(value=60))

@@ -48,6 +48,11 @@ class _Standing:
         return self.desired is Desired.RUNNING and self.has_ended
 
     @property
+    def needs_more(self) -> bool:
+        """Whether a limit is used up that lets nobody work; of trials some may wait for a retry."""
+        return bool(set(self.reached) - {"trials", "steps"})
+
+    @property
     def is_stopped_by_person(self) -> bool:
         """Not by a limit."""
         is_ours = (self.reason or "").startswith(STOPPED_BY)
@@ -57,6 +62,8 @@ class _Standing:
 def why_no_pause(name: str, standing: _Standing) -> str | None:
     """What keeps a study from being paused, and what to do; None where nothing does."""
     go_on = f"tuner resume {name} lets it go on"
+    if standing.needs_more:
+        go_on = f"tuner extend {name} and then tuner resume {name} let it go on"
     match standing.desired:
         case Desired.HALTED:
             return f"study {name!r} is halted ({standing.reason}); {go_on}"
@@ -121,11 +128,11 @@ class Control:
         """Agents may work again. Raises `UsageError` when a limit that ends it is used up."""
         with self._session() as cursor:
             standing = self._lock(cursor)
-            reached = standing.reached
             is_held_back = standing.desired is not Desired.RUNNING
-            if is_held_back and set(reached) - {"trials", "steps"}:
+            if is_held_back and standing.needs_more:
+                reached = ", ".join(standing.reached)
                 raise UsageError(
-                    f"the budget of study {self._spec.name!r} is used up ({', '.join(reached)}); "
+                    f"the budget of study {self._spec.name!r} is used up ({reached}); "
                     f"tuner extend {self._spec.name} raises it"
                 )
             if is_held_back:
