@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from agents import Fleet
+from agents import AgentProcess, Fleet
 from cells import Cells
 
 SEED = int(os.environ.get("STOPS_SEED") or random.SystemRandom().randrange(1_000_000))
@@ -65,13 +65,19 @@ def test_agents_that_are_ended_at_twenty_random_moments_lose_nothing(
     _stop_at_random_moments(fleet, tmp_path, 20)
 
 
+def _start_stubborn(fleet: Fleet, folder: Path, grace: str) -> AgentProcess:
+    """An agent whose worker is in a trial that heeds nothing."""
+    cells = Cells(folder, n_x=1, n_y=1, grace=grace)
+    (folder / "train.py").write_text(STUBBORN)
+    agent = fleet.start(cells.path, is_light=True)
+    fleet.wait_for(lambda: fleet.n_reports() == 1, "a report")
+    return agent
+
+
 def test_a_worker_that_heeds_nothing_is_killed_within_the_grace(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    cells = Cells(tmp_path, n_x=1, n_y=1, grace="6s")
-    (tmp_path / "train.py").write_text(STUBBORN)
-    agent = fleet.start(cells.path, is_light=True)
-    fleet.wait_for(lambda: fleet.n_reports() == 1, "a report")
+    agent = _start_stubborn(fleet, tmp_path, "6s")
     (worker, *_) = agent.workers()
     asked_at = time.monotonic()
     agent.send(signal.SIGTERM)
@@ -85,10 +91,7 @@ def test_a_worker_that_heeds_nothing_is_killed_within_the_grace(
 def test_two_signals_end_the_agent_at_once_and_the_trial_is_still_handed_back(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    cells = Cells(tmp_path, n_x=1, n_y=1, grace="60s")
-    (tmp_path / "train.py").write_text(STUBBORN)
-    agent = fleet.start(cells.path, is_light=True)
-    fleet.wait_for(lambda: fleet.n_reports() == 1, "a report")
+    agent = _start_stubborn(fleet, tmp_path, "60s")
     agent.send(signal.SIGINT)
     time.sleep(0.6)  # sooner it would count as the echo of a wrapper
     agent.send(signal.SIGINT)

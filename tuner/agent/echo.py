@@ -6,10 +6,10 @@ ECHO_SECONDS = 0.5
 
 
 class Asked:
-    """Which signals have come, and when."""
+    """Which signal has come first, and when."""
 
     def __init__(self) -> None:
-        self._first: int | None = None
+        self.first: int | None = None
         self._at = 0.0
 
     def hear(self, number: int) -> bool:
@@ -19,7 +19,7 @@ class Asked:
         sends its child what it has got itself.
         """
         now = monotonic()
-        if self._first is None:
-            self._first, self._at = number, now
+        if self.first is None:
+            self.first, self._at = number, now
             return True
-        return number != self._first or now - self._at >= ECHO_SECONDS
+        return number != self.first or now - self._at >= ECHO_SECONDS

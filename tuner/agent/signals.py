@@ -22,20 +22,18 @@ def stop_on_signals(inbox: "queue.SimpleQueue[Event]") -> Iterator[None]:
     of the first: nothing is left to hand back then.
     """
     asked = Asked()
-    counted: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
         if asked.hear(number):
-            counted.append(number)
             inbox.put(StopAsked(signal=signal.Signals(number).name))
 
     def leave(number: int, _frame: FrameType | None) -> None:
         if asked.hear(number):
-            os._exit(130 if counted[0] == signal.SIGINT else 143)
+            os._exit(130 if asked.first == signal.SIGINT else 143)
 
     before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, leave if counted else handler)
+            signal.signal(number, handler if asked.first is None else leave)

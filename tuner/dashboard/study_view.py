@@ -21,7 +21,7 @@ from tuner.storage.failure_reading import FailureRow, SharedParam
 from tuner.storage.reading import AgentRow, TrialRow
 from tuner.storage.trial_reading import EventRow
 from tuner.study.fleet import Desired
-from tuner.study.limits import reached_limits
+from tuner.study.limits import lets_nobody_work, reached_limits
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING", "ELSEWHERE")
 _LIVE = (StudyState.RUNNING, StudyState.STOPPING, StudyState.PAUSED)
@@ -111,11 +111,9 @@ def find_offered(summary: StudySummary) -> frozenset[str]:
     state = find_state(summary)
     study = summary.study
     reached = reached_limits(study.limits, summary.used, study.direction)
-    # As `Control.resume` has it: trials that were enqueued or handed back may still go on.
-    is_used_up = bool(set(reached) - {"trials", "steps"})
     offered = {
         "pause": state in (StudyState.RUNNING, StudyState.IDLE),
-        "resume": study.desired is not Desired.RUNNING and not is_used_up,
+        "resume": study.desired is not Desired.RUNNING and not lets_nobody_work(reached),
         "stop": state not in (StudyState.FINISHED, StudyState.STOPPED),
     }
     return frozenset(name for name, is_so in offered.items() if is_so)

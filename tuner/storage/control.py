@@ -21,7 +21,7 @@ from tuner.study.control import (
     Steered,
 )
 from tuner.study.fleet import Desired
-from tuner.study.limits import Limits, Used, reached_limits
+from tuner.study.limits import Limits, Used, lets_nobody_work, reached_limits
 from tuner.study.trial import Direction, Params
 from tuner.study_file.model import StudySpec
 
@@ -48,11 +48,6 @@ class _Standing:
         return self.desired is Desired.RUNNING and self.has_ended
 
     @property
-    def needs_more(self) -> bool:
-        """Whether a limit is used up that lets nobody work; of trials some may wait for a retry."""
-        return bool(set(self.reached) - {"trials", "steps"})
-
-    @property
     def is_stopped_by_person(self) -> bool:
         """Not by a limit."""
         is_ours = (self.reason or "").startswith(STOPPED_BY)
@@ -62,7 +57,7 @@ class _Standing:
 def why_no_pause(name: str, standing: _Standing) -> str | None:
     """What keeps a study from being paused, and what to do; None where nothing does."""
     go_on = f"tuner resume {name} lets it go on"
-    if standing.needs_more:
+    if lets_nobody_work(standing.reached):
         go_on = f"tuner extend {name} and then tuner resume {name} let it go on"
     match standing.desired:
         case Desired.HALTED:
@@ -129,7 +124,7 @@ class Control:
         with self._session() as cursor:
             standing = self._lock(cursor)
             is_held_back = standing.desired is not Desired.RUNNING
-            if is_held_back and standing.needs_more:
+            if is_held_back and lets_nobody_work(standing.reached):
                 reached = ", ".join(standing.reached)
                 raise UsageError(
                     f"the budget of study {self._spec.name!r} is used up ({reached}); "

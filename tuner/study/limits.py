@@ -1,5 +1,6 @@
 """What ends a study, and how much of it is used."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from tuner.study.trial import Direction
@@ -41,3 +42,11 @@ def reached_limits(limits: Limits, used: Used, direction: Direction) -> tuple[st
         if used.best <= limits.target if is_low else used.best >= limits.target:
             reached.append("target")
     return tuple(reached)
+
+
+def lets_nobody_work(reached: Collection[str]) -> bool:
+    """Whether one of the limits that are used up bars all trials.
+
+    Those of trials and steps do not: what was enqueued or handed back may still go on.
+    """
+    return bool(set(reached) - {"trials", "steps"})

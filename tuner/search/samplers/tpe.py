@@ -21,8 +21,7 @@ from tuner.study.trial import Direction
 
 
 class TpeSampler(OptunaSampler):
-    """Proposes with a fresh, seeded `optuna.samplers.TPESampler`, whose suggestions are
-    the same to the bit for every suggestion.
+    """Proposes with a fresh, seeded sampler for every suggestion, to the bit as Optuna's own would.
 
     Source: Watanabe, "Tree-Structured Parzen Estimator", 2023, arXiv:2304.11127, and Optuna 5.
     Params with conditions are modelled alone, or with `group: true` together with those that
@@ -43,7 +42,7 @@ class _MirrorTpe(TPESampler):
 
     Most of its time went into splitting the trials and converting their params; a `ShownTrial`
     knows both. Overrides what Optuna 5.0 calls `_sample` and `_get_internal_repr`
-    (`pyproject.toml` allows no later one); that nothing else changes is a contract test.
+    (`pyproject.toml` allows no later one); a test compares the suggestions with stock ones.
     """
 
     def _sample(
