@@ -444,3 +444,63 @@ def test_a_file_that_breaks_after_the_inspection_fails_its_trial_as_a_mistake(ru
     left = _left(run("def train(trial:\n")[0])
     assert left.how is How.MISTAKE
     assert left.message.startswith("importing train.py failed: SyntaxError")
+
+
+def test_a_program_that_the_objective_starts_inherits_no_descriptor_of_ours(run: Run) -> None:
+    code = """\
+import json, os, subprocess, sys
+
+def train(trial):
+    look = "import json, os; print(json.dumps([os.readlink(f'/proc/self/fd/{fd}') "
+    look += "for fd in range(3, 50) if os.path.lexists(f'/proc/self/fd/{fd}')]))"
+    command = [sys.executable, "-c", look]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, close_fds=False, check=True)
+    trial.set_user_attr("inherited", answer.stdout.decode().strip())
+    trial.set_user_attr("stdin", sys.stdin.read())
+    command_line = open("/proc/self/cmdline").read()
+    trial.set_user_attr("digits", sum(part.isdigit() for part in command_line.split("\\0")))
+    return 1
+"""
+    left = _left(run(code)[0])
+    assert left.facts == {"inherited": "[]", "stdin": "", "digits": 0}
+
+
+def test_what_a_forked_process_writes_or_raises_stays_its_own_affair(run: Run) -> None:
+    code = """\
+import os
+
+def train(trial):
+    pid = os.fork()
+    if pid == 0:
+        for fd in range(3, 20):
+            try:
+                os.write(fd, b'garbage')
+            except OSError:
+                pass
+        trial.report(step=1, val_loss=9.0)
+        raise ValueError("in the child")
+    trial.set_user_attr("child", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    return 0.5
+"""
+    messages, worker = run(code)
+    left = _left(messages)
+    assert (left.how, left.value, left.facts) == (How.COMPLETE, 0.5, {"child": 1})
+    assert _curve(messages) == {}
+    worker.process.wait(PATIENCE_SECONDS)
+    assert "ValueError: in the child" in worker.log.read_text()
+
+
+def test_a_forked_process_ends_by_sigterm_as_multiprocessing_expects(run: Run) -> None:
+    code = """\
+import multiprocessing, time
+
+def train(trial):
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=time.sleep, args=(1000,))
+    child.start()
+    child.terminate()
+    child.join(30)
+    return child.exitcode
+"""
+    left = _left(run(code)[0])
+    assert left.value == -signal.SIGTERM

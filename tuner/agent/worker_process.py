@@ -73,11 +73,10 @@ def start_worker(place: Place, kind: str) -> Worker:
     read_fd, their_write = os.pipe()
     log_fd, their_log = os.pipe()
     process = subprocess.Popen(
-        [*WORKER, kind, "--read-fd", str(their_read), "--write-fd", str(their_write)],
-        stdin=subprocess.DEVNULL,
-        stdout=their_log,
+        [*WORKER, kind],
+        stdin=their_read,
+        stdout=their_write,
         stderr=their_log,
-        pass_fds=(their_read, their_write),
         env=worker_environment(dict(os.environ), place.device),
         start_new_session=True,  # Ctrl-C is the agent's to judge
     )

@@ -21,6 +21,7 @@ from tuner.trial import (
 from tuner.worker.bad_code import BadCode
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
+from tuner.worker.forks import ForkedEnd, ending_forks
 from tuner.worker.objectives.loading import last_user_frame, load_callable
 
 Function = Callable[[Trial], object]
@@ -74,7 +75,8 @@ class FunctionObjective:
         function: Function | None = None
         try:
             function = load_function(str(self._setup.objective["function"]), self._setup.folder)
-            returned = function(trial)
+            with ending_forks():
+                returned = function(trial)
             if trial.end is not None:  # it was caught; that does not undo it
                 raise trial.end
             value = check_return(returned, trial, self._setup.metric)
@@ -85,6 +87,8 @@ class FunctionObjective:
             return self._failed(lane, trial, mistake, How.MISTAKE, f"{mistake} ({place})")
         except BadCode as error:
             return self._failed(lane, trial, error, How.MISTAKE, str(error))
+        except ForkedEnd:
+            raise
         except (Exception, SystemExit) as error:
             if trial.end is not None:  # what was told to stop broke while it cleaned up
                 traceback.print_exception(error)

@@ -12,6 +12,7 @@ from typing import Any
 
 from tuner.worker.bad_code import BadCode
 from tuner.worker.faults import in_words
+from tuner.worker.forks import ForkedEnd, ending_forks
 
 _HERE = str(Path(__file__).parents[2])  # the package's own folder
 
@@ -27,8 +28,9 @@ def load_callable(
     """
     module_name, _, function_name = name.rpartition(":")
     try:
-        module = _load_module(module_name, folder)
-    except BadCode:
+        with ending_forks():
+            module = _load_module(module_name, folder)
+    except (BadCode, ForkedEnd):
         raise
     except (Exception, SystemExit) as error:
         place = last_user_frame(error.__traceback__)
