@@ -1,6 +1,7 @@
 """The worker of a function objective as a real process, driven over its pipes as an agent does."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -444,6 +445,43 @@ def test_a_file_that_breaks_after_the_inspection_fails_its_trial_as_a_mistake(ru
     left = _left(run("def train(trial:\n")[0])
     assert left.how is How.MISTAKE
     assert left.message.startswith("importing train.py failed: SyntaxError")
+
+
+SURROUNDINGS = """\
+import argparse, os, sys
+argparse.ArgumentParser().parse_args()
+seen = list(sys.argv), sys.path[0]
+
+def train(trial):
+    argparse.ArgumentParser().parse_args()
+    trial.set_user_attr("seen", str((*seen, sys.argv)))
+    trial.set_user_attr("variables", " ".join(sorted(os.environ)))
+    return 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "function"),
+    [
+        ("train.py", "train.py:train"),
+        ("code/fit.py", "code/fit.py:train"),
+        ("lab/vision/nets.py", "lab.vision.nets:train"),
+        ("lab/__init__.py", "lab:train"),
+    ],
+)
+def test_the_objective_finds_itself_as_a_program(
+    run: Run, folder: Path, file: str, function: str
+) -> None:
+    path = folder / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first = path.parent if function.startswith("code/") else folder
+    path.write_text(SURROUNDINGS)
+    exit_code, answer, _ = _inspect(folder, function)
+    assert (exit_code, answer.get("error")) == (0, None)
+    left = _left(run(SURROUNDINGS, function=function)[0])
+    assert left.facts["seen"] == str(([str(path)], str(first), [str(path)]))
+    added = set(str(left.facts["variables"]).split()) - os.environ.keys()
+    assert added <= {"COLUMNS", "LINES"}, "which readline sets in the process of these tests"
 
 
 def test_a_program_that_the_objective_starts_inherits_no_descriptor_of_ours(run: Run) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tuner.agent.devices import Device
+from tuner.study.secrets import clean_environment
 
 # -P: the working directory's modules must not stand in for the standard library's.
 WORKER = (sys.executable, "-P", "-m", "tuner.worker", "train", "--kind")
@@ -41,13 +42,6 @@ class Worker:
     @property
     def pid(self) -> int:
         return self.process.pid
-
-
-def clean_environment(environment: dict[str, str]) -> dict[str, str]:
-    """Without anything that opens the database: what user code gets to see."""
-    return {
-        name: value for name, value in environment.items() if not name.startswith(("PG", "TUNER_"))
-    }
 
 
 def worker_environment(environment: dict[str, str], device: Device) -> dict[str, str]:

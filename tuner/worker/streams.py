@@ -2,11 +2,11 @@
 
 import fcntl
 import os
-import signal
 from dataclasses import dataclass
 
+from tuner.worker.forks import release_forks
+
 _FIRST_FREE = 3  # after the standard streams
-_ENDING = {signal.SIGTERM}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,21 +31,14 @@ def take_streams() -> Streams:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    # A SIGTERM that comes before a forked process has its own handler must wait for that.
-    os.register_at_fork(
-        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING),
-        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING),
-        after_in_child=lambda: _forget(streams),
-    )
+    os.register_at_fork(after_in_child=lambda: _forget(streams))
+    release_forks()
     return streams
 
 
 def _forget(streams: Streams) -> None:
-    """Make a forked process an ordinary one: it has no agent, and a SIGTERM ends it."""
+    """Cut a forked process off: it has no agent."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (streams.read_fd, streams.write_fd):
         os.dup2(nothing, descriptor, inheritable=False)
     os.close(nothing)
-    # `multiprocessing` ends its processes by SIGTERM and waits for them.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)

@@ -13,6 +13,7 @@ from typing import Any
 from tuner.worker.bad_code import BadCode
 from tuner.worker.faults import in_words
 from tuner.worker.forks import ForkedEnd, ending_forks
+from tuner.worker.program import begin_program, find_module_file, search_first
 
 _HERE = str(Path(__file__).parents[2])  # the package's own folder
 
@@ -47,15 +48,17 @@ def load_callable(
 
 def _load_module(name: str, folder: str) -> ModuleType:
     if not name.endswith(".py"):
-        _search_first(folder)
+        search_first(folder)
+        begin_program(find_module_file(name))
         return importlib.import_module(name)
     path = Path(folder, name)
     if not path.is_file():
         raise BadCode(f"there is no file {path}")
+    search_first(str(path.parent))
+    begin_program(str(path))
     loaded = sys.modules.get(path.stem)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return loaded  # a model and its loss may stand in one file
-    _search_first(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -63,11 +66,6 @@ def _load_module(name: str, folder: str) -> ModuleType:
     sys.modules[path.stem] = module  # for pickle, multiprocessing and dataclasses
     spec.loader.exec_module(module)
     return module
-
-
-def _search_first(folder: str) -> None:
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
 
 
 def _functions_of(module: ModuleType) -> list[str]:
