@@ -33,7 +33,9 @@ def load_callable(
             module = _load_module(module_name, folder)
     except (BadCode, ForkedEnd):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_our_interrupt(error):
+            raise
         place = last_user_frame(error.__traceback__)
         at = f" ({place})" if place and not isinstance(error, SyntaxError) else ""
         raise BadCode(f"importing {module_name} failed: {in_words(error)}{at}") from error
@@ -84,6 +86,14 @@ def _check_arity(function: Callable[..., Any], name: str, n: int, example: str) 
         arguments = "one argument" if n == 1 else "two arguments"
         wanted = f"must take {arguments}: def {name}({example})"
         raise BadCode(f"{name}{signature} {wanted}") from None
+
+
+def is_our_interrupt(error: BaseException) -> bool:
+    """Whether a signal handler of ours has raised it, in the middle of the user's code."""
+    if not isinstance(error, KeyboardInterrupt):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename.startswith(_HERE)
 
 
 def last_user_frame(frames: TracebackType | None) -> str:
