@@ -25,6 +25,7 @@ from tuner.messages import (
     Stop,
     Why,
 )
+from tuner.trial.ends import SWALLOWED
 
 OpenWorker = Callable[[], WorkerProcess]
 Run = Callable[..., tuple[list[FromWorker], WorkerProcess]]
@@ -542,3 +543,83 @@ def train(trial):
 """
     left = _left(run(code)[0])
     assert left.value == -signal.SIGTERM
+
+
+SWALLOWING = {
+    "tuner": """\
+        try:
+            trial.report(step=step, val_loss=1 / step)
+        except:
+            pass
+""",
+    "optuna": """\
+        try:
+            trial.report(1 / step, step - 1)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        except BaseException:
+            pass
+""",
+    "thread": """\
+        thread = threading.Thread(target=trial.report, kwargs={"val_loss": 1 / step})
+        thread.start()
+        thread.join()
+""",
+}
+
+
+@pytest.mark.parametrize("form", SWALLOWING)
+@pytest.mark.parametrize(("why", "how"), [(Why.PRUNE, How.PRUNED), (Why.RELEASE, How.RELEASED)])
+def test_a_verdict_that_is_swallowed_ends_the_process_at_the_next_report(
+    open_worker: OpenWorker, folder: Path, form: str, why: Why, how: How
+) -> None:
+    code = "import optuna, threading\n\ndef train(trial):\n    step = 0\n    while True:\n"
+    code += "        step += 1\n" + SWALLOWING[form]
+    (folder / "train.py").write_text(code)
+    worker = open_worker()
+    worker.say(_setup(folder), _start(decide_at=((2, 3, 1),)))
+    worker.hear(Reported, step=2)
+    worker.say(Stop(number=4, attempt=1, why=why))
+    messages = worker.all_until_left()
+    assert _curve(messages) == {}, "the last report is the one that got the verdict"
+    left = _left(messages)
+    assert (left.how, left.message) == (how, SWALLOWED)
+    assert worker.process.wait(PATIENCE_SECONDS) == 0
+    assert f"trial 4 ends here: {SWALLOWED}" in worker.log.read_text()
+
+
+def test_a_verdict_that_is_swallowed_to_the_end_is_said_too(
+    open_worker: OpenWorker, folder: Path
+) -> None:
+    code = """\
+def train(trial):
+    try:
+        trial.report(val_loss=1.0)
+    except BaseException:
+        return 0.5
+"""
+    (folder / "train.py").write_text(code)
+    worker = open_worker()
+    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.hear(Reported)
+    worker.say(Stop(number=4, attempt=1, why=Why.PRUNE))
+    left = worker.hear(Left)
+    assert (left.how, left.message) == (How.PRUNED, SWALLOWED)
+
+
+@pytest.mark.parametrize("name", ["KeyboardInterrupt", "GeneratorExit", "asyncio.CancelledError"])
+def test_whatever_the_objective_raises_is_its_failure(run: Run, name: str) -> None:
+    left = _left(run(f"import asyncio\n\ndef train(trial):\n    raise {name}\n")[0])
+    assert (left.how, left.message) == (
+        How.EXCEPTION,
+        f"{name.rpartition('.')[2]} (train.py:4 in train)",
+    )
+
+
+def test_an_interrupt_at_import_is_a_failure_of_the_file(folder: Path) -> None:
+    (folder / "train.py").write_text("raise KeyboardInterrupt\n")
+    exit_code, answer, _ = _inspect(folder, "train.py:train")
+    assert exit_code == 1
+    assert (
+        answer["error"] == "importing train.py failed: KeyboardInterrupt (train.py:1 in <module>)"
+    )

@@ -39,6 +39,8 @@ def number_of(value: object) -> float | None:
         return None
     try:
         return float(converted)
+    except TypeError:  # a span of time
+        return None
     except OverflowError:  # an int that no float can hold
         return math.inf if converted > 0 else -math.inf  # type: ignore[operator]
 
@@ -84,8 +86,11 @@ def attribute_of(key: str, value: object) -> object:
     value = plain(value)
     if value is None or isinstance(value, bool | str):
         return value
-    if isinstance(value, numbers.Real):
-        return int(value) if isinstance(value, int) else float(value)
+    if isinstance(value, int):
+        return int(value)
+    number = number_of(value)
+    if number is not None:
+        return number
     if isinstance(value, list | tuple):
         return [attribute_of(key, part) for part in value]
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
