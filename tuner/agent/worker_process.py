@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tuner.agent.devices import Device
+from tuner.agent.worker_log import WorkerLog
 from tuner.study.secrets import clean_environment
 
 # -P: the working directory's modules must not stand in for the standard library's.
@@ -32,10 +33,9 @@ class Worker:
     read_fd: int
     log_fd: int
     pending: bytearray = field(default_factory=bytearray)  # a message's beginning
-    log: bytearray = field(default_factory=bytearray)
+    log: WorkerLog = field(default_factory=WorkerLog)
     exit_fd: int = -1  # readable once the process has exited; -1 where the kernel has no such
-    n_printed: int = 0  # bytes of the attempt
-    n_shown: int = 0  # of these, told to the agent
+    n_shown: int = 0  # bytes of the attempt's log that were told to the agent
     shown_at: float = 0.0
     buried: threading.Event = field(default_factory=threading.Event)  # its pipe has ended
 
