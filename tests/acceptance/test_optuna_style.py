@@ -37,7 +37,10 @@ def test_it_runs_unchanged_or_fails_once_with_the_line_to_write(tuner, tmp_path:
         budget="{trials: 3}",
         pruner="none",
     )
-    ended = tuner("run", file, "--workers", 1)
+    link = tmp_path / "links" / "study.yaml"  # its code lies beside the file that it leads to
+    link.parent.mkdir()
+    link.symlink_to(file)
+    ended = tuner("run", link, "--workers", 1)
     plain, prunes, unknown = tuner("trials", "plain", "--json").json
     assert (plain["state"], plain["value"], plain["steps"]) == ("COMPLETE", 0.01, 5)
     assert (prunes["state"], prunes["value"], prunes["steps"]) == ("PRUNED", 0.01 / 3, 3)

@@ -10,6 +10,7 @@ from typing import Any
 from tuner.errors import StudyFileError
 from tuner.study.trial import Direction, ParamValue
 from tuner.study_file.faults import Faults
+from tuner.study_file.functions import find_code_folder, written_code
 from tuner.study_file.intervals import Interval
 from tuner.study_file.items import Item, Keys, Section, read_int, read_section, read_text
 from tuner.study_file.model import FunctionObjective, Model, Objective, TrainerObjective
@@ -102,7 +103,7 @@ def load_best_config(path: Path, overrides: Sequence[str] = ()) -> BestConfig:
         assert node is not None
         node = apply_override(node, _in_full(override))
     root = Item(node=node, path="", faults=faults) if node else None
-    config = _read(root, path.parent.absolute()) if root else None
+    config = _read(root, find_code_folder(path, written_code(root.node))) if root else None
     if faults or config is None:
         raise StudyFileError(str(path), faults.first(), faults.n_more())
     return config

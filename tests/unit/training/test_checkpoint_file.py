@@ -99,7 +99,6 @@ ENDLESS["again"] = ENDLESS
     [
         ({"m": {("a", 1): 2}}, """a tuple as a key: state["m"][('a', 1)]; keys are text or"""),
         ({"m": [0, torch.eye(2).to_sparse()]}, 'a sparse tensor: state["m"][1]; call its to_dense'),
-        ({"m": (torch.eye(2).to_sparse_csr(),)}, 'a sparse tensor: state["m"][0]; call its'),
         ({"m": "a\ud800"}, 'half of a surrogate pair, which is no Unicode: state["m"]; save'),
         ({3: {"a\udfff": 1}}, r'which is no Unicode: state[3]["a\udfff"]; save'),
         (
