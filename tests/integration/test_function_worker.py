@@ -650,3 +650,29 @@ def test_a_file_that_is_a_link_finds_its_neighbours_on_both_sides(folder: Path) 
     (folder / "train.py").symlink_to(target / "train.py")
     exit_code, answer, _ = _inspect(folder, "train.py:train")
     assert (exit_code, sorted(answer["code"])) == (0, ["here.py", "there.py", "train.py"])
+
+
+def test_lines_of_a_librarys_logger_come_once_and_as_it_writes_them(run: Run) -> None:
+    code = """\
+import logging
+
+library = logging.getLogger("library")
+library.addHandler(logging.StreamHandler())
+library.warning("from the library")
+logging.getLogger("plain").warning("without a handler")
+
+def train(trial):
+    logging.basicConfig(format="own %(message)s", level="INFO")
+    logging.getLogger("mine").info("set up by the user")
+    trial.set_user_attr("long", "x" * 9999)
+    return 1
+"""
+    messages, worker = run(code)
+    assert _left(messages).how is How.COMPLETE
+    worker.process.wait(PATIENCE_SECONDS)
+    assert worker.log.read_text().splitlines() == [
+        "from the library",
+        "without a handler",
+        "own set up by the user",
+        "WARNING tuner.trial.trial: attribute long is dropped: it is longer than 2000 characters",
+    ]
