@@ -7,6 +7,7 @@ import gc
 import sys
 from importlib import import_module
 
+from tuner.worker.program import hide_ours
 from tuner.worker.streams import take_streams
 
 _COMMANDS = {"train": "tuner.worker.train", "prepare": "tuner.worker.prepare"} | {
@@ -19,7 +20,7 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in _COMMANDS:
         sys.stderr.write(f"usage: python -m tuner.worker {'|'.join(_COMMANDS)}\n")
         return 2
-    del sys.argv[1:]  # they are ours, not the user code's
+    hide_ours()
     streams = take_streams()
     # What is imported stays: to look for garbage meanwhile takes a quarter of the time.
     gc.disable()
