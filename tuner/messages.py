@@ -6,12 +6,16 @@ A message's type is its class name under the key "type"; floats may be NaN or In
 
 import json
 import operator
+import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from tuner.study.trial import MAX_NAME, Params, Values
+
+# The agent's signal to the process above a worker: end the worker and everything that it started.
+END_WORKER = signal.SIGUSR2
 
 
 class Why(StrEnum):

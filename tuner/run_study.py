@@ -11,6 +11,7 @@ from pathlib import Path
 from tuner.agent.about import describe_machine
 from tuner.agent.devices import list_devices
 from tuner.agent.identity import build_identity
+from tuner.agent.left_behind import end_left_behind
 from tuner.agent.loop import Agent, open_agent
 from tuner.agent.machine import Rulebook
 from tuner.agent.notices import StudyJoined
@@ -159,7 +160,7 @@ def work(
             elif is_finished(database, study.study_id):
                 ending = Ending(kind=EndingKind.FINISHED, reason=study.reason)
             else:
-                with open_spool(home) as spool:
+                with open_spool(home, is_cleared=end_left_behind) as spool:
                     trials_folder = str(home.trials / study.unique_id)
                     setup = build_setup(spec, folder, trials_folder, data, spool)
                     identity = build_identity(names, data.code, describe_machine(devices, folder))
@@ -200,7 +201,7 @@ def work_as_agent(
         database, study.study_id, spec, identity, lease_seconds=study.lease_seconds
     )
     distributions = to_distributions(spec.search_space)
-    pool.set_up(setup)
+    pool.set_up(setup, identity.agent_id)
     agent = Agent(
         store=store,
         pool=pool,

@@ -1,5 +1,6 @@
 """What an agent knows of its machine: workers, lanes, and where the study stands."""
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -208,6 +209,7 @@ class Machine:
     local_rungs: set[tuple[int, int, bool]] = field(default_factory=set)
     ends_due: list[End] = field(default_factory=list)  # for the store, behind a claim
     ends_at: float | None = None  # when they go at the latest
+    has_pulse: bool = False  # whether the other agents' heartbeats have been looked at
     silent: tuple[AgentBeat, ...] = ()
     is_claiming: bool = False
     claim_not_before: float = 0.0
@@ -290,9 +292,14 @@ class Machine:
 
     @property
     def claim_at(self) -> float:
-        """When to ask for trials again. The breaker's pause is for others to show who is to blame:
-        without others, and when the study stops, there is nothing to wait for.
+        """When to ask for trials again.
+
+        Not before the first look at the other agents: a claim takes the trials of silent ones before
+        it draws new ones. The breaker's pause is for others to show who is to blame: without others,
+        and when the study stops, there is nothing to wait for.
         """
+        if not self.has_pulse:
+            return math.inf
         is_held = self.n_other_machines > 0 and self.wanted is Desired.RUNNING
         return max(self.claim_not_before, self.breaker.hold_until if is_held else 0.0)
 

@@ -4,6 +4,8 @@ import gc
 import sys
 from importlib import import_module
 
+from tuner.worker.reaper import under_reaper
+
 _COMMANDS = {"train": "tuner.worker.train", "prepare": "tuner.worker.prepare"} | {
     "inspect": "tuner.worker.inspect"
 }
@@ -14,6 +16,8 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in _COMMANDS:
         sys.stderr.write(f"usage: python -m tuner.worker {'|'.join(_COMMANDS)}\n")
         return 2
+    if arguments[0] == "train":
+        under_reaper()
     # What is imported stays: to look for garbage meanwhile takes a quarter of the time.
     gc.disable()
     command = import_module(_COMMANDS[arguments[0]])

@@ -35,7 +35,8 @@ class Bench:
             grace_seconds=25.0,
             **rules,
         )
-        self.machine = Machine(book=book, standing=Standing(direction=Direction.MINIMIZE))
+        standing = Standing(direction=Direction.MINIMIZE)
+        self.machine = Machine(book=book, standing=standing, has_pulse=True)
         self.now = 100.0
         for index in range(n_workers):
             self.machine.workers[WORKER + index] = WorkerState(name=f"cpu:{index}")

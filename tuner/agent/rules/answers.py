@@ -146,7 +146,7 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
     """Silent agents are handed in with the next claim; an idle machine claims at once."""
     if event.silent:
         machine.claim_not_before = now
-    machine.silent = tuple(event.silent)
+    machine.has_pulse, machine.silent = True, tuple(event.silent)
     living = [other.boot for other in event.pulse.others if other not in event.silent]
     machine.n_other_agents = len(living)
     machine.n_other_machines = len(set(living) - {machine.boot})
