@@ -74,6 +74,7 @@ class Start:
     decide_at: tuple[tuple[int, int, int], ...]  # `Schedule.bounds`: where to wait for a verdict
     from_step: int = 0  # the step of the checkpoint,
     last_value: float | None = None  # and the objective there, if it was reported
+    n_steps: int | None = None  # of the full trial, where that is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,7 @@ class GoOn:
     number: int
     attempt: int
     step: int
+    is_held: bool = False  # the trial is pruned at its next report, if there is one
 
 
 @dataclass(frozen=True, kw_only=True)

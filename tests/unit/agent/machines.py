@@ -28,7 +28,7 @@ class Bench:
         book = Rulebook(
             pruner=pruner
             or AshaPruner(direction=Direction.MINIMIZE, min_resource=1, reduction_factor=3),
-            n_steps=27,
+            n_steps=rules.pop("n_steps", 27),
             metric="val_loss",
             direction=Direction.MINIMIZE,
             retries=retries,

@@ -17,7 +17,7 @@ from tuner.agent.rules import control, filling
 from tuner.agent.rules.ends import ask
 from tuner.messages import Why
 from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
-from tuner.study.trial import AttemptKey, TrialRecord, TrialState
+from tuner.study.trial import AttemptKey, TrialRecord, TrialState, full_length
 
 
 def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
@@ -25,8 +25,9 @@ def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
     machine.is_claiming = False
     acts: list[Act] = []
     for trial in event.claimed.trials:
-        book = machine.book
-        lane = Lane(trial=trial, schedule=book.pruner.schedule(trial.place, book.n_steps))
+        n_steps = machine.book.n_steps or full_length(trial.params)
+        schedule = machine.book.pruner.schedule(trial.place, n_steps)
+        lane = Lane(trial=trial, schedule=schedule, n_steps=n_steps)
         machine.lanes[trial.key] = lane
         if trial.checkpoint is not None:
             lane.phase = Phase.LOADING
@@ -95,6 +96,8 @@ def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:
         else:
             if isinstance(end, Finish):
                 machine.note_rungs(end.rungs)
+            if isinstance(end, Finish) and end.state is TrialState.COMPLETE:
+                machine.standing.note_length(lane.last_step)
             acts.append(_tell(machine, lane, end))
     machine.claim_not_before = now
     return acts
