@@ -23,7 +23,7 @@ from tuner.agent.workers import WorkerPool, open_workers
 from tuner.errors import DatabaseAway, StudyMismatch, UsageError, render_short
 from tuner.export.linked_study import compare_with_search
 from tuner.messages import Setup
-from tuner.results.summary import StudySummary, find_row, load_summary
+from tuner.results.summary import StudySummary, load_summary
 from tuner.search.catalog import build_pruner, build_sampler
 from tuner.search.completion import complete
 from tuner.search.mirror import Mirror
@@ -34,6 +34,7 @@ from tuner.storage.home import open_home, open_spool
 from tuner.storage.join import JoinedStudy, is_finished, join_study
 from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
+from tuner.storage.reading import find_row
 from tuner.storage.store import PostgresStore
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.fleet import AgentIdentity, Desired
