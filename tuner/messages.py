@@ -56,6 +56,7 @@ class Setup:
     save_every_seconds: float
     folder: str = ""  # the study file's: what a function's name is relative to
     trials_folder: str = ""  # parent of `trial.dir`
+    search_space: Mapping[str, Any] | None = None  # as a study file writes it; None: not known
     environment: Mapping[str, str] = field(default_factory=dict)  # of the device
     n_lanes: int | None = None  # that train together; None: measured
     is_prompt: bool = False  # whether somebody waits for each trial to end, see `MeasuredSizes`
@@ -170,7 +171,7 @@ class Left:
     value: float | None = None  # of a COMPLETE lane: its best value
     message: str = ""
     traceback: str = ""
-    facts: Mapping[str, float | int | str] = field(default_factory=dict)  # become user attributes
+    facts: Mapping[str, object] = field(default_factory=dict)  # plain JSON; become user attributes
 
 
 ToWorker = Setup | Start | GoOn | Stop
@@ -240,11 +241,9 @@ def _optional_number(value: float | None) -> float | None:
 
 
 def _facts(facts: dict[str, object]) -> dict[str, object]:
-    """User attributes; `TypeError` for what is no plain value."""
-    for name, value in facts.items():
+    """User attributes; `TypeError` for a name that is none."""
+    for name in facts:
         _name(name)
-        if not isinstance(value, bool | int | float | str):
-            raise TypeError(f"{name} is {value!r}")
     return facts
 
 

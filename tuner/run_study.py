@@ -45,6 +45,7 @@ from tuner.study_file.load import load_study_file
 from tuner.study_file.model import MAX_LANES, FunctionObjective, StudySpec, TrainerObjective
 from tuner.study_file.structure import structural_params
 from tuner.study_file.trainer_params import SECONDS_METRIC
+from tuner.study_file.written_ranges import write_space
 
 LEARNING_SHARE = 8  # one in so many of the budget's trials; see search_at_equal_time.py
 _MOST_DRAWS = 10**18  # fits the database's column; a grid may have more cells than anybody trains
@@ -313,6 +314,7 @@ def build_setup(
         save_every_seconds=spec.checkpoints.every_seconds,
         folder=str(folder),
         trials_folder=trials_folder,
+        search_space=write_space(spec.search_space),
         n_lanes=spec.workers.lanes,
         is_prompt=is_prompt(spec),
         keep_best=spec.checkpoints.keep_best,

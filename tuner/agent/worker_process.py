@@ -11,8 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tuner.agent.devices import Device
+from tuner.agent.worker_log import WorkerLog
 from tuner.messages import END_WORKER
 from tuner.processes import children_of
+from tuner.study.secrets import clean_environment
 
 # -P: the working directory's modules must not stand in for the standard library's.
 WORKER = (sys.executable, "-P", "-m", "tuner.worker", "train", "--kind")
@@ -39,11 +41,10 @@ class Worker:
     read_fd: int
     log_fd: int
     pending: bytearray = field(default_factory=bytearray)  # a message's beginning
-    log: bytearray = field(default_factory=bytearray)
+    log: WorkerLog = field(default_factory=WorkerLog)
     marker: str = ""  # the value of `MARKER` in its environment
     exit_fd: int = -1  # readable once the process has exited; -1 where the kernel has no such
-    n_printed: int = 0  # bytes of the attempt
-    n_shown: int = 0  # of these, told to the agent
+    n_shown: int = 0  # bytes of the attempt's log that were told to the agent
     shown_at: float = 0.0
     buried: threading.Event = field(default_factory=threading.Event)  # its pipe has ended
     _training_pid: int | None = None  # once it is known
@@ -59,13 +60,6 @@ class Worker:
         if self._training_pid is None:
             self._training_pid = min(children_of(self.pid), default=None)
         return self.pid if self._training_pid is None else self._training_pid
-
-
-def clean_environment(environment: dict[str, str]) -> dict[str, str]:
-    """Without anything that opens the database: what user code gets to see."""
-    return {
-        name: value for name, value in environment.items() if not name.startswith(("PG", "TUNER_"))
-    }
 
 
 def worker_environment(environment: dict[str, str], device: Device) -> dict[str, str]:
@@ -92,11 +86,10 @@ def start_worker(place: Place, kind: str) -> Worker:
     log_fd, their_log = os.pipe()
     marker = uuid.uuid4().hex
     process = subprocess.Popen(
-        [*WORKER, kind, "--read-fd", str(their_read), "--write-fd", str(their_write)],
-        stdin=subprocess.DEVNULL,
-        stdout=their_log,
+        [*WORKER, kind],
+        stdin=their_read,
+        stdout=their_write,
         stderr=their_log,
-        pass_fds=(their_read, their_write),
         env={**worker_environment(dict(os.environ), place.device), MARKER: marker},
         start_new_session=True,  # Ctrl-C is the agent's to judge
     )

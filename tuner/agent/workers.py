@@ -38,7 +38,6 @@ from tuner.messages import (
 )
 from tuner.processes import started_at
 
-LOG_BYTES = 64 << 10  # kept of what an attempt prints
 READ_BYTES = 1 << 16
 SHOW_SECONDS = 3.0  # between two looks at what a worker prints: each rewrites the stored tail
 EXIT_SECONDS = 10.0  # for the listener thread to notice an end
@@ -103,7 +102,7 @@ class WorkerPool:
         with self._lock:
             worker = self.workers[pid]
             worker.log.clear()
-            worker.n_printed = worker.n_shown = 0
+            worker.n_shown = 0
 
     @property
     def are_devices_shared(self) -> bool:
@@ -115,7 +114,7 @@ class WorkerPool:
         """The logs that have grown since one last looked, not too often of one worker."""
         grown = []
         for worker in self.workers.values():
-            if worker.n_printed > worker.n_shown and now - worker.shown_at >= SHOW_SECONDS:
+            if worker.log.n_bytes > worker.n_shown and now - worker.shown_at >= SHOW_SECONDS:
                 worker.shown_at = now
                 tail, n_bytes = self._printed(worker)
                 worker.n_shown = n_bytes
@@ -278,14 +277,14 @@ class WorkerPool:
                     self._selector.unregister(worker.log_fd)
                 return
             with self._lock:
-                worker.log += text
-                worker.n_printed += len(text)
-                del worker.log[:-LOG_BYTES]
+                worker.log.feed(text)
 
-    def _printed(self, worker: Worker) -> tuple[str, int]:
+    def _printed(self, worker: Worker, *, is_end: bool = False) -> tuple[str, int]:
         """The end of what the attempt printed, and how many bytes that was in all."""
         with self._lock:
-            return worker.log.decode(errors="replace"), worker.n_printed
+            if is_end:
+                worker.log.finish()
+            return worker.log.text(), worker.log.n_bytes
 
     def _hear(self, worker: Worker) -> bytes | None:
         """Take in what has come; empty at the end of the pipe, None when there is nothing now."""
@@ -316,7 +315,7 @@ class WorkerPool:
         tail, n_bytes = "", 0
         if isinstance(message, Left) or self._is_failing(message):
             self._drain_log(worker)
-            tail, n_bytes = self._printed(worker)
+            tail, n_bytes = self._printed(worker, is_end=True)
         self.inbox.put(WorkerSaid(worker=worker.pid, message=message, tail=tail, n_bytes=n_bytes))
 
     def _is_spooled(self, saved: Saved | Kept) -> bool:
@@ -339,7 +338,7 @@ class WorkerPool:
             os.close(worker.exit_fd)
         exit_code = wait_for_end(worker)
         self._drain_log(worker)
-        tail, n_bytes = self._printed(worker)
+        tail, n_bytes = self._printed(worker, is_end=True)
         with suppress(KeyError):
             self._selector.unregister(worker.log_fd)
         worker.buried.set()

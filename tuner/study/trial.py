@@ -1,11 +1,14 @@
 """A trial: one assignment of parameters and its results."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 ParamValue = bool | int | float | str | None
 Params = Mapping[str, ParamValue]
+# A parameter's name in a study file; with `.` for functions only.
+PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 MAX_NAME = 64  # characters of a metric's or attribute's name
 Values = Mapping[str, float]  # metric name -> value
 

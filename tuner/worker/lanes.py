@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from tuner.messages import (
     FromWorker,
     GoOn,
+    How,
     Kept,
+    Left,
     NotSaved,
     Reported,
     Saved,
@@ -36,6 +38,11 @@ _VERDICTS = {
     Why.RELEASE: Verdict.RELEASE,
     Why.DROP: Verdict.DROP,
 }
+_HOW = {
+    Verdict.PRUNE: How.PRUNED,
+    Verdict.RELEASE: How.RELEASED,
+    Verdict.DROP: How.DROPPED,
+}
 
 
 class Mail(Protocol):
@@ -45,6 +52,9 @@ class Mail(Protocol):
 
     def deliver(self, wait_seconds: float) -> None:
         """Hand messages that have come to their lanes, after waiting for at least one."""
+
+    def end(self) -> None:
+        """End the process at once."""
 
 
 class PipeLane:
@@ -181,6 +191,19 @@ class PipeLane:
                 n_bytes=file.n_bytes,
             )
         )
+
+    def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
+        """Report the end of the attempt, and end the process: its code does not."""
+        self._mail.send(
+            Left(
+                number=self.number,
+                attempt=self.attempt,
+                how=_HOW[verdict],
+                message=message,
+                facts=facts,
+            )
+        )
+        self._mail.end()
 
     def _has_to_wait(self) -> bool:
         return (

@@ -368,6 +368,15 @@ def test_an_objective_may_prune_its_trial_by_itself() -> None:
     assert end.reason == "pruned by its objective"
 
 
+def test_the_reason_says_that_the_objective_swallowed_its_end() -> None:
+    for how, reason in ((How.PRUNED, "pruned by its objective"), (How.RELEASED, "handed back")):
+        bench = Bench()
+        trial = bench.training()
+        bench.report(trial, 2, 0.5)
+        (end,) = _end(bench, bench.leave(trial, how, message="it swallowed the verdict"))
+        assert end.reason == f"{reason}; it swallowed the verdict"
+
+
 def test_checkpoints_that_are_superseded_before_they_were_posted_are_removed() -> None:
     bench = Bench()
     trial = bench.training()
