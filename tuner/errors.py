@@ -78,6 +78,10 @@ class DatabaseAway(DatabaseError):
     """The database cannot be reached now; the same call may succeed later."""
 
 
+class DatabaseRefused(DatabaseAway):
+    """A reconnect was refused: this process was let in before, and may be again."""
+
+
 class NoCompleteTrial(TunerError):
     """The study has no COMPLETE trial."""
 

@@ -228,6 +228,8 @@ class Machine:
     tally_at: float = 0.0
     away_since: float | None = None
     away: set[str] = field(default_factory=set)  # the helpers that miss the database
+    refusals: dict[str, str] = field(default_factory=dict)  # the database's, by helper
+    told_refusal: str | None = None  # the last one that was shown in this outage
     shown_open: int | None = None  # the last WaitingForOthers
     n_early_deaths: int = 0  # workers in a row that ended before they were ready
     stop: StopState | None = None

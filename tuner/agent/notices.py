@@ -74,6 +74,13 @@ class DatabaseLost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DatabaseRefuses:
+    """The database refuses a new connection of this agent; training goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatabaseBack:
     """The database answers again."""
 
@@ -194,6 +201,7 @@ Notice = (
     | AttemptLost
     | WorkerDied
     | DatabaseLost
+    | DatabaseRefuses
     | DatabaseBack
     | WaitingForOthers
     | Stopping

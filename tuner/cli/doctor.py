@@ -161,11 +161,18 @@ def judge(found: Diagnosis, where: str) -> Iterator[Finding]:
         yield Finding(what="database", verdict=FAIL, text=text, remedy=remedy)
     else:
         yield Finding(what="database", verdict=OK, text=text)
+    if found.is_pooled:
+        yield _pooler(found)
     yield _latency(found)
     yield _schemas(found)
     yield _rights(found)
     yield _tls(found)
     yield _clock(found)
+
+
+def _pooler(found: Diagnosis) -> Finding:
+    how = "the role's own time-outs" if found.has_limits else "a session for each of its clients"
+    return Finding(what="pooler", verdict=OK, text=f"a connection pooler, with {how}")
 
 
 def _latency(found: Diagnosis) -> Finding:

@@ -113,6 +113,11 @@ def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table
             return f"worker {notice.worker}: {notice.how}; starting another"
         case notices.DatabaseLost():
             return f"the database is away, training goes on ({notice.message})"
+        case notices.DatabaseRefuses():
+            return (
+                "the database refuses this agent, training goes on and it is asked again every "
+                f"30 s ({notice.message})"
+            )
         case notices.DatabaseBack():
             return f"the database is back after {render_seconds(notice.away_seconds)}"
         case notices.WaitingForOthers():

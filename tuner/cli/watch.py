@@ -6,14 +6,15 @@ import time
 from functools import partial
 
 from tuner.cli.database import open_existing
-from tuner.cli.live_reader import LiveReader, pause_seconds
+from tuner.cli.live_reader import LiveReader, Trouble, pause_seconds
 from tuner.cli.live_view import Screen
 from tuner.cli.status import render_status
 from tuner.cli.terminal import has_screen
 from tuner.cli.text import terminal_width, wrap
-from tuner.errors import NotFound
+from tuner.errors import DatabaseAway, NotFound
 from tuner.results.progress import is_finished
 from tuner.results.summary import StudySummary, load_summary
+from tuner.storage.connection import Database
 
 _FOOTER = "Ctrl-C leaves this screen; the study goes on"
 _LOOK_SECONDS = 0.1
@@ -30,17 +31,29 @@ def watch(options: argparse.Namespace) -> int:
             if has_screen(sys.stderr):
                 _draw(options)
             else:
-                pause = options.every
-                while not is_finished(summary):
-                    _print(summary)
-                    time.sleep(pause)
-                    began = time.monotonic()
-                    summary = load_summary(database, options.study)
-                    pause = pause_seconds(options.every, time.monotonic() - began)
+                _print_pages(database, options, summary)
         except KeyboardInterrupt:
             pass  # the way to leave
         _print(load_summary(database, options.study))
     return 0
+
+
+def _print_pages(database: Database, options: argparse.Namespace, summary: StudySummary) -> None:
+    """A page after each look, until the study ends; none while the database is away."""
+    trouble = Trouble()
+    pause = options.every
+    _print(summary)
+    while not is_finished(summary):
+        time.sleep(pause)
+        began = time.monotonic()
+        try:
+            summary = load_summary(database, options.study)
+        except DatabaseAway as error:
+            trouble.show(error)
+        else:
+            if not is_finished(summary):
+                _print(summary)
+        pause = pause_seconds(options.every, time.monotonic() - began)
 
 
 def _draw(options: argparse.Namespace) -> None:

@@ -1,8 +1,8 @@
-"""Connections: the URL, the settings that every one of them has, and errors in our words."""
+"""Connections: the URL, the pool, and errors in our words."""
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +15,16 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tuner.errors import DatabaseAway, DatabaseDenied, DatabaseError, TunerError, UsageError
+from tuner.errors import (
+    DatabaseAway,
+    DatabaseDenied,
+    DatabaseError,
+    DatabaseRefused,
+    TunerError,
+    UsageError,
+)
+from tuner.storage.connecting import connect, is_exposed
+from tuner.storage.reconnects import is_refusal
 from tuner.study.secrets import redact, remember
 
 if TYPE_CHECKING:
@@ -25,36 +34,8 @@ if TYPE_CHECKING:
 DatabaseUrl: TypeAlias = URL
 Snapshot: TypeAlias = sqlalchemy.Connection  # from `Database.reading`
 
-_LOOPBACK = {"localhost", "::1"}
 N_CONNECTIONS = 8  # of a pool; the dashboard has as many threads
 MIN_SERVER_VERSION = 130000  # pg_current_xact_id() and the xid8 type
-
-# Without these, one paused or vanished process that holds a row lock stops the fleet for as long
-# as one cares to watch; with them, seconds (measured: 5 s).
-CONNECT_ARGS: dict[str, object] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    "application_name": "tuner",
-    "client_encoding": "UTF8",  # whatever PGCLIENTENCODING and the database say
-    "options": " ".join(
-        f"-c {name}={value}"
-        for name, value in {
-            "idle_in_transaction_session_timeout": "5s",
-            "lock_timeout": "8s",
-            "statement_timeout": "30s",
-            "timezone": "UTC",
-            # The server's side of the connection: else one whose machine is cut off and gives up
-            # stays for the system's two hours.
-            "tcp_keepalives_idle": "5s",
-            "tcp_keepalives_interval": "2s",
-            "tcp_keepalives_count": "3",
-            "tcp_user_timeout": "10s",
-        }.items()
-    ),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +45,17 @@ class Database:
     engine: sqlalchemy.Engine
     warnings: tuple[str, ...] = ()  # what a friend would say about the connection
     revive: Callable[[], None] | None = None  # starts it again where it is ours
+    is_read_only: bool = False  # every transaction begins so: no pooler can lose that
 
     def open_raw(self) -> "RawConnection":
-        """A connection of one's own, in autocommit mode, for the hot statements.
+        """A connection of one's own, in autocommit mode unless it is read-only, for hot statements.
 
         A server of ours that has died is started again.
         """
         try:
             return self._open_raw()
-        except DatabaseAway:
-            if self.revive is None:
+        except DatabaseAway as error:
+            if self.revive is None or isinstance(error, DatabaseRefused):
                 raise
             with suppress(TunerError, OSError):  # the second try says what is wrong
                 self.revive()
@@ -81,13 +63,16 @@ class Database:
 
     def _open_raw(self) -> "RawConnection":
         with database_errors():
-            raw = _connect(self.engine.url)
+            raw = connect(self.engine.url)
+        if self.is_read_only:
+            raw.readonly = True
+        else:
             raw.autocommit = True
         return raw
 
     def open_dbapi(self) -> "RawConnection":
         """A connection for another engine on the same database; raises the driver's errors."""
-        return _connect(self.engine.url)
+        return connect(self.engine.url)
 
     @contextmanager
     def reading(self) -> Iterator[sqlalchemy.Connection]:
@@ -110,7 +95,7 @@ def open_database_url(url: URL) -> Database:
     """Connect once and check the server's version; raises `DatabaseError`, `DatabaseAway`."""
     engine = sqlalchemy.create_engine(
         url,
-        creator=partial(_connect, url),
+        creator=partial(connect, url),
         pool_size=2,
         max_overflow=N_CONNECTIONS - 2,
         pool_pre_ping=True,  # one that an outage has broken is not handed out
@@ -152,6 +137,10 @@ _HINTS = (
     ("permission denied for database", "its owner grants `connect` on it"),
     ("server does not support SSL", "switch TLS on at the server, or do not ask for it"),
     ("certificate", "check sslrootcert, and that the URL names the host of the certificate"),
+    ("unsupported startup parameter", "the connection pooler refuses `options`: take it out of the "
+     "URL and of PGOPTIONS"),
+    ("query_wait_timeout", "the connection pooler had no session free: raise its "
+     "default_pool_size, or stop other clients"),
     ("definition of service", "check the name, and the file that PGSERVICEFILE names"),
 )  # fmt: skip
 
@@ -163,64 +152,12 @@ def _hint(error: DatabaseError) -> str:
 
 def _warnings(raw: "RawConnection") -> tuple[str, ...]:
     """An unencrypted connection to another host: everybody on the way can read it."""
-    if not _is_exposed(raw):
+    if not is_exposed(raw):
         return ()
     return (
         f"the connection to the database on {raw.info.host} is not encrypted; add ?sslmode=require "
         "(or verify-full) to its URL",
     )
-
-
-def _is_exposed(raw: "RawConnection") -> bool:
-    return not (is_here(raw.info.host or "") or raw.info.ssl_in_use)
-
-
-def is_here(host: str) -> bool:
-    """Sockets and loopback addresses: no network in between."""
-    return host in _LOOPBACK or host.startswith(("/", "@", "127.")) or not host
-
-
-def _connect(url: URL) -> "RawConnection":
-    """With our settings, unless the URL says otherwise; `options` of both, and of PGOPTIONS."""
-    _, keywords = url.get_dialect()().create_connect_args(url)
-    given = str(keywords.pop("options", os.environ.get("PGOPTIONS", "")))
-    options = f"{CONNECT_ARGS['options']} {given}".strip()
-    needs_tls = _is_tls_required()
-    more = {"sslmode": _demanded_sslmode(keywords)} if needs_tls else {}
-    keywords = {**CONNECT_ARGS, **keywords, **more, "options": options}
-    remember(os.environ.get("PGPASSWORD"))
-    connection: RawConnection = psycopg2.connect(
-        **{name: value for name, value in keywords.items() if value is not None}
-    )
-    remember(connection.info.password)  # a password file's, for instance
-    if needs_tls and _is_exposed(connection):
-        connection.close()
-        raise DatabaseError(
-            "the connection is not encrypted, and TLS is required; add ?sslmode=require (or "
-            "verify-full) to the URL or to the service"
-        )
-    return connection
-
-
-def _is_tls_required() -> bool:
-    """`--require-tls` sets it too: every connection of this process is meant."""
-    return os.environ.get("TUNER_REQUIRE_TLS", "").lower() not in ("", "0", "no", "false")
-
-
-_ENCRYPTED = ("require", "verify-ca", "verify-full")
-
-
-def _demanded_sslmode(keywords: Mapping[str, object]) -> str | None:
-    """What makes libpq refuse before it sends a password; None: leave it as it is.
-
-    A service may ask for more than we would, and would be overruled: it is checked afterwards.
-    """
-    given = keywords.get("sslmode", os.environ.get("PGSSLMODE"))
-    host = str(keywords.get("host", os.environ.get("PGHOST", "")))
-    is_service = "service" in keywords or "PGSERVICE" in os.environ
-    if given in _ENCRYPTED or is_service or is_here(host):
-        return cast("str | None", keywords.get("sslmode"))
-    return "require"
 
 
 @contextmanager
@@ -307,11 +244,6 @@ def database_errors() -> Iterator[None]:
 # By SQLSTATE class: the connection, the operator, and conflicts that a second try solves.
 # 25006, a read-only server: after a switch-over, until we are connected to the new primary.
 _TRANSIENT = re.compile(r"08...|57P0[1-5]|57014|25P03|25006|40001|40P01|55P03|53...")
-_REFUSED = re.compile(
-    r"password authentication failed|no pg_hba.conf entry|does not exist|no password supplied"
-    r"|authentication failed|permission denied|server does not support SSL|certificate"
-    r"|definition of service|invalid connection option|invalid sslmode|invalid port"
-)
 
 
 def _translate(error: psycopg2.Error) -> DatabaseError:
@@ -321,9 +253,7 @@ def _translate(error: psycopg2.Error) -> DatabaseError:
     if code is None:
         # libpq itself: no connection, or a broken one. Wrong credentials stay wrong.
         is_broken = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-        return (
-            DatabaseAway(text) if is_broken and not _REFUSED.search(text) else DatabaseError(text)
-        )
+        return DatabaseAway(text) if is_broken and not is_refusal(text) else DatabaseError(text)
     if code == "25006":
         text = f"the database takes no writes, as a standby does: name the primary ({text})"
     if code == "42501":

@@ -102,6 +102,11 @@ def test_an_end_tells_value_length_and_reason():
             notices.DatabaseLost(message="refused"),
             "the database is away, training goes on (refused)",
         ),
+        (
+            notices.DatabaseRefuses(message="FATAL: password"),
+            "the database refuses this agent, training goes on and it is asked again every 30 s "
+            "(FATAL: password)",
+        ),
         (notices.DatabaseBack(away_seconds=61.0), "the database is back after 1 min 1 s"),
         (
             notices.WaitingForOthers(n_open=1),

@@ -12,7 +12,14 @@ from tuner.agent.events import (
     StoreBack,
 )
 from tuner.agent.machine import Lane, Machine, Phase
-from tuner.agent.notices import AttemptLost, AttemptReleased, DatabaseBack, DatabaseLost, TrialEnded
+from tuner.agent.notices import (
+    AttemptLost,
+    AttemptReleased,
+    DatabaseBack,
+    DatabaseLost,
+    DatabaseRefuses,
+    TrialEnded,
+)
 from tuner.agent.rules import control, filling
 from tuner.agent.rules.ends import ask
 from tuner.messages import Why
@@ -158,11 +165,21 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
 
 
 def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
-    """Training goes on; say it once, whichever helpers notice."""
+    """Training goes on; say it once, whichever helpers notice, and once more if we are refused."""
     machine.away.add(event.helper)
-    if machine.away_since is not None:
+    was_away = machine.away_since is not None
+    if not was_away:
+        machine.away_since = now
+    machine.refusals.pop(event.helper, None)
+    if event.is_refusal:
+        machine.refusals[event.helper] = event.message
+        if event.message == machine.told_refusal:
+            return []
+        machine.told_refusal = event.message
+        machine.alerts.append((now, "the database refuses this agent"))
+        return [Say(notice=DatabaseRefuses(message=event.message))]
+    if was_away:
         return []
-    machine.away_since = now
     machine.alerts.append((now, "the database is away"))
     return [Say(notice=DatabaseLost(message=event.message))]
 
@@ -170,8 +187,10 @@ def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
 def store_back(machine: Machine, event: StoreBack, now: float) -> list[Act]:
     """The database answers again: all helpers that had missed it."""
     machine.away.discard(event.helper)
+    machine.refusals.pop(event.helper, None)
     if machine.away_since is None or machine.away:
         return []
     away_seconds, machine.away_since = now - machine.away_since, None
+    machine.told_refusal = None
     machine.alerts.append((now, f"the database was away for {away_seconds:.0f} s"))
     return [Say(notice=DatabaseBack(away_seconds=away_seconds)), *control.come_online(machine)]
