@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tuner import run_study
 from tuner.agent.notices import Notice
-from tuner.agent.signals import STOP_SIGNALS
+from tuner.agent.signals import agent_signals
 from tuner.cli.summary_text import render_headline
 from tuner.cli.views import PlainView
 from tuner.errors import HaltedByFailures, NoCompleteTrial, TunerError, UsageError
@@ -118,7 +118,7 @@ def run(
 @contextmanager
 def _own_signals() -> Iterator[None]:
     """Give the caller's signal handlers back: an interrupted run must not end a notebook."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    before = {number: signal.getsignal(number) for number in agent_signals()}
     try:
         yield
     finally:

@@ -127,7 +127,7 @@ class HelperFailed:
 
 @dataclass(frozen=True, kw_only=True)
 class StopAsked:
-    """SIGINT, SIGTERM or SIGUSR1."""
+    """A signal that asks the agent to stop."""
 
     signal: str
 

@@ -61,14 +61,35 @@ def open_home() -> Home:
             f"cannot use the folder {path} ({error.strerror}); "
             "set TUNER_HOME to one that you may write"
         ) from error
+    _check_locks(home)
     return home
+
+
+def _check_locks(home: Home) -> None:
+    """Some network file systems refuse locks, others grant one to two processes at once."""
+    try:
+        with _locked(home.path, fcntl.LOCK_EX):
+            if not _is_locked(home.path):
+                raise OSError("a lock that is held was given out again")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunFailed(
+            f"locks do not work in {home.path} ({reason}), as on some network file systems; set "
+            "TUNER_HOME to a folder on a disk of this machine"
+        ) from error
 
 
 def _default_path() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/tuner")
     data_home = os.environ.get("XDG_DATA_HOME")
-    return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "tuner"
+    try:
+        return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "tuner"
+    except RuntimeError:  # neither HOME nor an entry in /etc/passwd, as of a random uid
+        raise RunFailed(
+            f"user {os.geteuid()} has no home folder on this machine; set TUNER_HOME to a folder "
+            "that it may write"
+        ) from None
 
 
 @contextmanager
@@ -95,6 +116,15 @@ def open_spool(
             yield spool
         finally:
             shutil.rmtree(spool, ignore_errors=True)
+
+
+def _is_locked(folder: Path) -> bool:
+    """Whether another descriptor has the lock."""
+    try:
+        with _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return False
+    except BlockingIOError:
+        return True
 
 
 @contextmanager

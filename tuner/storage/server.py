@@ -8,10 +8,9 @@ of the machine gets in.
 """
 
 import fcntl
-import getpass
 import hashlib
 import os
-import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -29,7 +28,13 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from tuner.errors import DatabaseError, UsageError
-from tuner.storage.binaries import ServerUser, find_binaries, find_server_user
+from tuner.storage.binaries import (
+    ServerUser,
+    find_binaries,
+    find_server_name,
+    find_server_user,
+    runs_no_programs,
+)
 from tuner.storage.home import Home
 from tuner.storage.keeper import find_postmaster
 from tuner.storage.listening import Listen, admit_others, check_free
@@ -39,6 +44,7 @@ ROLE = "tuner"
 PORT = 5432  # names the socket; said everywhere, because PGPORT may say another
 START_SECONDS = 60.0
 RECOVERY_SECONDS = 30.0  # for a server that runs but takes no connection
+_ERROR = re.compile(r"\b(error|FATAL|PANIC):")
 SOCKET_NAME = f".s.PGSQL.{PORT}"
 MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107
 
@@ -100,6 +106,11 @@ def open_server(home: Home, listen: Listen | None = None) -> Server:
             folder.chmod(0o711 if user else 0o700)  # whatever the umask is
         return _join_or_start(folder, user, listen)
     except PermissionError as error:
+        if error.filename is not None and runs_no_programs(Path(error.filename)):
+            raise DatabaseError(
+                f"{error.filename} lies on a file system that runs no programs (noexec); set "
+                "TUNER_HOME to a folder on another one, or name a database with --storage"
+            ) from error
         who = f"by {user.name}, the system user that runs it" if user else "by us"
         raise DatabaseError(
             f"{folder} of the embedded Postgres cannot be used {who} (no right to "
@@ -107,7 +118,15 @@ def open_server(home: Home, listen: Listen | None = None) -> Server:
             "name a database with --storage"
         ) from error
     except OSError as error:
-        raise DatabaseError(f"cannot start the embedded Postgres in {folder}: {error}") from error
+        raise DatabaseError(
+            f"cannot start the embedded Postgres in {folder}: {_in_words(error)}"
+        ) from error
+
+
+def _in_words(error: OSError) -> str:
+    """The first of the failures of a copy, which has one for each file."""
+    failures = error.args[0] if isinstance(error, shutil.Error) else None
+    return str(failures[0][2]) if isinstance(failures, list) and failures else str(error)
 
 
 def _join_or_start(folder: Path, user: ServerUser | None, listen: Listen | None) -> Server:
@@ -230,7 +249,13 @@ def _start(
     with _open_private(log) as output, _open_private(folder / "server.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)  # for as long as one of its processes lives
         process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *_settings(socket_folder, listen)],
+            [
+                *find_server_name().words,
+                binaries / "postgres",
+                "-D",
+                data,
+                *_settings(socket_folder, listen),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -274,19 +299,12 @@ def _create_cluster(binaries: Path, folder: Path, data: Path, user: ServerUser |
         words = f"-U {ROLE} -E UTF8 -A peer --locale=C.UTF-8 --no-instructions".split()
         _run((binaries / "initdb", "-D", cluster, *words), user, folder=staging)
         (cluster / "pg_hba.conf").write_text("local all all peer map=owner\n")
-        (cluster / "pg_ident.conf").write_text(f"owner {_os_user()} {ROLE}\n")
+        name = find_server_name().name
+        (cluster / "pg_ident.conf").write_text(f"owner {name} {ROLE}\n")
         _create_database(binaries, cluster, user)
         cluster.rename(data)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _os_user() -> str:
-    """Our name as the kernel's uid gives it; `USER` may say anything."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return getpass.getuser()
 
 
 def _create_database(binaries: Path, cluster: Path, user: ServerUser | None) -> None:
@@ -298,7 +316,7 @@ def _run(
     command: Sequence[Path | str], user: ServerUser | None, *, folder: Path, script: str = ""
 ) -> None:
     result = subprocess.run(
-        command,
+        [*find_server_name().words, *command],
         input=script,
         capture_output=True,
         text=True,
@@ -310,8 +328,13 @@ def _run(
         extra_groups=[] if user else None,
     )
     if result.returncode:
-        last_line = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise DatabaseError(f"cannot create the embedded database: {last_line}")
+        raise DatabaseError(f"cannot create the embedded database: {_cause(result.stderr)}")
+
+
+def _cause(output: str) -> str:
+    """The first error that a server's program prints: what follows is how it cleans up."""
+    lines = output.strip().splitlines() or ["no message"]
+    return next((line for line in lines if _ERROR.search(line)), lines[-1])
 
 
 def _remove_stale_files(data: Path, socket_folder: Path) -> None:

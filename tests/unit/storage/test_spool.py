@@ -1,11 +1,16 @@
 """The spool: a folder per process, swept by the next one."""
 
+import errno
+import fcntl
+import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tuner.storage.home import Home, open_spool
+from tuner.errors import RunFailed
+from tuner.storage.home import Home, open_home, open_spool
 
 
 @pytest.fixture
@@ -34,3 +39,28 @@ def test_the_spool_of_a_living_process_is_left_alone(home: Home) -> None:
         (first / "checkpoint").write_bytes(b"x")
         with open_spool(home):
             assert (first / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("has_locks", ["refused", "given out twice"])
+def test_a_home_without_working_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_locks: str
+) -> None:
+    """As some network file systems are; none can be mounted here."""
+
+    def flock(descriptor: int, how: int) -> None:
+        if has_locks == "refused":
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setenv("TUNER_HOME", str(tmp_path / "home"))
+    with pytest.raises(RunFailed, match=r"locks do not work in .*; set TUNER_HOME to a folder"):
+        open_home()
+
+
+def test_a_home_with_locks_is_taken_by_many_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNER_HOME", str(tmp_path / "home"))
+    with ThreadPoolExecutor(8) as pool:
+        homes = [each.result() for each in [pool.submit(open_home) for _ in range(40)]]
+    assert {home.path for home in homes} == {tmp_path / "home"}
