@@ -6,12 +6,16 @@ A message's type is its class name under the key "type"; floats may be NaN or In
 
 import json
 import operator
+import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from tuner.study.trial import MAX_NAME, Params, Values
+
+# The agent's signal to the process above a worker: end the worker and everything that it started.
+END_WORKER = signal.SIGUSR2
 
 
 class Why(StrEnum):
@@ -52,6 +56,7 @@ class Setup:
     save_every_seconds: float
     folder: str = ""  # the study file's: what a function's name is relative to
     trials_folder: str = ""  # parent of `trial.dir`
+    search_space: Mapping[str, Any] | None = None  # as a study file writes it; None: not known
     environment: Mapping[str, str] = field(default_factory=dict)  # of the device
     n_lanes: int | None = None  # that train together; None: measured
     is_prompt: bool = False  # whether somebody waits for each trial to end, see `MeasuredSizes`
@@ -70,6 +75,7 @@ class Start:
     decide_at: tuple[tuple[int, int, int], ...]  # `Schedule.bounds`: where to wait for a verdict
     from_step: int = 0  # the step of the checkpoint,
     last_value: float | None = None  # and the objective there, if it was reported
+    n_steps: int | None = None  # of the full trial, where that is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +85,7 @@ class GoOn:
     number: int
     attempt: int
     step: int
+    is_held: bool = False  # the trial is pruned at its next report, if there is one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +171,7 @@ class Left:
     value: float | None = None  # of a COMPLETE lane: its best value
     message: str = ""
     traceback: str = ""
-    facts: Mapping[str, float | int | str] = field(default_factory=dict)  # become user attributes
+    facts: Mapping[str, object] = field(default_factory=dict)  # plain JSON; become user attributes
 
 
 ToWorker = Setup | Start | GoOn | Stop
@@ -234,11 +241,9 @@ def _optional_number(value: float | None) -> float | None:
 
 
 def _facts(facts: dict[str, object]) -> dict[str, object]:
-    """User attributes; `TypeError` for what is no plain value."""
-    for name, value in facts.items():
+    """User attributes; `TypeError` for a name that is none."""
+    for name in facts:
         _name(name)
-        if not isinstance(value, bool | int | float | str):
-            raise TypeError(f"{name} is {value!r}")
     return facts
 
 

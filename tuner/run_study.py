@@ -11,6 +11,7 @@ from pathlib import Path
 from tuner.agent.about import describe_machine
 from tuner.agent.devices import list_devices
 from tuner.agent.identity import build_identity
+from tuner.agent.left_behind import end_left_behind
 from tuner.agent.loop import Agent, open_agent
 from tuner.agent.machine import Rulebook
 from tuner.agent.notices import StudyJoined
@@ -22,7 +23,7 @@ from tuner.agent.workers import WorkerPool, open_workers
 from tuner.errors import DatabaseAway, StudyMismatch, UsageError, render_short
 from tuner.export.linked_study import compare_with_search
 from tuner.messages import Setup
-from tuner.results.summary import StudySummary, find_row, load_summary
+from tuner.results.summary import StudySummary, load_summary
 from tuner.search.catalog import build_pruner, build_sampler
 from tuner.search.completion import complete
 from tuner.search.mirror import Mirror
@@ -33,6 +34,7 @@ from tuner.storage.home import open_home, open_spool
 from tuner.storage.join import JoinedStudy, is_finished, join_study
 from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
+from tuner.storage.reading import find_row
 from tuner.storage.store import PostgresStore
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.fleet import AgentIdentity, Desired
@@ -43,6 +45,7 @@ from tuner.study_file.load import load_study_file
 from tuner.study_file.model import MAX_LANES, FunctionObjective, StudySpec, TrainerObjective
 from tuner.study_file.structure import structural_params
 from tuner.study_file.trainer_params import SECONDS_METRIC
+from tuner.study_file.written_ranges import write_space
 
 LEARNING_SHARE = 8  # one in so many of the budget's trials; see search_at_equal_time.py
 _MOST_DRAWS = 10**18  # fits the database's column; a grid may have more cells than anybody trains
@@ -159,7 +162,7 @@ def work(
             elif is_finished(database, study.study_id):
                 ending = Ending(kind=EndingKind.FINISHED, reason=study.reason)
             else:
-                with open_spool(home) as spool:
+                with open_spool(home, is_cleared=end_left_behind) as spool:
                     trials_folder = str(home.trials / study.unique_id)
                     setup = build_setup(spec, folder, trials_folder, data, spool)
                     identity = build_identity(names, data.code, describe_machine(devices, folder))
@@ -200,7 +203,7 @@ def work_as_agent(
         database, study.study_id, spec, identity, lease_seconds=study.lease_seconds
     )
     distributions = to_distributions(spec.search_space)
-    pool.set_up(setup)
+    pool.set_up(setup, identity.agent_id)
     agent = Agent(
         store=store,
         pool=pool,
@@ -311,6 +314,7 @@ def build_setup(
         save_every_seconds=spec.checkpoints.every_seconds,
         folder=str(folder),
         trials_folder=trials_folder,
+        search_space=write_space(spec.search_space),
         n_lanes=spec.workers.lanes,
         is_prompt=is_prompt(spec),
         keep_best=spec.checkpoints.keep_best,

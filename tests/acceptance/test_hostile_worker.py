@@ -6,10 +6,16 @@ from tests.acceptance.command import LIGHT, write_study
 
 # Kinds of noise, each in a trial of its own; what is not a message is skipped, what is one counts.
 TRAIN = r"""
-import glob, json, os, random
+import fcntl, glob, json, os, random
+def is_outgoing_pipe(descriptor):
+    try:
+        is_written = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+        is_pipe = os.readlink(f"/proc/self/fd/{descriptor}").startswith("pipe:")
+        return descriptor > 2 and is_written and is_pipe
+    except OSError:
+        return False  # the one that listed the folder
 def write(content):
-    words = open("/proc/self/cmdline", "rb").read().split(b"\0")
-    descriptor = int(words[words.index(b"--write-fd") + 1])
+    (descriptor,) = filter(is_outgoing_pipe, map(int, os.listdir("/proc/self/fd")))
     os.set_blocking(descriptor, True)
     while content:
         content = content[os.write(descriptor, content):]

@@ -98,7 +98,7 @@ def test_a_search_is_confirmed_exported_trained_reproduced_and_used(tuner: Tuner
         assert (told["winner"], told["finished"]) == (confirmed["winner"], True)
     again = tuner("run", "--study", "plain-confirm", "--workers", 1)
     assert "plain-confirm: finished, 4 of 4 trials" in again.out
-    chosen = tuner("export", "plain", "--confirmed", "--format", "json").json
+    chosen = tuner("export", "plain", "--by", "confirmed", "--format", "json").json
     assert chosen["provenance"]["trial"] == confirmed["winner"]
     assert tuner("confirm", "plain", "--top", 3, code=2).err.count("--name") == 1
     shares = [f"{100 * c['probability_best']:.0f} %" for c in confirmed["candidates"]]

@@ -240,7 +240,7 @@ _worker_patches: list[Any] = []
 def nopdeathsig_worker() -> None:
     from tuner.worker import process
 
-    process._die_with_parent = lambda: None
+    process.prctl = lambda option, value: None
 
 
 @patch

@@ -1,6 +1,7 @@
 """The worker of a function objective as a real process, driven over its pipes as an agent does."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from tuner.messages import (
     Stop,
     Why,
 )
+from tuner.trial.ends import SWALLOWED
 
 OpenWorker = Callable[[], WorkerProcess]
 Run = Callable[..., tuple[list[FromWorker], WorkerProcess]]
@@ -444,3 +446,180 @@ def test_a_file_that_breaks_after_the_inspection_fails_its_trial_as_a_mistake(ru
     left = _left(run("def train(trial:\n")[0])
     assert left.how is How.MISTAKE
     assert left.message.startswith("importing train.py failed: SyntaxError")
+
+
+SURROUNDINGS = """\
+import argparse, os, sys
+argparse.ArgumentParser().parse_args()
+seen = list(sys.argv), sys.path[0]
+
+def train(trial):
+    argparse.ArgumentParser().parse_args()
+    trial.set_user_attr("seen", str((*seen, sys.argv)))
+    trial.set_user_attr("variables", " ".join(sorted(os.environ)))
+    return 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "function"),
+    [
+        ("train.py", "train.py:train"),
+        ("code/fit.py", "code/fit.py:train"),
+        ("lab/vision/nets.py", "lab.vision.nets:train"),
+        ("lab/__init__.py", "lab:train"),
+    ],
+)
+def test_the_objective_finds_itself_as_a_program(
+    run: Run, folder: Path, file: str, function: str
+) -> None:
+    path = folder / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first = path.parent if function.startswith("code/") else folder
+    path.write_text(SURROUNDINGS)
+    exit_code, answer, _ = _inspect(folder, function)
+    assert (exit_code, answer.get("error")) == (0, None)
+    left = _left(run(SURROUNDINGS, function=function)[0])
+    assert left.facts["seen"] == str(([str(path)], str(first), [str(path)]))
+    added = set(str(left.facts["variables"]).split()) - os.environ.keys()
+    assert added <= {"COLUMNS", "LINES"}, "which readline sets in the process of these tests"
+
+
+def test_a_program_that_the_objective_starts_inherits_no_descriptor_of_ours(run: Run) -> None:
+    code = """\
+import json, os, subprocess, sys
+
+def train(trial):
+    look = "import json, os; print(json.dumps([os.readlink(f'/proc/self/fd/{fd}') "
+    look += "for fd in range(3, 50) if os.path.lexists(f'/proc/self/fd/{fd}')]))"
+    command = [sys.executable, "-c", look]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, close_fds=False, check=True)
+    trial.set_user_attr("inherited", answer.stdout.decode().strip())
+    trial.set_user_attr("stdin", sys.stdin.read())
+    command_line = open("/proc/self/cmdline").read()
+    trial.set_user_attr("digits", sum(part.isdigit() for part in command_line.split("\\0")))
+    return 1
+"""
+    left = _left(run(code)[0])
+    assert left.facts == {"inherited": "[]", "stdin": "", "digits": 0}
+
+
+def test_what_a_forked_process_writes_or_raises_stays_its_own_affair(run: Run) -> None:
+    code = """\
+import os
+
+def train(trial):
+    pid = os.fork()
+    if pid == 0:
+        for fd in range(3, 20):
+            try:
+                os.write(fd, b'garbage')
+            except OSError:
+                pass
+        trial.report(step=1, val_loss=9.0)
+        raise ValueError("in the child")
+    trial.set_user_attr("child", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    return 0.5
+"""
+    messages, worker = run(code)
+    left = _left(messages)
+    assert (left.how, left.value, left.facts) == (How.COMPLETE, 0.5, {"child": 1})
+    assert _curve(messages) == {}
+    worker.process.wait(PATIENCE_SECONDS)
+    assert "ValueError: in the child" in worker.log.read_text()
+
+
+def test_a_forked_process_ends_by_sigterm_as_multiprocessing_expects(run: Run) -> None:
+    code = """\
+import multiprocessing, time
+
+def train(trial):
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=time.sleep, args=(1000,))
+    child.start()
+    child.terminate()
+    child.join(30)
+    return child.exitcode
+"""
+    left = _left(run(code)[0])
+    assert left.value == -signal.SIGTERM
+
+
+SWALLOWING = {
+    "tuner": """\
+        try:
+            trial.report(step=step, val_loss=1 / step)
+        except:
+            pass
+""",
+    "optuna": """\
+        try:
+            trial.report(1 / step, step - 1)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        except BaseException:
+            pass
+""",
+    "thread": """\
+        thread = threading.Thread(target=trial.report, kwargs={"val_loss": 1 / step})
+        thread.start()
+        thread.join()
+""",
+}
+
+
+@pytest.mark.parametrize("form", SWALLOWING)
+@pytest.mark.parametrize(("why", "how"), [(Why.PRUNE, How.PRUNED), (Why.RELEASE, How.RELEASED)])
+def test_a_verdict_that_is_swallowed_ends_the_process_at_the_next_report(
+    open_worker: OpenWorker, folder: Path, form: str, why: Why, how: How
+) -> None:
+    code = "import optuna, threading\n\ndef train(trial):\n    step = 0\n    while True:\n"
+    code += "        step += 1\n" + SWALLOWING[form]
+    (folder / "train.py").write_text(code)
+    worker = open_worker()
+    worker.say(_setup(folder), _start(decide_at=((2, 3, 1),)))
+    worker.hear(Reported, step=2)
+    worker.say(Stop(number=4, attempt=1, why=why))
+    messages = worker.all_until_left()
+    assert _curve(messages) == {}, "the last report is the one that got the verdict"
+    left = _left(messages)
+    assert (left.how, left.message) == (how, SWALLOWED)
+    assert worker.process.wait(PATIENCE_SECONDS) == 0
+    assert f"trial 4 ends here: {SWALLOWED}" in worker.log.read_text()
+
+
+def test_a_verdict_that_is_swallowed_to_the_end_is_said_too(
+    open_worker: OpenWorker, folder: Path
+) -> None:
+    code = """\
+def train(trial):
+    try:
+        trial.report(val_loss=1.0)
+    except BaseException:
+        return 0.5
+"""
+    (folder / "train.py").write_text(code)
+    worker = open_worker()
+    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.hear(Reported)
+    worker.say(Stop(number=4, attempt=1, why=Why.PRUNE))
+    left = worker.hear(Left)
+    assert (left.how, left.message) == (How.PRUNED, SWALLOWED)
+
+
+@pytest.mark.parametrize("name", ["KeyboardInterrupt", "GeneratorExit", "asyncio.CancelledError"])
+def test_whatever_the_objective_raises_is_its_failure(run: Run, name: str) -> None:
+    left = _left(run(f"import asyncio\n\ndef train(trial):\n    raise {name}\n")[0])
+    assert (left.how, left.message) == (
+        How.EXCEPTION,
+        f"{name.rpartition('.')[2]} (train.py:4 in train)",
+    )
+
+
+def test_an_interrupt_at_import_is_a_failure_of_the_file(folder: Path) -> None:
+    (folder / "train.py").write_text("raise KeyboardInterrupt\n")
+    exit_code, answer, _ = _inspect(folder, "train.py:train")
+    assert exit_code == 1
+    assert (
+        answer["error"] == "importing train.py failed: KeyboardInterrupt (train.py:1 in <module>)"
+    )

@@ -162,5 +162,13 @@ def test_a_kernel_that_watches_no_process_leaves_the_end_of_the_pipe(
 
 
 def _write_fd(pid: int) -> int:
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    return int(words[words.index(b"--write-fd") + 1])
+    """The descriptor that the worker keeps for its messages, not its log."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            is_kept = int(link.name) > 2 and os.readlink(link).startswith("pipe:")
+            flags = Path(f"/proc/{pid}/fdinfo/{link.name}").read_text().split()[3]
+            if is_kept and int(flags, 8) & os.O_ACCMODE == os.O_WRONLY:
+                return int(link.name)
+        time.sleep(0.01)
+    raise AssertionError("the worker has kept no descriptor to write to")

@@ -207,14 +207,14 @@ def test_a_killed_agent_leaves_nothing_even_if_the_pipe_stays_open(tmp_path, set
     agent = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen(sys.argv[3:], start_new_session=True,"
-        " pass_fds=(int(sys.argv[1]), int(sys.argv[2])))\n"
+        " stdin=int(sys.argv[1]), stdout=int(sys.argv[2]))\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(100)\n"
     )
     descriptors = [str(read_fd), str(write_fd)]
     with (tmp_path / "log").open("wb") as log:
         parent = subprocess.Popen(
-            [sys.executable, "-c", agent, *descriptors, *worker_command(read_fd, write_fd)],
+            [sys.executable, "-c", agent, *descriptors, *worker_command()],
             pass_fds=(read_fd, write_fd),
             stdout=subprocess.PIPE,
             stderr=log,

@@ -22,11 +22,10 @@ class WorkerProcess:
         self.log = log
         with log.open("wb") as file:
             self.process = subprocess.Popen(
-                worker_command(read_fd, write_fd, kind),
-                pass_fds=(read_fd, write_fd),
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
+                worker_command(kind),
+                stdin=read_fd,
+                stdout=write_fd,
+                stderr=file,
                 start_new_session=True,
             )
         os.close(read_fd)
@@ -75,7 +74,6 @@ class WorkerProcess:
         self._listener.join()
 
 
-def worker_command(read_fd: int, write_fd: int, kind: str = "trainer") -> list[str]:
+def worker_command(kind: str = "trainer") -> list[str]:
     """What an agent starts."""
-    descriptors = ["--read-fd", str(read_fd), "--write-fd", str(write_fd)]
-    return [sys.executable, "-m", "tuner.worker", "train", "--kind", kind, *descriptors]
+    return [sys.executable, "-m", "tuner.worker", "train", "--kind", kind]

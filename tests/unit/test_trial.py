@@ -1,7 +1,9 @@
 """`tuner.Trial`: what a user's function gets, alone and with somebody who listens."""
 
+import json
 import math
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,6 +20,7 @@ from tuner.training.checkpoint import save_checkpoint
 from tuner.training.lane import Verdict
 from tuner.trial import (
     MAX_ATTRIBUTE,
+    MAX_ATTRIBUTES,
     MAX_METRICS,
     MAX_STEP,
     Mistake,
@@ -28,6 +31,7 @@ from tuner.trial import (
     TrialReleased,
     check_return,
 )
+from tuner.trial.ends import SWALLOWED
 
 
 class FakeLane:
@@ -214,11 +218,11 @@ def test_user_attributes_are_numbers_text_and_bools() -> None:
     [
         ("", 1, "an attribute's name is text of 1 to 64 characters, not ''"),
         (3, 1, "an attribute's name is text of 1 to 64 characters, not 3"),
-        ("k" * (MAX_NAME + 1), 1, "an attribute's name is text of 1 to 64 characters"),
-        ("k", [1], "attribute k is a list; give a number, text or bool"),
-        ("k", None, "attribute k is a NoneType; give a number, text or bool"),
+        ("k", object(), "attribute k is a object; give a number, text or bool"),
+        ("k", {"a": [1j]}, "attribute k is a complex; give a number, text or bool"),
+        ("k", {1: 2}, "attribute k is a dict; give a number, text or bool"),
+        ("k", np.array([1, 2]), "attribute k is a ndarray; give a number, text or bool"),
         ("k", torch.tensor(1), "attribute k is a Tensor; give a number, text or bool"),
-        ("k", "x" * (MAX_ATTRIBUTE + 1), "attribute k is longer than 2000 characters"),
     ],
 )
 def test_other_user_attributes_are_mistakes(key: Any, value: Any, sentence: str) -> None:
@@ -405,3 +409,155 @@ def test_a_metric_without_its_name_is_a_mistake() -> None:
     with pytest.raises(Mistake, match=r"call trial.report\(step=..., val_loss=...\)"):
         trial.report(1, 0.5)
     assert not lane.reported
+
+
+class LeavingLane(FakeLane):
+    """A lane whose process would end when the code goes on."""
+
+    def __init__(self, *verdicts: Verdict) -> None:
+        super().__init__(*verdicts)
+        self.left: list[tuple[Verdict, str, Mapping[str, object]]] = []
+
+    def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
+        self.left.append((verdict, message, dict(facts)))
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PRUNE, Verdict.RELEASE, Verdict.DROP])
+@pytest.mark.parametrize("call", ["report", "save", "should_prune"])
+def test_code_that_swallows_its_end_is_ended_at_its_next_call(verdict: Verdict, call: str) -> None:
+    lane = LeavingLane(Verdict.GO_ON, verdict)
+    trial = Trial(params={}, metric="loss", lane=lane)
+    trial.set_user_attr("seen", 1)
+    for _ in range(2):
+        with suppress(BaseException):
+            trial.report(loss=1.0)
+    assert lane.left == []
+    with pytest.raises(TrialEnd):
+        {
+            "report": lambda: trial.report(loss=0.5),
+            "save": lambda: trial.checkpoint.save({}),
+            "should_prune": trial.should_prune,
+        }[call]()
+    assert lane.left == [(verdict, SWALLOWED, {"seen": 1})]
+    assert [step for step, _ in lane.reported] == [1, 2], "the report after the verdict is not sent"
+
+
+def test_an_optuna_objective_that_reports_on_after_its_verdict_is_ended() -> None:
+    lane = LeavingLane(Verdict.PRUNE, Verdict.PRUNE)
+    trial = Trial(params={}, metric="loss", lane=lane)
+    trial.report(0.5, 0)
+    assert trial.should_prune()
+    with pytest.raises(TrialPruned):
+        trial.report(0.25, 1)
+    assert [verdict for verdict, _, _ in lane.left] == [Verdict.PRUNE]
+    assert lane.reported == [(1, {"loss": 0.5})]
+
+
+def test_an_optuna_objective_that_never_asks_is_not_told() -> None:
+    lane = LeavingLane(*[Verdict.PRUNE] * 3)
+    trial = Trial(params={}, metric="loss", lane=lane)
+    for step in range(3):
+        trial.report(0.5, step)
+    assert (len(lane.reported), lane.left) == (3, [])
+
+
+def test_threads_report_one_after_the_other() -> None:
+    trial, lane = _trial()
+    together = threading.Barrier(4)
+
+    def work() -> None:
+        together.wait()
+        for _ in range(50):
+            trial.report(val_loss=1.0)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [step for step, _ in lane.reported] == list(range(1, 201))
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (np.bool_(True), True),
+        (np.int8(3), 3),
+        (np.uint64(2**63), 2**63),
+        (np.float16(0.5), 0.5),
+        (np.longdouble(0.5), 0.5),
+        (np.array(0.5, dtype=np.float32), 0.5),
+        (np.array(7), 7),
+        (np.array(True), True),
+    ],
+)
+def test_numpys_scalars_are_attributes_metrics_and_return_values(value: Any, plain: Any) -> None:
+    trial, lane = _trial()
+    trial.set_user_attr("a", value)
+    assert (trial.user_attrs["a"], type(trial.user_attrs["a"])) == (plain, type(plain))
+    trial.report(val_loss=value)
+    assert lane.reported == [(1, {"val_loss": float(plain)})]
+    assert type(lane.reported[0][1]["val_loss"]) is float
+    returned = check_return(value, trial, "val_loss")
+    assert (returned, type(returned)) == (float(plain), float)
+
+
+def test_attributes_are_plain_json_whatever_they_were() -> None:
+    trial, _ = _trial()
+    trial.set_user_attr("text", np.str_("x"))
+    trial.set_user_attr("day", np.datetime64("2026-11-30"))
+    trial.set_user_attr("span", np.timedelta64(3, "s"))
+    trial.set_user_attr("none", None)
+    trial.set_user_attr("tree", {"sizes": (np.int64(3), 4), "is_new": np.False_})
+    assert trial.user_attrs == {
+        "text": "x",
+        "day": "2026-11-30",
+        "span": "3 seconds",
+        "none": None,
+        "tree": {"sizes": [3, 4], "is_new": False},
+    }
+    assert json.loads(json.dumps(trial.user_attrs)) == trial.user_attrs
+
+
+def test_what_is_no_number_to_python_is_none_from_numpy_either() -> None:
+    for value in (
+        np.complex64(1),
+        np.str_("0.5"),
+        np.datetime64("2026-11-30"),
+        np.timedelta64(3, "s"),
+    ):
+        trial, _ = _trial()
+        with pytest.raises(Mistake, match="not a number"):
+            trial.report(val_loss=value)
+        with pytest.raises(Mistake, match="it returned a"):
+            check_return(value, trial, "val_loss")
+
+
+def test_a_number_beyond_all_floats_is_infinite() -> None:
+    trial, _ = _trial()
+    with pytest.raises(TrialDropped):
+        trial.report(val_loss=10**400)
+
+
+def test_attributes_that_are_too_long_or_too_many_are_dropped_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    trial, _ = _trial()
+    trial.set_user_attr("long", "x" * (MAX_ATTRIBUTE + 1))
+    trial.set_user_attr("list", list(range(MAX_ATTRIBUTE)))
+    trial.set_user_attr("digits", 10**9999)
+    trial.set_user_attr("k" * (MAX_NAME + 1), 1)
+    trial.set_user_attr("fits", "x" * MAX_ATTRIBUTE)
+    for number in range(MAX_ATTRIBUTES):
+        trial.set_user_attr(f"a{number}", number)
+    trial.set_user_attr("fits", "again")
+    assert len(trial.user_attrs) == MAX_ATTRIBUTES
+    assert trial.user_attrs["fits"] == "again"
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "attribute long is dropped: it is longer than 2000 characters",
+        "attribute list is dropped: it is longer than 2000 characters",
+        "attribute digits is dropped: it is longer than 2000 characters",
+        f"attribute {'k' * MAX_NAME} is dropped: its name is longer than 64 characters",
+        f"attribute a{MAX_ATTRIBUTES - 1} is dropped: the trial has {MAX_ATTRIBUTES} of them",
+    ]

@@ -61,7 +61,7 @@ def read_gauges(workers: Iterable[Worker]) -> dict[str, Gauge]:
         device = sharing[0].place.device
         with suppress(OSError, ValueError, pynvml.NVMLError):
             on_cpu = device.torch_device == "cpu"
-            gauge = _of_cpu([w.pid for w in sharing]) if on_cpu else _of_gpu(device)
+            gauge = _of_cpu([w.training_pid for w in sharing]) if on_cpu else _of_gpu(device)
             found |= {worker.place.name: gauge for worker in sharing}
     return found
 

@@ -14,6 +14,7 @@ from tuner.agent import acts, events
 from tuner.agent.beats import BEATS_PER_LEASE, BeatThread
 from tuner.agent.gauges import GaugeThread
 from tuner.agent.judge import go_on, judge
+from tuner.agent.left_behind import LeftBehind
 from tuner.agent.machine import Machine, Phase, Rulebook, Standing, WorkerState
 from tuner.agent.memory import read_memory
 from tuner.agent.observing import Observer
@@ -68,6 +69,7 @@ class Agent:
             boot=boot,
             lease_seconds=lease_seconds,
             max_gap_seconds=3 * lease_seconds / BEATS_PER_LEASE,
+            end_workers=LeftBehind(spool.parent).end,
         )
         self._beat_thread = BeatThread(store, observer, self._telemetry, pool.inbox, lease_seconds)
         self._gauge_thread = GaugeThread(lambda: tuple(pool.workers.values()))

@@ -1,5 +1,6 @@
 """What an agent knows of its machine: workers, lanes, and where the study stands."""
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,8 @@ class Rulebook:
     """What the rules need of the study and do not change."""
 
     pruner: Pruner
-    n_steps: int | None  # of a full trial; None: the objective alone knows
+    # Of a full trial; None: its params may have it, or the objective alone knows.
+    n_steps: int | None
     metric: str
     direction: Direction
     retries: int
@@ -64,6 +66,7 @@ class Lane:
 
     trial: ClaimedTrial
     schedule: Schedule  # where the pruner judges it
+    n_steps: int | None  # of the full trial; None: not known
     phase: Phase = Phase.QUEUED
     worker: int | None = None
     place: int = 0  # among the starts given to that worker, from 1
@@ -78,6 +81,7 @@ class Lane:
     n_posted: int = 0  # of `reports`, given to the store thread
     decisions: list[DecisionRecord] = field(default_factory=list)  # not posted yet
     verdict: Decision | None = None  # that prunes it
+    held: DecisionRecord | None = None  # prunes it at its next report, if there is one
     saved: SavedFile | None = None  # the newest checkpoint in the spool
     is_saved_posted: bool = False
     kept: SavedFile | None = None  # the best epoch's weights, in the spool
@@ -168,6 +172,7 @@ class Standing:
     counts: dict[TrialState, int] = field(default_factory=dict)
     best_value: float | None = None
     best_number: int | None = None
+    min_steps: int | None = None  # of the COMPLETE trials
     open_numbers: frozenset[int] = frozenset()
     waiting: set[int] = field(default_factory=set)  # enqueued and not begun
 
@@ -181,6 +186,12 @@ class Standing:
             self.counts[record.state] = self.counts.get(record.state, 0) + 1
         if record.state is TrialState.COMPLETE and record.value is not None:
             self.note_value(record.number, record.value)
+        if record.state is TrialState.COMPLETE and record.last_step is not None:
+            self.note_length(record.last_step)
+
+    def note_length(self, n_steps: int) -> None:
+        """A COMPLETE trial was so long."""
+        self.min_steps = n_steps if self.min_steps is None else min(self.min_steps, n_steps)
 
     def note_value(self, number: int, value: float) -> bool:
         """Whether this COMPLETE trial is the best so far; ties go to the lower number."""
@@ -208,6 +219,7 @@ class Machine:
     local_rungs: set[tuple[int, int, bool]] = field(default_factory=set)
     ends_due: list[End] = field(default_factory=list)  # for the store, behind a claim
     ends_at: float | None = None  # when they go at the latest
+    has_pulse: bool = False  # whether the other agents' heartbeats have been looked at
     silent: tuple[AgentBeat, ...] = ()
     is_claiming: bool = False
     claim_not_before: float = 0.0
@@ -292,9 +304,14 @@ class Machine:
 
     @property
     def claim_at(self) -> float:
-        """When to ask for trials again. The breaker's pause is for others to show who is to blame:
-        without others, and when the study stops, there is nothing to wait for.
+        """When to ask for trials again.
+
+        Not before the first look at the other agents: a claim takes the trials of silent ones
+        before it draws new ones. The breaker's pause is for others to show who is to blame: without
+        others, and when the study stops, there is nothing to wait for.
         """
+        if not self.has_pulse:
+            return math.inf
         is_held = self.n_other_machines > 0 and self.wanted is Desired.RUNNING
         return max(self.claim_not_before, self.breaker.hold_until if is_held else 0.0)
 

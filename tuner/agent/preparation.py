@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.agent.worker_process import clean_environment
 from tuner.errors import RunFailed
 from tuner.study.code import Code
+from tuner.study.secrets import clean_environment
 from tuner.study_file.model import FunctionObjective, StudySpec, TrainerObjective
 
 

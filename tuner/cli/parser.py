@@ -4,7 +4,7 @@ import argparse
 from importlib import metadata
 
 from tuner.cli import arguments
-from tuner.cli.command_parser import Commands, Parser, add_command, add_json
+from tuner.cli.command_parser import Commands, Parser, add_by, add_command, add_json
 from tuner.cli.db_parser import add_db
 from tuner.cli.shipping_parser import add_shipping
 
@@ -187,6 +187,7 @@ def _add_reading(commands: Commands) -> None:
         commands, "best", "best", "the best trial's params", "tuner best digits --json"
     )
     _add_study(best)
+    add_by(best)
     add_json(best)
     _add_pages(commands)
 

@@ -21,7 +21,7 @@ from tuner.cli.summary_text import (
     summary_json,
 )
 from tuner.cli.terminal import has_screen
-from tuner.cli.text import fit, terminal_width
+from tuner.cli.text import terminal_width, wrap
 from tuner.cli.views import JsonView, NoticeView, PlainView, QueuedView
 from tuner.errors import DatabaseError, UsageError
 from tuner.results.progress import StudyState, find_state
@@ -59,7 +59,7 @@ def execute(options: argparse.Namespace) -> int:
         print(render_json({"event": "Summary", **summary_json(summary)}))
     else:
         page = render_end(summary, outcome.ending.kind, _again(options))
-        print(fit(page, terminal_width(sys.stdout)))
+        print(wrap(page, terminal_width(sys.stdout)))
     return exit_code(outcome)
 
 

@@ -173,11 +173,9 @@ def _started(notice: notices.TrialStarted) -> str | None:
     if notice.key.attempt == 1:
         return None
     why = _ORIGINS.get(notice.origin, notice.origin.value)
-    place = f"epoch {notice.from_step}" if notice.from_step else "the beginning"
-    return (
-        f"trial {notice.key.number}: {why}, goes on here from {place} "
-        f"(attempt {notice.key.attempt})"
-    )
+    # Without a checkpoint, a function may still continue from files of its own.
+    place = f"from epoch {notice.from_step}" if notice.from_step else "without a checkpoint"
+    return f"trial {notice.key.number}: {why}, goes on here {place} (attempt {notice.key.attempt})"
 
 
 def _released(notice: notices.AttemptReleased) -> str:

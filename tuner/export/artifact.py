@@ -50,7 +50,7 @@ class FunctionResult:
     """What a user's function came to."""
 
     value: float | None
-    facts: Mapping[str, float | int | str]
+    facts: Mapping[str, object]
     curve: Mapping[int, Values]
     checkpoint: Path | None  # the last that it saved
     checkpoint_step: int

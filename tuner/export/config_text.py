@@ -1,18 +1,15 @@
 """A best config as text: YAML for `tuner train`, JSON for programs, variables for a shell."""
 
 import json
-import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tuner.study.secrets import redact
 from tuner.study_file.best import FORMAT, BestConfig
 from tuner.study_file.model import TrainerObjective
-from tuner.study_file.yaml_text import WORDS, render_float
+from tuner.study_file.yaml_text import render_inline, render_text
 
-# Text that every YAML reads as the same text, of version 1.1 or 1.2.
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]*[A-Za-z0-9_]|[A-Za-z]", re.ASCII)
 _COMMENTS = {
     "params": "all of them: fixed and searched",
     "seed": "the trial's: of weights and dropout",
@@ -79,38 +76,14 @@ def _word(value: object) -> str:
 
 def _entry(key: str, value: Any, depth: int, comment: str = "") -> list[str]:
     margin = "  " * depth
-    name = _scalar(key)
+    name = render_text(key)
     if isinstance(value, Mapping) and value and not _fits(value, depth):
         children = [line for k, v in value.items() for line in _entry(str(k), v, depth + 1)]
         return [f"{margin}{name}:{comment}", *children]
-    return [f"{margin}{name}: {_inline(value)}{comment}"]
+    return [f"{margin}{name}: {render_inline(value)}{comment}"]
 
 
 def _fits(value: Mapping[str, Any], depth: int) -> bool:
     """Small mappings without mappings stand in one line, but not those of the first level."""
     is_flat = not any(isinstance(part, Mapping) for part in value.values())
-    return depth > 0 and is_flat and len(_inline(value)) < 80
-
-
-def _inline(value: Any) -> str:
-    match value:
-        case Mapping():
-            parts = [f"{_scalar(str(k))}: {_inline(v)}" for k, v in value.items()]
-            return f"{{{', '.join(parts)}}}"
-        case str():
-            return _scalar(value)
-        case Sequence():
-            return f"[{', '.join(map(_inline, value))}]"
-        case None | bool():
-            return {None: "null", True: "true", False: "false"}[value]
-        case float():
-            return render_float(value)
-        case _:
-            return str(value)
-
-
-def _scalar(text: str) -> str:
-    if _PLAIN.fullmatch(text) and text.lower() not in WORDS:
-        return text
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
+    return depth > 0 and is_flat and len(render_inline(value)) < 80

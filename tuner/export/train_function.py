@@ -12,11 +12,17 @@ from tuner.study_file.model import FunctionObjective
 from tuner.training.device import name_device
 from tuner.worker.objectives.function import FunctionObjective as Function
 from tuner.worker.objectives.function import load_function
+from tuner.worker.program import as_program
 from tuner.worker.source_files import hash_sources
 
 
 def train_function(job: Job, objective: FunctionObjective) -> Trained:
     """Call it with the exported params; the test split, if it has one, is its own business."""
+    with as_program():
+        return _train(job, objective)
+
+
+def _train(job: Job, objective: FunctionObjective) -> Trained:
     started = monotonic()
     with redirect_stdout(sys.stderr):  # what it prints is no data
         load_function(objective.function, str(job.source))

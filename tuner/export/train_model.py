@@ -32,6 +32,7 @@ from tuner.worker.faults import in_words
 from tuner.worker.objectives.models import load_model, loss_of, model_of
 from tuner.worker.objectives.trainer import TrainerObjective as Trainer
 from tuner.worker.own_code import look_at
+from tuner.worker.program import as_program
 
 NEW, EXPORTED = "this training", "the exported weights"
 Weights = Mapping[str, Any]  # of an epoch: "step", "weights" and "buffers" of a lane's state
@@ -41,6 +42,13 @@ def train_model(job: Job, objective: TrainerObjective) -> Trained:
     """Train, choose by the validation split, and only then look at the test split, once."""
     started = monotonic()
     prepared = _prepare(job.config, objective)
+    with as_program():
+        return _train_on(job, objective, prepared, started)
+
+
+def _train_on(
+    job: Job, objective: TrainerObjective, prepared: PreparedData, started: float
+) -> Trained:
     with redirect_stdout(sys.stderr):  # what the user's code prints is no data
         code = _own_code(job, objective)
         build = load_model(objective.model, str(job.source)) if objective.has_own_model else None

@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,18 +72,21 @@ def _default_path() -> Path:
 
 
 @contextmanager
-def open_spool(home: Home) -> Iterator[Path]:
+def open_spool(
+    home: Home, *, is_cleared: Callable[[Path], bool] = lambda folder: True
+) -> Iterator[Path]:
     """A folder of this process for checkpoints on their way; removed at the end.
 
-    What processes left behind that ended without a word is removed as well: nobody holds the lock
-    on it any more.
+    The folders of processes that were killed, which hold no lock any more, are removed as well, if
+    `is_cleared` says that nothing uses them.
     """
     with _locked(home.spool, fcntl.LOCK_EX):
         for folder in home.spool.iterdir():
             # Held by its owner, being removed by it, or no folder of ours.
             mine = suppress(BlockingIOError, FileNotFoundError, NotADirectoryError)
             with mine, _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                shutil.rmtree(folder, ignore_errors=True)
+                if is_cleared(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
         spool = Path(tempfile.mkdtemp(dir=home.spool))
         lock = ExitStack()
         lock.enter_context(_locked(spool, fcntl.LOCK_SH))

@@ -288,17 +288,27 @@ def _finish_statements(
     ]
 
 
-def _described(finish: Finish) -> dict[str, float | int | str]:
+def _described(finish: Finish) -> dict[str, object]:
     """The user attributes: facts, and why a trial did not complete."""
-    attributes = {
-        _storable(key): _storable(value) if isinstance(value, str) else value
-        for key, value in finish.user_attrs.items()
-    }
+    attributes: dict[str, object] = _storable_tree(dict(finish.user_attrs))
     if finish.reason is not None:
         attributes["reason"] = _storable(finish.reason)
     if finish.failure is not None:
         attributes["failure"] = finish.failure.cause.value
     return attributes
+
+
+def _storable_tree(value: Any) -> Any:
+    """The same plain JSON values, with every text in them fit for the database."""
+    match value:
+        case str():
+            return _storable(value)
+        case list():
+            return [_storable_tree(part) for part in value]
+        case dict():
+            return {_storable(name): _storable_tree(part) for name, part in value.items()}
+        case _:
+            return value
 
 
 def _release(own: Mapping[str, object], cursor: "Cursor", releases: Sequence[Release]) -> None:

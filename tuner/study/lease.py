@@ -73,7 +73,7 @@ class Finish:
     failure: Failure | None = None
     reports: Sequence[Report] = ()  # all of the attempt
     decisions: Sequence[DecisionRecord] = ()
-    user_attrs: Mapping[str, float | int | str] = field(default_factory=dict)
+    user_attrs: Mapping[str, object] = field(default_factory=dict)
     last_step: int | None = None  # later ones were reported by an attempt that counts no more
     rungs: Sequence[RungValue] = ()  # of a COMPLETE trial, where the pruner compares such
     printed: Printed | None = None

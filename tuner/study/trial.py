@@ -1,11 +1,14 @@
 """A trial: one assignment of parameters and its results."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 ParamValue = bool | int | float | str | None
 Params = Mapping[str, ParamValue]
+# A parameter's name in a study file; with `.` for functions only.
+PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 MAX_NAME = 64  # characters of a metric's or attribute's name
 Values = Mapping[str, float]  # metric name -> value
 
@@ -48,6 +51,12 @@ class TrialRecord:
     state: TrialState
     params: Params  # only those that fit the study's search space
     value: float | None  # of a COMPLETE trial
-    last_step: int | None  # of a PRUNED trial: where it stood
-    last_value: float | None
+    last_step: int | None  # of a PRUNED or COMPLETE trial: where it ended
+    last_value: float | None  # of a PRUNED trial: its report there
     diverged: bool = False  # FAIL by a non-finite value or lack of memory
+
+
+def full_length(params: Params) -> int | None:
+    """Return the steps of a full trial of a function, its parameter `epochs`; None without it."""
+    epochs = params.get("epochs")
+    return epochs if type(epochs) is int and epochs > 0 else None

@@ -5,12 +5,11 @@ any: then names follow the rule for names, and values are of any type, kept as t
 """
 
 import math
-import re
 from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Literal
 
-from tuner.study.trial import ParamValue
+from tuner.study.trial import PARAM_NAME, ParamValue
 from tuner.study_file.conditions import WrittenWhen, attach_conditions, read_when
 from tuner.study_file.faults import did_you_mean, listed, quote
 from tuner.study_file.intervals import Interval
@@ -36,7 +35,6 @@ from tuner.study_file.trainer_params import (
 )
 from tuner.study_file.yaml_nodes import ListNode, MapNode, ScalarNode
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _KINDS = ("float", "int", "choice")
 _RANGE_KEYS = Keys(
     allowed=(*_KINDS, "log", "step", "grid", "when"),
@@ -163,7 +161,7 @@ def entries_of(item: Item | None) -> Section:
 
 
 def _find_param(name: str, entry: Item, known: KnownParams) -> TrainerParam | None:
-    if not _NAME.fullmatch(name):
+    if not PARAM_NAME.fullmatch(name):
         entry.key_fault("a parameter's name is a letter or _, then letters, digits, _ (64 at most)")
         return None
     if known.table and name in PLANNED_PARAMS:

@@ -56,6 +56,12 @@ class Lane(Protocol):
         `state()` is what `save` would write: the best epoch's weights are in it.
         """
 
+    def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
+        """Leave with this verdict, which the user's code has swallowed.
+
+        Where the process is the trial's own, this ends it and does not return.
+        """
+
 
 class LaneFailed(Exception):
     """One lane broke, alone; the error is its cause."""
@@ -87,3 +93,6 @@ class Nobody:
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
         """Nobody wants them."""
+
+    def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
+        """There is no code of the user's."""

@@ -16,4 +16,4 @@ class Exit:
     value: float | None = None  # of a COMPLETE lane
     message: str = ""
     traceback: str = ""
-    facts: Mapping[str, float | int | str] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)

@@ -11,12 +11,13 @@ from tuner.worker.bad_code import BadCode
 from tuner.worker.objectives.function import load_function
 from tuner.worker.one_shot import answer_once
 from tuner.worker.source_files import hash_sources
+from tuner.worker.streams import Streams
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], streams: Streams) -> int:
     """Read `{"function": ..., "folder": ...}`; print a summary, or `{"error": ...}`."""
     assert not arguments, "inspect takes its request on standard input"
-    os._exit(answer_once(_answer))  # threads that the user's module has started may hang
+    os._exit(answer_once(streams, _answer))  # threads that the user's module has started may hang
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:

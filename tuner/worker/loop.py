@@ -25,6 +25,8 @@ class Post(Protocol):
 
     def poll(self) -> ToWorker | Terminated | None: ...
 
+    def end(self) -> None: ...
+
 
 class Objective(Protocol):
     """What a worker trains."""
@@ -83,6 +85,10 @@ class Worker:
         while message is not None:
             self._dispatch(message)
             message = self._post.poll()
+
+    def end(self) -> None:
+        """End the process at once (`lanes.Mail`)."""
+        self._post.end()
 
     def _take_starts(self) -> None:
         """Admit the lanes that have come, say how much room is left; wait if there is no lane."""

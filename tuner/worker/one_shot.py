@@ -6,21 +6,15 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tuner.worker.streams import Streams
+
 Answer = Mapping[str, Any]  # what was asked for, or {"error": one sentence}
 
 
-def answer_once(answer: Callable[[Mapping[str, Any]], Answer]) -> int:
-    """Read the request and write the answer; the exit code, 1 for an error.
-
-    What is printed meanwhile, by the user's code for instance, goes to standard error.
-    """
-    request = json.loads(sys.stdin.readline())
-    answers = os.dup(1)
-    os.dup2(2, 1)
-    given = answer(request)
-    sys.stdout.flush()
-    os.dup2(answers, 1)
-    os.close(answers)
-    sys.stdout.write(json.dumps(given) + "\n")
-    sys.stdout.flush()
+def answer_once(streams: Streams, answer: Callable[[Mapping[str, Any]], Answer]) -> int:
+    """Read the request and write the answer; return the exit code, 1 for an error."""
+    with os.fdopen(streams.read_fd) as requests, os.fdopen(streams.write_fd, "w") as answers:
+        given = answer(json.loads(requests.readline()))
+        sys.stdout.flush()  # what the user's code has printed; the process may leave at once
+        answers.write(json.dumps(given) + "\n")
     return 1 if "error" in given else 0

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import sys
 import threading
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NoReturn
 
@@ -67,6 +69,13 @@ class Pipe:
         except Empty:
             return None
 
+    def end(self) -> None:
+        """End the process, whatever the user's code does; what it has printed is not lost."""
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # the user's code may have closed it
+                stream.flush()
+        leave_at_once()
+
     def _read(self) -> None:
         lines = LineCutter()
         while True:
@@ -115,5 +124,5 @@ def message_in(line: bytes) -> ToWorker | None:
 
 
 def leave_at_once() -> NoReturn:
-    """The agent is gone: nobody is left to train for."""
+    """End the process without running anything of the user's."""
     os._exit(0)

@@ -14,18 +14,19 @@ from typing import Any
 from tuner.training.prepare import prepare
 from tuner.worker.bad_code import BadCode
 from tuner.worker.one_shot import answer_once
+from tuner.worker.streams import Streams
 
 _OWN_CODE = "tuner.worker.own_code"  # loads torch
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], streams: Streams) -> int:
     """Read `{"data": ..., "folder": parent, "own": ...}`; print what was prepared, or an error.
 
     "own" is optional: `{"folder": the study file's, "model": ..., "loss": ..., "params": the fixed
     ones, "searched": names}`; model or loss are None where they are not the user's.
     """
     assert not arguments, "prepare takes its request on standard input"
-    code = answer_once(_answer)
+    code = answer_once(streams, _answer)
     if _OWN_CODE in sys.modules:
         os._exit(code)  # threads that the user's module has started may hang
     return code

@@ -1,4 +1,4 @@
-"""`python -m tuner.worker train --read-fd R --write-fd W --kind K`: a device's training process."""
+"""`python -m tuner.worker train --kind K`: a device's training process."""
 
 import argparse
 import faulthandler
@@ -14,20 +14,19 @@ from tuner.messages import Setup
 from tuner.worker.loop import Worker
 from tuner.worker.pipe import Pipe, Terminated
 from tuner.worker.process import settle
+from tuner.worker.streams import Streams
 
 EXIT_SECONDS = 5.0  # for what the user's code does at its exit
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], streams: Streams) -> int:
     """Train what the agent sends; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tuner.worker train")
-    parser.add_argument("--read-fd", type=int, required=True)
-    parser.add_argument("--write-fd", type=int, required=True)
     parser.add_argument("--kind", choices=["trainer", "function"], required=True)
     options = parser.parse_args(arguments)
     # The log belongs to the agent: it reads this process's standard error.
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    pipe = Pipe(options.read_fd, options.write_fd)
+    pipe = Pipe(streams.read_fd, streams.write_fd)
     settle(pipe.terminate)
     pipe.start()
     # The agent starts workers early: this overlaps with the start of its database.

@@ -368,6 +368,15 @@ def test_an_objective_may_prune_its_trial_by_itself() -> None:
     assert end.reason == "pruned by its objective"
 
 
+def test_the_reason_says_that_the_objective_swallowed_its_end() -> None:
+    for how, reason in ((How.PRUNED, "pruned by its objective"), (How.RELEASED, "handed back")):
+        bench = Bench()
+        trial = bench.training()
+        bench.report(trial, 2, 0.5)
+        (end,) = _end(bench, bench.leave(trial, how, message="it swallowed the verdict"))
+        assert end.reason == f"{reason}; it swallowed the verdict"
+
+
 def test_checkpoints_that_are_superseded_before_they_were_posted_are_removed() -> None:
     bench = Bench()
     trial = bench.training()
@@ -412,6 +421,17 @@ def test_an_idle_agent_waits_for_the_others_says_so_once_and_asks_again() -> Non
     assert of_type(bench.tick(1.0), acts.AskClaim)
     again = bench.claimed(n_open=2, limit=True)
     assert notices.WaitingForOthers(n_open=2) not in [a.notice for a in of_type(again, acts.Say)]
+
+
+def test_nothing_is_claimed_before_the_first_look_at_the_other_agents() -> None:
+    """Or new trials would be drawn while lost ones of this machine wait."""
+    bench = Bench()
+    bench.machine.has_pulse = False
+    assert of_type(bench.ready(), acts.AskClaim) == []
+    assert of_type(bench.tick(60), acts.AskClaim) == []
+    lost = AgentBeat(agent_id=uuid.uuid4(), beat=3, host="here", boot="mine", pid=7)
+    (asked,) = of_type(bench.pulse(silent=(lost,)), acts.AskClaim)
+    assert asked.silent == (lost,)
 
 
 def test_silent_agents_are_handed_in_at_once_by_an_idle_machine() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import sys
 import threading
 from pathlib import Path
 
@@ -284,6 +285,31 @@ def test_a_function_is_called_with_the_exported_params_and_its_last_state_is_the
     assert (state["epoch"], state["w"].tolist()) == (4, [2.0, 2.0])
     assert (tmp_path / "out" / "train.py").read_text() == FUNCTION
     assert "user code prints" not in capsys.readouterr().out
+
+
+SURROUNDINGS = """\
+import argparse, os, sys
+at_import = argparse.ArgumentParser().parse_args(), list(sys.argv), sys.path[0]
+
+def train(trial):
+    argparse.ArgumentParser().parse_args()
+    names = [name for name in os.environ if name.startswith(("PG", "TUNER_"))]
+    trial.set_user_attr("seen", str((at_import[1:], sys.argv, sys.path[0], names)))
+    return 0.5
+"""
+
+
+def test_a_function_finds_itself_as_a_program_and_ours_is_restored(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["tuner", "train", "best.yaml"])
+    monkeypatch.setenv("PGPASSWORD", "not for the objective")
+    before = sys.argv, list(sys.argv), list(sys.path)
+    (tmp_path / "train.py").write_text(SURROUNDINGS)
+    trained = _train(tmp_path / "out", _function_config())
+    file, folder = str(tmp_path / "train.py"), str(tmp_path)
+    seen = (([file], folder), [file], folder, [])
+    assert trained.metrics["facts"]["seen"] == str(seen)
+    assert (sys.argv, list(sys.argv), sys.path) == before
+    assert os.environ["PGPASSWORD"] == "not for the objective"
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def lonely(outputs):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "argv", [*sys.argv])
     monkeypatch.delitem(sys.modules, "own_net", raising=False)
     (tmp_path / "own_net.py").write_text(NET)
     yield tmp_path
@@ -50,6 +51,18 @@ def test_the_files_are_hashed_and_imported_once(folder):
     assert list(code) == ["own_net.py"]
     assert len(code["own_net.py"]) == 64
     assert sys.modules["own_net"].n_imports == 1
+
+
+def test_model_and_loss_find_themselves_as_programs(folder, monkeypatch):
+    monkeypatch.delitem(sys.modules, "own_loss", raising=False)
+    seen = "import sys\nseen = list(sys.argv), sys.path[0]\n"
+    (folder / "own_net.py").write_text(seen + NET)
+    (folder / "losses").mkdir()
+    (folder / "losses" / "own_loss.py").write_text(seen + NET)
+    look_at(_own(folder, loss="losses/own_loss.py:loss"))
+    for path in (folder / "own_net.py", folder / "losses" / "own_loss.py"):
+        assert sys.modules[path.stem].seen == ([str(path)], str(path.parent))
+    del sys.modules["own_loss"]
 
 
 def _net(n_features, n_outputs, width, kernel=3): ...

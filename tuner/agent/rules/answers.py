@@ -24,7 +24,7 @@ from tuner.agent.rules import control, filling
 from tuner.agent.rules.ends import ask
 from tuner.messages import Why
 from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
-from tuner.study.trial import AttemptKey, TrialRecord, TrialState
+from tuner.study.trial import AttemptKey, TrialRecord, TrialState, full_length
 
 
 def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
@@ -32,8 +32,9 @@ def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
     machine.is_claiming = False
     acts: list[Act] = []
     for trial in event.claimed.trials:
-        book = machine.book
-        lane = Lane(trial=trial, schedule=book.pruner.schedule(trial.place, book.n_steps))
+        n_steps = machine.book.n_steps or full_length(trial.params)
+        schedule = machine.book.pruner.schedule(trial.place, n_steps)
+        lane = Lane(trial=trial, schedule=schedule, n_steps=n_steps)
         machine.lanes[trial.key] = lane
         if trial.checkpoint is not None:
             lane.phase = Phase.LOADING
@@ -102,6 +103,8 @@ def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:
         else:
             if isinstance(end, Finish):
                 machine.note_rungs(end.rungs)
+            if isinstance(end, Finish) and end.state is TrialState.COMPLETE:
+                machine.standing.note_length(lane.last_step)
             acts.append(_tell(machine, lane, end))
     machine.claim_not_before = now
     return acts
@@ -153,7 +156,7 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
     """Silent agents are handed in with the next claim; an idle machine claims at once."""
     if event.silent:
         machine.claim_not_before = now
-    machine.silent = tuple(event.silent)
+    machine.has_pulse, machine.silent = True, tuple(event.silent)
     living = [other.boot for other in event.pulse.others if other not in event.silent]
     machine.n_other_agents = len(living)
     machine.n_other_machines = len(set(living) - {machine.boot})

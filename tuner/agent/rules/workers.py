@@ -88,7 +88,8 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
         return give_up(machine, lane, Failure(cause=FailureClass.NON_FINITE, message=text))
     if machine.flush_at is None:
         machine.flush_at = now + machine.book.flush_seconds
-    return pruning.decide(machine, lane, lane.reports[-1]) if reached else []
+    is_due = reached or lane.held is not None
+    return pruning.decide(machine, lane, lane.reports[-1]) if is_due else []
 
 
 def _saved(machine: Machine, lane: Lane, message: Saved, now: float) -> list[Act]:
@@ -150,7 +151,8 @@ def _left(machine: Machine, lane: Lane, left: Left) -> list[Act]:
             memory.note_end(machine, lane)
             return post_end(machine, lane, _pruned(machine, lane, left))
         case How.RELEASED:
-            return post_end(machine, lane, release(machine, lane, release_reason(machine)))
+            reason = _with_note(release_reason(machine), left)
+            return post_end(machine, lane, release(machine, lane, reason))
         case How.DROPPED:
             # Whatever this agent told it to drop is no longer TRAINING here.
             return post_end(machine, lane, release(machine, lane, "dropped by its worker"))
@@ -190,7 +192,13 @@ def _completed(machine: Machine, lane: Lane, left: Left) -> End:
 
 def _pruned(machine: Machine, lane: Lane, left: Left) -> End:
     reason = lane.verdict.reason if lane.verdict else "pruned by its objective"
-    return replace(prune_now(machine, lane, reason), user_attrs=left.facts)
+    end = prune_now(machine, lane, _with_note(reason, left))
+    return replace(end, user_attrs=left.facts)
+
+
+def _with_note(reason: str, left: Left) -> str:
+    """What the worker says of how the trial left belongs to the reason."""
+    return f"{reason}; {left.message}" if left.message else reason
 
 
 def _last_lines(lane: Lane) -> str:

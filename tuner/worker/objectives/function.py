@@ -18,10 +18,12 @@ from tuner.trial import (
     TrialReleased,
     check_return,
 )
+from tuner.trial.ends import SWALLOWED
 from tuner.worker.bad_code import BadCode
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
-from tuner.worker.objectives.loading import last_user_frame, load_callable
+from tuner.worker.forks import ForkedEnd, ending_forks
+from tuner.worker.objectives.loading import is_our_interrupt, last_user_frame, load_callable
 
 Function = Callable[[Trial], object]
 _ENDS = {TrialPruned: How.PRUNED, TrialReleased: How.RELEASED, TrialDropped: How.DROPPED}
@@ -65,6 +67,7 @@ class FunctionObjective:
             number=lane.number,
             metric=setup.metric,
             lane=lane,
+            space=setup.search_space,
         )
         # The global generators, for code that does not take `trial.seed`.
         seed_generators(lane.seed, setup.device.partition(":")[0])
@@ -74,25 +77,36 @@ class FunctionObjective:
         function: Function | None = None
         try:
             function = load_function(str(self._setup.objective["function"]), self._setup.folder)
-            returned = function(trial)
+            with ending_forks():
+                returned = function(trial)
             if trial.end is not None:  # it was caught; that does not undo it
-                raise trial.end
+                return self._swallowed(lane, trial, trial.end)
             value = check_return(returned, trial, self._setup.metric)
         except TrialEnd as end:
-            return Exit(lane=lane, how=_ENDS[type(end)], facts=trial.user_attrs)
+            return Exit(lane=lane, how=how_it_ended(end), facts=trial.user_attrs)
         except Mistake as mistake:
             place = last_user_frame(mistake.__traceback__) or definition_of(function)
             return self._failed(lane, trial, mistake, How.MISTAKE, f"{mistake} ({place})")
         except BadCode as error:
             return self._failed(lane, trial, error, How.MISTAKE, str(error))
-        except (Exception, SystemExit) as error:
+        except ForkedEnd:
+            raise
+        except BaseException as error:
+            if is_our_interrupt(error):
+                raise
             if trial.end is not None:  # what was told to stop broke while it cleaned up
                 traceback.print_exception(error)
-                return Exit(lane=lane, how=_ENDS[type(trial.end)], facts=trial.user_attrs)
+                return Exit(lane=lane, how=how_it_ended(trial.end), facts=trial.user_attrs)
+            if is_pruned_by_optuna(error):
+                return Exit(lane=lane, how=How.PRUNED, facts=trial.user_attrs)
             return self._raised(lane, trial, error)
         return Exit(lane=lane, how=How.COMPLETE, value=value, facts=trial.user_attrs)
 
-    def _raised(self, lane: Lane, trial: Trial, error: Exception | SystemExit) -> Exit:
+    def _swallowed(self, lane: Lane, trial: Trial, end: TrialEnd) -> Exit:
+        print(f"trial {trial.number}: {SWALLOWED}", file=sys.stderr, flush=True)
+        return Exit(lane=lane, how=how_it_ended(end), message=SWALLOWED, facts=trial.user_attrs)
+
+    def _raised(self, lane: Lane, trial: Trial, error: BaseException) -> Exit:
         place = last_user_frame(error.__traceback__)
         if isinstance(error, SystemExit):
             text = f"the objective called sys.exit({error.code!r}) ({place})"
@@ -112,6 +126,18 @@ class FunctionObjective:
             traceback=text,
             facts=trial.user_attrs,
         )
+
+
+def how_it_ended(end: TrialEnd) -> How:
+    """PRUNED, RELEASED or DROPPED; a class of the user's own is none of these."""
+    return next((how for kind, how in _ENDS.items() if isinstance(end, kind)), How.PRUNED)
+
+
+def is_pruned_by_optuna(error: BaseException) -> bool:
+    """Whether it is Optuna's `TrialPruned`, which there is none of unless Optuna is loaded."""
+    optuna = sys.modules.get("optuna")
+    pruned = getattr(optuna, "TrialPruned", None)
+    return isinstance(pruned, type) and isinstance(error, pruned)
 
 
 def load_function(name: str, folder: str) -> Function:

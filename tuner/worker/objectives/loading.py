@@ -12,6 +12,8 @@ from typing import Any
 
 from tuner.worker.bad_code import BadCode
 from tuner.worker.faults import in_words
+from tuner.worker.forks import ForkedEnd, ending_forks
+from tuner.worker.program import begin_program, find_module_file, search_first
 
 _HERE = str(Path(__file__).parents[2])  # the package's own folder
 
@@ -27,10 +29,13 @@ def load_callable(
     """
     module_name, _, function_name = name.rpartition(":")
     try:
-        module = _load_module(module_name, folder)
-    except BadCode:
+        with ending_forks():
+            module = _load_module(module_name, folder)
+    except (BadCode, ForkedEnd):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_our_interrupt(error):
+            raise
         place = last_user_frame(error.__traceback__)
         at = f" ({place})" if place and not isinstance(error, SyntaxError) else ""
         raise BadCode(f"importing {module_name} failed: {in_words(error)}{at}") from error
@@ -45,15 +50,17 @@ def load_callable(
 
 def _load_module(name: str, folder: str) -> ModuleType:
     if not name.endswith(".py"):
-        _search_first(folder)
+        search_first(folder)
+        begin_program(find_module_file(name))
         return importlib.import_module(name)
     path = Path(folder, name)
     if not path.is_file():
         raise BadCode(f"there is no file {path}")
+    search_first(str(path.parent))
+    begin_program(str(path))
     loaded = sys.modules.get(path.stem)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return loaded  # a model and its loss may stand in one file
-    _search_first(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -61,11 +68,6 @@ def _load_module(name: str, folder: str) -> ModuleType:
     sys.modules[path.stem] = module  # for pickle, multiprocessing and dataclasses
     spec.loader.exec_module(module)
     return module
-
-
-def _search_first(folder: str) -> None:
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
 
 
 def _functions_of(module: ModuleType) -> list[str]:
@@ -84,6 +86,14 @@ def _check_arity(function: Callable[..., Any], name: str, n: int, example: str) 
         arguments = "one argument" if n == 1 else "two arguments"
         wanted = f"must take {arguments}: def {name}({example})"
         raise BadCode(f"{name}{signature} {wanted}") from None
+
+
+def is_our_interrupt(error: BaseException) -> bool:
+    """Whether a signal handler of ours has raised it, in the middle of the user's code."""
+    if not isinstance(error, KeyboardInterrupt):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename.startswith(_HERE)
 
 
 def last_user_frame(frames: TracebackType | None) -> str:

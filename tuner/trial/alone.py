@@ -1,0 +1,63 @@
+"""The lane of a trial that runs without tuner around it."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from tuner.study.trial import Params, ParamValue, Values
+from tuner.training.lane import Verdict
+
+
+class Owner(Protocol):
+    """The trial, as its lane sees it."""
+
+    number: int
+    seed: int
+    params: dict[str, ParamValue]
+
+    @property
+    def dir(self) -> Path: ...
+
+
+class Alone:
+    """A lane for a trial that no agent watches."""
+
+    from_step, last_value = 0, None
+
+    def __init__(self, trial: Owner) -> None:
+        self._trial = trial
+
+    @property
+    def number(self) -> int:
+        return self._trial.number
+
+    @property
+    def params(self) -> Params:
+        return self._trial.params
+
+    @property
+    def seed(self) -> int:
+        return self._trial.seed
+
+    @property
+    def checkpoint(self) -> str | None:
+        files = sorted(self._trial.dir.glob("checkpoint.safetensors"))
+        return str(files[0]) if files else None
+
+    def report(self, step: int, values: Values) -> None:
+        """It stands in `trial.reports` already."""
+
+    def save(self, step: int, state: Callable[[], object]) -> bool:
+        save_checkpoint = import_module("tuner.training.checkpoint").save_checkpoint
+        save_checkpoint(self._trial.dir, "checkpoint", state())
+        return True
+
+    def verdict(self) -> Verdict:
+        return Verdict.GO_ON
+
+    def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Of a function only what it saves itself is kept."""
+
+    def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
+        """Nothing has told it to stop."""

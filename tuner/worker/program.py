@@ -1,0 +1,64 @@
+"""What the user's code finds around it: what a program of its own would find."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from tuner.study.secrets import clean_environment
+from tuner.worker.forks import release_forks
+
+
+def begin_program(file: str) -> None:
+    """Make `file` the program that was started, without arguments."""
+    sys.argv[:] = [file]
+
+
+def search_first(folder: str) -> None:
+    """Look for modules in this folder first, as for a program that lies in it."""
+    if folder in sys.path:
+        sys.path.remove(folder)
+    sys.path.insert(0, folder)
+
+
+def find_module_file(name: str) -> str:
+    """The file of a module, by its dotted name, found without importing its package.
+
+    The name itself where nothing is found: importing it says what is wrong.
+    """
+    top, *parts = name.split(".")
+    try:
+        spec = find_spec(top)
+    except ValueError:
+        return name  # such as `__main__`
+    file = spec.origin if spec is not None else None
+    places = list(spec.submodule_search_locations or ()) if spec is not None else []
+    for part in parts:
+        inside = [Path(place, part) for place in places]
+        files = [
+            found for path in inside for found in (path / "__init__.py", path.with_suffix(".py"))
+        ]
+        file = next((str(found) for found in files if found.is_file()), None)
+        places = [str(path) for path in inside]
+    return file or name
+
+
+@contextmanager
+def as_program() -> Iterator[None]:
+    """Run the user's code in our own process; afterwards, everything is as it was.
+
+    It sees none of our arguments, and no variable that opens the database.
+    """
+    release_forks()
+    arguments, places, variables = sys.argv[:], sys.path[:], dict(os.environ)
+    hidden = variables.keys() - clean_environment(variables).keys()
+    del sys.argv[1:]
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        sys.argv[:], sys.path[:] = arguments, places
+        os.environ.update({name: variables[name] for name in hidden})
