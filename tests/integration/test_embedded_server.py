@@ -111,23 +111,53 @@ def test_an_owner_killed_before_the_server_says_its_number_leaves_none_behind(
     machine.wait_until(lambda: machine.processes() == [], "no process left")
 
 
-def test_without_keeper_and_owner_the_next_user_adopts_the_server_and_at_last_stops_it(
-    machine: Machine,
-) -> None:
+def test_a_killed_keeper_is_replaced_and_nobody_notices(machine: Machine) -> None:
     with machine.user() as user:
         postmaster = machine.postmaster()
         for pid in machine.keepers():
             os.kill(pid, signal.SIGKILL)
-        user.process.kill()
-        user.process.wait()
-    time.sleep(0.3)
-    assert machine.is_up()
-    with machine.user() as user:
-        assert user.answer == "ok"
+        machine.wait_until(lambda: len(machine.keepers()) == 1, "another keeper")
+        with machine.user("select 1") as second:
+            assert second.answer == "1"
         assert machine.postmaster() == postmaster
-        machine.wait_until(lambda: machine.keepers() != [], "another keeper")
+        assert user.process.poll() is None
     machine.wait_until_stopped()
     assert machine.processes() == []
+
+
+@pytest.mark.parametrize(
+    "what", [(b"keeper.py",), (b"server_parent.py",), (b"keeper.py", b"_parent")]
+)
+@pytest.mark.parametrize("is_owner_killed", [True, False])
+def test_it_ends_with_its_last_user_whatever_else_was_killed(
+    machine: Machine, what: tuple[bytes, ...], is_owner_killed: bool
+) -> None:
+    with machine.user() as user:
+        for pid in machine.processes():
+            if any(part in Path(f"/proc/{pid}/cmdline").read_bytes() for part in what):
+                os.kill(pid, signal.SIGKILL)
+        if is_owner_killed:
+            user.process.kill()
+            user.process.wait()
+    machine.wait_until_stopped()
+    machine.wait_until(lambda: machine.processes() == [], "no process left")
+
+
+def test_a_server_whose_parent_was_killed_is_started_again_for_the_next_user(
+    machine: Machine,
+) -> None:
+    with machine.user("create table kept as select 7 as n") as first:
+        (parent,) = [
+            pid
+            for pid in machine.processes()
+            if b"server_parent.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        os.kill(parent, signal.SIGKILL)
+        with machine.user("select n from kept") as second:
+            assert second.answer == "7"
+            first.leave()
+            assert machine.is_up()
+    machine.wait_until_stopped()
 
 
 def test_a_killed_postmaster_is_replaced_by_the_next_user_and_nothing_is_lost(

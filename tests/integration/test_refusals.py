@@ -123,3 +123,12 @@ def test_pages_outlast_a_refusal(postgres: SystemPostgres, database: Database) -
 
     with closing(read_only(database)) as looked:
         assert asyncio.run(look()) == [NotFound, DatabaseRefused, NotFound]
+
+
+def test_the_first_of_several_hosts_that_answers_is_used(
+    postgres: SystemPostgres, database: Database
+) -> None:
+    hosts = f"127.0.0.1:1,127.0.0.1:{postgres.port}"
+    text = f"postgresql://owner:{PASSWORD}@{hosts}/refusing?target_session_attrs=read-write"
+    with closing(open_database_url(parse_url(text))) as found:
+        assert _count(found) == 0

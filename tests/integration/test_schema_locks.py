@@ -15,7 +15,7 @@ from tests.conftest import _administer
 from tests.integration.stores import StoredStudy, connect, make_spec
 from tuner.errors import DatabaseAway
 from tuner.storage import blockers, migrations
-from tuner.storage.connection import Database, open_database_url
+from tuner.storage.connection import Database, database_errors, open_database_url
 from tuner.storage.join import join_study
 from tuner.storage.migrations import load_migrations, migrate
 from tuner.storage.queries import load_queries
@@ -170,3 +170,18 @@ def test_a_study_that_another_session_makes_is_joined(database: Database) -> Non
         first.rollback()
         assert second.result(timeout=6).is_new
     first.close()
+
+
+def test_a_start_that_waits_for_a_lock_says_so(database: Database) -> None:
+    blocker = connect(database)
+    with blocker.cursor() as cursor:
+        cursor.execute("lock table studies in access exclusive mode")
+    raw = database.open_raw()
+    with raw.cursor() as cursor, pytest.raises(DatabaseAway) as error, database_errors():
+        cursor.execute("set lock_timeout = '50ms'; select 1 from studies")
+    assert str(error.value).startswith("another session of the database held a lock for too long")
+    with raw.cursor() as cursor, pytest.raises(DatabaseAway) as error, database_errors():
+        cursor.execute("set statement_timeout = '50ms'; select pg_sleep(1)")
+    assert str(error.value).startswith("the database took too long for a statement; try again")
+    raw.close()
+    blocker.close()

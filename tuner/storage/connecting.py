@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg2
 from psycopg2 import extensions
@@ -66,8 +66,14 @@ def connect(url: URL) -> "RawConnection":
     return raw
 
 
-def _open(url: URL, pooling: Pooling) -> "RawConnection":
+def libpq_keywords(url: URL) -> dict[str, Any]:
+    """What a URL says, in libpq's names; raises `ArgumentError` for hosts and ports that differ."""
     _, keywords = url.get_dialect()().create_connect_args(url)
+    return dict(keywords)
+
+
+def _open(url: URL, pooling: Pooling) -> "RawConnection":
+    keywords = libpq_keywords(url)
     given = str(keywords.get("options", os.environ.get("PGOPTIONS", "")))
     needs_tls = _is_tls_required()
     more = {"sslmode": _demanded_sslmode(keywords)} if needs_tls else {}

@@ -23,7 +23,9 @@ from tuner.errors import (
     TunerError,
     UsageError,
 )
-from tuner.storage.connecting import connect, is_exposed
+from tuner.storage.certificates import find_reason
+from tuner.storage.connecting import connect, is_exposed, libpq_keywords
+from tuner.storage.hosts import spread_hosts
 from tuner.storage.reconnects import is_refusal
 from tuner.study.secrets import redact, remember
 
@@ -105,7 +107,8 @@ def open_database_url(url: URL) -> Database:
         raw = database.open_raw()
     except DatabaseError as error:
         where = render_url(url) or "the database"
-        raise type(error)(f"cannot reach the database {where}: {error}{_hint(error)}") from error
+        hint = _hint(str(error), url)
+        raise type(error)(f"cannot reach the database {where}: {error}{hint}") from error
     with raw_closing(raw):
         if raw.server_version < MIN_SERVER_VERSION:
             version = raw.server_version // 10000
@@ -126,7 +129,8 @@ def open_database_url(url: URL) -> Database:
 _HINTS = (
     ("could not translate host name", "check the host's name"),
     ("invalid connection option|invalid sslmode|invalid port", "correct the URL"),
-    ("timeout expired", "check the address, and firewalls on the way"),
+    ("timeout expired", "nothing answered within 5 s: check the address and firewalls on the way, "
+     "and whether the server is stopped or overloaded"),
     ("password authentication failed", "check the user, and the password in TUNER_STORAGE, "
      "PGPASSWORD or the password file"),
     ("no password supplied", "put it into ~/.pgpass (mode 0600), the file that PGPASSFILE names, "
@@ -136,7 +140,13 @@ _HINTS = (
     ('role ".*" does not exist', "make it (createuser), or name another user"),
     ("permission denied for database", "its owner grants `connect` on it"),
     ("server does not support SSL", "switch TLS on at the server, or do not ask for it"),
-    ("certificate", "check sslrootcert, and that the URL names the host of the certificate"),
+    ("alert certificate expired", "the certificate that this machine shows (sslcert) has expired: "
+     "renew it"),
+    ("alert unknown ca|alert bad certificate|alert certificate", "the server does not accept the "
+     "certificate that this machine shows (sslcert)"),
+    ("does not match host name", "the URL must name the host of the certificate"),
+    ("root certificate file", "put the certificate of its issuer there, or name another file with "
+     "sslrootcert"),
     ("unsupported startup parameter", "the connection pooler refuses `options`: take it out of the "
      "URL and of PGOPTIONS"),
     ("query_wait_timeout", "the connection pooler had no session free: raise its "
@@ -145,9 +155,24 @@ _HINTS = (
 )  # fmt: skip
 
 
-def _hint(error: DatabaseError) -> str:
-    text = str(error)
+def _hint(text: str, url: URL) -> str:
+    if "certificate verify failed" in text:
+        return f"; {_certificate_hint(url)}"
     return next((f"; {hint}" for said, hint in _HINTS if re.search(said, text)), "")
+
+
+def _certificate_hint(url: URL) -> str:
+    reason = find_reason(libpq_keywords(url))
+    if reason is None:
+        return "check sslrootcert, and whether the certificate is valid now"
+    if "expired" in reason:
+        return "the server's certificate has expired: its administrator renews it"
+    if "not yet valid" in reason:
+        return (
+            "the server's certificate is not valid yet: compare the clocks of this machine and "
+            "of the one that issued it"
+        )
+    return f"check sslrootcert, which has to hold the certificate of its issuer ({reason})"
 
 
 def _warnings(raw: "RawConnection") -> tuple[str, ...]:
@@ -175,10 +200,14 @@ def parse_url(text: str) -> URL:
     SQLAlchemy 2.1 takes plain `postgresql://` for psycopg 3, so the driver is always named.
     """
     try:
-        url = make_url(re.sub(r"^postgres://", "postgresql://", text.strip()))
+        text = re.sub(r"^postgres://", "postgresql://", text.strip())
+        url = make_url(spread_hosts(text))
+        if url.get_backend_name() == "postgresql":
+            libpq_keywords(url.set(drivername="postgresql+psycopg2"))  # hosts and ports go together
     except (ArgumentError, ValueError) as error:
         raise UsageError(
-            "the database URL cannot be read; it looks like postgresql://user@host:5432/name"
+            "the database URL cannot be read; it looks like postgresql://user@host:5432/name "
+            "(several hosts: host1:5432,host2:5432)"
         ) from error
     if url.get_backend_name() != "postgresql":
         raise UsageError(
@@ -217,7 +246,8 @@ def render_url(url: URL) -> str:
         database=url.database,
         query={key: value for key, value in url.query.items() if key not in _SECRETS},
     )
-    return shown.render_as_string().replace("%2F", "/")  # a socket's folder; both forms are read
+    # A socket's folder and several hosts: both forms are read.
+    return shown.render_as_string().replace("%2F", "/").replace("%2C", ",")
 
 
 def storage_setting(argument: str | None) -> URL | None:
@@ -246,6 +276,15 @@ def database_errors() -> Iterator[None]:
 _TRANSIENT = re.compile(r"08...|57P0[1-5]|57014|25P03|25006|40001|40P01|55P03|53...")
 
 
+_WAITS = {
+    "55P03": "another session of the database held a lock for too long; try again, or end that "
+    "session: pg_locks and pg_stat_activity show it",
+    "57014": "the database took too long for a statement; try again: it is overloaded, or another "
+    "session holds a lock",
+    "25P03": "the database ended the session because this process was silent within a transaction",
+}
+
+
 def _translate(error: psycopg2.Error) -> DatabaseError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = redact("; ".join(lines) or type(error).__name__)
@@ -254,6 +293,8 @@ def _translate(error: psycopg2.Error) -> DatabaseError:
         # libpq itself: no connection, or a broken one. Wrong credentials stay wrong.
         is_broken = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
         return DatabaseAway(text) if is_broken and not is_refusal(text) else DatabaseError(text)
+    if code in _WAITS:
+        text = f"{_WAITS[code]} ({text})"
     if code == "25006":
         text = f"the database takes no writes, as a standby does: name the primary ({text})"
     if code == "42501":

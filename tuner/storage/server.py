@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EACCES
 from pathlib import Path
 from typing import IO
 
@@ -38,6 +39,7 @@ from tuner.storage.binaries import (
 from tuner.storage.home import Home
 from tuner.storage.keeper import find_postmaster
 from tuner.storage.listening import Listen, admit_others, check_free
+from tuner.storage.server_parent import NO_RIGHT
 
 DATABASE = "tuner"
 ROLE = "tuner"
@@ -236,8 +238,7 @@ def _start(
     binaries = find_binaries(folder, user)
     data = folder / "data"
     log = folder / "server.log"
-    if find_postmaster(data) is not None:
-        _wait_until_up(None, socket_folder, log)  # it recovers, or has no connection to spare
+    if _answers_at_last(data, socket_folder, log):
         return False
     if not data.exists():
         _create_cluster(binaries, folder, data, user)
@@ -248,14 +249,12 @@ def _start(
         _link_socket(socket_folder, listen.port)
     with _open_private(log) as output, _open_private(folder / "server.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)  # for as long as one of its processes lives
+        account = f"{user.uid}:{user.gid}" if user else "-"
+        command = [*_python("server_parent.py"), str(folder), account, str(lock.fileno())]
+        command += [*find_server_name().words, str(binaries / "postgres"), "-D", str(data)]
+        command += _settings(socket_folder, listen)
         process = subprocess.Popen(
-            [
-                *find_server_name().words,
-                binaries / "postgres",
-                "-D",
-                data,
-                *_settings(socket_folder, listen),
-            ],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -263,11 +262,8 @@ def _start(
             env=_environment(),
             start_new_session=True,  # Ctrl-C in this terminal is not for the server
             pass_fds=[lock.fileno()],
-            user=user.uid if user else None,
-            group=user.gid if user else None,
-            extra_groups=[] if user else None,
         )
-    _wait_until_up(process, socket_folder, log)
+    _wait_until_up(process, socket_folder, log, binaries)
     return True
 
 
@@ -348,24 +344,42 @@ def _remove_stale_files(data: Path, socket_folder: Path) -> None:
         (socket_folder / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
 
 
-def _wait_until_up(
-    process: "subprocess.Popen[bytes] | None", socket_folder: Path, log: Path
-) -> None:
-    """Until it takes connections; `process` is None for a server that others started."""
-    end = time.monotonic() + (START_SECONDS if process else RECOVERY_SECONDS)
-    while not _is_up(socket_folder):
-        if (process is not None and process.poll() is not None) or time.monotonic() > end:
-            if process is not None:
-                process.kill()
-                process.wait()
-            tail = log.read_text(errors="replace").strip().splitlines()[-3:]
-            raise DatabaseError(
-                f"the embedded Postgres did not {'start' if process else 'answer'}; "
-                f"{log} ends with: {' / '.join(tail)}"
-            )
+def _answers_at_last(data: Path, socket_folder: Path, log: Path) -> bool:
+    """Whether a server that others started recovers, or gets a connection to spare.
+
+    False if there is none, or no more: its parent may have been killed, and it stops.
+    """
+    end = time.monotonic() + RECOVERY_SECONDS
+    while find_postmaster(data) is not None:
+        if _is_up(socket_folder):
+            return True
+        if time.monotonic() > end:
+            raise _says(log, "answer")
         time.sleep(0.01)
-    if process is not None:
-        _reap_later(process)
+    return False
+
+
+def _wait_until_up(
+    process: "subprocess.Popen[bytes]", socket_folder: Path, log: Path, binaries: Path
+) -> None:
+    """Until it takes connections."""
+    end = time.monotonic() + START_SECONDS
+    while not _is_up(socket_folder):
+        if process.poll() == NO_RIGHT:
+            raise PermissionError(EACCES, "Permission denied", str(binaries / "postgres"))
+        if process.returncode is not None or time.monotonic() > end:
+            process.kill()
+            process.wait()
+            raise _says(log, "start")
+        time.sleep(0.01)
+    _reap_later(process)
+
+
+def _says(log: Path, what: str) -> DatabaseError:
+    tail = log.read_text(errors="replace").strip().splitlines()[-3:]
+    return DatabaseError(
+        f"the embedded Postgres did not {what}; {log} ends with: {' / '.join(tail)}"
+    )
 
 
 def _reap_later(process: "subprocess.Popen[bytes]") -> None:
@@ -376,7 +390,7 @@ def _reap_later(process: "subprocess.Popen[bytes]") -> None:
 def _start_keeper(folder: Path) -> None:
     """A keeper that finds another at work leaves at once."""
     keeper = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(Path(__file__).with_name("keeper.py")), str(folder)],
+        [*_python("keeper.py"), str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -385,6 +399,11 @@ def _start_keeper(folder: Path) -> None:
         start_new_session=True,
     )
     _reap_later(keeper)
+
+
+def _python(script: str) -> list[str]:
+    """A script of this folder that outlives us, without anything of ours loaded."""
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name(script))]
 
 
 def _environment() -> dict[str, str]:
