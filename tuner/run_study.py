@@ -73,7 +73,7 @@ def run(path: Path, options: RunOptions, view: View) -> RunOutcome:
     """Create or join the study of a study file and work on it until it ends."""
     loaded = load_study_file(path, options.overrides)
     notes = [render_short(str(path), warning) for warning in loaded.warnings]
-    return work(loaded.spec, path.parent.absolute(), options, view, notes)
+    return work(loaded.spec, loaded.folder, options, view, notes)
 
 
 def run_stored(name: str, path: Path | None, options: RunOptions, view: View) -> RunOutcome:
@@ -103,13 +103,14 @@ def folder_of_code(spec: StudySpec, path: Path | None) -> Path:
                 "--study NAME; of other commands --file STUDY.yaml)"
             )
         return Path.cwd()
-    given = load_study_file(path).spec
+    loaded = load_study_file(path)
+    given = loaded.spec
     if given.objective != spec.objective:
         raise StudyMismatch(
             f"{path} has another objective than study {spec.name!r}: "
             f"{render_objective(given)}, not {render_objective(spec)}"
         )
-    return path.parent.absolute()
+    return loaded.folder
 
 
 def work(

@@ -21,6 +21,7 @@ from tuner.export.final_checks import check_training
 from tuner.export.train_options import Rows, TrainOptions
 from tuner.signals import exit_code, stop_signals
 from tuner.study_file.best import BestConfig, load_best_config
+from tuner.study_file.functions import find_code_folder, names_of_code
 
 _TRAINING = "tuner.export.final_training"  # loads torch: not before all that can be is checked
 
@@ -44,12 +45,14 @@ def execute(options: argparse.Namespace) -> int:
         n_threads=options.threads,
         from_weights=options.from_weights,
     )
-    check_training(config, path.parent.absolute(), wanted)
+    files = [config.weights.file] if config.weights else []
+    source = find_code_folder(path, names_of_code(config.objective), files)
+    check_training(config, source, wanted)
     # Rows that are trained on validate nothing.
     line = ProgressLine("train_loss" if is_both else config.metric, has_best=not is_both)
     with _stopping(line) as stop:
         train_final = import_module(_TRAINING).train_final
-        trained = train_final(config, path.parent.absolute(), wanted, stop.event, line.tell)
+        trained = train_final(config, source, wanted, stop.event, line.tell)
     line.close()
     if not trained.metrics:
         with end_printed(exit_code(stop.number)) as code:
