@@ -10,15 +10,13 @@ of the machine gets in.
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EACCES
@@ -36,17 +34,15 @@ from tuner.storage.binaries import (
     find_server_user,
     runs_no_programs,
 )
+from tuner.storage.cluster import DATABASE, ROLE, create_cluster, server_environment
 from tuner.storage.home import Home
 from tuner.storage.keeper import find_postmaster
 from tuner.storage.listening import Listen, admit_others, check_free
 from tuner.storage.server_parent import NO_RIGHT
 
-DATABASE = "tuner"
-ROLE = "tuner"
 PORT = 5432  # names the socket; said everywhere, because PGPORT may say another
 START_SECONDS = 60.0
 RECOVERY_SECONDS = 30.0  # for a server that runs but takes no connection
-_ERROR = re.compile(r"\b(error|FATAL|PANIC):")
 SOCKET_NAME = f".s.PGSQL.{PORT}"
 MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107
 
@@ -241,7 +237,7 @@ def _start(
     if _answers_at_last(data, socket_folder, log):
         return False
     if not data.exists():
-        _create_cluster(binaries, folder, data, user)
+        create_cluster(binaries, folder, data, user)
     _remove_stale_files(data, socket_folder)
     if listen is not None:
         check_free(listen)
@@ -259,7 +255,7 @@ def _start(
             stdout=output,
             stderr=output,
             cwd=socket_folder,
-            env=_environment(),
+            env=server_environment(),
             start_new_session=True,  # Ctrl-C in this terminal is not for the server
             pass_fds=[lock.fileno()],
         )
@@ -281,56 +277,6 @@ def _link_socket(socket_folder: Path, port: int) -> None:
     usual.unlink(missing_ok=True)
     if port != PORT:
         usual.symlink_to(f".s.PGSQL.{port}")
-
-
-def _create_cluster(binaries: Path, folder: Path, data: Path, user: ServerUser | None) -> None:
-    """Run initdb beside the final place and rename: a torn one never counts."""
-    for torn in folder.glob("initdb-*"):
-        shutil.rmtree(torn, ignore_errors=True)
-    staging = Path(tempfile.mkdtemp(dir=folder, prefix="initdb-"))
-    try:
-        if user:
-            os.chown(staging, user.uid, user.gid)
-        cluster = staging / "data"
-        words = f"-U {ROLE} -E UTF8 -A peer --locale=C.UTF-8 --no-instructions".split()
-        _run((binaries / "initdb", "-D", cluster, *words), user, folder=staging)
-        (cluster / "pg_hba.conf").write_text("local all all peer map=owner\n")
-        name = find_server_name().name
-        (cluster / "pg_ident.conf").write_text(f"owner {name} {ROLE}\n")
-        _create_database(binaries, cluster, user)
-        cluster.rename(data)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _create_database(binaries: Path, cluster: Path, user: ServerUser | None) -> None:
-    single = (binaries / "postgres", "--single", "-D", cluster, "postgres")
-    _run(single, user, folder=cluster, script=f"create database {DATABASE} owner {ROLE};\n")
-
-
-def _run(
-    command: Sequence[Path | str], user: ServerUser | None, *, folder: Path, script: str = ""
-) -> None:
-    result = subprocess.run(
-        [*find_server_name().words, *command],
-        input=script,
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=_environment(),
-        check=False,
-        user=user.uid if user else None,
-        group=user.gid if user else None,
-        extra_groups=[] if user else None,
-    )
-    if result.returncode:
-        raise DatabaseError(f"cannot create the embedded database: {_cause(result.stderr)}")
-
-
-def _cause(output: str) -> str:
-    """The first error that a server's program prints: what follows is how it cleans up."""
-    lines = output.strip().splitlines() or ["no message"]
-    return next((line for line in lines if _ERROR.search(line)), lines[-1])
 
 
 def _remove_stale_files(data: Path, socket_folder: Path) -> None:
@@ -395,7 +341,7 @@ def _start_keeper(folder: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        env=_environment(),
+        env=server_environment(),
         start_new_session=True,
     )
     _reap_later(keeper)
@@ -404,8 +350,3 @@ def _start_keeper(folder: Path) -> None:
 def _python(script: str) -> list[str]:
     """A script of this folder that outlives us, without anything of ours loaded."""
     return [sys.executable, "-I", "-S", str(Path(__file__).with_name(script))]
-
-
-def _environment() -> dict[str, str]:
-    """Ours without what names or opens a database: these processes outlive us."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("PG", "TUNER_"))}
