@@ -21,7 +21,8 @@ from tuner.agent.preparation import PreparedData, finish_preparation, start_prep
 from tuner.agent.signals import stop_on_signals
 from tuner.agent.suggester import DrawSource, ModelSource, SuggestionSource
 from tuner.agent.workers import WorkerPool, open_workers
-from tuner.errors import DatabaseAway, RunFailed, StudyMismatch, UsageError, render_short
+from tuner.errors import DatabaseAway, RunFailed, render_short
+from tuner.export.code_source import folder_of_code
 from tuner.export.linked_study import compare_with_search
 from tuner.messages import Setup
 from tuner.results.summary import StudySummary, load_summary
@@ -41,7 +42,7 @@ from tuner.study.ending import Ending, EndingKind
 from tuner.study.fleet import AgentIdentity, Desired
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction
-from tuner.study_file.identity import parse_spec, render_differences, render_objective
+from tuner.study_file.identity import parse_spec, render_differences
 from tuner.study_file.load import load_study_file
 from tuner.study_file.model import MAX_LANES, FunctionObjective, StudySpec, TrainerObjective
 from tuner.study_file.structure import structural_params
@@ -87,31 +88,8 @@ def run_stored(name: str, path: Path | None, options: RunOptions, view: View) ->
         migrate(database)
         with database.reading() as connection:
             spec = parse_spec(find_row(connection, name).spec)
-        folder = folder_of_code(spec, path)
+        folder = folder_of_code(spec, path, f"tuner run STUDY.yaml --study {name}")
         return work(spec, folder, options, view, database=database)
-
-
-def folder_of_code(spec: StudySpec, path: Path | None) -> Path:
-    """What names of the user's code are relative to: the folder of the study file that has them.
-
-    Raises `UsageError` without such a file, `StudyMismatch` for one with another objective.
-    """
-    if path is None:
-        if spec.has_own_code:
-            raise UsageError(
-                f"study {spec.name!r} trains code of yours, and a database may not say which code "
-                "runs here: name the study file that has the same objective (tuner run STUDY.yaml "
-                "--study NAME; of other commands --file STUDY.yaml)"
-            )
-        return Path.cwd()
-    loaded = load_study_file(path)
-    given = loaded.spec
-    if given.objective != spec.objective:
-        raise StudyMismatch(
-            f"{path} has another objective than study {spec.name!r}: "
-            f"{render_objective(given)}, not {render_objective(spec)}"
-        )
-    return loaded.folder
 
 
 def work(

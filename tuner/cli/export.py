@@ -47,6 +47,8 @@ def _wanted(options: argparse.Namespace) -> Wanted:
         n_top=options.top or 1,
         by=By(options.by) if options.by else None,
         has_weights=options.weights,
+        study_file=None if options.file is None else Path(options.file),
+        params_only=options.format == Format.ENV,
     )
 
 

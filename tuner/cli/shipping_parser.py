@@ -62,6 +62,7 @@ def _add_export(commands: Commands) -> None:
         action="store_true",
         help="the trial's own weights as well, in a file beside it (checkpoints.keep_best)",
     )
+    _add_study_file(export)
     add_json(export, "what was written")
 
 
@@ -166,6 +167,14 @@ def _add_train(commands: Commands) -> None:
         type=arguments.at_least_one,
         metavar="N",
         help="on a CPU (default: as many as the trial had)",
+    )
+    train.add_argument(
+        "--allow-code",
+        action="append",
+        default=[],
+        type=arguments.modules,
+        metavar="MODULE[,MODULE]",
+        help="modules that the config may name though they are no files below its folder",
     )
     train.add_argument(
         "--from-weights",

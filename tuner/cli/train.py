@@ -44,6 +44,7 @@ def execute(options: argparse.Namespace) -> int:
         device=options.device,
         n_threads=options.threads,
         from_weights=options.from_weights,
+        allow_code=frozenset(module for given in options.allow_code for module in given),
     )
     files = [config.weights.file] if config.weights else []
     source = find_code_folder(path, names_of_code(config.objective), files)

@@ -4,9 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tuner.errors import NoCompleteTrial, NotFound, UsageError
+from tuner.export.code_source import folder_of_code
 from tuner.export.reproduction import device_of
 from tuner.results.best import By
 from tuner.results.confirmation import Confirmation
@@ -60,6 +62,10 @@ class Wanted:
     number: int | None = None
     n_top: int = 1
     by: By | None = None  # see `choose_best`
+    # That names the study's code, which a config names too; without it, a study that trains code of
+    # the user's is refused, unless the code is not named (`params_only`).
+    study_file: Path | None = None
+    params_only: bool = False
     has_weights: bool = False
 
 
@@ -76,6 +82,9 @@ def export_in(connection: Snapshot, name: str, wanted: Wanted) -> list[Exported]
     """As `export_trials`, in this snapshot."""
     summary = summarize(connection, find_row(connection, name), wanted.by)
     numbers = _choose(connection, summary, wanted)
+    if not wanted.params_only:
+        command = f"tuner export {name} --file STUDY.yaml"
+        folder_of_code(parse_spec(summary.study.spec), wanted.study_file, command)
     is_chosen = wanted.number is None and wanted.n_top == 1
     confirmation = summary.confirmation if is_chosen and summary.best_by is By.CONFIRMED else None
     trials = [_export(connection, summary, number, wanted.has_weights) for number in numbers]
