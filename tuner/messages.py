@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tuner.study.trial import MAX_NAME, Params, Values
+from tuner.study.trial import MAX_ATTRIBUTE_DEPTH, MAX_NAME, Params, Values
 
 # The agent's signal to the process above a worker: end the worker and everything that it started.
 END_WORKER = signal.SIGUSR2
@@ -241,10 +241,20 @@ def _optional_number(value: float | None) -> float | None:
 
 
 def _facts(facts: dict[str, object]) -> dict[str, object]:
-    """User attributes; `TypeError` for a name that is none."""
-    for name in facts:
+    """User attributes; `TypeError` for what is none."""
+    for name, value in facts.items():
         _name(name)
+        _check_depth(value, MAX_ATTRIBUTE_DEPTH)
     return facts
+
+
+def _check_depth(value: object, depth: int) -> None:
+    """Values that are nested deeper could not even be walked."""
+    if isinstance(value, list | dict):
+        if not depth:
+            raise TypeError("an attribute is nested too deeply")
+        for part in value.values() if isinstance(value, dict) else value:
+            _check_depth(part, depth - 1)
 
 
 def _run(bounds: list[int]) -> tuple[int, int, int]:

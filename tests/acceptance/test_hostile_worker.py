@@ -24,6 +24,7 @@ def message(**fields):
 def saved(me, name):
     for folder in glob.glob("SPOOL/*"):
         message(type="Saved", **me, step=1, path=folder + name, sha256="x", n_bytes=1)
+DEEP = b'{"type":"Left","number":%d,"attempt":1,"how":"complete","value":0,"facts":{"a":%s}}\n'
 def noise(rng):
     return "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=8000))
 def train(trial):
@@ -49,6 +50,8 @@ def train(trial):
         case 16: message(type="Reported", **me, step=1, values={"val_loss": 1, noise(rng): 1})
         case 17: message(type="Left", **me, how="exception", message="", facts={noise(rng): 1})
         case 18: message(type="Ready", n_free=4096, n_taken=2**31 - 1)
+        case 20: message(type="Left", **me, how="complete", value=0, facts="text")
+        case 21: write(DEEP % (me["number"], b"[" * 300 + b"]" * 300))
         case 19: trial.report(step=1, val_loss=1.0, **{"a\0": 1.0, "a\ud800": 2.0})
     trial.report(step=2, val_loss=float(kind))
     if kind == 1: write(b'{"type":"Left","number":')
@@ -61,13 +64,13 @@ def test_noise_on_the_pipe_never_ends_the_agent(tuner, tmp_path: Path):
     spool = Path(tuner.environment["TUNER_HOME"]) / "spool"
     text = TRAIN.replace("PRECIOUS", str(precious)).replace("SPOOL", str(spool))
     (tmp_path / "train.py").write_text(text)
-    kinds = range(20)
+    kinds = range(22)
     file = write_study(
         tmp_path,
         objective="train.py:train",
-        search_space="{kind: {int: [0, 19]}}",
+        search_space="{kind: {int: [0, 21]}}",
         params="{epochs: 2}",
-        budget="{trials: 20}",
+        budget="{trials: 22}",
         enqueue="[" + ", ".join(f"{{kind: {kind}}}" for kind in kinds) + "]",
         failures="{retries: 0, lease: 3s}",
     )

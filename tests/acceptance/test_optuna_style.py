@@ -8,6 +8,7 @@ OBJECTIVE = """\
 import optuna
 
 def objective(trial):
+    trial.set_user_attr("sizes", {"hidden": [16, 32]})
     lr = trial.suggest_float("lr", 1e-5, 1e-1, log=True)
     kind = trial.suggest_categorical("mode.kind", ["plain", "prunes", "unknown"])
     if kind == "unknown":
@@ -47,6 +48,7 @@ def test_it_runs_unchanged_or_fails_once_with_the_line_to_write(tuner, tmp_path:
     assert found.count("\n") == 2
     plain, prunes, unknown = tuner("trials", "plain", "--json").json
     assert (plain["state"], plain["value"], plain["steps"]) == ("COMPLETE", 0.01, 5)
+    assert plain["user_attrs"]["sizes"] == {"hidden": [16, 32]}
     assert (prunes["state"], prunes["value"], prunes["steps"]) == ("PRUNED", 0.01 / 3, 3)
     assert (unknown["state"], unknown["attempt"]) == ("FAIL", 1)
     sentence = "add the line `depth: {int: [1, 9]}` to its search_space"

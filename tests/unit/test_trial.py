@@ -205,6 +205,10 @@ def test_another_metric_may_be_nan() -> None:
     assert len(lane.reported) == 1
 
 
+NESTED: list[Any] = []
+NESTED.append(NESTED)
+
+
 def test_user_attributes_are_numbers_text_and_bools() -> None:
     trial, _ = _trial()
     for key, value in [("a", 1), ("b", 0.5), ("c", "x"), ("d", True), ("e", np.float32(0.5))]:
@@ -220,6 +224,7 @@ def test_user_attributes_are_numbers_text_and_bools() -> None:
         (3, 1, "an attribute's name is text of 1 to 64 characters, not 3"),
         ("k", object(), "attribute k is a object; give a number, text or bool"),
         ("k", {"a": [1j]}, "attribute k is a complex; give a number, text or bool"),
+        ("k", NESTED, "attribute k is nested deeper than 20; flatten it"),
         ("k", {1: 2}, "attribute k is a dict; give a number, text or bool"),
         ("k", np.array([1, 2]), "attribute k is a ndarray; give a number, text or bool"),
         ("k", torch.tensor(1), "attribute k is a Tensor; give a number, text or bool"),

@@ -10,6 +10,7 @@ Params = Mapping[str, ParamValue]
 # A parameter's name in a study file, 64 characters at most; dots are for functions only.
 PARAM_NAME = re.compile(r"(?!.{65})[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*", re.ASCII)
 MAX_NAME = 64  # characters of a metric's or attribute's name
+MAX_ATTRIBUTE_DEPTH = 20  # of lists and dicts in one another
 Values = Mapping[str, float]  # metric name -> value
 
 

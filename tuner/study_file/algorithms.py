@@ -11,6 +11,7 @@ from tuner.study_file.items import (
     Item,
     Keys,
     Section,
+    has_refused_key,
     read_bool,
     read_entries,
     read_float,
@@ -253,11 +254,13 @@ def _read_settings(
         section = read_section(named.settings, keys)
     if section is None:
         return None
+    given = {key: known[key].read(entry) for key, entry in section.items() if key != _WRAPPED}
+    if named.settings is not None and has_refused_key(named.settings, section):
+        return None  # whatever is missing may be what was meant
     missing = [s.example for key, s in known.items() if s.example and key not in section]
     for example in missing:
         key = example.split(":")[0]
         (named.settings or item).fault(f"{name} needs `{key}`; write {{{name}: {{{example}}}}}")
-    given = {key: known[key].read(entry) for key, entry in section.items() if key != _WRAPPED}
     return None if missing or None in given.values() else _algorithm(name, known, given)
 
 

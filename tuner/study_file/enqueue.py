@@ -1,6 +1,6 @@
 """`enqueue:`: trials to begin with, whole or in part."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tuner.study.trial import ParamValue
 from tuner.study_file.faults import did_you_mean, listed, quote
@@ -13,22 +13,25 @@ _WANTED = "must be a list of mappings, such as [{learning_rate: 0.1}]"
 
 
 def read_enqueue(
-    item: Item | None, space: SearchSpace | None
+    item: Item | None, space: SearchSpace | None, refused: Collection[str] = ()
 ) -> tuple[Mapping[str, ParamValue], ...]:
-    """The trials; faults for params that the search space does not have or hold."""
+    """The trials; faults for params that the search space does not have or hold.
+
+    `refused` are params whose ranges have faults: nothing is said of their values.
+    """
     items = read_list(item, _WANTED) if item is not None else None
     if item is not None and items is not None and len(items) > MAX_ENQUEUED:
         item.fault(f"holds {len(items):,} trials; at most {MAX_ENQUEUED:,}")
         return ()
-    return tuple(_read_trial(entry, space or {}) for entry in items or ())
+    return tuple(_read_trial(entry, space or {}, refused) for entry in items or ())
 
 
-def _read_trial(item: Item, space: SearchSpace) -> dict[str, ParamValue]:
+def _read_trial(item: Item, space: SearchSpace, refused: Collection[str]) -> dict[str, ParamValue]:
     params: dict[str, ParamValue] = {}
     for name, entry in (read_entries(item, "must be a mapping of params") or {}).items():
         if name not in space:
             guess = did_you_mean(name, space) or f"; searched are {listed(space)}"
-            if space:
+            if space and name not in refused:
                 entry.key_fault(f"is not in the search space{guess}")
         elif not isinstance(entry.node, ScalarNode):
             entry.fault("must be one value")

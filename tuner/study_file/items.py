@@ -79,6 +79,11 @@ def _refuse_key(name: str, keys: Keys) -> str:
     return f"unknown key{guess or f'; allowed: {listed(keys.allowed)}'}"
 
 
+def has_refused_key(item: Item, section: Section) -> bool:
+    """True when a fault already says what is wrong with what stands here instead."""
+    return isinstance(item.node, MapNode) and len(item.node.entries) > len(section)
+
+
 def is_misspelt(item: Item, name: str, keys: Keys) -> bool:
     """True when an unknown key of the mapping was probably meant to be `name`."""
     if not isinstance(item.node, MapNode):

@@ -14,15 +14,16 @@ from tuner.study_file.algorithm_checks import (
     warn_of_pruner,
     warn_of_ranges,
 )
-from tuner.study_file.algorithms import read_pruner, read_sampler
+from tuner.study_file.algorithms import SAMPLERS, read_pruner, read_sampler
 from tuner.study_file.enqueue import read_enqueue
-from tuner.study_file.faults import Faults
+from tuner.study_file.faults import Faults, did_you_mean
 from tuner.study_file.functions import find_code_folder, written_code
 from tuner.study_file.items import Item, Keys, Section, is_misspelt, read_section
 from tuner.study_file.model import StudySpec
 from tuner.study_file.overrides import apply_override
 from tuner.study_file.parameters import check_parameters, entries_of, read_params, read_search_space
 from tuner.study_file.sections import (
+    is_unclear,
     read_budget,
     read_checkpoints,
     read_code,
@@ -134,6 +135,7 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
     known = _known_params(section)
     params = read_params(section.get("params"), known)
     space = read_search_space(section["search_space"], known) if "search_space" in section else {}
+    refused = entries_of(section.get("search_space")).keys() - space.keys()
     sampler = read_sampler(section.get("sampler"))
     pruner = read_pruner(section.get("pruner"))
     budget = read_budget(section.get("budget"), is_grid=_is_grid(section))
@@ -146,7 +148,7 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
         "pruner": pruner,
         "budget": budget,
         "trial": read_trial(section.get("trial")),
-        "enqueue": read_enqueue(section.get("enqueue"), space),
+        "enqueue": read_enqueue(section.get("enqueue"), space, refused),
         "seed": read_seed(section.get("seed")),
         "workers": read_workers(section.get("workers"), is_function=is_function),
         "checkpoints": read_checkpoints(section.get("checkpoints")),
@@ -167,10 +169,14 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
 
 
 def _is_grid(section: Section) -> bool:
+    """Whether the sampler is a grid, or a name that was meant to be one."""
     node = section["sampler"].node if "sampler" in section else None
-    if isinstance(node, MapNode):
-        return [key.text for key, _ in node.entries] == ["grid"]
-    return isinstance(node, ScalarNode) and node.value == "grid"
+    names = [key.text for key, _ in node.entries] if isinstance(node, MapNode) else []
+    if isinstance(node, ScalarNode):
+        names = [node.text]
+    if names == ["grid"] or len(names) != 1 or names[0] in SAMPLERS:
+        return names == ["grid"]
+    return did_you_mean(names[0], SAMPLERS) == did_you_mean("grid", SAMPLERS)
 
 
 def _is_function(section: Section) -> bool:
@@ -180,14 +186,17 @@ def _is_function(section: Section) -> bool:
 
 
 def _known_params(section: Section) -> KnownParams:
-    """What the objective takes, also where it is not right in everything."""
+    """What the objective takes, also where it is not right in everything.
+
+    A model that is not the trainer's own may take anything.
+    """
     if _is_function(section):
         return OF_A_FUNCTION
     node = section["objective"].node if "objective" in section else None
     entries = node.entries if isinstance(node, MapNode) else ()
     models = [value for key, value in entries if key.text == "model"]
-    is_own = any(isinstance(model, ScalarNode) and ":" in model.text for model in models)
-    return OF_AN_OWN_MODEL if is_own else OF_THE_TRAINER
+    is_mlp = all(isinstance(model, ScalarNode) and model.text == "mlp" for model in models)
+    return OF_THE_TRAINER if is_mlp and not is_unclear(section) else OF_AN_OWN_MODEL
 
 
 def _has_misspelt_goal(root: Item) -> bool:

@@ -112,6 +112,8 @@ def _check_effect(
     other, value = only_with
     condition = _condition_texts(entry, other)
     possible = _texts(given[other]) if other in given else [str(known[other].default)]
+    if not set(possible) <= set(known[other].choices):
+        return  # a fault says already what is wrong with one of them
     if condition is not None:
         if not condition or not set(condition) <= set(possible):
             return  # a fault says already what is wrong with the condition

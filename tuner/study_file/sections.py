@@ -16,6 +16,7 @@ from tuner.study_file.items import (
     Item,
     Keys,
     Section,
+    has_refused_key,
     read_float,
     read_int,
     read_option,
@@ -40,6 +41,7 @@ from tuner.study_file.trainer_params import DATA_SETS, OBJECTIVES, TRAINING_METR
 from tuner.study_file.yaml_nodes import MapNode, ScalarNode
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", re.ASCII)
+_OBJECTIVE_KEYS = ("data", "model", "loss")
 _METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)  # an argument of trial.report
 _DAY = 86_400
 _LIMITS = ("trials", "epochs", "time", "gpu_hours", "target")
@@ -58,14 +60,14 @@ def read_objective(item: Item, folder: Path) -> Objective | None:
     """A function of one's own, or the built-in trainer on a data set."""
     if isinstance(item.node, ScalarNode) and isinstance(item.node.value, str):
         return read_function(item, item.node.value, folder)
-    section = read_section(item, Keys(allowed=("data", "model", "loss"), later=not_yet.OBJECTIVE))
+    section = read_section(item, Keys(allowed=_OBJECTIVE_KEYS, later=not_yet.OBJECTIVE))
     if section is None:
         return None
     data = _read_data(section["data"]) if "data" in section else None
     model = read_model(section["model"], folder) if "model" in section else None
     loss = read_loss(section["loss"], folder) if "loss" in section else None
     for name, example in (("data", "data: {sklearn: digits}"), ("model", "model: mlp")):
-        if name not in section and not _has_refused_key(item, section):
+        if name not in section and not has_refused_key(item, section):
             item.key_fault(f"`{name}:` is missing; add `{example}`")
     return TrainerObjective(data=data, model=model, loss=loss) if data and model else None
 
@@ -78,16 +80,17 @@ def _read_data(item: Item) -> SklearnData | None:
     if section is None:
         return None
     if "sklearn" not in section:
-        if not _has_refused_key(item, section):
+        if not has_refused_key(item, section):
             item.key_fault("names no data; write {sklearn: digits}")
         return None
     name = read_option(section["sklearn"], tuple(DATA_SETS), what="data set")
     return SklearnData(sklearn=name) if name else None
 
 
-def _has_refused_key(item: Item, section: Section) -> bool:
-    """True when a fault already says what is wrong with what stands here instead."""
-    return isinstance(item.node, MapNode) and len(item.node.entries) > len(section)
+def is_unclear(section: Section) -> bool:
+    """Whether the objective has a refused key: nothing can be said of what goes with it."""
+    node = section["objective"].node if "objective" in section else None
+    return isinstance(node, MapNode) and any(k.text not in _OBJECTIVE_KEYS for k, _ in node.entries)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +102,10 @@ class Goal:
 
 
 def read_goal(section: Section, objective: Objective | None, *, is_function: bool) -> Goal | None:
-    """`minimize:` or `maximize:` with a metric that the objective reports; None for neither."""
+    """`minimize:` or `maximize:` with a metric that the objective reports; None for neither.
+
+    Where a key of the objective is refused, any metric may be meant.
+    """
     given = [direction for direction in Direction if direction in section]
     if not given:
         return None
@@ -113,6 +119,8 @@ def read_goal(section: Section, objective: Objective | None, *, is_function: boo
         return None
     if is_function:
         fault = "" if _METRIC.fullmatch(metric) else f"{quote(metric)} is no name in Python"
+    elif is_unclear(section):
+        fault = ""
     else:
         assert not isinstance(objective, FunctionObjective)
         fault = _metric_fault(metric, direction, _known_objectives(objective))
@@ -146,7 +154,7 @@ def read_budget(item: Item | None, *, is_grid: bool) -> Budget | None:
     section = read_section(item, Keys(allowed=_LIMITS))
     if section is None:
         return None
-    if not section and not is_grid and not _has_refused_key(item, section):
+    if not section and not is_grid and not has_refused_key(item, section):
         item.fault("holds no limit; add one, such as {trials: 100} or {time: 12h}")
     trials = _read_count(section.get("trials"), 10_000_000)
     epochs = _read_count(section.get("epochs"), 10**12)

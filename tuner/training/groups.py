@@ -13,7 +13,7 @@ from tuner.messages import How
 from tuner.study.trial import Values
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
 from tuner.training.data import TrainingData
-from tuner.training.faults import is_out_of_memory
+from tuner.training.faults import exits_are_errors, is_out_of_memory
 from tuner.training.group import Group, Seat
 from tuner.training.lane import Lane, LaneFailed, Verdict
 from tuner.training.losses import Loss
@@ -142,7 +142,8 @@ class Groups:
             lanes = alike[: self._sizes.of(key)]
             self._new = [lane for lane in self._new if lane not in lanes]
             try:
-                group = Group(self._model, lanes, self._like)
+                with exits_are_errors():
+                    group = Group(self._model, lanes, self._like)
             except Exception as error:
                 if len(lanes) == 1:
                     raise LaneFailed(lanes[0]) from error
@@ -205,7 +206,7 @@ class Groups:
         try:
             group.snapshot()
             is_kept = True
-            return self._trainer.epoch(group)
+            return self._epoch(group)
         except Exception as error:
             self._sizes.shrink(group.key, len(group.seats), error)
         if is_kept:
@@ -216,6 +217,10 @@ class Groups:
         self._groups.append(group)
         return None
 
+    def _epoch(self, group: Group) -> list[Values]:
+        with exits_are_errors():
+            return self._trainer.epoch(group)
+
     def _train_alone(self, group: Group) -> list[Values]:
         """Where there is no memory, what the other groups can build anew makes room for it."""
         (seat,) = group.seats
@@ -223,7 +228,7 @@ class Groups:
         if has_others:
             group.snapshot()
         try:
-            return self._trainer.epoch(group)
+            return self._epoch(group)
         except Exception as error:
             if not (has_others and is_out_of_memory(error)):
                 raise LaneFailed(seat.lane) from error
@@ -231,7 +236,7 @@ class Groups:
             other.make_room()
         group.restore()
         try:
-            return self._trainer.epoch(group)
+            return self._epoch(group)
         except Exception as error:
             raise LaneFailed(seat.lane) from error
 

@@ -11,6 +11,7 @@ import torch
 
 from tuner.study.trial import Params
 from tuner.training.data import TrainingData
+from tuner.training.faults import exits_are_errors
 from tuner.training.fusing import find_obstacle
 from tuner.training.layout import Layout
 from tuner.training.losses import Loss
@@ -116,7 +117,8 @@ class ModuleModel:
         1 as well for what is broken: its own training will say how.
         """
         try:
-            return 1 if self._obstacle(params) else None
+            with exits_are_errors():
+                return 1 if self._obstacle(params) else None
         except Exception as error:
             log.debug("%s broke when it was tried: %r", self._name, error)
             return 1

@@ -20,7 +20,7 @@ from tuner.cgroups import Cgroups
 from tuner.study.trial import Params
 from tuner.training.data import TrainingData
 from tuner.training.device import fitting_threads
-from tuner.training.faults import is_out_of_memory
+from tuner.training.faults import exits_are_errors, is_out_of_memory
 from tuner.training.folders import replace_file
 from tuner.training.group import Group
 from tuner.training.lane import Nobody
@@ -180,6 +180,7 @@ class Measurement:
         plain_seconds = float("inf")
         try:
             with (
+                exits_are_errors(),
                 torch.inference_mode(not model.uses_autograd),
                 torch.no_grad(),
                 fitting_threads(model, params),

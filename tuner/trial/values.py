@@ -6,6 +6,7 @@ import numbers
 import sys
 from collections.abc import Mapping
 
+from tuner.study.trial import MAX_ATTRIBUTE_DEPTH
 from tuner.trial.ends import Mistake
 
 MAX_ATTRIBUTE = 2_000  # characters of an attribute as JSON
@@ -81,7 +82,7 @@ def check_returned(value: object, *, is_cast: bool) -> float:
     raise Mistake(f"it returned a {kind_of(value)}; {hint}")
 
 
-def attribute_of(key: str, value: object) -> object:
+def attribute_of(key: str, value: object, depth: int = MAX_ATTRIBUTE_DEPTH) -> object:
     """Return an attribute as plain JSON values; raise `Mistake` for what JSON cannot hold."""
     value = plain(value)
     if value is None or isinstance(value, bool | str):
@@ -91,10 +92,12 @@ def attribute_of(key: str, value: object) -> object:
     number = number_of(value)
     if number is not None:
         return number
+    if isinstance(value, list | tuple | Mapping) and not depth:
+        raise Mistake(f"attribute {key} is nested deeper than {MAX_ATTRIBUTE_DEPTH}; flatten it")
     if isinstance(value, list | tuple):
-        return [attribute_of(key, part) for part in value]
+        return [attribute_of(key, part, depth - 1) for part in value]
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-        return {str(name): attribute_of(key, part) for name, part in value.items()}
+        return {str(name): attribute_of(key, part, depth - 1) for name, part in value.items()}
     if type(value).__module__ == "numpy" and type(value).__name__.endswith("64"):
         return str(value)  # a date or a span of time
     raise Mistake(

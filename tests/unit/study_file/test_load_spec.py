@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tuner.errors import StudyFileError
 from tuner.study.trial import Direction
 from tuner.study_file.load import load_spec, load_study_file
 from tuner.study_file.model import Algorithm, Choice, FloatRange, IntRange, StudySpec, When
@@ -291,3 +292,60 @@ def test_loading_a_study_file_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        (
+            {"objective": "{command: ./train}", "minimize": "loss", "params": "{lr: 1}"},
+            "objective.command: not supported yet",
+        ),
+        (
+            {"objective": "{function: train.py:train}", "minimize": "loss"},
+            "objective.function: unk",
+        ),
+        (
+            {"objective": "{data: {sklearn: digits}, model: mlp, metrics: [f1]}", "minimize": "f1"},
+            "objective.metrics: not supported yet",
+        ),
+        (
+            {"objective": "{data: {sklearn: digits}, model: cnn}", "params": "{channels: 3}"},
+            "objective.model: 'cnn' is not supported yet",
+        ),
+        ({"params": "{optimizer: rmsprop, momentum: 0.9}"}, "params.optimizer: 'rmsprop' is not"),
+        (
+            {
+                "search_space": "{optimizer: {choice: [rmsprop, adam]}, "
+                "momentum: {float: [0, 0.9], when: {optimizer: rmsprop}}}"
+            },
+            "search_space.optimizer.choice[0]: 'rmsprop' is not supported yet",
+        ),
+        (
+            {
+                "search_space": "{schedule: {choice: [cosine]}, width: {int: [1, 9]}}",
+                "enqueue": "[{schedule: cosine}]",
+            },
+            "search_space.schedule: not supported yet",
+        ),
+        ({"sampler": "gird", "budget": None}, "sampler: unknown sampler 'gird'"),
+        ({"sampler": "{gird: {}}", "budget": None}, "sampler.gird: unknown sampler 'gird'"),
+        ({"pruner": "{percentile: {percent: 25}}"}, "pruner.percentile.percent: unknown key"),
+        ({"pruner": "{threshold: {max: 3}}"}, "pruner.threshold.max: unknown key"),
+    ],
+)
+def test_what_is_refused_brings_no_second_fault(changes, fault, tmp_path):
+    sections = {
+        "name": "x",
+        "objective": "{data: {sklearn: digits}, model: mlp}",
+        "minimize": "val_loss",
+        "search_space": "{n_layers: {int: [1, 3]}}",
+        "budget": "{trials: 3}",
+    }
+    path = tmp_path / "study.yaml"
+    written = {key: value for key, value in (sections | changes).items() if value is not None}
+    path.write_text("".join(f"{key}: {value}\n" for key, value in written.items()))
+    with pytest.raises(StudyFileError) as caught:
+        load_spec(path)
+    (only,) = caught.value.faults
+    assert f"{only.path}: {only.message}".startswith(fault)

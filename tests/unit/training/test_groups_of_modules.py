@@ -99,3 +99,21 @@ def test_a_broken_model_fails_its_lane_with_the_users_error():
     with pytest.raises(LaneFailed) as caught:
         _run(_Failing, [RecorderLane(0, **PARAMS)])
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("where", ["build", "forward"])
+def test_a_model_that_wants_to_end_the_process_fails_its_lane(error, where):
+    class Exiting(Plain):
+        def make_between(self, width):
+            if where == "build":
+                raise error("enough")
+            return super().make_between(width)
+
+        def forward(self, x):
+            raise error("enough")
+
+    with pytest.raises(LaneFailed) as caught:
+        _run(Exiting, [RecorderLane(n, **PARAMS) for n in range(2)])
+    said = f"the model or the loss raised {error.__name__}(enough)"
+    assert str(caught.value.__cause__) == said

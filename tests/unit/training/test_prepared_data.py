@@ -89,8 +89,8 @@ def test_a_finished_folder_is_found_without_torch_or_sklearn(parent):
         text=True,
         check=True,
     )
-    answer, modules = done.stdout.splitlines()
-    assert json.loads(answer) == {
+    (modules,) = done.stderr.splitlines()  # where everything but the answer goes
+    assert json.loads(done.stdout) == {
         "folder": str(prepared.folder),
         "fingerprint": prepared.fingerprint,
         "summary": prepared.summary,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tuner.messages import How, Setup
 from tuner.study.trial import Params
+from tuner.training.faults import is_our_interrupt
 from tuner.training.generators import seed_generators
 from tuner.training.lane import Lane
 from tuner.trial import (
@@ -23,7 +24,7 @@ from tuner.worker.bad_code import BadCode
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
 from tuner.worker.forks import ForkedEnd, ending_forks
-from tuner.worker.objectives.loading import is_our_interrupt, last_user_frame, load_callable
+from tuner.worker.objectives.loading import last_user_frame, load_callable
 
 Function = Callable[[Trial], object]
 _ENDS = {TrialPruned: How.PRUNED, TrialReleased: How.RELEASED, TrialDropped: How.DROPPED}

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
+from tuner.training.faults import is_our_interrupt
 from tuner.worker.bad_code import BadCode
 from tuner.worker.faults import in_words
 from tuner.worker.forks import ForkedEnd, ending_forks
@@ -102,14 +103,6 @@ def _check_arity(function: Callable[..., Any], name: str, n: int, example: str) 
         arguments = "one argument" if n == 1 else "two arguments"
         wanted = f"must take {arguments}: def {name}({example})"
         raise BadCode(f"{name}{signature} {wanted}") from None
-
-
-def is_our_interrupt(error: BaseException) -> bool:
-    """Whether a signal handler of ours has raised it, in the middle of the user's code."""
-    if not isinstance(error, KeyboardInterrupt):
-        return False
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and frames[-1].filename.startswith(_HERE)
 
 
 def last_user_frame(frames: TracebackType | None) -> str:
