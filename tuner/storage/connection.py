@@ -20,6 +20,7 @@ from tuner.errors import (
     DatabaseDenied,
     DatabaseError,
     DatabaseRefused,
+    PoolerUnfit,
     TunerError,
     UsageError,
 )
@@ -105,6 +106,8 @@ def open_database_url(url: URL) -> Database:
     database = Database(engine=engine)
     try:
         raw = database.open_raw()
+    except PoolerUnfit:
+        raise  # it was reached, and the sentence is complete
     except DatabaseError as error:
         where = render_url(url) or "the database"
         hint = _hint(str(error), url)

@@ -16,7 +16,7 @@ import psycopg2
 from psycopg2 import extensions
 from psycopg2.sql import SQL, Identifier, Literal
 
-from tuner.errors import DatabaseAway, DatabaseError
+from tuner.errors import DatabaseAway, PoolerUnfit
 from tuner.storage.queries import load_queries
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Pooling:
     def settle(self, raw: "RawConnection", open_probe: OpenProbe, given: str) -> None:
         """Give a connection in autocommit mode our settings, but for those that `given` names.
 
-        Raises `DatabaseError` for a pooler that a study cannot work with as it is set up.
+        Raises `PoolerUnfit` for one that a study cannot work with as it is set up.
         """
         settings = {n: v for n, v in (TIMEOUTS | _KEEPALIVES).items() if n not in given}
         values = {"names": list(settings), "values": list(settings.values())}
@@ -77,7 +77,7 @@ class Pooling:
             if not set(standing.missing) & settings.keys():
                 return  # the role has them, wherever its sessions come from
             if not self.has_own_sessions and _are_sessions_shared(cursor, open_probe):
-                raise DatabaseError(_lacks_limits(cursor, standing))
+                raise PoolerUnfit(_lacks_limits(cursor, standing))
             self.has_own_sessions = True
             cursor.execute(queries["keep"], values)
 
@@ -95,7 +95,7 @@ def read_standing(cursor: "Cursor") -> Standing:
 
 
 def _begin(cursor: "Cursor", open_probe: OpenProbe) -> None:
-    """Begin a transaction; raises `DatabaseError` for a pooler that allows none.
+    """Begin a transaction; raises `PoolerUnfit` for a pooler that allows none.
 
     Such a pooler answers single statements, and closes every connection that begins a transaction,
     in some versions without a word.
@@ -105,7 +105,7 @@ def _begin(cursor: "Cursor", open_probe: OpenProbe) -> None:
     except psycopg2.OperationalError as error:
         if "statement pooling" not in str(error) and not _is_closed_by_begin(open_probe):
             raise
-        raise DatabaseError(
+        raise PoolerUnfit(
             "the connection pooler in front of this database pools statements, so that no "
             "transaction is possible; set its pool_mode to transaction or session, or connect to "
             "Postgres itself"

@@ -58,12 +58,12 @@ class Reconnects:
         with self._lock:
             self.has_connected, self._refusal = True, None
 
-    def fail(self, text: str) -> None:
+    def fail(self, text: str, *, is_refusal: bool) -> None:
         """An attempt has failed; raises `DatabaseRefused` for a refusal after an acceptance."""
         with self._lock:
             if not self.has_connected:
                 return
-            if not is_answer(text):
+            if not is_refusal:
                 self._refusal = None  # away again: a restart needs no long pause
                 return
             self._refusal = text

@@ -59,7 +59,7 @@ def accepted(clock: Clock) -> Reconnects:
 def test_a_refusal_is_an_answer(text: str, accepted: Reconnects) -> None:
     assert is_answer(text)
     with pytest.raises(DatabaseRefused) as error:
-        accepted.fail(text)
+        accepted.fail(text, is_refusal=True)
     assert str(error.value) == text
 
 
@@ -67,7 +67,7 @@ def test_a_refusal_is_an_answer(text: str, accepted: Reconnects) -> None:
 def test_an_outage_is_no_refusal(text: str, accepted: Reconnects) -> None:
     assert not is_answer(text)
     assert not is_refusal(text)
-    accepted.fail(text)
+    accepted.fail(text, is_refusal=False)
     accepted.ask()
 
 
@@ -75,14 +75,14 @@ def test_the_first_refusal_of_a_process_is_its_callers() -> None:
     reconnects = Reconnects()
     for _ in range(3):
         reconnects.ask()
-        reconnects.fail(REFUSALS[0])
+        reconnects.fail(REFUSALS[0], is_refusal=True)
 
 
 def test_one_attempt_in_thirty_seconds_follows_a_refusal(
     accepted: Reconnects, clock: Clock
 ) -> None:
     with pytest.raises(DatabaseRefused):
-        accepted.fail(REFUSALS[0])
+        accepted.fail(REFUSALS[0], is_refusal=True)
     n_attempts = 0
     for _ in range(1200):
         clock.now += 0.1
@@ -95,16 +95,16 @@ def test_one_attempt_in_thirty_seconds_follows_a_refusal(
         with pytest.raises(DatabaseRefused):  # another thread, while this one asks
             accepted.ask()
         with pytest.raises(DatabaseRefused):
-            accepted.fail(REFUSALS[0])
+            accepted.fail(REFUSALS[0], is_refusal=True)
     assert n_attempts in (3, 4)
 
 
 def test_a_restart_after_a_refusal_needs_no_long_pause(accepted: Reconnects, clock: Clock) -> None:
     with pytest.raises(DatabaseRefused):
-        accepted.fail(REFUSALS[0])
+        accepted.fail(REFUSALS[0], is_refusal=True)
     clock.now += 31
     accepted.ask()
-    accepted.fail("FATAL:  the database system is starting up")
+    accepted.fail("FATAL:  the database system is starting up", is_refusal=False)
     accepted.ask()
     accepted.succeed()
     accepted.ask()
