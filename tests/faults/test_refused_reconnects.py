@@ -106,7 +106,7 @@ def test_a_new_password_is_an_outage_until_it_is_the_old_one_again(
             time.sleep(2.0)
             assert agent.process.poll() is None, agent.output
             asked_seconds = time.monotonic() - refused_at
-            # Three threads of the agent may ask at the first moment, the two others once at all.
+            # Three threads of the agent may try at the first moment; the other commands try less.
             assert _n_refused(external) <= 3 + asked_seconds / pause + 1 + 2 * 2
             assert _n_reports(administrator) == n_before
             _set_password(administrator, PASSWORD)
@@ -126,7 +126,7 @@ def test_an_agent_that_is_refused_for_too_long_ends_with_4_and_its_trial_goes_on
     with open_fleet(external.url, tmp_path) as fleet:
         agent = fleet.start(study, is_light=True)
         fleet.wait_for(
-            lambda: fleet.query("select 1 from tuner.checkpoint"), "a checkpoint to go on from"
+            lambda: fleet.query("select 1 from tuner.checkpoint"), "a checkpoint to continue from"
         )
         _set_password(administrator, "another")
         _end_other_sessions(administrator)

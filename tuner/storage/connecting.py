@@ -52,10 +52,10 @@ def connect(url: URL) -> "RawConnection":
     """Connect with our settings, unless the URL says otherwise.
 
     Raises the driver's errors, `DatabaseError` for a connection that we refuse, `DatabaseRefused`
-    if the server refuses us although it has accepted an earlier connection of this process.
+    if it is refused although an earlier connection of this process was accepted.
     """
     known = _known(url)
-    known.reconnects.ask()
+    known.reconnects.admit()
     try:
         raw = _open(url, known.pooling)
     except (psycopg2.Error, DatabaseError) as error:

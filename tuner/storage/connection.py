@@ -51,7 +51,7 @@ class Database:
     is_read_only: bool = False  # every transaction begins so: no pooler can lose that
 
     def open_raw(self) -> "RawConnection":
-        """A connection of one's own, in autocommit mode unless it is read-only, for hot statements.
+        """Open a connection outside the pool, in autocommit mode unless it is read-only.
 
         A server of ours that has died is started again.
         """

@@ -88,7 +88,7 @@ def is_pooled(cursor: "Cursor") -> bool:
 
 
 def read_standing(cursor: "Cursor") -> Standing:
-    """Ask the server that answers now."""
+    """Read it from the session that serves this statement."""
     cursor.execute(load_queries("pooling")["standing"], {"names": list(TIMEOUTS)})
     ((role, database, missing),) = cursor.fetchall()
     return Standing(role=role, database=database, missing=tuple(missing))
@@ -131,9 +131,9 @@ def _is_closed_by_begin(open_probe: OpenProbe) -> bool:
 def _are_sessions_shared(cursor: "Cursor", open_probe: OpenProbe) -> bool:
     """Whether a session that has served us serves others as well, between our transactions.
 
-    A second client asks while the first one is idle. It gets the same session, or it holds another
-    one, so that the first client's next transaction gets the session that was used last, or a
-    third one. A pooler that takes its sessions in turn shows it in one of the next rounds.
+    A second client begins a transaction while the first one is idle. If it gets the same session,
+    sessions are shared. If it gets another one and holds that, the first client's next transaction
+    may get a third one. A pooler that takes its sessions in turn shows it in the second round.
     """
     until = time.monotonic() + _PROBE_SECONDS
     with closing(open_probe()) as probe:
