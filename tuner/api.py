@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tuner import run_study
 from tuner.agent.notices import Notice
-from tuner.agent.signals import STOP_SIGNALS
+from tuner.agent.signals import agent_signals
 from tuner.cli.summary_text import render_headline
 from tuner.cli.views import PlainView
 from tuner.errors import HaltedByFailures, NoCompleteTrial, TunerError, UsageError
@@ -97,9 +97,11 @@ def run(
     """
     if threading.current_thread() is not threading.main_thread():
         raise UsageError("tuner.run hears signals: call it from the main thread")
-    path = Path(study_file)
+    path = _check_path(study_file)
+    _check_options(workers, overrides)
+    _check_text("storage", storage)
     options = run_study.RunOptions(
-        storage=storage_setting(storage), workers=workers, overrides=overrides
+        storage=storage_setting(storage), workers=workers, overrides=tuple(overrides)
     )
     with _own_signals():
         outcome = run_study.run(path, options, _Silence() if quiet else PlainView())
@@ -115,10 +117,38 @@ def run(
     return load_study(outcome.name, storage=storage)
 
 
+def _check_path(given: object) -> Path:
+    if isinstance(given, str | Path):
+        return Path(given)
+    if callable(given):
+        name = getattr(given, "__name__", "train")
+        raise UsageError(
+            f"tuner.run takes the path of a study file, not the function {name}; name it in the "
+            f"file, as in `objective: train.py:{name}`"
+        )
+    raise UsageError(f"tuner.run takes the path of a study file, not a {type(given).__name__}")
+
+
+def _check_options(workers: object, overrides: Any) -> None:
+    is_count = isinstance(workers, int) and not isinstance(workers, bool) and workers >= 1
+    if workers is not None and not is_count:
+        raise UsageError(f"workers is {workers!r}; give a whole number from 1 on, or None")
+    is_listed = isinstance(overrides, tuple | list)
+    if not is_listed or not all(isinstance(text, str) for text in overrides):
+        raise UsageError(
+            f"overrides is {overrides!r}; give a tuple of texts, such as ('budget.trials=20',)"
+        )
+
+
+def _check_text(name: str, given: object) -> None:
+    if given is not None and not isinstance(given, str):
+        raise UsageError(f"{name} is {given!r}; give text, or None")
+
+
 @contextmanager
 def _own_signals() -> Iterator[None]:
     """Give the caller's signal handlers back: an interrupted run must not end a notebook."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    before = {number: signal.getsignal(number) for number in agent_signals()}
     try:
         yield
     finally:
@@ -139,6 +169,11 @@ def load_study(
 
     `by` chooses what `best` is, as `tuner best --by` does.
     """
+    if not isinstance(name, str) or "\0" in name:
+        raise UsageError(f"tuner.load_study takes the name of a study, not {name!r}")
+    if by not in (None, *By):
+        raise UsageError(f'by is {by!r}; give "value" or "confirmed"')
+    _check_text("storage", storage)
     with open_database(storage_setting(storage)) as database:
         migrate(database)
         summary, trials = load_whole(database, name, None if by is None else By(by))

@@ -127,7 +127,7 @@ def _train_again(record: Record, folder: Path, options: RunOptions, tell: Tell) 
         spool = stack.enter_context(open_spool(home))
         trials_folder = stack.enter_context(TemporaryDirectory(prefix="tuner-reproduce-"))
         data = finish_preparation(child)
-        setup = build_setup(spec, folder, trials_folder, data, spool)
+        setup = build_setup(spec, folder, trials_folder, data, spool.path)
         # Alone: in company it has the same bits, and nobody is there.
         alone = replace(setup, n_lanes=1, keep_best=0, save_every_seconds=NEVER_SECONDS)
         pool.set_up(alone)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tuner.agent.about import describe_machine
 from tuner.agent.devices import list_devices
+from tuner.agent.folders import Folder
 from tuner.agent.identity import build_identity
 from tuner.agent.left_behind import end_left_behind
 from tuner.agent.loop import Agent, open_agent
@@ -20,7 +21,7 @@ from tuner.agent.preparation import PreparedData, finish_preparation, start_prep
 from tuner.agent.signals import stop_on_signals
 from tuner.agent.suggester import DrawSource, ModelSource, SuggestionSource
 from tuner.agent.workers import WorkerPool, open_workers
-from tuner.errors import DatabaseAway, StudyMismatch, UsageError, render_short
+from tuner.errors import DatabaseAway, RunFailed, StudyMismatch, UsageError, render_short
 from tuner.export.linked_study import compare_with_search
 from tuner.messages import Setup
 from tuner.results.summary import StudySummary, load_summary
@@ -30,7 +31,7 @@ from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler, ModelSampler
 from tuner.space import to_distributions
 from tuner.storage.connection import Database, DatabaseUrl, render_url
-from tuner.storage.home import open_home, open_spool
+from tuner.storage.home import DataFolder, Home, open_home, open_spool
 from tuner.storage.join import JoinedStudy, is_finished, join_study
 from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
@@ -73,7 +74,7 @@ def run(path: Path, options: RunOptions, view: View) -> RunOutcome:
     """Create or join the study of a study file and work on it until it ends."""
     loaded = load_study_file(path, options.overrides)
     notes = [render_short(str(path), warning) for warning in loaded.warnings]
-    return work(loaded.spec, path.parent.absolute(), options, view, notes)
+    return work(loaded.spec, loaded.folder, options, view, notes)
 
 
 def run_stored(name: str, path: Path | None, options: RunOptions, view: View) -> RunOutcome:
@@ -103,13 +104,14 @@ def folder_of_code(spec: StudySpec, path: Path | None) -> Path:
                 "--study NAME; of other commands --file STUDY.yaml)"
             )
         return Path.cwd()
-    given = load_study_file(path).spec
+    loaded = load_study_file(path)
+    given = loaded.spec
     if given.objective != spec.objective:
         raise StudyMismatch(
             f"{path} has another objective than study {spec.name!r}: "
             f"{render_objective(given)}, not {render_objective(spec)}"
         )
-    return path.parent.absolute()
+    return loaded.folder
 
 
 def work(
@@ -164,14 +166,31 @@ def work(
             else:
                 with open_spool(home, is_cleared=end_left_behind) as spool:
                     trials_folder = str(home.trials / study.unique_id)
-                    setup = build_setup(spec, folder, trials_folder, data, spool)
+                    setup = build_setup(spec, folder, trials_folder, data, spool.path)
                     identity = build_identity(names, data.code, describe_machine(devices, folder))
-                    ending = work_as_agent(spec, study, database, pool, setup, view, identity)
+                    folders: list[Folder] = [spool, *_data_folders(spec, folder, home, data)]
+                    ending = work_as_agent(
+                        spec, study, database, pool, setup, view, identity, folders
+                    )
         if ending.error is not None:
             raise ending.error
         return RunOutcome(
             name=spec.name, ending=ending, summary=_last_summary(database, spec.name, ending)
         )
+
+
+def _data_folders(
+    spec: StudySpec, folder: Path, home: Home, data: PreparedData
+) -> Sequence[DataFolder]:
+    """Of a function nothing is prepared."""
+
+    def prepare() -> None:
+        with start_preparation(spec, folder, home.data) as preparation:
+            again = finish_preparation(preparation)
+        if again.fingerprint != data.fingerprint:
+            raise RunFailed("prepared again, the data are not the same")
+
+    return [DataFolder(Path(data.folder), prepare)] if data.folder else []
 
 
 def _opened(database: Database | None, options: RunOptions) -> AbstractContextManager[Database]:
@@ -197,6 +216,7 @@ def work_as_agent(
     setup: Setup,
     view: View,
     identity: AgentIdentity,
+    folders: Sequence[Folder] = (),
 ) -> Ending:
     """Join the fleet and train until the study, or this agent, ends."""
     store = PostgresStore(
@@ -214,6 +234,7 @@ def work_as_agent(
         boot=identity.boot,
         lease_seconds=study.lease_seconds,
         spool=Path(setup.spool),
+        folders=folders,
         view=view,
     )
     with open_agent(agent):

@@ -20,7 +20,7 @@ from tuner.storage.home import open_home, open_spool
 from tuner.study.schedule import ENDLESS
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Params, Values
-from tuner.study_file.load import load_spec
+from tuner.study_file.load import load_study_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,8 @@ def smoke(path: Path, options: RunOptions) -> SmokeResult:
 
     Raises `RunFailed` with the failure and the end of what it printed.
     """
-    spec = load_spec(path, options.overrides)
-    folder, home = path.parent.absolute(), open_home()
+    loaded = load_study_file(path, options.overrides)
+    spec, folder, home = loaded.spec, loaded.folder, open_home()
     devices = list_devices(options.workers, processes=1)[:1]
     with (
         open_workers(devices, processes=1, kind=kind_of(spec)) as pool,
@@ -48,7 +48,7 @@ def smoke(path: Path, options: RunOptions) -> SmokeResult:
         tempfile.TemporaryDirectory(prefix="tuner-smoke-") as trials_folder,
     ):
         data = finish_preparation(preparation)
-        pool.set_up(build_setup(spec, folder, trials_folder, data, spool))
+        pool.set_up(build_setup(spec, folder, trials_folder, data, spool.path))
         distributions = to_distributions(spec.search_space)
         params = RandomSampler(seed=spec.seed, distributions=distributions).suggest(0).params
         return _train_one_step(pool, params, derive_seed(spec.seed, "trial", 0))

@@ -9,7 +9,7 @@ import optuna
 
 def objective(trial):
     lr = trial.suggest_float("lr", 1e-5, 1e-1, log=True)
-    kind = trial.suggest_categorical("kind", ["plain", "prunes", "unknown"])
+    kind = trial.suggest_categorical("mode.kind", ["plain", "prunes", "unknown"])
     if kind == "unknown":
         trial.suggest_int("depth", 1, 9)
     for step in range(5):
@@ -32,12 +32,19 @@ def test_it_runs_unchanged_or_fails_once_with_the_line_to_write(tuner, tmp_path:
         minimize="value",
         params="{}",
         search_space="{lr: {float: [1e-5, 1e-1], log: true}, "
-        "kind: {choice: [plain, prunes, unknown]}}",
-        enqueue="[{lr: 0.01, kind: plain}, {lr: 0.01, kind: prunes}, {lr: 0.01, kind: unknown}]",
+        "mode.kind: {choice: [plain, prunes, unknown]}}",
+        enqueue="[{lr: 0.01, mode.kind: plain}, {lr: 0.01, mode.kind: prunes}, "
+        "{lr: 0.01, mode.kind: unknown}]",
         budget="{trials: 3}",
         pruner="none",
     )
-    ended = tuner("run", file, "--workers", 1)
+    link = tmp_path / "links" / "study.yaml"  # its code lies beside the file that it leads to
+    link.parent.mkdir()
+    link.symlink_to(file)
+    ended = tuner("run", link, "--workers", 1)
+    found = tuner("trials", "plain", "--where", "mode.kind=prunes", "--csv").out
+    assert "params.mode.kind" in found
+    assert found.count("\n") == 2
     plain, prunes, unknown = tuner("trials", "plain", "--json").json
     assert (plain["state"], plain["value"], plain["steps"]) == ("COMPLETE", 0.01, 5)
     assert (prunes["state"], prunes["value"], prunes["steps"]) == ("PRUNED", 0.01 / 3, 3)

@@ -1,19 +1,21 @@
 """The embedded Postgres: its life from the first user to after the last, whoever is killed."""
 
 import os
+import pwd
 import shutil
 import signal
 import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
 
-from tests.integration.homes import HomeUser, Machine
+from tests.integration.homes import REPOSITORY, HomeUser, Machine
 from tuner.storage.binaries import find_server_user
 from tuner.storage.keeper import is_running
 
@@ -390,6 +392,61 @@ def test_a_home_that_one_may_not_write_gives_one_sentence(fresh_machine: Machine
             f"RunFailed: cannot use the folder {fresh_machine.home} (Permission denied); "
             "set TUNER_HOME to one that you may write"
         )
+
+
+NAMELESS = 54_321  # a user id as containers give it: in no /etc/passwd
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("command", ["status", "doctor", "db url", "dashboard", "run s.yaml"])
+def test_a_user_without_home_and_name_gets_one_sentence(machine: Machine, command: str) -> None:
+    file = machine.root / "s.yaml"
+    shutil.copy(REPOSITORY / "studies" / "digits.yaml", file)
+    words = [str(file) if word == "s.yaml" else word for word in command.split()]
+    code = f"import sys; from tuner.cli.main import main; sys.exit(main({words!r}))"
+    said = machine.run_python_as(NAMELESS, NAMELESS, code)
+    assert f"user {NAMELESS} has no home folder on this machine; set TUNER_HOME" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_user_without_a_name_has_an_embedded_server(fresh_machine: Machine) -> None:
+    nameless = pwd.struct_passwd(("", "x", NAMELESS, NAMELESS, "", "", ""))
+    fresh_machine.give_to_another_user(nameless)
+    with fresh_machine.user("select current_user") as user:
+        assert user.answer == "tuner"
+        assert Path(f"/proc/{fresh_machine.postmaster()}").stat().st_uid == NAMELESS
+        with fresh_machine.user("select 7") as other:
+            assert other.answer == "7"
+    fresh_machine.wait_until_stopped()
+
+
+@contextmanager
+def _mounted(folder: Path, options: str) -> Iterator[None]:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
+    folder.chmod(0o755)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+def test_a_disk_that_is_full_is_named_as_the_cause(fresh_machine: Machine) -> None:
+    binaries = {path.name: path.resolve() for path in fresh_machine.server.iterdir()}
+    with _mounted(fresh_machine.home, "size=16M"):
+        fresh_machine.server.mkdir()
+        for name, target in binaries.items():
+            (fresh_machine.server / name).symlink_to(target)
+        with fresh_machine.user() as user:
+            assert "cannot create the embedded database" in user.answer
+            assert "No space left on device" in user.answer
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+def test_a_file_system_that_runs_no_programs_is_named_as_the_cause(fresh_machine: Machine) -> None:
+    with _mounted(fresh_machine.home, "noexec"), fresh_machine.user() as user:
+        assert "lies on a file system that runs no programs (noexec); set TUNER_HOME" in user.answer
 
 
 def test_a_server_that_cannot_start_says_what_its_log_says(machine: Machine) -> None:

@@ -623,3 +623,56 @@ def test_an_interrupt_at_import_is_a_failure_of_the_file(folder: Path) -> None:
     assert (
         answer["error"] == "importing train.py failed: KeyboardInterrupt (train.py:1 in <module>)"
     )
+
+
+def test_a_relative_import_suggests_the_modules_own_name(folder: Path) -> None:
+    (folder / "pkg").mkdir()
+    (folder / "pkg" / "sizes.py").write_text("N = 3\n")
+    for file, advice in (
+        ("pkg/train.py", "write pkg.train:train"),
+        ("train.py", "import it by its name"),
+    ):
+        (folder / file).write_text("from .sizes import N\ndef train(trial): ...\n")
+        _, answer, _ = _inspect(folder, f"{file}:train")
+        assert answer["error"] == (
+            f"{file} has a relative import, and a file alone belongs to no package; {advice}"
+        )
+    exit_code, answer, _ = _inspect(folder, "pkg.train:train")
+    assert (exit_code, answer["summary"]) == (0, "function pkg.train:train")
+
+
+def test_a_file_that_is_a_link_finds_its_neighbours_on_both_sides(folder: Path) -> None:
+    target = folder.parent / "elsewhere"
+    target.mkdir()
+    (target / "there.py").write_text("N = 1\n")
+    (target / "train.py").write_text("import here, there\ndef train(trial): ...\n")
+    (folder / "here.py").write_text("N = 2\n")
+    (folder / "train.py").symlink_to(target / "train.py")
+    exit_code, answer, _ = _inspect(folder, "train.py:train")
+    assert (exit_code, sorted(answer["code"])) == (0, ["here.py", "there.py", "train.py"])
+
+
+def test_lines_of_a_librarys_logger_come_once_and_as_it_writes_them(run: Run) -> None:
+    code = """\
+import logging
+
+library = logging.getLogger("library")
+library.addHandler(logging.StreamHandler())
+library.warning("from the library")
+logging.getLogger("plain").warning("without a handler")
+
+def train(trial):
+    logging.basicConfig(format="own %(message)s", level="INFO")
+    logging.getLogger("mine").info("set up by the user")
+    trial.set_user_attr("long", "x" * 9999)
+    return 1
+"""
+    messages, worker = run(code)
+    assert _left(messages).how is How.COMPLETE
+    worker.process.wait(PATIENCE_SECONDS)
+    assert worker.log.read_text().splitlines() == [
+        "from the library",
+        "without a handler",
+        "own set up by the user",
+        "WARNING tuner.trial.trial: attribute long is dropped: it is longer than 2000 characters",
+    ]

@@ -126,8 +126,22 @@ class HelperFailed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FolderRestored:
+    """A folder had disappeared and is there again."""
+
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderLost:
+    """A folder has disappeared for good: the agent releases its trials and ends with this error."""
+
+    error: TunerError
+
+
+@dataclass(frozen=True, kw_only=True)
 class StopAsked:
-    """SIGINT, SIGTERM or SIGUSR1."""
+    """A signal that asks the agent to stop."""
 
     signal: str
 
@@ -152,6 +166,8 @@ Event = (
     | ElsewhereHeard
     | MemoryRead
     | HelperFailed
+    | FolderRestored
+    | FolderLost
     | StopAsked
     | Tick
 )

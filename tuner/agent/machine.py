@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tuner.agent.notices import InTraining, Tally
+from tuner.errors import TunerError
 from tuner.messages import Why
 from tuner.search.curves import Curves
 from tuner.search.protocols import Pruner
@@ -141,9 +142,10 @@ class WorkerState:
 class StopState:
     """A stop that was asked for, and its deadlines on the agent's own clock."""
 
-    signal: str
+    signal: str  # empty: none, but an error
     kill_at: float
     leave_at: float
+    error: TunerError | None = None  # why this machine cannot work any more
 
 
 @dataclass(kw_only=True)

@@ -10,6 +10,7 @@ import pynvml
 
 from tuner.agent.devices import Device
 from tuner.agent.worker_process import Worker
+from tuner.cgroups import Cgroups
 
 _KIB = 1024
 
@@ -40,7 +41,7 @@ def read_memory(workers: Iterable[Worker]) -> dict[str, Memory]:
 
 def _of_cpu(workers: Mapping[int, int]) -> Memory:
     used = {workers[pid]: n for pid, n in used_bytes(workers).items()}
-    return Memory(free_bytes=machine_bytes("MemAvailable"), used_bytes=used)
+    return Memory(free_bytes=Cgroups().memory().free, used_bytes=used)
 
 
 def used_bytes(pids: Iterable[int]) -> dict[int, int]:
@@ -50,11 +51,6 @@ def used_bytes(pids: Iterable[int]) -> dict[int, int]:
         with suppress(OSError, ValueError):
             used[pid] = _bytes_of(Path(f"/proc/{pid}/status"), "VmRSS")
     return used
-
-
-def machine_bytes(name: str) -> int:
-    """Of the machine's memory: `MemTotal`, `MemAvailable`; raises OSError, ValueError."""
-    return _bytes_of(Path("/proc/meminfo"), name)
 
 
 def _bytes_of(table: Path, name: str) -> int:

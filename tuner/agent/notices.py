@@ -88,6 +88,13 @@ class DatabaseBack:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FolderMadeAgain:
+    """A folder of this machine had disappeared; what was in it is not."""
+
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class WaitingForOthers:
     """Nothing to do here until the others' trials are final."""
 
@@ -203,6 +210,7 @@ Notice = (
     | DatabaseLost
     | DatabaseRefuses
     | DatabaseBack
+    | FolderMadeAgain
     | WaitingForOthers
     | Stopping
     | StudyPaused

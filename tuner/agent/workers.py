@@ -81,7 +81,7 @@ class WorkerPool:
         From now on they are recorded in the spool as those of an agent, if one is named.
         """
         self._setup, self._agent_id = setup, agent_id
-        self._record()
+        self.record()
         for worker in self.workers.values():
             self._send_setup(worker)
 
@@ -136,7 +136,7 @@ class WorkerPool:
         gone.buried.wait(EXIT_SECONDS)
         self._close_pipes(gone)
         worker = self._next_worker(gone.place)
-        self._record()
+        self.record()
         if self._setup is not None:
             self._send_setup(worker)
         return worker
@@ -192,7 +192,7 @@ class WorkerPool:
         self._wake()
         return worker
 
-    def _record(self) -> None:
+    def record(self) -> None:
         """Before a trial is sent to a new worker: another agent may have to end it."""
         if self._setup is None or self._agent_id is None:
             return

@@ -13,7 +13,7 @@ exit codes:
   0 done   1 failed at run time   2 usage, study file, or another study under
   this name   3 no such study or trial   4 database unreachable or refused
   5 no COMPLETE trial   6 halted by failures.stop_after   7 this machine cannot work
-  130 interrupted   143 ended by SIGTERM, trials handed back
+  130 interrupted   143 ended by SIGTERM or SIGHUP, trials handed back
 """
 
 

@@ -120,6 +120,8 @@ def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table
             )
         case notices.DatabaseBack():
             return f"the database is back after {render_seconds(notice.away_seconds)}"
+        case notices.FolderMadeAgain():
+            return f"{notice.path} had disappeared and was made again; training continues"
         case notices.WaitingForOthers():
             return (
                 f"all trials are given out; waiting for {count(notice.n_open, 'trial')} elsewhere"

@@ -60,8 +60,13 @@ def render_env(config: BestConfig) -> str:
     """For `set -a; . best.env`: each param under a prefix, so that none can be PATH."""
     facts = {"TUNER_STUDY": config.name, "TUNER_SEED": config.seed}
     facts |= {f"TUNER_{key.upper()}": config.provenance.get(key) for key in ("trial", "value")}
-    facts |= {f"PARAM_{name}": value for name, value in config.params.items()}
+    facts |= {_variable(name): value for name, value in config.params.items()}
     return redact("".join(f"{name}={shlex.quote(_word(v))}\n" for name, v in facts.items()))
+
+
+def _variable(param: str) -> str:
+    """A shell's names have no dots, and `a.b` must not become what `a_b` is."""
+    return f"PARAM_{param.replace('.', '__')}"
 
 
 def _word(value: object) -> str:

@@ -5,6 +5,7 @@ import operator
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tuner.errors import UsageError
 from tuner.storage.reading import TrialRow
@@ -127,6 +128,7 @@ def select(
 ) -> list[TrialRow]:
     """The trials that fit, in order; raises `UsageError` for a field that no trial can have."""
     known = _known_fields(trials, {*searched, *fixed})
+    find = partial(_find, fixed=fixed, params=known[_PARAMS])
     for condition in selection.conditions:
         _check_field(condition.field, known, condition.text)
     _check_field(selection.sort, known, selection.sort)
@@ -134,9 +136,10 @@ def select(
         trial
         for trial in trials
         if (not selection.states or trial.state in selection.states)
-        and all(holds(c, _find(c.field, trial, fixed)) for c in selection.conditions)
+        and all(holds(c, find(c.field, trial)) for c in selection.conditions)
     ]
-    ordered = _ordered(chosen, fixed, selection)
+    found = [find(selection.sort, trial) for trial in chosen]
+    ordered = [chosen[place] for place in order(found, descending=selection.descending)]
     return ordered[: selection.limit]
 
 
@@ -148,7 +151,8 @@ def _known_fields(trials: Sequence[TrialRow], searched: Collection[str]) -> Mapp
 
 
 def _check_field(field: str, fields: Mapping[str, set[str]], text: str) -> None:
-    prefix = next(prefix for prefix in fields if field.startswith(prefix))
+    prefixes = [""] if field in fields[_PARAMS] else fields  # a param's whole name comes first
+    prefix = next(prefix for prefix in prefixes if field.startswith(prefix))
     name, known = field.removeprefix(prefix), fields[prefix]
     if name not in known:
         close = difflib.get_close_matches(name, sorted(known), n=1)
@@ -171,8 +175,13 @@ def holds(condition: Condition, found: object) -> bool:
     return bool(_OPERATORS[condition.sign](found, wanted))
 
 
-def _find(field: str, trial: TrialRow, fixed: Params) -> object:
-    """Own fields first, then params, then user attributes; a prefix says which."""
+def _find(field: str, trial: TrialRow, fixed: Params, params: Collection[str]) -> object:
+    """Own fields first, then params, then user attributes; a prefix says which.
+
+    `params` are the names of the study's: one that begins like a prefix is meant by it.
+    """
+    if field in params and field.startswith((_PARAMS, _ATTRS)):
+        return {**fixed, **trial.params}.get(field)
     if field.startswith(_PARAMS):
         return {**fixed, **trial.params}.get(field.removeprefix(_PARAMS))
     if field.startswith(_ATTRS):
@@ -184,11 +193,6 @@ def _find(field: str, trial: TrialRow, fixed: Params) -> object:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _ordered(trials: Sequence[TrialRow], fixed: Params, selection: Selection) -> list[TrialRow]:
-    found = [_find(selection.sort, trial, fixed) for trial in trials]
-    return [trials[place] for place in order(found, descending=selection.descending)]
 
 
 def order(values: Sequence[object], *, descending: bool) -> list[int]:

@@ -55,7 +55,7 @@ class StoredFields:
         with self.database.reading() as connection:
             if name in TEXT_FIELDS:
                 return read_text_field(connection, study_id, name)
-            param = name.removeprefix(_PARAMS)
+            param = name if name in fixed else name.removeprefix(_PARAMS)
             if param in fixed:
                 return dict.fromkeys(self.board.table.numbers.tolist(), fixed[param])
             if name.startswith(_PARAMS):

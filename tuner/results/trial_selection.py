@@ -10,7 +10,7 @@ import numpy as np
 from tuner.errors import UsageError
 from tuner.results.selection import Condition, holds, order
 from tuner.results.trial_fields import MoreFields, NoFields
-from tuner.results.trial_table import FAIL, Mask, TrialTable
+from tuner.results.trial_table import FAIL, Mask, ParamTable, TrialTable
 from tuner.storage.columns_reading import STATES, Floats, Ints
 from tuner.study.trial import ParamValue
 from tuner.study_file.faults import listed, quote
@@ -76,10 +76,15 @@ def _column(table: TrialTable, name: str) -> Floats | None:
             return table.ended
         case "state":
             return table.states.astype(np.float64)
-    if name.startswith("attrs."):
-        return None
-    param = table.params.get(name.removeprefix("params."))
+    param = _param(table, name)
     return None if param is None else param.values
+
+
+def _param(table: TrialTable, name: str) -> ParamTable | None:
+    """The param of that name, or the one that a prefix names."""
+    if name in table.params or name.startswith("attrs."):
+        return table.params.get(name)
+    return table.params.get(name.removeprefix("params."))
 
 
 def _values(table: TrialTable, name: str, more: MoreFields) -> list[object]:
@@ -102,7 +107,7 @@ def _holds(table: TrialTable, condition: Condition, more: MoreFields) -> Mask:
     if condition.field == "state":
         fitting = [i for i, state in enumerate(STATES) if holds(condition, state)]
         return np.isin(column, fitting)
-    param = table.params.get(condition.field.removeprefix("params."))
+    param = _param(table, condition.field)
     choices: tuple[ParamValue, ...] | None = getattr(param.kind, "choices", None) if param else None
     if choices is not None:
         return _holds_choice(column, has_it, choices, condition)

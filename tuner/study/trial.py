@@ -7,8 +7,8 @@ from enum import StrEnum
 
 ParamValue = bool | int | float | str | None
 Params = Mapping[str, ParamValue]
-# A parameter's name in a study file; with `.` for functions only.
-PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
+# A parameter's name in a study file, 64 characters at most; dots are for functions only.
+PARAM_NAME = re.compile(r"(?!.{65})[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*", re.ASCII)
 MAX_NAME = 64  # characters of a metric's or attribute's name
 Values = Mapping[str, float]  # metric name -> value
 

@@ -10,6 +10,7 @@ from typing import Any
 from tuner.errors import StudyFileError
 from tuner.study.trial import Direction, ParamValue
 from tuner.study_file.faults import Faults
+from tuner.study_file.functions import find_code_folder, written_code
 from tuner.study_file.intervals import Interval
 from tuner.study_file.items import Item, Keys, Section, read_int, read_section, read_text
 from tuner.study_file.model import FunctionObjective, Model, Objective, TrainerObjective
@@ -100,17 +101,22 @@ def load_best_config(path: Path, overrides: Sequence[str] = ()) -> BestConfig:
     node = compose(text, faults)
     for override in overrides if node else ():
         assert node is not None
-        node = apply_override(node, _in_full(override))
+        node = apply_override(node, _in_full(override, node))
     root = Item(node=node, path="", faults=faults) if node else None
-    config = _read(root, path.parent.absolute()) if root else None
+    config = _read(root, find_code_folder(path, written_code(root.node))) if root else None
     if faults or config is None:
         raise StudyFileError(str(path), faults.first(), faults.n_more())
     return config
 
 
-def _in_full(override: str) -> str:
+def _in_full(override: str, root: Node) -> str:
+    """A param by its name alone is one below `params`, whatever else its name could mean."""
     key = override.partition("=")[0].strip()
-    return override if "." in key or key in _KEYS.allowed else f"params.{override}"
+    entries = root.entries if isinstance(root, MapNode) else ()
+    params = next((node for name, node in entries if name.text == "params"), None)
+    names = {name.text for name, _ in params.entries} if isinstance(params, MapNode) else set()
+    is_key = key.partition(".")[0] in _KEYS.allowed and key not in names - set(_KEYS.allowed)
+    return override if is_key else f"params.{override}"
 
 
 def _read(root: Item, folder: Path) -> BestConfig | None:

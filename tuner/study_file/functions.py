@@ -1,15 +1,16 @@
 """`module:name` or `path/file.py:name` of the user's own, checked without running any of it."""
 
 import ast
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tuner.study_file import not_yet
 from tuner.study_file.faults import did_you_mean, listed, quote
 from tuner.study_file.items import Item, read_option, read_text
-from tuner.study_file.model import FunctionObjective
-from tuner.study_file.yaml_nodes import ScalarNode
+from tuner.study_file.model import FunctionObjective, Objective, TrainerObjective
+from tuner.study_file.yaml_nodes import MapNode, Node, ScalarNode
 
 _FUNCTION = re.compile(r"[^\W\d]\w*")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -20,6 +21,48 @@ _EXAMPLE = "write module:function or path/file.py:function"
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _Check = Callable[[_Definition, str], str]  # of a definition that stands there: what is wrong
+
+
+def find_code_folder(path: Path, names: Iterable[str], files: Iterable[str] = ()) -> Path:
+    """The folder that the code and the files named in a study file or config are relative to.
+
+    It is the file's own; where `path` is a link, and they are not all beside it, its target's if
+    they are all there.
+    """
+    beside = path.parent.absolute()
+    modules = [name.rpartition(":")[0] for name in names]
+    wanted = [*modules, *files]
+    for folder in (beside, path.resolve().parent):
+        if all(_is_in(folder, module) for module in wanted):
+            return folder
+    return beside
+
+
+def _is_in(folder: Path, name: str) -> bool:
+    """Whether a file, or the module of a dotted name, is in the folder; any text is looked for."""
+    if "/" in name or os.path.isfile(folder / name):
+        return os.path.isfile(folder / name)
+    top = folder / name.partition(".")[0]
+    return os.path.isdir(top) or os.path.isfile(f"{top}.py")
+
+
+def names_of_code(objective: Objective) -> tuple[str, ...]:
+    """The code of the user's that an objective names."""
+    match objective:
+        case FunctionObjective(function=function):
+            return (function,)
+        case TrainerObjective(model=model, loss=loss):
+            return tuple(name for name in (model, loss) if name is not None and ":" in name)
+
+
+def written_code(root: Node) -> tuple[str, ...]:
+    """As `names_of_code`, of a whole file that nothing has checked yet."""
+    entries = root.entries if isinstance(root, MapNode) else ()
+    found: list[Node] = [node for key, node in entries if key.text == "objective"]
+    for node in tuple(found):
+        parts = node.entries if isinstance(node, MapNode) else ()
+        found += [value for key, value in parts if key.text in ("model", "loss")]
+    return tuple(n.text for n in found if isinstance(n, ScalarNode) and ":" in n.text)
 
 
 def read_function(item: Item, text: str, folder: Path) -> FunctionObjective | None:

@@ -17,6 +17,7 @@ from tuner.study_file.algorithm_checks import (
 from tuner.study_file.algorithms import read_pruner, read_sampler
 from tuner.study_file.enqueue import read_enqueue
 from tuner.study_file.faults import Faults
+from tuner.study_file.functions import find_code_folder, written_code
 from tuner.study_file.items import Item, Keys, Section, is_misspelt, read_section
 from tuner.study_file.model import StudySpec
 from tuner.study_file.overrides import apply_override
@@ -77,6 +78,7 @@ class LoadedStudyFile:
     """A valid study file, and what a friend would ask about it."""
 
     spec: StudySpec
+    folder: Path  # what names of the user's code are relative to
     warnings: tuple[Fault, ...]  # located like faults, sorted by position
 
 
@@ -98,13 +100,14 @@ def load_study_file(path: Path, overrides: Sequence[str] = ()) -> LoadedStudyFil
         assert node is not None
         node = apply_override(node, override)
     root = Item(node=node, path="", faults=faults) if node else None
-    spec = _read_study(root, path.parent.absolute()) if root else None
+    folder = find_code_folder(path, written_code(root.node)) if root else path.parent
+    spec = _read_study(root, folder) if root else None
     if node is None and not faults:
         faults.add(1, 1, "", "the file holds no study; `name:` and `objective:` are a start")
     if faults:
         raise StudyFileError(str(path), faults.first(), faults.n_more())
     assert spec is not None, "a reader returned None without a fault"
-    return LoadedStudyFile(spec=spec, warnings=faults.warnings())
+    return LoadedStudyFile(spec=spec, folder=folder, warnings=faults.warnings())
 
 
 def _read_study(root: Item, folder: Path) -> StudySpec | None:

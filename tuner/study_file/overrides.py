@@ -1,9 +1,11 @@
 """`--set key.path=value`: changes to a study file's tree before it is read."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tuner.errors import UsageError
 from tuner.study_file.faults import Faults, quote
+from tuner.study_file.parameters import _RANGE_KEYS
 from tuner.study_file.yaml_nodes import BrokenNode, ListNode, MapNode, Node, ScalarNode, compose
 
 ARGUMENT_LINE = 0  # of nodes that stand in no file
@@ -12,7 +14,8 @@ ARGUMENT_LINE = 0  # of nodes that stand in no file
 def apply_override(root: Node, text: str) -> Node:
     """The tree with one value set, made if it is not there; raises `UsageError`.
 
-    The value is read as YAML, so that `search_space.lr={float: [1e-4, 1]}` works as well.
+    The value is read as YAML, so that `search_space.lr={float: [1e-4, 1]}` works as well. Names of
+    params may hold dots: the longest key that is there and fits is the one that is meant.
     """
     path, equals, value_text = text.partition("=")
     keys = path.strip().split(".")
@@ -23,24 +26,64 @@ def apply_override(root: Node, text: str) -> Node:
     if value is None and faults:
         raise UsageError(f"--set {text}: {quote(value_text)} is not valid YAML")
     given = value or ScalarNode(line=ARGUMENT_LINE, column=1, text="", value=None)
-    return _set(root, keys, _moved(given), path)
+    return _set(root, keys, _moved(given), ())
 
 
-def _set(node: Node, keys: list[str], value: Node, path: str) -> Node:
+def _set(node: Node, keys: Sequence[str], value: Node, above: tuple[str, ...]) -> Node:
     if not keys:
         return value
     if not isinstance(node, MapNode):
+        path = ".".join([*above, *keys])
         raise UsageError(
             f"--set {path}: {quote(keys[0])} cannot be set, what holds it is no mapping"
         )
-    key, *rest = keys
-    for index, (found, child) in enumerate(node.entries):
-        if found.text == key:
-            entry = (found, _set(child, rest, value, path))
-            return replace(node, entries=(*node.entries[:index], entry, *node.entries[index + 1 :]))
+    index = _find_entry(node, keys, above)
+    if index is not None:
+        name, child = node.entries[index]
+        n = len(name.text.split("."))
+        entry = (name, _set(child, keys[n:], value, (*above, name.text)))
+        return replace(node, entries=(*node.entries[:index], entry, *node.entries[index + 1 :]))
+    n = _length_of_new(keys, value, above)
+    key = ".".join(keys[:n])
     name = ScalarNode(line=ARGUMENT_LINE, column=1, text=key, value=key)
     empty = MapNode(line=ARGUMENT_LINE, column=1, entries=())
-    return replace(node, entries=(*node.entries, (name, _set(empty, rest, value, path))))
+    child = _set(empty, keys[n:], value, (*above, key))
+    return replace(node, entries=(*node.entries, (name, child)))
+
+
+def _find_entry(node: MapNode, keys: Sequence[str], above: tuple[str, ...]) -> int | None:
+    """The place of the entry whose key is the longest beginning of the path that can be meant."""
+    for n in range(len(keys), 0, -1):
+        if n < len(keys) and not _has_parts(above, keys[n]):
+            continue
+        for index, (found, _) in enumerate(node.entries):
+            if found.text == ".".join(keys[:n]):
+                return index
+    return None
+
+
+def _has_parts(above: tuple[str, ...], part: str) -> bool:
+    """Whether what is named in this place can have such a part; params are single values."""
+    if above == ("search_space",):
+        return part in _RANGE_KEYS.allowed
+    return not _is_of_names(above)
+
+
+def _is_of_names(above: tuple[str, ...]) -> bool:
+    return above == ("params",) or above[-1:] == ("when",)
+
+
+def _length_of_new(keys: Sequence[str], value: Node, above: tuple[str, ...]) -> int:
+    """How many parts of the path are the name of a key that is not there yet.
+
+    All of them where any name may stand, but for what a range says of itself.
+    """
+    if above == ("search_space",):
+        is_of_range = (
+            len(keys) > 1 and keys[-1] in _RANGE_KEYS.allowed and not isinstance(value, MapNode)
+        )
+        return len(keys) - is_of_range
+    return len(keys) if _is_of_names(above) else 1
 
 
 def _moved(node: Node) -> Node:

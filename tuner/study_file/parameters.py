@@ -162,7 +162,16 @@ def entries_of(item: Item | None) -> Section:
 
 def _find_param(name: str, entry: Item, known: KnownParams) -> TrainerParam | None:
     if not PARAM_NAME.fullmatch(name):
-        entry.key_fault("a parameter's name is a letter or _, then letters, digits, _ (64 at most)")
+        dots = "" if known.table or "." not in name else ", and dots between such parts"
+        entry.key_fault(
+            f"a parameter's name is a letter or _, then letters, digits, _ (64 at most){dots}"
+        )
+        return None
+    if known.table and "." in name:
+        entry.key_fault(
+            "only a function of your own takes names with a dot; the trainer's parameters and the "
+            "arguments of a model have none"
+        )
         return None
     if known.table and name in PLANNED_PARAMS:
         entry.key_fault(f"not supported yet; the trainer takes {listed(known.table)}")

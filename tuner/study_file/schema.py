@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from tuner.study.trial import PARAM_NAME
 from tuner.study_file.algorithms import _WRAPPED, PRUNERS, SAMPLERS, Setting
 from tuner.study_file.intervals import Interval
 from tuner.study_file.items import read_bool, read_float, read_int, read_option
@@ -32,7 +33,7 @@ _DURATION: Schema = {
     "examples": ["90s", "30m", "12h", "1d12h"],
 }
 _SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
-_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
+_NAME_PATTERN = f"^{PARAM_NAME.pattern}$"
 
 
 def build_schema() -> Schema:

@@ -19,9 +19,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from tuner.training.folders import sync_folder, write_synced
+from tuner.training.lane import UnfitState
 
 _SCALARS = (str, int, float, bool, type(None))
 _FORMAT = "tuner-checkpoint-1"
+_GREATEST = 10**4000  # Python writes and reads 4,300 digits
+_PLACE = 300  # characters of a place in the tree
+_ADVICE = "; save dicts, lists, tuples, numbers, text, tensors and arrays, such as a state_dict()"
+Place = tuple[object, ...]  # the keys that lead to a node
 
 # What damaged bytes can lead to, in the format, in JSON and in the tree.
 READING_FAILS = (
@@ -88,46 +93,116 @@ def load_checkpoint(path: Path, *, sha256: str | None = None) -> Any:
 
 
 def encode_tree(tree: object) -> bytes:
-    """The whole file as bytes; raises TypeError for anything that is not such a tree."""
-    tensors: dict[str, torch.Tensor] = {}
-    skeleton = _pack(tree, tensors)
-    return save(tensors, {"format": _FORMAT, "tree": json.dumps(skeleton)})
+    """The whole file as bytes; raises `UnfitState`, which says where in the tree, for any other."""
+    packing = _Packing()
+    try:
+        skeleton = json.dumps(packing.pack(tree, ()))
+    except RecursionError:
+        raise UnfitState("a checkpoint cannot hold a state that contains itself") from None
+    try:
+        return save(packing.tensors, {"format": _FORMAT, "tree": skeleton})
+    except (KeyError, SafetensorError):
+        for name, tensor in packing.tensors.items():
+            _check_dtype(tensor, packing.places[name])
+        raise
 
 
-def _pack(node: object, tensors: dict[str, torch.Tensor]) -> object:
-    """JSON for a node: the scalar itself, or its kind and content.
-
-    {"d": dict with text keys}, {"m": pairs of a dict with other scalars as keys}, {"l": list},
-    {"u": tuple}, {"t": tensor's name}, {"a": name of an array's tensor}.
-    """
-    match node:
-        case torch.Tensor():
-            return {"t": _add(node, tensors)}
-        case np.ndarray():
-            return {"a": _add(torch.from_numpy(node), tensors)}
-        case np.generic():
-            return _pack(node.item(), tensors)
-        case Mapping() if all(isinstance(key, str) for key in node):
-            return {"d": {key: _pack(child, tensors) for key, child in node.items()}}
-        case Mapping() if all(isinstance(key, _SCALARS) for key in node):
-            return {"m": [[key, _pack(child, tensors)] for key, child in node.items()]}
-        case list():
-            return {"l": [_pack(child, tensors) for child in node]}
-        case tuple():
-            return {"u": [_pack(child, tensors) for child in node]}
-        case None | bool() | int() | float() | str():
-            return node
-    raise TypeError(
-        f"a checkpoint cannot hold a {type(node).__name__}; save dicts, lists, tuples, numbers, "
-        "text, tensors and arrays, such as a state_dict()"
-    )
+def _check_dtype(tensor: torch.Tensor, place: Place) -> None:
+    try:
+        save({"t": tensor.flatten()[:1]})
+    except (KeyError, SafetensorError):
+        raise _unfit(f"numbers of the kind {tensor.dtype}", place) from None
 
 
-def _add(tensor: torch.Tensor, tensors: dict[str, torch.Tensor]) -> str:
-    name = f"t{len(tensors)}"
-    # A copy: views of one stack share their memory, which the format cannot say.
-    tensors[name] = tensor.detach().to("cpu", copy=True).contiguous()
-    return name
+class _Packing:
+    """One tree on its way into a file: JSON for its nodes, and the tensors beside it."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, torch.Tensor] = {}
+        self.places: dict[str, Place] = {}  # of the tensors
+
+    def pack(self, node: object, place: Place) -> object:
+        """JSON for a node: the scalar itself, or its kind and content.
+
+        {"d": dict with text keys}, {"m": pairs of a dict with other scalars as keys}, {"l": list},
+        {"u": tuple}, {"t": tensor's name}, {"a": name of an array's tensor}.
+        """
+        match node:
+            case torch.Tensor():
+                return {"t": self._add(node, place)}
+            case np.ndarray() if not isinstance(node, np.ma.MaskedArray):
+                return {"a": self._add(_tensor_of(node, place), place)}
+            case Mapping():
+                return self._pack_mapping(node, place)
+            case list():
+                return {"l": [self.pack(child, (*place, n)) for n, child in enumerate(node)]}
+            case tuple():
+                return {"u": [self.pack(child, (*place, n)) for n, child in enumerate(node)]}
+            case _:
+                return _scalar_of(node, place)
+
+    def _pack_mapping(self, node: Mapping[Any, Any], place: Place) -> object:
+        pairs = [
+            [_key_of(key, (*place, key)), self.pack(child, (*place, key))]
+            for key, child in node.items()
+        ]
+        if all(isinstance(key, str) for key, _ in pairs):
+            return {"d": dict(pairs)}  # type: ignore[arg-type]
+        return {"m": pairs}
+
+    def _add(self, tensor: torch.Tensor, place: Place) -> str:
+        name = f"t{len(self.tensors)}"
+        if "sparse" in str(tensor.layout):
+            raise _unfit("a sparse tensor", place, "; call its to_dense()")
+        if tensor.layout is not torch.strided or tensor.is_nested or tensor.is_quantized:
+            raise _unfit("a nested, quantized or otherwise special tensor", place)
+        if tensor.is_meta:
+            raise _unfit("a tensor without data (on the device meta)", place)
+        # A copy: views of one stack share their memory, which the format cannot say.
+        self.tensors[name] = tensor.detach().to("cpu", copy=True).contiguous()
+        self.places[name] = place
+        return name
+
+
+def _scalar_of(node: object, place: Place) -> object:
+    if isinstance(node, np.floating):
+        return float(node)  # `item()` of a longdouble is a longdouble
+    value = node.item() if isinstance(node, np.generic) else node
+    if not isinstance(value, _SCALARS):
+        advice = "; call its state_dict()" if hasattr(value, "state_dict") else ""
+        raise _unfit(f"a {type(node).__name__}", place, advice)
+    if isinstance(value, str) and not _is_unicode(value):
+        raise _unfit("text with half of a surrogate pair, which is no Unicode", place)
+    if isinstance(value, int) and abs(value) >= _GREATEST:
+        raise _unfit("an int of so many digits", place)
+    return value
+
+
+def _key_of(key: object, place: Place) -> object:
+    if isinstance(key, (*_SCALARS, np.generic)):
+        return _scalar_of(key, place)
+    raise _unfit(f"a {type(key).__name__} as a key", place, "; keys are text or numbers")
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _tensor_of(array: np.ndarray[Any, Any], place: Place) -> torch.Tensor:
+    try:
+        # In the machine's order of bytes, and without the negative strides of a reversed view.
+        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+    except TypeError:
+        raise _unfit(f"an array of the kind {array.dtype}", place) from None
+
+
+def _unfit(what: str, place: Place, advice: str = "") -> UnfitState:
+    where = "state" + "".join(f"[{_shown(key)}]" for key in place)
+    return UnfitState(f"a checkpoint cannot hold {what}: {where[:_PLACE]}{advice or _ADVICE}")
+
+
+def _shown(key: object) -> str:
+    return json.dumps(key) if isinstance(key, str) else ascii(key)
 
 
 def _unpack(node: Any, tensors: dict[str, torch.Tensor]) -> Any:

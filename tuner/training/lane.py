@@ -63,6 +63,10 @@ class Lane(Protocol):
         """
 
 
+class UnfitState(TypeError):
+    """A state that no checkpoint can hold; the message says what and where in it."""
+
+
 class LaneFailed(Exception):
     """One lane broke, alone; the error is its cause."""
 

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from tuner.training.lane import Lane, Verdict
+from tuner.training.lane import Lane, UnfitState, Verdict
 from tuner.trial.ends import Mistake
 
 
@@ -58,5 +58,5 @@ class Checkpoints:
     def _save(self, build: Callable[[], object]) -> bool:
         try:
             return self._lane.save(self._trial.step, build)
-        except TypeError as error:
+        except UnfitState as error:
             raise Mistake(str(error)) from error

@@ -24,8 +24,7 @@ def main(arguments: list[str], streams: Streams) -> int:
     parser = argparse.ArgumentParser(prog="python -m tuner.worker train")
     parser.add_argument("--kind", choices=["trainer", "function"], required=True)
     options = parser.parse_args(arguments)
-    # The log belongs to the agent: it reads this process's standard error.
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    _log_to_stderr()
     pipe = Pipe(streams.read_fd, streams.write_fd)
     settle(pipe.terminate)
     pipe.start()
@@ -49,6 +48,15 @@ def main(arguments: list[str], streams: Streams) -> int:
     for child in multiprocessing.active_children():
         child.terminate()
     return code
+
+
+def _log_to_stderr() -> None:
+    """Our own lines alone: with a handler at the root, a library's lines would come twice."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    ours = logging.getLogger("tuner")
+    ours.addHandler(handler)
+    ours.propagate = False
 
 
 def _wait_for_setup(pipe: Pipe) -> Setup | None:

@@ -214,3 +214,28 @@ def test_labels_are_escaped_and_figures_are_plain_json():
         name="f", title="F", traces=[{"y": np.array([1.0, np.nan, np.inf]), "x": np.arange(3)}]
     )
     assert figure.as_json()["data"] == [{"y": [1.0, None, None], "x": [0, 1, 2]}]
+
+
+def test_a_condition_on_columns_means_the_longest_name() -> None:
+    chance = random.Random(3)
+    numbers = list(range(20))
+    columns = [
+        ParamColumn(
+            name=name,
+            distribution=distribution_to_json(FloatDistribution(0, 100)),
+            numbers=np.array(numbers, np.int64),
+            values=np.array(numbers, np.float64) * factor,
+        )
+        for name, factor in (("model.lr", 1), ("lr", 2), ("params.lr", 3), ("attrs.lr", 4))
+    ]
+    table = merge(empty_table(), _columns(numbers, chance), columns)
+    for condition, n_found in (
+        ("model.lr<5", 5),
+        ("params.model.lr<5", 5),
+        ("lr<6", 3),
+        ("params.lr<6", 2),
+        ("params.params.lr<6", 2),
+        ("attrs.lr<8", 2),
+    ):
+        asked = TableSelection(conditions=[parse_condition(condition)], sort="params.lr")
+        assert len(select_places(table, asked)) == n_found, condition

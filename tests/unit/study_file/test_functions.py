@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import StudyFileError
-from tuner.study_file.load import load_spec
+from tuner.study_file.load import load_spec, load_study_file
 from tuner.study_file.model import FunctionObjective
 
 STUDY = """\
@@ -139,3 +139,29 @@ def test_a_name_longer_than_a_path_is_a_fault(tmp_path):
 def test_a_huge_file_is_not_read(tmp_path):
     path = write(tmp_path, "#" * 2_000_001)
     assert "is larger than" in fault_of(path)
+
+
+@pytest.mark.parametrize("objective", ["train.py:train", "train:train", "lab/train.py:train"])
+@pytest.mark.parametrize("side", ["link", "target"])
+def test_a_linked_study_file_finds_code_on_both_sides(objective, side, tmp_path):
+    for name in ("link", "target"):
+        (tmp_path / name / "lab").mkdir(parents=True)
+    study = write(tmp_path / "target", "", objective)
+    (tmp_path / "target" / "train.py").unlink()
+    link = tmp_path / "link" / "mine.yaml"
+    link.symlink_to(study)
+    module = objective.rpartition(":")[0]
+    file = module if module.endswith(".py") else module.replace(".", "/") + ".py"
+    (tmp_path / side / file).write_text("def train(trial):\n" + BODY)
+    assert load_study_file(link).folder == tmp_path / side
+    other = tmp_path / ("target" if side == "link" else "link")
+    (other / file).write_text("def train(trial):\n" + BODY)
+    assert load_study_file(link).folder == tmp_path / "link", "what stands beside the link counts"
+
+
+def test_a_module_that_is_nowhere_near_leaves_the_links_folder(tmp_path):
+    study = write(tmp_path, "", "installed.package:train")
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "mine.yaml"
+    link.symlink_to(study)
+    assert load_study_file(link).folder == tmp_path / "links"

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from tuner.training import checkpoint
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from tuner.training.lane import UnfitState
 
 TREE = {
     "step": 3,
@@ -80,6 +81,62 @@ def test_other_things_are_refused(bad, tmp_path):
     with pytest.raises(TypeError, match="checkpoint"):
         save_checkpoint(tmp_path, "x", bad)
     assert not os.listdir(tmp_path)
+
+
+class Net(torch.nn.Linear):
+    """Not its state."""
+
+    def __init__(self):
+        super().__init__(1, 1)
+
+
+ENDLESS = {}
+ENDLESS["again"] = ENDLESS
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ({"m": {("a", 1): 2}}, """a tuple as a key: state["m"][('a', 1)]; keys are text or"""),
+        ({"m": [0, torch.eye(2).to_sparse()]}, 'a sparse tensor: state["m"][1]; call its to_dense'),
+        ({"m": "a\ud800"}, 'half of a surrogate pair, which is no Unicode: state["m"]; save'),
+        ({3: {"a\udfff": 1}}, r'which is no Unicode: state[3]["a\udfff"]; save'),
+        (
+            {"m": torch.zeros(2, device="meta")},
+            'a tensor without data (on the device meta): state["m',
+        ),
+        ({"m": torch.zeros(2, dtype=torch.complex128)}, 'of the kind torch.complex128: state["m"]'),
+        ({"m": np.array(["text"])}, 'an array of the kind <U4: state["m"]'),
+        ({"m": np.ma.array([1], mask=[True])}, 'a MaskedArray: state["m"]'),
+        ({"m": np.datetime64("2026-11-30")}, 'a datetime64: state["m"]'),
+        ({"m": 1j}, 'a complex: state["m"]'),
+        ({"m": {1}}, 'a set: state["m"]'),
+        ({"m": Net()}, 'a Net: state["m"]; call its state_dict()'),
+        ({"m": 10**5000}, 'an int of so many digits: state["m"]'),
+        (ENDLESS, "a state that contains itself"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence_that_says_where(state, sentence, tmp_path):
+    with pytest.raises(UnfitState) as caught:
+        save_checkpoint(tmp_path, "x", state)
+    assert str(caught.value).startswith("a checkpoint cannot hold ")
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not os.listdir(tmp_path)
+
+
+def test_numpys_ways_of_writing_the_same_are_saved(tmp_path):
+    state = {
+        "reversed": np.arange(3)[::-1],
+        "other bytes": np.arange(3).astype(">i4"),
+        "long": np.longdouble(0.5),
+        "none": np.array(7.0),
+        np.int64(3): np.bool_(True),
+    }
+    loaded = load_checkpoint(save_checkpoint(tmp_path, "x", state).path)
+    assert loaded["reversed"].tolist() == [2, 1, 0]
+    assert loaded["other bytes"].tolist() == [0, 1, 2]
+    assert (loaded["long"], loaded["none"].tolist(), loaded[3]) == (0.5, 7.0, True)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):

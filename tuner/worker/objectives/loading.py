@@ -36,6 +36,8 @@ def load_callable(
     except BaseException as error:
         if is_our_interrupt(error):
             raise
+        if _needs_package(error, module_name):
+            raise BadCode(_without_package(module_name, function_name)) from error
         place = last_user_frame(error.__traceback__)
         at = f" ({place})" if place and not isinstance(error, SyntaxError) else ""
         raise BadCode(f"importing {module_name} failed: {in_words(error)}{at}") from error
@@ -48,6 +50,19 @@ def load_callable(
     return function  # type: ignore[no-any-return]
 
 
+def _needs_package(error: BaseException, module_name: str) -> bool:
+    """Whether it is `from . import x` in a file that is loaded by its path."""
+    is_relative = isinstance(error, ImportError) and "no known parent package" in str(error)
+    return is_relative and module_name.endswith(".py")
+
+
+def _without_package(module_name: str, function_name: str) -> str:
+    parts = module_name.removesuffix(".py").split("/")
+    is_package = len(parts) > 1 and all(part.isidentifier() for part in parts)
+    advice = f"write {'.'.join(parts)}:{function_name}" if is_package else "import it by its name"
+    return f"{module_name} has a relative import, and a file alone belongs to no package; {advice}"
+
+
 def _load_module(name: str, folder: str) -> ModuleType:
     if not name.endswith(".py"):
         search_first(folder)
@@ -56,6 +71,7 @@ def _load_module(name: str, folder: str) -> ModuleType:
     path = Path(folder, name)
     if not path.is_file():
         raise BadCode(f"there is no file {path}")
+    search_first(str(path.resolve().parent))  # what a link leads to has its own neighbours
     search_first(str(path.parent))
     begin_program(str(path))
     loaded = sys.modules.get(path.stem)
