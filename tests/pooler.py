@@ -26,7 +26,7 @@ PASSWORD = "canary-password"
 
 @dataclass(kw_only=True)
 class Pooler:
-    """One PgBouncer; `start` and `stop` as one likes."""
+    """One PgBouncer, which a test starts and stops."""
 
     folder: Path
     port: int
@@ -37,7 +37,7 @@ class Pooler:
         return f"postgresql://{user}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Bring it up; without a log, which nobody reads."""
+        """Start it, and return when it accepts connections."""
         user = find_server_user()
         self._process = subprocess.Popen(
             [shutil.which("pgbouncer") or "pgbouncer", "-q", self.folder / "ini"],
@@ -66,7 +66,7 @@ class Pooler:
         self._process.wait()
 
     def reconnect(self) -> None:
-        """As RECONNECT in its console, which waits for nobody: all of its sessions are new ones."""
+        """Give it new sessions, as RECONNECT in its console does, but at once."""
         self.stop()
         self.start()
 

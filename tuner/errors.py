@@ -82,6 +82,10 @@ class DatabaseRefused(DatabaseAway):
     """A reconnect was refused: this process was let in before, and may be again."""
 
 
+class PoolerUnfit(DatabaseError):
+    """The connection pooler in front of the database has to be set up otherwise."""
+
+
 class NoCompleteTrial(TunerError):
     """The study has no COMPLETE trial."""
 

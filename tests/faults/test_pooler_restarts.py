@@ -25,7 +25,7 @@ def postgres() -> Iterator[SystemPostgres]:
 def test_an_agent_outlasts_a_restart_of_its_pooler(
     postgres: SystemPostgres, tuner_home: object, tmp_path: Path, mode: str
 ) -> None:
-    cells = Cells(tmp_path, n_x=2, n_y=1, epochs=8)
+    cells = Cells(tmp_path, n_x=2, n_y=1, epochs=12, seconds=0.2)
     with open_owned_database(postgres, f"behind_{mode}") as name, open_pooler(postgres, mode) as p:
         if mode == "transaction":
             for timeout, value in TIMEOUTS.items():

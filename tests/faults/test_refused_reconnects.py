@@ -81,7 +81,7 @@ def _looking(url: str, folder: Path, *words: str) -> Iterator[Path]:
 def test_a_new_password_is_an_outage_until_it_is_the_old_one_again(
     external: ExternalServer, administrator: Any, tuner_home: object, tmp_path: Path
 ) -> None:
-    study = Cells(tmp_path, n_x=1, n_y=1, epochs=60, seconds=0.2).path
+    study = Cells(tmp_path, n_x=1, n_y=1, epochs=60, seconds=0.15).path
     pause = 2.0
     with open_fleet(external.url, tmp_path) as fleet:
         agent = fleet.start(study, is_light=True, patches=[["impatient", pause]])
@@ -103,10 +103,10 @@ def test_a_new_password_is_an_outage_until_it_is_the_old_one_again(
                 fleet.wait_for(
                     lambda text=output: "authentication failed" in text.read_text(), "the reason"
                 )
-            time.sleep(3.0)
+            time.sleep(2.0)
             assert agent.process.poll() is None, agent.output
             asked_seconds = time.monotonic() - refused_at
-            # Three threads of the agent may ask at the first moment, the two others once at all.
+            # Three threads of the agent may try at the first moment; the other commands try less.
             assert _n_refused(external) <= 3 + asked_seconds / pause + 1 + 2 * 2
             assert _n_reports(administrator) == n_before
             _set_password(administrator, PASSWORD)
@@ -120,13 +120,13 @@ def test_a_new_password_is_an_outage_until_it_is_the_old_one_again(
 def test_an_agent_that_is_refused_for_too_long_ends_with_4_and_its_trial_goes_on(
     external: ExternalServer, administrator: Any, tuner_home: object, tmp_path: Path
 ) -> None:
-    study = Cells(tmp_path, n_x=1, n_y=1, epochs=40, seconds=0.2, lease="1s").path
+    study = Cells(tmp_path, n_x=1, n_y=1, epochs=30, seconds=0.2, lease="1s").path
     text = study.read_text()
     study.write_text(text.replace("grace: 8s", "grace: 8s, max_offline: 2s"))
     with open_fleet(external.url, tmp_path) as fleet:
         agent = fleet.start(study, is_light=True)
         fleet.wait_for(
-            lambda: fleet.query("select 1 from tuner.checkpoint"), "a checkpoint to go on from"
+            lambda: fleet.query("select 1 from tuner.checkpoint"), "a checkpoint to continue from"
         )
         _set_password(administrator, "another")
         _end_other_sessions(administrator)

@@ -111,7 +111,7 @@ def test_an_owner_killed_before_the_server_says_its_number_leaves_none_behind(
     machine.wait_until(lambda: machine.processes() == [], "no process left")
 
 
-def test_a_killed_keeper_is_replaced_and_nobody_notices(machine: Machine) -> None:
+def test_a_killed_keeper_is_replaced_without_an_interruption(machine: Machine) -> None:
     with machine.user() as user:
         postmaster = machine.postmaster()
         for pid in machine.keepers():

@@ -18,8 +18,8 @@ from tests.pooler import (
     query_directly,
 )
 from tests.postgres import SystemPostgres, open_system_postgres
-from tuner.errors import DatabaseAway, DatabaseError
-from tuner.storage import pooling
+from tuner.errors import DatabaseAway, DatabaseError, DatabaseRefused
+from tuner.storage import pooling, reconnects
 from tuner.storage.backup import restore_backup, write_backup
 from tuner.storage.connection import Database, open_database_url, parse_url
 from tuner.storage.diagnosis import diagnose
@@ -269,3 +269,21 @@ def test_an_owner_who_may_not_set_time_outs_of_others_is_told_what_to_run(
             assert join_study(database, make_spec(), "f").is_new
         with closing(_open(pooler, limited)) as database:
             assert grant(database, RoleKind.WORKER, "worker").notes == ()
+
+
+def test_a_pooler_that_is_set_up_otherwise_in_the_meantime_is_an_outage(
+    postgres: SystemPostgres, empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconnects, "PAUSE_SECONDS", 0.0)
+    with open_pooler(postgres, "session") as pooler, closing(_open(pooler, empty)) as database:
+        ini = pooler.folder / "ini"
+        for before, after in (("session", "transaction"), ("transaction", "session")):
+            ini.write_text(ini.read_text().replace(f"pool_mode = {before}", f"pool_mode = {after}"))
+            pooler.stop()
+            with pytest.raises(DatabaseAway):
+                database.open_raw()
+            pooler.start()
+            if after == "transaction":
+                with pytest.raises(DatabaseRefused, match="pools transactions"):
+                    database.open_raw()
+        database.open_raw().close()

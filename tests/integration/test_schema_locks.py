@@ -88,7 +88,7 @@ def test_a_reader_cannot_take_the_locks_of_writers(reader: Any) -> None:
 def test_an_upgrade_names_the_reader_that_blocks_it_and_agents_do_not_wait(
     database: Database, reader: Any, needs_upgrade: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blockers, "MAX_WAIT_SECONDS", 4.0)
+    monkeypatch.setattr(blockers, "MAX_WAIT_SECONDS", 2.5)
     study = StoredStudy(database, make_spec(trials=1000))
     agent = study.agent()
     pauses, is_over = [], threading.Event()

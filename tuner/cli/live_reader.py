@@ -37,7 +37,7 @@ class Look:
 
 @dataclass(kw_only=True)
 class Trouble:
-    """Why a command that goes on looking sees nothing new; each reason is shown once."""
+    """Why a command that looks repeatedly sees nothing new; each reason is shown once."""
 
     _shown: str = ""
 

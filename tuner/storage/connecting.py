@@ -12,9 +12,9 @@ import psycopg2
 from psycopg2 import extensions
 from sqlalchemy.engine import URL
 
-from tuner.errors import DatabaseError
+from tuner.errors import DatabaseAway, DatabaseError
 from tuner.storage.pooling import Pooling
-from tuner.storage.reconnects import Reconnects
+from tuner.storage.reconnects import Reconnects, is_answer
 from tuner.study.secrets import remember
 
 if TYPE_CHECKING:
@@ -52,15 +52,17 @@ def connect(url: URL) -> "RawConnection":
     """Connect with our settings, unless the URL says otherwise.
 
     Raises the driver's errors, `DatabaseError` for a connection that we refuse, `DatabaseRefused`
-    if the server refuses us although it has accepted an earlier connection of this process.
+    if it is refused although an earlier connection of this process was accepted.
     """
     known = _known(url)
-    known.reconnects.ask()
+    known.reconnects.admit()
     try:
         raw = _open(url, known.pooling)
     except (psycopg2.Error, DatabaseError) as error:
         known.pooling.has_own_sessions = False  # it may be set up otherwise when it is back
-        known.reconnects.fail(str(error))
+        # What we refuse ourselves, such as a connection without TLS, may be put right as well.
+        is_ours = isinstance(error, DatabaseError) and not isinstance(error, DatabaseAway)
+        known.reconnects.fail(str(error), is_refusal=is_ours or is_answer(str(error)))
         raise
     known.reconnects.succeed()
     return raw

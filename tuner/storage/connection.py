@@ -20,6 +20,7 @@ from tuner.errors import (
     DatabaseDenied,
     DatabaseError,
     DatabaseRefused,
+    PoolerUnfit,
     TunerError,
     UsageError,
 )
@@ -50,7 +51,7 @@ class Database:
     is_read_only: bool = False  # every transaction begins so: no pooler can lose that
 
     def open_raw(self) -> "RawConnection":
-        """A connection of one's own, in autocommit mode unless it is read-only, for hot statements.
+        """Open a connection outside the pool, in autocommit mode unless it is read-only.
 
         A server of ours that has died is started again.
         """
@@ -105,6 +106,8 @@ def open_database_url(url: URL) -> Database:
     database = Database(engine=engine)
     try:
         raw = database.open_raw()
+    except PoolerUnfit:
+        raise  # it was reached, and the sentence is complete
     except DatabaseError as error:
         where = render_url(url) or "the database"
         hint = _hint(str(error), url)

@@ -25,7 +25,7 @@ class Diagnosis:
     tls: str | None  # its version as we see it ourselves, through proxies too; None: not encrypted
     is_local: bool  # no network in between
     is_pooled: bool  # a connection pooler is in between
-    has_limits: bool  # the role's sessions have time-outs, whoever opens them
+    has_limits: bool  # the role's sessions have time-outs by themselves
     clock_seconds: float  # the server's clock minus ours
     round_trip_seconds: float
     optuna_revision: str | None  # None: no such schema yet

@@ -16,7 +16,7 @@ import psycopg2
 from psycopg2 import extensions
 from psycopg2.sql import SQL, Identifier, Literal
 
-from tuner.errors import DatabaseAway, DatabaseError
+from tuner.errors import DatabaseAway, PoolerUnfit
 from tuner.storage.queries import load_queries
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Pooling:
     def settle(self, raw: "RawConnection", open_probe: OpenProbe, given: str) -> None:
         """Give a connection in autocommit mode our settings, but for those that `given` names.
 
-        Raises `DatabaseError` for a pooler that a study cannot work with as it is set up.
+        Raises `PoolerUnfit` for one that a study cannot work with as it is set up.
         """
         settings = {n: v for n, v in (TIMEOUTS | _KEEPALIVES).items() if n not in given}
         values = {"names": list(settings), "values": list(settings.values())}
@@ -77,7 +77,7 @@ class Pooling:
             if not set(standing.missing) & settings.keys():
                 return  # the role has them, wherever its sessions come from
             if not self.has_own_sessions and _are_sessions_shared(cursor, open_probe):
-                raise DatabaseError(_lacks_limits(cursor, standing))
+                raise PoolerUnfit(_lacks_limits(cursor, standing))
             self.has_own_sessions = True
             cursor.execute(queries["keep"], values)
 
@@ -88,14 +88,14 @@ def is_pooled(cursor: "Cursor") -> bool:
 
 
 def read_standing(cursor: "Cursor") -> Standing:
-    """Ask the server that answers now."""
+    """Read it from the session that serves this statement."""
     cursor.execute(load_queries("pooling")["standing"], {"names": list(TIMEOUTS)})
     ((role, database, missing),) = cursor.fetchall()
     return Standing(role=role, database=database, missing=tuple(missing))
 
 
 def _begin(cursor: "Cursor", open_probe: OpenProbe) -> None:
-    """Begin a transaction; raises `DatabaseError` for a pooler that allows none.
+    """Begin a transaction; raises `PoolerUnfit` for a pooler that allows none.
 
     Such a pooler answers single statements, and closes every connection that begins a transaction,
     in some versions without a word.
@@ -105,7 +105,7 @@ def _begin(cursor: "Cursor", open_probe: OpenProbe) -> None:
     except psycopg2.OperationalError as error:
         if "statement pooling" not in str(error) and not _is_closed_by_begin(open_probe):
             raise
-        raise DatabaseError(
+        raise PoolerUnfit(
             "the connection pooler in front of this database pools statements, so that no "
             "transaction is possible; set its pool_mode to transaction or session, or connect to "
             "Postgres itself"
@@ -131,9 +131,9 @@ def _is_closed_by_begin(open_probe: OpenProbe) -> bool:
 def _are_sessions_shared(cursor: "Cursor", open_probe: OpenProbe) -> bool:
     """Whether a session that has served us serves others as well, between our transactions.
 
-    A second client asks while the first one is idle. It gets the same session, or it holds another
-    one, so that the first client's next transaction gets the session that was used last, or a
-    third one. A pooler that takes its sessions in turn shows it in one of the next rounds.
+    A second client begins a transaction while the first one is idle. If it gets the same session,
+    sessions are shared. If it gets another one and holds that, the first client's next transaction
+    may get a third one. A pooler that takes its sessions in turn shows it in the second round.
     """
     until = time.monotonic() + _PROBE_SECONDS
     with closing(open_probe()) as probe:

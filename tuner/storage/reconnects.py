@@ -8,8 +8,8 @@ from threading import Lock
 
 from tuner.errors import DatabaseRefused
 
-PAUSE_SECONDS = 30.0  # a refusal is repeated, and servers may lock out who asks too often
-# What no second try mends: the client's side, or what an administrator has to change first.
+PAUSE_SECONDS = 30.0  # servers may lock out a client that tries too often
+# A second try alone changes nothing: the client or the server has to be set up otherwise.
 _REFUSED = re.compile(
     r"password authentication failed|no pg_hba.conf entry|does not exist|no password supplied"
     r"|authentication failed|permission denied|server does not support SSL|certificate"
@@ -44,7 +44,7 @@ class Reconnects:
     _not_before: float = float("-inf")
     _lock: Lock = field(default_factory=Lock)
 
-    def ask(self) -> None:
+    def admit(self) -> None:
         """Raise `DatabaseRefused` without an attempt if the last refusal is too fresh."""
         with self._lock:
             if self._refusal is None:
@@ -58,12 +58,12 @@ class Reconnects:
         with self._lock:
             self.has_connected, self._refusal = True, None
 
-    def fail(self, text: str) -> None:
+    def fail(self, text: str, *, is_refusal: bool) -> None:
         """An attempt has failed; raises `DatabaseRefused` for a refusal after an acceptance."""
         with self._lock:
             if not self.has_connected:
                 return
-            if not is_answer(text):
+            if not is_refusal:
                 self._refusal = None  # away again: a restart needs no long pause
                 return
             self._refusal = text

@@ -50,7 +50,7 @@ def clock() -> Clock:
 @pytest.fixture
 def accepted(clock: Clock) -> Reconnects:
     reconnects = Reconnects(clock=clock)
-    reconnects.ask()
+    reconnects.admit()
     reconnects.succeed()
     return reconnects
 
@@ -59,7 +59,7 @@ def accepted(clock: Clock) -> Reconnects:
 def test_a_refusal_is_an_answer(text: str, accepted: Reconnects) -> None:
     assert is_answer(text)
     with pytest.raises(DatabaseRefused) as error:
-        accepted.fail(text)
+        accepted.fail(text, is_refusal=True)
     assert str(error.value) == text
 
 
@@ -67,44 +67,44 @@ def test_a_refusal_is_an_answer(text: str, accepted: Reconnects) -> None:
 def test_an_outage_is_no_refusal(text: str, accepted: Reconnects) -> None:
     assert not is_answer(text)
     assert not is_refusal(text)
-    accepted.fail(text)
-    accepted.ask()
+    accepted.fail(text, is_refusal=False)
+    accepted.admit()
 
 
 def test_the_first_refusal_of_a_process_is_its_callers() -> None:
     reconnects = Reconnects()
     for _ in range(3):
-        reconnects.ask()
-        reconnects.fail(REFUSALS[0])
+        reconnects.admit()
+        reconnects.fail(REFUSALS[0], is_refusal=True)
 
 
 def test_one_attempt_in_thirty_seconds_follows_a_refusal(
     accepted: Reconnects, clock: Clock
 ) -> None:
     with pytest.raises(DatabaseRefused):
-        accepted.fail(REFUSALS[0])
+        accepted.fail(REFUSALS[0], is_refusal=True)
     n_attempts = 0
     for _ in range(1200):
         clock.now += 0.1
         try:
-            accepted.ask()
+            accepted.admit()
         except DatabaseRefused as error:
             assert str(error) == REFUSALS[0]  # noqa: PT017 - most of them
             continue
         n_attempts += 1
         with pytest.raises(DatabaseRefused):  # another thread, while this one asks
-            accepted.ask()
+            accepted.admit()
         with pytest.raises(DatabaseRefused):
-            accepted.fail(REFUSALS[0])
+            accepted.fail(REFUSALS[0], is_refusal=True)
     assert n_attempts in (3, 4)
 
 
 def test_a_restart_after_a_refusal_needs_no_long_pause(accepted: Reconnects, clock: Clock) -> None:
     with pytest.raises(DatabaseRefused):
-        accepted.fail(REFUSALS[0])
+        accepted.fail(REFUSALS[0], is_refusal=True)
     clock.now += 31
-    accepted.ask()
-    accepted.fail("FATAL:  the database system is starting up")
-    accepted.ask()
+    accepted.admit()
+    accepted.fail("FATAL:  the database system is starting up", is_refusal=False)
+    accepted.admit()
     accepted.succeed()
-    accepted.ask()
+    accepted.admit()

@@ -165,7 +165,7 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
 
 
 def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
-    """Training goes on; say it once, whichever helpers notice, and once more if we are refused."""
+    """Training continues; show the outage once, and once more each reason of a refusal."""
     machine.away.add(event.helper)
     was_away = machine.away_since is not None
     if not was_away:
