@@ -81,7 +81,7 @@ def _looking(url: str, folder: Path, *words: str) -> Iterator[Path]:
 def test_a_new_password_is_an_outage_until_it_is_the_old_one_again(
     external: ExternalServer, administrator: Any, tuner_home: object, tmp_path: Path
 ) -> None:
-    study = Cells(tmp_path, n_x=1, n_y=1, epochs=60, seconds=0.15).path
+    study = Cells(tmp_path, n_x=1, n_y=1, epochs=45, seconds=0.15).path
     pause = 2.0
     with open_fleet(external.url, tmp_path) as fleet:
         agent = fleet.start(study, is_light=True, patches=[["impatient", pause]])
@@ -113,14 +113,14 @@ def test_a_new_password_is_an_outage_until_it_is_the_old_one_again(
             assert agent.wait() == 0, agent.output
         assert "the database is back" in agent.output
         assert fleet.query("select attempt, losses from tuner.lease") == [(1, 0)]
-        assert _n_reports(administrator) == 60
+        assert _n_reports(administrator) == 45
         assert PASSWORD not in agent.output
 
 
 def test_an_agent_that_is_refused_for_too_long_ends_with_4_and_its_trial_goes_on(
     external: ExternalServer, administrator: Any, tuner_home: object, tmp_path: Path
 ) -> None:
-    study = Cells(tmp_path, n_x=1, n_y=1, epochs=30, seconds=0.2, lease="1s").path
+    study = Cells(tmp_path, n_x=1, n_y=1, epochs=20, seconds=0.2, lease="1s").path
     text = study.read_text()
     study.write_text(text.replace("grace: 8s", "grace: 8s, max_offline: 2s"))
     with open_fleet(external.url, tmp_path) as fleet:
