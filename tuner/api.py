@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tuner import run_study
 from tuner.agent.notices import Notice
-from tuner.agent.signals import STOP_SIGNALS
+from tuner.agent.signals import agent_signals
 from tuner.cli.summary_text import render_headline
 from tuner.cli.views import PlainView
 from tuner.errors import HaltedByFailures, NoCompleteTrial, TunerError, UsageError
+from tuner.results.best import By
 from tuner.results.summary import StudySummary, load_whole
 from tuner.storage.connection import storage_setting
 from tuner.storage.migrations import migrate
@@ -38,6 +39,7 @@ class Study:
     summary: StudySummary
     trials: tuple[TrialRow, ...]  # by number
     storage: str | None  # as it was given
+    by: Literal["value", "confirmed"] | None = None  # how the best trial is chosen
 
     @property
     def name(self) -> str:
@@ -46,10 +48,18 @@ class Study:
 
     @property
     def best(self) -> TrialRow:
-        """The best COMPLETE trial; raises `NoCompleteTrial`."""
+        """The best COMPLETE trial: the confirmed one, if there is one to trust (`is_confirmed`).
+
+        Raises `NoCompleteTrial`.
+        """
         if self.summary.best is None:
             raise NoCompleteTrial(f"study {self.name!r} has no COMPLETE trial yet")
         return self.summary.best
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a confirmation found `best` to be the best; otherwise its value did."""
+        return self.summary.best_by is By.CONFIRMED
 
     def dataframe(self) -> "pandas.DataFrame":
         """A pandas table with a row per trial.
@@ -64,7 +74,7 @@ class Study:
 
     def refresh(self) -> "Study":
         """The same study as it is now."""
-        return load_study(self.name, storage=self.storage)
+        return load_study(self.name, storage=self.storage, by=self.by)
 
     def __repr__(self) -> str:
         return f"<Study {render_headline(self.summary)}>"
@@ -138,7 +148,7 @@ def _check_text(name: str, given: object) -> None:
 @contextmanager
 def _own_signals() -> Iterator[None]:
     """Give the caller's signal handlers back: an interrupted run must not end a notebook."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    before = {number: signal.getsignal(number) for number in agent_signals()}
     try:
         yield
     finally:
@@ -152,15 +162,22 @@ class _Silence:
     def show(self, notice: Notice) -> None: ...
 
 
-def load_study(name: str, *, storage: str | None = None) -> Study:
-    """A study by its name, with its trials; raises `NotFound` with close names."""
+def load_study(
+    name: str, *, storage: str | None = None, by: Literal["value", "confirmed"] | None = None
+) -> Study:
+    """A study by its name, with its trials; raises `NotFound` with close names.
+
+    `by` chooses what `best` is, as `tuner best --by` does.
+    """
     if not isinstance(name, str) or "\0" in name:
         raise UsageError(f"tuner.load_study takes the name of a study, not {name!r}")
+    if by not in (None, *By):
+        raise UsageError(f'by is {by!r}; give "value" or "confirmed"')
     _check_text("storage", storage)
     with open_database(storage_setting(storage)) as database:
         migrate(database)
-        summary, trials = load_whole(database, name)
-    return Study(summary=summary, trials=tuple(trials), storage=storage)
+        summary, trials = load_whole(database, name, None if by is None else By(by))
+    return Study(summary=summary, trials=tuple(trials), storage=storage, by=by)
 
 
 def _row(trial: TrialRow) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.agent.port import View
+from tuner.export.code_source import folder_of_code
 from tuner.export.linked_study import ConfirmPlan, plan_linked_study
 from tuner.results.confirmation import Confirmation, load_confirmation
-from tuner.run_study import RunOptions, RunOutcome, folder_of_code, work
+from tuner.run_study import RunOptions, RunOutcome, work
 from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
 
@@ -29,7 +30,7 @@ def confirm(
     with open_database(options.storage) as database:
         migrate(database)
         spec, is_open = plan_linked_study(database, name, plan)
-        folder = folder_of_code(spec, study_file)
+        folder = folder_of_code(spec, study_file, f"tuner confirm {name} --file STUDY.yaml")
         notes = [f"study {name} goes on; these are its best trials so far"] if is_open else []
         outcome = work(spec, folder, options, view, notes, database=database)
         has_answer = outcome.summary is not None

@@ -78,6 +78,14 @@ class DatabaseAway(DatabaseError):
     """The database cannot be reached now; the same call may succeed later."""
 
 
+class DatabaseRefused(DatabaseAway):
+    """A reconnect was refused: this process was let in before, and may be again."""
+
+
+class PoolerUnfit(DatabaseError):
+    """The connection pooler in front of the database has to be set up otherwise."""
+
+
 class NoCompleteTrial(TunerError):
     """The study has no COMPLETE trial."""
 

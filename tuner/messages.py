@@ -6,12 +6,16 @@ A message's type is its class name under the key "type"; floats may be NaN or In
 
 import json
 import operator
+import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from tuner.study.trial import MAX_ATTRIBUTE_DEPTH, MAX_NAME, Params, Values
+
+# The agent's signal to the process above a worker: end the worker and everything that it started.
+END_WORKER = signal.SIGUSR2
 
 
 class Why(StrEnum):
@@ -71,6 +75,7 @@ class Start:
     decide_at: tuple[tuple[int, int, int], ...]  # `Schedule.bounds`: where to wait for a verdict
     from_step: int = 0  # the step of the checkpoint,
     last_value: float | None = None  # and the objective there, if it was reported
+    n_steps: int | None = None  # of the full trial, where that is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +85,7 @@ class GoOn:
     number: int
     attempt: int
     step: int
+    is_held: bool = False  # the trial is pruned at its next report, if there is one
 
 
 @dataclass(frozen=True, kw_only=True)

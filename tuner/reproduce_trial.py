@@ -13,6 +13,7 @@ from tuner.agent.preparation import PreparedData, finish_preparation, start_prep
 from tuner.agent.rules.failures import failure_of_exit
 from tuner.agent.workers import WorkerPool, open_workers
 from tuner.errors import UsageError
+from tuner.export.code_source import folder_of_code
 from tuner.export.reproduction import (
     COMPLETE,
     STOPPED,
@@ -23,7 +24,7 @@ from tuner.export.reproduction import (
     read_record,
 )
 from tuner.messages import How, Left, Ready, Reported, Start, Stop, Why
-from tuner.run_study import RunOptions, build_setup, folder_of_code, kind_of
+from tuner.run_study import RunOptions, build_setup, kind_of
 from tuner.search.catalog import build_sampler
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler
@@ -67,7 +68,8 @@ def reproduce(
         migrate(database)
         with database.reading() as connection:
             record = read_record(connection, name, number)
-    folder = folder_of_code(record.spec, study_file)
+    command = f"tuner reproduce {name} {number} --file STUDY.yaml"
+    folder = folder_of_code(record.spec, study_file, command)
     return compare(record, _train_again(record, folder, options, tell))
 
 
@@ -127,7 +129,7 @@ def _train_again(record: Record, folder: Path, options: RunOptions, tell: Tell) 
         spool = stack.enter_context(open_spool(home))
         trials_folder = stack.enter_context(TemporaryDirectory(prefix="tuner-reproduce-"))
         data = finish_preparation(child)
-        setup = build_setup(spec, folder, trials_folder, data, spool)
+        setup = build_setup(spec, folder, trials_folder, data, spool.path)
         # Alone: in company it has the same bits, and nobody is there.
         alone = replace(setup, n_lanes=1, keep_best=0, save_every_seconds=NEVER_SECONDS)
         pool.set_up(alone)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from tuner.agent.about import describe_machine
 from tuner.agent.devices import list_devices
+from tuner.agent.folders import Folder
 from tuner.agent.identity import build_identity
+from tuner.agent.left_behind import end_left_behind
 from tuner.agent.loop import Agent, open_agent
 from tuner.agent.machine import Rulebook
 from tuner.agent.notices import StudyJoined
@@ -19,26 +21,28 @@ from tuner.agent.preparation import PreparedData, finish_preparation, start_prep
 from tuner.agent.signals import stop_on_signals
 from tuner.agent.suggester import DrawSource, ModelSource, SuggestionSource
 from tuner.agent.workers import WorkerPool, open_workers
-from tuner.errors import DatabaseAway, StudyMismatch, UsageError, render_short
+from tuner.errors import DatabaseAway, RunFailed, render_short
+from tuner.export.code_source import folder_of_code
 from tuner.export.linked_study import compare_with_search
 from tuner.messages import Setup
-from tuner.results.summary import StudySummary, find_row, load_summary
+from tuner.results.summary import StudySummary, load_summary
 from tuner.search.catalog import build_pruner, build_sampler
 from tuner.search.completion import complete
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler, ModelSampler
 from tuner.space import to_distributions
 from tuner.storage.connection import Database, DatabaseUrl, render_url
-from tuner.storage.home import open_home, open_spool
+from tuner.storage.home import DataFolder, Home, open_home, open_spool
 from tuner.storage.join import JoinedStudy, is_finished, join_study
 from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
+from tuner.storage.reading import find_row
 from tuner.storage.store import PostgresStore
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.fleet import AgentIdentity, Desired
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction
-from tuner.study_file.identity import parse_spec, render_differences, render_objective
+from tuner.study_file.identity import parse_spec, render_differences
 from tuner.study_file.load import load_study_file
 from tuner.study_file.model import MAX_LANES, FunctionObjective, StudySpec, TrainerObjective
 from tuner.study_file.structure import structural_params
@@ -84,31 +88,8 @@ def run_stored(name: str, path: Path | None, options: RunOptions, view: View) ->
         migrate(database)
         with database.reading() as connection:
             spec = parse_spec(find_row(connection, name).spec)
-        folder = folder_of_code(spec, path)
+        folder = folder_of_code(spec, path, f"tuner run STUDY.yaml --study {name}")
         return work(spec, folder, options, view, database=database)
-
-
-def folder_of_code(spec: StudySpec, path: Path | None) -> Path:
-    """What names of the user's code are relative to: the folder of the study file that has them.
-
-    Raises `UsageError` without such a file, `StudyMismatch` for one with another objective.
-    """
-    if path is None:
-        if spec.has_own_code:
-            raise UsageError(
-                f"study {spec.name!r} trains code of yours, and a database may not say which code "
-                "runs here: name the study file that has the same objective (tuner run STUDY.yaml "
-                "--study NAME; of other commands --file STUDY.yaml)"
-            )
-        return Path.cwd()
-    loaded = load_study_file(path)
-    given = loaded.spec
-    if given.objective != spec.objective:
-        raise StudyMismatch(
-            f"{path} has another objective than study {spec.name!r}: "
-            f"{render_objective(given)}, not {render_objective(spec)}"
-        )
-    return loaded.folder
 
 
 def work(
@@ -141,36 +122,63 @@ def work(
         study = join_study(database, spec, data.fingerprint, n_draws_of(spec), data.code)
         names = tuple(worker.place.name for worker in pool.workers.values())
         with stop_on_signals(pool.inbox):  # from the first word on: who reads it may send one
-            view.show(
-                StudyJoined(
-                    name=spec.name,
-                    is_new=study.is_new,
-                    n_trials=study.n_trials,
-                    data=data.summary,
-                    workers=names,
-                    storage=render_url(database.engine.url),
-                    notices=(
-                        *notes,
-                        *database.warnings,
-                        *(render_differences([notice]) for notice in study.notices),
-                    ),
-                )
-            )
+            view.show(_joined(spec, study, database, data, names, notes))
             if study.desired is Desired.HALTED:
                 ending = Ending(kind=EndingKind.HALTED, reason=study.reason)
             elif is_finished(database, study.study_id):
                 ending = Ending(kind=EndingKind.FINISHED, reason=study.reason)
             else:
-                with open_spool(home) as spool:
+                with open_spool(home, is_cleared=end_left_behind) as spool:
                     trials_folder = str(home.trials / study.unique_id)
-                    setup = build_setup(spec, folder, trials_folder, data, spool)
+                    setup = build_setup(spec, folder, trials_folder, data, spool.path)
                     identity = build_identity(names, data.code, describe_machine(devices, folder))
-                    ending = work_as_agent(spec, study, database, pool, setup, view, identity)
+                    folders: list[Folder] = [spool, *_data_folders(spec, folder, home, data)]
+                    ending = work_as_agent(
+                        spec, study, database, pool, setup, view, identity, folders
+                    )
         if ending.error is not None:
             raise ending.error
         return RunOutcome(
             name=spec.name, ending=ending, summary=_last_summary(database, spec.name, ending)
         )
+
+
+def _joined(
+    spec: StudySpec,
+    study: JoinedStudy,
+    database: Database,
+    data: PreparedData,
+    names: Sequence[str],
+    notes: Sequence[str],
+) -> StudyJoined:
+    """The first thing that people are told."""
+    return StudyJoined(
+        name=spec.name,
+        is_new=study.is_new,
+        n_trials=study.n_trials,
+        data=data.summary,
+        workers=tuple(names),
+        storage=render_url(database.engine.url),
+        notices=(
+            *notes,
+            *database.warnings,
+            *(render_differences([notice]) for notice in study.notices),
+        ),
+    )
+
+
+def _data_folders(
+    spec: StudySpec, folder: Path, home: Home, data: PreparedData
+) -> Sequence[DataFolder]:
+    """Of a function nothing is prepared."""
+
+    def prepare() -> None:
+        with start_preparation(spec, folder, home.data) as preparation:
+            again = finish_preparation(preparation)
+        if again.fingerprint != data.fingerprint:
+            raise RunFailed("prepared again, the data are not the same")
+
+    return [DataFolder(Path(data.folder), prepare)] if data.folder else []
 
 
 def _opened(database: Database | None, options: RunOptions) -> AbstractContextManager[Database]:
@@ -196,13 +204,14 @@ def work_as_agent(
     setup: Setup,
     view: View,
     identity: AgentIdentity,
+    folders: Sequence[Folder] = (),
 ) -> Ending:
     """Join the fleet and train until the study, or this agent, ends."""
     store = PostgresStore(
         database, study.study_id, spec, identity, lease_seconds=study.lease_seconds
     )
     distributions = to_distributions(spec.search_space)
-    pool.set_up(setup)
+    pool.set_up(setup, identity.agent_id)
     agent = Agent(
         store=store,
         pool=pool,
@@ -213,6 +222,7 @@ def work_as_agent(
         boot=identity.boot,
         lease_seconds=study.lease_seconds,
         spool=Path(setup.spool),
+        folders=folders,
         view=view,
     )
     with open_agent(agent):

@@ -48,7 +48,7 @@ def smoke(path: Path, options: RunOptions) -> SmokeResult:
         tempfile.TemporaryDirectory(prefix="tuner-smoke-") as trials_folder,
     ):
         data = finish_preparation(preparation)
-        pool.set_up(build_setup(spec, folder, trials_folder, data, spool))
+        pool.set_up(build_setup(spec, folder, trials_folder, data, spool.path))
         distributions = to_distributions(spec.search_space)
         params = RandomSampler(seed=spec.seed, distributions=distributions).suggest(0).params
         return _train_one_step(pool, params, derive_seed(spec.seed, "trial", 0))

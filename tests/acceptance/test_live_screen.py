@@ -31,6 +31,8 @@ class Terminal:
             stderr=slave,
             env=build_environment({**tuner.environment, "TERM": "xterm", **environment}),
             start_new_session=True,
+            # The terminal that hangs up its session when it is closed.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
         self.content = b""
@@ -50,6 +52,11 @@ class Terminal:
 
     def resize(self, columns, rows=24):
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def close(self):
+        """Hang up, as a lost SSH connection does; its exit code."""
+        os.close(self.master)
+        return self.process.wait(60)
 
     def finish(self):
         code = self.process.wait(60)
@@ -115,3 +122,14 @@ def test_the_watch_ends_with_ctrl_c_and_the_study_goes_on(tuner, tmp_path):
     assert "plain: running" in terminal.text.rpartition(LEAVE)[2]
     assert run.poll() is None
     tuner.stop(run, signal.SIGINT)
+
+
+def test_a_closed_terminal_hands_the_trials_back(tuner, tmp_path):
+    """The kernel sends SIGHUP, and nothing can be printed any more."""
+    file = write_study(tmp_path, **LONG)
+    terminal = Terminal(tuner, "run", file, "--workers", 2)
+    wait_until(lambda: "/3000" in terminal.text, "devices are on the screen")
+    assert terminal.close() == 143
+    status = tuner("status", "plain", "--json").json
+    assert status["counts"]["FREE"] == 2
+    assert not status["active"]

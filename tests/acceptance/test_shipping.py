@@ -98,7 +98,7 @@ def test_a_search_is_confirmed_exported_trained_reproduced_and_used(tuner: Tuner
         assert (told["winner"], told["finished"]) == (confirmed["winner"], True)
     again = tuner("run", "--study", "plain-confirm", "--workers", 1)
     assert "plain-confirm: finished, 4 of 4 trials" in again.out
-    chosen = tuner("export", "plain", "--confirmed", "--format", "json").json
+    chosen = tuner("export", "plain", "--by", "confirmed", "--format", "json").json
     assert chosen["provenance"]["trial"] == confirmed["winner"]
     assert tuner("confirm", "plain", "--top", 3, code=2).err.count("--name") == 1
     shares = [f"{100 * c['probability_best']:.0f} %" for c in confirmed["candidates"]]
@@ -139,7 +139,7 @@ def _own(folder: Path) -> Path:
 def test_a_function_is_shipped_and_no_database_says_which_code_runs(tuner: Tuner, tmp_path):
     study = _own(tmp_path)
     tuner("run", study, "--workers", 1, **LIGHT)
-    tuner("export", "plain", "-o", tmp_path / "best.yaml")
+    tuner("export", "plain", "--file", study, "-o", tmp_path / "best.yaml")
     out = tmp_path / "out"
     trained = tuner("train", tmp_path / "best.yaml", "-o", out)
     assert "val_loss 0.25" in trained.out
@@ -148,22 +148,50 @@ def test_a_function_is_shipped_and_no_database_says_which_code_runs(tuner: Tuner
         ["run", "--study", "plain"],
         ["confirm", "plain", "--seeds", 2],
         ["reproduce", "plain", 0],
+        ["export", "plain"],
+        ["export", "plain", "--trial", 1, "--format", "json"],
     ):
         refused = tuner(*words, code=2)
         assert "a database may not say which code runs here" in refused.err
+        assert f"(tuner {words[0]} " in refused.err
+        assert refused.out == ""
+    assert "PARAM_x=" in tuner("export", "plain", "--format", "env").out  # names no code
     done = tuner("reproduce", "plain", 0, "--file", study, **LIGHT)
     assert "reproduced bit for bit (4 steps, value 0.25)" in done.out
     (tmp_path / "other").mkdir()
     other = _own(tmp_path / "other")
     other.write_text(other.read_text().replace("train.py:train", "os:getcwd"))
     assert "has another objective" in tuner("run", other, "--study", "plain", code=2).err
+    assert "has another objective" in tuner("export", "plain", "--file", other, code=2).err
+
+
+def test_a_config_that_somebody_sent_chooses_no_code(tuner: Tuner, tmp_path):
+    marker = tmp_path / "was-imported"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mailed.py").write_text(f"open({str(marker)!r}, 'w').close()\n\n" + TRAIN)
+    config = tmp_path / "best.yaml"
+    content = "name: x\nobjective: {}\nminimize: val_loss\nparams: {{epochs: 1, x: 1}}\nseed: 1\n"
+    config.write_text(content.format("mailed:train"))
+    words = ["train", config, "-o", tmp_path / "out"]
+    path = {"PYTHONPATH": str(elsewhere)}
+    refused = tuner(*words, code=2, **path)
+    assert "the config names mailed:train, which is no file below its folder" in refused.err
+    assert "--allow-code mailed" in refused.err
+    assert not marker.exists()
+    assert not (tmp_path / "out").exists()
+    trained = tuner(*words, "--allow-code", "other,mailed", **path)
+    assert "val_loss 1.0" in trained.out
+    assert marker.exists()
+    again = "tuner train config.yaml --allow-code mailed,other -o ANOTHER_FOLDER"
+    assert again in (tmp_path / "out" / "model-card.md").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_final_training_that_is_ended_goes_on(tuner: Tuner, tmp_path, number):
     study = _own(tmp_path)
     tuner("run", study, "--workers", 1, **LIGHT)
-    tuner("export", "plain", "-o", tmp_path / "best.yaml")
+    tuner("export", "plain", "--file", study, "-o", tmp_path / "best.yaml")
     out = tmp_path / "out"
     words = ["train", tmp_path / "best.yaml", "-o", out, "--set", "epochs=40", "--set", "pause=0.2"]
     process = tuner.start(*words)
@@ -198,7 +226,7 @@ def test_a_model_of_ones_own_is_shipped_with_its_code(tuner: Tuner, tmp_path):
         budget="{trials: 1}",
     )
     tuner("run", study, "--workers", 1)
-    tuner("export", "plain", "-o", tmp_path / "best.yaml")
+    tuner("export", "plain", "--file", study, "-o", tmp_path / "best.yaml")
     (tmp_path / "net.py").write_text(net + "\n# another version\n")
     trained = tuner("train", tmp_path / "best.yaml", "-o", tmp_path / "out")
     assert "other code than the trial's: net.py" in trained.err

@@ -76,8 +76,8 @@ def measure(name: str, trials: int, folder: Path) -> None:
     )
     rows = {}
     for way, export, train in (
-        ("confirmed winner", ["--confirmed"], []),
-        ("confirmed winner, train+val", ["--confirmed"], ["--on", "train+val"]),
+        ("confirmed winner", ["--by", "confirmed"], []),
+        ("confirmed winner, train+val", ["--by", "confirmed"], ["--on", "train+val"]),
         ("search's best", [], []),
     ):
         stem = way.replace(" ", "-").replace(",", "").replace("'", "")

@@ -15,6 +15,8 @@ from typing import Any
 import psycopg2
 from sqlalchemy.engine import make_url
 
+from tuner.processes import children_of
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
@@ -130,7 +132,11 @@ class AgentProcess:
             raise AssertionError(f"the agent did not end:\n{self.output}") from None
 
     def workers(self) -> list[int]:
-        """The process ids of its workers."""
+        """The process ids of its workers: those that train, each below its reaper."""
+        return [worker for reaper in self.reapers() for worker in children_of(reaper)]
+
+    def reapers(self) -> list[int]:
+        """The process ids of what it has started for its workers."""
         listing = subprocess.run(
             ["ps", "--ppid", str(self.process.pid), "-o", "pid=,args="],
             capture_output=True,

@@ -75,10 +75,10 @@ def _watch_statements(reach: Callable[[str, str], None]) -> None:
     import psycopg2
     from psycopg2.extensions import cursor as Cursor
 
-    from tuner.storage import connection
+    from tuner.storage import connecting
     from tuner.storage.queries import load_queries
 
-    files = Path(connection.__file__).parent / "sql"
+    files = Path(connecting.__file__).parent / "sql"
     names = {
         text: f"{file.stem}.{name}"
         for file in files.glob("*.sql")
@@ -104,7 +104,7 @@ def _watch_statements(reach: Callable[[str, str], None]) -> None:
     def connect(**keywords: Any) -> Any:
         return psycopg2.connect(**keywords, cursor_factory=Watched)
 
-    connection.psycopg2 = _Replaced(psycopg2, connect=connect)  # type: ignore[attr-defined]
+    connecting.psycopg2 = _Replaced(psycopg2, connect=connect)  # type: ignore[attr-defined]
 
 
 class _Replaced:
@@ -138,6 +138,14 @@ def clock(shift_seconds: float) -> None:
 
     time.time = lambda: real() + shift_seconds
     datetime.datetime = Shifted  # type: ignore[misc]
+
+
+@patch
+def impatient(pause_seconds: float) -> None:
+    """A refused agent asks again sooner."""
+    from tuner.storage import reconnects
+
+    reconnects.PAUSE_SECONDS = pause_seconds
 
 
 @patch
@@ -232,7 +240,7 @@ _worker_patches: list[Any] = []
 def nopdeathsig_worker() -> None:
     from tuner.worker import process
 
-    process._die_with_parent = lambda: None
+    process.prctl = lambda option, value: None
 
 
 @patch

@@ -63,6 +63,7 @@ def test_a_beating_agent_keeps_its_trial_although_others_wait(fleet: Fleet, tmp_
     ("number", "code"),
     [
         (signal.SIGUSR1, 143),
+        (signal.SIGHUP, 143),
         # The other ways to end an agent: `test_clean_stops.py`, and the command's own tests.
         pytest.param(signal.SIGINT, 130, marks=pytest.mark.long),
         pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long),

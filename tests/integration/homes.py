@@ -70,11 +70,11 @@ class Machine:
     def pid_file(self) -> Path:
         return self.server / "data" / "postmaster.pid"
 
-    def give_to_another_user(self) -> None:
-        """An account that is neither ours nor the server's."""
+    def give_to_another_user(self, owner: pwd.struct_passwd | None = None) -> None:
+        """An account that is neither ours nor the server's, or `owner`."""
         server = find_server_user()
         names = [n for n in ("nobody", "daemon") if server is None or n != server.name]
-        self.owner = pwd.getpwnam(names[0])
+        self.owner = owner or pwd.getpwnam(names[0])
         shutil.rmtree(self.server, ignore_errors=True)
         for path in (self.home, *self.home.iterdir()):
             os.chown(path, self.owner.pw_uid, self.owner.pw_gid)
@@ -169,6 +169,10 @@ class Machine:
     def run_as_nobody_python(self, code: str) -> str:
         """What a Python program of another user prints; it finds what we have installed."""
         nobody = pwd.getpwnam("nobody")
+        return self.run_python_as(nobody.pw_uid, nobody.pw_gid, code)
+
+    def run_python_as(self, uid: int, gid: int, code: str) -> str:
+        """The same of any user id; its environment names no home."""
         python, environment = reachable_python(self.root)
         result = subprocess.run(
             [python, "-c", code],
@@ -177,8 +181,8 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
-            user=nobody.pw_uid,
-            group=nobody.pw_gid,
+            user=uid,
+            group=gid,
             extra_groups=[],
         )
         return result.stdout + result.stderr

@@ -196,7 +196,7 @@ def a_clients_result_stands(study: StoredStudy) -> None:
     assert agent.finish(trial, TrialState.PRUNED, 0.9, reason="rung 3: rank 4 of 4") == frozenset()
     (frozen,) = study.optuna().get_trials()
     assert (frozen.state.name, frozen.value, frozen.user_attrs) == ("COMPLETE", 0.125, {})
-    assert study.lease(0, "state, reason") == ("done", "ended by somebody else")
+    assert study.lease(0, "state, reason") == ("done", "ended by an Optuna client")
 
 
 def an_end_whose_answer_was_lost_succeeds_again(study: StoredStudy) -> None:

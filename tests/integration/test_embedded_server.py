@@ -1,19 +1,21 @@
 """The embedded Postgres: its life from the first user to after the last, whoever is killed."""
 
 import os
+import pwd
 import shutil
 import signal
 import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
 
-from tests.integration.homes import HomeUser, Machine
+from tests.integration.homes import REPOSITORY, HomeUser, Machine
 from tuner.storage.binaries import find_server_user
 from tuner.storage.keeper import is_running
 
@@ -109,23 +111,53 @@ def test_an_owner_killed_before_the_server_says_its_number_leaves_none_behind(
     machine.wait_until(lambda: machine.processes() == [], "no process left")
 
 
-def test_without_keeper_and_owner_the_next_user_adopts_the_server_and_at_last_stops_it(
-    machine: Machine,
-) -> None:
+def test_a_killed_keeper_is_replaced_without_an_interruption(machine: Machine) -> None:
     with machine.user() as user:
         postmaster = machine.postmaster()
         for pid in machine.keepers():
             os.kill(pid, signal.SIGKILL)
-        user.process.kill()
-        user.process.wait()
-    time.sleep(0.3)
-    assert machine.is_up()
-    with machine.user() as user:
-        assert user.answer == "ok"
+        machine.wait_until(lambda: len(machine.keepers()) == 1, "another keeper")
+        with machine.user("select 1") as second:
+            assert second.answer == "1"
         assert machine.postmaster() == postmaster
-        machine.wait_until(lambda: machine.keepers() != [], "another keeper")
+        assert user.process.poll() is None
     machine.wait_until_stopped()
     assert machine.processes() == []
+
+
+@pytest.mark.parametrize(
+    "what", [(b"keeper.py",), (b"server_parent.py",), (b"keeper.py", b"_parent")]
+)
+@pytest.mark.parametrize("is_owner_killed", [True, False])
+def test_it_ends_with_its_last_user_whatever_else_was_killed(
+    machine: Machine, what: tuple[bytes, ...], is_owner_killed: bool
+) -> None:
+    with machine.user() as user:
+        for pid in machine.processes():
+            if any(part in Path(f"/proc/{pid}/cmdline").read_bytes() for part in what):
+                os.kill(pid, signal.SIGKILL)
+        if is_owner_killed:
+            user.process.kill()
+            user.process.wait()
+    machine.wait_until_stopped()
+    machine.wait_until(lambda: machine.processes() == [], "no process left")
+
+
+def test_a_server_whose_parent_was_killed_is_started_again_for_the_next_user(
+    machine: Machine,
+) -> None:
+    with machine.user("create table kept as select 7 as n") as first:
+        (parent,) = [
+            pid
+            for pid in machine.processes()
+            if b"server_parent.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        os.kill(parent, signal.SIGKILL)
+        with machine.user("select n from kept") as second:
+            assert second.answer == "7"
+            first.leave()
+            assert machine.is_up()
+    machine.wait_until_stopped()
 
 
 def test_a_killed_postmaster_is_replaced_by_the_next_user_and_nothing_is_lost(
@@ -360,6 +392,61 @@ def test_a_home_that_one_may_not_write_gives_one_sentence(fresh_machine: Machine
             f"RunFailed: cannot use the folder {fresh_machine.home} (Permission denied); "
             "set TUNER_HOME to one that you may write"
         )
+
+
+NAMELESS = 54_321  # a user id as containers give it: in no /etc/passwd
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("command", ["status", "doctor", "db url", "dashboard", "run s.yaml"])
+def test_a_user_without_home_and_name_gets_one_sentence(machine: Machine, command: str) -> None:
+    file = machine.root / "s.yaml"
+    shutil.copy(REPOSITORY / "studies" / "digits.yaml", file)
+    words = [str(file) if word == "s.yaml" else word for word in command.split()]
+    code = f"import sys; from tuner.cli.main import main; sys.exit(main({words!r}))"
+    said = machine.run_python_as(NAMELESS, NAMELESS, code)
+    assert f"user {NAMELESS} has no home folder on this machine; set TUNER_HOME" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_user_without_a_name_has_an_embedded_server(fresh_machine: Machine) -> None:
+    nameless = pwd.struct_passwd(("", "x", NAMELESS, NAMELESS, "", "", ""))
+    fresh_machine.give_to_another_user(nameless)
+    with fresh_machine.user("select current_user") as user:
+        assert user.answer == "tuner"
+        assert Path(f"/proc/{fresh_machine.postmaster()}").stat().st_uid == NAMELESS
+        with fresh_machine.user("select 7") as other:
+            assert other.answer == "7"
+    fresh_machine.wait_until_stopped()
+
+
+@contextmanager
+def _mounted(folder: Path, options: str) -> Iterator[None]:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
+    folder.chmod(0o755)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+def test_a_disk_that_is_full_is_named_as_the_cause(fresh_machine: Machine) -> None:
+    binaries = {path.name: path.resolve() for path in fresh_machine.server.iterdir()}
+    with _mounted(fresh_machine.home, "size=16M"):
+        fresh_machine.server.mkdir()
+        for name, target in binaries.items():
+            (fresh_machine.server / name).symlink_to(target)
+        with fresh_machine.user() as user:
+            assert "cannot create the embedded database" in user.answer
+            assert "No space left on device" in user.answer
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+def test_a_file_system_that_runs_no_programs_is_named_as_the_cause(fresh_machine: Machine) -> None:
+    with _mounted(fresh_machine.home, "noexec"), fresh_machine.user() as user:
+        assert "lies on a file system that runs no programs (noexec); set TUNER_HOME" in user.answer
 
 
 def test_a_server_that_cannot_start_says_what_its_log_says(machine: Machine) -> None:

@@ -199,6 +199,6 @@ def test_a_trial_that_a_client_ended_is_not_described_by_us(study: StoredStudy) 
     agent.finish(trial, value=0.5, user_attrs={"best_step": 3})
     (frozen,) = study.optuna().get_trials()
     assert (frozen.state.name, frozen.values, frozen.user_attrs) == ("FAIL", None, {})
-    assert study.lease(0, "state, reason") == ("done", "ended by somebody else")
+    assert study.lease(0, "state, reason") == ("done", "ended by an Optuna client")
     kinds = [kind for (kind,) in study.query("select kind from tuner.event")]
     assert kinds == ["claimed", "ended_elsewhere"]

@@ -2,14 +2,21 @@
 
 import random
 
+import optuna
 import pytest
 from sqlalchemy import event
 
 from tests.integration.stores import StoredStudy, connect, make_spec
+from tuner.cli.best import best_json
+from tuner.cli.summary_text import summary_json
 from tuner.errors import NoCompleteTrial, NotFound, UsageError
 from tuner.export.best_config import Wanted, export_trials
 from tuner.export.linked_study import ConfirmPlan, compare_with_search, plan_linked_study
-from tuner.results.confirmation import load_confirmation, load_judged
+from tuner.results.best import By
+from tuner.results.board import BoardReader
+from tuner.results.confirmation import load_confirmation
+from tuner.results.overview import load_overview
+from tuner.results.summary import load_summary
 from tuner.search.catalog import build_sampler
 from tuner.storage.connection import Database
 from tuner.storage.control import Control
@@ -86,7 +93,7 @@ def test_unknown_studies_and_trials_have_close_names_or_a_list(database: Databas
     agent = study.agent()
     agent.finish(agent.claim_one())
     with pytest.raises(UsageError, match="tuner confirm searched"):
-        export_trials(database, "searched", Wanted(is_confirmed=True))
+        export_trials(database, "searched", Wanted(by=By.CONFIRMED))
     with pytest.raises(UsageError, match="weights of trial 0 are not kept"):
         export_trials(database, "searched", Wanted(has_weights=True))
     study.close()
@@ -144,13 +151,44 @@ def test_a_confirmation_tries_each_of_the_best_under_seeds_of_its_own(database: 
     assert found.candidates[0].mean == pytest.approx(0.25)
     assert found.candidates[2].n_failed == 1
     assert found.is_finished
-    (exported,) = export_trials(database, "searched", Wanted(is_confirmed=True))
+    (exported,) = export_trials(database, "searched", Wanted(by=By.CONFIRMED))
     assert exported.number == 2
     assert exported.config.provenance["confirmed"]["mean"] == pytest.approx(0.25)
+    _all_agree_on(database, 2, By.CONFIRMED)
+    assert load_summary(database, "searched", By.VALUE).best.number == 1  # type: ignore[union-attr]
+    assert [e.number for e in export_trials(database, "searched", Wanted(by=By.VALUE))] == [1]
+    own = load_summary(database, spec.name)
+    assert (own.best_by, own.standing) == (By.VALUE, "")
+    with pytest.raises(UsageError, match="not confirmed"):
+        load_summary(database, spec.name, By.CONFIRMED)
+    # A better value that was found later is not confirmed; it was written by another program.
+    study.optuna().add_trial(optuna.trial.create_trial(value=0.01))
+    _all_agree_on(database, 4, By.VALUE)
+    assert load_summary(database, "searched").best.reason == "ended by an Optuna client"  # type: ignore[union-attr]
+    assert load_summary(database, "searched", By.CONFIRMED).best.number == 2  # type: ignore[union-attr]
     with pytest.raises(UsageError, match="confirms study 'searched' itself"):
         plan_linked_study(database, spec.name, ConfirmPlan())
     study.close()
     linked.close()
+
+
+def _all_agree_on(database: Database, number: int, by: By) -> None:
+    """Every command, page and file of a study names the same best trial."""
+    summary = load_summary(database, "searched")
+    board = BoardReader(name="searched").read(database)
+    glance = next(g for g in load_overview(database) if g.summary.study.name == "searched")
+    assert summary.best is not None
+    assert board.summary.best is not None
+    assert glance.best is not None
+    named = [summary.best.number, board.summary.best.number, board.best[0], glance.best[0]]
+    if summary.best.attempt:
+        named += [each.number for each in export_trials(database, "searched", Wanted())]
+    named.append(best_json(summary)["number"])
+    named.append(summary_json(summary)["best"]["number"])
+    assert set(named) == {number}
+    assert {summary.best_by, board.summary.best_by, glance.summary.best_by} == {by}
+    assert glance.best[1] == summary.best.value == board.summary.best.value
+    assert summary.standing == ("confirmed" if by is By.CONFIRMED else "not confirmed")
 
 
 def test_a_confirmation_is_read_with_as_many_queries_for_one_trial_as_for_four(
@@ -166,7 +204,8 @@ def test_a_confirmation_is_read_with_as_many_queries_for_one_trial_as_for_four(
             spec, _ = plan_linked_study(database, "searched", plan)
             join_study(database, spec, "fingerprint", 2 * n_top)
         asked.clear()
-        summary, confirmation = load_judged(database, "searched")
+        summary = load_summary(database, "searched")
+        confirmation = summary.confirmation
         counts.append(len(asked))
         assert summary.best is not None
         found = confirmation.candidates if confirmation is not None else ()

@@ -103,6 +103,11 @@ class WakeWorkers:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordWorkers:
+    """Write down which workers are this agent's: the spool that held the record was made again."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RemoveFile:
     """A spooled checkpoint that is registered or superseded."""
 
@@ -124,5 +129,7 @@ class Leave:
 
 
 StoreJob = AskClaim | AskWrite | AskEnd | AskChanges | AskCheckpoint | AskElsewhere
-WorkerAct = Send | ReplaceWorker | KillWorker | DumpStacks | RestWorkers | WakeWorkers
+WorkerAct = (
+    Send | ReplaceWorker | KillWorker | DumpStacks | RestWorkers | WakeWorkers | RecordWorkers
+)
 Act = StoreJob | WorkerAct | Learn | RemoveFile | Say | Leave

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tuner.agent.events import Event, HelperFailed, PulseHeard, StoreAway, StoreBack
+from tuner.agent.events import Event, HelperFailed, PulseHeard, StoreBack, away
 from tuner.agent.observing import Observer
 from tuner.agent.port import Store
 from tuner.errors import DatabaseAway, RunFailed, TunerError
@@ -50,7 +50,7 @@ class BeatThread(threading.Thread):
                     pause_seconds = min(pause_seconds, pulse.seconds_left + 0.01)
             except DatabaseAway as error:  # the observer sees the gap
                 is_away = True
-                self._inbox.put(StoreAway(message=str(error), helper=self.name))
+                self._inbox.put(away(error, self.name))
             except TunerError as error:
                 self._inbox.put(HelperFailed(error=error))
                 return

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pynvml
 
+from tuner.cgroups import Cgroups
 from tuner.errors import UsageError
 
 
@@ -30,12 +31,16 @@ class FoundGpu:
     product: str = ""
 
 
-def list_devices(n_cpu_workers: int | None, processes: int) -> list[Device]:
+def list_devices(
+    n_cpu_workers: int | None, processes: int, cgroups: Cgroups | None = None
+) -> list[Device]:
     """Each visible GPU or MIG slice; without any, shares of the CPU.
 
-    `n_cpu_workers` (default: one per core) counts the shares; `processes` workers run on each
-    device. Raises `UsageError` when CPU workers are asked for on a machine with GPUs.
+    `n_cpu_workers` (default: one per core that this process may use) counts the shares;
+    `processes` workers run on each device. Raises `UsageError` when CPU workers are asked for on a
+    machine with GPUs.
     """
+    n_cores = (cgroups or Cgroups()).n_cores()
     gpus = select_visible(_list_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
     if gpus and n_cpu_workers is None:
         return [
@@ -43,7 +48,7 @@ def list_devices(n_cpu_workers: int | None, processes: int) -> list[Device]:
                 name=gpu.name,
                 torch_device="cuda:0",
                 environment={"CUDA_VISIBLE_DEVICES": gpu.uuid},
-                n_threads=max(1, _n_cores() // (len(gpus) * processes)),
+                n_threads=max(1, n_cores // (len(gpus) * processes)),
                 product=gpu.product,
             )
             for gpu in gpus
@@ -54,8 +59,8 @@ def list_devices(n_cpu_workers: int | None, processes: int) -> list[Device]:
             "leave it out (workers.processes sets the workers per GPU), or hide the GPUs with "
             "CUDA_VISIBLE_DEVICES="
         )
-    n_shares = n_cpu_workers or _n_cores()
-    n_threads = max(1, _n_cores() // (n_shares * processes))
+    n_shares = n_cpu_workers or n_cores
+    n_threads = max(1, n_cores // (n_shares * processes))
     return [
         Device(
             name=f"cpu:{share}",
@@ -87,10 +92,6 @@ def _is_meant(entry: str, gpu: FoundGpu) -> bool:
     if entry.isdigit():
         return int(entry) == gpu.index
     return bool(entry) and gpu.uuid.startswith(entry)
-
-
-def _n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _list_gpus() -> list[FoundGpu]:

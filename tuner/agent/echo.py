@@ -1,5 +1,6 @@
 """Signals that come twice because a program between the terminal and us passes them on."""
 
+import signal
 from time import monotonic
 
 ECHO_SECONDS = 0.5
@@ -16,10 +17,13 @@ class Asked:
         """Whether a signal counts: the first one's number again, so soon after it, is an echo.
 
         The terminal sends Ctrl-C to all of its programs, and a wrapper (`uv run`, a launcher)
-        sends its child what it has got itself.
+        sends its child what it has got itself. A terminal that closes may send SIGHUP, and the
+        shell in it once more: that is never impatience.
         """
         now = monotonic()
         if self.first is None:
             self.first, self._at = number, now
             return True
+        if number == signal.SIGHUP:
+            return False
         return number != self.first or now - self._at >= ECHO_SECONDS

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tuner.agent.memory import Memory
-from tuner.errors import TunerError
+from tuner.errors import DatabaseAway, DatabaseRefused, TunerError
 from tuner.messages import FromWorker
 from tuner.study.feed import Changes
 from tuner.study.fleet import AgentBeat, Pulse
@@ -94,6 +94,7 @@ class StoreAway:
 
     message: str
     helper: str = "store"  # the thread that has noticed
+    is_refusal: bool = False  # it answers, and refuses a connection that it accepted before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +126,22 @@ class HelperFailed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FolderRestored:
+    """A folder had disappeared and is there again."""
+
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderLost:
+    """A folder has disappeared for good: the agent releases its trials and ends with this error."""
+
+    error: TunerError
+
+
+@dataclass(frozen=True, kw_only=True)
 class StopAsked:
-    """SIGINT, SIGTERM or SIGUSR1."""
+    """A signal that asks the agent to stop."""
 
     signal: str
 
@@ -151,6 +166,14 @@ Event = (
     | ElsewhereHeard
     | MemoryRead
     | HelperFailed
+    | FolderRestored
+    | FolderLost
     | StopAsked
     | Tick
 )
+
+
+def away(error: DatabaseAway, helper: str) -> StoreAway:
+    """What a helper thread has met."""
+    is_refusal = isinstance(error, DatabaseRefused)
+    return StoreAway(message=str(error), helper=helper, is_refusal=is_refusal)

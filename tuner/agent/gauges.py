@@ -8,8 +8,9 @@ from contextlib import suppress
 import pynvml
 
 from tuner.agent.devices import Device
-from tuner.agent.memory import machine_bytes, open_gpu, used_bytes
+from tuner.agent.memory import open_gpu, used_bytes
 from tuner.agent.worker_process import Worker
+from tuner.cgroups import Cgroups
 from tuner.study.activity import Gauge
 
 READ_SECONDS = 2.0
@@ -61,7 +62,7 @@ def read_gauges(workers: Iterable[Worker]) -> dict[str, Gauge]:
         device = sharing[0].place.device
         with suppress(OSError, ValueError, pynvml.NVMLError):
             on_cpu = device.torch_device == "cpu"
-            gauge = _of_cpu([w.pid for w in sharing]) if on_cpu else _of_gpu(device)
+            gauge = _of_cpu([w.training_pid for w in sharing]) if on_cpu else _of_gpu(device)
             found |= {worker.place.name: gauge for worker in sharing}
     return found
 
@@ -69,7 +70,7 @@ def read_gauges(workers: Iterable[Worker]) -> dict[str, Gauge]:
 def _of_cpu(pids: Iterable[int]) -> Gauge:
     """A share of the CPU has no gauge of its own: the memory of its workers."""
     used = sum(used_bytes(pids).values())
-    return Gauge(used_bytes=used, total_bytes=machine_bytes("MemTotal"))
+    return Gauge(used_bytes=used, total_bytes=Cgroups().memory().total)
 
 
 def _of_gpu(device: Device) -> Gauge:

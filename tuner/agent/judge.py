@@ -3,8 +3,9 @@
 from typing import assert_never
 
 from tuner.agent import events
-from tuner.agent.acts import Act, AskClaim
+from tuner.agent.acts import Act, AskClaim, RecordWorkers, Say
 from tuner.agent.machine import Machine
+from tuner.agent.notices import FolderMadeAgain
 from tuner.agent.rules import (
     answers,
     breaker,
@@ -52,6 +53,10 @@ def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:  # no
             return memory.note(machine, event)
         case events.HelperFailed():
             return stopping.fail(event.error)
+        case events.FolderRestored():
+            return [RecordWorkers(), Say(notice=FolderMadeAgain(path=event.path))]
+        case events.FolderLost():
+            return stopping.leave_with(machine, event.error, now)
         case events.StopAsked():
             return stopping.asked(machine, event, now)
         case events.Tick():

@@ -4,7 +4,7 @@ import os
 import queue
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +12,10 @@ from typing import assert_never
 
 from tuner.agent import acts, events
 from tuner.agent.beats import BEATS_PER_LEASE, BeatThread
+from tuner.agent.folders import Folder, FolderThread
 from tuner.agent.gauges import GaugeThread
 from tuner.agent.judge import go_on, judge
+from tuner.agent.left_behind import LeftBehind
 from tuner.agent.machine import Machine, Phase, Rulebook, Standing, WorkerState
 from tuner.agent.memory import read_memory
 from tuner.agent.observing import Observer
@@ -51,8 +53,10 @@ class Agent:
         boot: str,
         lease_seconds: float,
         spool: Path,
+        folders: Sequence[Folder],
         view: View,
     ) -> None:
+        """`folders`: what has to be on this machine's disk, the spool among it."""
         self.ending: Ending | None = None
         self.inbox: queue.SimpleQueue[events.Event] = pool.inbox
         self._machine = Machine(
@@ -68,9 +72,11 @@ class Agent:
             boot=boot,
             lease_seconds=lease_seconds,
             max_gap_seconds=3 * lease_seconds / BEATS_PER_LEASE,
+            end_workers=LeftBehind(spool.parent).end,
         )
         self._beat_thread = BeatThread(store, observer, self._telemetry, pool.inbox, lease_seconds)
         self._gauge_thread = GaugeThread(lambda: tuple(pool.workers.values()))
+        self._folder_thread = FolderThread(folders, pool.inbox)
         self._started_at = time.monotonic()
         self._busy_seconds = 0.0
         self._look_at = 0.0
@@ -94,6 +100,7 @@ class Agent:
     def close(self) -> None:
         """Stop the helper threads and say goodbye, if the database hears it."""
         self._gauge_thread.stop()
+        self._folder_thread.stop()
         self._beat_thread.stop()
         self._store_thread.stop()
         self._claim_thread.stop()
@@ -120,6 +127,7 @@ class Agent:
         self._claim_thread.start()
         self._beat_thread.start()
         self._gauge_thread.start()
+        self._folder_thread.start()
         self._store_thread.post(acts.AskChanges())
 
     def _know(self, worker: Worker) -> None:
@@ -170,6 +178,8 @@ class Agent:
             case acts.WakeWorkers():
                 for worker in self._pool.wake():
                     self._know(worker)
+            case acts.RecordWorkers():
+                self._pool.record()
             case acts.RemoveFile():
                 with suppress(OSError):  # the whole spool is removed at the end
                     os.unlink(act.path)

@@ -1,11 +1,13 @@
 """What an agent knows of its machine: workers, lanes, and where the study stands."""
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tuner.agent.notices import InTraining, Tally
+from tuner.errors import TunerError
 from tuner.messages import Why
 from tuner.search.curves import Curves
 from tuner.search.protocols import Pruner
@@ -28,7 +30,8 @@ class Rulebook:
     """What the rules need of the study and do not change."""
 
     pruner: Pruner
-    n_steps: int | None  # of a full trial; None: the objective alone knows
+    # Of a full trial; None: its params may have it, or the objective alone knows.
+    n_steps: int | None
     metric: str
     direction: Direction
     retries: int
@@ -64,6 +67,7 @@ class Lane:
 
     trial: ClaimedTrial
     schedule: Schedule  # where the pruner judges it
+    n_steps: int | None  # of the full trial; None: not known
     phase: Phase = Phase.QUEUED
     worker: int | None = None
     place: int = 0  # among the starts given to that worker, from 1
@@ -78,6 +82,7 @@ class Lane:
     n_posted: int = 0  # of `reports`, given to the store thread
     decisions: list[DecisionRecord] = field(default_factory=list)  # not posted yet
     verdict: Decision | None = None  # that prunes it
+    held: DecisionRecord | None = None  # prunes it at its next report, if there is one
     saved: SavedFile | None = None  # the newest checkpoint in the spool
     is_saved_posted: bool = False
     kept: SavedFile | None = None  # the best epoch's weights, in the spool
@@ -137,9 +142,10 @@ class WorkerState:
 class StopState:
     """A stop that was asked for, and its deadlines on the agent's own clock."""
 
-    signal: str
+    signal: str  # empty: none, but an error
     kill_at: float
     leave_at: float
+    error: TunerError | None = None  # why this machine cannot work any more
 
 
 @dataclass(kw_only=True)
@@ -168,6 +174,7 @@ class Standing:
     counts: dict[TrialState, int] = field(default_factory=dict)
     best_value: float | None = None
     best_number: int | None = None
+    min_steps: int | None = None  # of the COMPLETE trials
     open_numbers: frozenset[int] = frozenset()
     waiting: set[int] = field(default_factory=set)  # enqueued and not begun
 
@@ -181,6 +188,12 @@ class Standing:
             self.counts[record.state] = self.counts.get(record.state, 0) + 1
         if record.state is TrialState.COMPLETE and record.value is not None:
             self.note_value(record.number, record.value)
+        if record.state is TrialState.COMPLETE and record.last_step is not None:
+            self.note_length(record.last_step)
+
+    def note_length(self, n_steps: int) -> None:
+        """A COMPLETE trial was so long."""
+        self.min_steps = n_steps if self.min_steps is None else min(self.min_steps, n_steps)
 
     def note_value(self, number: int, value: float) -> bool:
         """Whether this COMPLETE trial is the best so far; ties go to the lower number."""
@@ -208,6 +221,7 @@ class Machine:
     local_rungs: set[tuple[int, int, bool]] = field(default_factory=set)
     ends_due: list[End] = field(default_factory=list)  # for the store, behind a claim
     ends_at: float | None = None  # when they go at the latest
+    has_pulse: bool = False  # whether the other agents' heartbeats have been looked at
     silent: tuple[AgentBeat, ...] = ()
     is_claiming: bool = False
     claim_not_before: float = 0.0
@@ -216,6 +230,8 @@ class Machine:
     tally_at: float = 0.0
     away_since: float | None = None
     away: set[str] = field(default_factory=set)  # the helpers that miss the database
+    refusals: dict[str, str] = field(default_factory=dict)  # the database's, by helper
+    told_refusal: str | None = None  # the last one that was shown in this outage
     shown_open: int | None = None  # the last WaitingForOthers
     n_early_deaths: int = 0  # workers in a row that ended before they were ready
     stop: StopState | None = None
@@ -290,9 +306,14 @@ class Machine:
 
     @property
     def claim_at(self) -> float:
-        """When to ask for trials again. The breaker's pause is for others to show who is to blame:
-        without others, and when the study stops, there is nothing to wait for.
+        """When to ask for trials again.
+
+        Not before the first look at the other agents: a claim takes the trials of silent ones
+        before it draws new ones. The breaker's pause is for others to show who is to blame: without
+        others, and when the study stops, there is nothing to wait for.
         """
+        if not self.has_pulse:
+            return math.inf
         is_held = self.n_other_machines > 0 and self.wanted is Desired.RUNNING
         return max(self.claim_not_before, self.breaker.hold_until if is_held else 0.0)
 

@@ -10,6 +10,7 @@ import pynvml
 
 from tuner.agent.devices import Device
 from tuner.agent.worker_process import Worker
+from tuner.cgroups import Cgroups
 
 _KIB = 1024
 
@@ -24,12 +25,12 @@ class Memory:
 
 def read_memory(workers: Iterable[Worker]) -> dict[str, Memory]:
     """By device name; devices that cannot be asked are left out."""
-    pids: dict[str, list[int]] = {}
+    pids: dict[str, dict[int, int]] = {}  # by device: the workers, by the process that trains
     devices: dict[str, Device] = {}
     for worker in workers:
         device = worker.place.device
         devices[device.name] = device
-        pids.setdefault(device.name, []).append(worker.pid)
+        pids.setdefault(device.name, {})[worker.training_pid] = worker.pid
     found: dict[str, Memory] = {}
     for name, device in devices.items():
         with suppress(OSError, ValueError, pynvml.NVMLError):
@@ -38,8 +39,9 @@ def read_memory(workers: Iterable[Worker]) -> dict[str, Memory]:
     return found
 
 
-def _of_cpu(pids: Iterable[int]) -> Memory:
-    return Memory(free_bytes=machine_bytes("MemAvailable"), used_bytes=used_bytes(pids))
+def _of_cpu(workers: Mapping[int, int]) -> Memory:
+    used = {workers[pid]: n for pid, n in used_bytes(workers).items()}
+    return Memory(free_bytes=Cgroups().memory().free, used_bytes=used)
 
 
 def used_bytes(pids: Iterable[int]) -> dict[int, int]:
@@ -49,11 +51,6 @@ def used_bytes(pids: Iterable[int]) -> dict[int, int]:
         with suppress(OSError, ValueError):
             used[pid] = _bytes_of(Path(f"/proc/{pid}/status"), "VmRSS")
     return used
-
-
-def machine_bytes(name: str) -> int:
-    """Of the machine's memory: `MemTotal`, `MemAvailable`; raises OSError, ValueError."""
-    return _bytes_of(Path("/proc/meminfo"), name)
 
 
 def _bytes_of(table: Path, name: str) -> int:
@@ -74,10 +71,11 @@ def open_gpu(device: Device) -> Iterator[Any]:
         pynvml.nvmlShutdown()
 
 
-def _of_gpu(device: Device, pids: Iterable[int]) -> Memory:
+def _of_gpu(device: Device, workers: Mapping[int, int]) -> Memory:
     with open_gpu(device) as handle:
         info = pynvml.nvmlDeviceGetMemoryInfo(handle)
         processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-    wanted = set(pids)
-    used = {p.pid: p.usedGpuMemory for p in processes if p.pid in wanted and p.usedGpuMemory}
+    used = {
+        workers[p.pid]: p.usedGpuMemory for p in processes if p.pid in workers and p.usedGpuMemory
+    }
     return Memory(free_bytes=int(info.free), used_bytes=used)

@@ -74,10 +74,24 @@ class DatabaseLost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DatabaseRefuses:
+    """The database refuses a new connection of this agent; training goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatabaseBack:
     """The database answers again."""
 
     away_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderMadeAgain:
+    """A folder of this machine had disappeared; what was in it is not."""
+
+    path: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +208,9 @@ Notice = (
     | AttemptLost
     | WorkerDied
     | DatabaseLost
+    | DatabaseRefuses
     | DatabaseBack
+    | FolderMadeAgain
     | WaitingForOthers
     | Stopping
     | StudyPaused

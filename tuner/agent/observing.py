@@ -1,10 +1,10 @@
 """Who has fallen silent, judged by one's own clock alone."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from tuner import processes
 from tuner.study.fleet import AgentBeat
 
 
@@ -16,23 +16,13 @@ class Observation:
     since: float
 
 
-def process_exists(pid: int) -> bool:
-    """Whether a process of this machine (and pid namespace) lives."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 class Observer:
     """Compares what it sees from poll to poll.
 
     An agent is silent when its beat stood still for the lease time and this observer's own polls
     had no gap meanwhile: in a database outage nobody could beat. On the same boot of the same
-    machine a dead process is silent at once. Clocks are never compared.
+    machine an agent whose process is gone is silent as soon as its workers are gone too. Clocks are
+    never compared.
     """
 
     def __init__(
@@ -41,12 +31,17 @@ class Observer:
         boot: str,
         lease_seconds: float,
         max_gap_seconds: float,
-        exists: Callable[[int], bool] = process_exists,
+        exists: Callable[[int], bool] = processes.exists,
+        end_workers: Callable[[UUID], bool] = lambda agent_id: True,
     ) -> None:
+        """`exists`: whether a process of this machine lives. `end_workers`: end what is left of the
+        workers of an agent of this machine; whether nothing is.
+        """
         self._boot = boot
         self._lease_seconds = lease_seconds
         self._max_gap_seconds = max_gap_seconds
         self._exists = exists
+        self._end_workers = end_workers
         self._seen: dict[UUID, Observation] = {}
         self._last_poll: float | None = None
 
@@ -66,6 +61,7 @@ class Observer:
         return [other for other in others if self._is_silent(other, now)]
 
     def _is_silent(self, other: AgentBeat, now: float) -> bool:
-        if other.boot == self._boot and not self._exists(other.pid):
+        is_gone = other.boot == self._boot and not self._exists(other.pid)
+        if is_gone and self._end_workers(other.agent_id):
             return True
         return now - self._seen[other.agent_id].since >= self._lease_seconds

@@ -9,9 +9,12 @@ from types import FrameType
 
 from tuner.agent.echo import Asked
 from tuner.agent.events import Event, StopAsked
+from tuner.signals import exit_code, stop_signals
 
-# SIGUSR1 is what Slurm sends ahead of a time limit.
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+def agent_signals() -> tuple[signal.Signals, ...]:
+    """SIGUSR1 as well: Slurm sends it ahead of a time limit."""
+    return (*stop_signals(), signal.SIGUSR1)
 
 
 @contextmanager
@@ -29,9 +32,10 @@ def stop_on_signals(inbox: "queue.SimpleQueue[Event]") -> Iterator[None]:
 
     def leave(number: int, _frame: FrameType | None) -> None:
         if asked.hear(number):
-            os._exit(130 if asked.first == signal.SIGINT else 143)
+            assert asked.first is not None
+            os._exit(exit_code(asked.first))
 
-    before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+    before = {number: signal.signal(number, note) for number in agent_signals()}
     try:
         yield
     finally:

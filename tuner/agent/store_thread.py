@@ -31,8 +31,8 @@ from tuner.agent.events import (
     EndsWritten,
     Event,
     HelperFailed,
-    StoreAway,
     StoreBack,
+    away,
 )
 from tuner.agent.port import Complete, Store
 from tuner.agent.suggester import SuggestionSource
@@ -111,7 +111,7 @@ class StoreThread(threading.Thread):
                 answers = self._perform(job)
             except DatabaseAway as error:
                 is_away = True
-                self._inbox.put(StoreAway(message=str(error), helper=self.name))
+                self._inbox.put(away(error, self.name))
                 # Jitter: a fleet must not come back in step.
                 self._stopped.wait(pause_seconds * random.uniform(0.5, 1.5))
                 pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)

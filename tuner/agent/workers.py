@@ -5,15 +5,24 @@ import os
 import queue
 import selectors
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
 
 from tuner.agent.devices import Device
 from tuner.agent.events import Event, HelperFailed, WorkerGone, WorkerPrinted, WorkerSaid
-from tuner.agent.worker_process import Place, Worker, build_places, start_worker
+from tuner.agent.left_behind import RecordedWorker, WorkerRecord
+from tuner.agent.worker_process import (
+    Place,
+    Worker,
+    build_places,
+    end_worker,
+    start_worker,
+    wait_for_end,
+)
 from tuner.errors import RunFailed
 from tuner.messages import (
     BadMessage,
@@ -27,10 +36,11 @@ from tuner.messages import (
     decode,
     encode,
 )
+from tuner.processes import started_at
 
 READ_BYTES = 1 << 16
 SHOW_SECONDS = 3.0  # between two looks at what a worker prints: each rewrites the stored tail
-EXIT_SECONDS = 10.0  # from the end of a worker's pipe to its exit
+EXIT_SECONDS = 10.0  # for the listener thread to notice an end
 # Printed output and messages beyond this are a runaway worker's.
 MAX_LINE_BYTES = 4 << 20
 
@@ -51,6 +61,7 @@ class WorkerPool:
         self._kind = kind
         self._spare: Worker | None = None
         self._setup: Setup | None = None
+        self._agent_id: UUID | None = None
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
@@ -64,9 +75,13 @@ class WorkerPool:
             self._spare = self._start(places[0])
         self._listener.start()
 
-    def set_up(self, setup: Setup) -> None:
-        """Tell every worker, and each that will replace one, what it is for."""
-        self._setup = setup
+    def set_up(self, setup: Setup, agent_id: UUID | None = None) -> None:
+        """Tell every worker, and each that will replace one, what it is for.
+
+        From now on they are recorded in the spool as those of an agent, if one is named.
+        """
+        self._setup, self._agent_id = setup, agent_id
+        self.record()
         for worker in self.workers.values():
             self._send_setup(worker)
 
@@ -113,8 +128,7 @@ class WorkerPool:
 
     def kill(self, pid: int) -> None:
         """End a worker and everything it has started."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
+        end_worker(pid)
 
     def replace(self, pid: int) -> Worker:
         """A new worker in the place of one that is gone."""
@@ -122,6 +136,7 @@ class WorkerPool:
         gone.buried.wait(EXIT_SECONDS)
         self._close_pipes(gone)
         worker = self._next_worker(gone.place)
+        self.record()
         if self._setup is not None:
             self._send_setup(worker)
         return worker
@@ -142,7 +157,7 @@ class WorkerPool:
         for worker in everyone:
             self.kill(worker.pid)
         for worker in everyone:
-            worker.process.wait()
+            wait_for_end(worker)
         self._wake()
         self._listener.join(EXIT_SECONDS)
         for worker in everyone:
@@ -176,6 +191,17 @@ class WorkerPool:
         self._arrivals.put(worker)
         self._wake()
         return worker
+
+    def record(self) -> None:
+        """Before a trial is sent to a new worker: another agent may have to end it."""
+        if self._setup is None or self._agent_id is None:
+            return
+        recorded = [
+            RecordedWorker(pid=worker.pid, started_at=started, marker=worker.marker)
+            for worker in self._everyone()
+            if (started := started_at(worker.pid)) is not None
+        ]
+        WorkerRecord(agent_id=str(self._agent_id), workers=recorded).write(Path(self._setup.spool))
 
     def _send_setup(self, worker: Worker) -> None:
         assert self._setup is not None
@@ -310,16 +336,11 @@ class WorkerPool:
         if worker.exit_fd >= 0:
             self._selector.unregister(worker.exit_fd)
             os.close(worker.exit_fd)
-        try:
-            exit_code = worker.process.wait(EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill(worker.pid)
-            exit_code = worker.process.wait()
+        exit_code = wait_for_end(worker)
         self._drain_log(worker)
         tail, n_bytes = self._printed(worker, is_end=True)
         with suppress(KeyError):
             self._selector.unregister(worker.log_fd)
-        self.kill(worker.pid)  # what it may have started and left behind
         worker.buried.set()
         if not self._is_closing:
             gone = WorkerGone(worker=worker.pid, exit_code=exit_code, tail=tail, n_bytes=n_bytes)

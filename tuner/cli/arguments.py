@@ -114,3 +114,11 @@ def _number(given: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def modules(given: str) -> tuple[str, ...]:
+    """`MODULE[,MODULE]`."""
+    names = tuple(name.strip() for name in given.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{given!r} is no list of modules, such as net,losses")
+    return names

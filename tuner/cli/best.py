@@ -6,23 +6,24 @@ from tuner.cli.confirmation_text import confirmed_json, render_confirmed
 from tuner.cli.database import open_existing
 from tuner.cli.json_text import render_json
 from tuner.cli.summary_text import render_best, render_params, trial_json
-from tuner.results.confirmation import Confirmation, load_judged
-from tuner.results.summary import StudySummary, require_best
+from tuner.results.best import By
+from tuner.results.summary import StudySummary, load_summary, require_best
 
 
 def execute(options: argparse.Namespace) -> int:
     """The best params and value."""
+    by = None if options.by is None else By(options.by)
     with open_existing(options.storage) as database:
-        summary, confirmation = load_judged(database, options.study)
+        summary = load_summary(database, options.study, by)
     require_best(summary)
     if options.json:
-        print(render_json(best_json(summary, confirmation), indent=2))
+        print(render_json(best_json(summary), indent=2))
     else:
-        print(render(summary, confirmation))
+        print(render(summary))
     return 0
 
 
-def best_json(summary: StudySummary, confirmation: Confirmation | None = None) -> dict[str, object]:
+def best_json(summary: StudySummary) -> dict[str, object]:
     """The best trial with all its params, the fixed ones included."""
     assert summary.best is not None
     trial = trial_json(summary.best)
@@ -32,13 +33,14 @@ def best_json(summary: StudySummary, confirmation: Confirmation | None = None) -
         "metric": summary.study.metric,
         **trial,
         "params": all_params,
-        **confirmed_json(confirmation),
+        "best_by": summary.best_by,
+        **confirmed_json(summary.confirmation),
     }
 
 
-def render(summary: StudySummary, confirmation: Confirmation | None = None) -> str:
+def render(summary: StudySummary) -> str:
     """For people."""
     fixed = render_params(summary.fixed_params)
-    confirmed = render_confirmed(confirmation)
+    confirmed = render_confirmed(summary.confirmation)
     parts = [render_best(summary), *(["fixed", *fixed] if fixed else []), confirmed]
     return "\n".join(part for part in parts if part)

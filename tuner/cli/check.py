@@ -10,12 +10,12 @@ from typing import Any
 from tuner.cli.json_text import render_json
 from tuner.cli.text import (
     count,
-    fit,
     one_line,
     render_seconds,
     render_table,
     render_value,
     terminal_width,
+    wrap,
 )
 from tuner.errors import render_faults
 from tuner.results.preview import Preview, preview
@@ -35,7 +35,8 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         print(render_json(check_json(loaded, shown), indent=2))
     else:
-        print(fit(render_check(spec, shown), terminal_width(sys.stdout)), flush=True)
+        width = terminal_width(sys.stdout)
+        print(wrap(render_check(spec, shown, width), width), flush=True)
     if loaded.warnings:
         print(f"\nwarnings\n{render_faults(str(path), loaded.warnings)}", file=sys.stderr)
     if options.smoke:
@@ -64,12 +65,12 @@ def check_json(loaded: LoadedStudyFile, shown: Preview) -> dict[str, Any]:
     }
 
 
-def render_check(spec: StudySpec, shown: Preview) -> str:
+def render_check(spec: StudySpec, shown: Preview, width: int | None = None) -> str:
     """The resolved spec, and the params that the first trials would get."""
     lines = [f"{spec.name}: valid", "", *_resolved(dump_spec(spec))]
     if shown.n_cells is not None:
         lines += ["", f"the grid has {count(shown.n_cells, 'cell')}"]
-    lines += ["", f"{spec.sampler.name} would begin with", _render_params(shown.first)]
+    lines += ["", f"{spec.sampler.name} would begin with", _render_params(shown.first, width)]
     return "\n".join(lines)
 
 
@@ -96,11 +97,12 @@ def _inline(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else render_value(value)
 
 
-def _render_params(first: Sequence[Params]) -> str:
+def _render_params(first: Sequence[Params], width: int | None) -> str:
     names = list(dict.fromkeys(name for params in first for name in params))
     rows = [
         [f"  {render_value(params[names[0]]) if names[0] in params else ''}"]
         + [render_value(params[name]) if name in params else "" for name in names[1:]]
         for params in first
     ]
-    return render_table([f"  {one_line(names[0])}", *map(one_line, names[1:])], rows)
+    header = [f"  {one_line(names[0])}", *map(one_line, names[1:])]
+    return render_table(header, rows, width)

@@ -73,6 +73,17 @@ def add_command(
     return parser
 
 
+def add_by(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup) -> None:
+    """Which trial is the best one."""
+    parser.add_argument(
+        "--by",
+        choices=["value", "confirmed"],
+        metavar="value|confirmed",
+        help="the best value of the search, or the trial that tuner confirm found best (default: "
+        "the confirmed one if a finished confirmation includes the best value, otherwise by value)",
+    )
+
+
 def add_json(
     parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup,
     what: str = "one JSON document",

@@ -8,7 +8,7 @@ from tuner.cli.confirmation_text import confirmation_json, render_confirmation
 from tuner.cli.database import open_existing
 from tuner.cli.json_text import render_json
 from tuner.cli.run import CUT_OFF, choose_view, exit_code
-from tuner.cli.text import fit, terminal_width
+from tuner.cli.text import terminal_width, wrap
 from tuner.cli.views import PlainView, QueuedView
 from tuner.confirm_study import Confirmed, confirm
 from tuner.errors import NotFound
@@ -59,4 +59,4 @@ def _print(options: argparse.Namespace, confirmation: Confirmation) -> None:
     if options.json:
         print(render_json(confirmation_json(confirmation), indent=2))
     else:
-        print(fit(render_confirmation(confirmation), terminal_width(sys.stdout)))
+        print(wrap(render_confirmation(confirmation), terminal_width(sys.stdout)))

@@ -95,7 +95,7 @@ def _render_winner(confirmation: Confirmation, winner: Candidate) -> str:
 
 
 def _export_command(confirmation: Confirmation) -> str:
-    return f"tuner export {one_line(confirmation.search)} --confirmed -o best.yaml"
+    return f"tuner export {one_line(confirmation.search)} --by confirmed -o best.yaml"
 
 
 def confirmed_json(confirmation: Confirmation | None) -> dict[str, Any]:

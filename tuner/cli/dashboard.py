@@ -7,9 +7,9 @@ from pathlib import Path
 from tuner.cli.database import open_existing
 from tuner.cli.text import clean
 from tuner.dashboard.server import Serving, serve
-from tuner.results.summary import find_row
 from tuner.storage.home import open_home
 from tuner.storage.read_only import read_only
+from tuner.storage.reading import find_row
 
 
 def execute(options: argparse.Namespace) -> int:

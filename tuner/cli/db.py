@@ -9,6 +9,7 @@ from dataclasses import replace
 from tuner.cli.database import open_named
 from tuner.cli.json_text import render_json
 from tuner.errors import DatabaseAway, TunerError, UsageError
+from tuner.signals import stop_signals
 from tuner.storage.connection import Database, render_url, storage_setting
 from tuner.storage.home import open_home
 from tuner.storage.listening import Listen, make_fleet_role
@@ -52,7 +53,7 @@ def serve(options: argparse.Namespace) -> int:
     with open_database(None, listen) as database:
         migrate(database)
         # Blocked only now: the server's processes inherit the mask.
-        signals = {signal.SIGINT, signal.SIGTERM}
+        signals = set(stop_signals())
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         served = {"url": render_url(database.engine.url)}
         if listen is not None:

@@ -16,7 +16,7 @@ from tuner.agent.devices import list_devices
 from tuner.cli.database import exists
 from tuner.cli.json_text import render_json
 from tuner.cli.text import clean
-from tuner.errors import TunerError
+from tuner.errors import PoolerUnfit, TunerError
 from tuner.storage.connection import render_url, storage_setting
 from tuner.storage.diagnosis import Diagnosis, diagnose
 from tuner.storage.home import open_home
@@ -67,6 +67,8 @@ def examine(storage: str | None) -> Iterator[Finding]:
     yield _guarded("store", _store)
     try:
         yield from _database(storage)
+    except PoolerUnfit as error:
+        yield Finding(what="pooler", verdict=FAIL, text=str(error))
     except TunerError as error:
         yield Finding(
             what="database",
@@ -161,11 +163,18 @@ def judge(found: Diagnosis, where: str) -> Iterator[Finding]:
         yield Finding(what="database", verdict=FAIL, text=text, remedy=remedy)
     else:
         yield Finding(what="database", verdict=OK, text=text)
+    if found.is_pooled:
+        yield _pooler(found)
     yield _latency(found)
     yield _schemas(found)
     yield _rights(found)
     yield _tls(found)
     yield _clock(found)
+
+
+def _pooler(found: Diagnosis) -> Finding:
+    how = "the role's own time-outs" if found.has_limits else "a session for each of its clients"
+    return Finding(what="pooler", verdict=OK, text=f"a connection pooler, with {how}")
 
 
 def _latency(found: Diagnosis) -> Finding:

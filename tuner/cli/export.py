@@ -11,6 +11,7 @@ from tuner.cli.text import one_line, render_value
 from tuner.errors import UsageError
 from tuner.export.best_config import Exported, Wanted, export_trials
 from tuner.export.writing import Format, Written, render, write_exports
+from tuner.results.best import By
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -21,14 +22,14 @@ def execute(options: argparse.Namespace) -> int:
     if options.output is None:
         print(_joined([render(trial, form) for trial in trials], form), end="")
         for trial in trials:
-            _note(trial)
+            _note(trial, is_best=options.trial is None)
         return 0
     written = write_exports(trials, Path(options.output), form)
     if options.json:
         print(render_json([_json(each) for each in written], indent=2))
     for each in written:
         print(_line(each), file=sys.stderr)
-        _note(each.exported)
+        _note(each.exported, is_best=options.trial is None)
     if not options.json:
         print(f"next: tuner train {one_line(str(written[0].path))}", file=sys.stderr)
     return 0
@@ -44,8 +45,10 @@ def _wanted(options: argparse.Namespace) -> Wanted:
     return Wanted(
         number=options.trial,
         n_top=options.top or 1,
-        is_confirmed=options.confirmed,
+        by=By(options.by) if options.by else None,
         has_weights=options.weights,
+        study_file=None if options.file is None else Path(options.file),
+        params_only=options.format == Format.ENV,
     )
 
 
@@ -68,10 +71,13 @@ def _line(written: Written) -> str:
     return one_line(f"{written.path}: trial {exported.number}{value}{weights}")
 
 
-def _note(exported: Exported) -> None:
+def _note(exported: Exported, *, is_best: bool) -> None:
     confirmed = exported.config.provenance.get("confirmed")
     if confirmed is not None:
         print(f"note: confirmed by study {one_line(confirmed['by'])}", file=sys.stderr)
+    elif is_best:
+        name = one_line(exported.config.name)
+        print(f"note: not confirmed; tuner confirm {name} does it", file=sys.stderr)
     if exported.config.has_own_code:
         print(
             "note: it names code of yours, relative to the file: keep them together",

@@ -1,11 +1,13 @@
 """Reads a study again and again in a thread of its own, on a connection of its own."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from tuner.cli.text import clean
 from tuner.errors import NotFound, TunerError
 from tuner.results.live import LiveStudy, load_live
 from tuner.storage.connection import Database
@@ -31,6 +33,19 @@ class Look:
     next_at: float = 0.0  # when the reader looks again
     error: str | None = None  # why nothing newer came; None: the last look succeeded
     is_gone: bool = False  # the study was deleted
+
+
+@dataclass(kw_only=True)
+class Trouble:
+    """Why a command that looks repeatedly sees nothing new; each reason is shown once."""
+
+    _shown: str = ""
+
+    def show(self, error: TunerError) -> None:
+        """On stderr, unless it was the last one."""
+        if str(error) != self._shown:
+            self._shown = str(error)
+            print(clean(f"note: {error}; trying again"), file=sys.stderr, flush=True)
 
 
 class LiveReader:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from tuner.cli.database import open_existing
+from tuner.cli.live_reader import Trouble
 from tuner.cli.text import clean_log
 from tuner.errors import DatabaseAway, NotFound
 from tuner.results.trial_page import TrialLog, load_trial_log
@@ -21,7 +22,8 @@ def execute(options: argparse.Namespace) -> int:
         log = load_trial_log(database, options.study, options.number)
         attempt = options.attempt or _last(log)
         if options.follow:
-            follow(lambda: load(database, options), log, attempt)
+            trouble = Trouble()
+            follow(lambda: load(database, options, trouble), log, attempt)
             return 0
     if attempt > log.attempt:
         raise NotFound(f"trial {options.number} has no attempt {attempt}; it has had {log.attempt}")
@@ -33,11 +35,12 @@ def execute(options: argparse.Namespace) -> int:
     return 0
 
 
-def load(database: Database, options: argparse.Namespace) -> TrialLog | None:
-    """None while the database is away."""
+def load(database: Database, options: argparse.Namespace, trouble: Trouble) -> TrialLog | None:
+    """None while the database is away or refuses us; the reason goes to stderr."""
     try:
         return load_trial_log(database, options.study, options.number)
-    except DatabaseAway:
+    except DatabaseAway as error:
+        trouble.show(error)
         return None
 
 

@@ -9,12 +9,15 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType, ModuleType
 from typing import cast
 
 from tuner.cli.parser import build_parser
+from tuner.cli.terminal import drop_output
 from tuner.errors import TunerError, UsageError
+from tuner.signals import exit_code, stop_signals
 
 # In a URL as user:password@ or as a part of its query, and beside a host as libpq takes it.
 HAS_PASSWORD = re.compile(
@@ -30,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is not None:
         return _run(arguments)
     atexit.register(_react, signal.SIG_IGN)  # the interpreter gives handlers back, these it leaves
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in {*stop_signals()} - {signal.SIGINT}:
+        signal.signal(number, _terminate)
     code: object = 1
     try:
         code = _run(sys.argv[1:])
@@ -46,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _react(handler: "Callable[[int, FrameType | None], object] | signal.Handlers") -> None:
     """What signals that ask for an end do from now on."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in (*stop_signals(), signal.SIGUSR1):
         signal.signal(number, handler)
 
 
@@ -71,14 +75,14 @@ def _run(words: Sequence[str]) -> int:
         _tell(error)
         return error.exit_code
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return exit_code(signal.SIGINT)
     except BrokenPipeError:
         # The reader of our output has left, as `tuner trials STUDY | head` does.
-        _drop_output()
+        drop_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
         # This machine's, a full disk for instance: nothing that a traceback would explain.
-        _drop_output()
+        drop_output()
         _tell(error)
         return 1
     return code
@@ -96,17 +100,18 @@ def _load(name: str) -> ModuleType:
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
-    """As without a handler, but for the exit code that the README names.
+    """As without a handler, but for the exit code that the README names, SIGHUP included.
 
     Commands that have something to hand back or to save have handlers of their own meanwhile.
     """
-    os._exit(128 + number)
+    os._exit(exit_code(number))
 
 
 def _tell(error: Exception) -> None:
     """An error in plain text: it may quote what an objective printed or a file holds."""
     text = import_module("tuner.cli.text")  # not before it is needed
-    print(f"tuner: {text.clean_log(str(error))}", file=sys.stderr)
+    with suppress(OSError):  # the terminal may be gone
+        print(f"tuner: {text.clean_log(str(error))}", file=sys.stderr)
 
 
 def _ready_streams() -> None:
@@ -117,8 +122,3 @@ def _ready_streams() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the whole process
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _drop_output() -> None:
-    """What is still buffered would raise again when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

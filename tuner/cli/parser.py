@@ -4,7 +4,7 @@ import argparse
 from importlib import metadata
 
 from tuner.cli import arguments
-from tuner.cli.command_parser import Commands, Parser, add_command, add_json
+from tuner.cli.command_parser import Commands, Parser, add_by, add_command, add_json
 from tuner.cli.db_parser import add_db
 from tuner.cli.shipping_parser import add_shipping
 
@@ -13,7 +13,7 @@ exit codes:
   0 done   1 failed at run time   2 usage, study file, or another study under
   this name   3 no such study or trial   4 database unreachable or refused
   5 no COMPLETE trial   6 halted by failures.stop_after   7 this machine cannot work
-  130 interrupted   143 ended by SIGTERM, trials handed back
+  130 interrupted   143 ended by SIGTERM or SIGHUP, trials handed back
 """
 
 
@@ -187,6 +187,7 @@ def _add_reading(commands: Commands) -> None:
         commands, "best", "best", "the best trial's params", "tuner best digits --json"
     )
     _add_study(best)
+    add_by(best)
     add_json(best)
     _add_pages(commands)
 

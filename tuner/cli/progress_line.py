@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Protocol
 
 from tuner.cli.terminal import has_screen
-from tuner.cli.text import can_show, clean, fit, render_coarse, render_value, terminal_width
+from tuner.cli.text import can_show, clean, cut, render_coarse, render_value, terminal_width
 
 _WIDTH = 12
 _DRAW_SECONDS = 0.1
@@ -52,7 +52,7 @@ class ProgressLine:
         is_last = news.step == news.n_steps
         if self._is_screen and (is_last or now - self._drawn_at >= _DRAW_SECONDS):
             self._drawn_at, self._is_open = now, True
-            text = fit(self.render(news, now), terminal_width(sys.stderr))
+            text = cut(self.render(news, now), terminal_width(sys.stderr))
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
         elif not self._is_screen and _is_told(news):
             print(self.render(news, now), file=sys.stderr, flush=True)

@@ -20,8 +20,8 @@ from tuner.cli.summary_text import (
     render_times,
     summary_json,
 )
-from tuner.cli.terminal import has_screen
-from tuner.cli.text import fit, terminal_width
+from tuner.cli.terminal import end_printed, has_screen
+from tuner.cli.text import terminal_width, wrap
 from tuner.cli.views import JsonView, NoticeView, PlainView, QueuedView
 from tuner.errors import DatabaseError, UsageError
 from tuner.results.progress import StudyState, find_state
@@ -52,6 +52,12 @@ def execute(options: argparse.Namespace) -> int:
         raise
     if not view.close():
         os._exit(exit_code(outcome))  # printing more would wait for that reader for ever
+    with end_printed(exit_code(outcome)) as code:
+        _print_end(options, outcome)
+    return code
+
+
+def _print_end(options: argparse.Namespace, outcome: RunOutcome) -> None:
     summary = outcome.summary
     if summary is None:
         print(CUT_OFF, file=sys.stderr)
@@ -59,8 +65,8 @@ def execute(options: argparse.Namespace) -> int:
         print(render_json({"event": "Summary", **summary_json(summary)}))
     else:
         page = render_end(summary, outcome.ending.kind, _again(options))
-        print(fit(page, terminal_width(sys.stdout)))
-    return exit_code(outcome)
+        print(wrap(page, terminal_width(sys.stdout)))
+    sys.stdout.flush()
 
 
 def _check(options: argparse.Namespace) -> None:

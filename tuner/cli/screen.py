@@ -86,9 +86,24 @@ def _joined(lines: Iterable[Text], frame: Frame) -> Text:
     """Each line cut to the width, so that none wraps."""
     cut = []
     for line in lines:
-        line.truncate(max(1, frame.width), overflow="crop" if frame.ascii_only else "ellipsis")
-        cut.append(line)
+        cut.append(_cut(line, max(1, frame.width), ascii_only=frame.ascii_only))
     return Text("\n", no_wrap=True, end="").join(cut)
+
+
+def _cut(line: Text, width: int, *, ascii_only: bool) -> Text:
+    """Cut where a word ends: half a number would be another number."""
+    if line.cell_len <= width:
+        return line
+    end = "" if ascii_only else "…"
+    kept = line.copy()
+    kept.truncate(width - len(end))
+    at = kept.plain.rfind(" ")
+    is_in_word = line.plain[len(kept.plain) : len(kept.plain) + 1].strip() != ""
+    if is_in_word and at > 0:
+        kept.right_crop(len(kept.plain) - at)
+    kept.rstrip()
+    kept.append(end)
+    return kept
 
 
 def _head(live: LiveStudy, frame: Frame) -> list[Text]:

@@ -3,7 +3,7 @@
 import argparse
 
 from tuner.cli import arguments
-from tuner.cli.command_parser import Commands, add_command, add_json
+from tuner.cli.command_parser import Commands, add_by, add_command, add_json
 
 
 def add_shipping(commands: Commands) -> None:
@@ -42,10 +42,13 @@ def _add_export(commands: Commands) -> None:
         metavar="K",
         help="the K best; with -o best.yaml: best-1.yaml, best-2.yaml, ...",
     )
+    add_by(which)
     which.add_argument(
         "--confirmed",
-        action="store_true",
-        help="the trial that tuner confirm found best, not the one with the best value",
+        dest="by",
+        action="store_const",
+        const="confirmed",
+        help="the same as --by confirmed",
     )
     export.add_argument(
         "--format",
@@ -59,6 +62,7 @@ def _add_export(commands: Commands) -> None:
         action="store_true",
         help="the trial's own weights as well, in a file beside it (checkpoints.keep_best)",
     )
+    _add_study_file(export)
     add_json(export, "what was written")
 
 
@@ -163,6 +167,14 @@ def _add_train(commands: Commands) -> None:
         type=arguments.at_least_one,
         metavar="N",
         help="on a CPU (default: as many as the trial had)",
+    )
+    train.add_argument(
+        "--allow-code",
+        action="append",
+        default=[],
+        type=arguments.modules,
+        metavar="MODULE[,MODULE]",
+        help="modules that the config may name though they are no files below its folder",
     )
     train.add_argument(
         "--from-weights",

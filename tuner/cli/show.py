@@ -15,12 +15,12 @@ from tuner.cli.summary_text import render_params, trial_json
 from tuner.cli.text import (
     can_show,
     clean_log,
-    fit,
     one_line,
     render_seconds,
     render_table,
     render_value,
     terminal_width,
+    wrap,
 )
 from tuner.results.trial_page import AttemptStory, TrialPage, load_trial_page
 
@@ -37,7 +37,7 @@ def execute(options: argparse.Namespace) -> int:
     width = terminal_width(sys.stdout)
     columns = width or shutil.get_terminal_size().columns
     text = render_page(page, columns, ascii_only=not can_show("⣿┤", sys.stdout))
-    print(fit(text, width))
+    print(wrap(text, width))
     return 0
 
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import cast
 
 from tuner.cli.budget_text import render_budget
-from tuner.cli.confirmation_text import confirmed_json, render_confirmed
+from tuner.cli.confirmation_text import render_confirmed
 from tuner.cli.database import NO_STUDY_YET, exists, open_existing
 from tuner.cli.fleet_text import render_fleet
 from tuner.cli.json_text import render_json
@@ -17,11 +17,10 @@ from tuner.cli.summary_text import (
     render_times,
     summary_json,
 )
-from tuner.cli.text import fit, render_table, render_value, terminal_width
+from tuner.cli.text import render_table, render_value, terminal_width, wrap
 from tuner.errors import UsageError
-from tuner.results.confirmation import Confirmation, load_judged
 from tuner.results.progress import find_state
-from tuner.results.summary import StudySummary, load_summaries
+from tuner.results.summary import StudySummary, load_summaries, load_summary
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -35,12 +34,11 @@ def execute(options: argparse.Namespace) -> int:
         print(_all_studies(options))
         return 0
     with open_existing(options.storage) as database:
-        summary, confirmation = load_judged(database, options.study)
+        summary = load_summary(database, options.study)
     if options.json:
-        document = {**summary_json(summary), **confirmed_json(confirmation)}
-        print(render_json(document, indent=2))
+        print(render_json(summary_json(summary), indent=2))
     else:
-        print(fit(render_status(summary, confirmation), terminal_width(sys.stdout)))
+        print(wrap(render_status(summary), terminal_width(sys.stdout)))
     return 0
 
 
@@ -51,10 +49,11 @@ def _all_studies(options: argparse.Namespace) -> str:
             summaries = load_summaries(database)
     if options.json:
         return render_json([summary_json(summary) for summary in summaries], indent=2)
-    return fit(render_studies(summaries), terminal_width(sys.stdout))
+    width = terminal_width(sys.stdout)
+    return wrap(render_studies(summaries, width), width)
 
 
-def render_status(summary: StudySummary, confirmation: Confirmation | None = None) -> str:
+def render_status(summary: StudySummary) -> str:
     """One study."""
     parts = [
         render_headline(summary),
@@ -63,12 +62,12 @@ def render_status(summary: StudySummary, confirmation: Confirmation | None = Non
         render_failures(summary),
         render_fleet(summary),
         render_best(summary),
-        render_confirmed(confirmation),
+        render_confirmed(summary.confirmation),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def render_studies(summaries: list[StudySummary]) -> str:
+def render_studies(summaries: list[StudySummary], width: int | None = None) -> str:
     """All studies, newest first."""
     if not summaries:
         return NO_STUDY_YET
@@ -83,4 +82,5 @@ def render_studies(summaries: list[StudySummary]) -> str:
         ]
         for summary in summaries
     ]
-    return render_table(["study", "state", "trials", "goal", "best", "created"], rows)
+    header = ["study", "state", "trials", "goal", "best", "created"]
+    return render_table(header, rows, width)

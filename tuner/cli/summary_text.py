@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from tuner.cli.confirmation_text import confirmed_json
 from tuner.cli.text import count, one_line, render_seconds, render_table, render_value
 from tuner.results.progress import (
     StudyState,
@@ -80,6 +81,8 @@ def render_best(summary: StudySummary) -> str:
     if best is None:
         return "no COMPLETE trial" if is_finished(summary) else "no COMPLETE trial yet"
     head = f"best trial {best.number}: {summary.study.metric} {render_value(best.value)}"
+    if best.reason:
+        head += f", {one_line(best.reason)}"
     facts = {k: v for k, v in best.user_attrs.items() if k not in ("best_step", "seconds")}
     others = ", ".join(f"{one_line(key)} {render_value(value)}" for key, value in facts.items())
     at = (
@@ -88,7 +91,8 @@ def render_best(summary: StudySummary) -> str:
         else ""
     )
     detail = f" ({others}{at})" if others else at
-    return "\n".join([head + detail, *render_params(best.params)])
+    standing = f", {summary.standing}" if summary.standing else ""
+    return "\n".join([head + detail + standing, *render_params(best.params)])
 
 
 def render_params(params: Params) -> list[str]:
@@ -167,6 +171,8 @@ def summary_json(summary: StudySummary) -> dict[str, Any]:
         "used": asdict(summary.used),
         "seconds_left": estimate_seconds_left(summary),
         "best": summary.best and trial_json(summary.best),
+        "best_by": summary.best_by,
+        **confirmed_json(summary.confirmation),
         "failures": [_failure_json(failure) for failure in summary.failures],
         "agents": [_agent_json(agent) for agent in summary.agents],
     }

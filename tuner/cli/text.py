@@ -59,20 +59,35 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def render_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns under their names; numbers to the right."""
+def render_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
+) -> str:
+    """Columns under their names; numbers to the right.
+
+    Where they are wider than `width`, the columns that do not fit follow below, the first column
+    with them again. No cell is cut.
+    """
     if not rows:
         return "  ".join(header)
     columns = list(zip(header, *rows, strict=True))
-    widths = [max(len(cell) for cell in column) for column in columns]
-    is_number = [all(_is_numeric(cell) for cell in column[1:]) for column in columns]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, is_number, strict=True)
-        ).rstrip()
-        for row in (header, *rows)
+    drawn = [_column(column) for column in columns]
+    blocks: list[list[Sequence[str]]] = [[drawn[0]]]
+    for column in drawn[1:]:
+        is_full = len(blocks[-1]) > 1 and width is not None
+        if is_full and sum(len(c[0]) + 2 for c in [*blocks[-1], column]) - 2 > (width or 0):
+            blocks.append([drawn[0]])
+        blocks[-1].append(column)
+    return "\n\n".join(
+        "\n".join("  ".join(cells).rstrip() for cells in zip(*block, strict=True))
+        for block in blocks
     )
+
+
+def _column(cells: Sequence[str]) -> list[str]:
+    """Its name and its cells, all of the same width."""
+    width = max(map(len, cells))
+    is_number = all(map(_is_numeric, cells[1:]))
+    return [cell.rjust(width) if is_number else cell.ljust(width) for cell in cells]
 
 
 def _is_numeric(cell: str) -> bool:
@@ -88,25 +103,35 @@ def terminal_width(stream: TextIO) -> int | None:
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
-def fit(text: str, width: int | None) -> str:
-    """Lines cut to the width; the last character says so."""
-    if width is None:
+def cut(text: str, width: int | None) -> str:
+    """One line cut to the width, where a word ends; the last character says so."""
+    if width is None or len(text) <= width:
         return text
-    return "\n".join(
-        line if len(line) <= width else f"{line[: max(0, width - 1)]}…" for line in text.split("\n")
-    )
+    kept = text[:width].rpartition(" ")[0].rstrip()
+    return f"{kept}…" if kept else text[: max(0, width - 1)] + "…"
 
 
 def wrap(text: str, width: int | None) -> str:
-    """Lines folded at spaces, each but the first indented."""
+    """Lines folded at spaces, each but the first indented; no word or number is cut."""
     if width is None:
         return text
-    room = max(20, width)
-    folded = [
-        textwrap.fill(line, room, subsequent_indent="    ", break_on_hyphens=False) or line
-        for line in text.split("\n")
-    ]
-    return "\n".join(folded)
+    return "\n".join(_fold(line, max(20, width)) for line in text.split("\n"))
+
+
+def _fold(line: str, width: int) -> str:
+    return (
+        line
+        if len(line) <= width
+        else textwrap.fill(
+            line,
+            width,
+            subsequent_indent="    ",
+            break_on_hyphens=False,
+            break_long_words=False,
+            expand_tabs=False,
+            replace_whitespace=False,
+        )
+    )
 
 
 def can_show(text: str, stream: TextIO) -> bool:

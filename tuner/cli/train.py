@@ -14,10 +14,12 @@ from typing import Any
 from tuner.agent.echo import Asked
 from tuner.cli.json_text import render_json
 from tuner.cli.progress_line import ProgressLine
+from tuner.cli.terminal import end_printed
 from tuner.cli.text import one_line, render_value
 from tuner.errors import UsageError
 from tuner.export.final_checks import check_training
 from tuner.export.train_options import Rows, TrainOptions
+from tuner.signals import exit_code, stop_signals
 from tuner.study_file.best import BestConfig, load_best_config
 from tuner.study_file.functions import find_code_folder, names_of_code
 
@@ -42,6 +44,7 @@ def execute(options: argparse.Namespace) -> int:
         device=options.device,
         n_threads=options.threads,
         from_weights=options.from_weights,
+        allow_code=frozenset(module for given in options.allow_code for module in given),
     )
     files = [config.weights.file] if config.weights else []
     source = find_code_folder(path, names_of_code(config.objective), files)
@@ -53,8 +56,9 @@ def execute(options: argparse.Namespace) -> int:
         trained = train_final(config, source, wanted, stop.event, line.tell)
     line.close()
     if not trained.metrics:
-        _tell(f"stopped after step {trained.step}; the same command goes on from there")
-        return 128 + stop.number
+        with end_printed(exit_code(stop.number)) as code:
+            _tell(f"stopped after step {trained.step}; the same command goes on from there")
+        return code
     if trained.was_done:
         _tell(f"{trained.folder} holds this training already; give -o to train it again elsewhere")
     print(render_json(trained.metrics, indent=2) if options.json else render(config, trained))
@@ -84,8 +88,7 @@ class _Stop:
 @contextmanager
 def _stopping(line: ProgressLine) -> Iterator[_Stop]:
     stop = _Stop(line)
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, stop.hear) for number in numbers}
+    before = {number: signal.signal(number, stop.hear) for number in stop_signals()}
     try:
         yield stop
     finally:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tuner.cli.database import open_existing
 from tuner.cli.json_text import render_json
 from tuner.cli.summary_text import trial_json
-from tuner.cli.text import clean, fit, one_line, render_table, render_value, terminal_width
+from tuner.cli.text import clean, one_line, render_table, render_value, terminal_width, wrap
 from tuner.results.selection import (
     Selection,
     parse_condition,
@@ -43,13 +43,16 @@ def execute(options: argparse.Namespace) -> int:
     elif options.csv:
         print(render_csv(study.metric, chosen), end="")
     else:
-        table = render_trials(study.metric, chosen, f"{step_noun(spec)}s")
-        print(fit(table, terminal_width(sys.stdout)))
+        width = terminal_width(sys.stdout)
+        table = render_trials(study.metric, chosen, f"{step_noun(spec)}s", width)
+        print(wrap(table, width))
     return 0
 
 
-def render_trials(metric: str, trials: Sequence[TrialRow], steps: str = "epochs") -> str:
-    """A table with a column per param."""
+def render_trials(
+    metric: str, trials: Sequence[TrialRow], steps: str = "epochs", width: int | None = None
+) -> str:
+    """A table with a column per param; the reasons, which may be long, follow at the right."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     header = ["trial", "state", metric, steps, *map(one_line, names), "reason"]
     rows = [
@@ -63,7 +66,7 @@ def render_trials(metric: str, trials: Sequence[TrialRow], steps: str = "epochs"
         ]
         for trial in trials
     ]
-    return render_table(header, rows)
+    return render_table(header, rows, width)
 
 
 def render_csv(metric: str, trials: Sequence[TrialRow]) -> str:

@@ -113,8 +113,15 @@ def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table
             return f"worker {notice.worker}: {notice.how}; starting another"
         case notices.DatabaseLost():
             return f"the database is away, training goes on ({notice.message})"
+        case notices.DatabaseRefuses():
+            return (
+                "the database refuses this agent, training goes on and it is asked again every "
+                f"30 s ({notice.message})"
+            )
         case notices.DatabaseBack():
             return f"the database is back after {render_seconds(notice.away_seconds)}"
+        case notices.FolderMadeAgain():
+            return f"{notice.path} had disappeared and was made again; training continues"
         case notices.WaitingForOthers():
             return (
                 f"all trials are given out; waiting for {count(notice.n_open, 'trial')} elsewhere"
@@ -168,11 +175,9 @@ def _started(notice: notices.TrialStarted) -> str | None:
     if notice.key.attempt == 1:
         return None
     why = _ORIGINS.get(notice.origin, notice.origin.value)
-    place = f"epoch {notice.from_step}" if notice.from_step else "the beginning"
-    return (
-        f"trial {notice.key.number}: {why}, goes on here from {place} "
-        f"(attempt {notice.key.attempt})"
-    )
+    # Without a checkpoint, a function may still continue from files of its own.
+    place = f"from epoch {notice.from_step}" if notice.from_step else "without a checkpoint"
+    return f"trial {notice.key.number}: {why}, goes on here {place} (attempt {notice.key.attempt})"
 
 
 def _released(notice: notices.AttemptReleased) -> str:

@@ -6,15 +6,15 @@ import time
 from functools import partial
 
 from tuner.cli.database import open_existing
-from tuner.cli.live_reader import LiveReader, pause_seconds
+from tuner.cli.live_reader import LiveReader, Trouble, pause_seconds
 from tuner.cli.live_view import Screen
 from tuner.cli.status import render_status
 from tuner.cli.terminal import has_screen
-from tuner.cli.text import fit, terminal_width
-from tuner.errors import NotFound
-from tuner.results.confirmation import Confirmation, load_judged
+from tuner.cli.text import terminal_width, wrap
+from tuner.errors import DatabaseAway, NotFound
 from tuner.results.progress import is_finished
-from tuner.results.summary import StudySummary
+from tuner.results.summary import StudySummary, load_summary
+from tuner.storage.connection import Database
 
 _FOOTER = "Ctrl-C leaves this screen; the study goes on"
 _LOOK_SECONDS = 0.1
@@ -23,25 +23,37 @@ _LOOK_SECONDS = 0.1
 def watch(options: argparse.Namespace) -> int:
     """Until the study ends or Ctrl-C; without a terminal, a page after each look."""
     with open_existing(options.storage) as database:
-        judged = load_judged(database, options.study)  # an unknown study is refused at once
-        if is_finished(judged[0]):
-            _print(*judged)
+        summary = load_summary(database, options.study)  # an unknown study is refused at once
+        if is_finished(summary):
+            _print(summary)
             return 0
         try:
             if has_screen(sys.stderr):
                 _draw(options)
             else:
-                pause = options.every
-                while not is_finished(judged[0]):
-                    _print(*judged)
-                    time.sleep(pause)
-                    began = time.monotonic()
-                    judged = load_judged(database, options.study)
-                    pause = pause_seconds(options.every, time.monotonic() - began)
+                _print_pages(database, options, summary)
         except KeyboardInterrupt:
             pass  # the way to leave
-        _print(*load_judged(database, options.study))
+        _print(load_summary(database, options.study))
     return 0
+
+
+def _print_pages(database: Database, options: argparse.Namespace, summary: StudySummary) -> None:
+    """A page after each look, until the study ends; none while the database is away."""
+    trouble = Trouble()
+    pause = options.every
+    _print(summary)
+    while not is_finished(summary):
+        time.sleep(pause)
+        began = time.monotonic()
+        try:
+            summary = load_summary(database, options.study)
+        except DatabaseAway as error:
+            trouble.show(error)
+        else:
+            if not is_finished(summary):
+                _print(summary)
+        pause = pause_seconds(options.every, time.monotonic() - began)
 
 
 def _draw(options: argparse.Namespace) -> None:
@@ -58,6 +70,6 @@ def _draw(options: argparse.Namespace) -> None:
         screen.stop()
 
 
-def _print(summary: StudySummary, confirmation: Confirmation | None) -> None:
-    page = render_status(summary, confirmation)
-    print(fit(page, terminal_width(sys.stdout)) + "\n", flush=True)
+def _print(summary: StudySummary) -> None:
+    page = render_status(summary)
+    print(wrap(page, terminal_width(sys.stdout)) + "\n", flush=True)

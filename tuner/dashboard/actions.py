@@ -16,10 +16,10 @@ from starlette.responses import JSONResponse, Response
 from tuner.dashboard import words
 from tuner.dashboard.serving import dashboard_of, status_of
 from tuner.errors import TunerError, UsageError
-from tuner.results.summary import find_row
 from tuner.storage.connection import Database
 from tuner.storage.control import Control
 from tuner.storage.given_params import check_params
+from tuner.storage.reading import find_row
 from tuner.storage.trial_stop import note_event, stop_trial
 from tuner.study.control import Amount, Extension
 from tuner.study.trial import Params, ParamValue

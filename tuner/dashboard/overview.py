@@ -59,12 +59,12 @@ def build_line(glance: StudyGlance) -> StudyLine:
     """In words."""
     summary = glance.summary
     total = max(1, sum(count.n_trials for count in summary.counts.values()))
-    best = glance.records[-1] if glance.records else None
+    number, value = glance.best or (None, None)
     return StudyLine(
         name=summary.study.name,
         goal=f"{summary.study.direction} {summary.study.metric}",
-        best=None if best is None else best.value,
-        best_number=None if best is None else best.number,
+        best=value,
+        best_number=number,
         spark=words.spark_points([r.value for r in glance.records], *_SPARK),
         counts=[(s, summary.n(s), summary.n(s) / total) for s in STATES if summary.n(s)],
         n_final=summary.n_final,

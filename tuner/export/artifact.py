@@ -135,6 +135,7 @@ def _metrics_of(job: Job) -> dict[str, Any]:
         "search_value": config.provenance.get("value"),
         "trained_on": str(job.options.rows),
         "from_weights": job.options.from_weights,
+        "allow_code": sorted(job.options.allow_code),
         "epochs": config.n_steps,
     }
 

@@ -4,15 +4,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tuner.errors import NoCompleteTrial, NotFound, UsageError
+from tuner.export.code_source import folder_of_code
 from tuner.export.reproduction import device_of
-from tuner.results.confirmation import Confirmation, find_confirmation
+from tuner.results.best import By
+from tuner.results.confirmation import Confirmation
 from tuner.results.progress import StudyState, find_state
-from tuner.results.summary import StudySummary, find_row, summarize, trials_of
+from tuner.results.summary import StudySummary, summarize, trials_of
 from tuner.storage.connection import Database, Snapshot
-from tuner.storage.reading import TrialRow, read_trials
+from tuner.storage.reading import TrialRow, find_row, read_trials
 from tuner.storage.shipping_reading import (
     OriginRow,
     WeightsRow,
@@ -54,11 +57,15 @@ class Exported:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which trials: this one, the confirmed one, or the best so many."""
+    """Which trials: this one, the best one, or the best so many by value."""
 
     number: int | None = None
     n_top: int = 1
-    is_confirmed: bool = False  # the one that `tuner confirm` found best
+    by: By | None = None  # see `choose_best`
+    # That names the study's code, which a config names too; without it, a study that trains code of
+    # the user's is refused, unless the code is not named (`params_only`).
+    study_file: Path | None = None
+    params_only: bool = False
     has_weights: bool = False
 
 
@@ -73,40 +80,29 @@ def export_trials(database: Database, name: str, wanted: Wanted) -> list[Exporte
 
 def export_in(connection: Snapshot, name: str, wanted: Wanted) -> list[Exported]:
     """As `export_trials`, in this snapshot."""
-    summary = summarize(connection, find_row(connection, name))
-    numbers, confirmed = _choose(connection, summary, wanted), None
-    if wanted.is_confirmed:
-        confirmed = find_confirmation(connection, summary.study)
-        numbers = [_confirmed_number(summary.study.name, confirmed)]
+    summary = summarize(connection, find_row(connection, name), wanted.by)
+    numbers = _choose(connection, summary, wanted)
+    if not wanted.params_only:
+        command = f"tuner export {name} --file STUDY.yaml"
+        folder_of_code(parse_spec(summary.study.spec), wanted.study_file, command)
+    is_chosen = wanted.number is None and wanted.n_top == 1
+    confirmation = summary.confirmation if is_chosen and summary.best_by is By.CONFIRMED else None
     trials = [_export(connection, summary, number, wanted.has_weights) for number in numbers]
-    return [_with_confirmation(trial, confirmed) for trial in trials]
+    return [_with_confirmation(trial, confirmation) for trial in trials]
 
 
 def _choose(connection: Snapshot, summary: StudySummary, wanted: Wanted) -> Sequence[int]:
     if wanted.number is not None:
         return [wanted.number]
-    if wanted.is_confirmed:
-        return []
     study = summary.study
-    found = read_top_numbers(connection, study.study_id, study.direction, wanted.n_top)
-    if not found:
+    if summary.best is None:
         raise NoCompleteTrial(
             f"study {study.name!r} has no COMPLETE trial ({trials_of(summary)} are final); "
             f"tuner status {study.name} shows why, --trial N exports another one"
         )
-    return found
-
-
-def _confirmed_number(name: str, confirmation: Confirmation | None) -> int:
-    if confirmation is None:
-        raise UsageError(f"study {name!r} is not confirmed; tuner confirm {name} does it")
-    winner = confirmation.winner
-    if winner is None:
-        raise NoCompleteTrial(
-            f"no seed of study {confirmation.name!r} is COMPLETE; "
-            f"tuner status {confirmation.name} shows why"
-        )
-    return winner.trial
+    if wanted.n_top == 1:
+        return [summary.best.number]
+    return read_top_numbers(connection, study.study_id, study.direction, wanted.n_top)
 
 
 def _with_confirmation(exported: Exported, confirmation: Confirmation | None) -> Exported:

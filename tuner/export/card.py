@@ -172,13 +172,15 @@ def _origin(config: BestConfig, metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _again(metrics: Mapping[str, Any]) -> str:
+    named = _plain(",".join(metrics.get("allow_code", ())))
+    code = f" --allow-code {named}" if named else ""
     if metrics["from_weights"]:
         return (
             "It went on from the trial's own weights, which lie beside the file of `tuner export "
-            "--weights`: `tuner train THAT_FILE --from-weights` trains it again."
+            f"--weights`: `tuner train THAT_FILE --from-weights{code}` trains it again."
         )
     rows = "" if metrics["trained_on"] == "train" else f" --on {metrics['trained_on']}"
-    return f"`tuner train config.yaml{rows} -o ANOTHER_FOLDER` trains it again."
+    return f"`tuner train config.yaml{rows}{code} -o ANOTHER_FOLDER` trains it again."
 
 
 def _table(values: Mapping[str, Any] | Params) -> str:

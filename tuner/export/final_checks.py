@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from tuner.errors import RunFailed, UsageError
+from tuner.export.code_source import check_code
 from tuner.export.final_folder import is_done, look_at_final_folder
 from tuner.export.train_options import TrainOptions, at_length, training_text
 from tuner.study_file.best import BestConfig
@@ -17,6 +18,7 @@ def check_training(config: BestConfig, source: Path, options: TrainOptions) -> N
     Raises what `train_final` would: it looks at everything again.
     """
     asked = at_length(config, options.rows)
+    check_code(config, source, options.allow_code)
     if options.device is not None:
         split_device(options.device)
     look_at_final_folder(options.output, training_text(asked, options))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import RunFailed
+from tuner.export.code_source import check_code
 from tuner.export.final_folder import METRICS, is_done, open_final_folder
 from tuner.export.final_job import Job, Trained
 from tuner.export.final_lane import Told
@@ -32,6 +33,7 @@ def train_final(
     saves the state and returns. Raises `TunerError`.
     """
     config = at_length(config, options.rows)
+    check_code(config, source, options.allow_code)
     device = open_device(options.device, threads_of(config, options))
     with open_final_folder(options.output, training_text(config, options)) as folder:
         if is_done(folder):

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from tuner.errors import NoCompleteTrial, StudyMismatch, UsageError
 from tuner.results.progress import StudyState, find_state
-from tuner.results.summary import find_row, summarize, trials_of
+from tuner.results.summary import summarize, trials_of
 from tuner.storage.connection import Database
-from tuner.storage.reading import StudyRow, read_studies, read_trials
+from tuner.storage.reading import StudyRow, find_row, read_studies, read_trials
 from tuner.storage.shipping_reading import read_top_numbers
 from tuner.study.code import Code, changed_files
 from tuner.study.seeds import derive_seed

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuner.errors import NotFound, UsageError
-from tuner.results.summary import find_row
 from tuner.storage.connection import Snapshot
-from tuner.storage.reading import StudyRow, TrialRow, read_trials
+from tuner.storage.reading import StudyRow, TrialRow, find_row, read_trials
 from tuner.storage.shipping_reading import OriginRow, read_metrics, read_origin
 from tuner.storage.trial_reading import read_curve
 from tuner.study.code import changed_files

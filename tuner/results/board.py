@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tuner.results.best import Choice, choose_best
 from tuner.results.confirmation import Confirmation, find_confirmation
-from tuner.results.summary import StudySummary, find_row, step_noun
+from tuner.results.summary import StudySummary, step_noun, worked_seconds
 from tuner.results.trial_rows import build_rows
 from tuner.results.trial_table import (
     COMPLETE,
@@ -34,7 +35,7 @@ from tuner.storage.columns_reading import (
 )
 from tuner.storage.connection import Database, Snapshot
 from tuner.storage.failure_reading import FailureRow, read_failures
-from tuner.storage.reading import AgentRow, CountRow, StudyRow, TrialRow, read_agents
+from tuner.storage.reading import AgentRow, CountRow, StudyRow, TrialRow, find_row, read_agents
 from tuner.storage.trial_reading import EventRow
 from tuner.study.limits import Used
 from tuner.study.trial import Direction
@@ -66,10 +67,9 @@ class Board:
     curves: Mapping[int, Curve]  # by number: the best, running ones, and a sample
     sample: Sequence[int]  # the numbers of the sample
     n_sampled: int  # of how many it is one
-    best: Sequence[int]  # numbers, the best one first
+    best: Sequence[int]  # numbers: the best trial, and the others by their values
     training_metric: str | None  # what the training loss is called
     training: Mapping[int, Curve]
-    confirmation: Confirmation | None  # of its best trials; None: nobody asked for one
     version: int = 0
 
     @property
@@ -81,6 +81,11 @@ class Board:
     def name(self) -> str:
         """The study's name."""
         return self.summary.study.name
+
+    @property
+    def confirmation(self) -> Confirmation | None:
+        """Of its best trials; None without one."""
+        return self.summary.confirmation
 
     @property
     def minimize(self) -> bool:
@@ -133,12 +138,14 @@ class BoardReader:
             self._table = table
             spec = parse_spec(row.spec)
             self._read_failures(connection)
-            best_places = table.best_first(row.direction, N_BEST)
-            best = table.numbers[best_places].tolist()
+            by_value = table.numbers[table.best_first(row.direction, N_BEST)].tolist()
+            choice = choose_best(row, by_value[0] if by_value else None, confirmation)
+            best = [] if choice is None else [choice.number]
+            best += [number for number in by_value if number not in best]
             sample, running = self._read_curves(connection, table, best)
             self._read_training(connection, best, row.metric)
             self._board = Board(
-                summary=self._summarize(connection, row, spec, agents, clock),
+                summary=self._summarize(connection, row, spec, agents, clock, confirmation, choice),
                 spec=spec,
                 table=table,
                 clock=clock,
@@ -150,7 +157,6 @@ class BoardReader:
                 best=best,
                 training_metric=self._training_metric,
                 training={n: self._training[n] for n in best[:N_OVERFIT] if n in self._training},
-                confirmation=confirmation,
                 version=1 if before is None else before.version + 1,
             )
             return self._board
@@ -208,10 +214,13 @@ class BoardReader:
         spec: StudySpec,
         agents: tuple[AgentRow, ...],
         clock: Clock,
+        confirmation: Confirmation | None,
+        choice: Choice | None,
     ) -> StudySummary:
         table = self._table
         counts = _count(table)
-        best = table.best_first(row.direction, 1)
+        by_value = table.best_first(row.direction, 1)
+        place = None if choice is None else table.find(choice.number)
         pruned = counts.get("PRUNED")
         full = spec.n_steps
         saved = 0 if pruned is None or full is None else pruned.n_trials * full - pruned.n_steps
@@ -223,13 +232,18 @@ class BoardReader:
                 steps=int(table.n_steps[table.attempts > 0].sum()),
                 seconds=clock.lived_seconds,
                 device_seconds=sum(agent.device_seconds_busy for agent in agents),
-                best=float(table.values[best[0]]) if best else None,
+                best=float(table.values[by_value[0]]) if by_value else None,
             ),
             counts=counts,
             n_steps_full=full,
             n_steps_saved=max(0, saved),
-            span_seconds=float(ended.max() - began.min()) if len(ended) and len(began) else None,
-            best=_row(connection, row.study_id, table, best[0]) if best else None,
+            span_seconds=worked_seconds(
+                (float(began.min()), float(ended.max())) if len(ended) and len(began) else None,
+                agents,
+            ),
+            best=None if place is None else _row(connection, row.study_id, table, place),
+            best_by=None if choice is None else choice.by,
+            confirmation=confirmation,
             fixed_params=spec.params,
             step_noun=step_noun(spec),
             lease_seconds=spec.failures.lease_seconds,

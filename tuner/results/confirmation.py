@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from tuner.results.probability import probabilities_of_best
-from tuner.results.summary import StudySummary, find_row, summarize
 from tuner.storage.connection import Database, Snapshot
-from tuner.storage.reading import StudyRow, TrialRow, read_studies, read_trials
+from tuner.storage.reading import StudyRow, TrialRow, find_row, read_studies, read_trials
 from tuner.storage.shipping_reading import read_linked_name, read_values
 from tuner.study.trial import Direction, Params
 from tuner.study_file.identity import parse_spec
@@ -83,13 +82,6 @@ def load_confirmation(database: Database, name: str) -> Confirmation | None:
         return find_confirmation(connection, find_row(connection, name))
 
 
-def load_judged(database: Database, name: str) -> tuple[StudySummary, Confirmation | None]:
-    """A study at a glance and its confirmation, of one moment; raises `NotFound`."""
-    with database.reading() as connection:
-        study = find_row(connection, name)
-        return summarize(connection, study), find_confirmation(connection, study)
-
-
 def find_confirmation(connection: Snapshot, study: StudyRow) -> Confirmation | None:
     """As `load_confirmation`, in this snapshot."""
     if parse_spec(study.spec).confirms is not None:
@@ -97,6 +89,25 @@ def find_confirmation(connection: Snapshot, study: StudyRow) -> Confirmation | N
     name = read_linked_name(connection, study.name, study.created_at.isoformat())
     linked = read_studies(connection, name) if name is not None else []
     return _confirmation(connection, linked[0]) if linked else None
+
+
+def find_confirmations(
+    connection: Snapshot, studies: Sequence[StudyRow]
+) -> dict[int, Confirmation]:
+    """The newest confirmation of each of these studies, by its id; `studies` are all, newest first.
+
+    A study without one costs no query.
+    """
+    searches = {(row.name, row.created_at.isoformat()): row.study_id for row in studies}
+    found: dict[int, Confirmation] = {}
+    for row in studies:
+        confirms = parse_spec(row.spec).confirms
+        if confirms is None:
+            continue
+        search = searches.get((confirms.study, confirms.study_created_at))
+        if search is not None and search not in found:
+            found[search] = _confirmation(connection, row)
+    return found
 
 
 def _confirmation(connection: Snapshot, linked: StudyRow) -> Confirmation:

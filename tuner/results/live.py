@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tuner.results.summary import StudySummary, find_row, summarize
+from tuner.results.summary import StudySummary, summarize
 from tuner.storage.connection import Database
+from tuner.storage.reading import find_row
 from tuner.storage.trial_reading import (
     EventRow,
     HeldRow,

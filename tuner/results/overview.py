@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tuner.results.best import By, Choice, choose_best
+from tuner.results.confirmation import Confirmation, find_confirmations
 from tuner.results.progress import StudyState, find_state
 from tuner.results.summary import StudySummary, step_noun
 from tuner.storage.columns_reading import read_column_rows
@@ -23,6 +25,7 @@ class StudyGlance:
     summary: StudySummary
     state: StudyState
     records: Sequence[RecordRow]  # the best value so far
+    best: tuple[int, float | None] | None  # the best trial's number and value, see `choose_best`
     last_at: float | None  # seconds since 1970, of the newest claim or end
 
 
@@ -34,6 +37,7 @@ def load_overview(database: Database) -> list[StudyGlance]:
         records = _records(connection)
         agents = _agents(connection)
         clocks = dict(map(tuple, read_column_rows(connection, "overview_clocks")))
+        confirmations = find_confirmations(connection, studies)
     return [
         _glance(
             study,
@@ -42,6 +46,7 @@ def load_overview(database: Database) -> list[StudyGlance]:
             agents[study.study_id],
             clocks.get(study.study_id, 0.0),
             last.get(study.study_id),
+            confirmations.get(study.study_id),
         )
         for study in studies
     ]
@@ -54,8 +59,10 @@ def _glance(
     agents: Sequence[AgentRow],
     seconds: float,
     last_at: float | None,
+    confirmation: Confirmation | None,
 ) -> StudyGlance:
     spec = parse_spec(study.spec)
+    choice = choose_best(study, records[-1].number if records else None, confirmation)
     summary = StudySummary(
         study=study,
         used=Used(
@@ -69,14 +76,31 @@ def _glance(
         n_steps_full=spec.n_steps,
         n_steps_saved=0,
         span_seconds=None,
-        best=None,
+        best=None,  # only its number and value are read
+        best_by=None if choice is None else choice.by,
+        confirmation=confirmation,
         fixed_params=spec.params,
         step_noun=step_noun(spec),
         lease_seconds=spec.failures.lease_seconds,
         failures=(),
         agents=tuple(agents),
     )
-    return StudyGlance(summary=summary, state=find_state(summary), records=records, last_at=last_at)
+    return StudyGlance(
+        summary=summary,
+        state=find_state(summary),
+        records=records,
+        best=None if choice is None else (choice.number, _value(choice, records, confirmation)),
+        last_at=last_at,
+    )
+
+
+def _value(
+    choice: Choice, records: Sequence[RecordRow], confirmation: Confirmation | None
+) -> float | None:
+    """What the search reported for the best trial."""
+    if choice.by is By.VALUE or confirmation is None:
+        return records[-1].value
+    return next(c.search_value for c in confirmation.candidates if c.trial == choice.number)
 
 
 def _counts(connection: Snapshot) -> tuple[dict[int, dict[str, CountRow]], dict[int, float]]:

@@ -1,10 +1,11 @@
 """A study at a glance: counts, where the time went, the best trial, the fleet."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tuner.errors import NoCompleteTrial, NotFound
+from tuner.errors import NoCompleteTrial
+from tuner.results.best import By, choose_best
+from tuner.results.confirmation import Confirmation, find_confirmation
 from tuner.storage.connection import Database, Snapshot
 from tuner.storage.failure_reading import FailureRow, read_failures
 from tuner.storage.reading import (
@@ -12,11 +13,11 @@ from tuner.storage.reading import (
     CountRow,
     StudyRow,
     TrialRow,
+    find_row,
     read_agents,
     read_best_number,
     read_counts,
-    read_names,
-    read_span_seconds,
+    read_span,
     read_studies,
     read_trials,
     read_used,
@@ -36,8 +37,10 @@ class StudySummary:
     counts: dict[str, CountRow]  # by state, see `CountRow`
     n_steps_full: int | None  # of one trial that is not pruned; None: the objective alone knows
     n_steps_saved: int  # not trained, thanks to pruning
-    span_seconds: float | None  # from the first start to the last end
-    best: TrialRow | None
+    span_seconds: float | None  # see `worked_seconds`
+    best: TrialRow | None  # see `choose_best`
+    best_by: By | None  # None without one
+    confirmation: Confirmation | None  # the newest one of its best trials
     fixed_params: Params
     step_noun: str  # "epoch" or "step"
     lease_seconds: float
@@ -59,6 +62,14 @@ class StudySummary:
         return sum(count.n_leased for count in self.counts.values())
 
     @property
+    def standing(self) -> str:
+        """Whether the best trial is confirmed; empty without one, and of a confirmation itself."""
+        confirmed_by = self.confirmation and self.confirmation.name
+        if self.best_by is None or confirmed_by == self.study.name:
+            return ""
+        return "confirmed" if self.best_by is By.CONFIRMED else "not confirmed"
+
+    @property
     def n_steps(self) -> int:
         """Steps trained in all trials."""
         return sum(count.n_steps for count in self.counts.values())
@@ -69,10 +80,10 @@ class StudySummary:
         return sum(count.seconds for count in self.counts.values())
 
 
-def load_summary(database: Database, name: str) -> StudySummary:
-    """A study at a glance; raises `NotFound`."""
+def load_summary(database: Database, name: str, by: By | None = None) -> StudySummary:
+    """A study at a glance; `by` as in `choose_best`, raises as it does, and `NotFound`."""
     with database.reading() as connection:
-        return summarize(connection, find_row(connection, name))
+        return summarize(connection, find_row(connection, name), by)
 
 
 def load_summaries(database: Database) -> list[StudySummary]:
@@ -88,11 +99,13 @@ def load_trials(database: Database, name: str) -> tuple[StudyRow, list[TrialRow]
         return study, read_trials(connection, study.study_id)
 
 
-def load_whole(database: Database, name: str) -> tuple[StudySummary, list[TrialRow]]:
-    """A study at a glance and its trials, of one moment; raises `NotFound`."""
+def load_whole(
+    database: Database, name: str, by: By | None = None
+) -> tuple[StudySummary, list[TrialRow]]:
+    """A study at a glance and its trials, of one moment; raises as `load_summary`."""
     with database.reading() as connection:
         study = find_row(connection, name)
-        return summarize(connection, study), read_trials(connection, study.study_id)
+        return summarize(connection, study, by), read_trials(connection, study.study_id)
 
 
 def require_best(summary: StudySummary) -> None:
@@ -113,21 +126,13 @@ def trials_of(summary: StudySummary) -> str:
     return f"{of}{whole:,} trial{'' if whole == 1 else 's'}"
 
 
-def find_row(connection: Snapshot, name: str) -> StudyRow:
-    """The study of this name; raises `NotFound` with the closest names."""
-    rows = read_studies(connection, name)
-    if rows:
-        return rows[0]
-    close = difflib.get_close_matches(name, read_names(connection), n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    raise NotFound(f"no study {name!r}{hint}; tuner status lists them")
-
-
-def summarize(connection: Snapshot, study: StudyRow) -> StudySummary:
-    """A study at a glance, in this snapshot."""
+def summarize(connection: Snapshot, study: StudyRow, by: By | None = None) -> StudySummary:
+    """A study at a glance, in this snapshot; `by` as in `choose_best`, and raises as it does."""
     spec = parse_spec(study.spec)
-    number = read_best_number(connection, study.study_id, study.direction)
-    best = None if number is None else read_trials(connection, study.study_id, number)[0]
+    confirmation = find_confirmation(connection, study)
+    by_value = read_best_number(connection, study.study_id, study.direction)
+    choice = choose_best(study, by_value, confirmation, by)
+    best = None if choice is None else read_trials(connection, study.study_id, choice.number)[0]
     agents = tuple(read_agents(connection, study.study_id))
     counts = _with_running(read_counts(connection, study.study_id), agents)
     n_steps_full = spec.n_steps
@@ -137,14 +142,34 @@ def summarize(connection: Snapshot, study: StudyRow) -> StudySummary:
         counts=counts,
         n_steps_full=n_steps_full,
         n_steps_saved=_saved(counts, n_steps_full),
-        span_seconds=read_span_seconds(connection, study.study_id),
+        span_seconds=worked_seconds(read_span(connection, study.study_id), agents),
         best=best,
+        best_by=None if choice is None else choice.by,
+        confirmation=confirmation,
         fixed_params=spec.params,
         step_noun=step_noun(spec),
         lease_seconds=spec.failures.lease_seconds,
         failures=tuple(read_failures(connection, study.study_id)),
         agents=agents,
     )
+
+
+def worked_seconds(span: tuple[float, float] | None, agents: Sequence[AgentRow]) -> float | None:
+    """The part of `span`, from the first start to the last end of a trial, with an agent at work.
+
+    All of it where no agent was: then another program trained the trials.
+    """
+    if span is None:
+        return None
+    first, last = span
+    worked, until = 0.0, first
+    for agent in sorted(agents, key=lambda agent: agent.joined_at):
+        left_at = agent.left_at or agent.seen_at
+        begin = max(until, agent.joined_at.timestamp())
+        end = last if left_at is None else min(last, left_at.timestamp())
+        if end > begin:
+            worked, until = worked + end - begin, end
+    return worked or last - first
 
 
 def _with_running(counts: Sequence[CountRow], agents: Sequence[AgentRow]) -> dict[str, CountRow]:

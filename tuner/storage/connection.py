@@ -1,8 +1,8 @@
-"""Connections: the URL, the settings that every one of them has, and errors in our words."""
+"""Connections: the URL, the pool, and errors in our words."""
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +15,19 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tuner.errors import DatabaseAway, DatabaseDenied, DatabaseError, TunerError, UsageError
+from tuner.errors import (
+    DatabaseAway,
+    DatabaseDenied,
+    DatabaseError,
+    DatabaseRefused,
+    PoolerUnfit,
+    TunerError,
+    UsageError,
+)
+from tuner.storage.certificates import find_reason
+from tuner.storage.connecting import connect, is_exposed, libpq_keywords
+from tuner.storage.hosts import spread_hosts
+from tuner.storage.reconnects import is_refusal
 from tuner.study.secrets import redact, remember
 
 if TYPE_CHECKING:
@@ -25,36 +37,8 @@ if TYPE_CHECKING:
 DatabaseUrl: TypeAlias = URL
 Snapshot: TypeAlias = sqlalchemy.Connection  # from `Database.reading`
 
-_LOOPBACK = {"localhost", "::1"}
 N_CONNECTIONS = 8  # of a pool; the dashboard has as many threads
 MIN_SERVER_VERSION = 130000  # pg_current_xact_id() and the xid8 type
-
-# Without these, one paused or vanished process that holds a row lock stops the fleet for as long
-# as one cares to watch; with them, seconds (measured: 5 s).
-CONNECT_ARGS: dict[str, object] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    "application_name": "tuner",
-    "client_encoding": "UTF8",  # whatever PGCLIENTENCODING and the database say
-    "options": " ".join(
-        f"-c {name}={value}"
-        for name, value in {
-            "idle_in_transaction_session_timeout": "5s",
-            "lock_timeout": "8s",
-            "statement_timeout": "30s",
-            "timezone": "UTC",
-            # The server's side of the connection: else one whose machine is cut off and gives up
-            # stays for the system's two hours.
-            "tcp_keepalives_idle": "5s",
-            "tcp_keepalives_interval": "2s",
-            "tcp_keepalives_count": "3",
-            "tcp_user_timeout": "10s",
-        }.items()
-    ),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +48,17 @@ class Database:
     engine: sqlalchemy.Engine
     warnings: tuple[str, ...] = ()  # what a friend would say about the connection
     revive: Callable[[], None] | None = None  # starts it again where it is ours
+    is_read_only: bool = False  # every transaction begins so: no pooler can lose that
 
     def open_raw(self) -> "RawConnection":
-        """A connection of one's own, in autocommit mode, for the hot statements.
+        """Open a connection outside the pool, in autocommit mode unless it is read-only.
 
         A server of ours that has died is started again.
         """
         try:
             return self._open_raw()
-        except DatabaseAway:
-            if self.revive is None:
+        except DatabaseAway as error:
+            if self.revive is None or isinstance(error, DatabaseRefused):
                 raise
             with suppress(TunerError, OSError):  # the second try says what is wrong
                 self.revive()
@@ -81,13 +66,16 @@ class Database:
 
     def _open_raw(self) -> "RawConnection":
         with database_errors():
-            raw = _connect(self.engine.url)
+            raw = connect(self.engine.url)
+        if self.is_read_only:
+            raw.readonly = True
+        else:
             raw.autocommit = True
         return raw
 
     def open_dbapi(self) -> "RawConnection":
         """A connection for another engine on the same database; raises the driver's errors."""
-        return _connect(self.engine.url)
+        return connect(self.engine.url)
 
     @contextmanager
     def reading(self) -> Iterator[sqlalchemy.Connection]:
@@ -110,7 +98,7 @@ def open_database_url(url: URL) -> Database:
     """Connect once and check the server's version; raises `DatabaseError`, `DatabaseAway`."""
     engine = sqlalchemy.create_engine(
         url,
-        creator=partial(_connect, url),
+        creator=partial(connect, url),
         pool_size=2,
         max_overflow=N_CONNECTIONS - 2,
         pool_pre_ping=True,  # one that an outage has broken is not handed out
@@ -118,9 +106,12 @@ def open_database_url(url: URL) -> Database:
     database = Database(engine=engine)
     try:
         raw = database.open_raw()
+    except PoolerUnfit:
+        raise  # it was reached, and the sentence is complete
     except DatabaseError as error:
         where = render_url(url) or "the database"
-        raise type(error)(f"cannot reach the database {where}: {error}{_hint(error)}") from error
+        hint = _hint(str(error), url)
+        raise type(error)(f"cannot reach the database {where}: {error}{hint}") from error
     with raw_closing(raw):
         if raw.server_version < MIN_SERVER_VERSION:
             version = raw.server_version // 10000
@@ -141,7 +132,8 @@ def open_database_url(url: URL) -> Database:
 _HINTS = (
     ("could not translate host name", "check the host's name"),
     ("invalid connection option|invalid sslmode|invalid port", "correct the URL"),
-    ("timeout expired", "check the address, and firewalls on the way"),
+    ("timeout expired", "nothing answered within 5 s: check the address and firewalls on the way, "
+     "and whether the server is stopped or overloaded"),
     ("password authentication failed", "check the user, and the password in TUNER_STORAGE, "
      "PGPASSWORD or the password file"),
     ("no password supplied", "put it into ~/.pgpass (mode 0600), the file that PGPASSFILE names, "
@@ -151,76 +143,49 @@ _HINTS = (
     ('role ".*" does not exist', "make it (createuser), or name another user"),
     ("permission denied for database", "its owner grants `connect` on it"),
     ("server does not support SSL", "switch TLS on at the server, or do not ask for it"),
-    ("certificate", "check sslrootcert, and that the URL names the host of the certificate"),
+    ("alert certificate expired", "the certificate that this machine shows (sslcert) has expired: "
+     "renew it"),
+    ("alert unknown ca|alert bad certificate|alert certificate", "the server does not accept the "
+     "certificate that this machine shows (sslcert)"),
+    ("does not match host name", "the URL must name the host of the certificate"),
+    ("root certificate file", "put the certificate of its issuer there, or name another file with "
+     "sslrootcert"),
+    ("unsupported startup parameter", "the connection pooler refuses `options`: take it out of the "
+     "URL and of PGOPTIONS"),
+    ("query_wait_timeout", "the connection pooler had no session free: raise its "
+     "default_pool_size, or stop other clients"),
     ("definition of service", "check the name, and the file that PGSERVICEFILE names"),
 )  # fmt: skip
 
 
-def _hint(error: DatabaseError) -> str:
-    text = str(error)
+def _hint(text: str, url: URL) -> str:
+    if "certificate verify failed" in text:
+        return f"; {_certificate_hint(url)}"
     return next((f"; {hint}" for said, hint in _HINTS if re.search(said, text)), "")
+
+
+def _certificate_hint(url: URL) -> str:
+    reason = find_reason(libpq_keywords(url))
+    if reason is None:
+        return "check sslrootcert, and whether the certificate is valid now"
+    if "expired" in reason:
+        return "the server's certificate has expired: its administrator renews it"
+    if "not yet valid" in reason:
+        return (
+            "the server's certificate is not valid yet: compare the clocks of this machine and "
+            "of the one that issued it"
+        )
+    return f"check sslrootcert, which has to hold the certificate of its issuer ({reason})"
 
 
 def _warnings(raw: "RawConnection") -> tuple[str, ...]:
     """An unencrypted connection to another host: everybody on the way can read it."""
-    if not _is_exposed(raw):
+    if not is_exposed(raw):
         return ()
     return (
         f"the connection to the database on {raw.info.host} is not encrypted; add ?sslmode=require "
         "(or verify-full) to its URL",
     )
-
-
-def _is_exposed(raw: "RawConnection") -> bool:
-    return not (is_here(raw.info.host or "") or raw.info.ssl_in_use)
-
-
-def is_here(host: str) -> bool:
-    """Sockets and loopback addresses: no network in between."""
-    return host in _LOOPBACK or host.startswith(("/", "@", "127.")) or not host
-
-
-def _connect(url: URL) -> "RawConnection":
-    """With our settings, unless the URL says otherwise; `options` of both, and of PGOPTIONS."""
-    _, keywords = url.get_dialect()().create_connect_args(url)
-    given = str(keywords.pop("options", os.environ.get("PGOPTIONS", "")))
-    options = f"{CONNECT_ARGS['options']} {given}".strip()
-    needs_tls = _is_tls_required()
-    more = {"sslmode": _demanded_sslmode(keywords)} if needs_tls else {}
-    keywords = {**CONNECT_ARGS, **keywords, **more, "options": options}
-    remember(os.environ.get("PGPASSWORD"))
-    connection: RawConnection = psycopg2.connect(
-        **{name: value for name, value in keywords.items() if value is not None}
-    )
-    remember(connection.info.password)  # a password file's, for instance
-    if needs_tls and _is_exposed(connection):
-        connection.close()
-        raise DatabaseError(
-            "the connection is not encrypted, and TLS is required; add ?sslmode=require (or "
-            "verify-full) to the URL or to the service"
-        )
-    return connection
-
-
-def _is_tls_required() -> bool:
-    """`--require-tls` sets it too: every connection of this process is meant."""
-    return os.environ.get("TUNER_REQUIRE_TLS", "").lower() not in ("", "0", "no", "false")
-
-
-_ENCRYPTED = ("require", "verify-ca", "verify-full")
-
-
-def _demanded_sslmode(keywords: Mapping[str, object]) -> str | None:
-    """What makes libpq refuse before it sends a password; None: leave it as it is.
-
-    A service may ask for more than we would, and would be overruled: it is checked afterwards.
-    """
-    given = keywords.get("sslmode", os.environ.get("PGSSLMODE"))
-    host = str(keywords.get("host", os.environ.get("PGHOST", "")))
-    is_service = "service" in keywords or "PGSERVICE" in os.environ
-    if given in _ENCRYPTED or is_service or is_here(host):
-        return cast("str | None", keywords.get("sslmode"))
-    return "require"
 
 
 @contextmanager
@@ -238,10 +203,14 @@ def parse_url(text: str) -> URL:
     SQLAlchemy 2.1 takes plain `postgresql://` for psycopg 3, so the driver is always named.
     """
     try:
-        url = make_url(re.sub(r"^postgres://", "postgresql://", text.strip()))
+        text = re.sub(r"^postgres://", "postgresql://", text.strip())
+        url = make_url(spread_hosts(text))
+        if url.get_backend_name() == "postgresql":
+            libpq_keywords(url.set(drivername="postgresql+psycopg2"))  # hosts and ports go together
     except (ArgumentError, ValueError) as error:
         raise UsageError(
-            "the database URL cannot be read; it looks like postgresql://user@host:5432/name"
+            "the database URL cannot be read; it looks like postgresql://user@host:5432/name "
+            "(several hosts: host1:5432,host2:5432)"
         ) from error
     if url.get_backend_name() != "postgresql":
         raise UsageError(
@@ -280,7 +249,8 @@ def render_url(url: URL) -> str:
         database=url.database,
         query={key: value for key, value in url.query.items() if key not in _SECRETS},
     )
-    return shown.render_as_string().replace("%2F", "/")  # a socket's folder; both forms are read
+    # A socket's folder and several hosts: both forms are read.
+    return shown.render_as_string().replace("%2F", "/").replace("%2C", ",")
 
 
 def storage_setting(argument: str | None) -> URL | None:
@@ -307,11 +277,15 @@ def database_errors() -> Iterator[None]:
 # By SQLSTATE class: the connection, the operator, and conflicts that a second try solves.
 # 25006, a read-only server: after a switch-over, until we are connected to the new primary.
 _TRANSIENT = re.compile(r"08...|57P0[1-5]|57014|25P03|25006|40001|40P01|55P03|53...")
-_REFUSED = re.compile(
-    r"password authentication failed|no pg_hba.conf entry|does not exist|no password supplied"
-    r"|authentication failed|permission denied|server does not support SSL|certificate"
-    r"|definition of service|invalid connection option|invalid sslmode|invalid port"
-)
+
+
+_WAITS = {
+    "55P03": "another session of the database held a lock for too long; try again, or end that "
+    "session: pg_locks and pg_stat_activity show it",
+    "57014": "the database took too long for a statement; try again: it is overloaded, or another "
+    "session holds a lock",
+    "25P03": "the database ended the session because this process was silent within a transaction",
+}
 
 
 def _translate(error: psycopg2.Error) -> DatabaseError:
@@ -321,9 +295,9 @@ def _translate(error: psycopg2.Error) -> DatabaseError:
     if code is None:
         # libpq itself: no connection, or a broken one. Wrong credentials stay wrong.
         is_broken = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-        return (
-            DatabaseAway(text) if is_broken and not _REFUSED.search(text) else DatabaseError(text)
-        )
+        return DatabaseAway(text) if is_broken and not is_refusal(text) else DatabaseError(text)
+    if code in _WAITS:
+        text = f"{_WAITS[code]} ({text})"
     if code == "25006":
         text = f"the database takes no writes, as a standby does: name the primary ({text})"
     if code == "42501":

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import psycopg2.errors
 
-from tuner.storage.connection import Database, database_errors, is_here, raw_closing
+from tuner.storage.connecting import is_here
+from tuner.storage.connection import Database, database_errors, raw_closing
 from tuner.storage.migrations import OPTUNA_REVISIONS, load_migrations, read_versions
+from tuner.storage.pooling import is_pooled, read_standing
 from tuner.storage.roles import RoleKind, find_kind, read_rights
 from tuner.storage.sessions import run
 
@@ -22,6 +24,8 @@ class Diagnosis:
     is_standby: bool
     tls: str | None  # its version as we see it ourselves, through proxies too; None: not encrypted
     is_local: bool  # no network in between
+    is_pooled: bool  # a connection pooler is in between
+    has_limits: bool  # the role's sessions have time-outs by themselves
     clock_seconds: float  # the server's clock minus ours
     round_trip_seconds: float
     optuna_revision: str | None  # None: no such schema yet
@@ -54,6 +58,8 @@ def diagnose(database: Database) -> Diagnosis:
             revision, version = None, 0
         tls = raw.info.ssl_attribute("protocol") if raw.info.ssl_in_use else None
         is_local = is_here(raw.info.host or "")
+        pooled = is_pooled(cursor)
+        has_limits = not read_standing(cursor).missing
     role, server_version, clock, is_standby, can_create = server
     return Diagnosis(
         role=role,
@@ -61,6 +67,8 @@ def diagnose(database: Database) -> Diagnosis:
         is_standby=is_standby,
         tls=tls,
         is_local=is_local,
+        is_pooled=pooled,
+        has_limits=has_limits,
         clock_seconds=clock - ours,
         round_trip_seconds=min(trips),
         optuna_revision=revision,

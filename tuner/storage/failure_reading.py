@@ -29,7 +29,7 @@ class FailureRow:
     """FAIL trials with the same reason, numbers in it aside."""
 
     reason: str  # of the first one
-    cause: str | None  # a failure class; None: ended by another program
+    cause: str | None  # a failure class; None: ended by an Optuna client
     n_trials: int
     numbers: tuple[int, ...]  # of the first ones
     host: str | None  # where all of them ended; None: on several

@@ -4,12 +4,12 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.errors import RunFailed
+from tuner.errors import CannotWork, RunFailed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,37 +61,129 @@ def open_home() -> Home:
             f"cannot use the folder {path} ({error.strerror}); "
             "set TUNER_HOME to one that you may write"
         ) from error
+    _check_locks(home)
     return home
+
+
+def _check_locks(home: Home) -> None:
+    """Some network file systems refuse locks, others grant one to two processes at once."""
+    try:
+        with _locked(home.path, fcntl.LOCK_EX):
+            if not _is_locked(home.path):
+                raise OSError("a lock that is held was given out again")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunFailed(
+            f"locks do not work in {home.path} ({reason}), as on some network file systems; set "
+            "TUNER_HOME to a folder on a disk of this machine"
+        ) from error
 
 
 def _default_path() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/tuner")
     data_home = os.environ.get("XDG_DATA_HOME")
-    return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "tuner"
+    try:
+        return (Path(data_home) if data_home else Path.home() / ".local" / "share") / "tuner"
+    except RuntimeError:  # neither HOME nor an entry in /etc/passwd, as of a random uid
+        raise RunFailed(
+            f"user {os.geteuid()} has no home folder on this machine; set TUNER_HOME to a folder "
+            "that it may write"
+        ) from None
+
+
+class Spool:
+    """A folder of this process for checkpoints on their way, which others leave alone."""
+
+    def __init__(self, path: Path, lock: ExitStack) -> None:
+        self.path = path
+        self._lock = lock
+        self._device = path.stat().st_dev
+
+    def is_there(self) -> bool:
+        """Whether nothing has removed it."""
+        return self.path.is_dir()
+
+    def restore(self) -> None:
+        """Make the folder again, on the device where it was; raises `CannotWork`."""
+        check_device(self.path, self._device)
+        try:
+            open_home()
+            self.path.mkdir(mode=0o700)
+            self._lock.enter_context(_locked(self.path, fcntl.LOCK_SH))
+        except (OSError, RunFailed) as error:
+            raise CannotWork(f"{self.path} is gone and cannot be made again ({error})") from error
+
+
+class DataFolder:
+    """The prepared data of a study."""
+
+    def __init__(self, path: Path, prepare: Callable[[], None]) -> None:
+        """`prepare` makes it again."""
+        self.path = path
+        self._prepare = prepare
+        self._device = path.stat().st_dev
+
+    def is_there(self) -> bool:
+        """Whether nothing has removed it."""
+        return (self.path / "meta.json").exists()
+
+    def restore(self) -> None:
+        """Prepare the data again, on the device where they were; raises `CannotWork`."""
+        check_device(self.path, self._device)
+        try:
+            open_home()
+            self._prepare()
+        except RunFailed as error:
+            raise CannotWork(f"{self.path} is gone and cannot be made again: {error}") from error
+
+
+def check_device(path: Path, device: int) -> None:
+    """Raise `CannotWork` if a folder that is gone would be made on another device.
+
+    A disk that was unmounted leaves an empty folder on the disk below, which is not meant.
+    """
+    above = next(folder for folder in path.parents if folder.exists())
+    if above.stat().st_dev != device:
+        raise CannotWork(
+            f"{path} is gone together with the disk that it was on; mount it again, or set "
+            "TUNER_HOME to another folder"
+        )
 
 
 @contextmanager
-def open_spool(home: Home) -> Iterator[Path]:
+def open_spool(
+    home: Home, *, is_cleared: Callable[[Path], bool] = lambda folder: True
+) -> Iterator[Spool]:
     """A folder of this process for checkpoints on their way; removed at the end.
 
-    What processes left behind that ended without a word is removed as well: nobody holds the lock
-    on it any more.
+    The folders of processes that were killed, which hold no lock any more, are removed as well, if
+    `is_cleared` says that nothing uses them.
     """
     with _locked(home.spool, fcntl.LOCK_EX):
         for folder in home.spool.iterdir():
             # Held by its owner, being removed by it, or no folder of ours.
             mine = suppress(BlockingIOError, FileNotFoundError, NotADirectoryError)
             with mine, _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                shutil.rmtree(folder, ignore_errors=True)
-        spool = Path(tempfile.mkdtemp(dir=home.spool))
+                if is_cleared(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+        path = Path(tempfile.mkdtemp(dir=home.spool))
         lock = ExitStack()
-        lock.enter_context(_locked(spool, fcntl.LOCK_SH))
+        lock.enter_context(_locked(path, fcntl.LOCK_SH))
     with lock:
         try:
-            yield spool
+            yield Spool(path, lock)
         finally:
-            shutil.rmtree(spool, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_locked(folder: Path) -> bool:
+    """Whether another descriptor has the lock."""
+    try:
+        with _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return False
+    except BlockingIOError:
+        return True
 
 
 @contextmanager

@@ -66,27 +66,38 @@ def join_study(
     """
     session = Session(database)
     try:
-        with session.transaction("join", "lock_name", {"name": spec.name}) as (cursor, _):
-            rows = run(cursor, "join", "find", {"name": spec.name})
-            if not rows:
-                given = {"n_draws": n_draws, "code": json.dumps(dict(code or {}))}
-                new = {**_new_study(spec, fingerprint), **given}
-                ((study_id, created_at),) = run(cursor, "join", "create", new)
-                run(cursor, "join", "start_clock", {"study_id": study_id})
-                fixed = [json.dumps(dict(params)) for params in spec.enqueue]
-                run(cursor, "join", "enqueue", {"study_id": study_id, "fixed": fixed})
-                return JoinedStudy(
-                    study_id=study_id,
-                    is_new=True,
-                    unique_id=_unique_id(created_at),
-                    n_trials=spec.budget.trials,
-                    lease_seconds=spec.failures.lease_seconds,
-                    notices=(),
-                )
+        rows = session.rows("join", "find", {"name": spec.name})
+        while not rows:
+            joined = _create(session, spec, fingerprint, n_draws, code or {})
+            if joined is not None:
+                return joined
+            rows = session.rows("join", "find", {"name": spec.name})  # none if deleted meanwhile
         found = _found(spec.name, rows[0])
     finally:
         session.close()
     return _compare(spec, fingerprint, code or {}, found)
+
+
+def _create(
+    session: Session, spec: StudySpec, fingerprint: str, n_draws: int | None, code: Code
+) -> JoinedStudy | None:
+    """Make the study in one transaction; None if another session made one of this name first."""
+    new = {**_new_study(spec, fingerprint), "n_draws": n_draws, "code": json.dumps(dict(code))}
+    with session.transaction("join", "create", new) as (cursor, rows):
+        if not rows:
+            return None
+        ((study_id, created_at),) = rows
+        run(cursor, "join", "start_clock", {"study_id": study_id})
+        fixed = [json.dumps(dict(params)) for params in spec.enqueue]
+        run(cursor, "join", "enqueue", {"study_id": study_id, "fixed": fixed})
+    return JoinedStudy(
+        study_id=study_id,
+        is_new=True,
+        unique_id=_unique_id(created_at),
+        n_trials=spec.budget.trials,
+        lease_seconds=spec.failures.lease_seconds,
+        notices=(),
+    )
 
 
 def _new_study(spec: StudySpec, fingerprint: str) -> dict[str, object]:

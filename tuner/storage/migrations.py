@@ -1,40 +1,45 @@
 """The two schemas: Optuna's, made by Optuna's own code, and ours, by numbered migrations."""
 
 import warnings
+from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING
 
+import psycopg2.errors
 from optuna.storages import RDBStorage
+from psycopg2.sql import SQL, Identifier
+from sqlalchemy.pool import StaticPool
 
 from tuner.errors import DatabaseDenied, DatabaseError
+from tuner.storage.blockers import run_patiently
 from tuner.storage.connection import Database, database_errors, raw_closing, render_url
+from tuner.storage.sessions import run
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 # Optuna 5.0 writes this revision; each one listed here has been tested.
 OPTUNA_REVISIONS = frozenset({"v3.2.0.a"})
-_LOCK = 0x7475_6E65_72  # "tuner"
 
 
 def migrate(database: Database, version: int | None = None) -> None:
     """Bring both schemas up to date; safe when many agents start at the same moment.
 
     `version`: ours to stop at, for a backup of that version.
-    Raises `DatabaseError` for a schema that is newer than this program or unknown to it.
+    Raises `DatabaseError` for a schema that is newer than this program or unknown to it,
+    `DatabaseAway` if another session blocks a change.
     """
     ours = load_migrations()[:version]
     raw = database.open_raw()
     with database_errors(), raw_closing(raw), raw.cursor() as cursor:
         if _is_current(cursor, len(ours)):
             return
-        # Eight first starts at once queue here; the first one may take seconds.
-        cursor.execute("set lock_timeout = '120s'; set statement_timeout = '120s'")
-        cursor.execute("select pg_advisory_lock(%s)", (_LOCK,))
         try:
             with database_errors():
-                _migrate_optuna(database, cursor)
-                _migrate_ours(cursor, ours)
+                _refuse_unknown(cursor, len(ours))
+                advance = partial(_advance, url=render_url(database.engine.url), ours=ours)
+                while run_patiently(cursor, advance):
+                    pass
         except DatabaseDenied as error:
             raise _cannot_migrate(cursor, len(ours)) from error
 
@@ -98,34 +103,84 @@ def _cannot_migrate(cursor: "Cursor", known: int) -> DatabaseDenied:
     )
 
 
-def _migrate_optuna(database: Database, cursor: "Cursor") -> None:
-    if _optuna_revision(cursor) is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about its own experimental parts
-            # Our connections: with our settings, and its URL needs no password.
-            ours = {"creator": database.open_dbapi}
-            RDBStorage(render_url(database.engine.url), engine_kwargs=ours).engine.dispose()
-    revision = _optuna_revision(cursor)
-    if revision not in OPTUNA_REVISIONS:
+def _refuse_unknown(cursor: "Cursor", known: int) -> None:
+    revision, version = read_versions(cursor)
+    if revision is not None and revision not in OPTUNA_REVISIONS:
         raise DatabaseError(
             f"this database holds Optuna's schema {revision}; this tuner works with "
             f"{', '.join(sorted(OPTUNA_REVISIONS))}: upgrade tuner, or run `optuna storage upgrade`"
         )
-
-
-def _migrate_ours(cursor: "Cursor", migrations: list[str]) -> None:
-    version = _our_version(cursor)
-    if version > len(migrations):
+    if version > known:
         raise DatabaseError(
             f"this database was made by a newer tuner (schema {version}, this one knows "
-            f"{len(migrations)}); upgrade tuner on this machine"
+            f"{known}); upgrade tuner on this machine"
         )
-    if not version:  # `create schema if not exists` needs the right to make one even if it exists
+
+
+def _advance(cursor: "Cursor", seconds: float, *, url: str, ours: list[str]) -> bool:
+    """Take one step in a transaction of its own; False if there is none left.
+
+    The transaction itself holds the lock, so that none outlives it, whatever lies in between.
+    """
+    cursor.execute("show lock_timeout")
+    ((timeout,),) = cursor.fetchall()
+    cursor.execute(f"set local lock_timeout = '{1000 * seconds:.0f}ms'")
+    cursor.execute("select to_regclass('tuner.migration') is not null")
+    if cursor.fetchone() != (True,) and not _make_versions(cursor):
+        return True  # what the other session made is seen by the next transaction
+    run(cursor, "locks", "lock_versions", {})
+    cursor.execute(f"set local lock_timeout = '{timeout}'")
+    _refuse_unknown(cursor, len(ours))
+    revision, version = read_versions(cursor)
+    if revision is None:
+        _make_optuna(cursor, url)
+    elif version < len(ours):
+        cursor.execute(ours[version])
+        cursor.execute("insert into tuner.migration values (%s)", (version + 1,))
+    else:
+        return False
+    return True
+
+
+def _make_versions(cursor: "Cursor") -> bool:
+    """Make the table on which migrations lock each other out; False if another session made it.
+
+    A second session waits at the catalogue's unique indexes until the first has committed.
+    """
+    cursor.execute("savepoint made")
+    try:
         cursor.execute(
             "create schema if not exists tuner;"
             "create table if not exists tuner.migration"
             " (version int primary key, applied_at timestamptz not null default now())"
         )
-    for number, text in enumerate(migrations[version:], start=version + 1):
-        # One simple query: Postgres runs the whole text as one transaction.
-        cursor.execute(f"begin; {text}; insert into tuner.migration values ({number}); commit")  # noqa: S608 - our own files
+    except _EXISTS:
+        cursor.execute("rollback to savepoint made")
+        return False
+    return True
+
+
+_EXISTS = (
+    psycopg2.errors.UniqueViolation,  # in the catalogue
+    psycopg2.errors.DuplicateSchema,
+    psycopg2.errors.DuplicateTable,
+)
+
+
+def _make_optuna(cursor: "Cursor", url: str) -> None:
+    """By Optuna's own code, on our connection and in its transaction.
+
+    The driver leaves commits of a connection in autocommit mode to who began the transaction.
+    """
+    assert cursor.connection.autocommit
+    # The embedded server's role is named as our schema is, which so comes first in its search path.
+    cursor.execute("select array_remove(current_schemas(false), 'tuner')::text[]")
+    ((schemas,),) = cursor.fetchall()
+    if schemas:
+        path = SQL(", ").join(map(Identifier, schemas))
+        cursor.execute(SQL("set local search_path = {}").format(path))
+    ours = {"creator": lambda: cursor.connection, "poolclass": StaticPool}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about its own experimental parts
+        RDBStorage(url, engine_kwargs=ours).remove_session()
+    _refuse_unknown(cursor, 0)

@@ -1,5 +1,6 @@
 """Reading a study for people: rows, each query of one command in the same snapshot."""
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tuner.errors import NotFound
 from tuner.space import decode_param
 from tuner.storage.queries import load_queries
 from tuner.study.activity import Activity, parse_activity
@@ -90,6 +92,7 @@ class AgentRow:
     device_seconds_busy: float
     trials: tuple[int, ...]  # those it holds
     activity: Activity
+    seen_at: datetime | None = None  # its last heartbeat
 
 
 def read_rows(connection: Connection, query: str, **params: object) -> Sequence[Any]:
@@ -131,6 +134,16 @@ def read_names(connection: Connection) -> list[str]:
     return [name for (name,) in read_rows(connection, "names")]
 
 
+def find_row(connection: Connection, name: str) -> StudyRow:
+    """The study of this name; raises `NotFound` with the closest names."""
+    rows = read_studies(connection, name)
+    if rows:
+        return rows[0]
+    close = difflib.get_close_matches(name, read_names(connection), n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise NotFound(f"no study {name!r}{hint}; tuner status lists them")
+
+
 def read_counts(connection: Connection, study_id: int) -> list[CountRow]:
     """Trials, steps and the seconds of ended attempts by state."""
     return [
@@ -162,10 +175,10 @@ def read_used(connection: Connection, study: StudyRow) -> Used:
     )
 
 
-def read_span_seconds(connection: Connection, study_id: int) -> float | None:
-    """From the first start to the last end."""
-    ((seconds,),) = read_rows(connection, "span", study_id=study_id)
-    return None if seconds is None else float(seconds)
+def read_span(connection: Connection, study_id: int) -> tuple[float, float] | None:
+    """The first start and the last end of a trial, in seconds since 1970; None without both."""
+    ((first, last),) = read_rows(connection, "span", study_id=study_id)
+    return None if first is None or last is None else (first, last)
 
 
 def read_best_number(connection: Connection, study_id: int, direction: Direction) -> int | None:
@@ -238,6 +251,7 @@ def read_agents(connection: Connection, study_id: int) -> list[AgentRow]:
             device_seconds_busy=row[7],
             trials=tuple(row[8] or ()),
             activity=parse_activity(row[9]),
+            seen_at=row[10],
         )
         for row in read_rows(connection, "agents", study_id=study_id)
     ]

@@ -6,11 +6,13 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import psycopg2.errors
 from psycopg2.sql import SQL, Composable, Identifier
 
 from tuner.errors import DatabaseError, UsageError
 from tuner.storage.connection import Database, database_errors, raw_closing
 from tuner.storage.optuna_tables import OPTUNA_TABLES
+from tuner.storage.pooling import TIMEOUTS, render_limits
 from tuner.storage.queries import load_queries
 from tuner.storage.sessions import run
 
@@ -81,10 +83,15 @@ def grant(
         tables = {"schema": standing.schema, "optuna_tables": list(OPTUNA_TABLES)}
         sequences = [name for (name,) in run(cursor, "roles", "sequences", tables)]
         script = _render(cursor, kind, role, standing, sequences)
+        timeouts = TIMEOUTS if kind is not None else None
+        limits = render_limits(role, standing.database, cursor, timeouts)
         if is_rehearsal:
-            return Granted(script=script, notes=())
+            return Granted(script=f"{script}{_LIMITS_HEAD}{limits}", notes=())
         cursor.execute(script)
-        return Granted(script=script, notes=tuple(_notes(cursor, kind, role, standing)))
+        notes = tuple(_notes(cursor, kind, role, standing))
+        if not _limit(cursor, limits):
+            return Granted(script=script, notes=(*notes, *_unlimited(cursor, kind, role, limits)))
+        return Granted(script=f"{script}{_LIMITS_HEAD}{limits}", notes=notes)
 
 
 def read_rights(cursor: "Cursor") -> list[TableRights]:
@@ -171,6 +178,29 @@ def _render(
     queries = load_queries("roles")
     texts = [SQL(queries[name]).format(**values).as_string(cursor) for name in names]
     return "begin;\n" + "".join(f"{text};\n" for text in texts) + "commit;\n"
+
+
+_LIMITS_HEAD = "-- By the role itself or an administrator; for poolers that pool transactions.\n"
+
+
+def _limit(cursor: "Cursor", limits: str) -> bool:
+    """Give the role its time-outs; False without the right to: its own, or an administrator's."""
+    try:
+        cursor.execute(limits)
+    except psycopg2.errors.InsufficientPrivilege:
+        return False
+    return True
+
+
+def _unlimited(cursor: "Cursor", kind: RoleKind | None, role: str, limits: str) -> Iterable[str]:
+    """What a role lacks that may only connect through some poolers."""
+    if kind is None or run(cursor, "roles", "limits", {"role": role, "names": list(TIMEOUTS)}):
+        return
+    yield (
+        f"{role!r} has no time-outs of its own, which it needs behind a connection pooler that "
+        f"pools transactions; if there is one, {role!r} or an administrator runs "
+        f"`{' '.join(limits.split())}`"
+    )
 
 
 def _listed(names: Iterable[tuple[str, ...]]) -> Composable:

@@ -8,20 +8,18 @@ of the machine gets in.
 """
 
 import fcntl
-import getpass
 import hashlib
 import os
-import pwd
 import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EACCES
 from pathlib import Path
 from typing import IO
 
@@ -29,13 +27,19 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from tuner.errors import DatabaseError, UsageError
-from tuner.storage.binaries import ServerUser, find_binaries, find_server_user
+from tuner.storage.binaries import (
+    ServerUser,
+    find_binaries,
+    find_server_name,
+    find_server_user,
+    runs_no_programs,
+)
+from tuner.storage.cluster import DATABASE, ROLE, create_cluster, server_environment
 from tuner.storage.home import Home
 from tuner.storage.keeper import find_postmaster
 from tuner.storage.listening import Listen, admit_others, check_free
+from tuner.storage.server_parent import NO_RIGHT
 
-DATABASE = "tuner"
-ROLE = "tuner"
 PORT = 5432  # names the socket; said everywhere, because PGPORT may say another
 START_SECONDS = 60.0
 RECOVERY_SECONDS = 30.0  # for a server that runs but takes no connection
@@ -100,6 +104,11 @@ def open_server(home: Home, listen: Listen | None = None) -> Server:
             folder.chmod(0o711 if user else 0o700)  # whatever the umask is
         return _join_or_start(folder, user, listen)
     except PermissionError as error:
+        if error.filename is not None and runs_no_programs(Path(error.filename)):
+            raise DatabaseError(
+                f"{error.filename} lies on a file system that runs no programs (noexec); set "
+                "TUNER_HOME to a folder on another one, or name a database with --storage"
+            ) from error
         who = f"by {user.name}, the system user that runs it" if user else "by us"
         raise DatabaseError(
             f"{folder} of the embedded Postgres cannot be used {who} (no right to "
@@ -107,7 +116,15 @@ def open_server(home: Home, listen: Listen | None = None) -> Server:
             "name a database with --storage"
         ) from error
     except OSError as error:
-        raise DatabaseError(f"cannot start the embedded Postgres in {folder}: {error}") from error
+        raise DatabaseError(
+            f"cannot start the embedded Postgres in {folder}: {_in_words(error)}"
+        ) from error
+
+
+def _in_words(error: OSError) -> str:
+    """The first of the failures of a copy, which has one for each file."""
+    failures = error.args[0] if isinstance(error, shutil.Error) else None
+    return str(failures[0][2]) if isinstance(failures, list) and failures else str(error)
 
 
 def _join_or_start(folder: Path, user: ServerUser | None, listen: Listen | None) -> Server:
@@ -217,11 +234,10 @@ def _start(
     binaries = find_binaries(folder, user)
     data = folder / "data"
     log = folder / "server.log"
-    if find_postmaster(data) is not None:
-        _wait_until_up(None, socket_folder, log)  # it recovers, or has no connection to spare
+    if _answers_at_last(data, socket_folder, log):
         return False
     if not data.exists():
-        _create_cluster(binaries, folder, data, user)
+        create_cluster(binaries, folder, data, user)
     _remove_stale_files(data, socket_folder)
     if listen is not None:
         check_free(listen)
@@ -229,20 +245,21 @@ def _start(
         _link_socket(socket_folder, listen.port)
     with _open_private(log) as output, _open_private(folder / "server.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)  # for as long as one of its processes lives
+        account = f"{user.uid}:{user.gid}" if user else "-"
+        command = [*_python("server_parent.py"), str(folder), account, str(lock.fileno())]
+        command += [*find_server_name().words, str(binaries / "postgres"), "-D", str(data)]
+        command += _settings(socket_folder, listen)
         process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *_settings(socket_folder, listen)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             cwd=socket_folder,
-            env=_environment(),
+            env=server_environment(),
             start_new_session=True,  # Ctrl-C in this terminal is not for the server
             pass_fds=[lock.fileno()],
-            user=user.uid if user else None,
-            group=user.gid if user else None,
-            extra_groups=[] if user else None,
         )
-    _wait_until_up(process, socket_folder, log)
+    _wait_until_up(process, socket_folder, log, binaries)
     return True
 
 
@@ -262,58 +279,6 @@ def _link_socket(socket_folder: Path, port: int) -> None:
         usual.symlink_to(f".s.PGSQL.{port}")
 
 
-def _create_cluster(binaries: Path, folder: Path, data: Path, user: ServerUser | None) -> None:
-    """Run initdb beside the final place and rename: a torn one never counts."""
-    for torn in folder.glob("initdb-*"):
-        shutil.rmtree(torn, ignore_errors=True)
-    staging = Path(tempfile.mkdtemp(dir=folder, prefix="initdb-"))
-    try:
-        if user:
-            os.chown(staging, user.uid, user.gid)
-        cluster = staging / "data"
-        words = f"-U {ROLE} -E UTF8 -A peer --locale=C.UTF-8 --no-instructions".split()
-        _run((binaries / "initdb", "-D", cluster, *words), user, folder=staging)
-        (cluster / "pg_hba.conf").write_text("local all all peer map=owner\n")
-        (cluster / "pg_ident.conf").write_text(f"owner {_os_user()} {ROLE}\n")
-        _create_database(binaries, cluster, user)
-        cluster.rename(data)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _os_user() -> str:
-    """Our name as the kernel's uid gives it; `USER` may say anything."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return getpass.getuser()
-
-
-def _create_database(binaries: Path, cluster: Path, user: ServerUser | None) -> None:
-    single = (binaries / "postgres", "--single", "-D", cluster, "postgres")
-    _run(single, user, folder=cluster, script=f"create database {DATABASE} owner {ROLE};\n")
-
-
-def _run(
-    command: Sequence[Path | str], user: ServerUser | None, *, folder: Path, script: str = ""
-) -> None:
-    result = subprocess.run(
-        command,
-        input=script,
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=_environment(),
-        check=False,
-        user=user.uid if user else None,
-        group=user.gid if user else None,
-        extra_groups=[] if user else None,
-    )
-    if result.returncode:
-        last_line = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise DatabaseError(f"cannot create the embedded database: {last_line}")
-
-
 def _remove_stale_files(data: Path, socket_folder: Path) -> None:
     """Remove what a crashed server left behind, if its process number was given out again.
 
@@ -325,24 +290,42 @@ def _remove_stale_files(data: Path, socket_folder: Path) -> None:
         (socket_folder / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
 
 
-def _wait_until_up(
-    process: "subprocess.Popen[bytes] | None", socket_folder: Path, log: Path
-) -> None:
-    """Until it takes connections; `process` is None for a server that others started."""
-    end = time.monotonic() + (START_SECONDS if process else RECOVERY_SECONDS)
-    while not _is_up(socket_folder):
-        if (process is not None and process.poll() is not None) or time.monotonic() > end:
-            if process is not None:
-                process.kill()
-                process.wait()
-            tail = log.read_text(errors="replace").strip().splitlines()[-3:]
-            raise DatabaseError(
-                f"the embedded Postgres did not {'start' if process else 'answer'}; "
-                f"{log} ends with: {' / '.join(tail)}"
-            )
+def _answers_at_last(data: Path, socket_folder: Path, log: Path) -> bool:
+    """Whether a server that others started recovers, or gets a connection to spare.
+
+    False if there is none, or no more: its parent may have been killed, and it stops.
+    """
+    end = time.monotonic() + RECOVERY_SECONDS
+    while find_postmaster(data) is not None:
+        if _is_up(socket_folder):
+            return True
+        if time.monotonic() > end:
+            raise _says(log, "answer")
         time.sleep(0.01)
-    if process is not None:
-        _reap_later(process)
+    return False
+
+
+def _wait_until_up(
+    process: "subprocess.Popen[bytes]", socket_folder: Path, log: Path, binaries: Path
+) -> None:
+    """Until it takes connections."""
+    end = time.monotonic() + START_SECONDS
+    while not _is_up(socket_folder):
+        if process.poll() == NO_RIGHT:
+            raise PermissionError(EACCES, "Permission denied", str(binaries / "postgres"))
+        if process.returncode is not None or time.monotonic() > end:
+            process.kill()
+            process.wait()
+            raise _says(log, "start")
+        time.sleep(0.01)
+    _reap_later(process)
+
+
+def _says(log: Path, what: str) -> DatabaseError:
+    tail = log.read_text(errors="replace").strip().splitlines()[-3:]
+    return DatabaseError(
+        f"the embedded Postgres did not {what}; {log} ends with: {' / '.join(tail)}"
+    )
 
 
 def _reap_later(process: "subprocess.Popen[bytes]") -> None:
@@ -353,17 +336,17 @@ def _reap_later(process: "subprocess.Popen[bytes]") -> None:
 def _start_keeper(folder: Path) -> None:
     """A keeper that finds another at work leaves at once."""
     keeper = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(Path(__file__).with_name("keeper.py")), str(folder)],
+        [*_python("keeper.py"), str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        env=_environment(),
+        env=server_environment(),
         start_new_session=True,
     )
     _reap_later(keeper)
 
 
-def _environment() -> dict[str, str]:
-    """Ours without what names or opens a database: these processes outlive us."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("PG", "TUNER_"))}
+def _python(script: str) -> list[str]:
+    """A script of this folder that outlives us, without anything of ours loaded."""
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name(script))]

@@ -67,8 +67,13 @@ class Session:
         try:
             with database_errors():
                 yield self._raw
+                self._raw.commit()  # of a read-only connection; others commit by themselves
         except DatabaseAway:
             self.close()
+            raise
+        except BaseException:
+            if self._raw is not None and not self._raw.closed:
+                self._raw.rollback()
             raise
 
 

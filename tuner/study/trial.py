@@ -52,6 +52,12 @@ class TrialRecord:
     state: TrialState
     params: Params  # only those that fit the study's search space
     value: float | None  # of a COMPLETE trial
-    last_step: int | None  # of a PRUNED trial: where it stood
-    last_value: float | None
+    last_step: int | None  # of a PRUNED or COMPLETE trial: where it ended
+    last_value: float | None  # of a PRUNED trial: its report there
     diverged: bool = False  # FAIL by a non-finite value or lack of memory
+
+
+def full_length(params: Params) -> int | None:
+    """Return the steps of a full trial of a function, its parameter `epochs`; None without it."""
+    epochs = params.get("epochs")
+    return epochs if type(epochs) is int and epochs > 0 else None

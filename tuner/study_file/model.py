@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from tuner.study.trial import Direction, ParamValue
+from tuner.study.trial import Direction, ParamValue, full_length
 from tuner.study_file.trainer_params import resolve
 
 
@@ -201,5 +201,4 @@ class StudySpec(Model):
         """The steps of a full trial; None when the objective alone knows."""
         if isinstance(self.objective, TrainerObjective):
             return int(resolve(self.params)["epochs"] or 0)
-        epochs = self.params.get("epochs")
-        return epochs if type(epochs) is int and epochs > 0 else None
+        return full_length(self.params)

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import torch
 
+from tuner.cgroups import Cgroups
 from tuner.study.trial import Params
 from tuner.training.data import TrainingData
 from tuner.training.device import fitting_threads
@@ -234,10 +235,10 @@ def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 2**33
+    try:
+        return Cgroups().memory().free
+    except (OSError, ValueError):
+        return 2**33
 
 
 class SizeFile:

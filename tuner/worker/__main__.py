@@ -8,6 +8,7 @@ import sys
 from importlib import import_module
 
 from tuner.worker.program import hide_ours
+from tuner.worker.reaper import under_reaper
 from tuner.worker.streams import take_streams
 
 _COMMANDS = {"train": "tuner.worker.train", "prepare": "tuner.worker.prepare"} | {
@@ -20,6 +21,8 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in _COMMANDS:
         sys.stderr.write(f"usage: python -m tuner.worker {'|'.join(_COMMANDS)}\n")
         return 2
+    if arguments[0] == "train":
+        under_reaper()
     hide_ours()
     streams = take_streams()
     # What is imported stays: to look for garbage meanwhile takes a quarter of the time.

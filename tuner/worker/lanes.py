@@ -81,6 +81,7 @@ class PipeLane:
         self.seed = start.seed
         self.checkpoint = start.checkpoint
         self._schedule = Schedule.from_bounds(start.decide_at)
+        self._n_steps = start.n_steps
         self._spool = Path(setup.spool)
         self._save_every_seconds = setup.save_every_seconds
         self._mail = mail
@@ -97,6 +98,7 @@ class PipeLane:
         self._reported_at = clock()
         self._stop: Why | None = None
         self._answered_step = start.from_step
+        self._is_held = False  # a verdict comes with the next report
         self._waited_in_vain = False
 
     def report(self, step: int, values: Values) -> None:
@@ -154,7 +156,13 @@ class PipeLane:
                 self._waited_in_vain = True
                 break
             self._mail.deliver(left)
-        return Verdict.GO_ON if self._stop is None else _VERDICTS[self._stop]
+        if self._stop is None or (self._stop is Why.PRUNE and self._has_just_ended()):
+            return Verdict.GO_ON  # a verdict that comes with the last step is too late
+        return _VERDICTS[self._stop]
+
+    def _has_just_ended(self) -> bool:
+        """Whether the last report was the one that made the trial a full one."""
+        return self._n_steps is not None and self._step_before < self._n_steps <= self._step
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
         """Write the best epoch's weights, if the trial may be among the study's best ones."""
@@ -201,7 +209,7 @@ class PipeLane:
         return (
             self._stop is None
             and self._answered_step < self._step
-            and bool(self._schedule.reached(self._step_before, self._step))
+            and (self._is_held or bool(self._schedule.reached(self._step_before, self._step)))
             and not self._waited_in_vain
         )
 
@@ -209,8 +217,9 @@ class PipeLane:
         """Note an answer of the agent."""
         self._waited_in_vain = False
         match message:
-            case GoOn(step=step):
+            case GoOn(step=step, is_held=is_held):
                 self._answered_step = max(self._answered_step, step)
+                self._is_held = self._is_held or is_held
             case Stop(why=why):
                 self.stop(why)
 

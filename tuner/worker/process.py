@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def settle(on_terminate: Callable[[], None]) -> None:
@@ -25,5 +25,10 @@ def settle(on_terminate: Callable[[], None]) -> None:
 def _die_with_parent() -> None:
     # The kernel's promise holds whatever state we are in, a hung CUDA call included. A parent that
     # died before this line is noticed by the end of its pipe.
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def prctl(option: int, value: int) -> None:
+    """Ask the kernel for a property of this process; nothing on systems that are not Linux."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None, use_errno=True).prctl(option, value)

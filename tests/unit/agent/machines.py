@@ -28,14 +28,15 @@ class Bench:
         book = Rulebook(
             pruner=pruner
             or AshaPruner(direction=Direction.MINIMIZE, min_resource=1, reduction_factor=3),
-            n_steps=27,
+            n_steps=rules.pop("n_steps", 27),
             metric="val_loss",
             direction=Direction.MINIMIZE,
             retries=retries,
             grace_seconds=25.0,
             **rules,
         )
-        self.machine = Machine(book=book, standing=Standing(direction=Direction.MINIMIZE))
+        standing = Standing(direction=Direction.MINIMIZE)
+        self.machine = Machine(book=book, standing=standing, has_pulse=True)
         self.now = 100.0
         for index in range(n_workers):
             self.machine.workers[WORKER + index] = WorkerState(name=f"cpu:{index}")

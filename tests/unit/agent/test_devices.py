@@ -4,6 +4,7 @@ import pytest
 
 from tuner.agent.devices import Device, FoundGpu, list_devices, select_visible
 from tuner.agent.worker_process import build_places, worker_environment
+from tuner.cgroups import Cgroups
 
 GPUS = [
     FoundGpu(name="gpu:0", uuid="GPU-aaaa", index=0),
@@ -37,7 +38,7 @@ def test_without_gpus_the_cpu_is_shared_and_its_threads_divided(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tuner.agent.devices._list_gpus", list)
-    monkeypatch.setattr("tuner.agent.devices._n_cores", lambda: 8)
+    monkeypatch.setattr(Cgroups, "n_cores", lambda _self: 8)
     assert [device.n_threads for device in list_devices(None, 1)] == [1] * 8
     assert [device.n_threads for device in list_devices(2, 1)] == [4, 4]
     assert [device.n_threads for device in list_devices(2, 2)] == [2, 2]

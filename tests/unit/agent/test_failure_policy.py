@@ -299,3 +299,57 @@ def test_a_claim_answered_while_offline_is_handed_back() -> None:
     answer = Claimed(trials=(claimed_trial(4),), n_open=1, limit_reached=False)
     result = bench.do(events.ClaimAnswered(claimed=answer))
     assert [end.key for end in bench.ends(result)] == [AttemptKey(number=4, attempt=1)]
+
+
+def test_a_refusal_is_shown_once_and_so_is_another_one() -> None:
+    bench = Bench()
+    assert _said(bench.do(events.StoreAway(message="gone")), notices.DatabaseLost)
+    refused = events.StoreAway(message="password", helper="beats", is_refusal=True)
+    (notice,) = _said(bench.do(refused), notices.DatabaseRefuses)
+    assert notice.message == "password"
+    bench.do(events.StoreAway(message="gone"))
+    assert not _said(bench.do(refused), notices.DatabaseRefuses)
+    again = events.StoreAway(message="password", is_refusal=True)
+    assert not _said(bench.do(again), notices.DatabaseRefuses)
+    other = events.StoreAway(message="no pg_hba.conf entry", is_refusal=True)
+    assert _said(bench.do(other), notices.DatabaseRefuses)
+    bench.do(events.StoreBack())
+    assert _said(bench.do(events.StoreBack(helper="beats")), notices.DatabaseBack)
+    assert _said(bench.do(other), notices.DatabaseRefuses)
+
+
+def test_an_agent_that_is_refused_for_too_long_releases_its_trials_and_leaves() -> None:
+    bench = Bench(max_offline_seconds=60.0)
+    trial = bench.training()
+    bench.do(events.StoreAway(message="password", is_refusal=True))
+    assert not of_type(bench.tick(59), acts.Leave)
+    result = bench.tick(1.5)
+    assert [act.message.why for act in of_type(result, acts.Send)] == [Why.RELEASE]
+    assert not of_type(result, acts.Leave), "its worker saves"
+    (leave,) = of_type(bench.leave(trial, How.RELEASED), acts.Leave)
+    assert leave.ending.kind is EndingKind.FAILED
+    assert leave.ending.error.exit_code == 4
+    assert "longer than failures.max_offline (1m)" in str(leave.ending.error)
+    assert "(password)" in str(leave.ending.error)
+
+
+def test_a_refused_agent_ends_a_worker_that_does_not_leave() -> None:
+    bench = Bench(max_offline_seconds=60.0)
+    bench.training()
+    bench.do(events.StoreAway(message="password", is_refusal=True))
+    bench.tick(61)
+    result = bench.tick(25)
+    assert of_type(result, acts.KillWorker)
+    assert of_type(result, acts.Leave)
+
+
+def test_an_agent_that_is_let_in_again_works_on() -> None:
+    bench = Bench(max_offline_seconds=60.0)
+    trial = bench.training()
+    bench.do(events.StoreAway(message="password", is_refusal=True))
+    bench.tick(50)
+    bench.do(events.StoreBack())
+    bench.do(events.StoreAway(message="gone"))
+    assert not of_type(bench.tick(50), acts.Leave)
+    bench.tick(20)
+    assert not of_type(bench.leave(trial, How.RELEASED), acts.Leave), "away, not refused: it rests"

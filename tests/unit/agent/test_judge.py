@@ -423,6 +423,17 @@ def test_an_idle_agent_waits_for_the_others_says_so_once_and_asks_again() -> Non
     assert notices.WaitingForOthers(n_open=2) not in [a.notice for a in of_type(again, acts.Say)]
 
 
+def test_nothing_is_claimed_before_the_first_look_at_the_other_agents() -> None:
+    """Or new trials would be drawn while lost ones of this machine wait."""
+    bench = Bench()
+    bench.machine.has_pulse = False
+    assert of_type(bench.ready(), acts.AskClaim) == []
+    assert of_type(bench.tick(60), acts.AskClaim) == []
+    lost = AgentBeat(agent_id=uuid.uuid4(), beat=3, host="here", boot="mine", pid=7)
+    (asked,) = of_type(bench.pulse(silent=(lost,)), acts.AskClaim)
+    assert asked.silent == (lost,)
+
+
 def test_silent_agents_are_handed_in_at_once_by_an_idle_machine() -> None:
     bench = Bench()
     bench.ready()

@@ -54,6 +54,21 @@ def test_a_dead_process_of_the_same_boot_is_silent_at_once() -> None:
     assert _observer(alive=True).note([neighbour], 0.0) == []
 
 
+def test_a_dead_agent_of_the_same_boot_is_silent_only_without_its_workers() -> None:
+    neighbour = replace(OTHER, boot="my boot")
+    are_gone = iter([False, False, True])
+    observer = Observer(
+        boot="my boot",
+        lease_seconds=30.0,
+        max_gap_seconds=15.0,
+        exists=lambda pid: False,
+        end_workers=lambda agent_id: next(are_gone),
+    )
+    assert observer.note([neighbour], 0.0) == []
+    assert observer.note([neighbour], 0.5) == []
+    assert observer.note([neighbour], 1.0) == [neighbour]
+
+
 def test_pids_of_another_boot_say_nothing() -> None:
     assert _observer(alive=False).note([OTHER], 0.0) == []
 

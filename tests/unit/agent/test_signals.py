@@ -10,6 +10,7 @@ import pytest
 from tuner.agent import echo
 from tuner.agent.events import StopAsked
 from tuner.agent.signals import stop_on_signals
+from tuner.signals import exit_code
 
 
 class Clock:
@@ -68,3 +69,35 @@ def test_an_echo_after_the_end_of_the_work_does_not_cut_the_rest_short(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def test_hangups_after_the_first_signal_are_no_impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed terminal sends SIGHUP, and its shell once more."""
+    clock, inbox = Clock(monkeypatch), queue.SimpleQueue[Any]()
+    before = {n: signal.getsignal(n) for n in (signal.SIGHUP, signal.SIGTERM)}
+    with stop_on_signals(inbox):
+        _send(signal.SIGHUP)
+        clock.now += 3
+        _send(signal.SIGHUP)
+        assert _heard(inbox) == ["SIGHUP"]
+        _send(signal.SIGTERM)
+        assert _heard(inbox) == ["SIGTERM"]
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_hangup_that_was_ignored_at_the_start_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    inbox = queue.SimpleQueue[Any]()
+    try:
+        with stop_on_signals(inbox):
+            _send(signal.SIGHUP)
+        assert _heard(inbox) == []
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_exit_codes_of_signals() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    assert [exit_code(number) for number in numbers] == [130, 143, 143, 143]

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from tuner.results.best import By
 from tuner.results.summary import StudySummary
 from tuner.storage.failure_reading import FailureRow
 from tuner.storage.reading import AgentRow, CountRow, StudyRow, TrialRow
@@ -103,6 +104,8 @@ def summary(**changes: Any) -> StudySummary:
         n_steps_saved=1360,
         span_seconds=75.0,
         best=trial(3),
+        best_by=By.VALUE,
+        confirmation=None,
         fixed_params={"epochs": 27},
         step_noun="epoch",
         lease_seconds=30.0,

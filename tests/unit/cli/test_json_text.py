@@ -31,7 +31,7 @@ def test_reading_commands_print_strict_json(capsys, monkeypatch):
     found = summary(best=trial(user_attrs={"loss": math.nan}))
     for module, command in ((best, "best"), (status, "status")):
         monkeypatch.setattr(module, "open_existing", _NoDatabase)
-        monkeypatch.setattr(module, "load_judged", lambda _database, _name: (found, None))
+        monkeypatch.setattr(module, "load_summary", lambda *_given: found)
         assert main([command, "digits", "--json"]) == 0
         json.loads(capsys.readouterr().out, parse_constant=_refuse)
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from rich.text import Text
 
 from tests.unit.cli.builders import NOON, agent, counts, failure, study, summary, trial, used
-from tuner.cli.screen import Frame, render_screen, render_waiting
+from tuner.cli.screen import Frame, _cut, render_screen, render_waiting
 from tuner.cli.screen_events import NewsLine
 from tuner.cli.trend import best_so_far
 from tuner.results.live import LiveStudy
@@ -247,3 +248,12 @@ def test_the_trend_goes_from_the_first_to_the_best():
     records = [RecordRow(nth=1, number=0, value=1.0), RecordRow(nth=5, number=7, value=0.1)]
     assert best_so_far(records, 8, 8) == "████▁▁▁▁"
     assert best_so_far(records, 1, 8) == best_so_far([], 8, 8) == ""
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize("width", range(8, 40))
+def test_a_line_of_the_screen_ends_where_a_word_ends(width, ascii_only):
+    line = Text("best 0.25  trial 3  learning_rate 7.7333e-06, n_layers 12345")
+    shown = _cut(line, width, ascii_only=ascii_only)
+    assert shown.cell_len <= width
+    assert set(shown.plain.removesuffix("…").split()) <= set(line.plain.split())

@@ -67,7 +67,7 @@ def test_nothing_is_said_of_times_before_the_first_trial():
 
 def test_the_best_trial_comes_with_its_metrics_and_params():
     assert render_best(summary()).split("\n") == [
-        "best trial 3: val_loss 0.25 (train_loss 0.125, epoch 26)",
+        "best trial 3: val_loss 0.25 (train_loss 0.125, epoch 26), not confirmed",
         "  learning_rate  0.012346",
         "  n_layers       3",
     ]
@@ -75,7 +75,9 @@ def test_the_best_trial_comes_with_its_metrics_and_params():
 
 def test_a_best_trial_of_another_program_may_lack_everything():
     bare = summary(best=trial(3, params={}, user_attrs={}))
-    assert render_best(bare) == "best trial 3: val_loss 0.25"
+    assert render_best(bare) == "best trial 3: val_loss 0.25, not confirmed"
+    told = summary(best=trial(3, params={}, user_attrs={}, reason="ended by an Optuna client"))
+    assert "val_loss 0.25, ended by an Optuna client" in render_best(told)
 
 
 def test_what_others_wrote_does_not_steer_the_terminal():
@@ -230,11 +232,13 @@ def test_a_confirmation_is_told_beside_the_best_trial():
     lines = [
         "confirmed best: trial 9, val_loss 0.31 +- 0.01 over 3 fresh seeds; probability of being "
         f"the best of 3: {share:.0f} %",
-        "  next: tuner export digits --confirmed -o best.yaml",
+        "  next: tuner export digits --by confirmed -o best.yaml",
     ]
-    assert render_status(summary(), found).split("\n")[-3:] == ["", *lines]
-    assert render_best_command(summary(), found).split("\n")[-2:] == lines
-    told = best_json(summary(), found)["confirmation"]
+    confirmed = summary(confirmation=found)
+    assert render_status(confirmed).split("\n")[-3:] == ["", *lines]
+    assert render_best_command(confirmed).split("\n")[-2:] == lines
+    told = best_json(confirmed)["confirmation"]
+    assert summary_json(confirmed)["confirmation"] == told
     assert told == {
         "name": "digits-confirm",
         "search": "digits",
@@ -245,7 +249,7 @@ def test_a_confirmation_is_told_beside_the_best_trial():
         "spread": found.winner.spread,
         "n_values": 3,
         "probability_best": found.winner.probability,
-        "export": "tuner export digits --confirmed -o best.yaml",
+        "export": "tuner export digits --by confirmed -o best.yaml",
     }
 
 
@@ -260,7 +264,7 @@ def test_a_confirmation_that_goes_on_says_so():
     assert render_confirmed(one).split("\n") == [
         "confirmed best: trial 3, val_loss 0.5 over 1 fresh seed",
         "  confirmed so far: 1 training to come (tuner run --study digits-confirm)",
-        "  next: tuner export digits --confirmed -o best.yaml",
+        "  next: tuner export digits --by confirmed -o best.yaml",
     ]
     failed = _confirmation(candidates=(replace(waiting, n_failed=2, n_open=0),))
     assert render_confirmed(failed) == (
@@ -269,8 +273,8 @@ def test_a_confirmation_that_goes_on_says_so():
 
 
 def test_without_a_confirmation_nothing_is_said_of_one():
-    assert render_status(summary(), None) == render_status(summary())
-    assert "onfirm" not in render_status(summary()) + render_best_command(summary())
+    shown = render_status(summary()) + render_best_command(summary())
+    assert "onfirm" not in shown.replace(", not confirmed", "")
     assert "confirmation" not in best_json(summary())
     assert (render_confirmed(None), confirmed_json(None)) == ("", {})
 

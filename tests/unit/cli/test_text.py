@@ -2,7 +2,16 @@
 
 import pytest
 
-from tuner.cli.text import clean, count, one_line, render_seconds, render_table, render_value
+from tuner.cli.text import (
+    clean,
+    count,
+    cut,
+    one_line,
+    render_seconds,
+    render_table,
+    render_value,
+    wrap,
+)
 
 
 def test_control_characters_are_made_visible_and_lines_kept():
@@ -64,3 +73,38 @@ def test_a_table_aligns_numbers_right_and_text_left():
 
 def test_a_table_without_rows_is_its_header():
     assert render_table(["trial", "state"], []) == "trial  state"
+
+
+def test_columns_that_do_not_fit_follow_below_with_the_first_one_again():
+    table = render_table(
+        ["trial", "state", "learning_rate", "reason"],
+        [["0", "COMPLETE", "7.7333e-06", ""], ["1", "FAIL", "0.01", "out of memory"]],
+        width=30,
+    )
+    assert table.split("\n") == [
+        "trial  state     learning_rate",
+        "    0  COMPLETE     7.7333e-06",
+        "    1  FAIL               0.01",
+        "",
+        "trial  reason",
+        "    0",
+        "    1  out of memory",
+    ]
+
+
+@pytest.mark.parametrize("width", [1, 8, 20, 40, 80, 200])
+def test_no_width_takes_a_digit_from_a_number_or_a_column_from_a_table(width):
+    header = ["trial", *(f"param_{n}" for n in range(12)), "reason"]
+    rows = [
+        [str(t), *(render_value(1.23456e-7 * (n + 1)) for n in range(12)), "went wrong " * 9]
+        for t in range(3)
+    ]
+    shown = wrap(render_table(header, rows, width), width).split()
+    for cell in [*header, *(cell for row in rows for cell in row[:-1])]:
+        assert cell in shown
+
+
+def test_a_line_is_cut_where_a_word_ends():
+    assert cut("step 12/27 val_loss 0.071234", 25) == "step 12/27 val_loss…"
+    assert cut("step 12/27", 10) == "step 12/27"
+    assert cut("unbroken", 4) == "unb…"

@@ -66,7 +66,7 @@ def test_a_new_trial_is_no_news_but_one_that_goes_on_is():
         "trial 7: was handed back, goes on here from epoch 9 (attempt 2)"
     )
     assert render_notice(_started(key=second, origin=Origin.TAKEN_OVER)) == (
-        "trial 7: was lost by its agent, goes on here from the beginning (attempt 2)"
+        "trial 7: was lost by its agent, goes on here without a checkpoint (attempt 2)"
     )
 
 
@@ -101,6 +101,11 @@ def test_an_end_tells_value_length_and_reason():
         (
             notices.DatabaseLost(message="refused"),
             "the database is away, training goes on (refused)",
+        ),
+        (
+            notices.DatabaseRefuses(message="FATAL: password"),
+            "the database refuses this agent, training goes on and it is asked again every 30 s "
+            "(FATAL: password)",
         ),
         (notices.DatabaseBack(away_seconds=61.0), "the database is back after 1 min 1 s"),
         (

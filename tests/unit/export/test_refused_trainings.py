@@ -112,6 +112,8 @@ def test_a_folder_without_the_right_to_write_is_told_unless_it_is_done(
 
 
 def test_rows_device_and_weights_are_looked_at(tmp_path):
+    (tmp_path / "a.py").write_text("def f(trial): ...\n")
+
     def look(config=None, **options) -> None:
         wanted = TrainOptions(output=tmp_path / "out", **options)
         check_training(config or make_config(), tmp_path, wanted)
@@ -135,7 +137,7 @@ def test_rows_device_and_weights_are_looked_at(tmp_path):
     with pytest.raises(RunFailed, match="another sha256"):
         look(make_config(weights=weights))
     look(make_config(weights=weights, objective=FunctionObjective(function="a.py:f")))
-    assert [p.name for p in tmp_path.iterdir()] == ["mine.weights"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.py", "mine.weights"]
     wanted = TrainOptions(output=tmp_path / "out")
     with open_final_folder(tmp_path / "out", training_text(make_config(seed=9), wanted)):
         pass

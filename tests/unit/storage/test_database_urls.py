@@ -8,6 +8,7 @@ import pytest
 
 from tuner.errors import DatabaseAway, DatabaseError, UsageError
 from tuner.storage import connection
+from tuner.storage.connecting import is_here, libpq_keywords
 from tuner.storage.connection import (
     database_errors,
     parse_argument,
@@ -122,6 +123,9 @@ def test_what_passes_by_itself_is_away(code: str | None, text: str) -> None:
     ("code", "text"),
     [
         (None, 'FATAL:  password authentication failed for user "x"'),
+        (None, "FATAL:  no such database: x"),
+        (None, 'FATAL:  role "x" is not permitted to log in'),
+        (None, "FATAL:  unsupported startup parameter: options"),
         (None, 'FATAL:  database "x" does not exist'),
         (None, 'FATAL:  Peer authentication failed for user "tuner"'),
         (None, "fe_sendauth: no password supplied"),
@@ -162,3 +166,66 @@ def test_an_unencrypted_connection_to_another_host_is_told(
     warnings = connection._warnings(SimpleNamespace(info=info))  # type: ignore[arg-type]
     assert bool(warnings) is is_warned
     assert all(host in text and "sslmode=require" in text for text in warnings)
+
+
+HOSTS = [
+    ("postgresql://me@h1:1,h2:2/name", {"host": "h1,h2", "port": "1,2"}),
+    ("postgres://h1,h2", {"host": "h1,h2", "port": ","}),
+    ("postgresql://h1:1,h2/name", {"host": "h1,h2", "port": "1,5432"}),
+    ("postgresql://[::1]:1,[fe80::1]:2/name", {"host": "::1,fe80::1", "port": "1,2"}),
+    ("postgresql://h1,h2,h3/name?port=6432", {"host": "h1,h2,h3", "port": "6432,6432,6432"}),
+    ("postgresql:///name?host=h1,h2&port=6432", {"host": "h1,h2", "port": "6432,6432"}),
+    ("postgresql:///name?host=h1%2Ch2&port=1%2C2", {"host": "h1,h2", "port": "1,2"}),
+    ("postgresql:///name?host=h1:1&host=h2:2", {"host": "h1,h2", "port": "1,2"}),
+    ("postgresql://me@%2Ftmp%2Fa/name", {"host": "/tmp/a"}),
+    ("postgresql://me@%2Ftmp%2Fa:6432/name", {"host": "/tmp/a", "port": "6432"}),
+    ("postgresql://h1,/name", {"host": "h1,", "port": ","}),
+    (
+        "postgresql://h1:1,h2:2/name?target_session_attrs=read-write&sslmode=require",
+        {
+            "host": "h1,h2",
+            "port": "1,2",
+            "target_session_attrs": "read-write",
+            "sslmode": "require",
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "keywords"), HOSTS)
+def test_hosts_are_those_that_libpq_would_connect_to(text: str, keywords: dict[str, str]) -> None:
+    url = parse_url(text)
+    given = {name: str(value) for name, value in libpq_keywords(url).items()}
+    about = {name: value for name, value in given.items() if name not in ("dbname", "user")}
+    assert about == keywords
+    assert parse_url(render_url(url)) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"postgresql://user:{SECRET}@h1:x,h2/name",
+        f"postgresql://user:{SECRET}@h1:1:2,h2/name",
+        f"postgresql://user:{SECRET}@h1,h2/name?port=1,2,3",
+        f"postgresql://user:{SECRET}@[::1,h2/name",
+    ],
+)
+def test_hosts_that_libpq_does_not_take_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="cannot be read") as error:
+        parse_url(text)
+    assert SECRET not in str(error.value)
+
+
+def test_a_password_beside_several_hosts_is_rendered_nowhere() -> None:
+    text = f"postgresql://user:{SECRET}@h1:1,h2:2/name"
+    assert SECRET not in render_url(parse_url(text))
+    with pytest.raises(UsageError, match="TUNER_STORAGE"):
+        parse_argument(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1,localhost", True), ("127.0.0.1,10.0.0.1", False), ("/tmp,h", False)],
+)
+def test_of_several_hosts_all_have_to_be_here(host: str, expected: bool) -> None:
+    assert is_here(host) is expected

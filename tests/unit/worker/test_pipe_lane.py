@@ -102,6 +102,33 @@ def test_at_a_step_of_the_pruner_it_waits_for_the_answer(answer, verdict, mail, 
     assert mail.now == pytest.approx(100.4)
 
 
+def test_after_a_held_verdict_the_next_report_waits_for_its_answer(mail, tmp_path):
+    lane = _lane(mail, tmp_path)
+    lane.report(2, {})
+    mail.due.append((mail.now, GoOn(**NAME, step=2, is_held=True)))
+    assert lane.verdict() is Verdict.GO_ON
+    lane.report(3, {})  # no step of the pruner
+    mail.due.append((mail.now + 0.4, Stop(**NAME, why=Why.PRUNE)))
+    assert lane.verdict() is Verdict.PRUNE
+
+
+def test_a_verdict_that_comes_with_the_last_step_is_too_late(mail, tmp_path):
+    lane = _lane(mail, tmp_path, n_steps=5)
+    lane.report(5, {})
+    mail.due.append((mail.now, Stop(**NAME, why=Why.PRUNE)))
+    assert lane.verdict() is Verdict.GO_ON
+    lane.report(6, {})  # it has no end there, then
+    assert lane.verdict() is Verdict.PRUNE
+
+
+@pytest.mark.parametrize("why", [Why.RELEASE, Why.DROP])
+def test_other_reasons_to_stop_hold_at_the_last_step_too(why, mail, tmp_path):
+    lane = _lane(mail, tmp_path, n_steps=5)
+    lane.report(5, {})
+    mail.due.append((mail.now, Stop(**NAME, why=why)))
+    assert lane.verdict() is not Verdict.GO_ON
+
+
 def test_an_answer_that_is_there_already_costs_no_wait(mail, tmp_path):
     lane = _lane(mail, tmp_path)
     lane.report(2, {})

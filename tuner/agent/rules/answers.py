@@ -12,12 +12,19 @@ from tuner.agent.events import (
     StoreBack,
 )
 from tuner.agent.machine import Lane, Machine, Phase
-from tuner.agent.notices import AttemptLost, AttemptReleased, DatabaseBack, DatabaseLost, TrialEnded
+from tuner.agent.notices import (
+    AttemptLost,
+    AttemptReleased,
+    DatabaseBack,
+    DatabaseLost,
+    DatabaseRefuses,
+    TrialEnded,
+)
 from tuner.agent.rules import control, filling
 from tuner.agent.rules.ends import ask
 from tuner.messages import Why
 from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
-from tuner.study.trial import AttemptKey, TrialRecord, TrialState
+from tuner.study.trial import AttemptKey, TrialRecord, TrialState, full_length
 
 
 def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
@@ -25,8 +32,9 @@ def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
     machine.is_claiming = False
     acts: list[Act] = []
     for trial in event.claimed.trials:
-        book = machine.book
-        lane = Lane(trial=trial, schedule=book.pruner.schedule(trial.place, book.n_steps))
+        n_steps = machine.book.n_steps or full_length(trial.params)
+        schedule = machine.book.pruner.schedule(trial.place, n_steps)
+        lane = Lane(trial=trial, schedule=schedule, n_steps=n_steps)
         machine.lanes[trial.key] = lane
         if trial.checkpoint is not None:
             lane.phase = Phase.LOADING
@@ -95,6 +103,8 @@ def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:
         else:
             if isinstance(end, Finish):
                 machine.note_rungs(end.rungs)
+            if isinstance(end, Finish) and end.state is TrialState.COMPLETE:
+                machine.standing.note_length(lane.last_step)
             acts.append(_tell(machine, lane, end))
     machine.claim_not_before = now
     return acts
@@ -146,7 +156,7 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
     """Silent agents are handed in with the next claim; an idle machine claims at once."""
     if event.silent:
         machine.claim_not_before = now
-    machine.silent = tuple(event.silent)
+    machine.has_pulse, machine.silent = True, tuple(event.silent)
     living = [other.boot for other in event.pulse.others if other not in event.silent]
     machine.n_other_agents = len(living)
     machine.n_other_machines = len(set(living) - {machine.boot})
@@ -155,11 +165,21 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
 
 
 def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
-    """Training goes on; say it once, whichever helpers notice."""
+    """Training continues; show the outage once, and once more each reason of a refusal."""
     machine.away.add(event.helper)
-    if machine.away_since is not None:
+    was_away = machine.away_since is not None
+    if not was_away:
+        machine.away_since = now
+    machine.refusals.pop(event.helper, None)
+    if event.is_refusal:
+        machine.refusals[event.helper] = event.message
+        if event.message == machine.told_refusal:
+            return []
+        machine.told_refusal = event.message
+        machine.alerts.append((now, "the database refuses this agent"))
+        return [Say(notice=DatabaseRefuses(message=event.message))]
+    if was_away:
         return []
-    machine.away_since = now
     machine.alerts.append((now, "the database is away"))
     return [Say(notice=DatabaseLost(message=event.message))]
 
@@ -167,8 +187,10 @@ def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
 def store_back(machine: Machine, event: StoreBack, now: float) -> list[Act]:
     """The database answers again: all helpers that had missed it."""
     machine.away.discard(event.helper)
+    machine.refusals.pop(event.helper, None)
     if machine.away_since is None or machine.away:
         return []
     away_seconds, machine.away_since = now - machine.away_since, None
+    machine.told_refusal = None
     machine.alerts.append((now, f"the database was away for {away_seconds:.0f} s"))
     return [Say(notice=DatabaseBack(away_seconds=away_seconds)), *control.come_online(machine)]

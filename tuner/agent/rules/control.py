@@ -13,11 +13,13 @@ from tuner.agent.notices import (
 )
 from tuner.agent.rules.ends import ask_all, let_go, prune_now, release, release_reason
 from tuner.agent.rules.stopping import KILL_BEFORE_SECONDS
+from tuner.errors import DatabaseRefused
 from tuner.messages import Why
 from tuner.study.decision import Action, Decision
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.fleet import Desired, Pulse
 from tuner.study.lease import End
+from tuner.study_file.durations import render_duration
 
 
 def heed(machine: Machine, pulse: Pulse) -> list[Act]:
@@ -61,6 +63,8 @@ def stop_reason(machine: Machine) -> str:
 def go_on(machine: Machine) -> list[Act]:
     """While nothing is to be trained: end what no worker has, kill what does not leave."""
     acts = _go_offline(machine)
+    if machine.is_offline and machine.refusals:
+        return [*acts, *_leave_refused(machine)]
     if machine.wanted is Desired.RUNNING:
         return [*acts, *_hand_back_what_waits(machine)]
     acts += let_go(machine, lambda lane: _end(machine, lane), machine.halt_at)
@@ -99,6 +103,20 @@ def _go_offline(machine: Machine) -> list[Act]:
     _give_grace(machine)
     notice = WorkersResting(away_seconds=away_seconds)
     return [Say(notice=notice), *ask_all(machine, Why.RELEASE)]
+
+
+def _leave_refused(machine: Machine) -> list[Act]:
+    """A database that has refused this agent for so long does not take it back by itself."""
+    acts = let_go(machine, lambda lane: _end(machine, lane), machine.halt_at)
+    if any(lane.phase is not Phase.ENDING for lane in machine.lanes.values()):
+        return acts
+    limit = render_duration(machine.book.max_offline_seconds)
+    error = DatabaseRefused(
+        f"the database has refused this agent for longer than failures.max_offline ({limit}); its "
+        f"trials continue on another agent, or here after the next `tuner run` "
+        f"({next(iter(machine.refusals.values()))})"
+    )
+    return [*acts, Leave(ending=Ending(kind=EndingKind.FAILED, error=error))]
 
 
 def come_online(machine: Machine) -> list[Act]:

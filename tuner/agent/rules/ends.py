@@ -86,7 +86,7 @@ def _record(lane: Lane, finish: Finish) -> TrialRecord:
         state=finish.state,
         params=lane.trial.params,
         value=finish.value,
-        last_step=lane.last_step if finish.state is TrialState.PRUNED else None,
+        last_step=None if finish.state is TrialState.FAIL else lane.last_step,
         last_value=finish.value if finish.state is TrialState.PRUNED else None,
         diverged=finish.failure is not None and finish.failure.is_by_params,
     )

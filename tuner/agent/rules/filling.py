@@ -51,6 +51,7 @@ def _start(machine: Machine, lane: Lane) -> list[Act]:
         decide_at=lane.schedule.bounds(),
         from_step=lane.from_step,
         last_value=_last_value(lane),
+        n_steps=lane.n_steps,
     )
     notice = TrialStarted(
         key=trial.key,

@@ -2,7 +2,8 @@
 
 from tuner.agent.acts import Act, Send
 from tuner.agent.machine import Lane, Machine
-from tuner.messages import GoOn, Stop, Why
+from tuner.agent.rules.ends import ask
+from tuner.messages import GoOn, Why
 from tuner.search.history import History
 from tuner.study.decision import Action, DecisionRecord
 from tuner.study.report import Report, RungValue
@@ -11,6 +12,8 @@ from tuner.study.report import Report, RungValue
 def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
     """Decide at once, on the values that this machine knows: no verdict waits for the database.
 
+    No trial is pruned at its last step: that would save nothing and lose a candidate. A verdict at
+    a step that may be the last one is held until the next report shows that it was not.
     Its own lanes' values count from the moment they are reported, the others' as the feed brings
     them. The record says which ones those were, so that the decision can be derived again.
     """
@@ -21,11 +24,15 @@ def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
     )
     if lane.stop is not None:
         return []
+    if lane.held is not None:
+        return _prune(lane, lane.held)
+    if lane.n_steps is not None and step >= lane.n_steps:
+        return _go_on(lane, step)  # it is fully trained: only its end counts
     history = History(
         number=number,
         place=place,
         values={s: known for s, known in _values(machine, lane).items() if s <= step},
-        n_steps=machine.book.n_steps,
+        n_steps=lane.n_steps,
     )
     decision = machine.book.pruner.decide(history, machine.curves)
     at = frozenset(report.rungs)
@@ -41,13 +48,35 @@ def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
             sorted({n for _, n, is_complete in machine.local_rungs if is_complete})
         ),
     )
-    lane.decisions.append(record)
-    attempt = lane.key.attempt
-    assert lane.worker is not None
     if decision.action is Action.GO_ON:
-        return [Send(worker=lane.worker, message=GoOn(number=number, attempt=attempt, step=step))]
-    lane.verdict, lane.stop = decision, Why.PRUNE
-    return [Send(worker=lane.worker, message=Stop(number=number, attempt=attempt, why=Why.PRUNE))]
+        lane.decisions.append(record)
+        return _go_on(lane, step)
+    if _may_be_the_last(machine, lane, step):
+        lane.held = record
+        return _go_on(lane, step, is_held=True)
+    return _prune(lane, record)
+
+
+def _may_be_the_last(machine: Machine, lane: Lane, step: int) -> bool:
+    """Whether the trial may be fully trained, as far as its length is known.
+
+    Where its params do not tell, COMPLETE trials do: all of them were longer than this step.
+    """
+    shortest = machine.standing.min_steps
+    return lane.n_steps is None and (shortest is None or step >= shortest)
+
+
+def _go_on(lane: Lane, step: int, *, is_held: bool = False) -> list[Act]:
+    assert lane.worker is not None
+    key = lane.key
+    message = GoOn(number=key.number, attempt=key.attempt, step=step, is_held=is_held)
+    return [Send(worker=lane.worker, message=message)]
+
+
+def _prune(lane: Lane, record: DecisionRecord) -> list[Act]:
+    lane.decisions.append(record)
+    lane.verdict, lane.stop, lane.held = record.decision, Why.PRUNE, None
+    return ask(lane, Why.PRUNE)
 
 
 def _values(machine: Machine, lane: Lane) -> dict[int, float]:

@@ -22,16 +22,26 @@ def asked(machine: Machine, event: StopAsked, now: float) -> list[Act]:
         machine.stop.kill_at = now
         machine.stop.leave_at = min(machine.stop.leave_at, now + SECOND_SIGNAL_SECONDS)
         return []
+    n_held = sum(lane.phase is not Phase.ENDING for lane in machine.lanes.values())
+    grace = machine.book.grace_seconds
+    notice = Stopping(signal=event.signal, grace_seconds=grace, n_trials=n_held)
+    return [Say(notice=notice), *_begin(machine, now, event.signal)]
+
+
+def leave_with(machine: Machine, error: TunerError, now: float) -> list[Act]:
+    """This machine cannot work any more: release every lane, then end with the error."""
+    return _begin(machine, now, "", error) if machine.stop is None else []
+
+
+def _begin(machine: Machine, now: float, signal: str, error: TunerError | None = None) -> list[Act]:
     grace = machine.book.grace_seconds
     machine.stop = StopState(
-        signal=event.signal,
+        signal=signal,
         kill_at=now + max(0.0, grace - KILL_BEFORE_SECONDS),
         leave_at=now + grace - LEAVE_BEFORE_SECONDS,
+        error=error,
     )
-    n_held = sum(lane.phase is not Phase.ENDING for lane in machine.lanes.values())
-    notice = Stopping(signal=event.signal, grace_seconds=grace, n_trials=n_held)
-    acts: list[Act] = [Say(notice=notice)]
-    return [*acts, *ask_all(machine, Why.RELEASE)]
+    return ask_all(machine, Why.RELEASE)
 
 
 def go_on(machine: Machine, now: float) -> list[Act]:
@@ -40,9 +50,15 @@ def go_on(machine: Machine, now: float) -> list[Act]:
     assert stop is not None
     acts = let_go(machine, lambda lane: _released(machine, lane), stop.kill_at)
     if (not machine.lanes and not machine.is_claiming) or now >= stop.leave_at:
-        kind = EndingKind.INTERRUPTED if stop.signal == "SIGINT" else EndingKind.TERMINATED
-        acts.append(Leave(ending=Ending(kind=kind)))
+        acts.append(Leave(ending=_ending(stop)))
     return acts
+
+
+def _ending(stop: StopState) -> Ending:
+    if stop.error is not None:
+        return Ending(kind=EndingKind.FAILED, error=stop.error)
+    is_interrupted = stop.signal == "SIGINT"
+    return Ending(kind=EndingKind.INTERRUPTED if is_interrupted else EndingKind.TERMINATED)
 
 
 def _released(machine: Machine, lane: Lane) -> Release:

@@ -88,7 +88,8 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
         return give_up(machine, lane, Failure(cause=FailureClass.NON_FINITE, message=text))
     if machine.flush_at is None:
         machine.flush_at = now + machine.book.flush_seconds
-    return pruning.decide(machine, lane, lane.reports[-1]) if reached else []
+    is_due = reached or lane.held is not None
+    return pruning.decide(machine, lane, lane.reports[-1]) if is_due else []
 
 
 def _saved(machine: Machine, lane: Lane, message: Saved, now: float) -> list[Act]:

@@ -26,8 +26,8 @@ where k.contype = 'f' and k.conrelid <> k.confrelid;
 begin isolation level repeatable read read only;
 
 -- name: take_time
--- Copying takes longer than a statement may otherwise.
-select set_config(name, '0', false)
+-- In this transaction: copying takes longer than a statement may otherwise.
+select set_config(name, '0', true)
 from unnest(array['statement_timeout', 'idle_in_transaction_session_timeout']) name;
 
 -- name: copy_out

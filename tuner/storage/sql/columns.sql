@@ -14,7 +14,7 @@ select string_agg(x.number::text, ','), string_agg(x.state, ','),
 from (
     select t.number, v.value, coalesce(l.seconds, 0)::float4 as seconds, a.ordinal as agent,
            l.device, coalesce(l.attempt, 0) as attempt, l.failure,
-           left(coalesce(l.reason, 'ended by another program'), 500) as reason,
+           left(coalesce(l.reason, 'ended by an Optuna client'), 500) as reason,
            case when t.state = 'COMPLETE' then '0' when t.state = 'PRUNED' then '1'
                 when t.state = 'FAIL' then '2' when t.state = 'WAITING' then '5'
                 when l.state = 'free' then '4' else '3' end as state,
@@ -132,7 +132,10 @@ select study_id, seconds from tuner.clock;
 
 -- name: rows
 -- Trials of these numbers with all that a table shows.
-select t.number, l.reason, l.failure, a.host, l.device, l.retry_of, l.attempt,
+select t.number,
+       case when l.trial_id is not null then l.reason
+            when t.state in ('COMPLETE', 'PRUNED', 'FAIL') then 'ended by an Optuna client' end,
+       l.failure, a.host, l.device, l.retry_of, l.attempt,
        (select array_agg(u.key order by u.key) from trial_user_attributes u
         where u.trial_id = t.trial_id),
        (select array_agg(u.value_json order by u.key) from trial_user_attributes u
@@ -172,7 +175,10 @@ from (
     select t.number, case cast(:field as text)
                when 'host' then a.host
                when 'device' then l.device
-               when 'reason' then case when l.state <> 'held' then l.reason end
+               when 'reason' then
+                   case when l.state <> 'held' then l.reason
+                        when l.trial_id is null and t.state in ('COMPLETE', 'PRUNED', 'FAIL')
+                        then 'ended by an Optuna client' end
                when 'failure' then l.failure
                else coalesce(l.retry_of, e.retry_of)::text end as found
     from trials t

@@ -88,7 +88,7 @@ with mine as materialized (
 update tuner.lease l
 set state = 'done', owner = null, ended_at = now(), checkpoint_id = null,
     n_steps = coalesce(last.step, 0), device = p.device,
-    reason = case when told.trial_id is null then 'ended by somebody else' else %(reason)s end
+    reason = case when told.trial_id is null then 'ended by an Optuna client' else %(reason)s end
 from last join placed p using (number) left join told using (trial_id)
 where l.study_id = %(study_id)s and l.number = last.number
 returning l.number;

@@ -57,7 +57,7 @@ with ended as (
 )
 update tuner.lease l
 set state = 'done', ended_at = now(), checkpoint_id = null, failure = e.failure,
-    reason = case when told.trial_id is null then 'ended by somebody else' else e.reason end,
+    reason = case when told.trial_id is null then 'ended by an Optuna client' else e.reason end,
     failures = l.failures + e.failed, losses = l.losses + e.lost,
     n_steps = coalesce(e.last_step, (select max(v.step) from trial_intermediate_values v
                                      where v.trial_id = l.trial_id), 0),

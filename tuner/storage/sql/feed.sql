@@ -8,7 +8,7 @@ select t.number, t.state::text,
         where p.trial_id = t.trial_id) as values,
        (select array_agg(p.distribution_json order by p.param_id) from trial_params p
         where p.trial_id = t.trial_id) as distributions,
-       v.value, i.step, i.intermediate_value,
+       v.value, case t.state when 'COMPLETE' then l.n_steps else i.step end, i.intermediate_value,
        coalesce(l.failure in ('non_finite', 'out_of_memory'), false) as diverged
 from trials t
 left join trial_values v on v.trial_id = t.trial_id and v.objective = 0

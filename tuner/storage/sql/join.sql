@@ -1,7 +1,3 @@
--- name: lock_name
--- One creator per name at a time.
-select pg_advisory_xact_lock(hashtextextended('tuner study ' || %(name)s, 0));
-
 -- name: find
 -- The study of this name, with our part of it if there is one.
 select s.study_id, t.spec, t.fingerprint, t.limit_trials, t.desired, t.desired_reason,
@@ -10,9 +6,12 @@ from studies s left join tuner.study t using (study_id)
 where s.study_name = %(name)s;
 
 -- name: create
--- A study on Optuna's record and on ours.
+-- A study on Optuna's record and on ours; no row if another session has made it meanwhile. A second
+-- creator of the name waits at the unique index, where only a role that may make studies can be.
 with created as (
-    insert into studies (study_name) values (%(name)s) returning study_id
+    insert into studies (study_name) values (%(name)s)
+    on conflict (study_name) do nothing
+    returning study_id
 ), directed as (
     insert into study_directions (study_id, direction, objective)
     select study_id, %(direction)s::studydirection, 0 from created

@@ -32,8 +32,9 @@ where t.study_id = :study_id
 group by 1;
 
 -- name: span
--- From the first start to the last end, in seconds.
-select extract(epoch from max(datetime_complete) - min(datetime_start))::float8
+-- The first start and the last end of a trial, in seconds since 1970.
+select extract(epoch from min(datetime_start))::float8,
+       extract(epoch from max(datetime_complete))::float8
 from trials where study_id = :study_id;
 
 -- name: best
@@ -59,7 +60,9 @@ select t.number,
            (select max(i.step) from trial_intermediate_values i
             where i.trial_id = t.trial_id), 0),
        t.datetime_start, t.datetime_complete, coalesce(l.attempt, 0),
-       case when l.state <> 'held' then l.reason end,  -- of a trial that runs again it is stale
+       case when l.state <> 'held' then l.reason  -- of a trial that runs again it is stale
+            when l.trial_id is null and t.state in ('COMPLETE', 'PRUNED', 'FAIL')
+            then 'ended by an Optuna client' end,
        l.failure, a.host, l.device, coalesce(l.retry_of, e.retry_of),
        case when t.state = 'WAITING' then
            (select s.value_json from trial_system_attributes s
@@ -83,7 +86,7 @@ order by t.number;
 select a.host, a.pid, a.devices, a.joined_at, a.left_at,
        extract(epoch from now() - a.seen_at)::float8, a.seconds_lived, a.device_seconds_busy,
        (select array_agg(l.number order by l.number) from tuner.lease l
-        where l.owner = a.agent_id and l.state = 'held'), a.telemetry
+        where l.owner = a.agent_id and l.state = 'held'), a.telemetry, a.seen_at
 from tuner.agent a where a.study_id = :study_id order by a.ordinal;
 
 -- name: failures
@@ -93,7 +96,7 @@ select (array_agg(reason order by number))[1], cause, count(*),
        array_agg(number order by number), min(host) filter (where host is not null),
        count(distinct host), min(device), count(distinct device)
 from (
-    select t.number, coalesce(l.reason, 'ended by another program') as reason, l.failure as cause,
+    select t.number, coalesce(l.reason, 'ended by an Optuna client') as reason, l.failure as cause,
            a.host, l.device
     from trials t
     left join tuner.lease l on l.trial_id = t.trial_id
@@ -109,7 +112,7 @@ with failed as materialized (
     select t.trial_id
     from trials t left join tuner.lease l on l.trial_id = t.trial_id
     where t.study_id = :study_id and t.state = 'FAIL'
-      and regexp_replace(coalesce(l.reason, 'ended by another program'),
+      and regexp_replace(coalesce(l.reason, 'ended by an Optuna client'),
                          '[0-9]+([.][0-9]+)?', '0', 'g')
         = regexp_replace(:reason, '[0-9]+([.][0-9]+)?', '0', 'g')
 ), span as materialized (

@@ -106,6 +106,14 @@ grant delete on {trimmed} to {role};
 alter default privileges for role {owner} in schema tuner
 grant insert, update on tables to {role};
 
+-- name: limits
+-- Whether a role has these settings in this database already; no row otherwise.
+select 1 from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase
+join pg_roles r on r.oid = s.setrole
+where d.datname = current_database() and r.rolname = %(role)s
+  and (select count(*) from unnest(s.setconfig) x
+       where split_part(x, '=', 1) = any(%(names)s)) = cardinality(%(names)s);
+
 -- name: find_role
 -- Whether a role exists.
 select 1 from pg_roles where rolname = %(role)s;

@@ -1,0 +1,140 @@
+"""No trial is pruned at its last step, whatever the pruner and however seldom it reports."""
+
+from typing import Any
+
+import pytest
+from machines import Bench, claimed_trial, of_type
+
+from tuner.agent.acts import Send
+from tuner.messages import GoOn, How, Start, Stop, Why
+from tuner.search.protocols import Pruner
+from tuner.search.pruners.any import AnyPruner
+from tuner.search.pruners.asha import AshaPruner
+from tuner.search.pruners.hyperband import HyperbandPruner
+from tuner.search.pruners.patient import PatientPruner
+from tuner.search.pruners.percentile import PercentilePruner
+from tuner.search.pruners.threshold import ThresholdPruner
+from tuner.study.lease import Finish
+from tuner.study.report import RungValue
+from tuner.study.trial import Direction, TrialState
+
+DOWN = Direction.MINIMIZE
+MEDIAN = PercentilePruner(
+    direction=DOWN,
+    percentile=50.0,
+    n_startup_trials=1,
+    n_warmup_steps=0,
+    interval_steps=1,
+    n_min_trials=1,
+)
+ASHA = AshaPruner(direction=DOWN, min_resource=2, reduction_factor=3)
+HARSH = ThresholdPruner(lower=None, upper=-1.0, n_warmup_steps=0, interval_steps=1)
+PRUNERS: dict[str, Pruner] = {
+    "asha": ASHA,
+    "hyperband": HyperbandPruner(
+        direction=DOWN, min_resource=1, max_resource=20, reduction_factor=3
+    ),
+    "median": MEDIAN,
+    "threshold": HARSH,
+    "patient": PatientPruner(direction=DOWN, patience=0, min_delta=0.0, wrapped=None),
+    "patient asha": PatientPruner(direction=DOWN, patience=0, min_delta=0.0, wrapped=ASHA),
+    "list": AnyPruner([MEDIAN, ASHA, HARSH]),
+}
+
+
+def _bench(pruner: Pruner, n_steps: int | None) -> Bench:
+    """Other trials were better at every step."""
+    bench = Bench(pruner=pruner, n_steps=n_steps)
+    bench.feed(
+        *(
+            RungValue(step=step, number=other, value=-0.5, place=other, is_complete=is_complete)
+            for step in range(50)
+            for other in range(50, 80)
+            for is_complete in (False, True)
+        )
+    )
+    return bench
+
+
+def _stops(acts: list[Any]) -> list[Why]:
+    return [send.message.why for send in of_type(acts, Send) if isinstance(send.message, Stop)]
+
+
+@pytest.mark.parametrize("last", [20, 23])
+@pytest.mark.parametrize("every", [1, 3, 5, 7, 20])
+@pytest.mark.parametrize("name", PRUNERS)
+def test_a_report_that_reaches_the_full_length_prunes_nothing(
+    name: str, every: int, last: int
+) -> None:
+    bench = _bench(PRUNERS[name], 20)
+    trial = bench.training()
+    for step in range(every, 20, every):
+        assert _stops(bench.report(trial, step, -2.0)) == []
+    assert _stops(bench.report(trial, last, 99.0)) == []
+    (finish,) = bench.ends(bench.leave(trial, How.COMPLETE, value=99.0))
+    assert isinstance(finish, Finish)
+    assert finish.state is TrialState.COMPLETE
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_a_bad_trial_is_pruned_before(name: str) -> None:
+    """Or the test above proves nothing."""
+    bench = _bench(PRUNERS[name], 20)
+    trial = bench.training()
+    stops = [_stops(bench.report(trial, step, 1.0 + step)) for step in (5, 10, 15)]
+    assert [Why.PRUNE] in stops
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_the_searched_length_of_a_trial_counts(name: str) -> None:
+    bench = _bench(PRUNERS[name], None)
+    bench.ready()
+    trial = claimed_trial(params={"epochs": 5})
+    (start,) = [
+        send.message
+        for send in of_type(bench.claimed(trial), Send)
+        if isinstance(send.message, Start)
+    ]
+    assert start.n_steps == 5
+    assert _stops(bench.report(trial, 5, 9.0)) == []
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_of_unknown_length_the_verdict_waits_for_the_next_report(name: str) -> None:
+    bench = _bench(PRUNERS[name], None)
+    trial = bench.training()
+    for step in range(1, 10):
+        (sent,) = of_type(bench.report(trial, step, float(step)), Send) or [None]
+        if sent is not None and sent.message == GoOn(number=0, attempt=1, step=step, is_held=True):
+            break
+    assert _stops(bench.report(trial, step + 1, 0.0)) == [Why.PRUNE]
+    (finish,) = bench.ends(bench.leave(trial, How.PRUNED))
+    assert isinstance(finish, Finish)
+    assert finish.state is TrialState.PRUNED
+    assert [record.step for record in finish.decisions][-1] == step
+
+
+def test_of_unknown_length_a_trial_that_ends_with_its_verdict_is_complete() -> None:
+    bench = _bench(MEDIAN, None)
+    trial = bench.training()
+    bench.report(trial, 5, 9.0)
+    (finish,) = bench.ends(bench.leave(trial, How.COMPLETE, value=9.0))
+    assert isinstance(finish, Finish)
+    assert finish.state is TrialState.COMPLETE
+    assert finish.decisions == []  # none took effect
+
+
+def test_complete_trials_that_were_longer_show_that_a_step_is_not_the_last() -> None:
+    bench = _bench(MEDIAN, None)
+    first = bench.training()
+    bench.report(first, 8, -0.5)
+    bench.stored(*bench.ends(bench.leave(first, How.COMPLETE, value=-0.5)))
+    bench.ready()
+    trial = claimed_trial(1)
+    bench.claimed(trial)
+    assert _stops(bench.report(trial, 7, 9.0)) == [Why.PRUNE]
+    bench.leave(trial, How.PRUNED)
+    bench.ready()
+    late = claimed_trial(2)
+    bench.claimed(late)
+    assert _stops(bench.report(late, 8, 9.0)) == []

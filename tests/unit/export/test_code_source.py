@@ -1,0 +1,152 @@
+"""Which code runs is said by a file on this machine: by no database row and by no sent config."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel
+
+from tests.unit.export.configs import make_config
+from tuner.errors import UsageError
+from tuner.export.code_source import check_code, folder_of_code
+from tuner.study_file.best import BestConfig
+from tuner.study_file.model import FunctionObjective, SklearnData, StudySpec, TrainerObjective
+
+# What each text of a stored spec and of a config may choose. A key of a later version that holds
+# text fails the test below until it stands here; "code" and "place" then join the other tests.
+CODE, PLAIN = "code", "plain"
+TEXTS = {
+    "StudySpec.name": PLAIN,
+    "StudySpec.metric": PLAIN,
+    "StudySpec.params": PLAIN,
+    "StudySpec.search_space.choices": PLAIN,
+    "StudySpec.search_space": PLAIN,  # names of parameters
+    "StudySpec.search_space.when.parameter": PLAIN,
+    "StudySpec.search_space.when.values": PLAIN,
+    "StudySpec.enqueue": PLAIN,
+    "StudySpec.sampler.name": PLAIN,  # one of ours, by a table
+    "StudySpec.sampler.settings": PLAIN,
+    "StudySpec.pruner.name": PLAIN,
+    "StudySpec.pruner.settings": PLAIN,
+    "StudySpec.objective.function": CODE,
+    "StudySpec.objective.model": CODE,
+    "StudySpec.objective.loss": CODE,
+    "StudySpec.objective.data.sklearn": PLAIN,  # one of five names
+    "StudySpec.confirms.study": PLAIN,
+    "StudySpec.confirms.study_created_at": PLAIN,
+    "StudySpec.confirms.params": PLAIN,
+    "BestConfig.name": PLAIN,
+    "BestConfig.metric": PLAIN,
+    "BestConfig.params": PLAIN,
+    "BestConfig.objective.function": CODE,
+    "BestConfig.objective.model": CODE,
+    "BestConfig.objective.loss": CODE,
+    "BestConfig.objective.data.sklearn": PLAIN,
+    "BestConfig.weights.file": PLAIN,  # a name without a folder, beside the config
+    "BestConfig.weights.sha256": PLAIN,
+    "BestConfig.provenance": PLAIN,  # only shown
+}
+
+
+def _texts(kind: Any, path: str, seen: tuple[Any, ...] = ()) -> Iterator[str]:
+    """The paths below a type at which text may stand."""
+    if kind is str or kind is Any:
+        yield path
+    elif isinstance(kind, type) and issubclass(kind, BaseModel):
+        if kind not in seen:
+            for name, field in kind.model_fields.items():
+                yield from _texts(field.annotation, f"{path}.{name}", (*seen, kind))
+    elif get_origin(kind) is not Literal:
+        for part in get_args(kind):
+            yield from _texts(part, path, seen)
+
+
+def test_every_text_that_may_choose_code_is_known() -> None:
+    found = {*_texts(StudySpec, "StudySpec"), *_texts(BestConfig, "BestConfig")}
+    assert found == TEXTS.keys()
+
+
+HOSTILE: dict[str, Any] = {
+    "objective.function": FunctionObjective(function="subprocess:getoutput"),
+    "objective.model": TrainerObjective(
+        data=SklearnData(sklearn="digits"), model="subprocess:getoutput"
+    ),
+    "objective.loss": TrainerObjective(
+        data=SklearnData(sklearn="digits"), model="mlp", loss="os.path:join"
+    ),
+}
+
+
+def test_there_is_a_hostile_example_of_each() -> None:
+    named = {path.partition(".")[2] for path, what in TEXTS.items() if what == CODE}
+    assert named == HOSTILE.keys()
+
+
+@pytest.mark.parametrize("key", HOSTILE)
+def test_a_stored_spec_runs_no_code_without_a_study_file(key: str) -> None:
+    spec = StudySpec.model_construct(name="s", objective=HOSTILE[key])
+    with pytest.raises(UsageError, match=r"a database may not say which code runs .*\(tuner x\)"):
+        folder_of_code(spec, None, "tuner x")
+
+
+@pytest.mark.parametrize("key", HOSTILE)
+def test_a_config_runs_no_code_from_elsewhere(key: str, tmp_path: Any) -> None:
+    config = make_config(objective=HOSTILE[key])
+    for name in ("subprocess.py", "os.py"):  # imports would not find these
+        (tmp_path / name).write_text("")
+    with pytest.raises(UsageError, match="no file below its folder"):
+        check_code(config, tmp_path, ())
+    check_code(config, tmp_path, {"subprocess", "os.path"})
+
+
+@pytest.mark.parametrize(
+    ("name", "is_below"),
+    [
+        ("train.py:f", True),
+        ("pkg/train.py:f", True),
+        ("pkg.train:f", True),
+        ("pkg:f", True),
+        ("spaces.deep.mod:f", True),  # folders without __init__.py
+        ("../outside.py:f", False),
+        ("/etc/outside.py:f", False),
+        ("linked.py:f", False),
+        ("linkedpkg.mod:f", False),
+        ("missing.py:f", False),
+        ("missing:f", False),
+        ("pkg.missing:f", False),
+        ("numpy.linalg:norm", False),
+        ("pytest:main", False),
+        ("sys:exit", False),
+        ("tuner.cli.main:main", False),
+    ],
+)
+def test_a_file_lies_below_the_folder_of_the_config(
+    tmp_path: Any, name: str, is_below: bool
+) -> None:
+    folder, outside = tmp_path / "configs", tmp_path / "outside"
+    for path in ("train.py", "pkg/__init__.py", "pkg/train.py", "spaces/deep/mod.py"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("raise SystemExit('imported')\n")
+    outside.mkdir()
+    (tmp_path / "outside.py").write_text("")
+    (outside / "mod.py").write_text("")
+    (folder / "linked.py").symlink_to(tmp_path / "outside.py")
+    (folder / "linkedpkg").symlink_to(outside)
+    config = make_config(objective=FunctionObjective(function=name))
+    before = set(sys.modules)
+    if is_below:
+        check_code(config, folder, ())
+    else:
+        with pytest.raises(UsageError, match=f"the config names {name}"):
+            check_code(config, folder, ())
+        check_code(config, folder, {name.rpartition(":")[0]})
+    assert set(sys.modules) == before, "nothing is imported"
+
+
+def test_a_linked_folder_of_configs_is_the_folder_that_it_leads_to(tmp_path: Any) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "train.py").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    config = make_config(objective=FunctionObjective(function="train.py:f"))
+    check_code(config, tmp_path / "link", ())

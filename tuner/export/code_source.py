@@ -1,0 +1,92 @@
+"""Which code runs is said by a file on this machine, never by a database.
+
+Whoever may write rows, or sends a config by mail, must not choose what is imported here.
+"""
+
+import pkgutil
+import sys
+from collections.abc import Collection, Iterator
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+from tuner.errors import StudyMismatch, UsageError
+from tuner.study_file.best import BestConfig
+from tuner.study_file.functions import names_of_code
+from tuner.study_file.identity import render_objective
+from tuner.study_file.load import load_study_file
+from tuner.study_file.model import StudySpec
+
+
+def folder_of_code(spec: StudySpec, path: Path | None, command: str) -> Path:
+    """What names of the user's code are relative to: the folder of the study file that has them.
+
+    `command` is one that names the file, for the message. Raises `UsageError` without such a file,
+    `StudyMismatch` for one with another objective.
+    """
+    if path is None:
+        if spec.has_own_code:
+            raise UsageError(
+                f"study {spec.name!r} trains code of yours, and a database may not say which code "
+                f"runs here: name the study file that has the same objective ({command})"
+            )
+        return Path.cwd()
+    loaded = load_study_file(path)
+    if loaded.spec.objective != spec.objective:
+        raise StudyMismatch(
+            f"{path} has another objective than study {spec.name!r}: "
+            f"{render_objective(loaded.spec)}, not {render_objective(spec)}"
+        )
+    return loaded.folder
+
+
+def check_code(config: BestConfig, folder: Path, allowed: Collection[str]) -> None:
+    """Raise `UsageError` for code that a config names and that does not lie below its folder.
+
+    Nothing is imported. Links are followed first. `allowed`: modules that may lie elsewhere. What a
+    file below the folder imports is its own business.
+    """
+    for name in names_of_code(config.objective):
+        module = name.rpartition(":")[0]
+        if module not in allowed and not _is_below(module, folder.resolve()):
+            raise UsageError(
+                f"the config names {name}, which is no file below its folder; if you trust it, "
+                f"add --allow-code {module}"
+            )
+
+
+def _is_below(module: str, folder: Path) -> bool:
+    if module.endswith(".py"):
+        file = (folder / module).resolve()
+        return file.is_file() and file.is_relative_to(folder)
+    top = module.partition(".")[0]
+    loaded = sys.modules.get(top)
+    if loaded is not None and not _lies_below(loaded.__spec__, folder):
+        return False  # an import would find that one, whatever the folder holds
+    if top in sys.builtin_module_names or top in sys.stdlib_module_names:
+        return False
+    found = list(_specs(module, folder))
+    return bool(found) and all(_lies_below(spec, folder) for spec in found)
+
+
+def _specs(module: str, folder: Path) -> Iterator[ModuleSpec | None]:
+    """Of the packages that a module is in, and its own, as an import finds them in the folder."""
+    places: Collection[str] = [str(folder)]
+    name = ""
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        finders = (pkgutil.get_importer(place) for place in places)
+        found = (finder.find_spec(name) for finder in finders if finder is not None)
+        spec = next((spec for spec in found if spec is not None), None)
+        yield spec
+        if spec is None:
+            return
+        places = spec.submodule_search_locations or []
+
+
+def _lies_below(spec: ModuleSpec | None, folder: Path) -> bool:
+    if spec is None:
+        return False
+    files = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
+    return bool(files) and all(
+        file is not None and Path(file).resolve().is_relative_to(folder) for file in files
+    )

@@ -1,0 +1,105 @@
+"""The small process above a worker: nothing that the worker started outlives it.
+
+Training code starts processes: loaders of data, compilers, other programs. Some leave the session
+of the worker, or outlive the process that started them. The kernel makes this process the parent of
+every orphan below it (PR_SET_CHILD_SUBREAPER), so it can end all of them: when the worker has
+ended, however it ended, and when the agent is gone or asks for it.
+"""
+
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+
+from tuner.messages import END_WORKER
+from tuner.processes import descendants_of
+from tuner.worker import process
+
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_FORWARDED = (signal.SIGTERM, signal.SIGUSR1)  # save and leave; write all stacks to the log
+_IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
+_LOOK_SECONDS = 0.05  # between looks for processes that were started while others were ended
+
+
+def under_reaper() -> None:
+    """Fork: the child returns and goes on as the worker, the parent watches over it and exits.
+
+    The parent has the exit status of the worker. Call it while the process has one thread and has
+    loaded little: what is loaded later belongs to the worker alone.
+    """
+    if sys.platform != "linux":
+        return
+    handled = {*_FORWARDED, END_WORKER, signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, handled)
+    agent = os.getppid()
+    process.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    process.prctl(process.PR_SET_PDEATHSIG, END_WORKER)
+    if os.getppid() != agent:
+        os._exit(0)  # the agent ended before the kernel was asked to tell
+    worker = os.fork()
+    if worker == 0:
+        os.setsid()  # a signal to the worker's group does not end its reaper
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    _let_go_of_files()
+    _exit_like(_Reaper(worker).run(handled))
+
+
+class _Reaper:
+    def __init__(self, worker: int) -> None:
+        self._worker = worker
+        self._status: int | None = None
+
+    def run(self, handled: set[signal.Signals]) -> int:
+        """Until the worker and everything below it are gone; the worker's wait status."""
+        while self._status is None:
+            number = signal.sigwait(handled)
+            if number in _FORWARDED:
+                with suppress(ProcessLookupError):
+                    os.kill(self._worker, number)
+            elif number == END_WORKER:
+                break
+            self._reap()
+        me = os.getpid()
+        while self._reap():
+            for pid in descendants_of(me):
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            signal.sigtimedwait({signal.SIGCHLD}, _LOOK_SECONDS)
+        assert self._status is not None
+        return self._status
+
+    def _reap(self) -> bool:
+        """Collect what has ended; whether any child is left."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self._worker:
+                self._status = status
+
+
+def _let_go_of_files() -> None:
+    """Close what the worker uses, so that its end is the end of its pipes."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+
+
+def _exit_like(status: int) -> None:
+    """End as the worker did: with its exit code, or by its signal."""
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the worker's own is the one of use
+        with suppress(OSError, ValueError):  # SIGKILL has no handler to reset
+            signal.signal(-code, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
+        os.kill(os.getpid(), -code)
+    os._exit(code if code >= 0 else 128 - code)
