@@ -74,7 +74,9 @@ def render_confirmed(confirmation: Confirmation | None) -> str:
     lines = [] if winner is None else [_render_winner(confirmation, winner)]
     if n_open:
         what = "confirmed so far" if winner is not None else "nothing is confirmed yet"
-        lines.append(f"{what}: {count(n_open, 'training')} to come (tuner run --study {name})")
+        file = "STUDY.yaml " if confirmation.has_own_code else ""
+        go_on = f"tuner run {file}--study {name}"
+        lines.append(f"{what}: {count(n_open, 'training')} to come ({go_on})")
     if winner is not None:
         lines.append(f"next: {_export_command(confirmation)}")
     return "\n  ".join(lines or [f"study {name} has confirmed nothing: no training completed"])
@@ -95,7 +97,8 @@ def _render_winner(confirmation: Confirmation, winner: Candidate) -> str:
 
 
 def _export_command(confirmation: Confirmation) -> str:
-    return f"tuner export {one_line(confirmation.search)} --by confirmed -o best.yaml"
+    file = " --file STUDY.yaml" if confirmation.has_own_code else ""
+    return f"tuner export {one_line(confirmation.search)} --by confirmed{file} -o best.yaml"
 
 
 def confirmed_json(confirmation: Confirmation | None) -> dict[str, Any]:

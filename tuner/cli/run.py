@@ -123,7 +123,8 @@ def exit_code(outcome: RunOutcome) -> int:
 
 
 def render_end(summary: StudySummary, kind: EndingKind, again: Sequence[str]) -> str:
-    """The last screen; `again` are the arguments with which `tuner run` goes on."""
+    """The last screen; `again` are the arguments with which `tuner run` goes on,
+    the study file first if there is one."""
     parts = [
         render_headline(summary),
         render_times(summary),
@@ -143,8 +144,11 @@ def _render_next(summary: StudySummary, kind: EndingKind, again: Sequence[str]) 
     if summary.best is not None:
         commands.insert(0, (f"tuner best {name}", "the best params (--json for a program)"))
         if summary.study.spec.get("confirms") is None:
-            commands.append((f"tuner confirm {name}", "which of the best is really the best"))
-            commands.append((f"tuner export {name} -o best.yaml", "for tuner train best.yaml"))
+            file = f" --file {shlex.quote(again[0])}" if summary.has_own_code else ""
+            commands.append((f"tuner confirm {name}{file}", "which of the best is really the best"))
+            commands.append(
+                (f"tuner export {name}{file} -o best.yaml", "for tuner train best.yaml")
+            )
     if summary.failures:
         commands.append((f"tuner trials {name} --state fail", "what failed; tuner show tells more"))
         commands.append((f"tuner retry {name} --failed", "try those again"))
