@@ -113,7 +113,8 @@ def test_help_loads_the_parser_and_little_else(command):
     assert ours == {
         "tuner",
         "tuner.errors",
-        *(f"tuner.cli{module}" for module in ("", ".arguments", ".main")),
+        "tuner.signals",
+        *(f"tuner.cli{module}" for module in ("", ".arguments", ".main", ".streams", ".terminal")),
         *(f"tuner.cli.{name}parser" for name in ("", "command_", "db_", "shipping_")),
     }
     assert len(loaded) < 180
