@@ -123,21 +123,7 @@ def work(
         study = join_study(database, spec, data.fingerprint, n_draws_of(spec), data.code)
         names = tuple(worker.place.name for worker in pool.workers.values())
         with stop_on_signals(pool.inbox):  # from the first word on: who reads it may send one
-            view.show(
-                StudyJoined(
-                    name=spec.name,
-                    is_new=study.is_new,
-                    n_trials=study.n_trials,
-                    data=data.summary,
-                    workers=names,
-                    storage=render_url(database.engine.url),
-                    notices=(
-                        *notes,
-                        *database.warnings,
-                        *(render_differences([notice]) for notice in study.notices),
-                    ),
-                )
-            )
+            view.show(_joined(spec, study, database, data, names, notes))
             if study.desired is Desired.HALTED:
                 ending = Ending(kind=EndingKind.HALTED, reason=study.reason)
             elif is_finished(database, study.study_id):
@@ -156,6 +142,30 @@ def work(
         return RunOutcome(
             name=spec.name, ending=ending, summary=_last_summary(database, spec.name, ending)
         )
+
+
+def _joined(
+    spec: StudySpec,
+    study: JoinedStudy,
+    database: Database,
+    data: PreparedData,
+    names: Sequence[str],
+    notes: Sequence[str],
+) -> StudyJoined:
+    """The first thing that people are told."""
+    return StudyJoined(
+        name=spec.name,
+        is_new=study.is_new,
+        n_trials=study.n_trials,
+        data=data.summary,
+        workers=tuple(names),
+        storage=render_url(database.engine.url),
+        notices=(
+            *notes,
+            *database.warnings,
+            *(render_differences([notice]) for notice in study.notices),
+        ),
+    )
 
 
 def _data_folders(

@@ -12,8 +12,9 @@ from psycopg2.sql import SQL, Identifier
 from sqlalchemy.engine import make_url
 
 from tests.conftest import _administer
+from tuner.storage.binaries import find_server_name
 from tuner.storage.home import Home
-from tuner.storage.server import Server, _os_user
+from tuner.storage.server import Server
 
 OWNER, WORKER, READER, STRANGER = "t_owner", "t_worker", 'the "reader" of 100%', "t_stranger"
 ROLES = (OWNER, WORKER, READER, STRANGER)
@@ -25,7 +26,9 @@ def login_roles(server: Server, home: Home) -> Iterator[None]:
     identities = home.server / "data" / "pg_ident.conf"
     before = identities.read_text()
     names = [role.replace('"', '""') for role in ROLES]
-    _replace(identities, before + "".join(f'owner {_os_user()} "{n}"\n' for n in names))
+    _replace(
+        identities, before + "".join(f'owner {find_server_name().name} "{n}"\n' for n in names)
+    )
     for name in names:
         _administer(server, f'create role "{name}" login')
     _administer(server, "select pg_reload_conf()")

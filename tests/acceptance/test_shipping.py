@@ -156,6 +156,11 @@ def test_a_function_is_shipped_and_no_database_says_which_code_runs(tuner: Tuner
         assert f"(tuner {words[0]} " in refused.err
         assert refused.out == ""
     assert "PARAM_x=" in tuner("export", "plain", "--format", "env").out  # names no code
+    with open_dashboard(tuner) as served:
+        assert "tuner export plain --trial 0 --file STUDY.yaml" in served.get("/s/plain/t/0").text
+        refused = served.get("/s/plain/t/0/best.yaml")
+        assert refused.status == 400
+        assert "a database may not say which code runs here" in refused.text
     done = tuner("reproduce", "plain", 0, "--file", study, **LIGHT)
     assert "reproduced bit for bit (4 steps, value 0.25)" in done.out
     (tmp_path / "other").mkdir()

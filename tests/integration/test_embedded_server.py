@@ -410,6 +410,15 @@ def test_a_user_without_home_and_name_gets_one_sentence(machine: Machine, comman
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_user_without_a_name_is_asked_for_a_role(machine: Machine) -> None:
+    words = ["status", "--storage", "postgresql://127.0.0.1:1/studies"]
+    code = f"import sys; from tuner.cli.main import main; sys.exit(main({words!r}))"
+    said = machine.run_python_as(NAMELESS, NAMELESS, code)
+    assert "the URL names no role" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_user_without_a_name_has_an_embedded_server(fresh_machine: Machine) -> None:
     nameless = pwd.struct_passwd(("", "x", NAMELESS, NAMELESS, "", "", ""))
     fresh_machine.give_to_another_user(nameless)

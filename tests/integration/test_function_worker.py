@@ -471,8 +471,10 @@ def train(trial):
     ],
 )
 def test_the_objective_finds_itself_as_a_program(
-    run: Run, folder: Path, file: str, function: str
+    run: Run, folder: Path, file: str, function: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TUNER_ANYTHING", "ours")
+    monkeypatch.setenv("PGPASSWORD", "ours")
     path = folder / file
     path.parent.mkdir(parents=True, exist_ok=True)
     first = path.parent if function.startswith("code/") else folder
@@ -481,7 +483,9 @@ def test_the_objective_finds_itself_as_a_program(
     assert (exit_code, answer.get("error")) == (0, None)
     left = _left(run(SURROUNDINGS, function=function)[0])
     assert left.facts["seen"] == str(([str(path)], str(first), [str(path)]))
-    added = set(str(left.facts["variables"]).split()) - os.environ.keys()
+    seen = set(str(left.facts["variables"]).split())
+    assert not {name for name in seen if name.startswith(("TUNER_", "PG"))}
+    added = seen - os.environ.keys()
     assert added <= {"COLUMNS", "LINES"}, "which readline sets in the process of these tests"
 
 

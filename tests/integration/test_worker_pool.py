@@ -15,6 +15,7 @@ from tuner.agent.devices import Device
 from tuner.agent.events import WorkerGone
 from tuner.agent.worker_process import Place, Worker
 from tuner.agent.workers import WorkerPool
+from tuner.processes import children_of
 
 CPU = Device(name="cpu:0", torch_device="cpu")
 
@@ -135,9 +136,11 @@ def test_a_process_that_a_worker_leaves_behind_does_not_hide_its_end(pool: Worke
     deadline = time.monotonic() + 30
     while first.exit_fd < 0 and time.monotonic() < deadline:
         time.sleep(0.01)
-    their_end = os.open(f"/proc/{first.pid}/fd/{_write_fd(first.pid)}", os.O_WRONLY)
+    wait_for_worker(first)
+    trains = first.training_pid
+    their_end = os.open(f"/proc/{trains}/fd/{_write_fd(trains)}", os.O_WRONLY)
     try:
-        os.kill(first.pid, signal.SIGKILL)
+        os.kill(trains, signal.SIGKILL)
         event: Any = pool.inbox.get(timeout=10)
         assert isinstance(event, WorkerGone)
         assert (event.worker, event.exit_code) == (first.pid, -signal.SIGKILL)
@@ -159,6 +162,13 @@ def test_a_kernel_that_watches_no_process_leaves_the_end_of_the_pipe(
         assert isinstance(pool.inbox.get(timeout=30), WorkerGone)
     finally:
         pool.close()
+
+
+def wait_for_worker(worker: Worker) -> None:
+    """Until its reaper has started the process that trains."""
+    deadline = time.monotonic() + 30
+    while not children_of(worker.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def _write_fd(pid: int) -> int:

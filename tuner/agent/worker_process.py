@@ -18,7 +18,7 @@ from tuner.study.secrets import clean_environment
 
 # -P: the working directory's modules must not stand in for the standard library's.
 WORKER = (sys.executable, "-P", "-m", "tuner.worker", "train", "--kind")
-# In the environment of a worker and of all that it starts: which agent's worker it is.
+# In the environment of the process above a worker, so that it is known again.
 MARKER = "TUNER_WORKER"
 EXIT_SECONDS = 10.0  # from the end of a worker's pipe to its exit
 

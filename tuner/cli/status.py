@@ -19,6 +19,7 @@ from tuner.cli.summary_text import (
 )
 from tuner.cli.text import render_table, render_value, terminal_width, wrap
 from tuner.errors import UsageError
+from tuner.results.best import By
 from tuner.results.progress import find_state
 from tuner.results.summary import StudySummary, load_summaries, load_summary
 
@@ -77,10 +78,16 @@ def render_studies(summaries: list[StudySummary], width: int | None = None) -> s
             find_state(summary).value,
             f"{summary.n_final}/{summary.study.n_trials or '-'}",
             f"{summary.study.direction} {summary.study.metric}",
-            "-" if summary.best is None else render_value(summary.best.value),
+            "-" if summary.best is None else _best(summary),
             f"{summary.study.created_at:%Y-%m-%d %H:%M} UTC",
         ]
         for summary in summaries
     ]
     header = ["study", "state", "trials", "goal", "best", "created"]
     return render_table(header, rows, width)
+
+
+def _best(summary: StudySummary) -> str:
+    assert summary.best is not None
+    value = render_value(summary.best.value)
+    return f"{value} (confirmed)" if summary.best_by is By.CONFIRMED else value

@@ -25,6 +25,7 @@ class StudyLine:
     goal: str
     best: float | None
     best_number: int | None
+    standing: str  # ", confirmed", ", not confirmed" or empty
     spark: str  # points of an SVG line
     counts: Sequence[tuple[str, int, float]]
     n_final: int
@@ -65,6 +66,7 @@ def build_line(glance: StudyGlance) -> StudyLine:
         goal=f"{summary.study.direction} {summary.study.metric}",
         best=value,
         best_number=number,
+        standing=f", {summary.standing}" if summary.standing else "",
         spark=words.spark_points([r.value for r in glance.records], *_SPARK),
         counts=[(s, summary.n(s), summary.n(s) / total) for s in STATES if summary.n(s)],
         n_final=summary.n_final,

@@ -1,6 +1,6 @@
-"""Which code runs is said by a file on this machine, never by a database.
+"""A file on this machine says which code runs, never a database or a config from elsewhere.
 
-Whoever may write rows, or sends a config by mail, must not choose what is imported here.
+Write access to rows, or a config sent by mail, must not decide what is imported here.
 """
 
 import pkgutil
@@ -26,7 +26,7 @@ def folder_of_code(spec: StudySpec, path: Path | None, command: str) -> Path:
     if path is None:
         if spec.has_own_code:
             raise UsageError(
-                f"study {spec.name!r} trains code of yours, and a database may not say which code "
+                f"study {spec.name!r} trains your own code, and a database may not say which code "
                 f"runs here: name the study file that has the same objective ({command})"
             )
         return Path.cwd()

@@ -111,7 +111,7 @@ _UTC_TIMESTAMPS = extensions.new_type((1184,), "UTC_TIMESTAMPS", _in_utc)
 
 
 def is_exposed(raw: "RawConnection") -> bool:
-    """Whether another machine is at the other end, and everybody on the way can read."""
+    """Whether another machine is at the other end, and the network in between can read."""
     return not (is_here(raw.info.host or "") or raw.info.ssl_in_use)
 
 

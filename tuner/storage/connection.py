@@ -131,6 +131,8 @@ def open_database_url(url: URL) -> Database:
 # By what libpq or the server says: what to do about it.
 _HINTS = (
     ("could not translate host name", "check the host's name"),
+    ("local user with ID .* does not exist", "the URL names no role, and this user has no name on "
+     "this machine that could stand for it: write postgresql://ROLE@HOST/DATABASE"),
     ("invalid connection option|invalid sslmode|invalid port", "correct the URL"),
     ("timeout expired", "nothing answered within 5 s: check the address and firewalls on the way, "
      "and whether the server is stopped or overloaded"),

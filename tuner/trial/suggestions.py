@@ -24,7 +24,7 @@ class Suggestions:
 
     def __init__(self, space: Mapping[str, Written] | None, *, is_drawing: bool) -> None:
         """`space`: the study's, as it is written; None if it is not known. `is_drawing`: params
-        that nobody has given are drawn from the seed.
+        that are not given are drawn from the seed.
         """
         self._space = space
         self._is_drawing = is_drawing

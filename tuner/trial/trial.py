@@ -145,11 +145,24 @@ class Trial(Suggestions):
         """
         with self._lock:
             self.end_if_swallowed(is_report=True)
-            if _is_optunas(numbers, step, values):
+            if self._is_optunas(numbers, step, values):
                 steps = [] if step is None else [step]
                 self._report_as_optuna(*numbers, *values.values(), *steps)
             else:
                 self._report_as_tuner(numbers, step, values)
+
+    def _is_optunas(
+        self, numbers: tuple[float, ...], step: int | None, values: Mapping[str, float]
+    ) -> bool:
+        """Whether a call of `report` has two numbers, a value and a step, and nothing else.
+
+        Where the metric is called `value`, `report(step=..., value=...)` is tuner's form, unless
+        the objective asks for its params as Optuna's do.
+        """
+        if not values:
+            return len(numbers) + (step is not None) == 2 and len(numbers) > 0
+        is_named = not numbers and step is not None and values.keys() == {"value"}
+        return is_named and (self.is_asked or self._metric != "value")
 
     def _report_as_tuner(
         self, numbers: tuple[float, ...], step: int | None, values: Mapping[str, float]
@@ -320,13 +333,6 @@ def check_return(value: object, trial: Trial, metric: str) -> float:
             f"trial.report({metric}=...)"
         )
     return trial.last_value
-
-
-def _is_optunas(numbers: tuple[float, ...], step: int | None, values: Mapping[str, float]) -> bool:
-    """Whether a call of `report` has two numbers, a value and a step, and nothing else."""
-    if not values:
-        return len(numbers) + (step is not None) == 2 and len(numbers) > 0
-    return not numbers and step is not None and values.keys() == {"value"}
 
 
 def _default_device() -> str:

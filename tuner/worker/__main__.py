@@ -7,6 +7,7 @@ import gc
 import sys
 from importlib import import_module
 
+from tuner.worker.program import hide_ours
 from tuner.worker.reaper import under_reaper
 from tuner.worker.streams import take_streams
 
@@ -22,7 +23,7 @@ def main(arguments: list[str]) -> int:
         return 2
     if arguments[0] == "train":
         under_reaper()
-    del sys.argv[1:]  # they are ours, not the user code's
+    hide_ours()
     streams = take_streams()
     # What is imported stays: to look for garbage meanwhile takes a quarter of the time.
     gc.disable()

@@ -45,6 +45,16 @@ def find_module_file(name: str) -> str:
     return file or name
 
 
+def hide_ours() -> dict[str, str]:
+    """Remove our arguments, and the variables that no code of the user's may see; return these."""
+    del sys.argv[1:]
+    kept = clean_environment(os.environ)
+    hidden = {name: value for name, value in os.environ.items() if name not in kept}
+    for name in hidden:
+        del os.environ[name]
+    return hidden
+
+
 @contextmanager
 def as_program() -> Iterator[None]:
     """Run the user's code in our own process; afterwards, everything is as it was.
@@ -52,13 +62,10 @@ def as_program() -> Iterator[None]:
     It sees none of our arguments, and no variable that opens the database.
     """
     release_forks()
-    arguments, places, variables = sys.argv[:], sys.path[:], dict(os.environ)
-    hidden = variables.keys() - clean_environment(variables).keys()
-    del sys.argv[1:]
-    for name in hidden:
-        del os.environ[name]
+    arguments, places = sys.argv[:], sys.path[:]
+    hidden = hide_ours()
     try:
         yield
     finally:
         sys.argv[:], sys.path[:] = arguments, places
-        os.environ.update({name: variables[name] for name in hidden})
+        os.environ.update(hidden)

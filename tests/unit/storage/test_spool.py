@@ -53,7 +53,7 @@ def test_a_spool_that_was_removed_is_made_again_and_still_ours(
         assert not spool.is_there()
         spool.restore()
         assert spool.is_there()
-        with open_spool(home):  # sweeps what nobody holds
+        with open_spool(home):  # removes folders without a lock
             assert spool.is_there()
     assert not spool.path.exists()
 

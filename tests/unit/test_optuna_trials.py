@@ -243,3 +243,13 @@ def test_what_else_an_objective_may_look_at() -> None:
             getattr(trial, name)
     with pytest.raises(AttributeError, match="'Trial' object has no attribute 'nonsense'"):
         trial.nonsense  # noqa: B018
+
+
+def test_a_metric_called_value_is_reported_in_tuners_form_as_before():
+    trial = tuner.Trial(params={"lr": 0.1}, metric="value")
+    trial.report(step=3, value=0.5)
+    assert trial.reports == [(3, {"value": 0.5})]
+    asked = tuner.Trial(params={"lr": 0.1}, metric="value")
+    asked.suggest_float("lr", 0.0, 1.0)
+    asked.report(value=0.5, step=3)
+    assert asked.reports == [(4, {"value": 0.5})]
