@@ -26,6 +26,7 @@ from tuner.storage.connection import storage_setting
 from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
 from tuner.storage.reading import TrialRow
+from tuner.study.command_line import study_command
 from tuner.study.ending import EndingKind
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def run(
     if outcome.ending.kind is EndingKind.HALTED:
         raise HaltedByFailures(
             f"study {outcome.name!r} is halted ({outcome.ending.reason}); mend the cause, then "
-            f"`tuner resume {outcome.name}`"
+            f"`{study_command('resume', outcome.name)}`"
         )
     return load_study(outcome.name, storage=storage)
 

@@ -10,6 +10,7 @@ from tuner.results.confirmation import Confirmation, load_confirmation
 from tuner.run_study import RunOptions, RunOutcome, work
 from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
+from tuner.study.command_line import study_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,9 @@ def confirm(
     with open_database(options.storage) as database:
         migrate(database)
         spec, is_open = plan_linked_study(database, name, plan)
-        folder = folder_of_code(spec, study_file, f"tuner confirm {name} --file STUDY.yaml")
+        folder = folder_of_code(
+            spec, study_file, study_command("confirm", name, "--file STUDY.yaml")
+        )
         notes = [f"study {name} goes on; these are its best trials so far"] if is_open else []
         outcome = work(spec, folder, options, view, notes, database=database)
         has_answer = outcome.summary is not None

@@ -35,6 +35,7 @@ from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
 from tuner.storage.records import read_records
 from tuner.storage.shipping_reading import read_basis
+from tuner.study.command_line import study_command
 from tuner.study.trial import Params, Values
 from tuner.study_file.structure import structural_params
 
@@ -68,7 +69,7 @@ def reproduce(
         migrate(database)
         with database.reading() as connection:
             record = read_record(connection, name, number)
-    command = f"tuner reproduce {name} {number} --file STUDY.yaml"
+    command = study_command("reproduce", name, "--file STUDY.yaml", values=str(number))
     folder = folder_of_code(record.spec, study_file, command)
     return compare(record, _train_again(record, folder, options, tell))
 

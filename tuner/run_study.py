@@ -38,6 +38,7 @@ from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
 from tuner.storage.reading import find_row
 from tuner.storage.store import PostgresStore
+from tuner.study.command_line import run_study_command
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.fleet import AgentIdentity, Desired
 from tuner.study.seeds import derive_seed
@@ -88,7 +89,7 @@ def run_stored(name: str, path: Path | None, options: RunOptions, view: View) ->
         migrate(database)
         with database.reading() as connection:
             spec = parse_spec(find_row(connection, name).spec)
-        folder = folder_of_code(spec, path, f"tuner run STUDY.yaml --study {name}")
+        folder = folder_of_code(spec, path, run_study_command(name, "STUDY.yaml"))
         return work(spec, folder, options, view, database=database)
 
 

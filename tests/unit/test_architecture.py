@@ -114,7 +114,7 @@ def test_help_loads_the_parser_and_little_else(command):
         "tuner",
         "tuner.errors",
         "tuner.signals",
-        *(f"tuner.cli{module}" for module in ("", ".arguments", ".main", ".terminal")),
+        *(f"tuner.cli{module}" for module in ("", ".arguments", ".main", ".streams", ".terminal")),
         *(f"tuner.cli.{name}parser" for name in ("", "command_", "db_", "shipping_")),
     }
     assert len(loaded) < 180

@@ -4,6 +4,7 @@ import argparse
 import re
 from collections.abc import Collection
 from difflib import get_close_matches
+from importlib import import_module
 from typing import NoReturn, TypeAlias
 
 from tuner.cli import arguments
@@ -32,7 +33,7 @@ class Parser(argparse.ArgumentParser):
         elif message.startswith("unrecognized arguments: -"):
             word = message.split()[2].split("=")[0]
             message += self._hint(word, _options_below(self))
-        super().error(message)
+        super().error(import_module("tuner.cli.text").one_line(message))
 
     @staticmethod
     def _hint(word: str, known: Collection[str]) -> str:

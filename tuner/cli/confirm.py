@@ -16,6 +16,7 @@ from tuner.export.linked_study import ConfirmPlan
 from tuner.results.confirmation import Confirmation, load_confirmation
 from tuner.run_study import RunOptions
 from tuner.storage.connection import storage_setting
+from tuner.study.command_line import study_command
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -36,7 +37,8 @@ def _load(options: argparse.Namespace) -> Confirmation:
         found = load_confirmation(database, options.name or options.study)
     if found is None:
         raise NotFound(
-            f"study {options.study!r} is not confirmed; tuner confirm {options.study} does it"
+            f"study {options.study!r} is not confirmed; "
+            f"{study_command('confirm', options.study)} does it"
         )
     return found
 

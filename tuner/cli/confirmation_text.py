@@ -4,6 +4,7 @@ from typing import Any
 
 from tuner.cli.text import count, one_line, render_table, render_value
 from tuner.results.confirmation import Candidate, Confirmation
+from tuner.study.command_line import run_study_command, study_command
 
 
 def render_confirmation(confirmation: Confirmation, width: int | None = None) -> str:
@@ -45,7 +46,7 @@ def _words(confirmation: Confirmation) -> list[str]:
     if not confirmation.is_finished:
         lines.append("not every seed was tried yet: this will change; the same command goes on")
     lines.append(
-        f"best by its mean: trial {winner.trial}; expect {confirmation.metric} "
+        f"best by its mean: trial {winner.trial}; expect {one_line(confirmation.metric)} "
         f"{_number(winner.mean)}"
         + (f", give or take {_number(winner.spread)} from seed to seed" if winner.spread else "")
     )
@@ -74,9 +75,9 @@ def render_confirmed(confirmation: Confirmation | None) -> str:
     lines = [] if winner is None else [_render_winner(confirmation, winner)]
     if n_open:
         what = "confirmed so far" if winner is not None else "nothing is confirmed yet"
-        file = "STUDY.yaml " if confirmation.has_own_code else ""
-        go_on = f"tuner run {file}--study {name}"
-        lines.append(f"{what}: {count(n_open, 'training')} to come ({go_on})")
+        file = "STUDY.yaml" if confirmation.has_own_code else ""
+        command = run_study_command(confirmation.name, file)
+        lines.append(f"{what}: {count(n_open, 'training')} to come ({command})")
     if winner is not None:
         lines.append(f"next: {_export_command(confirmation)}")
     return "\n  ".join(lines or [f"study {name} has confirmed nothing: no training completed"])
@@ -97,8 +98,8 @@ def _render_winner(confirmation: Confirmation, winner: Candidate) -> str:
 
 
 def _export_command(confirmation: Confirmation) -> str:
-    file = " --file STUDY.yaml" if confirmation.has_own_code else ""
-    return f"tuner export {one_line(confirmation.search)} --by confirmed{file} -o best.yaml"
+    file = "--file STUDY.yaml " if confirmation.has_own_code else ""
+    return study_command("export", confirmation.search, f"--by confirmed {file}-o best.yaml")
 
 
 def confirmed_json(confirmation: Confirmation | None) -> dict[str, Any]:

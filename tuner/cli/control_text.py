@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 
 from tuner.cli.text import clean, count, render_seconds, render_value
+from tuner.study.command_line import study_command
 from tuner.study.control import Enqueued, Extended, Steered
 from tuner.study.fleet import Desired
 
@@ -30,7 +31,9 @@ def numbers(given: Sequence[int]) -> str:
 def render_stop(name: str, steered: Steered) -> str:
     """After `tuner stop`."""
     if steered.is_over:
-        return f"{name}: has ended already\nnext: tuner extend {name} would let it go on"
+        return (
+            f"{name}: has ended already\nnext: {study_command('extend', name)} would let it go on"
+        )
     again = "was stopping already" if steered.before is Desired.STOPPING else "stops"
     lines = [f"{name}: {again} ({clean(steered.reason or '')})"]
     if steered.ended:
@@ -41,7 +44,10 @@ def render_stop(name: str, steered: Steered) -> str:
     ]
     if steered.n_waiting:
         lines.append(f"{count(steered.n_waiting, 'enqueued trial')} will not begin")
-    lines.append(f"next: tuner status {name} shows the end; tuner resume {name} would let it go on")
+    lines.append(
+        f"next: {study_command('status', name)} shows the end; "
+        f"{study_command('resume', name)} would let it go on"
+    )
     return "\n".join(lines)
 
 
@@ -54,7 +60,7 @@ def render_pause(name: str, steered: Steered) -> str:
         for host, held in steered.held.items()
     ]
     waiting = f"{count(steered.n_agents, 'agent')} will wait" if steered.n_agents else "no agent"
-    lines.append(f"next: tuner resume {name} lets it go on ({waiting})")
+    lines.append(f"next: {study_command('resume', name)} lets it go on ({waiting})")
     return "\n".join(lines)
 
 
@@ -65,14 +71,16 @@ def render_resume(name: str, steered: Steered) -> str:
     else:
         head = f"{name}: goes on (it was {steered.before.value})"
     if steered.reached:
-        return f"{head}\nnext: tuner extend {name}; its budget is used up"
+        return f"{head}\nnext: {study_command('extend', name)}; its budget is used up"
     return f"{head}\n{render_next(name, steered.n_agents)}"
 
 
 def render_next(name: str, n_agents: int) -> str:
     """Who goes on with the work."""
     if n_agents:
-        return f"next: {count(n_agents, 'agent')} at work; tuner status {name} --watch"
+        return (
+            f"next: {count(n_agents, 'agent')} at work; {study_command('status', name, '--watch')}"
+        )
     return "next: no agent is at work; tuner run STUDY.yaml on any machine"
 
 
@@ -103,7 +111,9 @@ def render_extended(name: str, extended: Extended) -> str:
         lines.append(render_next(name, extended.n_agents))
     else:
         reason = clean(extended.reason or extended.desired.value)
-        lines.append(f"next: tuner resume {name}; it is {extended.desired.value} ({reason})")
+        lines.append(
+            f"next: {study_command('resume', name)}; it is {extended.desired.value} ({reason})"
+        )
     return "\n".join(lines)
 
 
@@ -119,11 +129,14 @@ def render_enqueued(name: str, enqueued: Enqueued) -> str:
     if any(number is not None for number in enqueued.retry_of) and enqueued.limit_trials:
         lines.append(f"the limit is now {count(enqueued.limit_trials, 'trial')}")
     if enqueued.desired is not Desired.RUNNING:
-        lines.append(f"next: tuner resume {name}; the study is {enqueued.desired.value}")
+        lines.append(
+            f"next: {study_command('resume', name)}; the study is {enqueued.desired.value}"
+        )
     elif enqueued.n_left is not None and enqueued.n_left < enqueued.n_waiting:
         missing = enqueued.n_waiting - enqueued.n_left
+        extend = study_command("extend", name, f"--trials +{missing}")
         lines.append(
-            f"next: tuner extend {name} --trials +{missing}; the budget leaves room for "
+            f"next: {extend}; the budget leaves room for "
             f"{enqueued.n_left} of {count(enqueued.n_waiting, 'enqueued trial')}"
         )
     else:

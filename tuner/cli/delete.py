@@ -8,6 +8,7 @@ from tuner.cli.studies import open_study
 from tuner.cli.text import clean, count
 from tuner.errors import UsageError
 from tuner.results.summary import load_summary
+from tuner.study.command_line import study_command
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -30,7 +31,7 @@ def execute(options: argparse.Namespace) -> int:
 def _is_sure(name: str, n_trials: int) -> bool:
     """Ask on a terminal; raises `UsageError` where nobody could answer."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(f"tuner delete {name} needs --yes where it cannot ask")
+        raise UsageError(f"{study_command('delete', name, '--yes')} is needed where it cannot ask")
     question = f"delete {clean(name)} with {count(n_trials, 'trial')} for ever? [y/N] "
     print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from tuner.cli.database import open_existing
 from tuner.cli.json_text import render_json
-from tuner.cli.text import one_line, render_value
+from tuner.cli.streams import print_data
+from tuner.cli.text import flat, one_line, render_value
 from tuner.errors import UsageError
 from tuner.export.best_config import Exported, Wanted, export_trials
 from tuner.export.writing import Format, Written, render, write_exports
 from tuner.results.best import By
+from tuner.study.command_line import file_word, quote_word, study_command
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -20,7 +22,7 @@ def execute(options: argparse.Namespace) -> int:
     with open_existing(options.storage) as database:
         trials = export_trials(database, options.study, wanted)
     if options.output is None:
-        print(_joined([render(trial, form) for trial in trials], form), end="")
+        print_data(_joined([render(trial, form) for trial in trials], form))
         for trial in trials:
             _note(trial, is_best=options.trial is None)
         return 0
@@ -31,7 +33,8 @@ def execute(options: argparse.Namespace) -> int:
         print(_line(each), file=sys.stderr)
         _note(each.exported, is_best=options.trial is None)
     if not options.json:
-        print(f"next: tuner train {one_line(str(written[0].path))}", file=sys.stderr)
+        file = quote_word(file_word(str(written[0].path)))
+        print(f"next: tuner train {file}", file=sys.stderr)
     return 0
 
 
@@ -76,8 +79,8 @@ def _note(exported: Exported, *, is_best: bool) -> None:
     if confirmed is not None:
         print(f"note: confirmed by study {one_line(confirmed['by'])}", file=sys.stderr)
     elif is_best:
-        name = one_line(exported.config.name)
-        print(f"note: not confirmed; tuner confirm {name} does it", file=sys.stderr)
+        command = study_command("confirm", exported.config.name)
+        print(f"note: not confirmed; {command} does it", file=sys.stderr)
     if exported.config.has_own_code:
         print(
             "note: it names code of yours, relative to the file: keep them together",
@@ -85,7 +88,8 @@ def _note(exported: Exported, *, is_best: bool) -> None:
         )
     if exported.is_so_far:
         print(
-            f"note: study {exported.config.name} goes on; this is the best so far", file=sys.stderr
+            f"note: study {flat(exported.config.name)} goes on; this is the best so far",
+            file=sys.stderr,
         )
 
 

@@ -3,11 +3,11 @@
 import argparse
 import json
 import re
-import shlex
 from importlib import resources
 from pathlib import Path
 
 from tuner.errors import RunFailed, UsageError
+from tuner.study.command_line import file_word, quote_word
 from tuner.study_file.schema import build_schema
 
 STUDY, CODE, SCHEMA = "study.yaml", "train.py", "study.schema.json"
@@ -18,13 +18,13 @@ def execute(options: argparse.Namespace) -> int:
     folder = Path(options.folder)
     files = build_files(study_name(folder), with_code=options.code)
     write_files(folder, files)
-    study = shlex.quote(str(folder / STUDY))
     if options.json:
         print(json.dumps({"files": [str(folder / name) for name in files]}))
         return 0
     for name in files:
         print(f"wrote {folder / name}")
-    print(f"next: tuner check {study}, then tuner run {study}")
+    file = quote_word(file_word(str(folder / STUDY)))
+    print(f"next: tuner check {file}, then tuner run {file}")
     return 0
 
 

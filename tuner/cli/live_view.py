@@ -13,6 +13,7 @@ from tuner.agent import notices
 from tuner.cli.live_reader import LiveReader, OpenDatabase
 from tuner.cli.screen import Frame, render_screen, render_waiting
 from tuner.cli.screen_events import NewsLine
+from tuner.cli.streams import raw_stream
 from tuner.cli.text import can_show, clean
 from tuner.cli.views import PlainView, render_notice
 
@@ -36,7 +37,7 @@ class Screen:
     def __init__(self, reader: LiveReader, footer: str) -> None:
         self._reader = reader
         self._footer = footer
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(file=raw_stream(sys.stderr), highlight=False)
         self._ascii_only = not can_show("█▏▁●▲…", sys.stderr)
         self._news: deque[NewsLine] = deque(maxlen=50)
         self._live = Live(
@@ -63,6 +64,13 @@ class Screen:
         self._news.append(NewsLine(at=datetime.now(UTC), text=clean(text)))
 
     def _draw(self) -> Text:
+        screen = self._render()
+        screen.plain = clean(
+            screen.plain
+        )  # styles are beside the text: what is in it, others wrote
+        return screen
+
+    def _render(self) -> Text:
         look = self._reader.look
         size = self._console.size
         frame = Frame(

@@ -15,6 +15,7 @@ from types import FrameType, ModuleType
 from typing import cast
 
 from tuner.cli.parser import build_parser
+from tuner.cli.streams import clean_streams
 from tuner.cli.terminal import drop_output
 from tuner.errors import TunerError, UsageError
 from tuner.signals import exit_code, stop_signals
@@ -115,10 +116,11 @@ def _tell(error: Exception) -> None:
 
 
 def _ready_streams() -> None:
-    """Output streams that take any text, and exist even where the caller has closed them."""
+    """Streams that take any text, steer no terminal, and exist even where they were closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the whole process
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    clean_streams()

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Protocol
 
+from tuner.cli.streams import raw_stream
 from tuner.cli.terminal import has_screen
-from tuner.cli.text import can_show, clean, cut, render_coarse, render_value, terminal_width
+from tuner.cli.text import can_show, clean, cut, flat, render_coarse, render_value, terminal_width
 
 _WIDTH = 12
 _DRAW_SECONDS = 0.1
@@ -52,10 +53,10 @@ class ProgressLine:
         is_last = news.step == news.n_steps
         if self._is_screen and (is_last or now - self._drawn_at >= _DRAW_SECONDS):
             self._drawn_at, self._is_open = now, True
-            text = cut(self.render(news, now), terminal_width(sys.stderr))
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            text = cut(flat(self.render(news, now)), terminal_width(sys.stderr))
+            print(f"\r\x1b[K{text}", end="", file=raw_stream(sys.stderr), flush=True)
         elif not self._is_screen and _is_told(news):
-            print(self.render(news, now), file=sys.stderr, flush=True)
+            print(flat(self.render(news, now)), file=sys.stderr, flush=True)
 
     def render(self, news: Step, now: float) -> str:
         """`epoch 12/27 [####....] val_loss 0.071, best 0.069 at 10, 3 s left`."""

@@ -1,11 +1,11 @@
 """`tuner report STUDY`."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from tuner.cli.database import open_existing
 from tuner.cli.json_text import render_json
+from tuner.cli.streams import print_data
 from tuner.cli.text import clean, count
 from tuner.errors import UsageError
 from tuner.export.files import write_whole
@@ -19,7 +19,7 @@ def execute(options: argparse.Namespace) -> int:
     with open_existing(options.storage) as database:
         report = build_report(database, options.study)
     if options.output == "-":
-        sys.stdout.write(report.html)
+        print_data(report.html)
         return 0
     path = Path(options.output or f"{report.name}.html")
     write_whole(path, report.html)

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -28,6 +27,7 @@ from tuner.results.progress import StudyState, find_state
 from tuner.results.summary import StudySummary
 from tuner.run_study import RunOptions, RunOutcome, run, run_stored
 from tuner.storage.connection import storage_setting
+from tuner.study.command_line import file_word, quote_word, study_command, study_option
 from tuner.study.ending import EndingKind
 
 CUT_OFF = (
@@ -86,9 +86,8 @@ def _run(options: argparse.Namespace, run_options: RunOptions, view: View) -> Ru
 
 def _again(options: argparse.Namespace) -> list[str]:
     """The arguments with which the same study goes on."""
-    file = [] if options.study_file is None else [options.study_file]
-    name = [] if options.study is None else ["--study", options.study]
-    return [*file, *name]
+    file = [] if options.study_file is None else [file_word(options.study_file)]
+    return [*file, *([] if options.study is None else study_option(options.study))]
 
 
 def choose_view(options: argparse.Namespace) -> NoticeView:
@@ -138,24 +137,27 @@ def render_end(summary: StudySummary, kind: EndingKind, again: Sequence[str]) ->
 def _render_next(summary: StudySummary, kind: EndingKind, again: Sequence[str]) -> str:
     name = summary.study.name
     commands = [
-        (f"tuner trials {name}", "every trial"),
-        (f"tuner status {name}", "this page again"),
+        (study_command("trials", name), "every trial"),
+        (study_command("status", name), "this page again"),
     ]
     if summary.best is not None:
-        commands.insert(0, (f"tuner best {name}", "the best params (--json for a program)"))
+        commands.insert(0, (study_command("best", name), "the best params (--json for a program)"))
         if summary.study.spec.get("confirms") is None:
-            file = f" --file {shlex.quote(again[0])}" if summary.has_own_code else ""
-            commands.append((f"tuner confirm {name}{file}", "which of the best is really the best"))
+            file = f"--file {quote_word(again[0])}" if summary.has_own_code else ""
+            export = f"{file} -o best.yaml".strip()
             commands.append(
-                (f"tuner export {name}{file} -o best.yaml", "for tuner train best.yaml")
+                (study_command("confirm", name, file), "which of the best is really the best")
             )
+            commands.append((study_command("export", name, export), "for tuner train best.yaml"))
     if summary.failures:
-        commands.append((f"tuner trials {name} --state fail", "what failed; tuner show tells more"))
-        commands.append((f"tuner retry {name} --failed", "try those again"))
+        commands.append(
+            (study_command("trials", name, "--state fail"), "what failed; tuner show tells more")
+        )
+        commands.append((study_command("retry", name, "--failed"), "try those again"))
     held_back = (StudyState.STOPPED, StudyState.STOPPING, StudyState.PAUSED, StudyState.HALTED)
     if find_state(summary) in held_back:
-        commands.insert(0, (f"tuner resume {name}", "before it can go on"))
+        commands.insert(0, (study_command("resume", name), "before it can go on"))
     elif kind is not EndingKind.FINISHED:
-        commands.insert(0, (f"tuner run {shlex.join(again)}", "go on"))
+        commands.insert(0, (f"tuner run {' '.join(map(quote_word, again))}", "go on"))
     width = max(len(command) for command, _ in commands)
     return "\n".join(["next", *(f"  {c.ljust(width)}  {text}" for c, text in commands)])

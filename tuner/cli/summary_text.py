@@ -36,7 +36,7 @@ def render_headline(summary: StudySummary) -> str:
         took = f" in {render_seconds(span)}"
     reason = find_reason(summary)
     why = f" ({one_line(reason)})" if reason else ""
-    return f"{summary.study.name}: {state.value}, {trials_of(summary)}{took}{why}"
+    return f"{one_line(summary.study.name)}: {state.value}, {trials_of(summary)}{took}{why}"
 
 
 def render_times(summary: StudySummary) -> str:
@@ -80,7 +80,7 @@ def render_best(summary: StudySummary) -> str:
     best = summary.best
     if best is None:
         return "no COMPLETE trial" if is_finished(summary) else "no COMPLETE trial yet"
-    head = f"best trial {best.number}: {summary.study.metric} {render_value(best.value)}"
+    head = f"best trial {best.number}: {one_line(summary.study.metric)} {render_value(best.value)}"
     if best.reason:
         head += f", {one_line(best.reason)}"
     facts = {k: v for k, v in best.user_attrs.items() if k not in ("best_step", "seconds")}

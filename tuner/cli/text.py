@@ -13,10 +13,24 @@ from tuner.study_file.yaml_text import render_readable
 
 def clean(text: str) -> str:
     """Without control characters, which would steer this terminal, and without our passwords."""
-    text = redact(text)
+    return _without_controls(redact(text), "\n")
+
+
+def clean_page(text: str) -> str:
+    """Without control characters; tabs stay, which only move to the right."""
+    return _without_controls(text, "\n\t")
+
+
+def flat(text: str) -> str:
+    """As `clean`, in one line, with its spaces as they are."""
+    return _without_controls(redact(text).replace("\n", " "), "")
+
+
+def _without_controls(text: str, kept: str) -> str:
+    """Escapes, other controls, marks of direction and Unicode's own line ends are replaced."""
     return "".join(
-        character if character == "\n" or unicodedata.category(character)[0] != "C" else "\ufffd"
-        for character in text
+        c if c.isprintable() or c in kept or unicodedata.category(c) == "Zs" else "\ufffd"
+        for c in text
     )
 
 
@@ -69,8 +83,8 @@ def render_table(
     with them again. No cell is cut.
     """
     if not rows:
-        return "  ".join(header)
-    columns = list(zip(header, *rows, strict=True))
+        return "  ".join(map(flat, header))
+    columns = [[flat(cell) for cell in cells] for cells in zip(header, *rows, strict=True)]
     drawn = [_column(column) for column in columns]
     blocks: list[list[Sequence[str]]] = [[drawn[0]]]
     for column in drawn[1:]:

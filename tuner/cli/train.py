@@ -14,8 +14,9 @@ from typing import Any
 from tuner.agent.echo import Asked
 from tuner.cli.json_text import render_json
 from tuner.cli.progress_line import ProgressLine
+from tuner.cli.streams import raw_streams
 from tuner.cli.terminal import end_printed
-from tuner.cli.text import one_line, render_value
+from tuner.cli.text import flat, one_line, render_value
 from tuner.errors import UsageError
 from tuner.export.final_checks import check_training
 from tuner.export.train_options import Rows, TrainOptions
@@ -53,7 +54,8 @@ def execute(options: argparse.Namespace) -> int:
     line = ProgressLine("train_loss" if is_both else config.metric, has_best=not is_both)
     with _stopping(line) as stop:
         train_final = import_module(_TRAINING).train_final
-        trained = train_final(config, source, wanted, stop.event, line.tell)
+        with raw_streams():
+            trained = train_final(config, source, wanted, stop.event, line.tell)
     line.close()
     if not trained.metrics:
         with end_printed(exit_code(stop.number)) as code:
@@ -104,7 +106,7 @@ def render(config: BestConfig, trained: Any) -> str:
     """The metrics, which weights they are of, and where everything is."""
     metrics = trained.metrics
     trial = "?" if metrics["trial"] is None else metrics["trial"]
-    lines = [f"{config.name}: final training of trial {trial}"]
+    lines = [f"{flat(config.name)}: final training of trial {trial}"]
     if "test" in metrics:
         lines += [f"test split, {metrics['test']['rows']} rows"]
         lines += _rows({n: v for n, v in metrics["test"].items() if n != "rows"})

@@ -10,8 +10,9 @@ from typing import Protocol, assert_never
 
 from tuner.agent import notices
 from tuner.cli.json_text import render_json
+from tuner.cli.streams import raw_stream
 from tuner.cli.terminal import has_colour
-from tuner.cli.text import clean, count, render_seconds, render_value, terminal_width, wrap
+from tuner.cli.text import clean, count, flat, render_seconds, render_value, terminal_width, wrap
 from tuner.study.lease import Origin
 from tuner.study.trial import TrialState
 
@@ -67,7 +68,8 @@ class PlainView:
         line = render_notice(notice)
         if line is not None:
             text = wrap(clean(line), terminal_width(sys.stderr))
-            print(paint(text) if has_colour(sys.stderr) else text, file=sys.stderr, flush=True)
+            text = paint(text) if has_colour(sys.stderr) else text
+            print(text, file=raw_stream(sys.stderr), flush=True)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -93,11 +95,18 @@ def paint(line: str) -> str:
     return _ENDS.sub(lambda end: f"\x1b[{_COLOURS[end[1]]}m{end[1]}\x1b[0m", line, count=1)
 
 
-def render_notice(notice: notices.Notice) -> str | None:  # noqa: C901 - a table of notices
-    """A line for people; None for what would only be noise."""
+def render_notice(notice: notices.Notice) -> str | None:
+    """A line for people, or some after joining; None for what would only be noise."""
+    if isinstance(notice, notices.StudyJoined):
+        return _joined(notice)
+    line = _line_of(notice)
+    return None if line is None else flat(line)
+
+
+def _line_of(notice: notices.Notice) -> str | None:  # noqa: C901 - a table of notices
     match notice:
         case notices.StudyJoined():
-            return _joined(notice)
+            return None
         case notices.TrialStarted():
             return _started(notice)
         case notices.TrialEnded():
@@ -161,7 +170,7 @@ def _joined(notice: notices.StudyJoined) -> str:
         f"{count(len(notice.workers), 'worker')}: {', '.join(notice.workers)}",
         *(f"note: {text}" for text in notice.notices),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(flat, lines))
 
 
 _ORIGINS = {

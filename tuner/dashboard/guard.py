@@ -58,7 +58,9 @@ class Guard:
             return
         request = Request(scope)
         refusal = self._refuse(request) or self._open(request)
-        sending = _with_headers(send)
+        # Chunks may hold trailers that a proxy reads otherwise: nothing follows them.
+        is_last = "transfer-encoding" in request.headers
+        sending = _with_headers(send, {"connection": "close"} if is_last else {})
         if refusal is not None:
             await refusal(scope, receive, sending)
         else:
@@ -167,14 +169,14 @@ def _limited(receive: Receive) -> Receive:
     return next_part
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, more: Mapping[str, str]) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             own = {name for name, _ in message.get("headers", ())}
             message.setdefault("headers", [])
             message["headers"] += [
                 (name.encode(), value.encode())
-                for name, value in {"cache-control": "no-store", **HEADERS}.items()
+                for name, value in {"cache-control": "no-store", **HEADERS, **more}.items()
                 if name.encode() not in own
             ]
         await send(message)

@@ -5,6 +5,8 @@ import asyncio
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tuner.dashboard.framing import MAX_HEAD, StrictConnection
+
 PATIENCE_SECONDS = 10.0
 
 
@@ -16,6 +18,7 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first request is due."""
         super().connection_made(transport)
+        self.conn = StrictConnection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._set_deadline()
 
     def data_received(self, data: bytes) -> None:

@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tuner.dashboard import words
 from tuner.dashboard.assets import all_assets
+from tuner.study.command_line import study_command
 
 
 @cache
@@ -34,6 +35,7 @@ def environment() -> Environment:
         "yaml": words.as_yaml,
     }
     env.globals["plural"] = words.plural
+    env.globals["study_command"] = study_command
     env.globals["version"] = all_assets().version
     return env
 

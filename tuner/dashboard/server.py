@@ -81,7 +81,6 @@ def serve(database: Database, serving: Serving, tell: Callable[[str], None]) -> 
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         timeout_keep_alive=30,
         limit_concurrency=200,
-        h11_max_incomplete_event_size=32 * 1024,
     )
     invite()
     uvicorn.Server(config).run(sockets=[bound])

@@ -25,6 +25,7 @@ from tuner.storage.shipping_reading import (
     read_weights_content,
 )
 from tuner.storage.trial_reading import read_curve
+from tuner.study.command_line import study_command
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction, ParamValue
 from tuner.study_file.best import BestConfig
@@ -83,7 +84,7 @@ def export_in(connection: Snapshot, name: str, wanted: Wanted) -> list[Exported]
     summary = summarize(connection, find_row(connection, name), wanted.by)
     numbers = _choose(connection, summary, wanted)
     if not wanted.params_only:
-        command = f"tuner export {name} --file STUDY.yaml"
+        command = study_command("export", name, "--file STUDY.yaml")
         folder_of_code(parse_spec(summary.study.spec), wanted.study_file, command)
     is_chosen = wanted.number is None and wanted.n_top == 1
     confirmation = summary.confirmation if is_chosen and summary.best_by is By.CONFIRMED else None
@@ -98,7 +99,7 @@ def _choose(connection: Snapshot, summary: StudySummary, wanted: Wanted) -> Sequ
     if summary.best is None:
         raise NoCompleteTrial(
             f"study {study.name!r} has no COMPLETE trial ({trials_of(summary)} are final); "
-            f"tuner status {study.name} shows why, --trial N exports another one"
+            f"{study_command('status', study.name)} shows why, --trial N exports another one"
         )
     if wanted.n_top == 1:
         return [summary.best.number]
@@ -134,7 +135,8 @@ def _export(
     rows = read_trials(connection, study.study_id, number)
     if not rows:
         raise NotFound(
-            f"study {study.name!r} has no trial {number}; tuner trials {study.name} lists them"
+            f"study {study.name!r} has no trial {number}; "
+            f"{study_command('trials', study.name)} lists them"
         )
     (trial,) = rows
     spec = parse_spec(study.spec)

@@ -44,11 +44,16 @@ def config_values(config: BestConfig) -> dict[str, Any]:
 
 def render_yaml(config: BestConfig, *, head: str) -> str:
     """For people and for `tuner train`."""
-    lines = [f"# {line}" for line in head.splitlines()]
+    lines = [f"# {_printable(line)}" for line in head.splitlines()]
     for key, value in config_values(config).items():
         comment = f"  # {_COMMENTS[key]}" if key in _COMMENTS else ""
         lines += _entry(key, value, 0, comment)
     return redact("\n".join(lines) + "\n")
+
+
+def _printable(line: str) -> str:
+    """YAML allows no control characters, in comments either."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in line)
 
 
 def render_json(config: BestConfig) -> str:

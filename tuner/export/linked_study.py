@@ -1,5 +1,6 @@
 """The study that confirms another one: its best params again, under fresh seeds."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from tuner.errors import NoCompleteTrial, StudyMismatch, UsageError
@@ -9,6 +10,7 @@ from tuner.storage.connection import Database
 from tuner.storage.reading import StudyRow, find_row, read_studies, read_trials
 from tuner.storage.shipping_reading import read_top_numbers
 from tuner.study.code import Code, changed_files
+from tuner.study.command_line import run_study_command, study_command
 from tuner.study.seeds import derive_seed
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import (
@@ -18,9 +20,9 @@ from tuner.study_file.model import (
     Confirms,
     StudySpec,
 )
+from tuner.study_file.sections import NAME_RULE, STUDY_NAME
 
 LISTED = Algorithm(name="listed")
-MAX_NAME = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +45,14 @@ def plan_linked_study(database: Database, name: str, plan: ConfirmPlan) -> tuple
         if spec.confirms is not None:
             raise UsageError(
                 f"study {name!r} confirms study {spec.confirms.study!r} itself; "
-                f"tuner run --study {name} works on it"
+                f"{run_study_command(name)} works on it"
             )
         summary = summarize(connection, row)
         found = read_top_numbers(connection, row.study_id, row.direction, plan.n_top, distinct=True)
         if not found:
             raise NoCompleteTrial(
                 f"study {name!r} has no COMPLETE trial ({trials_of(summary)} are final); "
-                f"tuner status {name} shows why"
+                f"{study_command('status', name)} shows why"
             )
         trials = [read_trials(connection, row.study_id, number)[0] for number in found]
         confirms = Confirms(
@@ -61,7 +63,20 @@ def plan_linked_study(database: Database, name: str, plan: ConfirmPlan) -> tuple
             seeds=plan.n_seeds,
         )
         is_open = find_state(summary) is not StudyState.FINISHED
-    return link(spec, confirms, plan.name or f"{name}-confirm"), is_open
+        linked = _linked_name(name, plan.name, {row.name for row in read_studies(connection)})
+    return link(spec, confirms, linked), is_open
+
+
+def _linked_name(search: str, given: str | None, existing: Container[str]) -> str:
+    """Raises `UsageError` for a new name that no study file could have."""
+    name = given or f"{search}-confirm"
+    if name in existing or STUDY_NAME.fullmatch(name):
+        return name
+    if given is None:
+        name = name.lstrip("-")
+    if not STUDY_NAME.fullmatch(name):
+        raise UsageError(f"the name {name!r} is not one of a study: {NAME_RULE}; add --name")
+    return name
 
 
 def link(spec: StudySpec, confirms: Confirms, name: str) -> StudySpec:
@@ -69,8 +84,6 @@ def link(spec: StudySpec, confirms: Confirms, name: str) -> StudySpec:
 
     The seed is that of the order of rows and of all trials: nothing repeats what the search saw.
     """
-    if len(name) > MAX_NAME:
-        raise UsageError(f"the name {name!r} is longer than {MAX_NAME} characters; add --name")
     return spec.model_copy(
         update={
             "name": name,

@@ -12,6 +12,7 @@ from tuner.storage.reading import StudyRow, TrialRow, find_row, read_trials
 from tuner.storage.shipping_reading import OriginRow, read_metrics, read_origin
 from tuner.storage.trial_reading import read_curve
 from tuner.study.code import changed_files
+from tuner.study.command_line import study_command
 from tuner.study.failure import FailureClass
 from tuner.study.trial import Values
 from tuner.study_file.identity import parse_spec
@@ -103,7 +104,9 @@ def read_record(connection: Snapshot, name: str, number: int) -> Record:
     study = find_row(connection, name)
     rows = read_trials(connection, study.study_id, number)
     if not rows:
-        raise NotFound(f"study {name!r} has no trial {number}; tuner trials {name} lists them")
+        raise NotFound(
+            f"study {name!r} has no trial {number}; {study_command('trials', name)} lists them"
+        )
     origin = read_origin(connection, study.study_id, number)
     if origin is None or rows[0].state not in ("COMPLETE", "PRUNED", "FAIL"):
         raise UsageError(

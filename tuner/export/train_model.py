@@ -27,6 +27,7 @@ from tuner.training.final_model import FinalModel, build_final_model, card_of, n
 from tuner.training.lane import LaneFailed
 from tuner.training.prepare import PreparedData, prepare
 from tuner.training.template import Build
+from tuner.training.tensor_file import READING_FAILS, is_usable, reason_of
 from tuner.training.warm_start import warm_state
 from tuner.worker.faults import in_words
 from tuner.worker.objectives.models import load_model, loss_of, model_of
@@ -135,9 +136,24 @@ def _exported_weights(job: Job) -> Weights | None:
         return None
     try:
         tree = load_checkpoint(job.source / named.file, sha256=named.sha256)
-        return {key: tree[key] for key in ("structure", "step", "weights", "buffers")}
-    except (BadCheckpoint, KeyError, TypeError) as error:
-        raise RunFailed(f"the weights beside the config cannot be used: {error}") from error
+        weights = {key: tree[key] for key in ("structure", "step", "weights", "buffers")}
+        _check_weights(weights)
+        return weights
+    except (BadCheckpoint, *READING_FAILS) as error:
+        why = reason_of(error)
+        raise RunFailed(f"the weights beside the config cannot be used: {why}") from error
+
+
+def _check_weights(weights: Weights) -> None:
+    """Raise `ValueError` for what the search does not write; the config names any file."""
+    if not isinstance(weights["structure"], str) or not isinstance(weights["step"], int):
+        raise ValueError("they are not of an epoch")
+    for kind in ("weights", "buffers"):
+        if not isinstance(weights[kind], dict):
+            raise ValueError(f"{kind} is not a table of tensors")
+        for name, tensor in weights[kind].items():
+            if not is_usable(tensor):
+                raise ValueError(f"{name} is not a tensor of numbers")
 
 
 def _begin_from(

@@ -6,6 +6,7 @@ from enum import StrEnum
 from tuner.errors import NoCompleteTrial, UsageError
 from tuner.results.confirmation import Confirmation
 from tuner.storage.reading import StudyRow
+from tuner.study.command_line import study_command
 
 
 class By(StrEnum):
@@ -55,11 +56,11 @@ def _trusted(by_value: int, confirmation: Confirmation | None) -> int | None:
 def _confirmed(study: StudyRow, confirmation: Confirmation | None) -> int:
     if confirmation is None:
         raise UsageError(
-            f"study {study.name!r} is not confirmed; tuner confirm {study.name} does it"
+            f"study {study.name!r} is not confirmed; {study_command('confirm', study.name)} does it"
         )
     if confirmation.winner is None:
         raise NoCompleteTrial(
             f"no seed of study {confirmation.name!r} is COMPLETE; "
-            f"tuner status {confirmation.name} shows why"
+            f"{study_command('status', confirmation.name)} shows why"
         )
     return confirmation.winner.trial

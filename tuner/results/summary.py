@@ -22,6 +22,7 @@ from tuner.storage.reading import (
     read_trials,
     read_used,
 )
+from tuner.study.command_line import study_command
 from tuner.study.limits import Used
 from tuner.study.trial import Params
 from tuner.study_file.identity import parse_spec
@@ -115,7 +116,7 @@ def require_best(summary: StudySummary) -> None:
     if summary.best is None:
         raise NoCompleteTrial(
             f"study {name!r} has no COMPLETE trial ({trials_of(summary)} are final); "
-            f"tuner status {name} shows why"
+            f"{study_command('status', name)} shows why"
         )
 
 

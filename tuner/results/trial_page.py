@@ -21,6 +21,7 @@ from tuner.storage.trial_reading import (
     read_trial_events,
 )
 from tuner.study.code import Code, changed_files
+from tuner.study.command_line import study_command
 from tuner.study.trial import Params
 from tuner.study_file.identity import parse_spec
 
@@ -117,7 +118,9 @@ def load_trial_log(database: Database, name: str, number: int) -> TrialLog:
 
 
 def _no_trial(name: str, number: int) -> NotFound:
-    return NotFound(f"study {name!r} has no trial {number}; tuner trials {name} lists them")
+    return NotFound(
+        f"study {name!r} has no trial {number}; {study_command('trials', name)} lists them"
+    )
 
 
 def tell_attempts(

@@ -13,6 +13,7 @@ from tuner.storage.connection import Database
 from tuner.storage.extension import extend_limits
 from tuner.storage.retries import find_retries, keep_new
 from tuner.storage.sessions import Row, Session, run
+from tuner.study.command_line import study_command
 from tuner.study.control import (
     STOPPED_BY,
     Enqueued,
@@ -56,9 +57,11 @@ class _Standing:
 
 def why_no_pause(name: str, standing: _Standing) -> str | None:
     """What keeps a study from being paused, and what to do; None where nothing does."""
-    go_on = f"tuner resume {name} lets it go on"
+    go_on = f"{study_command('resume', name)} lets it go on"
     if lets_nobody_work(standing.reached):
-        go_on = f"tuner extend {name} and then tuner resume {name} let it go on"
+        go_on = (
+            f"{study_command('extend', name)} and then {study_command('resume', name)} let it go on"
+        )
     match standing.desired:
         case Desired.HALTED:
             return f"study {name!r} is halted ({standing.reason}); {go_on}"
@@ -67,15 +70,15 @@ def why_no_pause(name: str, standing: _Standing) -> str | None:
         case Desired.STOPPING if not standing.has_ended:
             return (
                 f"study {name!r} is stopping already ({standing.reason}); "
-                f"tuner extend {name} lets it go on"
+                f"{study_command('extend', name)} lets it go on"
             )
     if not standing.has_ended:
         return None
     why = f"its budget is used up: {', '.join(standing.reached)}"
-    what = f"tuner extend {name} lets it go on"
+    what = f"{study_command('extend', name)} lets it go on"
     if not standing.reached:
         why = "every cell of its grid was tried"
-        what = f"tuner enqueue {name} gives it other trials"
+        what = f"{study_command('enqueue', name)} gives it other trials"
     return f"study {name!r} has ended ({why}), so there is nothing to pause; {what}"
 
 
@@ -128,7 +131,7 @@ class Control:
                 reached = ", ".join(standing.reached)
                 raise UsageError(
                     f"the budget of study {self._spec.name!r} is used up ({reached}); "
-                    f"tuner extend {self._spec.name} raises it"
+                    f"{study_command('extend', self._spec.name)} raises it"
                 )
             if is_held_back:
                 self._desire(cursor, Desired.RUNNING, None, "resume", f"resumed by {who}")
@@ -209,7 +212,7 @@ class Control:
             if agents and not force:
                 raise UsageError(
                     f"{_listed(agents)} on study {self._spec.name!r}; "
-                    f"tuner stop {self._spec.name} first, or add --force"
+                    f"{study_command('stop', self._spec.name)} first, or add --force"
                 )
             run(cursor, "control", "take_time", {})
             run(cursor, "control", "delete", self._study)
@@ -244,7 +247,7 @@ class Control:
                 raise
             raise DatabaseAway(
                 f"the connection broke before the answer: it may have been done; "
-                f"tuner status {self._spec.name} shows it ({error})"
+                f"{study_command('status', self._spec.name)} shows it ({error})"
             ) from error
         finally:
             session.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tuner.errors import NotFound, UsageError
 from tuner.space import Distributions, decode_param, fitting_params, to_distributions
 from tuner.storage.sessions import Row, Session, run
+from tuner.study.command_line import study_command
 from tuner.study.trial import ParamValue
 from tuner.study_file.model import StudySpec
 
@@ -36,7 +37,8 @@ def find_retries(
     missing = sorted(set(wanted or ()) - {row[0] for row in rows})
     if missing:
         raise NotFound(
-            f"study {spec.name!r} has no trial {missing[0]}; tuner trials {spec.name} lists them"
+            f"study {spec.name!r} has no trial {missing[0]}; "
+            f"{study_command('trials', spec.name)} lists them"
         )
     distributions = to_distributions(spec.search_space)
     retries, faults = [], []

@@ -136,7 +136,7 @@ def _read(root: Item, folder: Path) -> BestConfig | None:
         root.fault("the goal is missing; add `minimize: val_loss`")
     params = read_params(section.get("params"), _known_params(objective))
     values = {
-        "name": read_name(section["name"]) if "name" in section else None,
+        "name": read_name(section["name"], is_new=False) if "name" in section else None,
         "objective": objective,
         "params": params if is_function else resolve(params),
         "seed": read_int(section["seed"], _SEEDS) if "seed" in section else None,

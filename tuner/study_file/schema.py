@@ -14,6 +14,7 @@ from tuner.study_file.items import read_bool, read_float, read_int, read_option
 from tuner.study_file.load import _KEYS
 from tuner.study_file.model import MAX_LANES, CodePolicy
 from tuner.study_file.parameters import _KINDS, _RANGE_KEYS
+from tuner.study_file.sections import STUDY_NAME
 from tuner.study_file.trainer_params import (
     DATA_SETS,
     OBJECTIVES,
@@ -226,7 +227,7 @@ _HAS_OWN_MODEL: Schema = {
 _SECTIONS: Mapping[str, Schema] = {
     "name": {
         "type": "string",
-        "pattern": r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$",
+        "pattern": f"^{STUDY_NAME.pattern}$",
         "description": "the study's name in the database",
     },
     "objective": {

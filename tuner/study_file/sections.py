@@ -40,19 +40,23 @@ from tuner.study_file.model import (
 from tuner.study_file.trainer_params import DATA_SETS, OBJECTIVES, TRAINING_METRIC, Task
 from tuner.study_file.yaml_nodes import MapNode, ScalarNode
 
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", re.ASCII)
+STUDY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
+NAME_RULE = "start with a letter, digit or `_`; then letters, digits, `.`, `_`, `-`: at most 64"
 _OBJECTIVE_KEYS = ("data", "model", "loss")
 _METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)  # an argument of trial.report
 _DAY = 86_400
 _LIMITS = ("trials", "epochs", "time", "gpu_hours", "target")
 
 
-def read_name(item: Item) -> str | None:
-    """The study's name: safe in paths and on screens."""
+def read_name(item: Item, *, is_new: bool = True) -> str | None:
+    """The study's name: safe in paths and on screens, and no option of a command.
+
+    Names that are not new may begin with `-`, as an earlier version allowed.
+    """
     text = read_text(item, "must be text")
-    if text is None or _NAME.fullmatch(text):
+    if text is None or STUDY_NAME.fullmatch(text if is_new else text.replace("-", "_", 1)):
         return text
-    item.fault("use letters, digits, `.`, `_`, `-`, no leading dot, at most 64 characters")
+    item.fault(NAME_RULE)
     return None
 
 

@@ -15,29 +15,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 
 from tuner.training.folders import sync_folder, write_synced
 from tuner.training.lane import UnfitState
+from tuner.training.tensor_file import (
+    READING_FAILS,
+    check_json_size,
+    open_tensor_file,
+    printable,
+    reason_of,
+)
 
 _SCALARS = (str, int, float, bool, type(None))
-_FORMAT = "tuner-checkpoint-1"
+CHECKPOINT_FORMAT = "tuner-checkpoint-1"
 _GREATEST = 10**4000  # Python writes and reads 4,300 digits
 _PLACE = 300  # characters of a place in the tree
 _ADVICE = "; save dicts, lists, tuples, numbers, text, tensors and arrays, such as a state_dict()"
 Place = tuple[object, ...]  # the keys that lead to a node
-
-# What damaged bytes can lead to, in the format, in JSON and in the tree.
-READING_FAILS = (
-    OSError,
-    SafetensorError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-)
 
 
 class BadCheckpoint(Exception):
@@ -76,19 +72,19 @@ def load_checkpoint(path: Path, *, sha256: str | None = None) -> Any:
     `sha256`, where given, must be the file's: it is looked at before anything is read.
     """
     try:
-        if sha256 is not None and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise BadCheckpoint(f"{path.name} is not the file that was written: another sha256")
-        with safe_open(path, framework="pt") as file:
+        with open_tensor_file(path, sha256 or "") as file:
             metadata = file.metadata() or {}
-            names: list[str] = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
-        if metadata.get("format") != _FORMAT:
-            raise BadCheckpoint(f"{path.name} is not a checkpoint of this version of tuner")
-        tree = _unpack(json.loads(metadata["tree"]), tensors)
+            if metadata.get("format") != CHECKPOINT_FORMAT:
+                raise ValueError("it is not a checkpoint of this version of tuner")
+            check_json_size(metadata["tree"])
+            tree = json.loads(metadata["tree"])
+            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+        tree = _unpack(tree, tensors)
+        if tensors:
+            raise ValueError("it holds tensors that belong to nothing")
     except READING_FAILS as error:
-        raise BadCheckpoint(f"checkpoint {path.name} cannot be read: {error}") from error
-    if tensors:
-        raise BadCheckpoint(f"checkpoint {path.name} holds tensors that belong to nothing")
+        name = printable(path.name)
+        raise BadCheckpoint(f"checkpoint {name} cannot be read: {reason_of(error)}") from error
     return tree
 
 
@@ -100,7 +96,13 @@ def encode_tree(tree: object) -> bytes:
     except RecursionError:
         raise UnfitState("a checkpoint cannot hold a state that contains itself") from None
     try:
-        return save(packing.tensors, {"format": _FORMAT, "tree": skeleton})
+        check_json_size(skeleton)
+    except ValueError:
+        raise UnfitState(
+            "a checkpoint cannot hold about a million single values; put numbers into arrays"
+        ) from None
+    try:
+        return save(packing.tensors, {"format": CHECKPOINT_FORMAT, "tree": skeleton})
     except (KeyError, SafetensorError):
         for name, tensor in packing.tensors.items():
             _check_dtype(tensor, packing.places[name])

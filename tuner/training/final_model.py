@@ -4,8 +4,8 @@ Nothing in the file can run code: a model of the user's own is built by a callab
 Shapes: N rows, F features, C outputs.
 """
 
-import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,39 +14,30 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from safetensors import safe_open
 from safetensors.torch import save
 
-from tuner.errors import BadRows, RunFailed, UsageError
+from tuner.errors import BadRows, RunFailed, TunerError, UsageError
 from tuner.study.trial import Params
 from tuner.study_file.trainer_params import Task
-from tuner.training.checkpoint import READING_FAILS, BadCheckpoint, load_checkpoint
+from tuner.training.checkpoint import CHECKPOINT_FORMAT, BadCheckpoint, load_checkpoint
 from tuner.training.data import Split, TrainingData
 from tuner.training.final_data import Preprocessing
+from tuner.training.generators import generators_kept
 from tuner.training.mlp_module import mlp_module
-from tuner.training.template import Build, build_module
+from tuner.training.model_card import MEAN, SCALE, ModelCard, TensorHead, check_heads, load_card
+from tuner.training.template import Build, arguments_of, build_module
+from tuner.training.tensor_file import (
+    READING_FAILS,
+    is_usable,
+    open_tensor_file,
+    printable,
+    reason_of,
+)
 
 MODEL_FILE = "model.safetensors"
 _FORMAT, _ABOUT = "tuner-model-1", "tuner"
-_MEAN, _SCALE = "preprocessing.mean", "preprocessing.scale"
 _ROWS = 4096  # predicted at once
 _MOST_NAMED = 5  # rows in a message
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelCard:
-    """What builds the model and reads its outputs."""
-
-    model: str  # "mlp", or the callable of the user's own
-    params: Params  # complete
-    seed: int
-    task: Task
-    n_features: int
-    n_outputs: int
-    target_mean: float
-    target_scale: float
-    classes: tuple[str, ...]
-    features: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,24 +133,48 @@ def build_final_model(
     `weights` by their names in the module; `preprocessing`: mean and scale of the features;
     `build`: of a model of the user's own.
     """
-    is_own = ":" in card.model
-    if is_own and build is None:
+    if not card.has_own_model:
+        build = mlp_module
+    elif build is None:
         name = card.model.rpartition(":")[2]
         raise UsageError(
             f"this model is built by {card.model}, and no file may say which code runs here: "
             f"import it and give it, load_model(..., build={name})"
         )
-    module = build_module(build or mlp_module, card.params, _shapes(card), card.seed)
+    try:
+        module = build_module(build, card.params, _shapes(card), card.seed)
+    except TunerError:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {reason_of(error)}"
+        raise RunFailed(f"the model {card.model} cannot be built: {what}") from error
     _fill(module, weights)
     module.eval()
     return FinalModel(card=card, module=module, mean_F=preprocessing[0], scale_F=preprocessing[1])
+
+
+def _check_sizes(build: Build, card: ModelCard, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise `RunFailed` where a callable would make larger tensors than the file holds.
+
+    The params of a prepared file may ask for any size. Built on torch's device without memory
+    first, the model shows its sizes; one that cannot be built there is not checked.
+    """
+    given = {"n_features": card.n_features, "n_outputs": card.n_outputs, **card.params}
+    try:
+        with torch.device("meta"), generators_kept(torch.device("cpu")):
+            module = build(**arguments_of(build).of(given))
+            shapes = {name: t.shape for name, t in _tensors_of(module).items()}
+    except Exception:
+        return
+    if not any(torch.nn.parameter.is_lazy(parameter) for parameter in module.parameters()):
+        _check_shapes(shapes, weights)
 
 
 def encode_model(model: FinalModel) -> bytes:
     """The whole file."""
     weights = _tensors_of(model.module)
     tensors = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in weights.items()}
-    tensors |= {_MEAN: model.mean_F.contiguous(), _SCALE: model.scale_F.contiguous()}
+    tensors |= {MEAN: model.mean_F.contiguous(), SCALE: model.scale_F.contiguous()}
     # One key: the library writes several in any order, and equal models are to be equal files.
     about = {"format": _FORMAT, "card": asdict(model.card)}
     return save(tensors, {_ABOUT: json.dumps(about)})
@@ -173,23 +188,56 @@ def load_model(
     `build` is the callable of a model of your own; `sha256`, where given, must be the file's.
     Raises `RunFailed` for a file that is damaged or none of ours, `UsageError` without `build`.
     """
-    path = Path(folder)
-    path = path / MODEL_FILE if path.is_dir() else path
+    path = _model_file(folder)
     try:
-        if sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise RunFailed(f"{path} is not the file that was written: its sha256 differs")
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+        with open_tensor_file(path, sha256) as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") == CHECKPOINT_FORMAT:
+                raise RunFailed(
+                    f"{printable(path)} holds what a function saved, not a model of the "
+                    "built-in trainer: read it with tuner.load_state"
+                )
+            card = _card_of_file(metadata)
+            check_heads(card, {name: _head(file, name) for name in file.keys()})  # noqa: SIM118
             tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-        if about.get("format") != _FORMAT:
-            raise RunFailed(f"{path} is not a model of this version of tuner")
-        card = _card(about["card"])
-        preprocessing = tensors.pop(_MEAN), tensors.pop(_SCALE)
+        preprocessing = tensors.pop(MEAN), tensors.pop(SCALE)
+        _check_numbers(tensors, *preprocessing)
     except FileNotFoundError:
-        raise RunFailed(f"there is no file {path}; tuner train writes it") from None
+        raise RunFailed(f"there is no file {printable(path)}; tuner train writes it") from None
     except READING_FAILS as error:
-        raise RunFailed(f"{path} cannot be read: {error}") from error
+        raise RunFailed(f"{printable(path)} cannot be read: {reason_of(error)}") from error
+    if build is not None and card.has_own_model:
+        _check_sizes(build, card, tensors)
     return build_final_model(card, tensors, preprocessing, build).to(device)
+
+
+def _model_file(given: str | Path) -> Path:
+    # Not `Path.is_dir`, which raises for a name that is too long.
+    return Path(given) / MODEL_FILE if os.path.isdir(given) else Path(given)
+
+
+def _card_of_file(metadata: Mapping[str, str]) -> ModelCard:
+    about = json.loads(metadata.get(_ABOUT, "{}"))
+    if not isinstance(about, dict) or about.get("format") != _FORMAT:
+        raise ValueError("it is not a model of this version of tuner")
+    return load_card(about.get("card"))
+
+
+def _head(file: Any, name: str) -> TensorHead:
+    part = file.get_slice(name)
+    return TensorHead(dtype=part.get_dtype(), shape=tuple(part.get_shape()))
+
+
+def _check_numbers(
+    weights: Mapping[str, torch.Tensor], mean_F: torch.Tensor, scale_F: torch.Tensor
+) -> None:
+    if not bool(torch.isfinite(mean_F).all() and torch.isfinite(scale_F).all()):
+        raise ValueError("its preparation holds NaN or infinity")
+    if not bool((scale_F > 0).all()):
+        raise ValueError("its preparation holds a scale that is not above 0")
+    for name, tensor in weights.items():
+        if not is_usable(tensor):
+            raise ValueError(f"{name} holds NaN")
 
 
 def load_state(folder: str | Path) -> Any:
@@ -197,8 +245,7 @@ def load_state(folder: str | Path) -> Any:
 
     Raises `RunFailed` for a file that is damaged or none of ours.
     """
-    path = Path(folder)
-    path = path / MODEL_FILE if path.is_dir() else path
+    path = _model_file(folder)
     try:
         return load_checkpoint(path)
     except BadCheckpoint as error:
@@ -230,16 +277,24 @@ def _tensors_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def _fill(module: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Raises `RunFailed` where names or shapes are not the module's."""
+    """Raises `RunFailed` where names, shapes or dtypes are not the module's."""
     tensors = _tensors_of(module)
-    if tensors.keys() != weights.keys():
-        name = sorted(tensors.keys() ^ weights.keys())[0]
-        raise RunFailed(f"these weights are of another model: {name} is only in one of the two")
+    _check_shapes({name: tensor.shape for name, tensor in tensors.items()}, weights)
     for name, tensor in tensors.items():
-        if tensor.shape != weights[name].shape:
-            shapes = f"{tuple(weights[name].shape)}, not {tuple(tensor.shape)}"
-            raise RunFailed(f"these weights are of another model: {name} has shape {shapes}")
+        if tensor.dtype != weights[name].dtype:
+            dtypes = f"{weights[name].dtype}, not {tensor.dtype}"
+            raise RunFailed(f"these weights are of another model: {name} is {dtypes}")
         tensor.copy_(weights[name])
+
+
+def _check_shapes(shapes: Mapping[str, torch.Size], weights: Mapping[str, torch.Tensor]) -> None:
+    if shapes.keys() != weights.keys():
+        name = printable(min(shapes.keys() ^ weights.keys()))
+        raise RunFailed(f"these weights are of another model: {name} is only in one of the two")
+    for name, shape in shapes.items():
+        if shape != weights[name].shape:
+            found = f"{tuple(weights[name].shape)}, not {tuple(shape)}"
+            raise RunFailed(f"these weights are of another model: {name} has shape {found}")
 
 
 def _shapes(card: ModelCard) -> TrainingData:
@@ -263,15 +318,4 @@ def _bad_rows(is_bad_NF: torch.Tensor, features: tuple[str, ...]) -> str:
         f"row{'s' * (len(rows) > 1)} {named}{more} of {len(is_bad_NF)}, counted from 0: NaN, "
         f"infinity or a number too large (row {rows[0]}: feature {feature}); fill in or leave out "
         "what is missing, the model has seen finite numbers alone"
-    )
-
-
-def _card(stored: Any) -> ModelCard:
-    return ModelCard(
-        **{
-            **stored,
-            "task": Task(stored["task"]),
-            "classes": tuple(stored["classes"]),
-            "features": tuple(stored["features"]),
-        }
     )

@@ -16,6 +16,7 @@ from tuner.training.layout import Layout
 from tuner.training.model import Model, Rows, Stack, stack_fresh
 from tuner.training.optimizers import N_STEPS, SLOTS, L1Penalty, Optimizers, new_slot, slots_of
 from tuner.training.settings import Settings, settings_of
+from tuner.training.tensor_file import READING_FAILS, reason_of
 
 
 @dataclass(kw_only=True)
@@ -220,7 +221,7 @@ class Group:
         wanted = self.model.structure(seat.lane.params)
         try:
             if state["structure"] != wanted:
-                raise BadCheckpoint(f"the checkpoint is of {state['structure']!r}, not {wanted!r}")
+                raise ValueError(f"it is of {state['structure']!r}, not {wanted!r}")
             seat.layout.fill(tensors.parameters_KD[k], state["weights"])
             seat.layout.fill(tensors.best_KD[k], state["best"]["weights"])
             for name in SLOTS[seat.settings.optimizer]:
@@ -234,8 +235,9 @@ class Group:
             seat.step, seat.best_step = int(state["step"]), int(state["best"]["step"])
             seat.best_values = dict(state["best"]["values"])
             seat.last_values = dict(state["last_values"])
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise BadCheckpoint(f"the checkpoint does not fit this trial: {error!r}") from error
+        except READING_FAILS as error:
+            why = reason_of(error)
+            raise BadCheckpoint(f"the checkpoint does not fit this trial: {why}") from error
 
 
 class _Machinery:

@@ -24,8 +24,9 @@ def warm_state(
     state = deepcopy(Group(model, [Nobody(params, seed)], like).state(0))
     for kind in ("weights", "buffers"):
         for name, tensor in state[kind].items():
-            if name not in given[kind] or given[kind][name].shape != tensor.shape:
+            weight = given[kind].get(name)
+            if not isinstance(weight, torch.Tensor) or weight.shape != tensor.shape:
                 raise BadCheckpoint(f"the weights are of another model: {name} does not fit")
-            tensor.copy_(given[kind][name])
-            state["best"][kind][name].copy_(given[kind][name])
+            tensor.copy_(weight)
+            state["best"][kind][name].copy_(weight)
     return state

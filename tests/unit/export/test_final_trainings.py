@@ -203,8 +203,33 @@ def test_weights_that_are_damaged_or_of_another_model_are_refused(tmp_path):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.raises(RunFailed, match="another sha256"):
+    with pytest.raises(RunFailed, match="its sha256 differs"):
         _train(tmp_path / "damaged", make_config(weights=weights))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weights": 3},
+        {"weights": {}},
+        {"weights": {"output.bias": [1.0]}},
+        {"weights": {"output.bias": torch.full((1, 3), torch.nan)}},
+        {"buffers": None},
+        {"step": "x"},
+        {"structure": {}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("from_weights", [True, False])
+def test_prepared_weights_are_one_sentence(tmp_path, changes, from_weights):
+    _, state = _trial(make_config()).kept
+    tree = {"structure": state["structure"], **state["best"]}
+    tree |= {k: {**tree[k], **v} if v and isinstance(v, dict) else v for k, v in changes.items()}
+    file = save_checkpoint(tmp_path, "mine", tree)
+    config = make_config(weights=Weights(file=file.path.name, sha256=file.sha256))
+    with pytest.raises(RunFailed) as refused:
+        _train(tmp_path / "out", config, from_weights=from_weights)
+    assert str(refused.value).isprintable()
 
 
 def test_other_data_than_the_studys_are_refused(tmp_path):

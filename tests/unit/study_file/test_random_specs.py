@@ -63,7 +63,7 @@ def studies(draw: st.DrawFn) -> dict[str, Any]:
         st.dictionaries(NAMES.filter(lambda n: n != "epochs"), ranges(), min_size=1, max_size=6)
     )
     study = {
-        "name": draw(st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", fullmatch=True)),
+        "name": draw(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", fullmatch=True)),
         "objective": "mylab.vision:train",
         draw(st.sampled_from(["minimize", "maximize"])): draw(NAMES),
         "params": {"epochs": draw(st.integers(1, 10_000))},
@@ -184,5 +184,5 @@ def test_a_name_is_plain_or_refused(name, tmp_path):
     assert paths <= {"name", ""}
     if paths:
         return
-    assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", spec.name)
+    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", spec.name)
     assert (tmp_path / spec.name).resolve().parent == tmp_path.resolve()
