@@ -31,8 +31,10 @@ def confirm(
     with open_database(options.storage) as database:
         migrate(database)
         spec, is_open = plan_linked_study(database, name, plan)
+        # The linked study may not be there yet: a refusal names the one that the user knows.
+        search = spec.model_copy(update={"name": name})
         folder = folder_of_code(
-            spec, study_file, study_command("confirm", name, "--file STUDY.yaml")
+            search, study_file, study_command("confirm", name, "--file STUDY.yaml")
         )
         notes = [f"study {name} goes on; these are its best trials so far"] if is_open else []
         outcome = work(spec, folder, options, view, notes, database=database)

@@ -154,6 +154,7 @@ def test_a_function_is_shipped_and_no_database_says_which_code_runs(tuner: Tuner
         refused = tuner(*words, code=2)
         assert "a database may not say which code runs here" in refused.err
         assert f"(tuner {words[0]} " in refused.err
+        assert "study 'plain' trains" in refused.err
         assert refused.out == ""
     assert "PARAM_x=" in tuner("export", "plain", "--format", "env").out  # names no code
     with open_dashboard(tuner) as served:
