@@ -54,7 +54,7 @@ def test_enqueued_trials_start_in_their_order_before_new_draws(study: StoredStud
         ({"learning_rate": float("inf")}, "learning_rate=inf"),
         ({"batch_size": "16"}, "batch_size='16'"),
         ({"activation": 1}, "activation=1"),
-        ({"n_layers": True}, "n_layers=True"),
+        ({"n_layers": True}, "n_layers=true"),
         ({"n_layers": 2.5}, "n_layers=2.5"),
         ({"n_layers": 10**400}, "n_layers=1000"),
         ({"n_layers": -(10**400)}, "n_layers=-1000"),
