@@ -1,11 +1,13 @@
 """Steering a study from another terminal, and reading what became of its trials."""
 
+import os
 import re
+import select
 import signal
 
 import pytest
 
-from tests.acceptance.command import wait_until, write_study
+from tests.acceptance.command import ROOT, SECONDS, wait_until, write_study
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 LONG = {
@@ -156,7 +158,7 @@ def test_a_new_machine_is_told_what_to_do_and_no_database_is_made(fresh_tuner, f
     for command in (("status", "a"), ("trials", "a"), ("show", "a", "0"), ("stop", "a")):
         assert "no study yet" in fresh_tuner(*command, code=3).err
     doctor = fresh_tuner("doctor")
-    assert re.search(r"^ok +database +embedded, not made yet", doctor.out, re.M)
+    assert re.search(r"^database +ok +embedded, not made yet", doctor.out, re.M)
     assert not (fresh_home / "postgres").exists()
 
 
@@ -165,7 +167,27 @@ def test_the_doctor_looks_at_the_database(finished):
     assert {"python", "torch", "devices", "database", "schemas", "rights"} <= findings.keys()
     assert findings["schemas"] == findings["rights"] == "ok"
     away = finished("doctor", "--storage", "postgresql://u@127.0.0.1:1/n", code=1)
-    assert re.search(r"^fail +database +cannot reach", away.out, re.M)
+    assert re.search(r"^database +fail +cannot reach", away.out, re.M)
+
+
+def test_the_doctor_names_a_check_before_it_runs(fresh_tuner, tmp_path):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    hangs = f"open({str(gate)!r}).read()\nraise ImportError('no driver')\n"
+    (tmp_path / "torch.py").write_text(hangs)
+    doctor = fresh_tuner.start("doctor", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    shown = b""
+    while not shown.endswith(b"torch      "):
+        readable, _, _ = select.select([doctor.stdout], [], [], SECONDS)
+        more = os.read(doctor.stdout.fileno(), 4096) if readable else b""
+        assert more, f"nothing more after {shown!r}"
+        shown += more
+    assert re.fullmatch(rb"python +ok .*\ntorch +", shown)
+    gate.write_text("")  # the check may end now
+    ended = fresh_tuner.finish(doctor)
+    assert ended.code == 1
+    assert ended.out.startswith("fail  ImportError: no driver\n")
+    assert re.search(r"^database +ok ", ended.out, re.M)
 
 
 def test_from_an_empty_folder_to_a_finished_study(tuner, tmp_path):

@@ -76,7 +76,7 @@ def render_check(spec: StudySpec, shown: Preview, width: int | None = None) -> s
 
 def _resolved(stored: dict[str, Any]) -> list[str]:
     """One line a value, parts that are not there left out."""
-    rows = [(path, text) for path, text in _flat("", stored) if text not in ("None", "")]
+    rows = _flat("", stored)
     width = max(len(path) for path, _ in rows)
     return [f"  {path.ljust(width)}  {text}" for path, text in rows]
 
@@ -84,17 +84,23 @@ def _resolved(stored: dict[str, Any]) -> list[str]:
 def _flat(path: str, value: Any) -> list[tuple[str, str]]:
     if isinstance(value, dict) and path.count(".") < 1:
         prefix = f"{path}." if path else ""
-        return [row for key, part in value.items() for row in _flat(f"{prefix}{key}", part)]
-    return [(one_line(path), _inline(value))]
+        parts = _set_parts(value, is_params=path == "params")
+        return [row for key, part in parts for row in _flat(f"{prefix}{key}", part)]
+    return [(one_line(path), _inline(value, is_params=path == "enqueue"))]
 
 
-def _inline(value: Any) -> str:
+def _set_parts(given: dict[str, Any], *, is_params: bool) -> list[tuple[str, Any]]:
+    """The keys that are set: null is a value of a param, and means "not set" elsewhere."""
+    return [(k, v) for k, v in given.items() if is_params or v not in (None, {}, [])]
+
+
+def _inline(value: Any, *, is_params: bool = False) -> str:
     if isinstance(value, dict):
-        parts = [f"{k}: {_inline(v)}" for k, v in value.items() if v not in (None, {}, [])]
-        return f"{{{', '.join(parts)}}}" if parts else ""
+        parts = _set_parts(value, is_params=is_params)
+        return f"{{{', '.join(f'{k}: {_inline(v)}' for k, v in parts)}}}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_inline, value))}]" if value else ""
-    return str(value).lower() if isinstance(value, bool) else render_value(value)
+        return f"[{', '.join(_inline(part, is_params=is_params) for part in value)}]"
+    return render_value(value)
 
 
 def _render_params(first: Sequence[Params], width: int | None) -> str:

@@ -75,9 +75,9 @@ def render_confirmed(confirmation: Confirmation | None) -> str:
     lines = [] if winner is None else [_render_winner(confirmation, winner)]
     if n_open:
         what = "confirmed so far" if winner is not None else "nothing is confirmed yet"
-        lines.append(
-            f"{what}: {count(n_open, 'training')} to come ({run_study_command(confirmation.name)})"
-        )
+        file = "STUDY.yaml" if confirmation.has_own_code else ""
+        command = run_study_command(confirmation.name, file)
+        lines.append(f"{what}: {count(n_open, 'training')} to come ({command})")
     if winner is not None:
         lines.append(f"next: {_export_command(confirmation)}")
     return "\n  ".join(lines or [f"study {name} has confirmed nothing: no training completed"])
@@ -98,7 +98,8 @@ def _render_winner(confirmation: Confirmation, winner: Candidate) -> str:
 
 
 def _export_command(confirmation: Confirmation) -> str:
-    return study_command("export", confirmation.search, "--by confirmed -o best.yaml")
+    file = "--file STUDY.yaml " if confirmation.has_own_code else ""
+    return study_command("export", confirmation.search, f"--by confirmed {file}-o best.yaml")
 
 
 def confirmed_json(confirmation: Confirmation | None) -> dict[str, Any]:

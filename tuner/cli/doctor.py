@@ -7,10 +7,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar, cast
 
 from tuner.agent.devices import list_devices
 from tuner.cli.database import exists
@@ -24,7 +28,14 @@ from tuner.storage.opening import open_database
 from tuner.storage.roles import RoleKind
 
 OK, WARN, FAIL = "ok", "warn", "fail"
+_Result = TypeVar("_Result")
 _GIB, _MIB = 1 << 30, 1 << 20
+_NAME_WIDTH = 9
+_CHECK_SECONDS = 30.0
+_DATABASE_SECONDS = 60.0  # several hosts, each with its own connection time-out
+_TORCH_SECONDS = 120.0  # the first import from a network disk is slow
+_DATABASE_REMEDY = "check --storage, TUNER_STORAGE, the network and the password file"
+_DISK_REMEDY = "its disk does not answer; set TUNER_HOME to a folder on a disk of this machine"
 _TORCH = (
     "import torch; print(torch.__version__, torch.cuda.device_count(), torch.version.cuda or '-')"
 )
@@ -41,9 +52,9 @@ class Finding:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Each line as it is found; 1 when something fails."""
+    """Show each check when it begins and its finding when it ends; 1 when something fails."""
     findings = []
-    for finding in examine(options.storage):
+    for finding in examine(options.storage, _ignore if options.json else _show_begin):
         findings.append(finding)
         if not options.json:
             print(render(finding), flush=True)
@@ -53,36 +64,73 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def render(finding: Finding) -> str:
-    """`ok    python  3.11.7`."""
-    line = f"{finding.verdict.ljust(4)}  {finding.what.ljust(9)}  {finding.text}"
-    return clean(f"{line}\n{' ' * 17}{finding.remedy}" if finding.remedy else line)
+    """`ok    3.11.7`: what follows the name of the check in its line."""
+    line = f"{finding.verdict.ljust(4)}  {finding.text}"
+    margin = " " * (_NAME_WIDTH + 8)
+    return clean(f"{line}\n{margin}{finding.remedy}" if finding.remedy else line)
 
 
-def examine(storage: str | None) -> Iterator[Finding]:
-    """The machine, then the database."""
+def _show_begin(what: str) -> None:
+    """The name alone: a check that hangs shows which one it is."""
+    print(f"{what.ljust(_NAME_WIDTH)}  ", end="", flush=True)
+
+
+def _ignore(_what: str) -> None:
+    """With --json, everything is one document at the end."""
+
+
+def examine(storage: str | None, begin: Callable[[str], None]) -> Iterator[Finding]:
+    """The machine, then the database; `begin` gets the name of each check before it runs."""
+    begin("python")
     yield _python()
+    begin("torch")
     yield _torch()
-    yield _guarded("devices", _devices)
-    yield _guarded("home", _home)
-    yield _guarded("store", _store)
-    try:
-        yield from _database(storage)
-    except PoolerUnfit as error:
-        yield Finding(what="pooler", verdict=FAIL, text=str(error))
-    except TunerError as error:
-        yield Finding(
-            what="database",
-            verdict=FAIL,
-            text=str(error),
-            remedy="check --storage, TUNER_STORAGE, the network and the password file",
-        )
+    begin("devices")
+    driver = "the GPU driver does not answer; look at nvidia-smi and dmesg"
+    yield _limited("devices", _devices, _CHECK_SECONDS, driver)
+    begin("home")
+    yield _limited("home", _home, _CHECK_SECONDS, _DISK_REMEDY)
+    begin("store")
+    yield _limited("store", _store, _CHECK_SECONDS, _DISK_REMEDY)
+    yield from _database(storage, begin)
 
 
-def _guarded(what: str, find: Callable[[], Finding]) -> Finding:
+def _limited(what: str, find: Callable[[], Finding], seconds: float, remedy: str) -> Finding:
+    """The finding, or a failed one if there is none in time."""
     try:
-        return find()
+        return call_within(seconds, find)
+    except TimeoutError:
+        return _silent(what, seconds, remedy)
     except TunerError as error:
         return Finding(what=what, verdict=FAIL, text=str(error))
+
+
+def _silent(what: str, seconds: float, remedy: str) -> Finding:
+    return Finding(what=what, verdict=FAIL, text=f"no answer within {seconds:g} s", remedy=remedy)
+
+
+def call_within(seconds: float, function: Callable[[], _Result]) -> _Result:
+    """The function's result; raises `TimeoutError` and leaves the call running.
+
+    A call into a driver, a network disk or a resolver cannot be ended. Its thread does not keep
+    the process alive.
+    """
+    outcome: SimpleQueue[tuple[_Result | None, BaseException | None]] = SimpleQueue()
+
+    def call() -> None:
+        try:
+            outcome.put((function(), None))
+        except BaseException as error:
+            outcome.put((None, error))
+
+    threading.Thread(target=call, daemon=True).start()
+    try:
+        result, error = outcome.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return cast("_Result", result)
 
 
 def _python() -> Finding:
@@ -92,9 +140,14 @@ def _python() -> Finding:
 
 def _torch() -> Finding:
     """In a process of its own: here nothing may load it."""
-    child = subprocess.run(
-        [sys.executable, "-P", "-c", _TORCH], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-P", "-c", _TORCH]
+    look = partial(subprocess.run, command, capture_output=True, text=True, timeout=_TORCH_SECONDS)
+    try:
+        # The second limit holds where the first one's kill does not end a child in a driver.
+        child = call_within(_TORCH_SECONDS + 5, look)
+    except (TimeoutError, subprocess.TimeoutExpired):
+        remedy = "importing it hangs; look at nvidia-smi, dmesg and the disk that holds it"
+        return _silent("torch", _TORCH_SECONDS, remedy)
     if child.returncode:
         last = (child.stderr.strip().splitlines() or ["no message"])[-1]
         remedy = "pip install 'torch>=2.10'"
@@ -144,15 +197,35 @@ def _store() -> Finding:
     return Finding(what="store", verdict=OK, text=text)
 
 
-def _database(storage: str | None) -> Iterator[Finding]:
-    if not exists(storage):
+def _database(storage: str | None, begin: Callable[[str], None]) -> Iterator[Finding]:
+    begin("database")
+    try:
+        looked_at = call_within(_DATABASE_SECONDS, partial(_look_at_database, storage))
+    except TimeoutError:
+        yield _silent("database", _DATABASE_SECONDS, _DATABASE_REMEDY)
+        return
+    except PoolerUnfit as error:
+        yield Finding(what="database", verdict=FAIL, text=str(error))
+        return
+    except TunerError as error:
+        yield Finding(what="database", verdict=FAIL, text=str(error), remedy=_DATABASE_REMEDY)
+        return
+    if looked_at is None:
         text = "embedded, not made yet: the first tuner run makes it"
         yield Finding(what="database", verdict=OK, text=text)
         return
+    for number, finding in enumerate(judge(*looked_at)):
+        if number:
+            begin(finding.what)
+        yield finding
+
+
+def _look_at_database(storage: str | None) -> tuple[Diagnosis, str] | None:
+    """What it is and where; None for an embedded one that is not made yet."""
+    if not exists(storage):
+        return None
     with open_database(storage_setting(storage)) as database:
-        found = diagnose(database)
-        where = render_url(database.engine.url)
-    yield from judge(found, where)
+        return diagnose(database), render_url(database.engine.url)
 
 
 def judge(found: Diagnosis, where: str) -> Iterator[Finding]:

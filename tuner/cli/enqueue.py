@@ -13,15 +13,8 @@ from tuner.storage.given_params import check_params
 from tuner.study.trial import Params, ParamValue
 from tuner.study_file.faults import Faults, quote
 from tuner.study_file.source import MAX_BYTES, read_source
-from tuner.study_file.yaml_nodes import (
-    BrokenNode,
-    ListNode,
-    MapNode,
-    Node,
-    ScalarNode,
-    compose,
-    core_value,
-)
+from tuner.study_file.yaml_nodes import BrokenNode, ListNode, MapNode, Node, ScalarNode, compose
+from tuner.study_file.yaml_text import core_value
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -13,9 +13,11 @@ from tuner.messages import Reported
 from tuner.reproduce_trial import Rederived, rederive, reproduce
 from tuner.run_study import RunOptions
 from tuner.storage.connection import storage_setting
-from tuner.study.trial import Values
+from tuner.study.trial import Params, Values
+from tuner.study_file.faults import quote
 
 DIFFERS = 1  # the exit code
+_ABSENT = object()  # apart from None, which is a value of a param
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -83,8 +85,12 @@ def render_suggestion(found: Rederived) -> str:
         return f"{head}, derived again, has the same params"
     names = sorted({*found.params, *found.again})
     rows = [
-        f"  {one_line(name)}: then {found.params.get(name)!r}, now {found.again.get(name)!r}"
+        f"  {one_line(name)}: then {_param(found.params, name)}, now {_param(found.again, name)}"
         for name in names
-        if found.params.get(name) != found.again.get(name)
+        if found.params.get(name, _ABSENT) != found.again.get(name, _ABSENT)
     ]
     return "\n".join([f"{head}, derived again, is another one", *rows])
+
+
+def _param(params: Params, name: str) -> str:
+    return quote(params[name]) if name in params else "nothing"

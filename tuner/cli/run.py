@@ -122,7 +122,8 @@ def exit_code(outcome: RunOutcome) -> int:
 
 
 def render_end(summary: StudySummary, kind: EndingKind, again: Sequence[str]) -> str:
-    """The last screen; `again` are the arguments with which `tuner run` goes on."""
+    """The last screen; `again` are the arguments with which `tuner run` goes on,
+    the study file first if there is one."""
     parts = [
         render_headline(summary),
         render_times(summary),
@@ -142,12 +143,12 @@ def _render_next(summary: StudySummary, kind: EndingKind, again: Sequence[str]) 
     if summary.best is not None:
         commands.insert(0, (study_command("best", name), "the best params (--json for a program)"))
         if summary.study.spec.get("confirms") is None:
+            file = f"--file {quote_word(again[0])}" if summary.has_own_code else ""
+            export = f"{file} -o best.yaml".strip()
             commands.append(
-                (study_command("confirm", name), "which of the best is really the best")
+                (study_command("confirm", name, file), "which of the best is really the best")
             )
-            commands.append(
-                (study_command("export", name, "-o best.yaml"), "for tuner train best.yaml")
-            )
+            commands.append((study_command("export", name, export), "for tuner train best.yaml"))
     if summary.failures:
         commands.append(
             (study_command("trials", name, "--state fail"), "what failed; tuner show tells more")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from tuner.study.secrets import redact
+from tuner.study_file.yaml_text import render_readable
 
 
 def clean(text: str) -> str:
@@ -44,10 +45,10 @@ def one_line(text: str) -> str:
 
 
 def render_value(value: object) -> str:
-    """A param or metric in few characters."""
+    """A param or metric in few characters; `null` and the text "null" differ."""
     if isinstance(value, float):
         return repr(value) if not math.isfinite(value) or value.is_integer() else f"{value:.5g}"
-    return one_line(str(value))
+    return one_line(render_readable(value))
 
 
 def render_seconds(seconds: float) -> str:

@@ -166,7 +166,7 @@ def _joined(notice: notices.StudyJoined) -> str:
     budget = "" if notice.n_trials is None else f" ({count(notice.n_trials, 'trial')})"
     lines = [
         f"{verb} {notice.name}{budget} in {notice.storage}",
-        f"data {notice.data}",
+        notice.data if notice.data.startswith("function ") else f"data {notice.data}",
         f"{count(len(notice.workers), 'worker')}: {', '.join(notice.workers)}",
         *(f"note: {text}" for text in notice.notices),
     ]

@@ -27,7 +27,7 @@ from tuner.study_file.durations import parse_duration
 from tuner.study_file.faults import quote
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
-from tuner.study_file.yaml_nodes import core_value
+from tuner.study_file.yaml_text import core_value
 
 _log = logging.getLogger(__name__)
 _LONGEST_TEXT = 500

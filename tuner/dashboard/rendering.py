@@ -23,6 +23,7 @@ def environment() -> Environment:
     env.filters |= {
         "clean": words.clean,
         "num": words.number,
+        "param": words.param,
         "exact": words.exact,
         "duration": words.duration,
         "hours": words.hours,

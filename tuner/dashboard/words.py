@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from tuner.study.secrets import redact
-from tuner.study_file.yaml_text import WORDS, render_float
+from tuner.study_file.yaml_text import WORDS, render_float, render_readable
 
 
 def clean(text: object) -> str:
@@ -28,14 +28,18 @@ def number(value: object) -> str:
         return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.5g}"
     if isinstance(value, int):
         return f"{value:,}"
-    return clean(value)
+    return exact(value)
+
+
+def param(value: object) -> str:
+    """As `number`, for a param: null is one of its values."""
+    return "null" if value is None else number(value)
 
 
 def exact(value: object) -> str:
     """A param as it is."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "null" if value is None else clean(repr(value) if isinstance(value, float) else value)
+    is_missing = value == ""
+    return clean("" if is_missing else render_readable(value))
 
 
 def duration(seconds: float | None) -> str:

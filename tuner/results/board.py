@@ -246,6 +246,7 @@ class BoardReader:
             confirmation=confirmation,
             fixed_params=spec.params,
             step_noun=step_noun(spec),
+            has_own_code=spec.has_own_code,
             lease_seconds=spec.failures.lease_seconds,
             failures=self._failures,
             agents=agents,

@@ -50,6 +50,7 @@ class Confirmation:
     direction: Direction
     n_seeds: int
     candidates: tuple[Candidate, ...]
+    has_own_code: bool = False  # then commands need the study file that names it
 
     @property
     def winner(self) -> Candidate | None:
@@ -111,7 +112,8 @@ def find_confirmations(
 
 
 def _confirmation(connection: Snapshot, linked: StudyRow) -> Confirmation:
-    confirms = parse_spec(linked.spec).confirms
+    spec = parse_spec(linked.spec)
+    confirms = spec.confirms
     assert confirms is not None
     trials = read_trials(connection, linked.study_id)
     values = _search_values(connection, confirms)
@@ -126,6 +128,7 @@ def _confirmation(connection: Snapshot, linked: StudyRow) -> Confirmation:
         direction=linked.direction,
         n_seeds=confirms.seeds,
         candidates=rank(candidates, linked.direction),
+        has_own_code=spec.has_own_code,
     )
 
 

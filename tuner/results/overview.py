@@ -81,6 +81,7 @@ def _glance(
         confirmation=confirmation,
         fixed_params=spec.params,
         step_noun=step_noun(spec),
+        has_own_code=spec.has_own_code,
         lease_seconds=spec.failures.lease_seconds,
         failures=(),
         agents=tuple(agents),

@@ -11,7 +11,7 @@ from tuner.errors import UsageError
 from tuner.storage.reading import TrialRow
 from tuner.study.trial import Params
 from tuner.study_file.faults import listed, quote
-from tuner.study_file.yaml_nodes import core_value
+from tuner.study_file.yaml_text import core_value
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING")
 _LARGEST = 10**300

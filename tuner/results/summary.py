@@ -44,6 +44,7 @@ class StudySummary:
     confirmation: Confirmation | None  # the newest one of its best trials
     fixed_params: Params
     step_noun: str  # "epoch" or "step"
+    has_own_code: bool  # then some commands need the study file that names it
     lease_seconds: float
     failures: tuple[FailureRow, ...]
     agents: tuple[AgentRow, ...]
@@ -149,6 +150,7 @@ def summarize(connection: Snapshot, study: StudyRow, by: By | None = None) -> St
         confirmation=confirmation,
         fixed_params=spec.params,
         step_noun=step_noun(spec),
+        has_own_code=spec.has_own_code,
         lease_seconds=spec.failures.lease_seconds,
         failures=tuple(read_failures(connection, study.study_id)),
         agents=agents,

@@ -18,6 +18,7 @@ from tuner.study.lease import Claimed, ClaimedTrial, Origin
 from tuner.study.seeds import derive_seed
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import AttemptKey, Params
+from tuner.study_file.faults import quote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -185,7 +186,7 @@ def _misfit(fixed: Params | None, fitting: Params) -> str:
         misfits = "they are no mapping"
     else:
         misfits = ", ".join(
-            f"{name if name.isprintable() else repr(name)}={value!r}"
+            f"{name if name.isprintable() else repr(name)}={quote(value)}"
             for name, value in fixed.items()
             if name not in fitting
         )

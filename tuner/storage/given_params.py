@@ -1,10 +1,9 @@
 """Params that somebody gives for a trial, checked against the study before anything is written."""
 
-from collections.abc import Mapping
-
 from tuner.errors import UsageError
 from tuner.space import fitting_params, is_inside, to_distributions
 from tuner.study.trial import Params, ParamValue
+from tuner.study_file.enqueue import is_met
 from tuner.study_file.faults import did_you_mean, listed, quote
 from tuner.study_file.model import Choice, FloatRange, IntRange, Range, SearchSpace, StudySpec
 
@@ -34,9 +33,9 @@ def _unmet_conditions(given: Params, space: SearchSpace) -> list[str]:
     faults = []
     for name in given:
         when = space[name].when if name in space else None
-        if when is None or given.get(when.parameter) in when.values:
+        if when is None or is_met(when, given):
             continue
-        where = f"{name} applies only where {when.parameter} is {listed(when.values)}"
+        where = f"{name} applies only where {when.parameter} is {listed(map(quote, when.values))}"
         if when.parameter in given:
             faults.append(f"{where}, not {quote(given[when.parameter])}; leave it out")
         else:
@@ -45,18 +44,13 @@ def _unmet_conditions(given: Params, space: SearchSpace) -> list[str]:
 
 
 def render_range(given: Range) -> str:
-    """A range in a sentence: `[0.001, 0.1]`, `the choices relu, tanh`."""
+    """A range in a sentence: `[0.001, 0.1]`, `the choices 'relu', 'tanh'`."""
     match given:
         case Choice():
-            return f"the choices {listed(map(_plain, given.choices))}"
+            return f"the choices {listed(map(quote, given.choices))}"
         case FloatRange():
             step = f" in steps of {given.step:g}" if given.step else ""
             return f"[{given.low:g}, {given.high:g}]{step}"
         case IntRange():
             step = f" in steps of {given.step}" if given.step != 1 else ""
             return f"the whole numbers [{given.low}, {given.high}]{step}"
-
-
-def _plain(value: ParamValue) -> str:
-    words: Mapping[ParamValue, str] = {None: "null"}
-    return str(value).lower() if isinstance(value, bool) else words.get(value, str(value))

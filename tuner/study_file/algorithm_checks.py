@@ -6,7 +6,7 @@ Faults where they cannot work at all; warnings where they would not do what was 
 from collections.abc import Iterator
 
 from tuner.study_file.grid import count_cells, is_finite
-from tuner.study_file.items import Item, Section
+from tuner.study_file.items import Item, Section, read_entries
 from tuner.study_file.model import Algorithm, Budget, Choice, FloatRange, Range, SearchSpace
 from tuner.study_file.yaml_nodes import ListNode
 
@@ -82,6 +82,7 @@ def warn_of_budget(
                 f"the grid has {n_cells:,} cells and budget.trials is {budget.trials:,}: the rest "
                 "is not tried; raise trials or take fewer points"
             )
+    _warn_of_repeats(section, sampler, budget.trials, space)
     for name in _STARTUP:
         n_startup = sampler.settings.get(name)
         if isinstance(n_startup, int) and budget.trials < n_startup:
@@ -91,8 +92,43 @@ def warn_of_budget(
             )
 
 
+def _warn_of_repeats(
+    section: Section, sampler: Algorithm, n_trials: int, space: SearchSpace
+) -> None:
+    """More trials than there are combinations of params."""
+    is_grid = sampler.name == "grid"
+    n_combinations = count_cells(space if is_grid else _without_grids(space))
+    n_enqueued = _count_enqueued(section.get("enqueue")) if is_grid else 0
+    if n_combinations is None or n_trials <= n_combinations + n_enqueued:
+        return
+    place = (read_entries(section["budget"], "") or {})["trials"]
+    if is_grid:
+        place.warn(
+            f"{n_trials:,} trials are more than the {n_combinations:,} cells of the grid: the "
+            "study ends when each was tried; lower trials or add values"
+        )
+        return
+    place.key_warn(
+        f"{n_trials:,} trials have only {n_combinations:,} distinct combinations of params: the "
+        "others repeat some, with other seeds; lower trials, add values, or try each "
+        "combination once with `sampler: grid`"
+    )
+
+
+def _without_grids(space: SearchSpace) -> SearchSpace:
+    """The space of the other samplers, which take any value of a range."""
+    return {
+        name: given if isinstance(given, Choice) else given.model_copy(update={"grid": None})
+        for name, given in space.items()
+    }
+
+
+def _count_enqueued(item: Item | None) -> int:
+    return len(item.node.items) if item and isinstance(item.node, ListNode) else 0
+
+
 def _warn_of_enqueued(item: Item | None, n_trials: int) -> None:
-    n_enqueued = len(item.node.items) if item and isinstance(item.node, ListNode) else 0
+    n_enqueued = _count_enqueued(item)
     if item is not None and n_enqueued > n_trials:
         item.key_warn(
             f"has {n_enqueued:,} trials and budget.trials is {n_trials:,}: the rest waits; raise "

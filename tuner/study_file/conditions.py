@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tuner.study.trial import ParamValue
 from tuner.study_file.faults import did_you_mean, listed, quote
-from tuner.study_file.items import Item, describe, read_entries
+from tuner.study_file.items import Item, describe, read_entries, warn_of_text
 from tuner.study_file.model import Choice, Range, When
 from tuner.study_file.yaml_nodes import ListNode, MapNode, ScalarNode
 
@@ -121,6 +121,7 @@ def _read_values(written: WrittenWhen, parent: Choice) -> When | None:
             item.fault("is there twice; remove one")
             return None
         indices[found] = None
+        warn_of_text(item, parent.choices)
     return When(
         parameter=written.parameter, values=tuple(parent.choices[index] for index in indices)
     )

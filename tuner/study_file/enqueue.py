@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 
 from tuner.study.trial import ParamValue
 from tuner.study_file.faults import did_you_mean, listed, quote
-from tuner.study_file.items import Item, read_entries, read_list
-from tuner.study_file.model import Choice, FloatRange, IntRange, Range, SearchSpace
+from tuner.study_file.items import Item, read_entries, read_list, warn_of_text
+from tuner.study_file.model import Choice, FloatRange, IntRange, Range, SearchSpace, When
 from tuner.study_file.yaml_nodes import ScalarNode
 
 MAX_ENQUEUED = 10_000
@@ -41,14 +41,24 @@ def _read_trial(item: Item, space: SearchSpace, refused: Collection[str]) -> dic
                 entry.fault(fault)
             else:
                 params[name] = value
+                given = space[name]
+                warn_of_text(entry, given.choices if isinstance(given, Choice) else ())
     for name in params:
         when = space[name].when
-        if when is None or params.get(when.parameter) in when.values:
+        if when is None or is_met(when, params):
             continue
         where = f"{name} applies only where {when.parameter} is {listed(map(quote, when.values))}"
         is_given = when.parameter in params
         item.fault(f"{where}; {'remove it' if is_given else f'give {when.parameter} as well'}")
     return params
+
+
+def is_met(when: When, params: Mapping[str, ParamValue]) -> bool:
+    """Whether the params hold the condition's parameter with one of its values."""
+    if when.parameter not in params:
+        return False
+    value = params[when.parameter]
+    return any(type(given) is type(value) and given == value for given in when.values)
 
 
 def fit_value(given: Range, value: ParamValue) -> tuple[ParamValue, str]:

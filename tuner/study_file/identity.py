@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from tuner.study_file.model import (
@@ -18,6 +19,7 @@ from tuner.study_file.model import (
     When,
 )
 from tuner.study_file.trainer_params import resolve
+from tuner.study_file.yaml_text import render_inline
 
 _ABSENT = "nothing"
 # Where all agents of a study must agree, what the first one stored counts.
@@ -168,8 +170,10 @@ def _render(value: object) -> str:
             return f"{{{', '.join(f'{name}: {_render(part)}' for name, part in value.items())}}}"
         case tuple():
             return f"[{', '.join(map(_render, value))}]"
-        case None | bool():
-            return {None: "null", True: "true", False: "false"}[value]
+        case StrEnum():
+            return str(value)
+        case str() | None | bool():
+            return render_inline(value)
         case _:
             return str(value)
 

@@ -18,8 +18,8 @@ from tuner.study_file.yaml_nodes import (
     MapNode,
     Node,
     ScalarNode,
-    core_value,
 )
+from tuner.study_file.yaml_text import core_value, meant_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,10 @@ class Item:
         """Note a mistake in the key itself."""
         place = self.key or self.node
         self.faults.add(place.line, place.column, self.path, message)
+
+    def warn(self, message: str) -> None:
+        """Note what is allowed, but hardly meant, at the value."""
+        self.faults.warn(self.node.line, self.node.column, self.path, message)
 
     def key_warn(self, message: str) -> None:
         """Note what is allowed, but hardly meant, at the key."""
@@ -188,6 +192,26 @@ def read_seconds(item: Item, interval: Interval) -> float | None:
         item.fault(f"must be a duration from {low} to {high}, not {quote(value)}")
         return None
     return seconds
+
+
+def warn_of_text(item: Item, among: Iterable[ParamValue] = ()) -> None:
+    """Warn of text without quotes that was probably meant as another value, such as `no`.
+
+    A single letter counts only if all values in `among` could be meant so.
+    """
+    node = item.node
+    if not isinstance(node, ScalarNode) or not node.is_plain or not isinstance(node.value, str):
+        return
+    meant = meant_value(node.text)
+    if not meant or (len(node.text) == 1 and not all(map(_is_meant, among))):
+        return
+    item.warn(
+        f"{quote(node.text)} is read as text; write {meant}, or put it in quotes if text is meant"
+    )
+
+
+def _is_meant(value: ParamValue) -> bool:
+    return isinstance(value, str) and bool(meant_value(value))
 
 
 def _quoted(value: ParamValue) -> str:

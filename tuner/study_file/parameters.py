@@ -24,6 +24,7 @@ from tuner.study_file.items import (
     read_list,
     read_option,
     read_section,
+    warn_of_text,
 )
 from tuner.study_file.model import Choice, Range
 from tuner.study_file.ranges import read_float_range, read_int_range
@@ -65,6 +66,7 @@ def read_params(item: Item | None, known: KnownParams) -> dict[str, ParamValue]:
         value = _read_value(entry, param) if param else _REFUSED
         if value is not _REFUSED:
             params[name] = value
+            warn_of_text(entry)
     return params
 
 
@@ -279,6 +281,8 @@ def _read_choice(section: Section, param: TrainerParam) -> Choice | None:
         if value in choices:
             item.fault(_twice(value, choices[value]))
         choices.setdefault(value, value)
+    for item in items:
+        warn_of_text(item, choices)
     return Choice(choices=tuple(choices.values())) if is_right and choices else None
 
 

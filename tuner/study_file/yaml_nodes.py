@@ -5,7 +5,6 @@ are limited while the text is still being read and nothing is ever constructed f
 Plain scalars follow the YAML 1.2 core schema: `1e-5` is a float, `no` is text.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,23 +24,11 @@ from ruamel.yaml.events import (
 
 from tuner.study.trial import ParamValue
 from tuner.study_file.faults import Faults, quote
+from tuner.study_file.yaml_text import core_value, is_number
 
 MAX_DEPTH = 20
 MAX_VALUES = 10_000  # keys and values: keeps the time to refuse a hostile file below a second
 MAX_DIGITS = 300  # of one number: below Python's limit for int(), and within float's range
-
-_INT = re.compile(r"[-+]?[0-9]+")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEX = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_SPECIAL: dict[str, ParamValue] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
-    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
-    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +39,7 @@ class ScalarNode:
     column: int  # from 1
     text: str  # as written, without quotes
     value: ParamValue
+    is_plain: bool = True  # not in quotes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,12 +172,12 @@ class _Composer:
         line, column = _position(event)
         text: str = event.value
         is_plain = event.style is None
-        if is_plain and len(text) > MAX_DIGITS and _is_number(text):
+        if is_plain and len(text) > MAX_DIGITS and is_number(text):
             message = f"a number of {len(text):,} characters; at most {MAX_DIGITS} are read"
             self._note(event, message)
             return BrokenNode(line=line, column=column)
         value = core_value(text) if is_plain else text
-        return ScalarNode(line=line, column=column, text=text, value=value)
+        return ScalarNode(line=line, column=column, text=text, value=value, is_plain=is_plain)
 
     def _note(self, event: Event, message: str) -> None:
         line, column = _position(event)
@@ -198,25 +186,6 @@ class _Composer:
     def _stop(self, event: Event, message: str) -> None:
         self._note(event, message)
         raise _Unreadable
-
-
-def core_value(text: str) -> ParamValue:
-    """What a plain scalar means by the YAML 1.2 core schema (yaml.org/spec/1.2.2, 10.3.2)."""
-    if text in _SPECIAL:
-        return _SPECIAL[text]
-    if _INT.fullmatch(text):
-        return int(text)
-    if _OCTAL.fullmatch(text):
-        return int(text[2:], 8)
-    if _HEX.fullmatch(text):
-        return int(text[2:], 16)
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    return text
-
-
-def _is_number(text: str) -> bool:
-    return any(pattern.fullmatch(text) for pattern in (_INT, _OCTAL, _HEX, _FLOAT))
 
 
 def _position(event: Event) -> tuple[int, int]:

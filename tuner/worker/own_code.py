@@ -9,8 +9,9 @@ from typing import Any
 
 from tuner.study.code import Code
 from tuner.study.trial import ParamValue
-from tuner.study_file.faults import did_you_mean, listed
+from tuner.study_file.faults import did_you_mean, listed, quote
 from tuner.study_file.trainer_params import SHAPE_NAMES, TRAINER_PARAMS
+from tuner.study_file.yaml_text import render_inline
 from tuner.training.template import Build, arguments_of
 from tuner.worker.bad_code import BadCode
 from tuner.worker.objectives.models import load_loss, load_model
@@ -54,8 +55,9 @@ def check_params(
             trainers = TRAINER_PARAMS[param].default
             if default != trainers:
                 raise BadCode(
-                    f"{name} has {param}={default!r} of its own, but the trainer's {trainers!r} "
-                    f"would count; write `params: {{{param}: {default}}}`"
+                    f"{name} has {param}={quote(default)} of its own, but the trainer's "
+                    f"{quote(trainers)} would count; write "
+                    f"`params: {{{param}: {render_inline(default)}}}`"
                 )
 
 

@@ -1,11 +1,12 @@
 """What the doctor makes of what it finds."""
 
+import threading
 from dataclasses import replace
 
 import pytest
 
 from tuner.cli import doctor
-from tuner.cli.doctor import judge, render
+from tuner.cli.doctor import Finding, call_within, examine, judge, render
 from tuner.storage.diagnosis import Diagnosis
 from tuner.storage.roles import RoleKind
 
@@ -68,7 +69,7 @@ def test_each_fault_has_its_verdict_and_its_remedy(changes, expected):
     assert verdicts(**changes) == expected
     for finding in judge(replace(HEALTHY, **changes), "postgresql://me@h/n"):
         assert bool(finding.remedy) == (finding.verdict != "ok")
-        assert render(finding).startswith(finding.verdict)
+        assert render(finding).startswith(f"{finding.verdict.ljust(4)}  ")
 
 
 def test_the_kind_of_the_role_is_named():
@@ -91,3 +92,46 @@ def test_a_spool_that_others_can_read_or_that_takes_nothing_is_found(tmp_path, m
     found = doctor._store()
     assert (found.verdict, "No space left" in found.text) == ("fail", True)
     assert "TUNER_HOME" in found.remedy
+
+
+def test_a_call_that_does_not_end_is_left():
+    release = threading.Event()
+    try:
+        with pytest.raises(TimeoutError):
+            call_within(0.01, release.wait)
+    finally:
+        release.set()
+    assert call_within(60, lambda: 7) == 7
+    with pytest.raises(KeyError):
+        call_within(60, lambda: {}[1])
+
+
+def test_a_check_without_an_answer_fails_and_the_next_one_begins(tmp_path, monkeypatch):
+    release = threading.Event()
+    monkeypatch.setenv("TUNER_HOME", str(tmp_path))
+    monkeypatch.setattr(doctor, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(doctor, "_DATABASE_SECONDS", 0.01)
+    monkeypatch.setattr(doctor, "_torch", lambda: Finding(what="torch", verdict="ok", text=""))
+    for name in ("_devices", "_home", "_store"):
+        monkeypatch.setattr(doctor, name, release.wait)
+    monkeypatch.setattr(doctor, "_look_at_database", lambda _storage: release.wait())
+    order = []
+    try:
+        for finding in examine(None, order.append):
+            order.append((finding.what, finding.verdict))
+            if finding.what not in ("python", "torch"):
+                assert finding.text == "no answer within 0.01 s"
+                assert finding.remedy
+    finally:
+        release.set()
+    names = ("python", "torch", "devices", "home", "store", "database")
+    verdicts = ("ok", "ok", "fail", "fail", "fail", "fail")
+    pairs = zip(names, zip(names, verdicts, strict=True), strict=True)
+    assert order == [each for pair in pairs for each in pair]
+
+
+def test_torch_has_a_time_limit(monkeypatch):
+    monkeypatch.setattr(doctor, "_TORCH", "import time; time.sleep(600)")
+    monkeypatch.setattr(doctor, "_TORCH_SECONDS", 0.2)
+    found = doctor._torch()
+    assert (found.verdict, found.text) == ("fail", "no answer within 0.2 s")

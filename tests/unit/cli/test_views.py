@@ -54,6 +54,8 @@ def test_the_first_lines_say_what_is_joined_and_where():
         "data digits: 1797 rows",
         "2 workers: cpu:0, cpu:1",
     ]
+    of_a_function = render_notice(_joined(data="function train.py:train")).split("\n")
+    assert of_a_function[1] == "function train.py:train"
     joined = render_notice(_joined(is_new=False, notices=("failures.retries: 1 (stored: 2)",)))
     assert joined.startswith("joining study digits")
     assert joined.endswith("note: failures.retries: 1 (stored: 2)")

@@ -40,9 +40,9 @@ def test_partial_params_come_in_the_order_of_the_space():
         ({"lr": float("nan")}, "lr: nan is not in"),
         ({"lr": True}, "lr: true is not in"),
         ({"width": 33}, "width: 33 is not in the whole numbers [16, 64] in steps of 16"),
-        ({"optimizer": 1}, "optimizer: 1 is not in the choices sgd, adam, true, null"),
-        ({"momentum": 0.9}, "applies only where optimizer is sgd; give optimizer as well"),
-        ({"momentum": 0.9, "optimizer": "adam"}, "is sgd, not 'adam'; leave it out"),
+        ({"optimizer": 1}, "optimizer: 1 is not in the choices 'sgd', 'adam', true, null"),
+        ({"momentum": 0.9}, "applies only where optimizer is 'sgd'; give optimizer as well"),
+        ({"momentum": 0.9, "optimizer": "adam"}, "is 'sgd', not 'adam'; leave it out"),
         ({"x\x1b": 1}, "no searched parameter 'x\ufffd'"),
     ],
 )

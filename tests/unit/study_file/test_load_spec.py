@@ -213,7 +213,7 @@ WARNED = [
         "`log: true`, or its low end is hardly ever tried",
     ),
     (
-        "learning_rate: {float: [0.1, 0.1]}",
+        "learning_rate: {float: [0.1, 0.1]}\n  width: {int: [1, 400]}",
         "5:3: search_space.learning_rate: is constant (0.1); move it to params",
     ),
     (
@@ -223,22 +223,22 @@ WARNED = [
     ),
     ("n_layers: {int: [1, 50]}\n  width: {int: [1, 2]}\nsampler: grid\npruner: none", None),
     (
-        "n_layers: {int: [1, 4]}\nsampler: {tpe: {n_startup_trials: 101}}",
+        "width: {int: [1, 400]}\nsampler: {tpe: {n_startup_trials: 101}}",
         "7:1: budget: trials (100) are fewer than n_startup_trials of tpe (101), which search at "
         "random; raise trials or lower n_startup_trials",
     ),
     (
-        "n_layers: {int: [1, 4]}\nsampler: {nsga2: {population_size: 200}}",
+        "width: {int: [1, 400]}\nsampler: {nsga2: {population_size: 200}}",
         "7:1: budget: trials (100) are fewer than population_size of nsga2 (200), which search at "
         "random; raise trials or lower population_size",
     ),
     (
-        "n_layers: {int: [1, 4]}\npruner: {asha: {min_resource: 20}}",
+        "width: {int: [1, 400]}\npruner: {asha: {min_resource: 20}}",
         "6:1: pruner: min_resource of asha (20) is not below params.epochs (20): nothing is "
         "pruned; lower it",
     ),
     (
-        "n_layers: {int: [1, 4]}\npruner: [asha, {median: {n_warmup_steps: 30}}]",
+        "width: {int: [1, 400]}\npruner: [asha, {median: {n_warmup_steps: 30}}]",
         "6:1: pruner: n_warmup_steps of median (30) is not below params.epochs (20): nothing is "
         "pruned; lower it",
     ),
@@ -254,12 +254,12 @@ WARNED = [
     ("optimizer: {choice: [sgd]}\n  momentum: {float: [0, 0.9]}", None),
     ("dropout: {float: [0, 0.5], grid: 3}\nsampler: random", None),
     (
-        "n_layers: {int: [1, 4]}\nsampler: grid",
+        "width: {int: [1, 100]}\nsampler: grid",
         "6:1: sampler: the default pruner asha stops most cells early; `pruner: none` trains each "
         "to its end",
     ),
     (
-        "n_layers: {int: [1, 4]}\nenqueue: [" + ", ".join(["{n_layers: 2}"] * 101) + "]",
+        "width: {int: [1, 400]}\nenqueue: [" + ", ".join(["{width: 2}"] * 101) + "]",
         "6:1: enqueue: has 101 trials and budget.trials is 100: the rest waits; raise trials",
     ),
 ]

@@ -18,6 +18,7 @@ from tuner.results.figures.thinning import thin
 from tuner.results.importances import LEAST_TRIALS, Importances
 from tuner.results.trial_table import PRUNED, TrialTable
 from tuner.storage.columns_reading import Floats, Ints
+from tuner.study_file.yaml_text import render_readable
 
 N_SLICES = 3
 _MOST_BARS = 8
@@ -126,7 +127,7 @@ def _axis(kind: BaseDistribution) -> dict[str, object]:
     if isinstance(kind, CategoricalDistribution):
         return {
             "tickmode": "array", "tickvals": list(range(len(kind.choices))),
-            "ticktext": [_cut(str(c)) for c in kind.choices],
+            "ticktext": [_cut(render_readable(c)) for c in kind.choices],
             "range": [-0.5, len(kind.choices) - 0.5],
         }  # fmt: skip
     assert isinstance(kind, FloatDistribution | IntDistribution)
