@@ -1,11 +1,13 @@
 """`tuner best STUDY`."""
 
 import argparse
+import sys
 
 from tuner.cli.confirmation_text import confirmed_json, render_confirmed
 from tuner.cli.database import open_existing
 from tuner.cli.json_text import render_json
 from tuner.cli.summary_text import render_best, render_params, trial_json
+from tuner.cli.text import terminal_width, wrap
 from tuner.results.best import By
 from tuner.results.summary import StudySummary, load_summary, require_best
 
@@ -19,7 +21,7 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         print(render_json(best_json(summary), indent=2))
     else:
-        print(render(summary))
+        print(wrap(render(summary), terminal_width(sys.stdout)))
     return 0
 
 

@@ -56,7 +56,7 @@ def _timed(name: str, used: float, limit: float) -> BudgetLine:
     )
 
 
-def render_budget(summary: StudySummary) -> str:
+def render_budget(summary: StudySummary, width: int | None = None) -> str:
     """The limits in a table, with the time that is left; empty once the study has ended."""
     if find_state(summary) is StudyState.FINISHED and len(budget_lines(summary)) == 1:
         return ""
@@ -72,7 +72,7 @@ def render_budget(summary: StudySummary) -> str:
     ]
     if not rows:
         return ""
-    table = render_table(["  budget", "used", "", "limit", ""], rows)
+    table = render_table(["  budget", "used", "", "limit", ""], rows, width)
     left = estimate_seconds_left(summary)
     return table if left is None else f"{table}\n  about {render_coarse(left)} left"
 

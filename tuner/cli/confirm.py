@@ -61,4 +61,5 @@ def _print(options: argparse.Namespace, confirmation: Confirmation) -> None:
     if options.json:
         print(render_json(confirmation_json(confirmation), indent=2))
     else:
-        print(wrap(render_confirmation(confirmation), terminal_width(sys.stdout)))
+        width = terminal_width(sys.stdout)
+        print(wrap(render_confirmation(confirmation, width), width))

@@ -7,7 +7,7 @@ from tuner.results.confirmation import Candidate, Confirmation
 from tuner.study.command_line import run_study_command, study_command
 
 
-def render_confirmation(confirmation: Confirmation) -> str:
+def render_confirmation(confirmation: Confirmation, width: int | None = None) -> str:
     """The table of candidates, and in words what it says."""
     n = len(confirmation.candidates)
     head = (
@@ -15,7 +15,7 @@ def render_confirmation(confirmation: Confirmation) -> str:
         f"{count(confirmation.n_seeds, 'fresh seed')} each (study {one_line(confirmation.name)})"
     )
     columns = ["  trial", "in the search", "mean", "spread", "seeds", "probably best"]
-    table = render_table(columns, [_row(c) for c in confirmation.candidates])
+    table = render_table(columns, [_row(c) for c in confirmation.candidates], width)
     return "\n".join([head, table, *_words(confirmation)])
 
 

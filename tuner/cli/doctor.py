@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from typing import TypeVar, cast
 from tuner.agent.devices import list_devices
 from tuner.cli.database import exists
 from tuner.cli.json_text import render_json
-from tuner.cli.text import clean
+from tuner.cli.text import clean, terminal_width
 from tuner.errors import PoolerUnfit, TunerError
 from tuner.storage.connection import render_url, storage_setting
 from tuner.storage.diagnosis import Diagnosis, diagnose
@@ -57,17 +58,32 @@ def execute(options: argparse.Namespace) -> int:
     for finding in examine(options.storage, _ignore if options.json else _show_begin):
         findings.append(finding)
         if not options.json:
-            print(render(finding), flush=True)
+            print(render(finding, terminal_width(sys.stdout)), flush=True)
     if options.json:
         print(render_json([asdict(finding) for finding in findings], indent=2))
     return int(any(finding.verdict == FAIL for finding in findings))
 
 
-def render(finding: Finding) -> str:
-    """`ok    3.11.7`: what follows the name of the check in its line."""
-    line = f"{finding.verdict.ljust(4)}  {finding.text}"
+def render(finding: Finding, width: int | None = None) -> str:
+    """`ok    3.11.7`: what follows the name of the check in its line, folded to the width."""
     margin = " " * (_NAME_WIDTH + 8)
-    return clean(f"{line}\n{margin}{finding.remedy}" if finding.remedy else line)
+    texts = [finding.text, *([finding.remedy] if finding.remedy else [])]
+    lines = [f"{margin}{line}" for text in texts for line in _folded(clean(text), margin, width)]
+    after_name = "\n".join(lines).removeprefix(margin)
+    return f"{finding.verdict.ljust(4)}  {after_name}"
+
+
+def _folded(text: str, margin: str, width: int | None) -> list[str]:
+    """The lines of the text; words longer than a line stay whole, to be copied."""
+    if width is None:
+        return text.splitlines()
+    columns = max(20, width - len(margin))
+    lines = text.splitlines()
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(line, columns, break_long_words=False, break_on_hyphens=False)
+    ]
 
 
 def _show_begin(what: str) -> None:

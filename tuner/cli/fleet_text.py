@@ -14,13 +14,14 @@ _MOST_LANES = 4  # of one device
 _MOST_NUMBERS = 8  # trials of one agent
 
 
-def render_fleet(summary: StudySummary) -> str:
+def render_fleet(summary: StudySummary, width: int | None = None) -> str:
     """The agents that have not left; empty without any."""
     agents = [agent for agent in summary.agents if agent.left_at is None]
     if not agents or is_finished(summary):
         return ""
     rows = [_agent(summary, agent) for agent in agents]
-    table = render_table(["  agent", "pid", "workers", "busy", "trials", "last beat"], rows)
+    header = ["  agent", "pid", "workers", "busy", "trials", "last beat"]
+    table = render_table(header, rows, width)
     devices = [
         row
         for agent in agents
@@ -35,7 +36,7 @@ def render_fleet(summary: StudySummary) -> str:
     parts = [table]
     if devices:
         header = ["  device", "", "trial", "progress", summary.study.metric, "for"]
-        parts.append(render_table(header, devices))
+        parts.append(render_table(header, devices))  # a device's rows belong together
     if alerts:
         parts.append("\n".join(["alerts", *alerts]))
     return "\n\n".join(parts)

@@ -36,19 +36,22 @@ def execute(options: argparse.Namespace) -> int:
         return 0
     width = terminal_width(sys.stdout)
     columns = width or shutil.get_terminal_size().columns
-    text = render_page(page, columns, ascii_only=not can_show("⣿┤", sys.stdout))
+    is_plain = not can_show("⣿┤", sys.stdout)
+    text = render_page(page, columns, table_width=width, ascii_only=is_plain)
     print(wrap(text, width))
     return 0
 
 
-def render_page(page: TrialPage, width: int, *, ascii_only: bool = False) -> str:
-    """Its parts, those that it has."""
+def render_page(
+    page: TrialPage, width: int, *, table_width: int | None = None, ascii_only: bool = False
+) -> str:
+    """Its parts, those that it has; without `table_width` a table is as wide as it likes."""
     parts = [
         _render_head(page),
         "\n".join(["params", *render_params(page.trial.params)]) if page.trial.params else "",
         _render_fixed(page),
         render_curve(page.curve, page.step_noun, width, ascii_only=ascii_only),
-        _render_attempts(page),
+        _render_attempts(page, table_width),
         _render_decisions(page),
         _render_failure(page),
         _render_facts(page),
@@ -90,7 +93,7 @@ def _render_fixed(page: TrialPage) -> str:
     return "\n".join(["fixed", *fixed]) if fixed else ""
 
 
-def _render_attempts(page: TrialPage) -> str:
+def _render_attempts(page: TrialPage, width: int | None) -> str:
     if not page.attempts:
         return ""
     rows = [
@@ -108,7 +111,7 @@ def _render_attempts(page: TrialPage) -> str:
     header = ["  attempt", "where", "beside", "began (UTC)", "for", "end", ""]
     if not any(_beside(story) for story in page.attempts):
         header, *rows = ([*row[:2], *row[3:]] for row in (header, *rows))
-    return render_table(header, rows)
+    return render_table(header, rows, width)
 
 
 def _place(story: AttemptStory) -> str:

@@ -39,7 +39,8 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         print(render_json(summary_json(summary), indent=2))
     else:
-        print(wrap(render_status(summary), terminal_width(sys.stdout)))
+        width = terminal_width(sys.stdout)
+        print(wrap(render_status(summary, width), width))
     return 0
 
 
@@ -54,14 +55,14 @@ def _all_studies(options: argparse.Namespace) -> str:
     return wrap(render_studies(summaries, width), width)
 
 
-def render_status(summary: StudySummary) -> str:
+def render_status(summary: StudySummary, width: int | None = None) -> str:
     """One study."""
     parts = [
         render_headline(summary),
         render_times(summary),
-        render_budget(summary),
+        render_budget(summary, width),
         render_failures(summary),
-        render_fleet(summary),
+        render_fleet(summary, width),
         render_best(summary),
         render_confirmed(summary.confirmation),
     ]

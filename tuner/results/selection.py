@@ -130,8 +130,10 @@ def select(
     known = _known_fields(trials, {*searched, *fixed})
     find = partial(_find, fixed=fixed, params=known[_PARAMS])
     for condition in selection.conditions:
-        _check_field(condition.field, known, condition.text)
-    _check_field(selection.sort, known, selection.sort)
+        if fault := _field_fault(condition.field, known):
+            raise _fault(condition.text, 0, fault)
+    if fault := _field_fault(selection.sort, known):
+        raise UsageError(f"--sort: {fault}")
     chosen = [
         trial
         for trial in trials
@@ -150,15 +152,17 @@ def _known_fields(trials: Sequence[TrialRow], searched: Collection[str]) -> Mapp
     return {_PARAMS: params, _ATTRS: attrs, "": {*_FIELDS, *params, *attrs}}
 
 
-def _check_field(field: str, fields: Mapping[str, set[str]], text: str) -> None:
+def _field_fault(field: str, fields: Mapping[str, set[str]]) -> str:
+    """What is wrong with the name of a field, or empty."""
     prefixes = [""] if field in fields[_PARAMS] else fields  # a param's whole name comes first
     prefix = next(prefix for prefix in prefixes if field.startswith(prefix))
     name, known = field.removeprefix(prefix), fields[prefix]
-    if name not in known:
-        close = difflib.get_close_matches(name, sorted(known), n=1)
-        others = listed(sorted(known)) if known else "none"
-        hint = f"did you mean {prefix}{close[0]}?" if close else f"known: {others}"
-        raise _fault(text, 0, f"no field {quote(name)}; {hint}")
+    if name in known:
+        return ""
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    others = listed(sorted(known)) if known else "none"
+    hint = f"did you mean {prefix}{close[0]}?" if close else f"known: {others}"
+    return f"no field {quote(name)}; {hint}"
 
 
 def holds(condition: Condition, found: object) -> bool:

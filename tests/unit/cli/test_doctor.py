@@ -135,3 +135,15 @@ def test_torch_has_a_time_limit(monkeypatch):
     monkeypatch.setattr(doctor, "_TORCH_SECONDS", 0.2)
     found = doctor._torch()
     assert (found.verdict, found.text) == ("fail", "no answer within 0.2 s")
+
+
+def test_a_finding_is_folded_beside_its_name():
+    found = Finding(what="clock", verdict="warn", text="one two three four", remedy="five " * 5)
+    assert render(found, 37).split("\n") == [
+        "warn  one two three four",
+        "                 five five five five",
+        "                 five",
+    ]
+    assert render(found).count("\n") == 1
+    address = Finding(what="database", verdict="ok", text="postgresql://" + "a" * 80)
+    assert render(address, 40) == f"ok    {address.text}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from tests.unit.cli.builders import NOON, agent, counts, failure, study, summary, trial
 from tuner.cli.best import best_json
 from tuner.cli.best import render as render_best_command
-from tuner.cli.confirmation_text import confirmed_json, render_confirmed
+from tuner.cli.confirmation_text import confirmed_json, render_confirmation, render_confirmed
 from tuner.cli.fleet_text import render_fleet
 from tuner.cli.show import render_page
 from tuner.cli.status import render_status, render_studies
@@ -166,6 +166,21 @@ def test_a_trials_page_says_with_how_many_others_it_shared_its_device():
     assert head.split()[:4] == ["attempt", "where", "beside", "began"]
     assert "box cpu:0  11 others  2026" in row
     assert "beside" not in render_page(page(n_beside=0.4), 80), "it had its device for itself"
+
+
+def test_tables_fit_a_narrow_terminal():
+    attempts = render_page(page(n_beside=11.4), 40, table_width=40).split("\n\n")[-3:]
+    assert [block.split("\n")[0].split()[:2] for block in attempts] == [
+        ["attempt", "where"],
+        ["attempt", "began"],
+        ["attempt", "end"],
+    ]
+    working = summary(counts=counts(RUNNING=2), agents=(agent(),))
+    pages = (*attempts, render_fleet(working, 40), render_confirmation(_confirmation(), 40))
+    tables = [line for text in pages for line in text.split("\n") if line.startswith("  ")]
+    assert max(map(len, tables)) <= 40
+    assert "\n\n" not in render_fleet(working)
+    assert "\n\n" not in render_confirmation(_confirmation())
 
 
 def page(**about):

@@ -75,8 +75,10 @@ def test_what_is_no_condition_is_refused_with_its_place(condition, words):
 def test_an_unknown_field_is_refused_with_a_close_name():
     with pytest.raises(UsageError, match="no field 'valeu'; did you mean value"):
         numbers("valeu<1")
-    with pytest.raises(UsageError, match="no field"):
+    with pytest.raises(UsageError, match=r"^--sort: no field 'learning'; known: "):
         numbers(sort="learning")
+    with pytest.raises(UsageError, match=r"^--sort: no field 'valeu'; did you mean value"):
+        numbers(sort="valeu")
 
 
 @pytest.mark.parametrize("condition", ["params.value=1", "attrs.lr=0.01", "params.loss=2"])
