@@ -25,7 +25,7 @@ from tuner.messages import (
     Stop,
     Why,
 )
-from tuner.trial.ends import SWALLOWED
+from tuner.trial.ends import IGNORED, SWALLOWED
 
 OpenWorker = Callable[[], WorkerProcess]
 Run = Callable[..., tuple[list[FromWorker], WorkerProcess]]
@@ -587,9 +587,10 @@ def test_a_verdict_that_is_swallowed_ends_the_process_at_the_next_report(
     messages = worker.all_until_left()
     assert _curve(messages) == {}, "the last report is the one that got the verdict"
     left = _left(messages)
-    assert (left.how, left.message) == (how, SWALLOWED)
+    note = IGNORED if form == "optuna" and why is Why.PRUNE else SWALLOWED
+    assert (left.how, left.message) == (how, note)
     assert worker.process.wait(PATIENCE_SECONDS) == 0
-    assert f"trial 4 ends here: {SWALLOWED}" in worker.log.read_text()
+    assert f"trial 4 ends here: {note}" in worker.log.read_text()
 
 
 def test_a_verdict_that_is_swallowed_to_the_end_is_said_too(

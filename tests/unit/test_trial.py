@@ -31,7 +31,7 @@ from tuner.trial import (
     TrialReleased,
     check_return,
 )
-from tuner.trial.ends import SWALLOWED
+from tuner.trial.ends import IGNORED, SWALLOWED
 
 
 class FakeLane:
@@ -454,7 +454,7 @@ def test_an_optuna_objective_that_reports_on_after_its_verdict_is_ended() -> Non
     assert trial.should_prune()
     with pytest.raises(TrialPruned):
         trial.report(0.25, 1)
-    assert [verdict for verdict, _, _ in lane.left] == [Verdict.PRUNE]
+    assert lane.left == [(Verdict.PRUNE, IGNORED, {})]
     assert lane.reported == [(1, {"loss": 0.5})]
 
 

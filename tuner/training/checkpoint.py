@@ -94,7 +94,9 @@ def encode_tree(tree: object) -> bytes:
     try:
         skeleton = json.dumps(packing.pack(tree, ()))
     except RecursionError:
-        raise UnfitState("a checkpoint cannot hold a state that contains itself") from None
+        raise UnfitState(
+            "a checkpoint cannot hold a state that contains itself, or is nested too deeply"
+        ) from None
     try:
         check_json_size(skeleton)
     except ValueError:

@@ -32,4 +32,5 @@ ENDS: Mapping[Verdict, type[TrialEnd]] = {
 }
 
 # What the log and the record say of code that goes on after `TrialEnd`.
+IGNORED = "the objective went on although `should_prune` had returned True"
 SWALLOWED = "the objective swallowed the exception that ends it (an `except:` without a class?)"

@@ -17,7 +17,15 @@ from tuner.training.lane import Lane, Verdict
 from tuner.trial.alone import Alone
 from tuner.trial.asked import Written
 from tuner.trial.checkpoints import Checkpoints
-from tuner.trial.ends import ENDS, SWALLOWED, Mistake, TrialDropped, TrialEnd, TrialPruned
+from tuner.trial.ends import (
+    ENDS,
+    IGNORED,
+    SWALLOWED,
+    Mistake,
+    TrialDropped,
+    TrialEnd,
+    TrialPruned,
+)
 from tuner.trial.suggestions import Suggestions
 from tuner.trial.values import (
     MAX_ATTRIBUTE,
@@ -223,13 +231,14 @@ class Trial(Suggestions):
 
     def end_if_swallowed(self, *, is_report: bool = False) -> None:
         """End the process of code that goes on although it was told to stop; never from alone."""
-        if is_report and self._is_told:
-            self.end = self.end or TrialPruned()
+        note = SWALLOWED
+        if is_report and self._is_told and self.end is None:
+            self.end, note = TrialPruned(), IGNORED
         if self.end is None:
             return
         verdict = next(verdict for verdict, end in ENDS.items() if type(self.end) is end)
-        log.warning("trial %d ends here: %s", self.number, SWALLOWED)
-        self._lane.leave(verdict, SWALLOWED, self.user_attrs)
+        log.warning("trial %d ends here: %s", self.number, note)
+        self._lane.leave(verdict, note, self.user_attrs)
         raise self.end
 
     def resume_after(self, step: int, value: float | None) -> None:

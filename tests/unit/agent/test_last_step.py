@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from machines import Bench, claimed_trial, of_type
+from machines import WORKER, Bench, claimed_trial, of_type
 
 from tuner.agent.acts import Send
-from tuner.messages import GoOn, How, Start, Stop, Why
+from tuner.messages import GoOn, How, Left, Reported, Start, Stop, Why
 from tuner.search.protocols import Pruner
 from tuner.search.pruners.any import AnyPruner
 from tuner.search.pruners.asha import AshaPruner
@@ -42,9 +42,9 @@ PRUNERS: dict[str, Pruner] = {
 }
 
 
-def _bench(pruner: Pruner, n_steps: int | None) -> Bench:
+def _bench(pruner: Pruner, n_steps: int | None, n_workers: int = 1) -> Bench:
     """Other trials were better at every step."""
-    bench = Bench(pruner=pruner, n_steps=n_steps)
+    bench = Bench(pruner=pruner, n_steps=n_steps, n_workers=n_workers)
     bench.feed(
         *(
             RungValue(step=step, number=other, value=-0.5, place=other, is_complete=is_complete)
@@ -112,6 +112,20 @@ def test_of_unknown_length_the_verdict_waits_for_the_next_report(name: str) -> N
     assert isinstance(finish, Finish)
     assert finish.state is TrialState.PRUNED
     assert [record.step for record in finish.decisions][-1] == step
+
+
+def test_a_held_verdict_waits_on_where_a_complete_trial_was_not_longer() -> None:
+    bench = _bench(HARSH, None, n_workers=2)
+    bench.ready()
+    bench.ready(WORKER + 1)
+    trial, other = claimed_trial(), claimed_trial(1)
+    bench.claimed(trial, other)
+    assert _stops(bench.report(trial, 5, 9.0)) == [], "held: nothing is known of the length"
+    about = {"number": other.key.number, "attempt": 1}
+    bench.say(Reported(**about, step=10, values={"val_loss": -2.0}), worker=WORKER + 1)
+    bench.say(Left(**about, how=How.COMPLETE, value=-2.0), worker=WORKER + 1)
+    assert _stops(bench.report(trial, 10, 9.0)) == [], "it may be the last as well"
+    assert _stops(bench.report(trial, 15, 9.0)) == [Why.PRUNE]
 
 
 def test_of_unknown_length_a_trial_that_ends_with_its_verdict_is_complete() -> None:

@@ -1,5 +1,6 @@
 """Checkpoint files: what goes in comes out, nothing else does, and nothing is unpickled."""
 
+import functools
 import hashlib
 import os
 import pickle
@@ -114,6 +115,7 @@ ENDLESS["again"] = ENDLESS
         ({"m": Net()}, 'a Net: state["m"]; call its state_dict()'),
         ({"m": 10**5000}, 'an int of so many digits: state["m"]'),
         (ENDLESS, "a state that contains itself"),
+        (functools.reduce(lambda inner, _: [inner], range(5000), 1), "nested too deeply"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence_that_says_where(state, sentence, tmp_path):

@@ -103,8 +103,6 @@ def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:
         else:
             if isinstance(end, Finish):
                 machine.note_rungs(end.rungs)
-            if isinstance(end, Finish) and end.state is TrialState.COMPLETE:
-                machine.standing.note_length(lane.last_step)
             acts.append(_tell(machine, lane, end))
     machine.claim_not_before = now
     return acts

@@ -25,6 +25,8 @@ def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
     if lane.stop is not None:
         return []
     if lane.held is not None:
+        if _may_be_the_last_after_all(machine, lane):
+            return _go_on(lane, step, is_held=True)
         return _prune(lane, lane.held)
     if lane.n_steps is not None and step >= lane.n_steps:
         return _go_on(lane, step)  # it is fully trained: only its end counts
@@ -64,6 +66,13 @@ def _may_be_the_last(machine: Machine, lane: Lane, step: int) -> bool:
     """
     shortest = machine.standing.min_steps
     return lane.n_steps is None and (shortest is None or step >= shortest)
+
+
+def _may_be_the_last_after_all(machine: Machine, lane: Lane) -> bool:
+    """Whether a trial has become COMPLETE since the verdict, and ended where this one is now."""
+    before, report = lane.reports[-2:]
+    shortest = machine.standing.min_steps
+    return shortest is not None and before.step < shortest <= report.step
 
 
 def _go_on(lane: Lane, step: int, *, is_held: bool = False) -> list[Act]:

@@ -177,6 +177,7 @@ def _completed(machine: Machine, lane: Lane, left: Left) -> End:
     if value is None or not math.isfinite(value):
         text = f"the objective returned {value}"
         return fail_lane(machine, lane, Failure(cause=FailureClass.NON_FINITE, message=text))
+    machine.standing.note_length(lane.last_step)
     return Finish(
         key=lane.key,
         state=TrialState.COMPLETE,
