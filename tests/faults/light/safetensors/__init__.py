@@ -1,4 +1,4 @@
-"""A stand-in for safetensors beside that for torch: files without tensors, as JSON."""
+"""A stand-in for safetensors beside that for torch: files of its format, without tensors."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,8 @@ class safe_open:
     """A file for reading."""
 
     def __init__(self, path: str, framework: str) -> None:
-        self._text = Path(path).read_text()
+        content = Path(path).read_bytes()
+        self._header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
 
     def __enter__(self) -> "safe_open":
         return self
@@ -24,7 +25,7 @@ class safe_open:
         return None
 
     def metadata(self) -> dict[str, str]:
-        metadata: dict[str, str] = json.loads(self._text)
+        metadata: dict[str, str] = self._header["__metadata__"]
         return metadata
 
     def keys(self) -> list[str]:
