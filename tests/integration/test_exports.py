@@ -159,7 +159,7 @@ def test_a_confirmation_tries_each_of_the_best_under_seeds_of_its_own(database: 
     assert [e.number for e in export_trials(database, "searched", Wanted(by=By.VALUE))] == [1]
     own = load_summary(database, spec.name)
     assert (own.best_by, own.standing) == (By.VALUE, "")
-    with pytest.raises(UsageError, match="not confirmed"):
+    with pytest.raises(UsageError, match="confirms study 'searched' itself"):
         load_summary(database, spec.name, By.CONFIRMED)
     # A better value that was found later is not confirmed; it was written by another program.
     study.optuna().add_trial(optuna.trial.create_trial(value=0.01))

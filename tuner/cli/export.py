@@ -12,8 +12,8 @@ from tuner.cli.text import flat, one_line, render_value
 from tuner.errors import UsageError
 from tuner.export.best_config import Exported, Wanted, export_trials
 from tuner.export.writing import Format, Written, render, write_exports
-from tuner.results.best import By
-from tuner.study.command_line import file_word, quote_word, study_command
+from tuner.results.best import By, confirm_command
+from tuner.study.command_line import file_word, quote_word
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -79,7 +79,8 @@ def _note(exported: Exported, *, is_best: bool) -> None:
     if confirmed is not None:
         print(f"note: confirmed by study {one_line(confirmed['by'])}", file=sys.stderr)
     elif is_best:
-        command = study_command("confirm", exported.config.name)
+        config = exported.config
+        command = confirm_command(config.name, has_own_code=config.has_own_code)
         print(f"note: not confirmed; {command} does it", file=sys.stderr)
     if exported.config.has_own_code:
         print(

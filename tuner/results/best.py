@@ -7,6 +7,7 @@ from tuner.errors import NoCompleteTrial, UsageError
 from tuner.results.confirmation import Confirmation
 from tuner.storage.reading import StudyRow
 from tuner.study.command_line import study_command
+from tuner.study_file.identity import parse_spec
 
 
 class By(StrEnum):
@@ -39,14 +40,19 @@ def choose_best(
         return Choice(number=_confirmed(study, mine), by=by)
     if by_value is None:
         return None
-    winner = _trusted(by_value, mine) if by is None else None
+    winner = confirmed_best(by_value, mine) if by is None else None
     if winner is not None:
         return Choice(number=winner, by=By.CONFIRMED)
     return Choice(number=by_value, by=By.VALUE)
 
 
-def _trusted(by_value: int, confirmation: Confirmation | None) -> int | None:
-    """The confirmed best trial of a finished confirmation that includes the best value."""
+def confirm_command(name: str, *, has_own_code: bool) -> str:
+    """Return `tuner confirm NAME`, with the study file where that names the code."""
+    return study_command("confirm", name, "--file STUDY.yaml" if has_own_code else "")
+
+
+def confirmed_best(by_value: int, confirmation: Confirmation | None) -> int | None:
+    """Return the best trial of a finished confirmation that includes the best value, or None."""
     if confirmation is None or not confirmation.is_finished or confirmation.winner is None:
         return None
     is_included = by_value in {candidate.trial for candidate in confirmation.candidates}
@@ -55,9 +61,11 @@ def _trusted(by_value: int, confirmation: Confirmation | None) -> int | None:
 
 def _confirmed(study: StudyRow, confirmation: Confirmation | None) -> int:
     if confirmation is None:
-        raise UsageError(
-            f"study {study.name!r} is not confirmed; {study_command('confirm', study.name)} does it"
-        )
+        spec = parse_spec(study.spec)
+        if spec.confirms is not None:
+            raise UsageError(f"study {study.name!r} confirms study {spec.confirms.study!r} itself")
+        command = confirm_command(study.name, has_own_code=spec.has_own_code)
+        raise UsageError(f"study {study.name!r} is not confirmed; {command} does it")
     if confirmation.winner is None:
         raise NoCompleteTrial(
             f"no seed of study {confirmation.name!r} is COMPLETE; "

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tuner.errors import NoCompleteTrial
-from tuner.results.best import By, choose_best
+from tuner.results.best import By, choose_best, confirmed_best
 from tuner.results.confirmation import Confirmation, find_confirmation
 from tuner.storage.connection import Database, Snapshot
 from tuner.storage.failure_reading import FailureRow, read_failures
@@ -69,7 +69,12 @@ class StudySummary:
         confirmed_by = self.confirmation and self.confirmation.name
         if self.best_by is None or confirmed_by == self.study.name:
             return ""
-        return "confirmed" if self.best_by is By.CONFIRMED else "not confirmed"
+        is_confirmed = self.best_by is By.CONFIRMED or (
+            # It was asked for by its value, and is the confirmed one as well.
+            self.best is not None
+            and confirmed_best(self.best.number, self.confirmation) == self.best.number
+        )
+        return "confirmed" if is_confirmed else "not confirmed"
 
     @property
     def n_steps(self) -> int:

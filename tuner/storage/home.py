@@ -109,8 +109,10 @@ class Spool:
         check_device(self.path, self._device)
         try:
             open_home()
-            self.path.mkdir(mode=0o700)
-            self._lock.enter_context(_locked(self.path, fcntl.LOCK_SH))
+            # As in `open_spool`: another process removes a folder that nothing has locked yet.
+            with _locked(self.path.parent, fcntl.LOCK_EX):
+                self.path.mkdir(mode=0o700)
+                self._lock.enter_context(_locked(self.path, fcntl.LOCK_SH))
         except (OSError, RunFailed) as error:
             raise CannotWork(f"{self.path} is gone and cannot be made again ({error})") from error
 

@@ -18,6 +18,7 @@ from tuner.cli.summary_text import (
     summary_json,
 )
 from tuner.cli.trials import render_trials
+from tuner.results.best import By
 from tuner.results.confirmation import Candidate, Confirmation, rank
 from tuner.results.progress import is_active, is_finished
 from tuner.results.trial_page import AttemptStory, TrialPage
@@ -71,6 +72,17 @@ def test_the_best_trial_comes_with_its_metrics_and_params():
         "  learning_rate  0.012346",
         "  n_layers       3",
     ]
+
+
+def test_a_best_trial_by_its_value_that_is_the_confirmed_one_is_confirmed():
+    winner, other = (
+        Candidate(trial=n, params={}, search_value=0.25, values=values, n_failed=0, n_open=0)
+        for n, values in ((3, (0.3, 0.4)), (7, (0.5, 0.6)))
+    )
+    for first, standing in ((winner, "confirmed"), (replace(winner, trial=5), "not confirmed")):
+        confirmation = _confirmation(candidates=(first, other))
+        asked = summary(best_by=By.VALUE, confirmation=confirmation)
+        assert asked.standing == standing
 
 
 def test_a_best_trial_of_another_program_may_lack_everything():

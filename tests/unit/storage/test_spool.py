@@ -5,7 +5,7 @@ import fcntl
 import os
 import shutil
 import stat
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,23 @@ def test_the_spool_of_a_living_process_is_left_alone(home: Home) -> None:
         (first.path / "checkpoint").write_bytes(b"x")
         with open_spool(home):
             assert (first.path / "checkpoint").exists()
+
+
+def test_a_spool_is_not_made_again_while_another_process_sweeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNER_HOME", str(tmp_path / "home"))
+    home = open_home()
+    with open_spool(home) as spool, ThreadPoolExecutor() as pool:
+        shutil.rmtree(spool.path)
+        sweeping = os.open(home.spool, os.O_RDONLY)
+        fcntl.flock(sweeping, fcntl.LOCK_EX)
+        restored = pool.submit(spool.restore)
+        assert not wait([restored], timeout=0.3).done
+        assert not spool.is_there()
+        os.close(sweeping)
+        restored.result(10)
+        assert spool.is_there()
 
 
 def test_a_spool_that_was_removed_is_made_again_and_still_ours(
