@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from tuner.errors import UsageError
 from tuner.study.secrets import redact
 from tuner.study_file.best import FORMAT, BestConfig
 from tuner.study_file.model import TrainerObjective
@@ -62,10 +63,19 @@ def render_json(config: BestConfig) -> str:
 
 
 def render_env(config: BestConfig) -> str:
-    """For `set -a; . best.env`: each param under a prefix, so that none can be PATH."""
+    """For `set -a; . best.env`: each param under a prefix, so that none can be PATH.
+
+    Raises `UsageError` for two params of one name there.
+    """
     facts = {"TUNER_STUDY": config.name, "TUNER_SEED": config.seed}
     facts |= {f"TUNER_{key.upper()}": config.provenance.get(key) for key in ("trial", "value")}
-    facts |= {_variable(name): value for name, value in config.params.items()}
+    for name, value in config.params.items():
+        if _variable(name) in facts:
+            raise UsageError(
+                f"two params are {_variable(name)} in a shell: names with a dot and with two "
+                "underscores; export them with --format json"
+            )
+        facts[_variable(name)] = value
     return redact("".join(f"{name}={shlex.quote(_word(v))}\n" for name, v in facts.items()))
 
 

@@ -35,6 +35,7 @@ from tuner.training.tensor_file import (
 )
 
 MODEL_FILE = "model.safetensors"
+_CARD = "model-card.md"  # in a finished folder, as `tuner.export.final_folder` writes it
 _FORMAT, _ABOUT = "tuner-model-1", "tuner"
 _ROWS = 4096  # predicted at once
 _MOST_NAMED = 5  # rows in a message
@@ -203,7 +204,7 @@ def load_model(
         preprocessing = tensors.pop(MEAN), tensors.pop(SCALE)
         _check_numbers(tensors, *preprocessing)
     except FileNotFoundError:
-        raise RunFailed(f"there is no file {printable(path)}; tuner train writes it") from None
+        raise RunFailed(_why_missing(path)) from None
     except READING_FAILS as error:
         raise RunFailed(f"{printable(path)} cannot be read: {reason_of(error)}") from error
     if build is not None and card.has_own_model:
@@ -214,6 +215,15 @@ def load_model(
 def _model_file(given: str | Path) -> Path:
     # Not `Path.is_dir`, which raises for a name that is too long.
     return Path(given) / MODEL_FILE if os.path.isdir(given) else Path(given)
+
+
+def _why_missing(path: Path) -> str:
+    if os.path.exists(path.parent / _CARD):
+        return (
+            f"{printable(path.parent)} holds no model: the function that was trained there saved "
+            "no checkpoint; call trial.checkpoint.save in it and train it again"
+        )
+    return f"there is no file {printable(path)}; tuner train writes it"
 
 
 def _card_of_file(metadata: Mapping[str, str]) -> ModelCard:
@@ -246,6 +256,8 @@ def load_state(folder: str | Path) -> Any:
     Raises `RunFailed` for a file that is damaged or none of ours.
     """
     path = _model_file(folder)
+    if not os.path.exists(path):
+        raise RunFailed(_why_missing(path))
     try:
         return load_checkpoint(path)
     except BadCheckpoint as error:

@@ -133,6 +133,11 @@ def test_a_shell_gets_names_that_it_can_have(tmp_path: Path) -> None:
     assert done.stdout == "0.5 0.25\n"
 
 
+def test_two_params_that_a_shell_cannot_tell_apart_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"two params are PARAM_a__b .* --format json"):
+        render_env(make_config(params={"a.b": 1, "a__b": 2}))
+
+
 def test_a_condition_means_the_longest_name() -> None:
     trials = [trial(n, params={"model.lr": n, "lr": 9, "params.lr": -n}) for n in range(4)]
     for condition, numbers in (

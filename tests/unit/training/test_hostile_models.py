@@ -11,6 +11,7 @@ import torch
 import tuner
 from tests.unit.training.hostile_models import good_model, own_net
 from tuner.errors import RunFailed
+from tuner.export.final_folder import CARD
 from tuner.training.checkpoint import encode_tree, save_checkpoint
 from tuner.training.lane import UnfitState
 
@@ -22,6 +23,15 @@ def test_every_prepared_file_is_refused_in_time_and_memory(tmp_path):
     found = json.loads(done.stdout)
     assert found["odd"] == found["slow"] == found["large"] == [], found
     assert found["refused"] > 1500
+
+
+@pytest.mark.parametrize("load", [tuner.load_model, tuner.load_state])
+def test_a_function_that_saved_nothing_has_left_no_model(load, tmp_path):
+    with pytest.raises(RunFailed, match="there is no file"):
+        load(tmp_path)
+    (tmp_path / CARD).write_text("the card")
+    with pytest.raises(RunFailed, match="saved no checkpoint"):
+        load(tmp_path)
 
 
 def test_what_a_function_saved_is_read_with_load_state(tmp_path):
