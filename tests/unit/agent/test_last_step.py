@@ -6,6 +6,7 @@ import pytest
 from machines import WORKER, Bench, claimed_trial, of_type
 
 from tuner.agent.acts import Send
+from tuner.agent.rules.pruning import MAX_HELD_REPORTS
 from tuner.messages import GoOn, How, Left, Reported, Start, Stop, Why
 from tuner.search.protocols import Pruner
 from tuner.search.pruners.any import AnyPruner
@@ -100,18 +101,28 @@ def test_the_searched_length_of_a_trial_counts(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRUNERS)
-def test_of_unknown_length_the_verdict_waits_for_the_next_report(name: str) -> None:
+def test_of_unknown_length_a_verdict_waits_for_a_complete_trial_that_was_longer(name: str) -> None:
     bench = _bench(PRUNERS[name], None)
     trial = bench.training()
-    for step in range(1, 10):
+    held_at = None
+    for step in range(1, 20):
         (sent,) = of_type(bench.report(trial, step, float(step)), Send) or [None]
-        if sent is not None and sent.message == GoOn(number=0, attempt=1, step=step, is_held=True):
-            break
-    assert _stops(bench.report(trial, step + 1, 0.0)) == [Why.PRUNE]
+        if held_at is None and sent is not None and sent.message.is_held:
+            held_at = step
+        assert sent is None or isinstance(sent.message, GoOn)
+    bench.machine.standing.note_length(50)
+    assert _stops(bench.report(trial, 20, 0.0)) == [Why.PRUNE]
     (finish,) = bench.ends(bench.leave(trial, How.PRUNED))
     assert isinstance(finish, Finish)
     assert finish.state is TrialState.PRUNED
-    assert [record.step for record in finish.decisions][-1] == step
+    assert [record.step for record in finish.decisions][-1] == held_at
+
+
+def test_an_objective_that_trains_until_it_is_pruned_is_pruned() -> None:
+    bench = _bench(HARSH, None)
+    trial = bench.training()
+    stops = [_stops(bench.report(trial, step, 9.0)) for step in range(1, MAX_HELD_REPORTS + 2)]
+    assert stops == [[]] * MAX_HELD_REPORTS + [[Why.PRUNE]]
 
 
 def test_a_held_verdict_waits_on_where_a_complete_trial_was_not_longer() -> None:

@@ -8,12 +8,15 @@ from tuner.search.history import History
 from tuner.study.decision import Action, DecisionRecord
 from tuner.study.report import Report, RungValue
 
+# A trial of unknown length trains so much longer, at most, after a verdict that is held.
+MAX_HELD_REPORTS = 100
+
 
 def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
     """Decide at once, on the values that this machine knows: no verdict waits for the database.
 
     No trial is pruned at its last step: that would save nothing and lose a candidate. A verdict at
-    a step that may be the last one is held until the next report shows that it was not.
+    a step that may be the last one is held until a later report shows that it was not.
     Its own lanes' values count from the moment they are reported, the others' as the feed brings
     them. The record says which ones those were, so that the decision can be derived again.
     """
@@ -25,7 +28,7 @@ def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
     if lane.stop is not None:
         return []
     if lane.held is not None:
-        if _may_be_the_last_after_all(machine, lane):
+        if _is_still_held(machine, lane):
             return _go_on(lane, step, is_held=True)
         return _prune(lane, lane.held)
     if lane.n_steps is not None and step >= lane.n_steps:
@@ -68,11 +71,18 @@ def _may_be_the_last(machine: Machine, lane: Lane, step: int) -> bool:
     return lane.n_steps is None and (shortest is None or step >= shortest)
 
 
-def _may_be_the_last_after_all(machine: Machine, lane: Lane) -> bool:
-    """Whether a trial has become COMPLETE since the verdict, and ended where this one is now."""
+def _is_still_held(machine: Machine, lane: Lane) -> bool:
+    """Whether this report, too, may be the trial's last one.
+
+    As long as no trial is COMPLETE, each one may, up to a limit: some objectives train until they
+    are pruned. Later it is the one that reaches the length of the shortest COMPLETE trial.
+    """
+    assert lane.held is not None
     before, report = lane.reports[-2:]
     shortest = machine.standing.min_steps
-    return shortest is not None and before.step < shortest <= report.step
+    if shortest is not None:
+        return before.step < shortest <= report.step
+    return sum(r.step > lane.held.step for r in lane.reports) < MAX_HELD_REPORTS
 
 
 def _go_on(lane: Lane, step: int, *, is_held: bool = False) -> list[Act]:
