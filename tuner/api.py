@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from tuner import run_study
 from tuner.agent.notices import Notice
 from tuner.agent.signals import agent_signals
-from tuner.cli.summary_text import render_headline
-from tuner.cli.views import PlainView
+from tuner.cli.screen.views import PlainView
+from tuner.cli.text.summary import render_headline
 from tuner.errors import HaltedByFailures, NoCompleteTrial, TunerError, UsageError
 from tuner.results.best import By
 from tuner.results.summary import StudySummary, load_whole
-from tuner.storage.connection import storage_setting
-from tuner.storage.migrations import migrate
+from tuner.storage.connections.connection import storage_setting
 from tuner.storage.opening import open_database
-from tuner.storage.reading import TrialRow
+from tuner.storage.reading.rows import TrialRow
+from tuner.storage.schema.migrations import migrate
 from tuner.study.command_line import study_command
 from tuner.study.ending import EndingKind
 

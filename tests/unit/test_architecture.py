@@ -114,8 +114,12 @@ def test_help_loads_the_parser_and_little_else(command):
         "tuner",
         "tuner.errors",
         "tuner.signals",
-        *(f"tuner.cli{module}" for module in ("", ".arguments", ".main", ".streams", ".terminal")),
-        *(f"tuner.cli.{name}parser" for name in ("", "command_", "db_", "shipping_")),
+        *(f"tuner.cli{module}" for module in ("", ".main", ".streams", ".terminal")),
+        "tuner.cli.parser",
+        *(
+            f"tuner.cli.parser.{name}"
+            for name in ("arguments", "build", "command", "db", "shipping")
+        ),
     }
     assert len(loaded) < 180
 

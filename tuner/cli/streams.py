@@ -25,7 +25,7 @@ class CleanStream:
         """As of a text stream."""
         if _SUSPECT.search(text):
             # Not before it is needed: help pages load little.
-            text = import_module("tuner.cli.text").clean_page(text)
+            text = import_module("tuner.cli.text.words").clean_page(text)
         self.raw_stream.write(text)
         return len(text)
 

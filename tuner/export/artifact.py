@@ -16,8 +16,8 @@ from tuner.export.final_lane import remove_checkpoints
 from tuner.export.train_options import Rows
 from tuner.study.secrets import redact
 from tuner.study.trial import Values
-from tuner.training.evaluation import Evaluation
-from tuner.training.final_model import MODEL_FILE, FinalModel, encode_model
+from tuner.training.final.evaluation import Evaluation
+from tuner.training.final.model import MODEL_FILE, FinalModel, encode_model
 
 _FIGURES = "tuner.results.figures.final_training"  # loads plotly
 

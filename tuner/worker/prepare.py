@@ -11,7 +11,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from tuner.training.prepare import prepare
+from tuner.training.data.preparing import prepare
 from tuner.worker.bad_code import BadCode
 from tuner.worker.one_shot import answer_once
 from tuner.worker.streams import Streams

@@ -10,9 +10,9 @@ import pytest
 
 from tuner import errors
 from tuner.agent import notices
-from tuner.cli.parser import EXIT_CODES, build_parser
+from tuner.cli.parser.build import EXIT_CODES, build_parser
 from tuner.results.progress import StudyState
-from tuner.results.selection import STATES
+from tuner.results.row_filters import STATES
 from tuner.study_file.load import _KEYS as KEYS
 from tuner.study_file.load import load_spec
 from tuner.study_file.trainer_params import TRAINER_PARAMS
