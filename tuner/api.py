@@ -5,7 +5,6 @@ study = tuner.load_study("digits")
 study.best.params, study.dataframe()
 """
 
-import importlib
 import signal
 import threading
 from collections.abc import Iterator
@@ -68,10 +67,10 @@ class Study:
         Columns are named as in Optuna's `trials_dataframe`. Raises `TunerError` without pandas.
         """
         try:
-            pandas = importlib.import_module("pandas")
+            import pandas  # noqa: PLC0415 - optional
         except ImportError:
             raise TunerError("a table needs pandas: pip install pandas") from None
-        return pandas.DataFrame([_row(trial) for trial in self.trials])  # type: ignore[no-any-return]
+        return pandas.DataFrame([_row(trial) for trial in self.trials])
 
     def refresh(self) -> "Study":
         """The same study as it is now."""

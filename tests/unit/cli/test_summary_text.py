@@ -7,10 +7,10 @@ from tests.unit.cli.builders import NOON, agent, counts, failure, study, summary
 from tuner.cli.commands.best import best_json
 from tuner.cli.commands.best import render as render_best_command
 from tuner.cli.commands.show import render_page
-from tuner.cli.commands.status import render_status, render_studies
 from tuner.cli.commands.trials import render_trials
 from tuner.cli.text.confirmation import confirmed_json, render_confirmation, render_confirmed
 from tuner.cli.text.fleet import render_fleet
+from tuner.cli.text.status import render_status, render_studies
 from tuner.cli.text.summary import (
     render_best,
     render_failures,

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +44,9 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _smoke(path: Path, options: RunOptions, spec: StudySpec) -> str:
-    # By name: no other command needs it.
-    result = import_module("tuner.smoke").smoke(path, options)
+    from tuner.smoke import smoke  # noqa: PLC0415 - loads what an agent loads
+
+    result = smoke(path, options)
     values = ", ".join(f"{one_line(n)} {render_value(v)}" for n, v in result.values.items())
     step = f"{step_noun(spec)} {result.step}"
     return f"smoke: one trial reached {step} in {render_seconds(result.seconds)}: {values}"

@@ -5,9 +5,8 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import assert_never, cast
+from typing import assert_never
 
 from tuner.agent.port import View
 from tuner.cli.database import open_named
@@ -96,10 +95,10 @@ def choose_view(options: argparse.Namespace) -> NoticeView:
         return JsonView()
     if not has_screen(sys.stderr):
         return PlainView()
-    # Not before it is needed: the screen loads a library of its own.
-    live_view = import_module("tuner.cli.screen.live")
+    from tuner.cli.screen.live import LiveView  # noqa: PLC0415 - loads rich
+
     opened = partial(open_named, options.storage, is_told=False)
-    return cast("NoticeView", live_view.LiveView(opened))
+    return LiveView(opened)
 
 
 def exit_code(outcome: RunOutcome) -> int:

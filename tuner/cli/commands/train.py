@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,8 +22,6 @@ from tuner.export.train_options import Rows, TrainOptions
 from tuner.signals import exit_code, stop_signals
 from tuner.study_file.best import BestConfig, load_best_config
 from tuner.study_file.functions import find_code_folder, names_of_code
-
-_TRAINING = "tuner.export.final_training"  # loads torch: not before all that can be is checked
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -53,7 +50,8 @@ def execute(options: argparse.Namespace) -> int:
     # Rows that are trained on validate nothing.
     line = ProgressLine("train_loss" if is_both else config.metric, has_best=not is_both)
     with _stopping(line) as stop:
-        train_final = import_module(_TRAINING).train_final
+        from tuner.export.final_training import train_final  # noqa: PLC0415 - loads torch
+
         with raw_streams():
             trained = train_final(config, source, wanted, stop.event, line.tell)
     line.close()

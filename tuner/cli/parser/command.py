@@ -4,7 +4,6 @@ import argparse
 import re
 from collections.abc import Collection
 from difflib import get_close_matches
-from importlib import import_module
 from typing import NoReturn, TypeAlias
 
 from tuner.cli.parser import arguments
@@ -33,7 +32,9 @@ class Parser(argparse.ArgumentParser):
         elif message.startswith("unrecognized arguments: -"):
             word = message.split()[2].split("=")[0]
             message += self._hint(word, _options_below(self))
-        super().error(import_module("tuner.cli.text.words").one_line(message))
+        from tuner.cli.text.words import one_line  # noqa: PLC0415 - no help page needs it
+
+        super().error(one_line(message))
 
     @staticmethod
     def _hint(word: str, known: Collection[str]) -> str:

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,8 @@ def _key(data: Mapping[str, Any]) -> str:
 
 def _build(data: Mapping[str, Any], folder: Path) -> None:
     """Write under a name of its own, then rename: a folder that exists is complete."""
-    write_arrays = import_module(
-        "tuner.training.data.sklearn_sets"
-    ).write_arrays  # loads scikit-learn
+    from tuner.training.data.sklearn_sets import write_arrays  # noqa: PLC0415 - loads scikit-learn
+
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         write_arrays(data, unfinished)

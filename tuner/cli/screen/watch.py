@@ -5,11 +5,11 @@ import sys
 import time
 from functools import partial
 
-from tuner.cli.commands.status import render_status
 from tuner.cli.database import open_existing
 from tuner.cli.screen.live import Screen
 from tuner.cli.screen.reader import LiveReader, Trouble, pause_seconds
 from tuner.cli.terminal import has_screen
+from tuner.cli.text.status import render_status
 from tuner.cli.text.words import terminal_width, wrap
 from tuner.errors import DatabaseAway, NotFound
 from tuner.results.progress import is_finished
