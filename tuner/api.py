@@ -157,8 +157,6 @@ def _own_signals() -> Iterator[None]:
 
 
 class _Silence:
-    """Shows nothing."""
-
     def show(self, notice: Notice) -> None: ...
 
 

@@ -45,9 +45,7 @@ from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction
 from tuner.study_file.identity import parse_spec, render_differences
 from tuner.study_file.load import load_study_file
-from tuner.study_file.model import MAX_LANES, FunctionObjective, StudySpec, TrainerObjective
-from tuner.study_file.structure import structural_params
-from tuner.study_file.trainer_params import SECONDS_METRIC
+from tuner.study_file.model import StudySpec
 from tuner.study_file.written_ranges import write_space
 
 LEARNING_SHARE = 8  # one in so many of the budget's trials; see search_at_equal_time.py
@@ -113,7 +111,7 @@ def work(
     devices = list_devices(options.workers, processes)
     home = open_home()
     with (
-        open_workers(devices, processes, kind=kind_of(spec)) as pool,
+        open_workers(devices, processes, spec.objective) as pool,
         start_preparation(spec, folder, home.data) as preparation,
         _opened(database, options) as database,
     ):
@@ -242,19 +240,10 @@ def build_source(spec: StudySpec, ordinal: int, pool: WorkerPool) -> SuggestionS
         study_seed=spec.seed,
         ordinal=ordinal,
         inbox=pool.inbox,
-        shared=structural_params(spec),
+        shared=spec.structural_params,
     )
     source.start()
     return source
-
-
-def kind_of(spec: StudySpec) -> str:
-    """Which workers an objective needs."""
-    match spec.objective:
-        case TrainerObjective():
-            return "trainer"
-        case FunctionObjective():
-            return "function"
 
 
 def n_draws_of(spec: StudySpec) -> int | None:
@@ -274,12 +263,12 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
         retries=spec.failures.retries,
         grace_seconds=spec.failures.grace_seconds,
         timeout_seconds=spec.trial.timeout_seconds,
-        seconds_metric=SECONDS_METRIC if isinstance(spec.objective, TrainerObjective) else None,
+        seconds_metric=spec.objective.seconds_metric,
         silence_seconds=spec.failures.silence_seconds,
         max_offline_seconds=spec.failures.max_offline_seconds,
-        most_lanes=1 if isinstance(spec.objective, FunctionObjective) else MAX_LANES,
+        most_lanes=spec.objective.max_lanes,
         most_in_flight=most_in_flight(spec),
-        structural=structural_params(spec),
+        structural=spec.structural_params,
     )
 
 

@@ -19,7 +19,6 @@ from tuner.study.feed import Seen
 from tuner.study.report import RungValue
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
-from tuner.study_file.structure import structural_params
 
 PRUNERS = {
     "asha": "asha",
@@ -77,7 +76,7 @@ def _rederive_suggestions(
     )
     for number, seed, place, highest, open_numbers, hidden in rows:
         earlier = mirror.as_of(highest, open_numbers, hidden)
-        shared = structural_params(spec)
+        shared = spec.structural_params
         again = sampler.propose(earlier, place + 1, seed, {}, shared=shared)[place]
         assert dict(again.params) == params[number], f"trial {number}"
     return len(rows)

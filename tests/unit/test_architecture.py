@@ -73,19 +73,37 @@ def test_no_imports_go_in_a_circle():
     assert circles == []
 
 
-def _undocumented(file: Path) -> Iterator[str]:
-    tree = _tree(file)
-    if ast.get_docstring(tree) is None:
-        yield f"{_name(file)}: the module"
-    for node in tree.body:
-        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if not node.name.startswith("_") and ast.get_docstring(node) is None:
-            yield f"{_name(file)}:{node.lineno} {node.name}"
+def _docstrings(file: Path) -> Iterator[tuple[str, str, str]]:
+    """(place, name, docstring) of the module and of what it defines."""
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            name = getattr(node, "name", file.stem)
+            text = ast.get_docstring(node)
+            if text is not None:
+                yield f"{_name(file)}:{getattr(node, 'lineno', 1)} {name}", name, text
 
 
-def test_every_module_class_and_function_for_others_says_what_it_is():
-    assert [line for file in _files() for line in _undocumented(file)] == []
+def _adds_nothing(name: str, text: str) -> bool:
+    """Whether a docstring repeats the name, or is too short to say anything."""
+    if re.search(r"[`(\[]", text):  # a format, a formula, a shape
+        return False
+    words = re.findall(r"[a-z]+", text.lower())
+    known = {*re.findall(r"[a-z]+", name.lower()), "a", "an", "the", "of", "this", "its"}
+    return len(words) < 3 or set(words) <= known
+
+
+def test_every_module_has_a_docstring():
+    assert [_name(file) for file in _files() if ast.get_docstring(_tree(file)) is None] == []
+
+
+def test_docstrings_say_more_than_the_name():
+    found = [
+        place
+        for file in _files()
+        for place, name, text in _docstrings(file)
+        if _adds_nothing(name, text)
+    ]
+    assert found == []
 
 
 def _parsed_commands(parser: argparse.ArgumentParser | None = None) -> Iterator[Any]:

@@ -32,8 +32,6 @@ class AskWrite:
 
 @dataclass(frozen=True, kw_only=True)
 class AskEnd:
-    """End attempts."""
-
     ends: Sequence[End]
 
 

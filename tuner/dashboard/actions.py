@@ -46,7 +46,6 @@ class Target:
 
     @property
     def control(self) -> Control:
-        """Its commands."""
         return Control(self.database, self.study_id, self.spec)
 
 

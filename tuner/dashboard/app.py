@@ -93,7 +93,6 @@ async def static(request: Request) -> Response:
 
 
 async def studies(request: Request) -> Response:
-    """All studies."""
     dashboard = dashboard_of(request)
     rows = await dashboard.overview.look()
     return page("studies.html", request, rows=rows)

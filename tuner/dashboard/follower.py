@@ -47,8 +47,6 @@ class Drawn:
 
 @dataclass(kw_only=True, eq=False)
 class Follower:
-    """One study."""
-
     name: str
     database: Database
     limiter: CapacityLimiter

@@ -57,7 +57,6 @@ class Overview:
 
 
 def build_line(glance: StudyGlance) -> StudyLine:
-    """In words."""
     summary = glance.summary
     total = max(1, sum(count.n_trials for count in summary.counts.values()))
     number, value = glance.best or (None, None)

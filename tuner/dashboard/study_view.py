@@ -71,7 +71,6 @@ class StudyView:
 
 
 def build_view(board: Board) -> StudyView:
-    """In words."""
     summary = board.summary
     best = summary.best
     n_since, seconds_since = _since(board)

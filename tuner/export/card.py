@@ -126,7 +126,7 @@ def _warning(config: BestConfig, metrics: Mapping[str, Any]) -> str:
 def _predict(card: ModelCard, metrics: Mapping[str, Any]) -> str:
     """Python that works in this folder as it stands."""
     build, given = "", ""
-    if ":" in card.model:
+    if card.has_own_model:
         module, _, name = card.model.rpartition(":")
         build, given = _import_of(module, name), f", build={name}"
     row = f"[[0.0] * {card.n_features}]"

@@ -13,13 +13,7 @@ from tuner.study.code import Code, changed_files
 from tuner.study.command_line import run_study_command, study_command
 from tuner.study.seeds import derive_seed
 from tuner.study_file.identity import parse_spec
-from tuner.study_file.model import (
-    Algorithm,
-    Budget,
-    CodePolicy,
-    Confirms,
-    StudySpec,
-)
+from tuner.study_file.model import Algorithm, Budget, CodePolicy, Confirms, StudySpec
 from tuner.study_file.sections import NAME_RULE, STUDY_NAME
 
 LISTED = Algorithm(name="listed")

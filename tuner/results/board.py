@@ -7,7 +7,7 @@ import numpy as np
 
 from tuner.results.best import Choice, choose_best
 from tuner.results.confirmation import Confirmation, find_confirmation
-from tuner.results.summary import StudySummary, step_noun, worked_seconds
+from tuner.results.summary import StudySummary, worked_seconds
 from tuner.results.table_rows import build_rows
 from tuner.results.trial_table import (
     COMPLETE,
@@ -74,7 +74,6 @@ class Board:
 
     @property
     def study(self) -> StudyRow:
-        """Its row."""
         return self.summary.study
 
     @property
@@ -245,7 +244,7 @@ class BoardReader:
             best_by=None if choice is None else choice.by,
             confirmation=confirmation,
             fixed_params=spec.params,
-            step_noun=step_noun(spec),
+            step_noun=spec.step_noun,
             has_own_code=spec.has_own_code,
             lease_seconds=spec.failures.lease_seconds,
             failures=self._failures,

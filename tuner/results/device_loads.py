@@ -13,8 +13,6 @@ UNTOLD = "new"
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceLoad:
-    """One device."""
-
     device: str  # `UNTOLD` for trials of which no beat has told
     n_lanes: int  # trials that it trains at the same time; 0: it is idle
     best: LaneActivity | None = None  # the best value among them

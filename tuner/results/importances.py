@@ -25,8 +25,6 @@ _LEAST_IN_REGIME = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Importance:
-    """One parameter."""
-
     name: str
     share: float  # of all importances together
 

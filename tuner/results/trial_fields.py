@@ -32,11 +32,9 @@ class NoFields:
     """The columns are all there is."""
 
     def read(self, name: str) -> Mapping[int, object] | None:
-        """Nothing."""
         return None
 
     def names(self) -> Sequence[str]:
-        """None."""
         return ()
 
 

@@ -25,7 +25,6 @@ class ParamTable:
 
     @property
     def kind(self) -> BaseDistribution:
-        """Its distribution."""
         return _parse_distribution(self.distribution)
 
 

@@ -46,8 +46,6 @@ class Extension:
 
 @dataclass(frozen=True, kw_only=True)
 class Extended:
-    """After extend."""
-
     before: Limits
     after: Limits
     used: Used

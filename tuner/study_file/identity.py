@@ -1,24 +1,13 @@
 """The spec as it is stored, and whether a study file still means the stored study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from tuner.study_file.model import (
-    Algorithm,
-    Budget,
-    Choice,
-    Confirms,
-    FloatRange,
-    FunctionObjective,
-    IntRange,
-    Objective,
-    StudySpec,
-    TrainerObjective,
-    When,
-)
-from tuner.study_file.trainer_params import resolve
+from tuner.study_file.kinds.objective import Objective
+from tuner.study_file.model import Algorithm, Budget, Confirms, StudySpec
+from tuner.study_file.space import Choice, FloatRange, IntRange, When
 from tuner.study_file.yaml_text import render_inline
 
 _ABSENT = "nothing"
@@ -85,8 +74,7 @@ def render_differences(differences: Sequence[Difference]) -> str:
 
 
 def _identity_values(spec: StudySpec) -> dict[str, Any]:
-    is_trainer = isinstance(spec.objective, TrainerObjective)
-    params = resolve(spec.params) if is_trainer else spec.params
+    params = spec.objective.complete(spec.params)
     fixed = {name: value for name, value in params.items() if name not in spec.search_space}
     return {
         **_objective_values(spec.objective),
@@ -107,15 +95,16 @@ def render_objective(spec: StudySpec) -> str:
 
 
 def _objective_values(objective: Objective) -> dict[str, Any]:
-    match objective:
-        case TrainerObjective():
-            return {
-                "objective.data.sklearn": objective.data.sklearn,
-                "objective.model": objective.model,
-                **({"objective.loss": objective.loss} if objective.loss else {}),
-            }
-        case FunctionObjective():
-            return {"objective": objective.function}
+    """`{"objective.data.sklearn": "digits", ...}`, or `{"objective": "train.py:train"}`."""
+    return dict(_leaves("objective", objective.written()))
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, Mapping):
+        yield path, value
+        return
+    for key, part in value.items():
+        yield from _leaves(f"{path}.{key}", part)
 
 
 def _notice_values(spec: StudySpec) -> dict[str, Any]:

@@ -2,98 +2,11 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from tuner.study.trial import Direction, ParamValue, full_length
-from tuner.study_file.trainer_params import resolve
-
-
-class Model(BaseModel):
-    """Frozen; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class When(Model):
-    """`when: {optimizer: [sgd]}`: a parameter applies only where another one has such a value.
-
-    The other one is a `Choice` of the search space and may have a condition of its own: then both
-    must hold.
-    """
-
-    parameter: str
-    values: tuple[ParamValue, ...]
-
-
-class FloatRange(Model):
-    """`{float: [low, high], log: ..., step: ..., grid: ...}`, bounds inclusive."""
-
-    kind: Literal["float"] = "float"
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-    grid: int | None = None  # points of this range for `sampler: grid`; geometric with `log`
-    when: When | None = None
-
-
-class IntRange(Model):
-    """`{int: [low, high], log: ..., step: ...}`, bounds inclusive."""
-
-    kind: Literal["int"] = "int"
-    low: int
-    high: int
-    log: bool = False
-    step: int = 1
-    grid: int | None = None
-    when: When | None = None
-
-
-class Choice(Model):
-    """`{choice: [...]}`."""
-
-    kind: Literal["choice"] = "choice"
-    choices: tuple[ParamValue, ...]
-    when: When | None = None
-
-
-Range = FloatRange | IntRange | Choice
-SearchSpace = Mapping[str, Range]
-
-
-class SklearnData(Model):
-    """`{sklearn: digits}`: a data set that scikit-learn ships."""
-
-    sklearn: str
-
-
-class TrainerObjective(Model):
-    """The built-in trainer on a data source."""
-
-    data: SklearnData
-    model: str  # "mlp", or module:callable or path/file.py:callable of the user's own
-    loss: str | None = None  # of the user's own; None: the one that fits the data
-
-    @property
-    def has_own_code(self) -> bool:
-        """Whether the model or the loss is the user's."""
-        return self.has_own_model or self.loss is not None
-
-    @property
-    def has_own_model(self) -> bool:
-        """Whether the user's code builds the model."""
-        return ":" in self.model
-
-
-class FunctionObjective(Model):
-    """`module:function` or `path/file.py:function`, relative to the study file's folder."""
-
-    function: str
-
-
-Objective = TrainerObjective | FunctionObjective
+from tuner.study.trial import Direction, ParamValue
+from tuner.study_file.frozen import Model
+from tuner.study_file.kinds.table import AnyObjective
+from tuner.study_file.space import Range
 
 
 class Algorithm(Model):
@@ -122,9 +35,6 @@ class Trial(Model):
     """What holds for each trial."""
 
     timeout_seconds: float | None = None
-
-
-MAX_LANES = 4096
 
 
 class Workers(Model):
@@ -174,7 +84,7 @@ class StudySpec(Model):
     """A whole study file, or a study that confirms another one."""
 
     name: str
-    objective: Objective
+    objective: AnyObjective
     metric: str  # what `minimize:` or `maximize:` names
     direction: Direction
     params: Mapping[str, ParamValue] = {}
@@ -193,12 +103,20 @@ class StudySpec(Model):
 
     @property
     def has_own_code(self) -> bool:
-        """Whether code of the user's trains it, or a part of it."""
-        return isinstance(self.objective, FunctionObjective) or self.objective.has_own_code
+        """Whether code of the user trains it, or a part of it."""
+        return bool(self.objective.code_names)
 
     @property
     def n_steps(self) -> int | None:
         """The steps of a full trial; None when the objective alone knows."""
-        if isinstance(self.objective, TrainerObjective):
-            return int(resolve(self.params)["epochs"] or 0)
-        return full_length(self.params)
+        return self.objective.n_steps(self.params)
+
+    @property
+    def structural_params(self) -> frozenset[str]:
+        """Lanes that agree in these can share a group; empty where trials train alone."""
+        return self.objective.structural_params(self.params, self.search_space)
+
+    @property
+    def step_noun(self) -> str:
+        """What a step of the objective is called: "epoch" or "step"."""
+        return "epoch" if self.objective.counts_epochs or "epochs" in self.params else "step"

@@ -5,12 +5,10 @@ A reader returns None when a fault left nothing of use; the faults are in the it
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from tuner.study.trial import Direction
 from tuner.study_file import not_yet
-from tuner.study_file.faults import did_you_mean, listed, quote
-from tuner.study_file.functions import read_function, read_loss, read_model
+from tuner.study_file.faults import quote
 from tuner.study_file.intervals import Interval
 from tuner.study_file.items import (
     Item,
@@ -24,26 +22,12 @@ from tuner.study_file.items import (
     read_section,
     read_text,
 )
-from tuner.study_file.model import (
-    MAX_LANES,
-    Budget,
-    Checkpoints,
-    CodePolicy,
-    Failures,
-    FunctionObjective,
-    Objective,
-    SklearnData,
-    TrainerObjective,
-    Trial,
-    Workers,
-)
-from tuner.study_file.trainer_params import DATA_SETS, OBJECTIVES, TRAINING_METRIC, Task
-from tuner.study_file.yaml_nodes import MapNode, ScalarNode
+from tuner.study_file.kinds.objective import MAX_LANES, Objective, ObjectiveKind
+from tuner.study_file.model import Budget, Checkpoints, CodePolicy, Failures, Trial, Workers
+from tuner.study_file.yaml_nodes import Node, ScalarNode
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
 NAME_RULE = "start with a letter, digit or `_`; then letters, digits, `.`, `_`, `-`: at most 64"
-_OBJECTIVE_KEYS = ("data", "model", "loss")
-_METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)  # an argument of trial.report
 _DAY = 86_400
 _LIMITS = ("trials", "epochs", "time", "gpu_hours", "target")
 
@@ -60,43 +44,6 @@ def read_name(item: Item, *, is_new: bool = True) -> str | None:
     return None
 
 
-def read_objective(item: Item, folder: Path) -> Objective | None:
-    """A function of one's own, or the built-in trainer on a data set."""
-    if isinstance(item.node, ScalarNode) and isinstance(item.node.value, str):
-        return read_function(item, item.node.value, folder)
-    section = read_section(item, Keys(allowed=_OBJECTIVE_KEYS, later=not_yet.OBJECTIVE))
-    if section is None:
-        return None
-    data = _read_data(section["data"]) if "data" in section else None
-    model = read_model(section["model"], folder) if "model" in section else None
-    loss = read_loss(section["loss"], folder) if "loss" in section else None
-    for name, example in (("data", "data: {sklearn: digits}"), ("model", "model: mlp")):
-        if name not in section and not has_refused_key(item, section):
-            item.key_fault(f"`{name}:` is missing; add `{example}`")
-    return TrainerObjective(data=data, model=model, loss=loss) if data and model else None
-
-
-def _read_data(item: Item) -> SklearnData | None:
-    if isinstance(item.node, ScalarNode):
-        item.fault("must name its source, such as {sklearn: digits}")
-        return None
-    section = read_section(item, Keys(allowed=("sklearn",), later=not_yet.DATA))
-    if section is None:
-        return None
-    if "sklearn" not in section:
-        if not has_refused_key(item, section):
-            item.key_fault("names no data; write {sklearn: digits}")
-        return None
-    name = read_option(section["sklearn"], tuple(DATA_SETS), what="data set")
-    return SklearnData(sklearn=name) if name else None
-
-
-def is_unclear(section: Section) -> bool:
-    """Whether the objective has a refused key: nothing can be said of what goes with it."""
-    node = section["objective"].node if "objective" in section else None
-    return isinstance(node, MapNode) and any(k.text not in _OBJECTIVE_KEYS for k, _ in node.entries)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Goal:
     """What the study is after."""
@@ -105,11 +52,8 @@ class Goal:
     direction: Direction
 
 
-def read_goal(section: Section, objective: Objective | None, *, is_function: bool) -> Goal | None:
-    """`minimize:` or `maximize:` with a metric that the objective reports; None for neither.
-
-    Where a key of the objective is refused, any metric may be meant.
-    """
+def read_goal(section: Section, kind: ObjectiveKind, objective: Objective | None) -> Goal | None:
+    """`minimize:` or `maximize:` with a metric that the objective reports; None for neither."""
     given = [direction for direction in Direction if direction in section]
     if not given:
         return None
@@ -121,34 +65,16 @@ def read_goal(section: Section, objective: Objective | None, *, is_function: boo
     metric = read_text(item, "must name a metric, such as val_loss")
     if metric is None:
         return None
-    if is_function:
-        fault = "" if _METRIC.fullmatch(metric) else f"{quote(metric)} is no name in Python"
-    elif is_unclear(section):
-        fault = ""
-    else:
-        assert not isinstance(objective, FunctionObjective)
-        fault = _metric_fault(metric, direction, _known_objectives(objective))
+    fault = kind.goal_fault(metric, direction, objective, node_of(section, "objective"))
     if fault:
         item.fault(fault)
         return None
     return Goal(metric=metric, direction=direction)
 
 
-def _known_objectives(objective: TrainerObjective | None) -> dict[str, Direction]:
-    """What can be optimized; everything where the data is not known."""
-    tasks = [DATA_SETS[objective.data.sklearn]] if objective else list(Task)
-    return {name: direction for task in tasks for name, direction in OBJECTIVES[task].items()}
-
-
-def _metric_fault(metric: str, given: Direction, known: dict[str, Direction]) -> str:
-    if metric == TRAINING_METRIC:
-        return f"{metric} prunes and selects on training data; use val_loss"
-    if metric not in known:
-        guess = did_you_mean(metric, known) or f"; the trainer reports {listed(known)}"
-        return f"unknown metric {quote(metric)} for this data{guess}"
-    if known[metric] != given:
-        return f"{metric} has the other direction; write `{known[metric]}: {metric}`"
-    return ""
+def node_of(section: Section, name: str) -> Node | None:
+    """The value of a key, checked or not; None where the key is missing."""
+    return section[name].node if name in section else None
 
 
 def read_budget(item: Item | None, *, is_grid: bool) -> Budget | None:
@@ -191,8 +117,8 @@ def read_seed(item: Item | None) -> int | None:
     return 0 if item is None else read_int(item, Interval(low=0, high=2**32 - 1))
 
 
-def read_workers(item: Item | None, *, is_function: bool) -> Workers | None:
-    """How each device is used; a function trains one trial in a process."""
+def read_workers(item: Item | None, kind: ObjectiveKind) -> Workers | None:
+    """How each device is used."""
     section = _optional(item, Keys(allowed=("lanes", "processes"), later=not_yet.WORKERS))
     default = Workers()
     processes = (
@@ -201,10 +127,8 @@ def read_workers(item: Item | None, *, is_function: bool) -> Workers | None:
         else default.processes
     )
     lanes = _read_lanes(section.get("lanes"))
-    if is_function and (lanes or 1) > 1:
-        section["lanes"].fault(
-            "a function trains one trial in a process; `processes:` trains several on a device"
-        )
+    if fault := kind.lanes_fault(lanes or 1):
+        section["lanes"].fault(fault)
     return None if processes is None else Workers(processes=processes, lanes=lanes)
 
 

@@ -1,4 +1,4 @@
-"""`python -m tuner.worker train|prepare|inspect`: loads only what the command needs.
+"""`python -m tuner.worker train|prepare`: loads only what the command needs.
 
 Messages come on standard input and go to standard output; standard error is the log.
 """
@@ -11,7 +11,7 @@ from tuner.worker.program import hide_ours
 from tuner.worker.reaper import under_reaper
 from tuner.worker.streams import Streams, take_streams
 
-_COMMANDS = ("train", "prepare", "inspect")
+_COMMANDS = ("train", "prepare")
 
 
 def main(arguments: list[str]) -> int:
@@ -32,13 +32,10 @@ def main(arguments: list[str]) -> int:
 
 def _load(command: str) -> Callable[[list[str], Streams], int]:
     """Import only what the command needs: a worker starts for every trial of a function."""
-    match command:
-        case "train":
-            from tuner.worker.train import main  # noqa: PLC0415
-        case "prepare":
-            from tuner.worker.prepare import main  # noqa: PLC0415
-        case _:
-            from tuner.worker.inspect import main  # noqa: PLC0415
+    if command == "train":
+        from tuner.worker.train import main  # noqa: PLC0415 - loads torch
+    else:
+        from tuner.worker.prepare import main  # noqa: PLC0415
     return main
 
 

@@ -2,7 +2,7 @@
 
 from tests.unit.export.configs import make_config
 from tuner.export.card import render_function_card, render_model_card
-from tuner.study_file.model import FunctionObjective
+from tuner.study_file.kinds.function import FunctionObjective
 from tuner.study_file.trainer_params import Task
 from tuner.training.final.model_card import ModelCard
 

@@ -18,7 +18,7 @@ from tuner.export.final_lane import Told
 from tuner.export.final_training import train_final
 from tuner.export.train_options import Rows, TrainOptions
 from tuner.study_file.best import Weights
-from tuner.study_file.model import FunctionObjective
+from tuner.study_file.kinds.function import FunctionObjective
 from tuner.training.checkpoint import save_checkpoint
 from tuner.training.data import tensors as data_module
 from tuner.training.data.preparing import prepare

@@ -14,7 +14,7 @@ from tuner.export.final_checks import check_training
 from tuner.export.final_folder import CARD, look_at_final_folder, open_final_folder
 from tuner.export.train_options import Rows, TrainOptions, training_text
 from tuner.study_file.best import Weights
-from tuner.study_file.model import FunctionObjective
+from tuner.study_file.kinds.function import FunctionObjective
 
 TEXT = "name: x\n"
 

@@ -35,7 +35,6 @@ class BeatThread(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Until stopped."""
         is_away = False
         while not self._stopped.is_set():
             pause_seconds = self._interval_seconds

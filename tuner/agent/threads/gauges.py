@@ -33,7 +33,6 @@ class GaugeThread(threading.Thread):
         self._read: tuple[float, Mapping[str, Gauge]] = (now(), {})
 
     def run(self) -> None:
-        """Until stopped."""
         while not self._stopped.is_set():
             self.look()
             self._stopped.wait(READ_SECONDS)

@@ -31,8 +31,7 @@ class SuggestionSource(Protocol):
     def learn(self, records: Sequence[TrialRecord]) -> None:
         """News of the study."""
 
-    def stop(self) -> None:
-        """No more."""
+    def stop(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +57,7 @@ class DrawSource:
     def learn(self, records: Sequence[TrialRecord]) -> None:
         """The draw is all it depends on."""
 
-    def stop(self) -> None:
-        """Nothing runs."""
+    def stop(self) -> None: ...
 
 
 class ModelSource(threading.Thread):

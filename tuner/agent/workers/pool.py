@@ -37,6 +37,7 @@ from tuner.messages import (
     encode,
 )
 from tuner.processes import started_at
+from tuner.study_file.kinds.objective import Objective
 
 READ_BYTES = 1 << 16
 SHOW_SECONDS = 3.0  # between two looks at what a worker prints: each rewrites the stored tail
@@ -348,12 +349,15 @@ class WorkerPool:
 
 
 @contextmanager
-def open_workers(devices: Sequence[Device], processes: int, *, kind: str) -> Iterator[WorkerPool]:
+def open_workers(
+    devices: Sequence[Device], processes: int, objective: Objective
+) -> Iterator[WorkerPool]:
     """Start the workers at once: their imports take as long as the database's start.
 
     A function gets a fresh process for every trial: a spare is loaded meanwhile.
     """
-    pool = WorkerPool(build_places(devices, processes), kind=kind, has_spare=kind == "function")
+    places = build_places(devices, processes)
+    pool = WorkerPool(places, kind=objective.kind, has_spare=objective.is_single_use)
     try:
         yield pool
     finally:

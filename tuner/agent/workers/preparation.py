@@ -12,7 +12,7 @@ from pathlib import Path
 from tuner.errors import RunFailed
 from tuner.study.code import Code
 from tuner.study.secrets import clean_environment
-from tuner.study_file.model import FunctionObjective, StudySpec, TrainerObjective
+from tuner.study_file.model import StudySpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,21 +25,6 @@ class PreparedData:
     summary: str  # "digits: 1797 rows, ...", "function train.py:train"
 
 
-def _own_code(
-    spec: StudySpec, objective: TrainerObjective, folder: Path
-) -> dict[str, object] | None:
-    """What the child has to look at beside the data; None where nothing is the user's."""
-    if not objective.has_own_model and objective.loss is None:
-        return None
-    return {
-        "folder": str(folder),
-        "model": objective.model if objective.has_own_model else None,
-        "loss": objective.loss,
-        "params": dict(spec.params),
-        "searched": list(spec.search_space),
-    }
-
-
 @contextmanager
 def start_preparation(
     spec: StudySpec, folder: Path, data_folder: Path
@@ -48,20 +33,10 @@ def start_preparation(
 
     Of a function, the child that imports it: what fails there would fail every trial.
     """
-    match spec.objective:
-        case TrainerObjective():
-            command = "prepare"
-            request = {
-                "data": spec.objective.data.model_dump(mode="json"),
-                "folder": str(data_folder),
-                "own": _own_code(spec, spec.objective, folder),
-            }
-        case FunctionObjective():
-            command = "inspect"
-            request = {"function": spec.objective.function, "folder": str(folder)}
+    request = spec.objective.preparation(spec.params, spec.search_space, folder)
     child = subprocess.Popen(
         # -P: the working directory's modules must not stand in for the standard library's.
-        [sys.executable, "-P", "-m", "tuner.worker", command],
+        [sys.executable, "-P", "-m", "tuner.worker", "prepare", "--kind", spec.objective.kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -70,7 +45,7 @@ def start_preparation(
     )
     assert child.stdin is not None
     try:
-        child.stdin.write(json.dumps(request) + "\n")
+        child.stdin.write(json.dumps({**request, "data_folder": str(data_folder)}) + "\n")
         child.stdin.flush()
         yield child
     finally:

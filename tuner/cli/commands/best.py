@@ -41,7 +41,6 @@ def best_json(summary: StudySummary) -> dict[str, object]:
 
 
 def render(summary: StudySummary) -> str:
-    """For people."""
     fixed = render_params(summary.fixed_params)
     confirmed = render_confirmed(summary.confirmation)
     parts = [render_best(summary), *(["fixed", *fixed] if fixed else []), confirmed]

@@ -18,7 +18,6 @@ from tuner.cli.text.words import (
 )
 from tuner.errors import render_faults
 from tuner.results.preview import Preview, preview
-from tuner.results.summary import step_noun
 from tuner.run_study import RunOptions
 from tuner.study.trial import Params
 from tuner.study_file.identity import dump_spec
@@ -48,12 +47,11 @@ def _smoke(path: Path, options: RunOptions, spec: StudySpec) -> str:
 
     result = smoke(path, options)
     values = ", ".join(f"{one_line(n)} {render_value(v)}" for n, v in result.values.items())
-    step = f"{step_noun(spec)} {result.step}"
+    step = f"{spec.step_noun} {result.step}"
     return f"smoke: one trial reached {step} in {render_seconds(result.seconds)}: {values}"
 
 
 def check_json(loaded: LoadedStudyFile, shown: Preview) -> dict[str, Any]:
-    """For programs."""
     return {
         "spec": dump_spec(loaded.spec),
         "cells": shown.n_cells,

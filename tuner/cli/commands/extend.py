@@ -19,7 +19,6 @@ _OPTIONS = {
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Other limits."""
     amounts = {
         field: Amount(value=given[0], is_more=given[1])
         for field, option in _OPTIONS.items()

@@ -169,7 +169,6 @@ def _render_facts(page: TrialPage) -> str:
 
 
 def page_json(page: TrialPage) -> dict[str, Any]:
-    """For programs."""
     return {
         "study": page.study.name,
         "metric": page.study.metric,

@@ -21,7 +21,7 @@ from tuner.export.final_checks import check_training
 from tuner.export.train_options import Rows, TrainOptions
 from tuner.signals import exit_code, stop_signals
 from tuner.study_file.best import BestConfig, load_best_config
-from tuner.study_file.functions import find_code_folder, names_of_code
+from tuner.study_file.code_names import find_code_folder
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -45,7 +45,7 @@ def execute(options: argparse.Namespace) -> int:
         allow_code=frozenset(module for given in options.allow_code for module in given),
     )
     files = [config.weights.file] if config.weights else []
-    source = find_code_folder(path, names_of_code(config.objective), files)
+    source = find_code_folder(path, config.objective.code_names, files)
     check_training(config, source, wanted)
     # Rows that are trained on validate nothing.
     line = ProgressLine("train_loss" if is_both else config.metric, has_best=not is_both)

@@ -17,7 +17,7 @@ from tuner.results.row_filters import (
     parse_states,
     select,
 )
-from tuner.results.summary import load_trials, step_noun
+from tuner.results.summary import load_trials
 from tuner.storage.reading.rows import TrialRow
 from tuner.study_file.identity import parse_spec
 
@@ -44,7 +44,7 @@ def execute(options: argparse.Namespace) -> int:
         print(render_csv(study.metric, chosen), end="")
     else:
         width = terminal_width(sys.stdout)
-        table = render_trials(study.metric, chosen, f"{step_noun(spec)}s", width)
+        table = render_trials(study.metric, chosen, f"{spec.step_noun}s", width)
         print(wrap(table, width))
     return 0
 

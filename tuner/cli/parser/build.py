@@ -18,7 +18,6 @@ exit codes:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All commands."""
     parser = Parser(
         prog="tuner",
         description="Hyperparameter optimization on your own GPU machines.",

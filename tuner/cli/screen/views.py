@@ -87,7 +87,6 @@ class JsonView:
     """One JSON object a line on stdout, every notice with its type under "event"."""
 
     def show(self, notice: notices.Notice) -> None:
-        """Print it."""
         print(render_json({"event": type(notice).__name__, **asdict(notice)}), flush=True)
 
     def close(self) -> None:

@@ -12,8 +12,6 @@ _MIN_BAR = 10
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetLine:
-    """One limit."""
-
     name: str  # "trials"
     used: str
     limit: str

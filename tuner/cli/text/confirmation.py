@@ -124,7 +124,6 @@ def confirmed_json(confirmation: Confirmation | None) -> dict[str, Any]:
 
 
 def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
-    """For programs."""
     winner = confirmation.winner
     return {
         "name": confirmation.name,

@@ -12,7 +12,6 @@ from tuner.results.summary import StudySummary
 
 
 def render_status(summary: StudySummary, width: int | None = None) -> str:
-    """One study."""
     parts = [
         render_headline(summary),
         render_times(summary),

@@ -23,7 +23,6 @@ class ValueScale:
         return np.clip(values, self.low, self.high)
 
     def axis(self, title: str) -> dict[str, object]:
-        """For plotly."""
         ends = np.array([self.low, self.high])
         ends = np.log10(ends) if self.is_log else ends
         margin = 0.05 * (ends[1] - ends[0])

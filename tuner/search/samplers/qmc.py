@@ -60,7 +60,6 @@ class QmcSampler:
         return Suggestion(params=choose_params(self._distributions, choose))
 
     def n_draws(self) -> int | None:
-        """No end."""
         return None
 
     def _point(self, draw: int) -> list[float]:

@@ -262,13 +262,11 @@ class MetricRow:
 
 
 def read_checkpoints(connection: Connection, study_id: int, number: int) -> list[CheckpointRow]:
-    """Newest first."""
     rows = read_column_rows(connection, "checkpoints", study_id=study_id, number=number)
     return [CheckpointRow(step=r[0], attempt=r[1], n_bytes=r[2], saved_at=r[3]) for r in rows]
 
 
 def read_last_metrics(connection: Connection, study_id: int, number: int) -> list[MetricRow]:
-    """By name."""
     rows = read_column_rows(connection, "last_metrics", study_id=study_id, number=number)
     return [MetricRow(name=name, step=step, value=value) for name, step, value in rows]
 

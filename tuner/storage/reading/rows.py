@@ -59,8 +59,6 @@ class CountRow:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRow:
-    """One trial."""
-
     number: int
     state: str
     value: float | None
@@ -80,8 +78,6 @@ class TrialRow:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentRow:
-    """One agent."""
-
     host: str
     pid: int
     devices: tuple[str, ...]

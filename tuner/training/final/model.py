@@ -18,6 +18,7 @@ from safetensors.torch import save
 
 from tuner.errors import BadRows, RunFailed, TunerError, UsageError
 from tuner.study.trial import Params
+from tuner.study_file.code_names import is_code_name
 from tuner.study_file.trainer_params import Task
 from tuner.training.checkpoint import CHECKPOINT_FORMAT, BadCheckpoint, load_checkpoint
 from tuner.training.data.tensors import Split, TrainingData
@@ -278,7 +279,7 @@ def natural_weights(
     buffers: Mapping[str, torch.Tensor],
 ) -> dict[str, torch.Tensor]:
     """A lane's weights as its module has them: the lean perceptron stores hidden ones (F, H)."""
-    if ":" in model or params["precision"] != "float32":
+    if is_code_name(model) or params["precision"] != "float32":
         return {**weights, **buffers}
     return {name: _natural(name, weight) for name, weight in weights.items()}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from tuner.study.trial import Params
+from tuner.study_file.code_names import is_code_name
 from tuner.study_file.trainer_params import TRAINER_PARAMS, Task
 
 MEAN, SCALE = "preprocessing.mean", "preprocessing.scale"
@@ -31,7 +32,7 @@ class ModelCard:
     @property
     def has_own_model(self) -> bool:
         """Whether a callable of the user builds it."""
-        return ":" in self.model
+        return is_code_name(self.model)
 
 
 @dataclass(frozen=True, kw_only=True)

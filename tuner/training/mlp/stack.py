@@ -214,7 +214,6 @@ class MLPStack:
         return loss.of_steps(kept_SKCB, target_SKCB)
 
     def outputs(self, x_BF: torch.Tensor, first: int, last: int) -> torch.Tensor:
-        """Without dropout."""
         place = (first, last, len(x_BF))
         if place not in self._validation:
             layers = self._layers.of(first, last)

@@ -1,6 +1,7 @@
 """The built-in trainer's model and loss: our own, or callables of the user's."""
 
 from tuner.messages import Setup
+from tuner.study_file.code_names import is_code_name
 from tuner.training.data.tensors import TrainingData
 from tuner.training.losses import built_in as losses
 from tuner.training.losses.built_in import Loss
@@ -11,7 +12,7 @@ from tuner.training.model import Model
 from tuner.training.modules.kind import ModuleModel
 from tuner.training.modules.template import Build
 from tuner.training.precision import ByPrecision
-from tuner.worker.objectives.loading import load_callable
+from tuner.worker.loading import load_callable
 
 
 def loss_of(setup: Setup, data: TrainingData) -> Loss:
@@ -25,7 +26,7 @@ def loss_of(setup: Setup, data: TrainingData) -> Loss:
 def model_of(setup: Setup, data: TrainingData, loss: Loss) -> Model:
     """The user's model, or the multilayer perceptron."""
     name = str(setup.objective["model"])
-    if ":" not in name:
+    if not is_code_name(name):
         return mlp_of(data, loss)
     return ModuleModel(load_model(name, setup.folder), data, loss, name=name)
 

@@ -8,6 +8,7 @@ import torch
 
 from tuner.messages import How, Setup
 from tuner.study.trial import Params, Values
+from tuner.study_file.code_names import is_code_name
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.data.tensors import Split, TrainingData, load_data
 from tuner.training.groups.device_groups import Departure, Goal, Groups, train
@@ -25,7 +26,8 @@ from tuner.training.losses import built_in as losses
 from tuner.training.losses.built_in import Loss
 from tuner.training.mlp.stack import MLP
 from tuner.worker.exits import Exit
-from tuner.worker.objectives.models import loss_of, model_of
+from tuner.worker.kinds.trainer.models import loss_of, model_of
+from tuner.worker.objective import Training
 
 SIZES_FILE = "sizes.json"
 
@@ -73,7 +75,7 @@ def _sizes(setup: Setup, data: TrainingData, loss: Loss) -> Sizes:
         return FixedSizes(setup.n_lanes)
     most = MOST_ON_CPU if setup.device == "cpu" else MOST_ON_GPU
     measure = Measurement(data, loss, most)
-    if ":" in str(setup.objective["model"]) or setup.objective.get("loss"):
+    if is_code_name(str(setup.objective["model"])) or setup.objective.get("loss"):
         # The user's, who may change it at any time.
         return MeasuredSizes(measure, most=most, is_prompt=setup.is_prompt)
     file = SizeFile(Path(setup.data_folder).parent / SIZES_FILE, _scope(setup, data))
@@ -132,3 +134,6 @@ def warm_up() -> None:
     groups = Groups(model, data, loss, data_seed=0, goal=goal, sizes=FixedSizes(1))
     for _ in train(groups, [lane]):
         pass
+
+
+TRAINING = Training(warm_up=warm_up, build=TrainerObjective, is_program=False)

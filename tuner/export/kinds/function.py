@@ -8,16 +8,18 @@ from time import monotonic
 from tuner.export.artifact import FunctionResult, write_function_result
 from tuner.export.final_job import Job, Trained
 from tuner.export.own_sources import compare_code, copy_sources
-from tuner.study_file.model import FunctionObjective
+from tuner.study_file.kinds.function import FunctionObjective
 from tuner.training.device import name_device
-from tuner.worker.objectives.function import FunctionObjective as Function
-from tuner.worker.objectives.function import load_function
+from tuner.worker.kinds.function.objective import FunctionObjective as Function
+from tuner.worker.kinds.function.objective import load_function
 from tuner.worker.program import as_program
 from tuner.worker.source_files import hash_sources
 
 
-def train_function(job: Job, objective: FunctionObjective) -> Trained:
+def train_function(job: Job) -> Trained:
     """Call it with the exported params; the test split, if it has one, is its own business."""
+    objective = job.config.objective
+    assert isinstance(objective, FunctionObjective)
     with as_program():
         return _train(job, objective)
 

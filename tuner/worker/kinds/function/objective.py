@@ -24,7 +24,8 @@ from tuner.worker.bad_code import BadCode
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
 from tuner.worker.forks import ForkedEnd, ending_forks
-from tuner.worker.objectives.loading import last_user_frame, load_callable
+from tuner.worker.loading import last_user_frame, load_callable
+from tuner.worker.objective import Training
 
 Function = Callable[[Trial], object]
 _ENDS = {TrialPruned: How.PRUNED, TrialReleased: How.RELEASED, TrialDropped: How.DROPPED}
@@ -152,3 +153,6 @@ def definition_of(function: Function | None) -> str:
     if code is None:
         return "the objective"
     return f"{Path(code.co_filename).name}:{code.co_firstlineno} in {code.co_name}"
+
+
+TRAINING = Training(warm_up=lambda: None, build=FunctionObjective, is_program=True)

@@ -17,7 +17,7 @@ from tuner.storage.embedded.home import open_home
 from tuner.study.code import Code
 from tuner.study.trial import Direction, Values
 from tuner.study_file.best import BestConfig
-from tuner.study_file.model import TrainerObjective
+from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
 from tuner.training.data.preparing import PreparedData, prepare
 from tuner.training.data.tensors import TrainingData, load_data
@@ -30,17 +30,19 @@ from tuner.training.lane import LaneFailed
 from tuner.training.modules.template import Build
 from tuner.training.tensor_file import READING_FAILS, is_usable, reason_of
 from tuner.worker.faults import in_words
-from tuner.worker.objectives.models import load_model, loss_of, model_of
-from tuner.worker.objectives.trainer import TrainerObjective as Trainer
-from tuner.worker.own_code import look_at
+from tuner.worker.kinds.trainer.models import load_model, loss_of, model_of
+from tuner.worker.kinds.trainer.objective import TrainerObjective as Trainer
+from tuner.worker.kinds.trainer.own_code import look_at
 from tuner.worker.program import as_program
 
 NEW, EXPORTED = "this training", "the exported weights"
 Weights = Mapping[str, Any]  # of an epoch: "step", "weights" and "buffers" of a lane's state
 
 
-def train_model(job: Job, objective: TrainerObjective) -> Trained:
+def train_model(job: Job) -> Trained:
     """Train, choose by the validation split, and only then look at the test split, once."""
+    objective = job.config.objective
+    assert isinstance(objective, TrainerObjective)
     started = monotonic()
     prepared = _prepare(job.config, objective)
     with as_program():
@@ -112,17 +114,10 @@ def _prepare(config: BestConfig, objective: TrainerObjective) -> PreparedData:
 
 def _own_code(job: Job, objective: TrainerObjective) -> Code:
     """The files of the user's model and loss, as they are now; says where they are not the same."""
-    if not objective.has_own_model and objective.loss is None:
+    own = objective.preparation(job.config.params, {}, job.source)["own"]
+    if own is None:
         return {}
-    code = look_at(
-        {
-            "folder": str(job.source),
-            "model": objective.model if objective.has_own_model else None,
-            "loss": objective.loss,
-            "params": dict(job.config.params),
-            "searched": [],
-        }
-    )
+    code = look_at(own)
     compare_code(job.config, code, job.tell)
     return code
 
