@@ -14,6 +14,7 @@ from tuner.study_file.items import read_bool, read_float, read_int, read_option
 from tuner.study_file.load import _KEYS
 from tuner.study_file.model import MAX_LANES, CodePolicy
 from tuner.study_file.parameters import _KINDS, _RANGE_KEYS
+from tuner.study_file.ranges import MAX_POINTS
 from tuner.study_file.sections import STUDY_NAME
 from tuner.study_file.trainer_params import (
     DATA_SETS,
@@ -167,7 +168,7 @@ def _kinds_of(param: TrainerParam) -> tuple[str, ...]:
 _RANGE_PARTS: Mapping[str, Schema] = {
     "log": {"type": "boolean", "description": "even on a logarithmic scale"},
     "step": {"type": "number", "exclusiveMinimum": 0},
-    "grid": {"type": "integer", "minimum": 1, "description": "points for sampler: grid"},
+    "grid": _described(_whole(2, MAX_POINTS), "points for sampler: grid"),
     "when": {"type": "object", "description": "only where another parameter has such a value"},
 }
 
@@ -308,7 +309,7 @@ _SECTIONS: Mapping[str, Schema] = {
             "retries": {**_whole(0, 100), "default": 2},
             "lease": {**_DURATION, "default": "30s"},
             "grace": {**_DURATION, "default": "25s"},
-            "silence": {"anyOf": [{"const": "auto"}, _DURATION]},
+            "silence": {"anyOf": [{"const": "auto"}, _DURATION], "default": "auto"},
             "stop_after": {"anyOf": [{"const": "never"}, _whole(1, 10_000)], "default": 8},
             "max_offline": {**_DURATION, "default": "1h"},
         }
