@@ -130,7 +130,7 @@ def read_messages() -> list[Text]:
     return [
         Text(place=f"{name}:{line}", words=_without_code(text))
         for name, tree in _modules()
-        if not name.endswith("parser.py")
+        if "/parser/" not in name
         for line, text in _strings(tree)
         if len(WORD.findall(text)) >= MIN_WORDS and " " in text.strip()
     ]

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tuner.cli.parser import build_parser
+from tuner.cli.parser.build import build_parser
 from tuner.study_file.algorithms import (
     _WRAPPED,
     PRUNERS,

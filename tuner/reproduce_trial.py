@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from tuner.agent.about import describe_machine
 from tuner.agent.devices import Device, list_devices
 from tuner.agent.events import HelperFailed, WorkerGone, WorkerSaid
-from tuner.agent.preparation import PreparedData, finish_preparation, start_preparation
 from tuner.agent.rules.failures import failure_of_exit
-from tuner.agent.workers import WorkerPool, open_workers
+from tuner.agent.workers.pool import WorkerPool, open_workers
+from tuner.agent.workers.preparation import PreparedData, finish_preparation, start_preparation
 from tuner.errors import UsageError
 from tuner.export.code_source import folder_of_code
 from tuner.export.reproduction import (
@@ -29,12 +29,12 @@ from tuner.search.catalog import build_sampler
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler
 from tuner.space import to_distributions
-from tuner.storage.connection import Database
-from tuner.storage.home import open_home, open_spool
-from tuner.storage.migrations import migrate
+from tuner.storage.connections.connection import Database
+from tuner.storage.embedded.home import open_home, open_spool
 from tuner.storage.opening import open_database
-from tuner.storage.records import read_records
-from tuner.storage.shipping_reading import read_basis
+from tuner.storage.reading.shipping import read_basis
+from tuner.storage.schema.migrations import migrate
+from tuner.storage.work.records import read_records
 from tuner.study.command_line import study_command
 from tuner.study.trial import Params, Values
 from tuner.study_file.structure import structural_params

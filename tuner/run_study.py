@@ -10,17 +10,17 @@ from pathlib import Path
 
 from tuner.agent.about import describe_machine
 from tuner.agent.devices import list_devices
-from tuner.agent.folders import Folder
 from tuner.agent.identity import build_identity
-from tuner.agent.left_behind import end_left_behind
 from tuner.agent.loop import Agent, open_agent
 from tuner.agent.machine import Rulebook
 from tuner.agent.notices import StudyJoined
 from tuner.agent.port import View
-from tuner.agent.preparation import PreparedData, finish_preparation, start_preparation
 from tuner.agent.signals import stop_on_signals
-from tuner.agent.suggester import DrawSource, ModelSource, SuggestionSource
-from tuner.agent.workers import WorkerPool, open_workers
+from tuner.agent.threads.folders import Folder
+from tuner.agent.threads.suggester import DrawSource, ModelSource, SuggestionSource
+from tuner.agent.workers.left_behind import end_left_behind
+from tuner.agent.workers.pool import WorkerPool, open_workers
+from tuner.agent.workers.preparation import PreparedData, finish_preparation, start_preparation
 from tuner.errors import DatabaseAway, RunFailed, render_short
 from tuner.export.code_source import folder_of_code
 from tuner.export.linked_study import compare_with_search
@@ -31,16 +31,16 @@ from tuner.search.completion import complete
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler, ModelSampler
 from tuner.space import to_distributions
-from tuner.storage.connection import Database, DatabaseUrl, render_url
-from tuner.storage.home import DataFolder, Home, open_home, open_spool
-from tuner.storage.join import JoinedStudy, is_finished, join_study
-from tuner.storage.migrations import migrate
+from tuner.storage.connections.connection import Database, DatabaseUrl, render_url
+from tuner.storage.embedded.home import DataFolder, Home, open_home, open_spool
 from tuner.storage.opening import open_database
-from tuner.storage.reading import find_row
-from tuner.storage.store import PostgresStore
+from tuner.storage.reading.rows import find_row
+from tuner.storage.schema.migrations import migrate
+from tuner.storage.work.join import JoinedStudy, is_finished, join_study
+from tuner.storage.work.store import PostgresStore
+from tuner.study.agents import AgentIdentity, Desired
 from tuner.study.command_line import run_study_command
 from tuner.study.ending import Ending, EndingKind
-from tuner.study.fleet import AgentIdentity, Desired
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction
 from tuner.study_file.identity import parse_spec, render_differences

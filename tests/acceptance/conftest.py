@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.acceptance.command import Tuner, wait_until, write_study
-from tuner.storage.home import Home
-from tuner.storage.server import Server
+from tuner.storage.embedded.home import Home
+from tuner.storage.embedded.server import Server
 
 
 @pytest.fixture

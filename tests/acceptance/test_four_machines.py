@@ -211,7 +211,7 @@ def test_the_unit_is_valid_and_restarts_as_the_exit_codes_say(tmp_path: Path):
     assert settings["KillMode"] == "mixed"
     program, *words = settings["ExecStart"].split()
     assert program.endswith("/tuner")
-    from tuner.cli.parser import build_parser
+    from tuner.cli.parser.build import build_parser
 
     build_parser().parse_args(words)
     if not shutil.which("systemd-analyze"):

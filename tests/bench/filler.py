@@ -5,8 +5,8 @@ from typing import Any
 
 import psycopg2
 
-from tuner.storage.connection import Database
-from tuner.storage.join import join_study
+from tuner.storage.connections.connection import Database
+from tuner.storage.work.join import join_study
 from tuner.study.trial import Direction
 from tuner.study_file.model import (
     Algorithm,

@@ -11,10 +11,10 @@ from tuner.search.history import History
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import ModelSampler
 from tuner.space import to_distributions
-from tuner.storage.connection import open_database_url, parse_url
-from tuner.storage.join import find_study
-from tuner.storage.reading import read_trials
-from tuner.storage.store import PostgresStore
+from tuner.storage.connections.connection import open_database_url, parse_url
+from tuner.storage.reading.rows import read_trials
+from tuner.storage.work.join import find_study
+from tuner.storage.work.store import PostgresStore
 from tuner.study.feed import Seen
 from tuner.study.report import RungValue
 from tuner.study_file.identity import parse_spec

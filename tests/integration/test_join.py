@@ -8,8 +8,8 @@ import pytest
 
 from tests.integration.stores import SEARCH_SPACE, StoredStudy, make_spec
 from tuner.errors import NotFound, StudyMismatch
-from tuner.storage.connection import Database
-from tuner.storage.join import find_study, is_finished, join_study
+from tuner.storage.connections.connection import Database
+from tuner.storage.work.join import find_study, is_finished, join_study
 from tuner.study.trial import Direction
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import (

@@ -25,7 +25,7 @@ from tuner.messages import (
     Why,
     encode,
 )
-from tuner.training.prepare import prepare
+from tuner.training.data.preparing import prepare
 
 
 def rungs(*steps: int) -> tuple[tuple[int, int, int], ...]:

@@ -1,5 +1,6 @@
 """The rules of the house that a test can hold: sizes, cycles, docstrings, what an import loads."""
 
+import argparse
 import ast
 import re
 import subprocess
@@ -8,9 +9,12 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import grimp
 import pytest
+
+from tuner.cli.parser.build import build_parser
 
 ROOT = Path(__file__).parents[2]
 MAX_MODULE_LINES = 400
@@ -84,6 +88,15 @@ def test_every_module_class_and_function_for_others_says_what_it_is():
     assert [line for file in _files() for line in _undocumented(file)] == []
 
 
+def _parsed_commands(parser: argparse.ArgumentParser | None = None) -> Iterator[Any]:
+    for action in (parser or build_parser())._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                defaults = argparse.Namespace(**command._defaults)
+                yield from [defaults] if hasattr(defaults, "module") else []
+                yield from _parsed_commands(command)
+
+
 def _loaded(code: str) -> set[str]:
     output = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
@@ -114,10 +127,34 @@ def test_help_loads_the_parser_and_little_else(command):
         "tuner",
         "tuner.errors",
         "tuner.signals",
-        *(f"tuner.cli{module}" for module in ("", ".arguments", ".main", ".streams", ".terminal")),
-        *(f"tuner.cli.{name}parser" for name in ("", "command_", "db_", "shipping_")),
+        *(f"tuner.cli{module}" for module in ("", ".main", ".streams", ".terminal")),
+        "tuner.cli.parser",
+        *(
+            f"tuner.cli.parser.{name}"
+            for name in ("arguments", "build", "command", "db", "shipping")
+        ),
     }
     assert len(loaded) < 180
+
+
+def test_every_module_of_commands_executes_a_command_of_the_parser():
+    folder = ROOT / "tuner" / "cli" / "commands"
+    assert {options.module for options in _parsed_commands()} == {
+        f"tuner.cli.commands.{file.stem}" for file in folder.glob("[!_]*.py")
+    }
+
+
+def test_our_own_modules_are_imported_by_statements():
+    """A name in a string is seen by neither mypy nor import-linter."""
+    hidden = [
+        f"{_name(file)}:{node.lineno}"
+        for file in _files()
+        for node in ast.walk(_tree(file))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith("import_module")
+        and "tuner." in ast.unparse(node)
+    ]
+    assert hidden == []
 
 
 def test_an_agent_loads_no_torch():

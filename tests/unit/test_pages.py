@@ -26,9 +26,9 @@ from tests.pages import (
 )
 from tuner import errors
 from tuner.agent import notices
-from tuner.cli.parser import build_parser
+from tuner.cli.parser.build import build_parser
 from tuner.results.progress import StudyState
-from tuner.results.selection import STATES
+from tuner.results.row_filters import STATES
 from tuner.study_file.load import load_spec
 from tuner.study_file.schema import build_schema
 

@@ -14,9 +14,9 @@ from tuner.results.best import By
 from tuner.results.confirmation import Confirmation
 from tuner.results.progress import StudyState, find_state
 from tuner.results.summary import StudySummary, summarize, trials_of
-from tuner.storage.connection import Database, Snapshot
-from tuner.storage.reading import TrialRow, find_row, read_trials
-from tuner.storage.shipping_reading import (
+from tuner.storage.connections.connection import Database, Snapshot
+from tuner.storage.reading.rows import TrialRow, find_row, read_trials
+from tuner.storage.reading.shipping import (
     OriginRow,
     WeightsRow,
     read_origin,
@@ -24,7 +24,7 @@ from tuner.storage.shipping_reading import (
     read_weights,
     read_weights_content,
 )
-from tuner.storage.trial_reading import read_curve
+from tuner.storage.reading.trials import read_curve
 from tuner.study.command_line import study_command
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction, ParamValue

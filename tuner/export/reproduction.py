@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuner.errors import NotFound, UsageError
-from tuner.storage.connection import Snapshot
-from tuner.storage.reading import StudyRow, TrialRow, find_row, read_trials
-from tuner.storage.shipping_reading import OriginRow, read_metrics, read_origin
-from tuner.storage.trial_reading import read_curve
+from tuner.storage.connections.connection import Snapshot
+from tuner.storage.reading.rows import StudyRow, TrialRow, find_row, read_trials
+from tuner.storage.reading.shipping import OriginRow, read_metrics, read_origin
+from tuner.storage.reading.trials import read_curve
 from tuner.study.code import changed_files
 from tuner.study.command_line import study_command
 from tuner.study.failure import FailureClass

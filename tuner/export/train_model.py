@@ -13,22 +13,22 @@ from tuner.export.final_lane import FinalLane
 from tuner.export.own_sources import compare_code, copy_sources
 from tuner.export.train_options import Rows
 from tuner.messages import Setup
-from tuner.storage.home import open_home
+from tuner.storage.embedded.home import open_home
 from tuner.study.code import Code
 from tuner.study.trial import Direction, Values
 from tuner.study_file.best import BestConfig
 from tuner.study_file.model import TrainerObjective
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
-from tuner.training.data import TrainingData, load_data
+from tuner.training.data.preparing import PreparedData, prepare
+from tuner.training.data.tensors import TrainingData, load_data
+from tuner.training.data.test_split import load_preprocessing, open_test_split, with_validation
 from tuner.training.device import name_device
-from tuner.training.evaluation import evaluate, validate
-from tuner.training.final_data import load_preprocessing, open_test_split, with_validation
-from tuner.training.final_model import FinalModel, build_final_model, card_of, natural_weights
+from tuner.training.final.evaluation import evaluate, validate
+from tuner.training.final.model import FinalModel, build_final_model, card_of, natural_weights
+from tuner.training.final.warm_start import warm_state
 from tuner.training.lane import LaneFailed
-from tuner.training.prepare import PreparedData, prepare
-from tuner.training.template import Build
+from tuner.training.modules.template import Build
 from tuner.training.tensor_file import READING_FAILS, is_usable, reason_of
-from tuner.training.warm_start import warm_state
 from tuner.worker.faults import in_words
 from tuner.worker.objectives.models import load_model, loss_of, model_of
 from tuner.worker.objectives.trainer import TrainerObjective as Trainer

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tuner.storage.reading import AgentRow
-from tuner.storage.trial_reading import HeldRow
+from tuner.storage.reading.rows import AgentRow
+from tuner.storage.reading.trials import HeldRow
 from tuner.study.activity import LaneActivity
 from tuner.study.trial import Direction
 

@@ -14,7 +14,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from tuner.results.trial_table import Mask, ParamTable, TrialTable
-from tuner.storage.columns_reading import Floats, Ints
+from tuner.storage.reading.columns import Floats, Ints
 from tuner.study.trial import Direction
 
 LEAST_TRIALS = 10

@@ -9,10 +9,10 @@ from tuner.results.best import By, Choice, choose_best
 from tuner.results.confirmation import Confirmation, find_confirmations
 from tuner.results.progress import StudyState, find_state
 from tuner.results.summary import StudySummary, step_noun
-from tuner.storage.columns_reading import read_column_rows
-from tuner.storage.connection import Database, Snapshot
-from tuner.storage.reading import AgentRow, CountRow, StudyRow, read_studies
-from tuner.storage.trial_reading import RecordRow
+from tuner.storage.connections.connection import Database, Snapshot
+from tuner.storage.reading.columns import read_column_rows
+from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, read_studies
+from tuner.storage.reading.trials import RecordRow
 from tuner.study.activity import Activity
 from tuner.study.limits import Used
 from tuner.study_file.identity import parse_spec

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from tuner.errors import NoCompleteTrial
 from tuner.results.best import By, choose_best, confirmed_best
 from tuner.results.confirmation import Confirmation, find_confirmation
-from tuner.storage.connection import Database, Snapshot
-from tuner.storage.failure_reading import FailureRow, read_failures
-from tuner.storage.reading import (
+from tuner.storage.connections.connection import Database, Snapshot
+from tuner.storage.reading.failures import FailureRow, read_failures
+from tuner.storage.reading.rows import (
     AgentRow,
     CountRow,
     StudyRow,

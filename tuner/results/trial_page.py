@@ -6,9 +6,9 @@ from datetime import datetime
 
 from tuner.errors import NotFound
 from tuner.results.summary import step_noun
-from tuner.storage.connection import Database
-from tuner.storage.reading import StudyRow, TrialRow, find_row, read_trials
-from tuner.storage.trial_reading import (
+from tuner.storage.connections.connection import Database
+from tuner.storage.reading.rows import StudyRow, TrialRow, find_row, read_trials
+from tuner.storage.reading.trials import (
     DecisionRow,
     EventRow,
     LogRow,

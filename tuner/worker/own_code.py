@@ -12,7 +12,7 @@ from tuner.study.trial import ParamValue
 from tuner.study_file.faults import did_you_mean, listed, quote
 from tuner.study_file.trainer_params import SHAPE_NAMES, TRAINER_PARAMS
 from tuner.study_file.yaml_text import render_inline
-from tuner.training.template import Build, arguments_of
+from tuner.training.modules.template import Build, arguments_of
 from tuner.worker.bad_code import BadCode
 from tuner.worker.objectives.models import load_loss, load_model
 from tuner.worker.source_files import hash_sources

@@ -7,16 +7,14 @@ trial.
 import os
 import sys
 from collections.abc import Mapping
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tuner.training.prepare import prepare
+from tuner.training.data.preparing import prepare
 from tuner.worker.bad_code import BadCode
 from tuner.worker.one_shot import answer_once
 from tuner.worker.streams import Streams
-
-_OWN_CODE = "tuner.worker.own_code"  # loads torch
 
 
 def main(arguments: list[str], streams: Streams) -> int:
@@ -27,7 +25,7 @@ def main(arguments: list[str], streams: Streams) -> int:
     """
     assert not arguments, "prepare takes its request on standard input"
     code = answer_once(streams, _answer)
-    if _OWN_CODE in sys.modules:
+    if "tuner.worker.own_code" in sys.modules:
         os._exit(code)  # threads that the user's module has started may hang
     return code
 
@@ -45,7 +43,9 @@ def _prepared(request: Mapping[str, Any]) -> dict[str, Any]:
     code = {"tuner": metadata.version("tuner")}
     own, summary = request.get("own"), ""
     if own is not None:
-        code |= import_module(_OWN_CODE).look_at(own)
+        from tuner.worker.own_code import look_at  # noqa: PLC0415 - loads torch
+
+        code |= look_at(own)
         named = ((kind, own[kind]) for kind in ("model", "loss") if own[kind])
         summary = "".join(f"; {kind} {name}" for kind, name in named)
     prepared = prepare(request["data"], Path(request["folder"]))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.pages import find_commands
 from tuner import errors
-from tuner.cli.parser import EXIT_CODES, build_parser
+from tuner.cli.parser.build import EXIT_CODES, build_parser
 
 COMMANDS = find_commands()
 

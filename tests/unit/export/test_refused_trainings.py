@@ -154,7 +154,7 @@ def test_of_a_training_that_is_done_nobody_asks_for_the_weights_any_more(tmp_pat
 
 
 def test_the_look_needs_no_torch():
-    script = "import sys, tuner.cli.train; print('torch' in sys.modules)"
+    script = "import sys, tuner.cli.commands.train; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )

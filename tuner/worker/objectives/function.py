@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tuner.messages import How, Setup
 from tuner.study.trial import Params
-from tuner.training.faults import is_our_interrupt
-from tuner.training.generators import seed_generators
+from tuner.training.fatal_errors import is_our_interrupt
 from tuner.training.lane import Lane
+from tuner.training.modules.generators import seed_generators
 from tuner.trial import (
     Mistake,
     Trial,

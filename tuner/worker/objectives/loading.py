@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from tuner.training.faults import is_our_interrupt
+from tuner.training.fatal_errors import is_our_interrupt
 from tuner.worker.bad_code import BadCode
 from tuner.worker.faults import in_words
 from tuner.worker.forks import ForkedEnd, ending_forks

@@ -1,16 +1,16 @@
 """The built-in trainer's model and loss: our own, or callables of the user's."""
 
 from tuner.messages import Setup
-from tuner.training import losses
-from tuner.training.data import TrainingData
-from tuner.training.losses import Loss
-from tuner.training.mlp import MLP
-from tuner.training.mlp_module import initialize_mlp, mlp_module
+from tuner.training.data.tensors import TrainingData
+from tuner.training.losses import built_in as losses
+from tuner.training.losses.built_in import Loss
+from tuner.training.losses.own import LossFunction, OwnLoss
+from tuner.training.mlp.module import initialize_mlp, mlp_module
+from tuner.training.mlp.stack import MLP
 from tuner.training.model import Model
-from tuner.training.modules import ModuleModel
-from tuner.training.own_loss import LossFunction, OwnLoss
+from tuner.training.modules.kind import ModuleModel
+from tuner.training.modules.template import Build
 from tuner.training.precision import ByPrecision
-from tuner.training.template import Build
 from tuner.worker.objectives.loading import load_callable
 
 

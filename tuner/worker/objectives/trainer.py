@@ -9,13 +9,9 @@ import torch
 from tuner.messages import How, Setup
 from tuner.study.trial import Params, Values
 from tuner.study_file.trainer_params import Task, resolve
-from tuner.training import losses
-from tuner.training.data import Split, TrainingData, load_data
-from tuner.training.groups import Departure, Goal, Groups, train
-from tuner.training.lane import Lane, Nobody
-from tuner.training.losses import Loss
-from tuner.training.mlp import MLP
-from tuner.training.sizes import (
+from tuner.training.data.tensors import Split, TrainingData, load_data
+from tuner.training.groups.device_groups import Departure, Goal, Groups, train
+from tuner.training.groups.sizes import (
     MOST_ON_CPU,
     MOST_ON_GPU,
     FixedSizes,
@@ -24,6 +20,10 @@ from tuner.training.sizes import (
     SizeFile,
     Sizes,
 )
+from tuner.training.lane import Lane, Nobody
+from tuner.training.losses import built_in as losses
+from tuner.training.losses.built_in import Loss
+from tuner.training.mlp.stack import MLP
 from tuner.worker.exits import Exit
 from tuner.worker.objectives.models import loss_of, model_of
 
