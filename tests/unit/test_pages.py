@@ -173,6 +173,14 @@ def test_every_variable_that_the_code_reads_is_on_a_page_and_no_other():
     assert {name for name in named if name not in sources} == set()
 
 
+@pytest.mark.parametrize("option", ["--json", "--storage"])
+def test_the_page_of_commands_names_those_without_a_common_option(option):
+    lacking = [name for name, parser in find_commands().items() if option not in options_of(parser)]
+    *others, last = sorted(map("`{}`".format, lacking))
+    (row,) = re.findall(rf"^\| `{option}.*$", section("Options of all commands"), re.M)
+    assert f"every command except {', '.join(others)} and {last}" in row
+
+
 def test_every_exit_code_is_on_the_page_of_commands():
     codes = {
         error.exit_code
