@@ -161,6 +161,21 @@ def test_the_pages_name_no_attribute_of_a_trial_that_does_not_exist():
     assert {name for name in named - known - {"py"} if not hasattr(trial, name)} == set()
 
 
+def test_the_pages_name_nothing_in_python_that_does_not_exist():
+    text = "\n".join([*blocks("python"), *spans(ALL)])
+    named = set(re.findall(r"\btuner\.([a-zA-Z]\w+)", text)) - {"py"}
+    assert {"run", "load_study", "load_model", "load_state", "Trial"} <= named
+    modules = {path.stem for path in (ROOT / "tuner").iterdir()} | {"study", "migration", "service"}
+    assert {name for name in named - modules if not hasattr(tuner, name)} == set()
+    of_a_study = set(
+        re.findall(r"\bstudy\.(\w+)", PAGES["tuner/results/README.md"].split("## Opt")[0])
+    )
+    assert {"best", "is_confirmed", "dataframe", "trials", "refresh"} <= of_a_study
+    assert {
+        n for n in of_a_study - {"yaml"} if n not in dir(tuner.Study) and n != "trials"
+    } == set()
+
+
 def test_every_variable_that_the_code_reads_is_on_a_page_and_no_other():
     folders = (ROOT / "tuner", ROOT / "tests")
     sources = "\n".join(file.read_text() for folder in folders for file in folder.rglob("*.py"))
