@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 
 from tuner.study_file.parameters import KINDS_OF_RANGES, RANGE_KEYS
-from tuner.study_file.schema_parts import SCALAR, Schema, number_schema, object_schema
+from tuner.study_file.ranges import MAX_POINTS
+from tuner.study_file.schema_parts import (
+    SCALAR,
+    Schema,
+    described,
+    number_schema,
+    object_schema,
+    whole_schema,
+)
 from tuner.study_file.trainer_params import TrainerParam
 
 
@@ -39,7 +47,7 @@ def _kinds_of(param: TrainerParam) -> tuple[str, ...]:
 _RANGE_PARTS: Mapping[str, Schema] = {
     "log": {"type": "boolean", "description": "even on a logarithmic scale"},
     "step": {"type": "number", "exclusiveMinimum": 0},
-    "grid": {"type": "integer", "minimum": 1, "description": "points for sampler: grid"},
+    "grid": described(whole_schema(2, MAX_POINTS), "points for sampler: grid"),
     "when": {"type": "object", "description": "only where another parameter has such a value"},
 }
 

@@ -177,7 +177,7 @@ _SECTIONS: Mapping[str, Schema] = {
             "retries": {**whole_schema(0, 100), "default": 2},
             "lease": {**DURATION, "default": "30s"},
             "grace": {**DURATION, "default": "25s"},
-            "silence": {"anyOf": [{"const": "auto"}, DURATION]},
+            "silence": {"anyOf": [{"const": "auto"}, DURATION], "default": "auto"},
             "stop_after": {"anyOf": [{"const": "never"}, whole_schema(1, 10_000)], "default": 8},
             "max_offline": {**DURATION, "default": "1h"},
         }

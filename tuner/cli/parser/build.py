@@ -13,7 +13,7 @@ exit codes:
   0 done   1 failed at run time   2 usage, study file, or another study under
   this name   3 no such study or trial   4 database unreachable or refused
   5 no COMPLETE trial   6 halted by failures.stop_after   7 this machine cannot work
-  130 interrupted   143 ended by SIGTERM or SIGHUP, trials handed back
+  130 interrupted   143 ended by SIGTERM or SIGHUP, trials released
 """
 
 
@@ -65,13 +65,13 @@ def _add_working(commands: Commands) -> None:
         nargs="?",
         type=arguments.text,
         metavar="STUDY.yaml",
-        help="the study file; not needed with --study, but for code of yours",
+        help="the study file; with --study only needed for your own code",
     )
     run.add_argument(
         "--study",
         type=arguments.text,
         metavar="NAME",
-        help="work on a study that is in the database already, such as one of tuner confirm",
+        help="work on a study of the database without its file, such as one of tuner confirm",
     )
     run.add_argument(
         "--workers",
@@ -96,14 +96,14 @@ def _add_beginning(commands: Commands) -> None:
         "folder", nargs="?", default=".", type=arguments.text, metavar="DIR", help="default: here"
     )
     init.add_argument(
-        "--code", action="store_true", help="with a train.py: a training function of your own"
+        "--code", action="store_true", help="add a train.py with your own training function"
     )
     add_json(init)
     check = add_command(
         commands,
         "check",
         "check",
-        "validate a study file without running its code; show what it means and first params",
+        "validate a study file without running its code; show its settings and first params",
         "tuner check studies/digits.yaml --set budget.trials=20",
         storage=False,
     )
@@ -119,7 +119,7 @@ def _add_beginning(commands: Commands) -> None:
         commands,
         "schema",
         "schema",
-        "the JSON Schema of study files, for editors",
+        "print the JSON Schema of study files, for editors",
         "tuner schema   # > study.schema.json",
         storage=False,
     )
@@ -133,7 +133,7 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=arguments.text,
         metavar="KEY=VALUE",
-        help="another value for a key of the study file, such as budget.trials=20; repeatable",
+        help="replace a value of the study file, such as budget.trials=20; repeatable",
     )
 
 
@@ -142,7 +142,7 @@ def _add_reading(commands: Commands) -> None:
         commands,
         "status",
         "status",
-        "counts, best trial, budget, fleet and failures of one or all studies",
+        "show counts, best trial, budget, machines and failures of one or all studies",
         "tuner status digits --watch",
     )
     status.add_argument(
@@ -150,15 +150,15 @@ def _add_reading(commands: Commands) -> None:
         nargs="?",
         type=arguments.text,
         metavar="STUDY",
-        help="default: all studies, newest first",
+        help="the study's name (default: all studies, newest first)",
     )
-    status.add_argument("--watch", action="store_true", help="draw it again until Ctrl-C")
+    status.add_argument("--watch", action="store_true", help="update the screen until Ctrl-C")
     status.add_argument(
         "--every",
         type=arguments.seconds,
         default=1.0,
         metavar="SECONDS",
-        help="how often --watch looks (default: 1)",
+        help="interval of --watch (default: 1)",
     )
     add_json(status)
     _add_trials(commands)
@@ -166,24 +166,24 @@ def _add_reading(commands: Commands) -> None:
         commands,
         "show",
         "show",
-        "one trial: params, curve, attempts, pruning decisions, failure",
+        "show one trial: params, curve, attempts, pruning decisions, failure",
         "tuner show digits 12",
     )
     _add_study(show)
     _add_trial(show)
     add_json(show)
-    logs = add_command(commands, "logs", "logs", "what a trial printed", "tuner logs digits 12 -f")
+    logs = add_command(commands, "logs", "logs", "a trial's output", "tuner logs digits 12 -f")
     _add_study(logs)
     _add_trial(logs)
     logs.add_argument(
         "--attempt",
         type=arguments.at_least_one,
         metavar="K",
-        help="which attempt (default: the last one)",
+        help="the attempt (default: the last one)",
     )
-    logs.add_argument("-f", "--follow", action="store_true", help="go on until the trial is final")
+    logs.add_argument("-f", "--follow", action="store_true", help="run until the trial is final")
     best = add_command(
-        commands, "best", "best", "the best trial's params", "tuner best digits --json"
+        commands, "best", "best", "show the params of the best trial", "tuner best digits --json"
     )
     _add_study(best)
     add_by(best)
@@ -196,18 +196,18 @@ def _add_pages(commands: Commands) -> None:
         commands,
         "dashboard",
         "dashboard",
-        "serve live pages of all studies: search, fleet and failures on one screen",
+        "serve live pages of all studies: search, machines and failures on one screen",
         "tuner dashboard digits",
     )
     dashboard.add_argument(
-        "study", nargs="?", type=arguments.text, metavar="STUDY", help="open with this one"
+        "study", nargs="?", type=arguments.text, metavar="STUDY", help="open this study first"
     )
     dashboard.add_argument(
         "--host",
         type=arguments.text,
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="listen there; other than 127.0.0.1 needs --token-file (default: 127.0.0.1)",
+        help="address to listen on; any but 127.0.0.1 needs --token-file (default: 127.0.0.1)",
     )
     dashboard.add_argument(
         "--port", type=arguments.port, metavar="N", help="default: 8090, or the next free one"
@@ -216,7 +216,7 @@ def _add_pages(commands: Commands) -> None:
         "--token-file",
         type=arguments.text,
         metavar="FILE",
-        help="a token of 32 random bytes or more, mode 0600, for everybody who shall look",
+        help="file with a token of at least 32 random bytes, mode 0600, for all users of the pages",
     )
     dashboard.add_argument(
         "--allow-host",
@@ -224,12 +224,12 @@ def _add_pages(commands: Commands) -> None:
         default=[],
         type=arguments.text,
         metavar="NAME",
-        help="another name under which browsers reach it, as behind a proxy; repeatable",
+        help="another host name of the dashboard, for example behind a proxy; repeatable",
     )
     dashboard.add_argument(
         "--allow-actions",
         action="store_true",
-        help="pause, resume, stop, extend, retry and enqueue from the page (default: look only)",
+        help="allow pause, resume, stop, extend, retry and enqueue (default: read-only)",
     )
     report = add_command(
         commands,
@@ -243,7 +243,7 @@ def _add_pages(commands: Commands) -> None:
         *("-o", "--output"),
         type=arguments.text,
         metavar="FILE",
-        help="default: STUDY.html here; an existing file is replaced (-: standard output)",
+        help="the file, replaced if it exists (default: STUDY.html; -: standard output)",
     )
     add_json(report)
 
@@ -253,7 +253,7 @@ def _add_trials(commands: Commands) -> None:
         commands,
         "trials",
         "trials",
-        "the table of trials",
+        "show the table of trials",
         "tuner trials digits --state complete --where 'learning_rate<1e-2' --sort value",
     )
     _add_study(trials)
@@ -263,27 +263,27 @@ def _add_trials(commands: Commands) -> None:
         default=[],
         type=arguments.text,
         metavar="CONDITION",
-        help="only these, such as 'learning_rate<1e-3' or optimizer=adam; more than one: all hold",
+        help="trials that match, such as 'learning_rate<1e-3' or optimizer=adam; repeatable",
     )
     trials.add_argument(
         "--state",
         type=arguments.text,
         metavar="S[,S]",
-        help="only these states: complete, pruned, fail, running, free, waiting",
+        help="trials in these states: complete, pruned, fail, running, free, waiting",
     )
     trials.add_argument(
         "--sort",
         default="number",
         type=arguments.text,
         metavar="FIELD[:desc]",
-        help="by a field or param (default: number)",
+        help="sort by a field or param (default: number)",
     )
     trials.add_argument(
-        "--limit", type=arguments.at_least_one, metavar="N", help="the first N of them"
+        "--limit", type=arguments.at_least_one, metavar="N", help="show only the first N trials"
     )
     form = trials.add_mutually_exclusive_group()
     form.add_argument(
-        "--csv", action="store_true", help="comma-separated values, for a spreadsheet"
+        "--csv", action="store_true", help="print comma-separated values, for a spreadsheet"
     )
     add_json(form)
 
@@ -291,14 +291,14 @@ def _add_trials(commands: Commands) -> None:
 def _add_control(commands: Commands) -> None:
     for name, summary in {
         "stop": "end the study: running trials end PRUNED, no new ones begin",
-        "pause": "save and hand back all trials; agents wait",
-        "resume": "let a paused, stopped or halted study go on",
+        "pause": "save and release all trials; agents wait",
+        "resume": "continue a paused, stopped or halted study",
     }.items():
         command = add_command(commands, name, "run_state", summary, f"tuner {name} digits")
         _add_study(command)
         if name != "resume":
             command.add_argument(
-                "--reason", type=arguments.text, default="", metavar="TEXT", help="why, for others"
+                "--reason", type=arguments.text, default="", metavar="TEXT", help="for other users"
             )
         add_json(command)
     _add_extend(commands)
@@ -322,7 +322,7 @@ def _add_control(commands: Commands) -> None:
         commands,
         "delete",
         "delete",
-        "delete a study with all its trials, for ever",
+        "delete a study with all its trials permanently",
         "tuner delete digits --yes",
     )
     _add_study(delete)
@@ -336,7 +336,7 @@ def _add_extend(commands: Commands) -> None:
         commands,
         "extend",
         "extend",
-        "raise the study's limits, to an amount or by +more",
+        "raise the study's limits, to N or by +N",
         "tuner extend digits --trials +50 --time 2h",
     )
     _add_study(extend)
@@ -356,7 +356,7 @@ def _add_enqueue(commands: Commands) -> None:
         commands,
         "enqueue",
         "enqueue",
-        "add a trial with params of your own, trained next; missing ones are drawn",
+        "add a trial with your own params, trained next; missing params are drawn",
         "tuner enqueue digits learning_rate=1e-3 n_layers=2",
     )
     _add_study(enqueue)
@@ -367,7 +367,7 @@ def _add_enqueue(commands: Commands) -> None:
         "--file",
         type=arguments.text,
         metavar="F.yaml",
-        help="a mapping of params, or a list of them (-: standard input)",
+        help="file with a mapping of params, or a list of them (-: standard input)",
     )
     add_json(enqueue)
 
@@ -377,7 +377,7 @@ def _add_machine(commands: Commands) -> None:
         commands,
         "doctor",
         "doctor",
-        "look at this machine and the database, and say what to mend",
+        "check this machine and the database, and show how to fix problems",
         "tuner doctor",
     )
     add_json(doctor)
@@ -385,7 +385,7 @@ def _add_machine(commands: Commands) -> None:
         commands,
         "completion",
         "completion",
-        "what a shell needs to complete tuner's commands and options",
+        "print the code with which a shell completes commands and options",
         'eval "$(tuner completion bash)"',
         storage=False,
     )

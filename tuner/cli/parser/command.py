@@ -81,8 +81,8 @@ def add_by(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup) -
         "--by",
         choices=["value", "confirmed"],
         metavar="value|confirmed",
-        help="the best value of the search, or the trial that tuner confirm found best (default: "
-        "the confirmed one if a finished confirmation includes the best value, otherwise by value)",
+        help="best by the value in the search, or by tuner confirm (default: "
+        "confirmed if a finished confirmation includes the best value, otherwise value)",
     )
 
 

@@ -8,13 +8,13 @@ def add_db(commands: Commands) -> None:
     """The database: what its users and its administrator do with it."""
     db = commands.add_parser(
         "db",
-        help="the database: where it is, the embedded one for other programs, rights, upgrades",
-        description="The database: where it is, the embedded one, rights, upgrades.",
+        help="the database: its URL, the embedded server, rights, backup, upgrades",
+        description="The database: its URL, the embedded server, rights, backup, upgrades.",
         epilog='example: optuna-dashboard "$(tuner db url)"   # while `tuner db serve` runs',
         allow_abbrev=False,
     )
     actions = db.add_subparsers(title="actions", metavar="ACTION", required=True)
-    url = add_command(actions, "url", "db", "where the studies live, without a password", _URL)
+    url = add_command(actions, "url", "db", "print the URL, without its password", _URL)
     add_json(url)
     serve = add_command(
         actions,
@@ -27,14 +27,14 @@ def add_db(commands: Commands) -> None:
         "--listen",
         type=arguments.listen,
         metavar="ADDRESS[:PORT]",
-        help="for other machines too, which log in with the password file that it names",
+        help="admit other machines, which log in with the password file that is printed",
     )
     add_json(serve)
     upgrade = add_command(
         actions,
         "upgrade",
         "db",
-        "bring the schema up to date, as the first command of its owner does anyway",
+        "bring the schema up to date, as the first command of its owner does as well",
         "tuner db upgrade",
     )
     add_json(upgrade)
@@ -43,14 +43,14 @@ def add_db(commands: Commands) -> None:
         actions,
         "backup",
         "backup",
-        "write all studies into one file, while agents go on",
+        "write all studies into one file, while agents continue",
         "tuner db backup -o studies.zip",
     )
     backup.add_argument(
         *("-o", "--output"),
         type=arguments.text,
         metavar="FILE",
-        help="a file that does not exist yet (default: tuner-DATE-TIME.zip here)",
+        help="a file that does not exist yet (default: tuner-DATE-TIME.zip)",
     )
     add_json(backup)
     restore = add_command(
@@ -60,7 +60,7 @@ def add_db(commands: Commands) -> None:
         "fill an empty database from a backup",
         "tuner db restore studies.zip",
     )
-    restore.add_argument("file", type=arguments.text, metavar="FILE", help="of tuner db backup")
+    restore.add_argument("file", type=arguments.text, metavar="FILE", help="a backup file")
     add_json(restore)
 
 
@@ -79,10 +79,10 @@ def _add_grant(actions: Commands) -> None:
         "kind",
         choices=["worker", "reader", "none"],
         metavar="worker|reader|none",
-        help="worker: runs and steers studies; reader: looks at them; none: take all rights back",
+        help="worker: run and control studies; reader: read them; none: remove all rights",
     )
     grant.add_argument("role", type=arguments.text, metavar="ROLE", help="an existing login role")
     grant.add_argument(
-        "--print", action="store_true", help="show the statements, and run none of them"
+        "--print", action="store_true", help="print the statements without running them"
     )
     add_json(grant)

@@ -31,16 +31,19 @@ def _add_export(commands: Commands) -> None:
         "tuner export digits -o best.yaml",
     )
     _add_study(export)
-    _add_output(export, "FILE", "where to write it (default: print it)")
+    _add_output(export, "FILE", "the file (default: standard output)")
     which = export.add_mutually_exclusive_group()
     which.add_argument(
-        "--trial", type=arguments.trial_number, metavar="N", help="this trial, not the best one"
+        "--trial",
+        type=arguments.trial_number,
+        metavar="N",
+        help="export this trial instead of the best one",
     )
     which.add_argument(
         "--top",
         type=arguments.at_least_one,
         metavar="K",
-        help="the K best; with -o best.yaml: best-1.yaml, best-2.yaml, ...",
+        help="export the K best trials; with -o best.yaml: best-1.yaml, best-2.yaml, ...",
     )
     add_by(which)
     which.add_argument(
@@ -55,15 +58,15 @@ def _add_export(commands: Commands) -> None:
         choices=["yaml", "json", "env"],
         default="yaml",
         metavar="yaml|json|env",
-        help="default: yaml, which tuner train takes",
+        help="the format (default: yaml, for tuner train)",
     )
     export.add_argument(
         "--weights",
         action="store_true",
-        help="the trial's own weights as well, in a file beside it (checkpoints.keep_best)",
+        help="write the weights of the trial, too, into a file next to it (checkpoints.keep_best)",
     )
     _add_study_file(export)
-    add_json(export, "what was written")
+    add_json(export, "the written files")
 
 
 def _add_confirm(commands: Commands) -> None:
@@ -71,7 +74,7 @@ def _add_confirm(commands: Commands) -> None:
         commands,
         "confirm",
         "confirm",
-        "train the best params again under fresh seeds; how good they are, and which is the best",
+        "train the best params again with fresh seeds; show which trial is probably the best",
         "tuner confirm digits --top 5 --seeds 5",
     )
     _add_study(confirm)
@@ -80,27 +83,27 @@ def _add_confirm(commands: Commands) -> None:
         type=arguments.at_least_one,
         default=5,
         metavar="K",
-        help="the K best trials (default: 5)",
+        help="number of trials (default: 5)",
     )
     confirm.add_argument(
         "--seeds",
         type=arguments.seeds,
         default=5,
         metavar="S",
-        help="how often each is trained again (default: 5)",
+        help="number of fresh seeds per trial (default: 5)",
     )
     confirm.add_argument(
         "--name",
         type=arguments.text,
         metavar="NAME",
-        help="of the study that does it (default: STUDY-confirm); others: tuner run --study NAME",
+        help="name of the confirming study (default: STUDY-confirm); for tuner run --study NAME",
     )
     _add_study_file(confirm)
     confirm.add_argument(
-        "--workers", type=arguments.workers, metavar="N", help="CPU workers, as of tuner run"
+        "--workers", type=arguments.workers, metavar="N", help="CPU workers, as for tuner run"
     )
     confirm.add_argument(
-        "--show", action="store_true", help="train nothing, show what is confirmed so far"
+        "--show", action="store_true", help="train nothing; show the results so far"
     )
     add_json(confirm)
 
@@ -129,7 +132,7 @@ def _add_study_file(parser: argparse.ArgumentParser) -> None:
         "--file",
         type=arguments.text,
         metavar="STUDY.yaml",
-        help="the study file, where the objective is code of yours: it says which code runs here",
+        help="the study file, if the objective is your own code: it names the code to run",
     )
 
 
@@ -138,18 +141,20 @@ def _add_train(commands: Commands) -> None:
         commands,
         "train",
         "train",
-        "the final training of an exported config; evaluates the test split; no database",
+        "train an exported config to its end and evaluate the test split, without a database",
         "tuner train best.yaml -o digits-final",
         storage=False,
     )
-    train.add_argument("config", type=arguments.text, metavar="BEST.yaml", help="what export wrote")
+    train.add_argument(
+        "config", type=arguments.text, metavar="BEST.yaml", help="a config of tuner export"
+    )
     _add_output(train, "DIR", "the folder of the model (default: NAME-final)")
     train.add_argument(
         "--on",
         choices=["train", "train+val"],
         default="train",
         metavar="train|train+val",
-        help="the rows to train on; with train+val for the best epoch of the search, no longer",
+        help="the rows to train on; train+val trains up to the best epoch of the search",
     )
     train.add_argument(
         "--set",
@@ -157,16 +162,19 @@ def _add_train(commands: Commands) -> None:
         default=[],
         type=arguments.text,
         metavar="KEY=VALUE",
-        help="another value, such as epochs=100; repeatable",
+        help="replace a value of the config, such as epochs=100; repeatable",
     )
     train.add_argument(
-        "--device", type=arguments.text, metavar="D", help="cpu or cuda:N (default: a GPU if any)"
+        "--device",
+        type=arguments.text,
+        metavar="D",
+        help="cpu or cuda:N (default: a GPU if there is one)",
     )
     train.add_argument(
         "--threads",
         type=arguments.at_least_one,
         metavar="N",
-        help="on a CPU (default: as many as the trial had)",
+        help="threads on a CPU (default: as many as the trial had)",
     )
     train.add_argument(
         "--allow-code",
@@ -174,11 +182,11 @@ def _add_train(commands: Commands) -> None:
         default=[],
         type=arguments.modules,
         metavar="MODULE[,MODULE]",
-        help="modules that the config may name though they are no files below its folder",
+        help="modules that the config may name although they are not below its folder",
     )
     train.add_argument(
         "--from-weights",
         action="store_true",
-        help="go on from the exported weights instead of training anew",
+        help="continue from the exported weights instead of training from the start",
     )
     add_json(train, "the metrics")
