@@ -153,15 +153,6 @@ class NotSaved:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Still working: feeds the silence watch between reports."""
-
-    number: int
-    attempt: int
-    step: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Left:
     """The lane has left the worker; after a failure the process ends as well."""
 
@@ -175,12 +166,12 @@ class Left:
 
 
 ToWorker = Setup | Start | GoOn | Stop
-FromWorker = Ready | Reported | Saved | Kept | NotSaved | Progress | Left
+FromWorker = Ready | Reported | Saved | Kept | NotSaved | Left
 Message = ToWorker | FromWorker
 
 _TYPES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (Setup, Start, GoOn, Stop, Ready, Reported, Saved, Kept, NotSaved, Progress, Left)
+    for cls in (Setup, Start, GoOn, Stop, Ready, Reported, Saved, Kept, NotSaved, Left)
 }
 
 

@@ -106,7 +106,7 @@ def _suggest_again(database: Database, record: Record) -> Params:
     mirror.update(read_records(database, study_id, distributions))
     then = mirror.as_of(basis.highest, basis.open_numbers, basis.hidden)
     shared = spec.structural_params
-    return sampler.propose(then, basis.place + 1, basis.seed, {}, shared=shared)[basis.place].params
+    return sampler.propose(then, basis.place + 1, basis.seed, shared=shared)[basis.place].params
 
 
 def _first_try(database: Database, record: Record) -> int:

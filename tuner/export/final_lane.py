@@ -155,11 +155,6 @@ def remove_checkpoints(folder: Path) -> None:
     (folder / _CURVE).unlink(missing_ok=True)
 
 
-def has_checkpoint(folder: Path) -> bool:
-    """Whether there is something to go on from."""
-    return bool(_checkpoints(folder))
-
-
 def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
     found = [(_NAME.fullmatch(path.name), path) for path in folder.iterdir()]
     return [(int(match[1]), path) for match, path in found if match]

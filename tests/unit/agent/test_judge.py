@@ -16,7 +16,7 @@ from tests.unit.agent.machines import (
 from tuner.agent import acts, events, notices
 from tuner.agent.machine import Phase, WorkerState
 from tuner.errors import StudyGone
-from tuner.messages import GoOn, How, Kept, Left, Progress, Reported, Saved, Start, Stop, Why
+from tuner.messages import GoOn, How, Kept, Left, Reported, Saved, Start, Stop, Why
 from tuner.study.agents import AgentBeat
 from tuner.study.decision import Action
 from tuner.study.ending import EndingKind
@@ -492,12 +492,6 @@ def test_the_tally_tells_how_far_the_trials_of_this_machine_are() -> None:
     bench.report(trial, 1, 0.5)
     (running,) = bench.machine.tally().in_training
     assert (running.number, running.step, running.value) == (3, 1, 0.5)
-
-
-def test_progress_changes_nothing() -> None:
-    bench = Bench()
-    trial = bench.training()
-    assert bench.say(Progress(number=trial.key.number, attempt=1, step=1)) == []
 
 
 def test_a_refused_trial_is_given_to_a_worker_again_under_the_same_attempt() -> None:

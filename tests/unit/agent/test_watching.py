@@ -6,7 +6,7 @@ from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type, run
 from tuner.agent import acts, events, notices
 from tuner.agent.machine import Phase
 from tuner.agent.rules.watching import FIRST_STEP_SECONDS, LEAST_SECONDS, silence_limit
-from tuner.messages import How, Progress, Ready, Stop, Why
+from tuner.messages import How, NotSaved, Ready, Stop, Why
 from tuner.search.pruners.percentile import PercentilePruner
 from tuner.study.failure import FailureClass
 from tuner.study.lease import Claimed, Finish
@@ -154,7 +154,7 @@ def test_any_message_is_a_sign_of_progress() -> None:
     bench = Bench(silence_seconds=20.0)
     bench.training()
     bench.tick(19)
-    bench.say(Progress(number=0, attempt=1, step=1))
+    bench.say(NotSaved(number=0, attempt=1, step=1, reason="full disk"))
     assert not of_type(bench.tick(19), acts.DumpStacks)
 
 

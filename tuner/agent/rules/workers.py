@@ -12,7 +12,7 @@ from tuner.agent.rules import memory, pruning
 from tuner.agent.rules.ends import fail_lane, give_up, post_end, prune_now, release, release_reason
 from tuner.agent.rules.failures import as_loss, failure_of_exit, failure_of_left
 from tuner.errors import RunFailed
-from tuner.messages import How, Kept, Left, NotSaved, Progress, Ready, Reported, Saved
+from tuner.messages import How, Kept, Left, NotSaved, Ready, Reported, Saved
 from tuner.study.agents import Desired
 from tuner.study.checkpoint import SavedFile
 from tuner.study.ending import Ending, EndingKind
@@ -24,7 +24,7 @@ from tuner.study.trial import TrialState
 MAX_EARLY_DEATHS = 3
 MOST_TAIL, LEAST_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
 LOG_LINES = 50  # of a failed attempt
-OfLane = Reported | Saved | Kept | NotSaved | Progress | Left
+OfLane = Reported | Saved | Kept | NotSaved | Left
 
 
 def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
@@ -63,8 +63,6 @@ def _said_of(machine: Machine, lane: Lane, message: OfLane, now: float) -> list[
             return _not_saved(machine, lane, message)
         case Left():
             return _left(machine, lane, message)
-        case Progress():
-            return []
         case _:
             assert_never(message)
 
