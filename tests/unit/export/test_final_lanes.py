@@ -8,7 +8,7 @@ import torch
 
 from tuner.export import final_lane
 from tuner.export.final_lane import FinalLane, Told, remove_checkpoints
-from tuner.training.lane import Verdict
+from tuner.study.verdict import Verdict
 
 
 class Clock:
@@ -46,7 +46,7 @@ def test_nothing_is_saved_until_it_is_due_and_then_the_curve_goes_with_it(tmp_pa
 def test_a_stop_saves_at_once_and_only_the_newest_state_stays(tmp_path):
     stop = threading.Event()
     lane = _lane(tmp_path, stop=stop)
-    assert lane.verdict() is Verdict.GO_ON
+    assert lane.verdict() is Verdict.CONTINUE
     stop.set()
     assert lane.verdict() is Verdict.RELEASE
     for step in (1, 2):
