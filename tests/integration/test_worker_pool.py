@@ -122,7 +122,7 @@ def test_nothing_is_read_from_a_worker_that_was_buried_just_before(pool: WorkerP
     real = pool._listener._selector
     pool._listener._selector = OneBatch(real, [])  # type: ignore[assignment]
     pool._listener._selector._batch = batch()  # type: ignore[attr-defined]
-    pool._wake()
+    pool._listener._wake()
     assert isinstance(pool.inbox.get(timeout=30), WorkerGone)
     spare = pool._spare
     assert spare is not None
