@@ -19,6 +19,8 @@ from tuner.processes import children_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+# Test processes that run side by side place their first agents on different cores.
+_FIRST_CORE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 STUDY = """\
 name: {name}
@@ -169,7 +171,7 @@ class Fleet:
         """Another agent; `more` as `AgentProcess` takes it."""
         log = self.folder / f"agent-{len(self.agents)}.log"
         cores = sorted(os.sched_getaffinity(0))
-        core = cores[len(self.agents) % len(cores)]
+        core = cores[(_FIRST_CORE + len(self.agents)) % len(cores)]
         more["environment"] = {**more.get("environment", {}), "FAULTS_MARK": self._mark}
         agent = AgentProcess(study, url or self.url, log, workers=workers, core=core, **more)
         self.agents.append(agent)
