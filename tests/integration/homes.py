@@ -10,10 +10,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tuner.storage.binaries import find_server_user
+from tuner.storage.binaries import PACKAGE, find_server_user
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -48,6 +49,7 @@ class Machine:
         self.home.mkdir()
         self.home.chmod(0o711 if os.geteuid() == 0 else 0o700)
         self.owner = pwd.getpwuid(os.geteuid())
+        self.environment: dict[str, str] = {}  # of its users
         if prepared is None:
             return
         self.server.mkdir()
@@ -124,15 +126,30 @@ class Machine:
 
     def start_late(self, seconds: float) -> None:
         """From now on a server process does nothing for a while before it is a server."""
-        (binaries,) = self.server.glob("binaries-*")
-        real = binaries.resolve()
-        binaries.unlink()
-        subprocess.run(["cp", "-as", real, binaries], check=True)
-        (postgres,) = binaries.glob("*/*18/bin/postgres")
+        (bin_folder,) = self._own_binaries().glob("*/*18/bin")
+        postgres = bin_folder / "postgres"
         original = postgres.resolve()
         postgres.unlink()
         postgres.write_text(f'#!/bin/sh\nsleep {seconds}\nexec "{original}" "$@"\n')
         postgres.chmod(0o755)
+
+    def _own_binaries(self) -> Path:
+        """Links to the server's programs, which this home uses from now on."""
+        for binaries in self.server.glob("binaries-*"):  # only the server of root has a copy
+            real = binaries.resolve()
+            binaries.unlink()
+            subprocess.run(["cp", "-as", real, binaries], check=True)
+            return binaries
+        packages = self.root / "packages"
+        packages.mkdir()
+        for part in Path(str(metadata.distribution(PACKAGE).locate_file(""))).glob(
+            "pixeltable_pg*"
+        ):
+            subprocess.run(["cp", "-as", part, packages], check=True)
+        (initdb,) = packages.glob("*/*18/bin/initdb")  # the product follows this link
+        subprocess.run(["cp", "--remove-destination", initdb.resolve(), initdb], check=True)
+        self.environment["PYTHONPATH"] = str(packages)
+        return packages
 
     def is_starting(self) -> bool:
         """Whether a server process has begun, however far it is."""
@@ -213,7 +230,13 @@ class HomeUser:
             stderr=subprocess.STDOUT,
             text=True,
             cwd="/" if is_other else REPOSITORY,
-            env={**_clean(), **paths, "TUNER_HOME": str(machine.home), **environment},
+            env={
+                **_clean(),
+                **paths,
+                "TUNER_HOME": str(machine.home),
+                **machine.environment,
+                **environment,
+            },
             user=machine.owner.pw_uid if is_other else None,
             group=machine.owner.pw_gid if is_other else None,
             extra_groups=[] if is_other else None,
