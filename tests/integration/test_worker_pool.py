@@ -17,6 +17,8 @@ from tuner.agent.worker_process import Place, Worker
 from tuner.agent.workers import WorkerPool
 from tuner.processes import children_of
 
+pytestmark = pytest.mark.usefixtures("light")
+
 CPU = Device(name="cpu:0", torch_device="cpu")
 
 
