@@ -112,11 +112,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Ctrl-C means something to the commands we start.
+    """What every process that tests start inherits: threads that sleep, and a Ctrl-C that counts.
 
-    A shell without job control starts what it puts into the background with SIGINT ignored, and
-    every process below inherits that.
+    On a busy machine torch's threads would spend most of their time in loops that wait for each
+    other. A shell without job control starts what it puts into the background with SIGINT ignored.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -128,6 +128,27 @@ def write_study(folder: Path, **changes: str) -> Path:
     return path
 
 
+TRAIN = """\
+import time
+
+def train(trial):
+    state = trial.checkpoint.load() or {"step": 0}
+    for step in range(state["step"] + 1, trial.params["epochs"] + 1):
+        time.sleep(SECONDS)
+        trial.report(step=step, val_loss=trial.params["learning_rate"] / step)
+        trial.checkpoint.save({"step": step})
+"""
+
+
+def write_light_study(folder: Path, *, seconds: float = 0.0, **changes: str) -> Path:
+    """The same study with a function as its objective, which needs no torch: run it with LIGHT.
+
+    `seconds` is how long a step takes.
+    """
+    (folder / "train.py").write_text(TRAIN.replace("SECONDS", str(seconds)))
+    return write_study(folder, objective="train.py:train", **changes)
+
+
 def wait_until(is_so: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
     """Look again and again."""
     end = time.monotonic() + seconds

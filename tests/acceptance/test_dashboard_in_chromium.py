@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.acceptance.command import Tuner, wait_until, write_study
+from tests.acceptance.command import LIGHT, Tuner, wait_until, write_study
 from tests.acceptance.dashboards import Served, open_dashboard
 from tests.bench.filler import fill
 from tuner.storage.connection import open_database_url
@@ -327,7 +327,7 @@ def test_new_trials_are_seen_and_a_restart_of_the_server_is_survived(browser, tu
     )
     file = write_study(tmp_path, objective="train.py:train", params="{epochs: 3}",
                        budget="{trials: 400}")  # fmt: skip
-    run = tuner.start("run", file, "--workers", 1)
+    run = tuner.start("run", file, "--workers", 1, **LIGHT)
     wait_until(lambda: _n_trials(tuner) > 1, "trials end")
     with open_dashboard(tuner, "plain") as first:
         port = first.port
@@ -373,7 +373,7 @@ def test_the_first_best_trial_is_announced_and_new_ones_are_visible_within_3_sec
     n_trials = 6
     file = write_study(tmp_path, objective="train.py:train", params="{epochs: 1}",
                        budget=f"{{trials: {n_trials}}}", workers="{lanes: 1}")  # fmt: skip
-    run = tuner.start("run", file, "--workers", 1)
+    run = tuner.start("run", file, "--workers", 1, **LIGHT)
     wait_until(lambda: tuner("trials", "plain", "--json", code=None).code == 0, "the study is made")
     with open_dashboard(tuner, "plain") as served, looking(browser, served) as looker:
         looker.go("/s/plain")
@@ -416,8 +416,8 @@ def _wait_for_news(looker: Looker) -> None:
     looker.wait(f"{count} > {looker.ask(count)}")
 
 
-def test_an_action_is_asked_done_and_seen(browser, tuner, tmp_path):
-    tuner("run", write_study(tmp_path), "--workers", 1)
+def test_an_action_is_asked_done_and_seen(browser, own_finished):
+    tuner = own_finished
     with (
         open_dashboard(tuner, "plain", "--allow-actions") as served,
         looking(browser, served) as looker,

@@ -22,7 +22,7 @@ def _copy(example, folder, trials=4, epochs=3):
 
 
 def test_the_grid_tries_different_cells_in_the_order_of_its_seed(tuner, tmp_path):
-    tuner("run", smoke("digits-grid", tmp_path, trials=6, epochs=1), "--workers", 2)
+    tuner("run", smoke("digits-grid", tmp_path, trials=6, epochs=1), "--workers", 1)
     trials = tuner("trials", "digits-grid", "--json").json
     cells = [tuple(sorted(trial["params"].items())) for trial in trials]
     assert len(set(cells)) == len(cells) == 6
@@ -34,7 +34,7 @@ def test_the_grid_tries_different_cells_in_the_order_of_its_seed(tuner, tmp_path
 
 
 def test_a_trial_of_the_conditional_study_has_exactly_the_params_that_apply(tuner, tmp_path):
-    tuner("run", smoke("conditional", tmp_path, trials=12, epochs=1), "--workers", 2)
+    tuner("run", smoke("conditional", tmp_path, trials=12, epochs=1), "--workers", 1)
     trials = tuner("trials", "conditional", "--json").json
     for trial in trials:
         params = trial["params"]
@@ -48,7 +48,7 @@ def test_a_trial_of_the_conditional_study_has_exactly_the_params_that_apply(tune
 
 def test_own_code_runs_and_tries_first_what_the_file_enqueues(tuner, tmp_path):
     file = _copy("own-code", tmp_path)
-    finished = tuner("run", file, "--workers", 2)
+    finished = tuner("run", file, "--workers", 1)
     assert "own-code: finished, 4 of 4 trials" in finished.out
     trials = tuner("trials", "own-code", "--json").json
     first, second = trials[0]["params"], trials[1]["params"]

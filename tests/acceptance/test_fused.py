@@ -28,7 +28,7 @@ def _curves(tuner, name):
     }
 
 
-@pytest.mark.parametrize("data", ["digits", "diabetes"])
+@pytest.mark.parametrize("data", ["digits", pytest.param("diabetes", marks=pytest.mark.long)])
 def test_fused_equals_solo_bit_for_bit(tuner, tmp_path, data):
     objective = f"{{data: {{sklearn: {data}}}, model: mlp}}"
     changes = {**SPACE, "objective": objective}

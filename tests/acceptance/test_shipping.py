@@ -193,7 +193,9 @@ def test_a_config_that_somebody_sent_chooses_no_code(tuner: Tuner, tmp_path):
     assert again in (tmp_path / "out" / "model-card.md").read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.long)]
+)
 def test_a_final_training_that_is_ended_goes_on(tuner: Tuner, tmp_path, number):
     study = _own(tmp_path)
     tuner("run", study, "--workers", 1, **LIGHT)
