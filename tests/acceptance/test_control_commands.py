@@ -136,8 +136,8 @@ def test_a_study_is_deleted_only_when_one_is_sure(own_finished):
         (("status", "plain", "--watch", "--every", "0"), 2, "number of seconds"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence(finished, arguments, code, words):
-    refused = finished(*arguments, code=code)
+def test_what_cannot_be_done_is_a_sentence(finished_here, arguments, code, words):
+    refused = finished_here(*arguments, code=code)
     assert words in refused.err
     assert refused.out == ""
 

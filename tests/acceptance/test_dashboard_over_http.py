@@ -270,8 +270,8 @@ def test_sessions_outlive_a_restart_and_the_token_file_lets_everybody_in(finishe
         (("plaim",), 3, "did you mean 'plain'?"),
     ],
 )
-def test_what_cannot_be_served_is_a_sentence(finished, arguments, code, said):
-    refused = finished("dashboard", *arguments, code=code)
+def test_what_cannot_be_served_is_a_sentence(finished_here, arguments, code, said):
+    refused = finished_here("dashboard", *arguments, code=code)
     assert said in refused.err
     assert refused.out == ""
 

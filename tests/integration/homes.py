@@ -1,5 +1,6 @@
 """Homes of one's own for tests of the embedded server, and processes that use them."""
 
+import atexit
 import os
 import pwd
 import shutil
@@ -10,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -190,7 +192,7 @@ class Machine:
 
     def run_python_as(self, uid: int, gid: int, code: str) -> str:
         """The same of any user id; its environment names no home."""
-        python, environment = reachable_python(self.root)
+        python, environment = reachable_python()
         result = subprocess.run(
             [python, "-c", code],
             env=environment,
@@ -221,7 +223,7 @@ class HomeUser:
         self, machine: Machine, statement: str, *, umask: int = 0o022, **environment: str
     ) -> None:
         is_other = machine.owner.pw_uid != os.geteuid()
-        python, paths = reachable_python(machine.root) if is_other else (sys.executable, {})
+        python, paths = reachable_python() if is_other else (sys.executable, {})
         self.answer = ""
         self.process = subprocess.Popen(
             [python, "-c", SCRIPT, statement, f"{umask:o}"],
@@ -260,7 +262,7 @@ class HomeUser:
         self.process.stdout.close()
 
 
-def reachable_python(folder: Path) -> tuple[str, dict[str, str]]:
+def reachable_python() -> tuple[str, dict[str, str]]:
     """An interpreter that other users can run, and the environment in which it finds our code.
 
     The one that runs us may lie below root's home: then a copy of it without its packages.
@@ -269,25 +271,27 @@ def reachable_python(folder: Path) -> tuple[str, dict[str, str]]:
     nobody = pwd.getpwnam("nobody")
     if "Permission denied" not in _run_as(nobody, "cat", os.path.realpath(sys.executable), "/x"):
         return sys.executable, paths
-    home = folder / "python"
-    if not home.exists():
-        _copy_python(home)
+    home = _copy_python()
     more = {"PYTHONHOME": str(home), "LD_LIBRARY_PATH": str(home / "lib")}
     return str(home / "bin" / "python3"), {**paths, **more}
 
 
-def _copy_python(home: Path) -> None:
-    base = Path(sys.base_prefix)
-    (home / "bin").mkdir(parents=True)
+@cache
+def _copy_python() -> Path:
+    base, home = Path(sys.base_prefix), Path(tempfile.mkdtemp(prefix="tuner-python-", dir="/tmp"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    home.chmod(0o755)
+    (home / "bin").mkdir()
     shutil.copy(os.path.realpath(sys.executable), home / "bin" / "python3")
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     shutil.copytree(
         base / "lib" / version,
         home / "lib" / version,
-        ignore=shutil.ignore_patterns("site-packages", "test", "idlelib", "config-*", "*.pyc"),
+        ignore=shutil.ignore_patterns("site-packages", "test", "idlelib", "config-*"),
     )
     for library in (base / "lib").glob("libpython*.so*"):
         shutil.copy(library, home / "lib")
+    return home
 
 
 def _command(pid: int) -> bytes:
