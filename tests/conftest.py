@@ -13,10 +13,10 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tuner.storage.connection import Database, open_database_url
-from tuner.storage.home import Home
-from tuner.storage.migrations import migrate
-from tuner.storage.server import Server, open_server
+from tuner.storage.connections.connection import Database, open_database_url
+from tuner.storage.embedded.home import Home
+from tuner.storage.embedded.server import Server, open_server
+from tuner.storage.schema.migrations import migrate
 
 _names = count()
 

@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 
 from tests.postgres import SystemPostgres
-from tuner.storage.binaries import find_server_user
+from tuner.storage.embedded.binaries import find_server_user
 
 needs_pgbouncer = pytest.mark.skipif(
     shutil.which("pgbouncer") is None, reason="this test needs PgBouncer: apt-get install pgbouncer"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.storage.binaries import find_server_user
+from tuner.storage.embedded.binaries import find_server_user
 
 NAME = "db.tuner.test"  # a host that is not this machine, for libpq: its address is given beside it
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tuner.api import Study, load_study, run
     from tuner.errors import TunerError
-    from tuner.training.final_model import FinalModel, load_model, load_state
+    from tuner.training.final.model import FinalModel, load_model, load_state
     from tuner.trial import Trial, TrialEnd, TrialPruned, TrialReleased
 
 __all__ = [
@@ -33,9 +33,9 @@ _HOMES = {
     "load_study": "tuner.api",
     "run": "tuner.api",
     "TunerError": "tuner.errors",
-    "FinalModel": "tuner.training.final_model",
-    "load_model": "tuner.training.final_model",
-    "load_state": "tuner.training.final_model",
+    "FinalModel": "tuner.training.final.model",
+    "load_model": "tuner.training.final.model",
+    "load_state": "tuner.training.final.model",
     "Trial": "tuner.trial",
     "TrialEnd": "tuner.trial",
     "TrialPruned": "tuner.trial",

@@ -5,7 +5,6 @@ study = tuner.load_study("digits")
 study.best.params, study.dataframe()
 """
 
-import importlib
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,15 +16,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from tuner import run_study
 from tuner.agent.notices import Notice
 from tuner.agent.signals import agent_signals
-from tuner.cli.summary_text import render_headline
-from tuner.cli.views import PlainView
+from tuner.cli.screen.views import PlainView
+from tuner.cli.text.summary import render_headline
 from tuner.errors import HaltedByFailures, NoCompleteTrial, TunerError, UsageError
 from tuner.results.best import By
 from tuner.results.summary import StudySummary, load_whole
-from tuner.storage.connection import storage_setting
-from tuner.storage.migrations import migrate
+from tuner.storage.connections.connection import storage_setting
 from tuner.storage.opening import open_database
-from tuner.storage.reading import TrialRow
+from tuner.storage.reading.rows import TrialRow
+from tuner.storage.schema.migrations import migrate
 from tuner.study.command_line import study_command
 from tuner.study.ending import EndingKind
 
@@ -68,10 +67,10 @@ class Study:
         Columns are named as in Optuna's `trials_dataframe`. Raises `TunerError` without pandas.
         """
         try:
-            pandas = importlib.import_module("pandas")
+            import pandas  # noqa: PLC0415 - optional
         except ImportError:
             raise TunerError("a table needs pandas: pip install pandas") from None
-        return pandas.DataFrame([_row(trial) for trial in self.trials])  # type: ignore[no-any-return]
+        return pandas.DataFrame([_row(trial) for trial in self.trials])
 
     def refresh(self) -> "Study":
         """The same study as it is now."""
@@ -158,8 +157,6 @@ def _own_signals() -> Iterator[None]:
 
 
 class _Silence:
-    """Shows nothing."""
-
     def show(self, notice: Notice) -> None: ...
 
 

@@ -8,8 +8,8 @@ from tuner.export.code_source import folder_of_code
 from tuner.export.linked_study import ConfirmPlan, plan_linked_study
 from tuner.results.confirmation import Confirmation, load_confirmation
 from tuner.run_study import RunOptions, RunOutcome, work
-from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
+from tuner.storage.schema.migrations import migrate
 from tuner.study.command_line import study_command
 
 

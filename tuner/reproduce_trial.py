@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from tuner.agent.about import describe_machine
 from tuner.agent.devices import Device, list_devices
 from tuner.agent.events import HelperFailed, WorkerGone, WorkerSaid
-from tuner.agent.preparation import PreparedData, finish_preparation, start_preparation
 from tuner.agent.rules.failures import failure_of_exit
-from tuner.agent.workers import WorkerPool, open_workers
+from tuner.agent.workers.pool import WorkerPool, open_workers
+from tuner.agent.workers.preparation import PreparedData, finish_preparation, start_preparation
 from tuner.errors import UsageError
 from tuner.export.code_source import folder_of_code
 from tuner.export.reproduction import (
@@ -24,20 +24,19 @@ from tuner.export.reproduction import (
     read_record,
 )
 from tuner.messages import How, Left, Ready, Reported, Start, Stop, Why
-from tuner.run_study import RunOptions, build_setup, kind_of
+from tuner.run_study import RunOptions, build_setup
 from tuner.search.catalog import build_sampler
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler
 from tuner.space import to_distributions
-from tuner.storage.connection import Database
-from tuner.storage.home import open_home, open_spool
-from tuner.storage.migrations import migrate
+from tuner.storage.connections.connection import Database
+from tuner.storage.embedded.home import open_home, open_spool
 from tuner.storage.opening import open_database
-from tuner.storage.records import read_records
-from tuner.storage.shipping_reading import read_basis
+from tuner.storage.reading.shipping import read_basis
+from tuner.storage.schema.migrations import migrate
+from tuner.storage.work.records import read_records
 from tuner.study.command_line import study_command
 from tuner.study.trial import Params, Values
-from tuner.study_file.structure import structural_params
 
 NEVER_SECONDS = 1e9  # between checkpoints that nobody wants
 Tell = Callable[[Reported], None]
@@ -54,7 +53,6 @@ class Rederived:
 
     @property
     def is_equal(self) -> bool:
-        """Every param."""
         return dict(self.params) == dict(self.again)
 
 
@@ -107,7 +105,7 @@ def _suggest_again(database: Database, record: Record) -> Params:
     mirror = Mirror(distributions, spec.direction)
     mirror.update(read_records(database, study_id, distributions))
     then = mirror.as_of(basis.highest, basis.open_numbers, basis.hidden)
-    shared = structural_params(spec)
+    shared = spec.structural_params
     return sampler.propose(then, basis.place + 1, basis.seed, {}, shared=shared)[basis.place].params
 
 
@@ -125,7 +123,7 @@ def _train_again(record: Record, folder: Path, options: RunOptions, tell: Tell) 
     spec, home = record.spec, open_home()
     device = _device_like(record, options)
     with ExitStack() as stack:
-        pool = stack.enter_context(open_workers([device], processes=1, kind=kind_of(spec)))
+        pool = stack.enter_context(open_workers([device], processes=1, objective=spec.objective))
         child = stack.enter_context(start_preparation(spec, folder, home.data))
         spool = stack.enter_context(open_spool(home))
         trials_folder = stack.enter_context(TemporaryDirectory(prefix="tuner-reproduce-"))

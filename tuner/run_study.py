@@ -10,17 +10,17 @@ from pathlib import Path
 
 from tuner.agent.about import describe_machine
 from tuner.agent.devices import list_devices
-from tuner.agent.folders import Folder
 from tuner.agent.identity import build_identity
-from tuner.agent.left_behind import end_left_behind
 from tuner.agent.loop import Agent, open_agent
 from tuner.agent.machine import Rulebook
 from tuner.agent.notices import StudyJoined
 from tuner.agent.port import View
-from tuner.agent.preparation import PreparedData, finish_preparation, start_preparation
 from tuner.agent.signals import stop_on_signals
-from tuner.agent.suggester import DrawSource, ModelSource, SuggestionSource
-from tuner.agent.workers import WorkerPool, open_workers
+from tuner.agent.threads.folders import Folder
+from tuner.agent.threads.suggester import DrawSource, ModelSource, SuggestionSource
+from tuner.agent.workers.left_behind import end_left_behind
+from tuner.agent.workers.pool import WorkerPool, open_workers
+from tuner.agent.workers.preparation import PreparedData, finish_preparation, start_preparation
 from tuner.errors import DatabaseAway, RunFailed, render_short
 from tuner.export.code_source import folder_of_code
 from tuner.export.linked_study import compare_with_search
@@ -31,23 +31,21 @@ from tuner.search.completion import complete
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler, ModelSampler
 from tuner.space import to_distributions
-from tuner.storage.connection import Database, DatabaseUrl, render_url
-from tuner.storage.home import DataFolder, Home, open_home, open_spool
-from tuner.storage.join import JoinedStudy, is_finished, join_study
-from tuner.storage.migrations import migrate
+from tuner.storage.connections.connection import Database, DatabaseUrl, render_url
+from tuner.storage.embedded.home import DataFolder, Home, open_home, open_spool
 from tuner.storage.opening import open_database
-from tuner.storage.reading import find_row
-from tuner.storage.store import PostgresStore
+from tuner.storage.reading.rows import find_row
+from tuner.storage.schema.migrations import migrate
+from tuner.storage.work.join import JoinedStudy, is_finished, join_study
+from tuner.storage.work.store import PostgresStore
+from tuner.study.agents import AgentIdentity, Desired
 from tuner.study.command_line import run_study_command
 from tuner.study.ending import Ending, EndingKind
-from tuner.study.fleet import AgentIdentity, Desired
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction
 from tuner.study_file.identity import parse_spec, render_differences
 from tuner.study_file.load import load_study_file
-from tuner.study_file.model import MAX_LANES, FunctionObjective, StudySpec, TrainerObjective
-from tuner.study_file.structure import structural_params
-from tuner.study_file.trainer_params import SECONDS_METRIC
+from tuner.study_file.model import StudySpec
 from tuner.study_file.written_ranges import write_space
 
 LEARNING_SHARE = 8  # one in so many of the budget's trials; see search_at_equal_time.py
@@ -113,7 +111,7 @@ def work(
     devices = list_devices(options.workers, processes)
     home = open_home()
     with (
-        open_workers(devices, processes, kind=kind_of(spec)) as pool,
+        open_workers(devices, processes, spec.objective) as pool,
         start_preparation(spec, folder, home.data) as preparation,
         _opened(database, options) as database,
     ):
@@ -242,19 +240,10 @@ def build_source(spec: StudySpec, ordinal: int, pool: WorkerPool) -> SuggestionS
         study_seed=spec.seed,
         ordinal=ordinal,
         inbox=pool.inbox,
-        shared=structural_params(spec),
+        shared=spec.structural_params,
     )
     source.start()
     return source
-
-
-def kind_of(spec: StudySpec) -> str:
-    """Which workers an objective needs."""
-    match spec.objective:
-        case TrainerObjective():
-            return "trainer"
-        case FunctionObjective():
-            return "function"
 
 
 def n_draws_of(spec: StudySpec) -> int | None:
@@ -274,12 +263,12 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
         retries=spec.failures.retries,
         grace_seconds=spec.failures.grace_seconds,
         timeout_seconds=spec.trial.timeout_seconds,
-        seconds_metric=SECONDS_METRIC if isinstance(spec.objective, TrainerObjective) else None,
+        seconds_metric=spec.objective.seconds_metric,
         silence_seconds=spec.failures.silence_seconds,
         max_offline_seconds=spec.failures.max_offline_seconds,
-        most_lanes=1 if isinstance(spec.objective, FunctionObjective) else MAX_LANES,
+        most_lanes=spec.objective.max_lanes,
         most_in_flight=most_in_flight(spec),
-        structural=structural_params(spec),
+        structural=spec.structural_params,
     )
 
 

@@ -8,15 +8,15 @@ from time import monotonic
 
 from tuner.agent.devices import list_devices
 from tuner.agent.events import HelperFailed, WorkerGone, WorkerSaid
-from tuner.agent.preparation import finish_preparation, start_preparation
 from tuner.agent.rules.failures import failure_of_exit
-from tuner.agent.workers import WorkerPool, open_workers
+from tuner.agent.workers.pool import WorkerPool, open_workers
+from tuner.agent.workers.preparation import finish_preparation, start_preparation
 from tuner.errors import RunFailed
 from tuner.messages import How, Left, Ready, Reported, Start, Stop, Why
-from tuner.run_study import RunOptions, build_setup, kind_of
+from tuner.run_study import RunOptions, build_setup
 from tuner.search.samplers.random import RandomSampler
 from tuner.space import to_distributions
-from tuner.storage.home import open_home, open_spool
+from tuner.storage.embedded.home import open_home, open_spool
 from tuner.study.schedule import ENDLESS
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Params, Values
@@ -42,7 +42,7 @@ def smoke(path: Path, options: RunOptions) -> SmokeResult:
     spec, folder, home = loaded.spec, loaded.folder, open_home()
     devices = list_devices(options.workers, processes=1)[:1]
     with (
-        open_workers(devices, processes=1, kind=kind_of(spec)) as pool,
+        open_workers(devices, processes=1, objective=spec.objective) as pool,
         start_preparation(spec, folder, home.data) as preparation,
         open_spool(home) as spool,
         tempfile.TemporaryDirectory(prefix="tuner-smoke-") as trials_folder,

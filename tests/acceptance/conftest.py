@@ -12,8 +12,8 @@ from sqlalchemy.engine import make_url
 
 from tests.acceptance.command import Finished, Tuner, wait_until, write_study
 from tuner.cli.main import main
-from tuner.storage.home import Home
-from tuner.storage.server import Server
+from tuner.storage.embedded.home import Home
+from tuner.storage.embedded.server import Server
 
 _numbers = count()
 

@@ -12,9 +12,9 @@ from psycopg2.sql import SQL, Identifier
 from sqlalchemy.engine import make_url
 
 from tests.conftest import _administer
-from tuner.storage.binaries import find_server_name
-from tuner.storage.home import Home
-from tuner.storage.server import Server
+from tuner.storage.embedded.binaries import find_server_name
+from tuner.storage.embedded.home import Home
+from tuner.storage.embedded.server import Server
 
 OWNER, WORKER, READER, STRANGER = "t_owner", "t_worker", 'the "reader" of 100%', "t_stranger"
 ROLES = (OWNER, WORKER, READER, STRANGER)

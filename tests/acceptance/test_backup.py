@@ -16,12 +16,12 @@ from sqlalchemy.engine import make_url
 from tests.acceptance.command import LIGHT, Tuner, wait_until, write_study
 from tests.postgres import find_system_binaries
 from tuner.errors import UsageError
-from tuner.storage.backup import restore_backup
-from tuner.storage.binaries import find_binaries
-from tuner.storage.connection import open_database_url, parse_url, raw_closing
-from tuner.storage.home import Home
-from tuner.storage.migrations import migrate
-from tuner.storage.server import Server
+from tuner.storage.connections.connection import open_database_url, parse_url, raw_closing
+from tuner.storage.embedded.binaries import find_binaries
+from tuner.storage.embedded.home import Home
+from tuner.storage.embedded.server import Server
+from tuner.storage.schema.backup import restore_backup
+from tuner.storage.schema.migrations import migrate
 
 N_TRIALS = 3
 

@@ -12,10 +12,10 @@ from sqlalchemy.engine import make_url
 from tests.acceptance.command import Tuner, write_study
 from tests.conftest import _administer
 from tuner.cli.main import main
-from tuner.storage import connection
-from tuner.storage.home import Home
-from tuner.storage.migrations import load_migrations
-from tuner.storage.server import Server
+from tuner.storage.connections import connection
+from tuner.storage.embedded.home import Home
+from tuner.storage.embedded.server import Server
+from tuner.storage.schema.migrations import load_migrations
 
 KNOWN = len(load_migrations())
 OLD = connection.MIN_SERVER_VERSION // 10000

@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 from tests.acceptance.command import LIGHT, Tuner, wait_until, write_study
 from tests.acceptance.dashboards import Served, open_dashboard
 from tests.bench.filler import fill
-from tuner.storage.connection import open_database_url
+from tuner.storage.connections.connection import open_database_url
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")

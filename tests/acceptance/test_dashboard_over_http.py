@@ -131,9 +131,9 @@ def test_a_reader_of_the_dashboard_writes_nothing(finished, tuner_home):
     from sqlalchemy.engine import make_url
 
     from tuner.errors import DatabaseError
-    from tuner.storage.connection import open_database_url
-    from tuner.storage.read_only import read_only
-    from tuner.storage.sessions import Session
+    from tuner.storage.connections.connection import open_database_url
+    from tuner.storage.connections.read_only import read_only
+    from tuner.storage.connections.sessions import Session
 
     plain = open_database_url(make_url(finished.environment["TUNER_STORAGE"]))
     looked = read_only(plain)

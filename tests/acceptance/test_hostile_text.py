@@ -13,7 +13,7 @@ import pytest
 
 from tests.acceptance.command import STUDIES, Tuner, build_environment, find_command, write_study
 from tuner.cli.main import main
-from tuner.cli.parser import build_parser
+from tuner.cli.parser.build import build_parser
 
 # Escape, bell, C1's control sequence introducer, marks of direction, Unicode's line ends, a line.
 HOSTILE = "\x1b]0;PWNED\x07\x9b31m\u202e\u2066\u2028\u2029\x85\x0b\rfake: line\nfake line"

@@ -120,7 +120,7 @@ def test_an_interrupted_run_hands_back_and_leaves_pythons_own_signals(tuner, tmp
     ran = _python(
         tuner,
         tmp_path,
-        "import os, signal, tuner, tuner.cli.views as views\n"
+        "import os, signal, tuner, tuner.cli.screen.views as views\n"
         "show = views.PlainView.show\n"
         "def watch(self, notice):\n"
         "    show(self, notice)\n"

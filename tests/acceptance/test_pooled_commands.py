@@ -5,8 +5,8 @@ from pathlib import Path
 from tests.acceptance.command import Tuner, write_study
 from tests.pooler import needs_pgbouncer, open_owned_database, open_pooler
 from tests.postgres import open_system_postgres
-from tuner.storage.home import Home
-from tuner.storage.pooling import TIMEOUTS
+from tuner.storage.connections.pooling import TIMEOUTS
+from tuner.storage.embedded.home import Home
 
 pytestmark = needs_pgbouncer
 

@@ -21,8 +21,8 @@ from tests.acceptance.roles import (
     query_as,
     url_as,
 )
-from tuner.storage.home import Home
-from tuner.storage.server import Server
+from tuner.storage.embedded.home import Home
+from tuner.storage.embedded.server import Server
 
 DENIED = re.compile(r"tuner: the role '.*' may not do this \(.*\); the owner of the studies .*\n")
 

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.filler import fill
-from tuner.storage.migrations import migrate
 from tuner.storage.opening import open_database
+from tuner.storage.schema.migrations import migrate
 
 THEIR_TIMEOUT_SECONDS = 120.0
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",

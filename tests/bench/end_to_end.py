@@ -27,8 +27,8 @@ from pathlib import Path
 import psycopg2
 from sqlalchemy.engine import make_url
 
-from tuner.storage.home import Home
-from tuner.storage.server import Server, open_server
+from tuner.storage.embedded.home import Home
+from tuner.storage.embedded.server import Server, open_server
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,19 +5,12 @@ from typing import Any
 
 import psycopg2
 
-from tuner.storage.connection import Database
-from tuner.storage.join import join_study
+from tuner.storage.connections.connection import Database
+from tuner.storage.work.join import join_study
 from tuner.study.trial import Direction
-from tuner.study_file.model import (
-    Algorithm,
-    Budget,
-    Choice,
-    FloatRange,
-    IntRange,
-    SklearnData,
-    StudySpec,
-    TrainerObjective,
-)
+from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
+from tuner.study_file.model import Algorithm, Budget, StudySpec
+from tuner.study_file.space import Choice, FloatRange, IntRange
 
 N_HOSTS, N_GPUS, N_STEPS = 4, 8, 27
 

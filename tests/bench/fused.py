@@ -10,14 +10,14 @@ import torch
 
 from tuner.study.trial import Params
 from tuner.study_file.trainer_params import Task, resolve
-from tuner.training.data import Split, TrainingData
-from tuner.training.groups import Goal, Groups
+from tuner.training.data.tensors import Split, TrainingData
+from tuner.training.groups.device_groups import Goal, Groups
+from tuner.training.groups.sizes import MOST_ON_CPU, FixedSizes, Measurement
 from tuner.training.lane import Nobody
-from tuner.training.losses import loss_of
-from tuner.training.mlp import MLP
+from tuner.training.losses.built_in import loss_of
+from tuner.training.mlp.stack import MLP
 from tuner.training.model import Model
-from tuner.training.modules import ModuleModel
-from tuner.training.sizes import MOST_ON_CPU, FixedSizes, Measurement
+from tuner.training.modules.kind import ModuleModel
 
 RATE = 1e-5  # of learning, so small that no unit dies, however long a cell trains
 CELL_SECONDS = 0.05  # a cell of a round takes about so long, and at least an epoch

@@ -35,7 +35,7 @@ from tests.bench.fused import (
 from tests.bench.fusion_gpu import gpu_table
 from tests.bench.mixed_shapes import mixed
 from tests.bench.sequential import best_epoch, loader_epoch, mlp
-from tuner.training.data import TrainingData
+from tuner.training.data.tensors import TrainingData
 
 AUTO = "auto"  # as many lanes as a worker's own measurement chooses
 

@@ -13,7 +13,7 @@ import torch
 
 from tests.bench.fused import RATE, epoch_seconds, fused_epoch, random_data
 from tests.bench.sequential import best_epoch, mlp
-from tuner.training.data import TrainingData
+from tuner.training.data.tensors import TrainingData
 
 LANES = (1, 16, 64, 256, 1024)
 BATCH = 64

@@ -14,7 +14,7 @@ import torch
 from tests.bench.fused import RATE, epoch_seconds, fused_epoch, random_data
 from tests.bench.sequential import best_epoch, mlp
 from tuner.study.trial import Params
-from tuner.training.data import TrainingData
+from tuner.training.data.tensors import TrainingData
 
 N_CONFIGURATIONS = 64
 N_ROWS = 1257  # those of the digits

@@ -40,9 +40,9 @@ import optuna
 
 from tests.bench.end_to_end import ROOT, create
 from tuner.errors import NoCompleteTrial
-from tuner.storage.home import Home
-from tuner.storage.server import Server, open_server
-from tuner.training.prepare import prepare
+from tuner.storage.embedded.home import Home
+from tuner.storage.embedded.server import Server, open_server
+from tuner.training.data.preparing import prepare
 
 STUDY = """\
 name: {name}

@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from tuner.training.data import TrainingData
+from tuner.training.data.tensors import TrainingData
 
 Epoch = Callable[[], float]  # trains and validates for one epoch; the validation loss
 

@@ -189,7 +189,7 @@ def _digits() -> "Splits":
 
 def _prepared(options: argparse.Namespace) -> "Splits":
     """What tuner has prepared: the same rows in the same split, the same standardized target."""
-    from tuner.training.data import Split, load_data
+    from tuner.training.data.tensors import Split, load_data
 
     data = load_data(Path(options.prepared), "cpu")
 
@@ -204,13 +204,13 @@ def train_ours(options: argparse.Namespace) -> Train:
     from tuner.messages import How
     from tuner.study.trial import Values
     from tuner.study_file.trainer_params import resolve
-    from tuner.training.data import load_data
-    from tuner.training.groups import Goal, Groups
-    from tuner.training.groups import train as train_lanes
+    from tuner.training.data.tensors import load_data
+    from tuner.training.groups.device_groups import Goal, Groups
+    from tuner.training.groups.device_groups import train as train_lanes
+    from tuner.training.groups.sizes import FixedSizes
     from tuner.training.lane import Nobody, Verdict
-    from tuner.training.losses import loss_of
-    from tuner.training.mlp import MLP
-    from tuner.training.sizes import FixedSizes
+    from tuner.training.losses.built_in import loss_of
+    from tuner.training.mlp.stack import MLP
 
     data = load_data(Path(options.data), "cpu")
     loss = loss_of(data)

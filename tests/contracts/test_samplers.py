@@ -13,15 +13,8 @@ from tuner.study.suggestion import Suggestion
 from tuner.study.trial import TrialRecord, TrialState
 from tuner.study_file.algorithms import SAMPLERS as SETTINGS
 from tuner.study_file.load import load_spec
-from tuner.study_file.model import (
-    Algorithm,
-    Choice,
-    FloatRange,
-    IntRange,
-    SearchSpace,
-    StudySpec,
-    When,
-)
+from tuner.study_file.model import Algorithm, StudySpec
+from tuner.study_file.space import Choice, FloatRange, IntRange, SearchSpace, When
 
 DIGITS = Path(__file__).parents[2] / "studies" / "digits.yaml"
 SPACE = {

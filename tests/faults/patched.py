@@ -75,7 +75,7 @@ def _watch_statements(reach: Callable[[str, str], None]) -> None:
     import psycopg2
     from psycopg2.extensions import cursor as Cursor
 
-    from tuner.storage import connecting
+    from tuner.storage.connections import connecting
     from tuner.storage.queries import load_queries
 
     files = Path(connecting.__file__).parent / "sql"
@@ -143,7 +143,7 @@ def clock(shift_seconds: float) -> None:
 @patch
 def impatient(pause_seconds: float) -> None:
     """A refused agent asks again sooner."""
-    from tuner.storage import reconnects
+    from tuner.storage.connections import reconnects
 
     reconnects.PAUSE_SECONDS = pause_seconds
 
@@ -151,7 +151,7 @@ def impatient(pause_seconds: float) -> None:
 @patch
 def older(n_migrations: int) -> None:
     """A program of an earlier version: it knows fewer migrations."""
-    from tuner.storage import migrations
+    from tuner.storage.schema import migrations
 
     known = migrations.load_migrations()[:n_migrations]
     migrations.load_migrations = lambda: known
@@ -176,7 +176,7 @@ def dropreports() -> None:
     """Mutant: what could not be written is not kept."""
     from tuner.agent.acts import AskWrite
     from tuner.agent.events import BatchWritten
-    from tuner.agent.store_thread import StoreThread
+    from tuner.agent.threads.store import StoreThread
     from tuner.errors import DatabaseAway
 
     perform = StoreThread._perform
@@ -197,7 +197,7 @@ def noresend() -> None:
     """Mutant: an end does not send the attempt's reports again."""
     from dataclasses import replace
 
-    from tuner.storage.store import PostgresStore
+    from tuner.storage.work.store import PostgresStore
 
     end = PostgresStore.end
 
@@ -261,7 +261,7 @@ def stop_before_rename_worker(nth: int, marker: str) -> None:
 
 
 def _patch_workers() -> None:
-    from tuner.agent import worker_process
+    from tuner.agent.workers import process as worker_process
 
     given = [p if isinstance(p, list) else [p] for p in _worker_patches]
     worker_process.WORKER = (

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tuner.storage.binaries import find_binaries, find_server_user
+from tuner.storage.embedded.binaries import find_binaries, find_server_user
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 PASSWORD = "canary-password"

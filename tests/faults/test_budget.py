@@ -7,8 +7,8 @@ from agents import Fleet, open_fleet
 from cells import Cells
 from sqlalchemy.engine import make_url
 
-from tuner.storage import migrations
-from tuner.storage.connection import open_database_url
+from tuner.storage.connections.connection import open_database_url
+from tuner.storage.schema import migrations
 
 N_AGENTS = 8
 

@@ -10,8 +10,8 @@ from chaos import Chaos, write_cells
 from networks import open_network
 from servers import open_external
 
-from tuner.storage.connection import open_database_url, parse_url
-from tuner.storage.migrations import migrate
+from tuner.storage.connections.connection import open_database_url, parse_url
+from tuner.storage.schema.migrations import migrate
 
 SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
 

@@ -18,7 +18,7 @@ from agents import Fleet, is_running
 from cells import Cells
 
 from tuner.agent.observing import Observer
-from tuner.study.fleet import AgentBeat
+from tuner.study.agents import AgentBeat
 from tuner.training import checkpoint
 
 HOLDS_THE_INTERPRETER = """\

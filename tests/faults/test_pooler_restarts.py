@@ -10,7 +10,7 @@ from cells import Cells
 
 from tests.pooler import PASSWORD, needs_pgbouncer, open_owned_database, open_pooler
 from tests.postgres import SystemPostgres, open_system_postgres
-from tuner.storage.pooling import TIMEOUTS
+from tuner.storage.connections.pooling import TIMEOUTS
 
 pytestmark = needs_pgbouncer
 

@@ -11,15 +11,14 @@ from tuner.search.history import History
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import ModelSampler
 from tuner.space import to_distributions
-from tuner.storage.connection import open_database_url, parse_url
-from tuner.storage.join import find_study
-from tuner.storage.reading import read_trials
-from tuner.storage.store import PostgresStore
+from tuner.storage.connections.connection import open_database_url, parse_url
+from tuner.storage.reading.rows import read_trials
+from tuner.storage.work.join import find_study
+from tuner.storage.work.store import PostgresStore
 from tuner.study.feed import Seen
 from tuner.study.report import RungValue
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
-from tuner.study_file.structure import structural_params
 
 PRUNERS = {
     "asha": "asha",
@@ -77,7 +76,7 @@ def _rederive_suggestions(
     )
     for number, seed, place, highest, open_numbers, hidden in rows:
         earlier = mirror.as_of(highest, open_numbers, hidden)
-        shared = structural_params(spec)
+        shared = spec.structural_params
         again = sampler.propose(earlier, place + 1, seed, {}, shared=shared)[place]
         assert dict(again.params) == params[number], f"trial {number}"
     return len(rows)

@@ -10,8 +10,8 @@ from sqlalchemy.engine import make_url
 from tests.acceptance.command import LIGHT
 from tests.conftest import url_of
 from tests.integration.stores import StoredStudy, close_stock, connect, make_spec
-from tuner.storage.connection import Database, open_database_url
-from tuner.storage.server import Server
+from tuner.storage.connections.connection import Database, open_database_url
+from tuner.storage.embedded.server import Server
 
 NewStudy = Callable[..., StoredStudy]
 

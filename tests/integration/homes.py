@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tuner.storage.binaries import PACKAGE, find_server_user
+from tuner.storage.embedded.binaries import PACKAGE, find_server_user
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ SCRIPT = """
 import os, sys
 os.umask(int(sys.argv[2], 8))
 from tuner.errors import TunerError
-from tuner.storage.connection import raw_closing
+from tuner.storage.connections.connection import raw_closing
 from tuner.storage.opening import open_database
 try:
     with open_database(None) as database:
@@ -178,7 +178,7 @@ class Machine:
 
     def run_keeper(self) -> None:
         """A keeper of nobody: it stops what runs."""
-        keeper = REPOSITORY / "tuner" / "storage" / "keeper.py"
+        keeper = REPOSITORY / "tuner" / "storage" / "embedded" / "keeper.py"
         subprocess.run([sys.executable, "-I", "-S", keeper, self.server], check=True, timeout=60)
 
     def run_as_owner(self, *command: str) -> str:

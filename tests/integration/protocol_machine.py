@@ -21,14 +21,15 @@ from sqlalchemy.engine import URL
 from tests.integration.protocol_model import Model, Public
 from tests.integration.stores import StoreAgent, StoredStudy, make_spec, report
 from tuner.errors import UsageError
-from tuner.storage.connection import Database, open_database_url
-from tuner.storage.control import Control
+from tuner.storage.connections.connection import Database, open_database_url
+from tuner.storage.control.commands import Control
+from tuner.study.agents import AgentBeat
 from tuner.study.checkpoint import SavedFile
 from tuner.study.control import Amount, Extension
-from tuner.study.fleet import AgentBeat
 from tuner.study.lease import Batch, ClaimedTrial, Finish, Release
 from tuner.study.trial import AttemptKey, TrialState
-from tuner.study_file.model import Failures, IntRange
+from tuner.study_file.model import Failures
+from tuner.study_file.space import IntRange
 
 CONTENT = b"training state"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

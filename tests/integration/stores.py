@@ -14,26 +14,18 @@ from tuner.search.completion import complete
 from tuner.search.protocols import DrawSampler
 from tuner.search.samplers.random import RandomSampler
 from tuner.space import to_distributions
-from tuner.storage.connection import Database
-from tuner.storage.join import join_study
-from tuner.storage.store import PostgresStore
+from tuner.storage.connections.connection import Database
+from tuner.storage.work.join import join_study
+from tuner.storage.work.store import PostgresStore
+from tuner.study.agents import AgentBeat, AgentIdentity, Telemetry
 from tuner.study.failure import Failure, FailureClass
-from tuner.study.fleet import AgentBeat, AgentIdentity, Telemetry
 from tuner.study.lease import Claimed, ClaimedTrial, Finish
 from tuner.study.report import Report
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import AttemptKey, Direction, Params, TrialState
-from tuner.study_file.model import (
-    Algorithm,
-    Budget,
-    Choice,
-    Failures,
-    FloatRange,
-    IntRange,
-    SklearnData,
-    StudySpec,
-    TrainerObjective,
-)
+from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
+from tuner.study_file.model import Algorithm, Budget, Failures, StudySpec
+from tuner.study_file.space import Choice, FloatRange, IntRange
 
 Rows = list[tuple[Any, ...]]
 Suggest = Callable[[Sequence[int]], Sequence[Suggestion]]

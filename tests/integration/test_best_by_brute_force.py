@@ -7,8 +7,8 @@ import pytest
 from tests.integration.stores import connect, make_spec
 from tuner.errors import NoCompleteTrial
 from tuner.results.summary import load_summary, require_best
-from tuner.storage.connection import Database
-from tuner.storage.join import join_study
+from tuner.storage.connections.connection import Database
+from tuner.storage.work.join import join_study
 from tuner.study.trial import Direction
 
 N_STUDIES = 200

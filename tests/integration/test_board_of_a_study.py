@@ -10,16 +10,16 @@ import pytest
 from tests.integration.stores import TELEMETRY, raised, report
 from tuner.errors import NotFound, UsageError
 from tuner.results.board import Board, BoardReader, training_name
+from tuner.results.device_timeline import build_fleet
 from tuner.results.figures.catalog import NAMES, FigureMaker
-from tuner.results.fleet import build_fleet
 from tuner.results.overview import load_overview
 from tuner.results.summary import load_summary
+from tuner.results.table_rows import build_rows
 from tuner.results.trial_page import load_trial_page
-from tuner.results.trial_rows import build_rows
-from tuner.storage.columns_reading import read_details
-from tuner.storage.control import Control
-from tuner.storage.reading import read_trials
-from tuner.storage.trial_stop import note_event, stop_trial
+from tuner.storage.control.commands import Control
+from tuner.storage.control.trial_stop import note_event, stop_trial
+from tuner.storage.reading.columns import read_details
+from tuner.storage.reading.rows import read_trials
 from tuner.study.failure import Failure, FailureClass
 from tuner.study.lease import Batch, Finish, Release
 from tuner.study.trial import TrialState

@@ -23,11 +23,10 @@ from tests.integration.stores import (
     report,
 )
 from tuner.errors import DatabaseAway, NotFound, UsageError
-from tuner.storage import retries
-from tuner.storage.control import Control
-from tuner.storage.trial_stop import stop_trial
+from tuner.storage.control.commands import Control, retries
+from tuner.storage.control.trial_stop import stop_trial
+from tuner.study.agents import Desired
 from tuner.study.control import Amount, Extension
-from tuner.study.fleet import Desired
 from tuner.study.lease import Batch, Release
 from tuner.study.trial import TrialState
 
@@ -341,12 +340,12 @@ def test_two_commands_at_once_retry_a_trial_once(
 
     def find_and_be_late(*given: Any) -> Any:
         found = find(*given)
-        monkeypatch.setattr("tuner.storage.control.find_retries", find)
+        monkeypatch.setattr("tuner.storage.control.commands.find_retries", find)
         control(study).retry([number])
         return found
 
     for numbers, words in (([number], "retried already, as trial 1"), (None, "no FAIL trial")):
-        monkeypatch.setattr("tuner.storage.control.find_retries", find_and_be_late)
+        monkeypatch.setattr("tuner.storage.control.commands.find_retries", find_and_be_late)
         with pytest.raises(UsageError, match=words):
             control(study).retry(numbers)
         if numbers:

@@ -16,8 +16,8 @@ import psycopg2
 import pytest
 
 from tests.integration.homes import REPOSITORY, HomeUser, Machine
-from tuner.storage.binaries import find_server_user
-from tuner.storage.keeper import is_running
+from tuner.storage.embedded.binaries import find_server_user
+from tuner.storage.embedded.keeper import is_running
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import event
 
 from tests.integration.stores import StoredStudy, connect, make_spec
-from tuner.cli.best import best_json
-from tuner.cli.summary_text import summary_json
+from tuner.cli.commands.best import best_json
+from tuner.cli.text.summary import summary_json
 from tuner.errors import NoCompleteTrial, NotFound, UsageError
 from tuner.export.best_config import Wanted, export_trials
 from tuner.export.linked_study import ConfirmPlan, compare_with_search, plan_linked_study
@@ -18,9 +18,9 @@ from tuner.results.confirmation import load_confirmation
 from tuner.results.overview import load_overview
 from tuner.results.summary import load_summary
 from tuner.search.catalog import build_sampler
-from tuner.storage.connection import Database
-from tuner.storage.control import Control
-from tuner.storage.join import join_study
+from tuner.storage.connections.connection import Database
+from tuner.storage.control.commands import Control
+from tuner.storage.work.join import join_study
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction, TrialState
 

@@ -7,10 +7,10 @@ import pytest
 from tests.integration.conftest import NewStudy
 from tests.integration.stores import TELEMETRY, StoreAgent, StoredStudy, raised, report
 from tuner.results.summary import load_summary
-from tuner.storage.control import Control
-from tuner.storage.failure_reading import SharedParam
+from tuner.storage.control.commands import Control
+from tuner.storage.reading.failures import SharedParam
+from tuner.study.agents import Desired
 from tuner.study.failure import Failure, FailureClass, Fault
-from tuner.study.fleet import Desired
 from tuner.study.lease import Batch, ClaimedTrial, Finish, Release
 from tuner.study.trial import TrialState
 from tuner.study_file.model import Failures

@@ -5,10 +5,10 @@ import pytest
 from tests.integration.stores import StoredStudy, raised
 from tuner.errors import UsageError
 from tuner.results.board import BoardReader
-from tuner.results.selection import Selection, parse_condition, select
+from tuner.results.column_filters import TableSelection, select_places
+from tuner.results.row_filters import Selection, parse_condition, select
 from tuner.results.summary import load_trials
 from tuner.results.trial_fields import StoredFields, usual_names
-from tuner.results.trial_selection import TableSelection, select_places
 from tuner.study.trial import TrialState
 
 CONDITIONS = (

@@ -389,7 +389,7 @@ def test_a_worker_takes_no_second_trial(run: Run) -> None:
 
 def _inspect(folder: Path, function: str) -> tuple[int, dict[str, str], str]:
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "tuner.worker", "inspect"],
+        [sys.executable, "-P", "-m", "tuner.worker", "prepare", "--kind", "function"],
         input=json.dumps({"function": function, "folder": str(folder)}) + "\n",
         capture_output=True,
         text=True,

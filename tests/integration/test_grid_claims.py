@@ -9,7 +9,8 @@ from tests.integration.stores import StoredStudy, report
 from tuner.study.lease import Batch, Origin, Release
 from tuner.study.report import Printed
 from tuner.study.trial import AttemptKey
-from tuner.study_file.model import Algorithm, Budget, Choice, IntRange
+from tuner.study_file.model import Algorithm, Budget
+from tuner.study_file.space import Choice, IntRange
 
 CELLS = {"width": IntRange(low=16, high=64, step=16), "activation": Choice(choices=("relu", "x"))}
 

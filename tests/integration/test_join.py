@@ -8,26 +8,23 @@ import pytest
 
 from tests.integration.stores import SEARCH_SPACE, StoredStudy, make_spec
 from tuner.errors import NotFound, StudyMismatch
-from tuner.storage.connection import Database
-from tuner.storage.join import find_study, is_finished, join_study
+from tuner.storage.connections.connection import Database
+from tuner.storage.work.join import find_study, is_finished, join_study
 from tuner.study.trial import Direction
 from tuner.study_file.identity import parse_spec
+from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
 from tuner.study_file.model import (
     Algorithm,
     Budget,
     Checkpoints,
-    Choice,
     CodePolicy,
     Confirms,
     Failures,
-    FloatRange,
-    IntRange,
-    SklearnData,
     StudySpec,
-    TrainerObjective,
     Trial,
     Workers,
 )
+from tuner.study_file.space import Choice, FloatRange, IntRange
 
 TABLES = ["studies", "study_directions", "study_user_attributes", "trials"]
 TABLES += ["tuner.study", "tuner.agent"]

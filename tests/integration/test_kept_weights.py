@@ -9,10 +9,10 @@ import pytest
 
 from tests.integration.stores import StoredStudy, make_spec
 from tuner.errors import RunFailed
-from tuner.storage.connection import Database
-from tuner.storage.control import Control
-from tuner.storage.kept_weights import CHUNK_BYTES
-from tuner.storage.shipping_reading import read_weights, read_weights_content
+from tuner.storage.connections.connection import Database
+from tuner.storage.control.commands import Control
+from tuner.storage.reading.shipping import read_weights, read_weights_content
+from tuner.storage.work.kept_weights import CHUNK_BYTES
 from tuner.study.checkpoint import SavedFile
 from tuner.study.lease import ClaimedTrial
 from tuner.study.trial import Direction, TrialState

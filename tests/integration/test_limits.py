@@ -8,7 +8,7 @@ import pytest
 from tests.integration.conftest import NewStudy
 from tests.integration.invariants import Aside
 from tests.integration.stores import StoreAgent, StoredStudy, raised, report
-from tuner.study.fleet import Desired, Pulse, Telemetry
+from tuner.study.agents import Desired, Pulse, Telemetry
 from tuner.study.lease import Batch, Claimed, Finish, Origin, Release
 from tuner.study.trial import Direction, TrialState
 from tuner.study_file.model import Budget
@@ -45,7 +45,7 @@ def time_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[StoredStudy], Time]:
 
     def take_over(study: StoredStudy) -> Time:
         time = Time(study)
-        monkeypatch.setattr("tuner.storage.store.monotonic", time)
+        monkeypatch.setattr("tuner.storage.work.store.monotonic", time)
         return time
 
     return take_over

@@ -11,9 +11,9 @@ from sqlalchemy.engine import make_url
 
 from tests.integration.stores import connect, make_spec
 from tuner.errors import DatabaseError, StudyMismatch
-from tuner.storage.connection import Database, open_database_url
-from tuner.storage.join import join_study
-from tuner.storage.migrations import load_migrations, migrate
+from tuner.storage.connections.connection import Database, open_database_url
+from tuner.storage.schema.migrations import load_migrations, migrate
+from tuner.storage.work.join import join_study
 
 SCHEMA = {
     "columns": "select table_schema, table_name, column_name, ordinal_position, column_default,"
@@ -118,8 +118,8 @@ def test_eight_threads_at_once_on_an_empty_database(empty: Database) -> None:
 def test_four_processes_at_once_on_an_empty_database(empty: Database, empty_url: str) -> None:
     code = (
         "import sys; from sqlalchemy.engine import make_url\n"
-        "from tuner.storage.connection import open_database_url\n"
-        "from tuner.storage.migrations import migrate\n"
+        "from tuner.storage.connections.connection import open_database_url\n"
+        "from tuner.storage.schema.migrations import migrate\n"
         "migrate(open_database_url(make_url(sys.argv[1])))"
     )
     children = [
@@ -177,7 +177,7 @@ def test_a_plain_optuna_study_of_the_same_name_is_refused(database: Database) ->
 def test_a_migration_that_fails_leaves_the_version_before(
     empty: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tuner.storage import migrations
+    from tuner.storage.schema import migrations
 
     texts = [*load_migrations(), "create table tuner.second (x int); select 1 / 0;"]
     load: Callable[[], list[str]] = lambda: texts  # noqa: E731

@@ -19,16 +19,16 @@ from tests.pooler import (
 )
 from tests.postgres import SystemPostgres, open_system_postgres
 from tuner.errors import DatabaseAway, DatabaseError, DatabaseRefused
-from tuner.storage import pooling, reconnects
-from tuner.storage.backup import restore_backup, write_backup
-from tuner.storage.connection import Database, open_database_url, parse_url
-from tuner.storage.diagnosis import diagnose
-from tuner.storage.join import join_study
-from tuner.storage.migrations import load_migrations, migrate
-from tuner.storage.pooling import TIMEOUTS
-from tuner.storage.read_only import read_only
-from tuner.storage.roles import RoleKind, grant
-from tuner.storage.sessions import Session
+from tuner.storage.connections import pooling, reconnects
+from tuner.storage.connections.connection import Database, open_database_url, parse_url
+from tuner.storage.connections.pooling import TIMEOUTS
+from tuner.storage.connections.read_only import read_only
+from tuner.storage.connections.sessions import Session
+from tuner.storage.schema.backup import restore_backup, write_backup
+from tuner.storage.schema.diagnosis import diagnose
+from tuner.storage.schema.migrations import load_migrations, migrate
+from tuner.storage.schema.roles import RoleKind, grant
+from tuner.storage.work.join import join_study
 
 pytestmark = needs_pgbouncer
 

@@ -12,8 +12,8 @@ from tuner.results.live import load_live
 from tuner.results.progress import is_finished
 from tuner.results.summary import load_summaries, load_summary, load_trials
 from tuner.results.trial_page import load_trial_log, load_trial_page
-from tuner.storage.connection import Database
-from tuner.storage.control import Control
+from tuner.storage.connections.connection import Database
+from tuner.storage.control.commands import Control
 from tuner.study.lease import Batch, ClaimedTrial, Release
 from tuner.study.trial import TrialState
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 
 from tests.faults.agents import Fleet, open_fleet, write_study
 from tests.integration.stores import close_stock, load_stock
-from tuner.storage.connection import Database, open_database_url
+from tuner.storage.connections.connection import Database, open_database_url
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from tests.pooler import PASSWORD, open_owned_database
 from tests.postgres import SystemPostgres, open_system_postgres
 from tuner.dashboard.follower import Follower
 from tuner.errors import DatabaseAway, DatabaseError, DatabaseRefused, NotFound
-from tuner.storage import reconnects
-from tuner.storage.connection import Database, open_database_url, parse_url
-from tuner.storage.migrations import migrate
-from tuner.storage.read_only import read_only
-from tuner.storage.sessions import Session
+from tuner.storage.connections import reconnects
+from tuner.storage.connections.connection import Database, open_database_url, parse_url
+from tuner.storage.connections.read_only import read_only
+from tuner.storage.connections.sessions import Session
+from tuner.storage.schema.migrations import migrate
 
 PAUSE_SECONDS = 0.5
 REFUSALS = {

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from tests.integration.stores import StoreAgent, StoredStudy, report
-from tuner.storage.writes import CHUNK_BYTES
+from tuner.storage.work.writes import CHUNK_BYTES
 from tuner.study.checkpoint import SavedFile
 from tuner.study.lease import Batch, ClaimedTrial, Release
 

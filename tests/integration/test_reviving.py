@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import UsageError
-from tuner.storage import server as module
-from tuner.storage.home import Home
-from tuner.storage.listening import Listen
-from tuner.storage.server import Server, open_server
+from tuner.storage.embedded import server as module
+from tuner.storage.embedded.home import Home
+from tuner.storage.embedded.listening import Listen
+from tuner.storage.embedded.server import Server, open_server
 
 
 @pytest.fixture

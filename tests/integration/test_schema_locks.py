@@ -14,12 +14,12 @@ from sqlalchemy.engine import make_url
 from tests.conftest import _administer
 from tests.integration.stores import StoredStudy, connect, make_spec
 from tuner.errors import DatabaseAway
-from tuner.storage import blockers, migrations
-from tuner.storage.connection import Database, database_errors, open_database_url
-from tuner.storage.join import join_study
-from tuner.storage.migrations import load_migrations, migrate
+from tuner.storage.connections.connection import Database, database_errors, open_database_url
+from tuner.storage.embedded.server import Server
 from tuner.storage.queries import load_queries
-from tuner.storage.server import Server
+from tuner.storage.schema import blockers, migrations
+from tuner.storage.schema.migrations import load_migrations, migrate
+from tuner.storage.work.join import join_study
 
 READER = "only_reads"
 

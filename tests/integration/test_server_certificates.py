@@ -11,8 +11,8 @@ import pytest
 from tests.pooler import PASSWORD, open_owned_database
 from tests.postgres import NAME, SystemPostgres, open_system_postgres
 from tuner.errors import DatabaseAway, DatabaseError, DatabaseRefused
-from tuner.storage import reconnects
-from tuner.storage.connection import open_database_url, parse_url
+from tuner.storage.connections import reconnects
+from tuner.storage.connections.connection import open_database_url, parse_url
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from sqlalchemy.engine import make_url
 from tests.conftest import url_of
 from tests.integration.protocol_machine import Protocol, World, open_world
 from tuner.errors import DatabaseError
-from tuner.storage.connection import Database
+from tuner.storage.connections.connection import Database
+from tuner.storage.embedded.server import Server
 from tuner.storage.queries import load_queries
-from tuner.storage.server import Server
 
 N_EXAMPLES = {"commit": 300, "night": 5_000}[os.environ.get("HYPOTHESIS_PROFILE", "commit")]
 SETTINGS = settings(

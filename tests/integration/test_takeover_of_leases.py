@@ -5,8 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.integration.stores import StoreAgent, StoredStudy, report
+from tuner.study.agents import AgentBeat
 from tuner.study.failure import MAX_LOSSES
-from tuner.study.fleet import AgentBeat
 from tuner.study.lease import Batch, Claimed, Origin
 
 NewStudy = Callable[..., StoredStudy]

@@ -13,8 +13,8 @@ import pytest
 
 from tuner.agent.devices import Device
 from tuner.agent.events import WorkerGone
-from tuner.agent.worker_process import Place, Worker
-from tuner.agent.workers import WorkerPool
+from tuner.agent.workers.pool import WorkerPool
+from tuner.agent.workers.process import Place, Worker
 from tuner.processes import children_of
 
 pytestmark = pytest.mark.usefixtures("light")

@@ -25,7 +25,7 @@ from tuner.messages import (
     Why,
     encode,
 )
-from tuner.training.prepare import prepare
+from tuner.training.data.preparing import prepare
 
 
 def rungs(*steps: int) -> tuple[tuple[int, int, int], ...]:
@@ -308,9 +308,9 @@ def test_too_large_a_model_is_out_of_memory(open_worker, setup):
 
 
 def test_preparation_says_what_is_wrong_in_one_sentence(tmp_path):
-    request = {"data": {"sklearn": "digitz"}, "folder": str(tmp_path)}
+    request = {"data": {"sklearn": "digitz"}, "own": None, "data_folder": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-m", "tuner.worker", "prepare"],
+        [sys.executable, "-m", "tuner.worker", "prepare", "--kind", "trainer"],
         input=json.dumps(request) + "\n",
         capture_output=True,
         text=True,

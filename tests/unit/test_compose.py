@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tuner.cli.main import build_parser
-from tuner.storage.connection import parse_url
+from tuner.storage.connections.connection import parse_url
 from tuner.study_file.load import load_spec
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def test_the_command_is_tuners_own_and_its_study_is_there(compose: Any, name: st
     words = shlex.split(_interpolate(compose["services"][name]["command"]))
     assert words[0] == "tuner"
     options = build_parser().parse_args(words[1:])
-    assert options.module == "tuner.cli.run"
+    assert options.module == "tuner.cli.commands.run"
     file = ROOT / options.study_file.lstrip("/")  # ./studies is mounted at /studies
     assert load_spec(file, ()).name == "digits"
 
@@ -89,7 +89,7 @@ def test_the_dashboard_is_this_machines_alone_and_takes_a_token_of_its_own(compo
     script = dashboard["command"][2].replace("$$", "$")
     (command,) = re.findall(r"exec (tuner .*)", script)
     options = build_parser().parse_args(shlex.split(command)[1:])
-    assert (options.module, options.port) == ("tuner.cli.dashboard", 8090)
+    assert (options.module, options.port) == ("tuner.cli.commands.dashboard", 8090)
     assert options.token_file == "$TUNER_HOME/token"
     assert not options.allow_actions
     assert script.index("umask 077") < script.index("token_hex(32)")

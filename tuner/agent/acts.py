@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from tuner.agent.notices import Notice
 from tuner.messages import GoOn as GoOnMessage
 from tuner.messages import Start, Stop
+from tuner.study.agents import AgentBeat
 from tuner.study.ending import Ending
 from tuner.study.failure import Fault
-from tuner.study.fleet import AgentBeat
 from tuner.study.lease import Batch, End
 from tuner.study.trial import AttemptKey, TrialRecord
 
@@ -32,8 +32,6 @@ class AskWrite:
 
 @dataclass(frozen=True, kw_only=True)
 class AskEnd:
-    """End attempts."""
-
     ends: Sequence[End]
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from tuner.agent.memory import Memory
 from tuner.errors import DatabaseAway, DatabaseRefused, TunerError
 from tuner.messages import FromWorker
+from tuner.study.agents import AgentBeat, Pulse
 from tuner.study.feed import Changes
-from tuner.study.fleet import AgentBeat, Pulse
 from tuner.study.lease import Batch, Claimed, End
 from tuner.study.trial import AttemptKey
 

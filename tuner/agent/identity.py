@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tuner.study.agents import AgentIdentity
 from tuner.study.code import Code
-from tuner.study.fleet import AgentIdentity
 
 
 def build_identity(

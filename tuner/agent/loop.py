@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import assert_never
 
 from tuner.agent import acts, events
-from tuner.agent.beats import BEATS_PER_LEASE, BeatThread
-from tuner.agent.folders import Folder, FolderThread
-from tuner.agent.gauges import GaugeThread
 from tuner.agent.judge import go_on, judge
-from tuner.agent.left_behind import LeftBehind
 from tuner.agent.machine import Machine, Phase, Rulebook, Standing, WorkerState
 from tuner.agent.memory import read_memory
 from tuner.agent.observing import Observer
 from tuner.agent.port import Complete, Store, View
 from tuner.agent.screen import render_screen
-from tuner.agent.store_thread import StoreThread
-from tuner.agent.suggester import SuggestionSource
-from tuner.agent.worker_process import Worker
-from tuner.agent.workers import WorkerPool
+from tuner.agent.threads.beats import BEATS_PER_LEASE, BeatThread
+from tuner.agent.threads.folders import Folder, FolderThread
+from tuner.agent.threads.gauges import GaugeThread
+from tuner.agent.threads.store import StoreThread
+from tuner.agent.threads.suggester import SuggestionSource
+from tuner.agent.workers.left_behind import LeftBehind
+from tuner.agent.workers.pool import WorkerPool
+from tuner.agent.workers.process import Worker
 from tuner.errors import DatabaseError
 from tuner.messages import Start
+from tuner.study.agents import Telemetry
 from tuner.study.ending import Ending
-from tuner.study.fleet import Telemetry
 
 # The interpreter's default of 5 ms is how long a waiting thread leaves a computing one alone: a
 # verdict would wait for the sampler.

@@ -11,10 +11,10 @@ from tuner.errors import TunerError
 from tuner.messages import Why
 from tuner.search.curves import Curves
 from tuner.search.protocols import Pruner
+from tuner.study.agents import AgentBeat, Desired
 from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import Decision, DecisionRecord
 from tuner.study.failure import Failure, Fault
-from tuner.study.fleet import AgentBeat, Desired
 from tuner.study.lease import ClaimedTrial, End
 from tuner.study.report import Printed, Report, RungValue
 from tuner.study.schedule import Schedule

@@ -9,7 +9,7 @@ from typing import Any
 import pynvml
 
 from tuner.agent.devices import Device
-from tuner.agent.worker_process import Worker
+from tuner.agent.workers.process import Worker
 from tuner.cgroups import Cgroups
 
 _KIB = 1024

@@ -152,7 +152,6 @@ class BreakerOpened:
 
     @property
     def sentence(self) -> str:
-        """For people."""
         places, trials = (", ".join(map(str, part)) for part in (self.places, self.numbers))
         return f"{places}: no more trials here; trials {trials} failed and do well elsewhere"
 
@@ -168,7 +167,6 @@ class CheckpointTrouble:
 
     @property
     def sentence(self) -> str:
-        """For people."""
         kept = f"that of step {self.kept_step} stays" if self.kept_step else "there is none before"
         return (
             f"trial {self.number}: the checkpoint of step {self.step} is not saved "

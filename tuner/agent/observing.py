@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tuner import processes
-from tuner.study.fleet import AgentBeat
+from tuner.study.agents import AgentBeat
 
 
 @dataclass(frozen=True, kw_only=True)

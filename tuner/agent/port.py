@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tuner.agent.notices import Notice
+from tuner.study.agents import AgentBeat, Pulse, Telemetry
 from tuner.study.checkpoint import Checkpoint
 from tuner.study.failure import Fault
 from tuner.study.feed import Changes, Seen
-from tuner.study.fleet import AgentBeat, Pulse, Telemetry
 from tuner.study.lease import Batch, Claimed, End
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import AttemptKey, Params

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from tuner.agent.device_time import used_seconds
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.study.activity import Gauge
-from tuner.study.fleet import Desired
+from tuner.study.agents import Desired
 from tuner.study.trial import Direction
 
 ALERT_SECONDS = 600.0  # an alert is shown so long

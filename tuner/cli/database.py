@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tuner.cli.text import clean
+from tuner.cli.text.words import clean
 from tuner.errors import NotFound
-from tuner.storage.connection import Database, storage_setting
-from tuner.storage.home import open_home
-from tuner.storage.migrations import migrate
+from tuner.storage.connections.connection import Database, storage_setting
+from tuner.storage.embedded.home import open_home
 from tuner.storage.opening import open_database
+from tuner.storage.schema.migrations import migrate
 
 NO_STUDY_YET = "no study yet; tuner run STUDY.yaml makes one"
 

@@ -14,7 +14,7 @@ from importlib import import_module
 from types import FrameType, ModuleType
 from typing import cast
 
-from tuner.cli.parser import build_parser
+from tuner.cli.parser.build import build_parser
 from tuner.cli.streams import clean_streams
 from tuner.cli.terminal import drop_output
 from tuner.errors import TunerError, UsageError
@@ -58,9 +58,15 @@ def _react(handler: "Callable[[int, FrameType | None], object] | signal.Handlers
 def _run(words: Sequence[str]) -> int:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks; the library ends the process
-        import_module("tuner.cli.completion").complete(parser)
+        from tuner.cli.commands.completion import complete  # noqa: PLC0415 - for shells alone
+
+        complete(parser)
     if any(HAS_PASSWORD.search(word) for word in words):  # before anything else may repeat it
-        _tell(UsageError(import_module("tuner.storage.connection").PASSWORD_REFUSED))
+        from tuner.storage.connections.connection import (  # noqa: PLC0415 - loads SQLAlchemy
+            PASSWORD_REFUSED,
+        )
+
+        _tell(UsageError(PASSWORD_REFUSED))
         return UsageError.exit_code
     options = parser.parse_args(words)
     if getattr(options, "require_tls", False):
@@ -110,9 +116,10 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
 
 def _tell(error: Exception) -> None:
     """An error in plain text: it may quote what an objective printed or a file holds."""
-    text = import_module("tuner.cli.text")  # not before it is needed
+    from tuner.cli.text.words import clean_log  # noqa: PLC0415 - no help page needs it
+
     with suppress(OSError):  # the terminal may be gone
-        print(f"tuner: {text.clean_log(str(error))}", file=sys.stderr)
+        print(f"tuner: {clean_log(str(error))}", file=sys.stderr)
 
 
 def _ready_streams() -> None:

@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any, TextIO
 
 _SUSPECT = re.compile(r"[^\t\n -~]")
@@ -24,8 +23,9 @@ class CleanStream:
     def write(self, text: str) -> int:
         """As of a text stream."""
         if _SUSPECT.search(text):
-            # Not before it is needed: help pages load little.
-            text = import_module("tuner.cli.text").clean_page(text)
+            from tuner.cli.text.words import clean_page  # noqa: PLC0415 - no help page needs it
+
+            text = clean_page(text)
         self.raw_stream.write(text)
         return len(text)
 

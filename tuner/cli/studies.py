@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tuner.cli.database import open_existing
-from tuner.storage.connection import Database
-from tuner.storage.control import Control
-from tuner.storage.reading import StudyRow, find_row
+from tuner.storage.connections.connection import Database
+from tuner.storage.control.commands import Control
+from tuner.storage.reading.rows import StudyRow, find_row
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
 

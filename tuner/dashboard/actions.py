@@ -16,11 +16,11 @@ from starlette.responses import JSONResponse, Response
 from tuner.dashboard import words
 from tuner.dashboard.serving import dashboard_of, status_of
 from tuner.errors import TunerError, UsageError
-from tuner.storage.connection import Database
-from tuner.storage.control import Control
-from tuner.storage.given_params import check_params
-from tuner.storage.reading import find_row
-from tuner.storage.trial_stop import note_event, stop_trial
+from tuner.storage.connections.connection import Database
+from tuner.storage.control.commands import Control
+from tuner.storage.control.given_params import check_params
+from tuner.storage.control.trial_stop import note_event, stop_trial
+from tuner.storage.reading.rows import find_row
 from tuner.study.control import Amount, Extension
 from tuner.study.trial import Params, ParamValue
 from tuner.study_file.durations import parse_duration
@@ -46,7 +46,6 @@ class Target:
 
     @property
     def control(self) -> Control:
-        """Its commands."""
         return Control(self.database, self.study_id, self.spec)
 
 

@@ -23,11 +23,9 @@ class TrialNumber(Convertor[int]):
     regex = r"[0-9]{1,18}"
 
     def convert(self, value: str) -> int:
-        """The number."""
         return int(value)
 
     def to_string(self, value: int) -> str:
-        """Its digits."""
         return str(value)
 
 

@@ -26,7 +26,7 @@ from tuner.dashboard.trial_page import trial, trial_config, trial_curve
 from tuner.dashboard.trials_page import trials, trials_csv, trials_json
 from tuner.errors import NotFound, TunerError
 from tuner.results.figures.catalog import NAMES
-from tuner.storage.connection import N_CONNECTIONS, Database
+from tuner.storage.connections.connection import N_CONNECTIONS, Database
 
 _log = logging.getLogger(__name__)
 # That read for pages: with the followers' own as many as the pool has connections, so that a crowd
@@ -93,7 +93,6 @@ async def static(request: Request) -> Response:
 
 
 async def studies(request: Request) -> Response:
-    """All studies."""
     dashboard = dashboard_of(request)
     rows = await dashboard.overview.look()
     return page("studies.html", request, rows=rows)

@@ -17,8 +17,6 @@ _SHARED = ("figures.js", "theme.css", "plotly.css", *PLOTLY.values())
 
 @dataclass(frozen=True, kw_only=True)
 class Asset:
-    """One file."""
-
     packed: bytes  # gzip
     kind: str  # its content type
 
@@ -33,7 +31,6 @@ class Assets:
 
 @cache
 def all_assets() -> Assets:
-    """By name."""
     own = resources.files("tuner.dashboard") / "static"
     packed = {name: gzip.compress((own / name).read_bytes(), 9, mtime=0) for name in _OWN}
     packed |= {name: read_packed(name) for name in _SHARED}

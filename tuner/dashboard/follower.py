@@ -15,7 +15,7 @@ from anyio import CapacityLimiter, to_thread
 from tuner.errors import DatabaseAway, NotFound, RunFailed, TunerError
 from tuner.results.board import Board, BoardReader
 from tuner.results.figures.catalog import FigureMaker
-from tuner.storage.connection import Database
+from tuner.storage.connections.connection import Database
 
 _log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
@@ -47,8 +47,6 @@ class Drawn:
 
 @dataclass(kw_only=True, eq=False)
 class Follower:
-    """One study."""
-
     name: str
     database: Database
     limiter: CapacityLimiter

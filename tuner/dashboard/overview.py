@@ -11,7 +11,7 @@ from anyio import to_thread
 from tuner.dashboard import words
 from tuner.dashboard.study_view import STATES, state_word
 from tuner.results.overview import StudyGlance, load_overview
-from tuner.storage.connection import Database
+from tuner.storage.connections.connection import Database
 
 _MAX_AGE_SECONDS = 2.0
 _SPARK = (96.0, 22.0)
@@ -57,7 +57,6 @@ class Overview:
 
 
 def build_line(glance: StudyGlance) -> StudyLine:
-    """In words."""
     summary = glance.summary
     total = max(1, sum(count.n_trials for count in summary.counts.values()))
     number, value = glance.best or (None, None)

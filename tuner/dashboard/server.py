@@ -17,7 +17,7 @@ from tuner.dashboard.guard import Guarding
 from tuner.dashboard.hosts import LOOPBACK, host_of, is_loopback
 from tuner.dashboard.patience import PatientProtocol
 from tuner.errors import RunFailed, UsageError
-from tuner.storage.connection import Database
+from tuner.storage.connections.connection import Database
 
 _log = logging.getLogger(__name__)
 _PORTS_TRIED = 20

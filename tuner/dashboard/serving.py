@@ -9,7 +9,7 @@ from tuner.dashboard.follower import Drawn, Followers
 from tuner.dashboard.overview import Overview
 from tuner.dashboard.rendering import render
 from tuner.errors import DatabaseAway, NotFound, TunerError, UsageError
-from tuner.storage.connection import Database
+from tuner.storage.connections.connection import Database
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tuner.dashboard import words
 from tuner.results.board import Board
-from tuner.results.fleet import DeviceRow, build_fleet
+from tuner.results.device_timeline import DeviceRow, build_fleet
 from tuner.results.progress import (
     StudyState,
     estimate_seconds_left,
@@ -17,10 +17,10 @@ from tuner.results.progress import (
     is_silent,
 )
 from tuner.results.summary import StudySummary
-from tuner.storage.failure_reading import FailureRow, SharedParam
-from tuner.storage.reading import AgentRow, TrialRow
-from tuner.storage.trial_reading import EventRow
-from tuner.study.fleet import Desired
+from tuner.storage.reading.failures import FailureRow, SharedParam
+from tuner.storage.reading.rows import AgentRow, TrialRow
+from tuner.storage.reading.trials import EventRow
+from tuner.study.agents import Desired
 from tuner.study.limits import lets_nobody_work, reached_limits
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING", "ELSEWHERE")
@@ -71,7 +71,6 @@ class StudyView:
 
 
 def build_view(board: Board) -> StudyView:
-    """In words."""
     summary = board.summary
     best = summary.best
     n_since, seconds_since = _since(board)

@@ -17,7 +17,8 @@ from tuner.export.writing import Format, render
 from tuner.results.board import Board
 from tuner.results.figures.trial import trial_figure
 from tuner.results.trial_page import TrialPage, load_trial_page
-from tuner.storage.columns_reading import (
+from tuner.storage.connections.connection import Database
+from tuner.storage.reading.columns import (
     CheckpointRow,
     Curve,
     MetricRow,
@@ -25,7 +26,6 @@ from tuner.storage.columns_reading import (
     read_last_metrics,
     read_metric_curves,
 )
-from tuner.storage.connection import Database
 from tuner.study.trial import Params
 
 _KNOWN_ATTRS = {"reason", "failure", "retry_of"}

@@ -19,13 +19,13 @@ from tuner.dashboard import words
 from tuner.dashboard.serving import dashboard_of, drawn_of, page
 from tuner.errors import UsageError
 from tuner.results.board import Board
-from tuner.results.selection import parse_condition, parse_sort, parse_states
+from tuner.results.column_filters import TableSelection, fields, select_places
+from tuner.results.row_filters import parse_condition, parse_sort, parse_states
+from tuner.results.table_rows import build_rows
 from tuner.results.trial_fields import StoredFields, usual_names
-from tuner.results.trial_rows import build_rows
-from tuner.results.trial_selection import TableSelection, fields, select_places
-from tuner.storage.columns_reading import STATES, Ints, read_details
-from tuner.storage.connection import Database
-from tuner.storage.reading import TrialRow
+from tuner.storage.connections.connection import Database
+from tuner.storage.reading.columns import STATES, Ints, read_details
+from tuner.storage.reading.rows import TrialRow
 from tuner.study_file.faults import quote
 
 PAGE_ROWS = 50

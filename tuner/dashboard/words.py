@@ -56,7 +56,6 @@ def duration(seconds: float | None) -> str:
 
 
 def hours(seconds: float) -> str:
-    """Device hours."""
     value = seconds / 3600
     return f"{value:.2f}" if value < 10 else f"{value:,.1f}"
 

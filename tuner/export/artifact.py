@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,11 @@ from tuner.export.final_folder import CARD, CURVES, METRICS
 from tuner.export.final_job import Job
 from tuner.export.final_lane import remove_checkpoints
 from tuner.export.train_options import Rows
+from tuner.results.figures.final_training import FinalPage, render_final_page
 from tuner.study.secrets import redact
 from tuner.study.trial import Values
-from tuner.training.evaluation import Evaluation
-from tuner.training.final_model import MODEL_FILE, FinalModel, encode_model
-
-_FIGURES = "tuner.results.figures.final_training"  # loads plotly
+from tuner.training.final.evaluation import Evaluation
+from tuner.training.final.model import MODEL_FILE, FinalModel, encode_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +82,7 @@ def write_model_result(job: Job, result: ModelResult) -> dict[str, Any]:
     }
     write_whole(job.folder / MODEL_FILE, encode_model(result.model), mode=0o600)
     _write_metrics(job, metrics)
-    page = import_module(_FIGURES).FinalPage(
+    page = FinalPage(
         title=_title(job),
         metric=job.config.metric,
         curve=curve,
@@ -115,7 +113,7 @@ def write_function_result(job: Job, result: FunctionResult) -> dict[str, Any]:
     if result.checkpoint is not None:
         write_whole(job.folder / MODEL_FILE, result.checkpoint.read_bytes(), mode=0o600)
     _write_metrics(job, metrics)
-    page = import_module(_FIGURES).FinalPage(
+    page = FinalPage(
         title=_title(job),
         metric=job.config.metric,
         curve=result.curve,
@@ -153,8 +151,8 @@ def _write_metrics(job: Job, metrics: Mapping[str, Any]) -> None:
     write_whole(job.folder / METRICS, redact(text) + "\n", mode=0o600)
 
 
-def _write_pages(job: Job, page: Any, card: str) -> None:
-    html = import_module(_FIGURES).render_final_page(page)
+def _write_pages(job: Job, page: FinalPage, card: str) -> None:
+    html = render_final_page(page)
     write_whole(job.folder / CURVES, redact(html), mode=0o600)
     write_whole(job.folder / CARD, redact(card), mode=0o600)
     remove_checkpoints(job.folder)

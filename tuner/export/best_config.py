@@ -14,9 +14,9 @@ from tuner.results.best import By
 from tuner.results.confirmation import Confirmation
 from tuner.results.progress import StudyState, find_state
 from tuner.results.summary import StudySummary, summarize, trials_of
-from tuner.storage.connection import Database, Snapshot
-from tuner.storage.reading import TrialRow, find_row, read_trials
-from tuner.storage.shipping_reading import (
+from tuner.storage.connections.connection import Database, Snapshot
+from tuner.storage.reading.rows import TrialRow, find_row, read_trials
+from tuner.storage.reading.shipping import (
     OriginRow,
     WeightsRow,
     read_origin,
@@ -24,14 +24,13 @@ from tuner.storage.shipping_reading import (
     read_weights,
     read_weights_content,
 )
-from tuner.storage.trial_reading import read_curve
+from tuner.storage.reading.trials import read_curve
 from tuner.study.command_line import study_command
 from tuner.study.seeds import derive_seed
-from tuner.study.trial import Direction, ParamValue
+from tuner.study.trial import Direction
 from tuner.study_file.best import BestConfig
 from tuner.study_file.identity import parse_spec, render_algorithm
-from tuner.study_file.model import StudySpec, TrainerObjective
-from tuner.study_file.trainer_params import resolve
+from tuner.study_file.model import StudySpec
 
 _ENDED = ("COMPLETE", "PRUNED", "FAIL")
 
@@ -167,9 +166,7 @@ def build_config(
     provenance: Mapping[str, Any],
 ) -> BestConfig:
     """The final training that repeats the trial; the trainer's defaults are written out."""
-    params: dict[str, ParamValue] = {**spec.params, **trial.params}
-    if isinstance(spec.objective, TrainerObjective):
-        params = resolve(params)
+    params = spec.objective.complete({**spec.params, **trial.params})
     return BestConfig(
         name=spec.name,
         objective=spec.objective,
@@ -233,8 +230,8 @@ def _is_number(value: object) -> bool:
 
 
 def _fingerprint(spec: StudySpec, stored: str) -> str | None:
-    """Of the data; a function's data are its own business."""
-    return stored if isinstance(spec.objective, TrainerObjective) else None
+    """Of the data, if tuner has prepared them."""
+    return stored if spec.objective.has_prepared_data else None
 
 
 def _best_epoch(

@@ -6,8 +6,8 @@ from typing import Any
 
 from tuner.study.trial import Params
 from tuner.study_file.best import BestConfig
-from tuner.training.final_model import MODEL_FILE
-from tuner.training.model_card import ModelCard
+from tuner.training.final.model import MODEL_FILE
+from tuner.training.final.model_card import ModelCard
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -126,7 +126,7 @@ def _warning(config: BestConfig, metrics: Mapping[str, Any]) -> str:
 def _predict(card: ModelCard, metrics: Mapping[str, Any]) -> str:
     """Python that works in this folder as it stands."""
     build, given = "", ""
-    if ":" in card.model:
+    if card.has_own_model:
         module, _, name = card.model.rpartition(":")
         build, given = _import_of(module, name), f", build={name}"
     row = f"[[0.0] * {card.n_features}]"

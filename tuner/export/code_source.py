@@ -11,7 +11,6 @@ from pathlib import Path
 
 from tuner.errors import StudyMismatch, UsageError
 from tuner.study_file.best import BestConfig
-from tuner.study_file.functions import names_of_code
 from tuner.study_file.identity import render_objective
 from tuner.study_file.load import load_study_file
 from tuner.study_file.model import StudySpec
@@ -45,7 +44,7 @@ def check_code(config: BestConfig, folder: Path, allowed: Collection[str]) -> No
     Nothing is imported. Links are followed first. `allowed`: modules that may lie elsewhere. What a
     file below the folder imports is its own business.
     """
-    for name in names_of_code(config.objective):
+    for name in config.objective.code_names:
         module = name.rpartition(":")[0]
         if module not in allowed and not _is_below(module, folder.resolve()):
             raise UsageError(

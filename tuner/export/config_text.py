@@ -8,7 +8,6 @@ from typing import Any
 from tuner.errors import UsageError
 from tuner.study.secrets import redact
 from tuner.study_file.best import FORMAT, BestConfig
-from tuner.study_file.model import TrainerObjective
 from tuner.study_file.yaml_text import render_inline, render_text
 
 _COMMENTS = {
@@ -22,16 +21,10 @@ _COMMENTS = {
 
 def config_values(config: BestConfig) -> dict[str, Any]:
     """The config as plain values, in the order of the file."""
-    objective = config.objective
-    if isinstance(objective, TrainerObjective):
-        named: Any = {"data": objective.data.model_dump(), "model": objective.model}
-        named |= {"loss": objective.loss} if objective.loss else {}
-    else:
-        named = objective.function
     values: dict[str, Any] = {
         "format": FORMAT,
         "name": config.name,
-        "objective": named,
+        "objective": config.objective.written(),
         str(config.direction): config.metric,
         "params": dict(config.params),
         "seed": config.seed,
@@ -58,7 +51,6 @@ def _printable(line: str) -> str:
 
 
 def render_json(config: BestConfig) -> str:
-    """For programs."""
     return redact(json.dumps(config_values(config), indent=2, allow_nan=False) + "\n")
 
 

@@ -8,7 +8,6 @@ from tuner.export.code_source import check_code
 from tuner.export.final_folder import is_done, look_at_final_folder
 from tuner.export.train_options import TrainOptions, at_length, training_text
 from tuner.study_file.best import BestConfig
-from tuner.study_file.model import TrainerObjective
 from tuner.training.device_words import split_device
 
 
@@ -22,8 +21,8 @@ def check_training(config: BestConfig, source: Path, options: TrainOptions) -> N
     if options.device is not None:
         split_device(options.device)
     look_at_final_folder(options.output, training_text(asked, options))
-    is_of_model = isinstance(config.objective, TrainerObjective)
-    if is_of_model and not is_done(options.output):  # else nobody will read them
+    has_weights = config.objective.has_prepared_data
+    if has_weights and not is_done(options.output):  # a finished folder needs none
         _look_at_weights(config, source)
     if options.from_weights and config.weights is None:
         raise UsageError("--from-weights: the file names no weights; tuner export --weights")

@@ -11,11 +11,9 @@ from tuner.export.code_source import check_code
 from tuner.export.final_folder import METRICS, is_done, open_final_folder
 from tuner.export.final_job import Job, Trained
 from tuner.export.final_lane import Told
-from tuner.export.train_function import train_function
-from tuner.export.train_model import train_model
+from tuner.export.kinds.table import FINAL_TRAININGS
 from tuner.export.train_options import TrainOptions, at_length, threads_of, training_text
 from tuner.study_file.best import BestConfig
-from tuner.study_file.model import FunctionObjective
 from tuner.training.device import open_device
 from tuner.worker.bad_code import BadCode
 
@@ -48,9 +46,7 @@ def train_final(
             tell=tell,
         )
         try:
-            if isinstance(config.objective, FunctionObjective):
-                return train_function(job, config.objective)
-            return train_model(job, config.objective)
+            return FINAL_TRAININGS[config.objective.kind]()(job)
         except BadCode as error:
             raise RunFailed(str(error)) from error
 

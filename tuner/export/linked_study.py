@@ -6,20 +6,14 @@ from dataclasses import dataclass
 from tuner.errors import NoCompleteTrial, StudyMismatch, UsageError
 from tuner.results.progress import StudyState, find_state
 from tuner.results.summary import summarize, trials_of
-from tuner.storage.connection import Database
-from tuner.storage.reading import StudyRow, find_row, read_studies, read_trials
-from tuner.storage.shipping_reading import read_top_numbers
+from tuner.storage.connections.connection import Database
+from tuner.storage.reading.rows import StudyRow, find_row, read_studies, read_trials
+from tuner.storage.reading.shipping import read_top_numbers
 from tuner.study.code import Code, changed_files
 from tuner.study.command_line import run_study_command, study_command
 from tuner.study.seeds import derive_seed
 from tuner.study_file.identity import parse_spec
-from tuner.study_file.model import (
-    Algorithm,
-    Budget,
-    CodePolicy,
-    Confirms,
-    StudySpec,
-)
+from tuner.study_file.model import Algorithm, Budget, CodePolicy, Confirms, StudySpec
 from tuner.study_file.sections import NAME_RULE, STUDY_NAME
 
 LISTED = Algorithm(name="listed")

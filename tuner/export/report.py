@@ -17,7 +17,7 @@ from tuner.results.board import Board, BoardReader
 from tuner.results.figures.assets import PLOTLY, read_text
 from tuner.results.figures.catalog import FigureMaker
 from tuner.results.progress import find_reason, find_state
-from tuner.storage.connection import Database
+from tuner.storage.connections.connection import Database
 from tuner.study.secrets import redact
 
 _MOST_BEST = 10

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuner.errors import NotFound, UsageError
-from tuner.storage.connection import Snapshot
-from tuner.storage.reading import StudyRow, TrialRow, find_row, read_trials
-from tuner.storage.shipping_reading import OriginRow, read_metrics, read_origin
-from tuner.storage.trial_reading import read_curve
+from tuner.storage.connections.connection import Snapshot
+from tuner.storage.reading.rows import StudyRow, TrialRow, find_row, read_trials
+from tuner.storage.reading.shipping import OriginRow, read_metrics, read_origin
+from tuner.storage.reading.trials import read_curve
 from tuner.study.code import changed_files
 from tuner.study.command_line import study_command
 from tuner.study.failure import FailureClass
 from tuner.study.trial import Values
 from tuner.study_file.identity import parse_spec
-from tuner.study_file.model import StudySpec, TrainerObjective
+from tuner.study_file.model import StudySpec
 from tuner.study_file.trainer_params import SECONDS_METRIC
 
 Curve = Mapping[int, Values]
@@ -80,8 +80,6 @@ class MetricDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """The comparison."""
-
     number: int
     state: str  # on the record
     n_steps: int  # compared
@@ -181,8 +179,8 @@ def tell_circumstances(record: Record, again: Again) -> list[str]:
     device = device_of(origin)
     if device is not None and _kind(device) != _kind(again.device):
         told.append(f"another device: then {device}, now {again.device}")
-    is_trainer = isinstance(record.spec.objective, TrainerObjective)
-    if is_trainer and record.study.fingerprint != again.fingerprint:
+    objective = record.spec.objective
+    if objective.has_prepared_data and record.study.fingerprint != again.fingerprint:
         told.append("other data: their fingerprint is not the study's")
     changed = changed_files(origin.code or {}, again.code) if origin.code is not None else ()
     if changed:
@@ -192,7 +190,7 @@ def tell_circumstances(record: Record, again: Again) -> list[str]:
         now = again.packages.get(name)
         if now is not None and now != version:
             told.append(f"another {name}: then {version}, now {now}")
-    if isinstance(record.spec.objective, TrainerObjective) and record.spec.objective.has_own_model:
+    if not objective.is_same_in_company:
         told.append("a model of yours that trained among others differs from one alone by rounding")
     if record.trial.attempt > 1:
         told.append(f"it was trained in {record.trial.attempt} attempts")

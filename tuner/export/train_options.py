@@ -8,7 +8,6 @@ from tuner.errors import UsageError
 from tuner.export.config_text import render_yaml
 from tuner.export.final_folder import ROWS
 from tuner.study_file.best import BestConfig
-from tuner.study_file.model import FunctionObjective
 
 MOST_THREADS = 1024
 
@@ -46,7 +45,7 @@ def at_length(config: BestConfig, rows: Rows) -> BestConfig:
     """
     if rows is Rows.TRAIN:
         return config
-    if isinstance(config.objective, FunctionObjective):
+    if not config.objective.has_prepared_data:
         raise UsageError("--on train+val: a function has data of its own; leave --on out")
     if config.best_epoch is None:
         raise UsageError(

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from tuner.errors import NoCompleteTrial, UsageError
 from tuner.results.confirmation import Confirmation
-from tuner.storage.reading import StudyRow
+from tuner.storage.reading.rows import StudyRow
 from tuner.study.command_line import study_command
 from tuner.study_file.identity import parse_spec
 

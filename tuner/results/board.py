@@ -7,8 +7,8 @@ import numpy as np
 
 from tuner.results.best import Choice, choose_best
 from tuner.results.confirmation import Confirmation, find_confirmation
-from tuner.results.summary import StudySummary, step_noun, worked_seconds
-from tuner.results.trial_rows import build_rows
+from tuner.results.summary import StudySummary, worked_seconds
+from tuner.results.table_rows import build_rows
 from tuner.results.trial_table import (
     COMPLETE,
     FREE,
@@ -18,7 +18,8 @@ from tuner.results.trial_table import (
     empty_table,
     merge,
 )
-from tuner.storage.columns_reading import (
+from tuner.storage.connections.connection import Database, Snapshot
+from tuner.storage.reading.columns import (
     STATES,
     Clock,
     Curve,
@@ -33,10 +34,9 @@ from tuner.storage.columns_reading import (
     read_param_columns,
     read_trial_columns,
 )
-from tuner.storage.connection import Database, Snapshot
-from tuner.storage.failure_reading import FailureRow, read_failures
-from tuner.storage.reading import AgentRow, CountRow, StudyRow, TrialRow, find_row, read_agents
-from tuner.storage.trial_reading import EventRow
+from tuner.storage.reading.failures import FailureRow, read_failures
+from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, TrialRow, find_row, read_agents
+from tuner.storage.reading.trials import EventRow
 from tuner.study.limits import Used
 from tuner.study.trial import Direction
 from tuner.study_file.identity import parse_spec
@@ -74,7 +74,6 @@ class Board:
 
     @property
     def study(self) -> StudyRow:
-        """Its row."""
         return self.summary.study
 
     @property
@@ -245,7 +244,7 @@ class BoardReader:
             best_by=None if choice is None else choice.by,
             confirmation=confirmation,
             fixed_params=spec.params,
-            step_noun=step_noun(spec),
+            step_noun=spec.step_noun,
             has_own_code=spec.has_own_code,
             lease_seconds=spec.failures.lease_seconds,
             failures=self._failures,

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from tuner.results.probability import probabilities_of_best
-from tuner.storage.connection import Database, Snapshot
-from tuner.storage.reading import StudyRow, TrialRow, find_row, read_studies, read_trials
-from tuner.storage.shipping_reading import read_linked_name, read_values
+from tuner.storage.connections.connection import Database, Snapshot
+from tuner.storage.reading.rows import StudyRow, TrialRow, find_row, read_studies, read_trials
+from tuner.storage.reading.shipping import read_linked_name, read_values
 from tuner.study.trial import Direction, Params
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import Confirms

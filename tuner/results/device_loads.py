@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tuner.storage.reading import AgentRow
-from tuner.storage.trial_reading import HeldRow
+from tuner.storage.reading.rows import AgentRow
+from tuner.storage.reading.trials import HeldRow
 from tuner.study.activity import LaneActivity
 from tuner.study.trial import Direction
 
@@ -13,8 +13,6 @@ UNTOLD = "new"
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceLoad:
-    """One device."""
-
     device: str  # `UNTOLD` for trials of which no beat has told
     n_lanes: int  # trials that it trains at the same time; 0: it is idle
     best: LaneActivity | None = None  # the best value among them

@@ -14,7 +14,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from tuner.results.trial_table import Mask, ParamTable, TrialTable
-from tuner.storage.columns_reading import Floats, Ints
+from tuner.storage.reading.columns import Floats, Ints
 from tuner.study.trial import Direction
 
 LEAST_TRIALS = 10
@@ -25,8 +25,6 @@ _LEAST_IN_REGIME = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Importance:
-    """One parameter."""
-
     name: str
     share: float  # of all importances together
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tuner.results.summary import StudySummary, summarize
-from tuner.storage.connection import Database
-from tuner.storage.reading import find_row
-from tuner.storage.trial_reading import (
+from tuner.storage.connections.connection import Database
+from tuner.storage.reading.rows import find_row
+from tuner.storage.reading.trials import (
     EventRow,
     HeldRow,
     RecordRow,

@@ -8,11 +8,11 @@ from typing import Any
 from tuner.results.best import By, Choice, choose_best
 from tuner.results.confirmation import Confirmation, find_confirmations
 from tuner.results.progress import StudyState, find_state
-from tuner.results.summary import StudySummary, step_noun
-from tuner.storage.columns_reading import read_column_rows
-from tuner.storage.connection import Database, Snapshot
-from tuner.storage.reading import AgentRow, CountRow, StudyRow, read_studies
-from tuner.storage.trial_reading import RecordRow
+from tuner.results.summary import StudySummary
+from tuner.storage.connections.connection import Database, Snapshot
+from tuner.storage.reading.columns import read_column_rows
+from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, read_studies
+from tuner.storage.reading.trials import RecordRow
 from tuner.study.activity import Activity
 from tuner.study.limits import Used
 from tuner.study_file.identity import parse_spec
@@ -20,8 +20,6 @@ from tuner.study_file.identity import parse_spec
 
 @dataclass(frozen=True, kw_only=True)
 class StudyGlance:
-    """One study."""
-
     summary: StudySummary
     state: StudyState
     records: Sequence[RecordRow]  # the best value so far
@@ -80,7 +78,7 @@ def _glance(
         best_by=None if choice is None else choice.by,
         confirmation=confirmation,
         fixed_params=spec.params,
-        step_noun=step_noun(spec),
+        step_noun=spec.step_noun,
         has_own_code=spec.has_own_code,
         lease_seconds=spec.failures.lease_seconds,
         failures=(),

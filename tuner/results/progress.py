@@ -3,9 +3,9 @@
 from enum import StrEnum
 
 from tuner.results.summary import StudySummary
-from tuner.storage.reading import AgentRow
+from tuner.storage.reading.rows import AgentRow
+from tuner.study.agents import Desired
 from tuner.study.control import STOPPED_BY
-from tuner.study.fleet import Desired
 from tuner.study.limits import reached_limits
 
 

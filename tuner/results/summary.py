@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from tuner.errors import NoCompleteTrial
 from tuner.results.best import By, choose_best, confirmed_best
 from tuner.results.confirmation import Confirmation, find_confirmation
-from tuner.storage.connection import Database, Snapshot
-from tuner.storage.failure_reading import FailureRow, read_failures
-from tuner.storage.reading import (
+from tuner.storage.connections.connection import Database, Snapshot
+from tuner.storage.reading.failures import FailureRow, read_failures
+from tuner.storage.reading.rows import (
     AgentRow,
     CountRow,
     StudyRow,
@@ -26,7 +26,6 @@ from tuner.study.command_line import study_command
 from tuner.study.limits import Used
 from tuner.study.trial import Params
 from tuner.study_file.identity import parse_spec
-from tuner.study_file.model import StudySpec, TrainerObjective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +153,7 @@ def summarize(connection: Snapshot, study: StudyRow, by: By | None = None) -> St
         best_by=None if choice is None else choice.by,
         confirmation=confirmation,
         fixed_params=spec.params,
-        step_noun=step_noun(spec),
+        step_noun=spec.step_noun,
         has_own_code=spec.has_own_code,
         lease_seconds=spec.failures.lease_seconds,
         failures=tuple(read_failures(connection, study.study_id)),
@@ -206,9 +205,3 @@ def _saved(counts: Mapping[str, CountRow], n_steps_full: int | None) -> int:
     if pruned is None or n_steps_full is None:
         return 0
     return max(0, pruned.n_trials * n_steps_full - pruned.n_steps)
-
-
-def step_noun(spec: StudySpec) -> str:
-    """What a step of the objective is called."""
-    is_trainer = isinstance(spec.objective, TrainerObjective)
-    return "epoch" if is_trainer or "epochs" in spec.params else "step"

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tuner.results.board import Board
-from tuner.storage.columns_reading import (
+from tuner.storage.connections.connection import Database
+from tuner.storage.reading.columns import (
     TEXT_FIELDS,
     read_attribute,
     read_attribute_names,
     read_text_field,
 )
-from tuner.storage.connection import Database
 
 _PARAMS, _ATTRS = "params.", "attrs."
 
@@ -32,11 +32,9 @@ class NoFields:
     """The columns are all there is."""
 
     def read(self, name: str) -> Mapping[int, object] | None:
-        """Nothing."""
         return None
 
     def names(self) -> Sequence[str]:
-        """None."""
         return ()
 
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tuner.errors import NotFound
-from tuner.results.summary import step_noun
-from tuner.storage.connection import Database
-from tuner.storage.reading import StudyRow, TrialRow, find_row, read_trials
-from tuner.storage.trial_reading import (
+from tuner.storage.connections.connection import Database
+from tuner.storage.reading.rows import StudyRow, TrialRow, find_row, read_trials
+from tuner.storage.reading.trials import (
     DecisionRow,
     EventRow,
     LogRow,
@@ -88,7 +87,7 @@ def load_trial_page(database: Database, name: str, number: int) -> TrialPage:
             trial=rows[0],
             fixed_params=spec.params,
             n_steps_full=spec.n_steps,
-            step_noun=step_noun(spec),
+            step_noun=spec.step_noun,
             curve=read_curve(connection, study.study_id, number),
             attempts=tell_attempts(
                 read_trial_events(connection, study.study_id, number),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, json_to_distribution
 
 from tuner.space import decode_param
-from tuner.storage.columns_reading import STATES, Floats, Ints, ParamColumn, TrialColumns
+from tuner.storage.reading.columns import STATES, Floats, Ints, ParamColumn, TrialColumns
 from tuner.study.trial import Direction, Params, ParamValue
 
 COMPLETE, PRUNED, FAIL, RUNNING, FREE, WAITING = range(len(STATES))
@@ -25,7 +25,6 @@ class ParamTable:
 
     @property
     def kind(self) -> BaseDistribution:
-        """Its distribution."""
         return _parse_distribution(self.distribution)
 
 

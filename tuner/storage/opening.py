@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from sqlalchemy.engine import URL, make_url
 
-from tuner.storage.connection import Database, open_database_url
-from tuner.storage.home import open_home
-from tuner.storage.listening import Listen
-from tuner.storage.server import open_server
+from tuner.storage.connections.connection import Database, open_database_url
+from tuner.storage.embedded.home import open_home
+from tuner.storage.embedded.listening import Listen
+from tuner.storage.embedded.server import open_server
 
 
 @contextmanager

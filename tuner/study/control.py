@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tuner.study.fleet import Desired
+from tuner.study.agents import Desired
 from tuner.study.limits import Limits, Used
 from tuner.study.trial import Params
 
@@ -46,8 +46,6 @@ class Extension:
 
 @dataclass(frozen=True, kw_only=True)
 class Extended:
-    """After extend."""
-
     before: Limits
     after: Limits
     used: Used

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from tuner.study_file.grid import count_cells, is_finite
 from tuner.study_file.items import Item, Section, read_entries
-from tuner.study_file.model import Algorithm, Budget, Choice, FloatRange, Range, SearchSpace
+from tuner.study_file.model import Algorithm, Budget
+from tuner.study_file.space import Choice, FloatRange, Range, SearchSpace
 from tuner.study_file.yaml_nodes import ListNode
 
 # What each model does before it has seen so many trials is random search.

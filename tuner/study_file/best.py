@@ -9,22 +9,16 @@ from typing import Any
 
 from tuner.errors import StudyFileError
 from tuner.study.trial import Direction, ParamValue
+from tuner.study_file.code_names import find_code_folder
 from tuner.study_file.faults import Faults
-from tuner.study_file.functions import find_code_folder, written_code
+from tuner.study_file.frozen import Model
 from tuner.study_file.intervals import Interval
 from tuner.study_file.items import Item, Keys, Section, read_int, read_section, read_text
-from tuner.study_file.model import FunctionObjective, Model, Objective, TrainerObjective
+from tuner.study_file.kinds.table import AnyObjective, find_kind, written_code
 from tuner.study_file.overrides import apply_override
 from tuner.study_file.parameters import read_params
-from tuner.study_file.sections import read_goal, read_name, read_objective
+from tuner.study_file.sections import node_of, read_goal, read_name
 from tuner.study_file.source import read_source
-from tuner.study_file.trainer_params import (
-    OF_A_FUNCTION,
-    OF_AN_OWN_MODEL,
-    OF_THE_TRAINER,
-    KnownParams,
-    resolve,
-)
 from tuner.study_file.yaml_nodes import ListNode, MapNode, Node, ScalarNode, compose
 
 FORMAT = "tuner-best-1"
@@ -63,7 +57,7 @@ class BestConfig(Model):
     """Everything that the final training needs, and where it comes from."""
 
     name: str
-    objective: Objective
+    objective: AnyObjective
     metric: str
     direction: Direction
     params: Mapping[str, ParamValue]  # fixed and searched ones; the trainer's complete
@@ -81,8 +75,8 @@ class BestConfig(Model):
 
     @property
     def has_own_code(self) -> bool:
-        """Whether it trains with code of the user's."""
-        return isinstance(self.objective, FunctionObjective) or self.objective.has_own_code
+        """Whether it trains with code of the user."""
+        return bool(self.objective.code_names)
 
     @property
     def fingerprint(self) -> str | None:
@@ -129,16 +123,16 @@ def _read(root: Item, folder: Path) -> BestConfig | None:
         if name not in section:
             root.fault(f"`{name}:` is missing; tuner export writes a complete file")
     _check_format(section.get("format"))
-    objective = read_objective(section["objective"], folder) if "objective" in section else None
-    is_function = not isinstance(objective, TrainerObjective) if objective else False
-    goal = read_goal(section, objective, is_function=is_function) if objective else None
+    kind = find_kind(node_of(section, "objective"))
+    objective = kind.read(section["objective"], folder) if "objective" in section else None
+    goal = read_goal(section, kind, objective) if objective else None
     if objective and not goal and not set(Direction) & set(section):
         root.fault("the goal is missing; add `minimize: val_loss`")
-    params = read_params(section.get("params"), _known_params(objective))
+    params = read_params(section.get("params"), kind.known_params(node_of(section, "objective")))
     values = {
         "name": read_name(section["name"], is_new=False) if "name" in section else None,
         "objective": objective,
-        "params": params if is_function else resolve(params),
+        "params": kind.spec.complete(params),
         "seed": read_int(section["seed"], _SEEDS) if "seed" in section else None,
         "data_seed": read_int(section["data_seed"], _SEEDS) if "data_seed" in section else 0,
         "best_epoch": _read_epoch(section.get("best_epoch")),
@@ -156,12 +150,6 @@ def _check_format(item: Item | None) -> None:
     text = read_text(item, f"must be {FORMAT}") if item is not None else FORMAT
     if item is not None and text is not None and text != FORMAT:
         item.fault(f"this version of tuner reads {FORMAT}; export the trial again")
-
-
-def _known_params(objective: Objective | None) -> KnownParams:
-    if not isinstance(objective, TrainerObjective):
-        return OF_A_FUNCTION
-    return OF_AN_OWN_MODEL if objective.has_own_model else OF_THE_TRAINER
 
 
 def _read_epoch(item: Item | None) -> int | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tuner.study.trial import ParamValue
 from tuner.study_file.faults import did_you_mean, listed, quote
 from tuner.study_file.items import Item, describe, read_entries, warn_of_text
-from tuner.study_file.model import Choice, Range, When
+from tuner.study_file.space import Choice, Range, When
 from tuner.study_file.yaml_nodes import ListNode, MapNode, ScalarNode
 
 MAX_NESTED = 20  # conditions above one another

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from tuner.study.trial import ParamValue
 from tuner.study_file.faults import did_you_mean, listed, quote
 from tuner.study_file.items import Item, read_entries, read_list, warn_of_text
-from tuner.study_file.model import Choice, FloatRange, IntRange, Range, SearchSpace, When
+from tuner.study_file.space import Choice, FloatRange, IntRange, Range, SearchSpace, When
 from tuner.study_file.yaml_nodes import ScalarNode
 
 MAX_ENQUEUED = 10_000

@@ -15,34 +15,17 @@ from tuner.study_file.algorithm_checks import (
     warn_of_ranges,
 )
 from tuner.study_file.algorithms import SAMPLERS, read_pruner, read_sampler
+from tuner.study_file.code_names import find_code_folder
 from tuner.study_file.enqueue import read_enqueue
 from tuner.study_file.faults import Faults, did_you_mean
-from tuner.study_file.functions import find_code_folder, written_code
 from tuner.study_file.items import Item, Keys, Section, is_misspelt, read_section
-from tuner.study_file.model import StudySpec
+from tuner.study_file.keys import keyed_fields, read_fields
+from tuner.study_file.kinds.table import find_kind, written_code
+from tuner.study_file.model import Budget, StudySpec, Workers
 from tuner.study_file.overrides import apply_override
 from tuner.study_file.parameters import check_parameters, entries_of, read_params, read_search_space
-from tuner.study_file.sections import (
-    is_unclear,
-    read_budget,
-    read_checkpoints,
-    read_code,
-    read_failures,
-    read_goal,
-    read_name,
-    read_objective,
-    read_seed,
-    read_trial,
-    read_workers,
-)
+from tuner.study_file.sections import check_budget, check_lanes, node_of, read_goal, read_name
 from tuner.study_file.source import read_source
-from tuner.study_file.trainer_params import (
-    OF_A_FUNCTION,
-    OF_AN_OWN_MODEL,
-    OF_THE_TRAINER,
-    KnownParams,
-    resolve,
-)
 from tuner.study_file.yaml_nodes import MapNode, ScalarNode, compose
 
 _EXAMPLES = {
@@ -51,27 +34,12 @@ _EXAMPLES = {
     "search_space": "search_space: {learning_rate: {float: [1e-4, 1e-1], log: true}}",
     "budget": "budget: {trials: 100}",
 }
-_KEYS = Keys(
-    allowed=(
-        "name",
-        "objective",
-        "minimize",
-        "maximize",
-        "params",
-        "search_space",
-        "sampler",
-        "pruner",
-        "budget",
-        "seed",
-        "workers",
-        "checkpoints",
-        "failures",
-        "code",
-        "trial",
-        "enqueue",
-    ),
-    hints=not_yet.STUDY_HINTS,
+STUDY_KEYS = tuple(
+    key
+    for name in keyed_fields(StudySpec)
+    for key in ([name, *Direction] if name == "objective" else [name])
 )
+_KEYS = Keys(allowed=STUDY_KEYS, hints=not_yet.STUDY_HINTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,36 +95,32 @@ def _read_study(root: Item, folder: Path) -> StudySpec | None:
 
 def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
     """The spec; None where a fault was noted. Every section is read, whatever fails before."""
-    objective = read_objective(section["objective"], folder) if "objective" in section else None
-    is_function = _is_function(section)
-    goal = read_goal(section, objective, is_function=is_function)
+    kind = find_kind(node_of(section, "objective"))
+    objective = kind.read(section["objective"], folder) if "objective" in section else None
+    goal = read_goal(section, kind, objective)
     if not (goal or set(Direction) & set(section) or _has_misspelt_goal(root)):
         root.fault("the goal is missing; add `minimize: val_loss`")
-    known = _known_params(section)
+    known = kind.known_params(node_of(section, "objective"))
     params = read_params(section.get("params"), known)
     space = read_search_space(section["search_space"], known) if "search_space" in section else {}
     refused = entries_of(section.get("search_space")).keys() - space.keys()
     sampler = read_sampler(section.get("sampler"))
     pruner = read_pruner(section.get("pruner"))
-    budget = read_budget(section.get("budget"), is_grid=_is_grid(section))
+    check_budget(section.get("budget"), is_grid=_is_grid(section))
     parts = {
+        **read_fields(section, StudySpec),
         "name": read_name(section["name"]) if "name" in section else None,
         "objective": objective,
         "params": params,
         "search_space": space,
         "sampler": sampler,
         "pruner": pruner,
-        "budget": budget,
-        "trial": read_trial(section.get("trial")),
         "enqueue": read_enqueue(section.get("enqueue"), space, refused),
-        "seed": read_seed(section.get("seed")),
-        "workers": read_workers(section.get("workers"), is_function=is_function),
-        "checkpoints": read_checkpoints(section.get("checkpoints")),
-        "failures": read_failures(section.get("failures")),
-        "code": read_code(section.get("code")),
     }
+    budget = parts.setdefault("budget", Budget())
+    check_lanes(section.get("workers"), parts.get("workers", Workers()).lanes, kind)
     check_parameters(section.get("params"), section.get("search_space"), known)
-    n_epochs = (params if is_function else resolve(params)).get("epochs")
+    n_epochs = kind.spec.complete(params).get("epochs")
     ranges = entries_of(section.get("search_space"))
     check_sampler(section.get("sampler"), sampler, ranges, space)
     check_pruner(section.get("pruner"), pruner, n_epochs)
@@ -177,26 +141,6 @@ def _is_grid(section: Section) -> bool:
     if names == ["grid"] or len(names) != 1 or names[0] in SAMPLERS:
         return names == ["grid"]
     return did_you_mean(names[0], SAMPLERS) == did_you_mean("grid", SAMPLERS)
-
-
-def _is_function(section: Section) -> bool:
-    """True when the objective is text: the name of a function."""
-    node = section["objective"].node if "objective" in section else None
-    return isinstance(node, ScalarNode) and isinstance(node.value, str)
-
-
-def _known_params(section: Section) -> KnownParams:
-    """What the objective takes, also where it is not right in everything.
-
-    A model that is not the trainer's own may take anything.
-    """
-    if _is_function(section):
-        return OF_A_FUNCTION
-    node = section["objective"].node if "objective" in section else None
-    entries = node.entries if isinstance(node, MapNode) else ()
-    models = [value for key, value in entries if key.text == "model"]
-    is_mlp = all(isinstance(model, ScalarNode) and model.text == "mlp" for model in models)
-    return OF_THE_TRAINER if is_mlp and not is_unclear(section) else OF_AN_OWN_MODEL
 
 
 def _has_misspelt_goal(root: Item) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tuner.errors import UsageError
 from tuner.study_file.faults import Faults, quote
-from tuner.study_file.parameters import _RANGE_KEYS
+from tuner.study_file.parameters import RANGE_KEYS
 from tuner.study_file.yaml_nodes import BrokenNode, ListNode, MapNode, Node, ScalarNode, compose
 
 ARGUMENT_LINE = 0  # of nodes that stand in no file
@@ -65,7 +65,7 @@ def _find_entry(node: MapNode, keys: Sequence[str], above: tuple[str, ...]) -> i
 def _has_parts(above: tuple[str, ...], part: str) -> bool:
     """Whether what is named in this place can have such a part; params are single values."""
     if above == ("search_space",):
-        return part in _RANGE_KEYS.allowed
+        return part in RANGE_KEYS.allowed
     return not _is_of_names(above)
 
 
@@ -80,7 +80,7 @@ def _length_of_new(keys: Sequence[str], value: Node, above: tuple[str, ...]) -> 
     """
     if above == ("search_space",):
         is_of_range = (
-            len(keys) > 1 and keys[-1] in _RANGE_KEYS.allowed and not isinstance(value, MapNode)
+            len(keys) > 1 and keys[-1] in RANGE_KEYS.allowed and not isinstance(value, MapNode)
         )
         return len(keys) - is_of_range
     return len(keys) if _is_of_names(above) else 1

@@ -26,8 +26,8 @@ from tuner.study_file.items import (
     read_section,
     warn_of_text,
 )
-from tuner.study_file.model import Choice, Range
 from tuner.study_file.ranges import read_float_range, read_int_range
+from tuner.study_file.space import Choice, Range
 from tuner.study_file.trainer_params import (
     PLANNED_PARAMS,
     SHAPE_NAMES,
@@ -36,9 +36,9 @@ from tuner.study_file.trainer_params import (
 )
 from tuner.study_file.yaml_nodes import ListNode, MapNode, ScalarNode
 
-_KINDS = ("float", "int", "choice")
-_RANGE_KEYS = Keys(
-    allowed=(*_KINDS, "log", "step", "grid", "when"),
+KINDS_OF_RANGES = ("float", "int", "choice")
+RANGE_KEYS = Keys(
+    allowed=(*KINDS_OF_RANGES, "log", "step", "grid", "when"),
     hints=dict.fromkeys(
         ("low", "high", "min", "max"), "bounds are a list: {float: [low, high]} or {int: ...}"
     ),
@@ -229,14 +229,14 @@ def _read_range_section(item: Item) -> Section | None:
     if isinstance(item.node, ScalarNode):
         item.fault("must be a range such as {float: [low, high]}; a fixed value goes under params")
         return None
-    return read_section(item, _RANGE_KEYS)
+    return read_section(item, RANGE_KEYS)
 
 
 def _read_range(item: Item, section: Section, param: TrainerParam | None) -> Range | None:
-    kinds = [kind for kind in _KINDS if kind in section]
+    kinds = [kind for kind in KINDS_OF_RANGES if kind in section]
     if len(kinds) != 1:
         found = f"has {listed(kinds)}" if kinds else "has no kind"
-        item.fault(f"{found}; give exactly one of {listed(_KINDS)}")
+        item.fault(f"{found}; give exactly one of {listed(KINDS_OF_RANGES)}")
         return None
     return _read_kind(kinds[0], section, param) if param else None
 

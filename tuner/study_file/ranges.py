@@ -13,7 +13,7 @@ from tuner.study_file.items import (
     read_int,
     read_list,
 )
-from tuner.study_file.model import FloatRange, IntRange
+from tuner.study_file.space import FloatRange, IntRange
 
 MAX_POINTS = 10_000  # of one range in a grid: they are computed one by one
 MAX_VALUES = 10**9  # of a range with steps: Optuna's decimal arithmetic is exact up to there

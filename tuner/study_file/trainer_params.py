@@ -134,11 +134,6 @@ class KnownParams:
     takes_others: bool  # names are free then, and values of any type
 
 
-OF_THE_TRAINER = KnownParams(table=TRAINER_PARAMS, takes_others=False)
-OF_AN_OWN_MODEL = KnownParams(table=TRAINER_PARAMS, takes_others=True)
-OF_A_FUNCTION = KnownParams(table={}, takes_others=True)
-
-
 def resolve(params: Params) -> dict[str, ParamValue]:
     """Every parameter of the trainer, with its default where none is given, and all others."""
     return {name: param.default for name, param in TRAINER_PARAMS.items()} | dict(params)

@@ -84,15 +84,13 @@ class Nobody:
         self.params = params
         self.seed = seed
 
-    def report(self, step: int, values: Values) -> None:
-        """Nobody listens."""
+    def report(self, step: int, values: Values) -> None: ...
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
         """Nothing is kept."""
         return False
 
     def verdict(self) -> Verdict:
-        """Nobody objects."""
         return Verdict.GO_ON
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:

@@ -1,7 +1,6 @@
 """The lane of a trial that runs without tuner around it."""
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,7 +48,8 @@ class Alone:
         """It stands in `trial.reports` already."""
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
-        save_checkpoint = import_module("tuner.training.checkpoint").save_checkpoint
+        from tuner.training.checkpoint import save_checkpoint  # noqa: PLC0415 - loads torch
+
         save_checkpoint(self._trial.dir, "checkpoint", state())
         return True
 

@@ -1,7 +1,6 @@
 """Training state that survives the process: `trial.checkpoint`."""
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,7 +35,8 @@ class Checkpoints:
         if self._lane.checkpoint is None:
             return None
         self._trial.resume_after(self._lane.from_step, self._lane.last_value)
-        load_checkpoint = import_module("tuner.training.checkpoint").load_checkpoint  # loads torch
+        from tuner.training.checkpoint import load_checkpoint  # noqa: PLC0415 - loads torch
+
         return load_checkpoint(Path(self._lane.checkpoint))
 
     def save(self, state: object | Callable[[], object]) -> None:

@@ -1,19 +1,17 @@
-"""`python -m tuner.worker train|prepare|inspect`: loads only what the command needs.
+"""`python -m tuner.worker train|prepare`: loads only what the command needs.
 
 Messages come on standard input and go to standard output; standard error is the log.
 """
 
 import gc
 import sys
-from importlib import import_module
+from collections.abc import Callable
 
 from tuner.worker.program import hide_ours
 from tuner.worker.reaper import under_reaper
-from tuner.worker.streams import take_streams
+from tuner.worker.streams import Streams, take_streams
 
-_COMMANDS = {"train": "tuner.worker.train", "prepare": "tuner.worker.prepare"} | {
-    "inspect": "tuner.worker.inspect"
-}
+_COMMANDS = ("train", "prepare")
 
 
 def main(arguments: list[str]) -> int:
@@ -27,10 +25,18 @@ def main(arguments: list[str]) -> int:
     streams = take_streams()
     # What is imported stays: to look for garbage meanwhile takes a quarter of the time.
     gc.disable()
-    command = import_module(_COMMANDS[arguments[0]])
+    command = _load(arguments[0])
     gc.enable()
-    code: int = command.main(arguments[1:], streams)
-    return code
+    return command(arguments[1:], streams)
+
+
+def _load(command: str) -> Callable[[list[str], Streams], int]:
+    """Import only what the command needs: a worker starts for every trial of a function."""
+    if command == "train":
+        from tuner.worker.train import main  # noqa: PLC0415 - loads torch
+    else:
+        from tuner.worker.prepare import main  # noqa: PLC0415
+    return main
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import traceback
 from pathlib import Path
 
 from tuner.messages import How
-from tuner.training.faults import ModelMistake, is_out_of_memory
+from tuner.training.fatal_errors import ModelMistake, is_out_of_memory
 
 _MESSAGE = 500  # most characters of an error
 _TRACEBACK = 20_000

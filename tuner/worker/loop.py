@@ -1,16 +1,15 @@
 """The worker's loop: take trials, train them in turns, say how each left."""
 
 import logging
-from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tuner.messages import FromWorker, GoOn, How, Left, Ready, Setup, Start, Stop, ToWorker, Why
-from tuner.study.trial import Params
-from tuner.training.lane import Lane, LaneFailed
+from tuner.training.lane import LaneFailed
 from tuner.worker.best_kept import BestKept
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
 from tuner.worker.lanes import PipeLane
+from tuner.worker.objective import Objective
 from tuner.worker.pipe import Terminated
 
 log = logging.getLogger(__name__)
@@ -26,25 +25,6 @@ class Post(Protocol):
     def poll(self) -> ToWorker | Terminated | None: ...
 
     def end(self) -> None: ...
-
-
-class Objective(Protocol):
-    """What a worker trains."""
-
-    is_single_use: bool  # the process ends after its first lane
-    is_stepwise: bool  # its state changes only from step to step
-
-    def complete(self, params: Params) -> Params:
-        """With the objective's own defaults."""
-
-    def admit(self, lanes: Sequence[Lane]) -> None:
-        """They train from the next turn on."""
-
-    def room(self) -> int:
-        """How many more lanes are welcome."""
-
-    def turn(self) -> Iterator[Exit]:
-        """Train some of the lanes for a while; yields those that leave, raises `LaneFailed`."""
 
 
 class Worker:

@@ -1,62 +1,30 @@
-"""The one-shot child that prepares a data set: a JSON line in, a JSON line out.
+"""`python -m tuner.worker prepare --kind K`: a child that prepares an objective on this machine.
 
-Where the model or the loss is the user's, it imports them first: what fails here would fail every
-trial.
+One JSON line in, the request; one JSON line out, what was prepared or an error.
 """
 
+import argparse
 import os
-import sys
 from collections.abc import Mapping
-from importlib import import_module, metadata
-from pathlib import Path
 from typing import Any
 
-from tuner.training.prepare import prepare
 from tuner.worker.bad_code import BadCode
+from tuner.worker.kinds.table import PREPARATIONS
 from tuner.worker.one_shot import answer_once
 from tuner.worker.streams import Streams
 
-_OWN_CODE = "tuner.worker.own_code"  # loads torch
-
 
 def main(arguments: list[str], streams: Streams) -> int:
-    """Read `{"data": ..., "folder": parent, "own": ...}`; print what was prepared, or an error.
+    """Answer one request; the exit code is 1 for an error."""
+    parser = argparse.ArgumentParser(prog="python -m tuner.worker prepare")
+    parser.add_argument("--kind", choices=PREPARATIONS, required=True)
+    prepare = PREPARATIONS[parser.parse_args(arguments).kind]()
 
-    "own" is optional: `{"folder": the study file's, "model": ..., "loss": ..., "params": the fixed
-    ones, "searched": names}`; model or loss are None where they are not the user's.
-    """
-    assert not arguments, "prepare takes its request on standard input"
-    code = answer_once(streams, _answer)
-    if _OWN_CODE in sys.modules:
-        os._exit(code)  # threads that the user's module has started may hang
-    return code
+    def answer(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            return prepare(request)
+        except BadCode as error:
+            return {"error": str(error)}
 
-
-def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        return _prepared(request)
-    except BadCode as error:
-        return {"error": str(error)}
-    except Exception as error:  # whatever it is, the agent needs one sentence
-        return {"error": f"cannot prepare the data: {_sentence(error)}"}
-
-
-def _prepared(request: Mapping[str, Any]) -> dict[str, Any]:
-    code = {"tuner": metadata.version("tuner")}
-    own, summary = request.get("own"), ""
-    if own is not None:
-        code |= import_module(_OWN_CODE).look_at(own)
-        named = ((kind, own[kind]) for kind in ("model", "loss") if own[kind])
-        summary = "".join(f"; {kind} {name}" for kind, name in named)
-    prepared = prepare(request["data"], Path(request["folder"]))
-    return {
-        "folder": str(prepared.folder),
-        "fingerprint": prepared.fingerprint,
-        "summary": prepared.summary + summary,
-        "task": prepared.task,
-        "code": code,
-    }
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    # Threads that the user's module has started may never end.
+    os._exit(answer_once(streams, answer))

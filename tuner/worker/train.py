@@ -6,11 +6,11 @@ import logging
 import multiprocessing
 import os
 import sys
-from importlib import import_module
 
 import torch
 
 from tuner.messages import Setup
+from tuner.worker.kinds.table import TRAININGS
 from tuner.worker.loop import Worker
 from tuner.worker.pipe import Pipe, Terminated
 from tuner.worker.process import settle
@@ -22,26 +22,25 @@ EXIT_SECONDS = 5.0  # for what the user's code does at its exit
 def main(arguments: list[str], streams: Streams) -> int:
     """Train what the agent sends; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tuner.worker train")
-    parser.add_argument("--kind", choices=["trainer", "function"], required=True)
+    parser.add_argument("--kind", choices=TRAININGS, required=True)
     options = parser.parse_args(arguments)
     _log_to_stderr()
     pipe = Pipe(streams.read_fd, streams.write_fd)
     settle(pipe.terminate)
     pipe.start()
     # The agent starts workers early: this overlaps with the start of its database.
-    module = import_module(f"tuner.worker.objectives.{options.kind}")
-    if options.kind == "trainer":
-        module.warm_up()
+    training = TRAININGS[options.kind]()
+    training.warm_up()
     setup = _wait_for_setup(pipe)
     if setup is None:
         return 0
     # A spare was started before it was known for which device; CUDA reads this at its first use.
     os.environ.update(setup.environment)
     torch.set_num_threads(setup.n_threads)
-    if options.kind == "trainer":
-        return Worker(setup, pipe, module.TrainerObjective(setup)).run()
+    if not training.is_program:
+        return Worker(setup, pipe, training.build(setup)).run()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    code = Worker(setup, pipe, module.FunctionObjective(setup)).run()
+    code = Worker(setup, pipe, training.build(setup)).run()
     # Files are flushed and exit functions run, as in any program; what the user's code has left
     # behind, a thread for instance, must not hold the device for long.
     faulthandler.dump_traceback_later(EXIT_SECONDS, exit=True)

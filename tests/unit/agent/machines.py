@@ -9,9 +9,9 @@ from tuner.agent.machine import Machine, Rulebook, Standing, WorkerState
 from tuner.messages import How, Left, Ready, Reported
 from tuner.search.protocols import Pruner
 from tuner.search.pruners.asha import AshaPruner
+from tuner.study.agents import Desired, Pulse
 from tuner.study.checkpoint import Checkpoint
 from tuner.study.feed import Changes, Seen
-from tuner.study.fleet import Desired, Pulse
 from tuner.study.lease import Claimed, ClaimedTrial, End, Origin
 from tuner.study.report import RungValue
 from tuner.study.trial import AttemptKey, Direction, TrialRecord

@@ -6,8 +6,8 @@ from tests.unit.agent.machines import WORKER, Bench, a_checkpoint, claimed_trial
 from tuner.agent import acts, events, notices
 from tuner.agent.machine import WorkerState
 from tuner.messages import How, Saved, Stop, Why
+from tuner.study.agents import Desired
 from tuner.study.ending import EndingKind
-from tuner.study.fleet import Desired
 from tuner.study.lease import Claimed, Finish, Origin, Release
 from tuner.study.trial import TrialState
 
@@ -235,7 +235,7 @@ def _stopping_answer(bench: Bench, n_open: int) -> list[acts.Act]:
 def test_the_silent_agents_are_handed_in_with_the_claim_of_a_stopping_study() -> None:
     import uuid
 
-    from tuner.study.fleet import AgentBeat
+    from tuner.study.agents import AgentBeat
 
     bench = Bench()
     silent = AgentBeat(agent_id=uuid.uuid4(), beat=3, host="h", boot="b", pid=1)

@@ -3,7 +3,7 @@
 import pytest
 
 from tuner.agent.devices import Device, FoundGpu, list_devices, select_visible
-from tuner.agent.worker_process import build_places, worker_environment
+from tuner.agent.workers.process import build_places, worker_environment
 from tuner.cgroups import Cgroups
 
 GPUS = [

@@ -9,8 +9,8 @@ from tuner.agent.rules import places
 from tuner.agent.rules.breaker import FIRST_HOLD_SECONDS, TRIP_AFTER
 from tuner.errors import CannotWork
 from tuner.messages import How, Ready, Stop, Why
+from tuner.study.agents import AgentBeat, Desired, Pulse
 from tuner.study.ending import EndingKind
-from tuner.study.fleet import AgentBeat, Desired, Pulse
 from tuner.study.lease import Claimed, ClaimedTrial, Origin, Release
 from tuner.study.trial import AttemptKey
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.unit.agent.machines import Bench
 from tuner.agent.devices import Device
-from tuner.agent.gauges import STALE_SECONDS, GaugeThread, read_gauges
 from tuner.agent.screen import render_screen
-from tuner.agent.worker_process import Place, Worker
+from tuner.agent.threads.gauges import STALE_SECONDS, GaugeThread, read_gauges
+from tuner.agent.workers.process import Place, Worker
 from tuner.study.activity import Gauge, parse_activity
 
 GPU = Device(name="gpu:0", torch_device="cuda:0", environment={"CUDA_VISIBLE_DEVICES": "GPU-7"})

@@ -17,10 +17,10 @@ from tuner.agent import acts, events, notices
 from tuner.agent.machine import Phase, WorkerState
 from tuner.errors import StudyGone
 from tuner.messages import GoOn, How, Kept, Left, Progress, Reported, Saved, Start, Stop, Why
+from tuner.study.agents import AgentBeat
 from tuner.study.decision import Action
 from tuner.study.ending import EndingKind
 from tuner.study.failure import FailureClass
-from tuner.study.fleet import AgentBeat
 from tuner.study.lease import Finish, Origin, Release
 from tuner.study.trial import TrialRecord, TrialState
 

@@ -10,7 +10,7 @@ from tests.unit.agent.machines import Bench, claimed_trial
 from tuner.agent import events
 from tuner.agent.screen import ALERT_SECONDS, render_screen
 from tuner.messages import How, Ready
-from tuner.study.fleet import Desired
+from tuner.study.agents import Desired
 
 
 def _screen(bench: Bench) -> Any:

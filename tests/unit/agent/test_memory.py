@@ -9,7 +9,7 @@ from tuner.agent import acts, events
 from tuner.agent.devices import Device
 from tuner.agent.machine import WorkerState
 from tuner.agent.memory import Memory, read_memory
-from tuner.agent.worker_process import Place, Worker
+from tuner.agent.workers.process import Place, Worker
 from tuner.messages import How, Ready
 
 GIB = 2**30

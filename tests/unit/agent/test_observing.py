@@ -4,7 +4,7 @@ import uuid
 from dataclasses import replace
 
 from tuner.agent.observing import Observer
-from tuner.study.fleet import AgentBeat
+from tuner.study.agents import AgentBeat
 
 OTHER = AgentBeat(agent_id=uuid.uuid4(), beat=5, host="far", boot="their boot", pid=77)
 

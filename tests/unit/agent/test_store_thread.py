@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tuner.agent import acts, events
-from tuner.agent.store_thread import StoreThread
-from tuner.agent.suggester import DrawSource
+from tuner.agent.threads.store import StoreThread
+from tuner.agent.threads.suggester import DrawSource
 from tuner.errors import DatabaseAway, StudyGone
 from tuner.study.checkpoint import Checkpoint
 from tuner.study.feed import Changes, Seen
@@ -80,7 +80,7 @@ class Running:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Running]]:
-    monkeypatch.setattr("tuner.agent.store_thread.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("tuner.agent.threads.store.FIRST_PAUSE_SECONDS", 0.001)
     started: list[Running] = []
 
     def start(store: ScriptedStore) -> Running:

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterator, Sequence
 import pytest
 from optuna.distributions import FloatDistribution
 
-from tuner.agent import events, suggester
-from tuner.agent.suggester import ModelSource
+from tuner.agent import events
+from tuner.agent.threads import suggester
+from tuner.agent.threads.suggester import ModelSource
 from tuner.search.mirror import Mirror
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import Direction, Params, TrialRecord, TrialState

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuner.agent.worker_log import LOG_BYTES, WorkerLog
+from tuner.agent.workers.log import LOG_BYTES, WorkerLog
 
 BAR = b"".join(b"\r%3d%%|###" % percent for percent in range(101))
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from tuner.results.best import By
 from tuner.results.summary import StudySummary
-from tuner.storage.failure_reading import FailureRow
-from tuner.storage.reading import AgentRow, CountRow, StudyRow, TrialRow
+from tuner.storage.reading.failures import FailureRow
+from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, TrialRow
 from tuner.study.activity import Activity
-from tuner.study.fleet import Desired
+from tuner.study.agents import Desired
 from tuner.study.limits import Limits, Used
 from tuner.study.trial import Direction
 

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from tuner.cli import arguments
+from tuner.cli.parser import arguments
 
 
 @pytest.mark.parametrize(

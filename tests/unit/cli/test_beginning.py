@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tuner import smoke
-from tuner.cli.init import build_files, study_name
+from tuner.cli.commands.init import build_files, study_name
 from tuner.cli.main import main
 from tuner.study_file.load import load_spec
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tuner.cli.budget_text import bar
-from tuner.cli.curve_text import render_curve, sparkline
+from tuner.cli.text.budget import bar
+from tuner.cli.text.curve import render_curve, sparkline
 
 CURVE = {1: 1.0, 2: 0.5, 3: 0.25, 9: 0.2}
 

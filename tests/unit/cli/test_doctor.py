@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from tuner.cli import doctor
-from tuner.cli.doctor import Finding, call_within, examine, judge, render
-from tuner.storage.diagnosis import Diagnosis
-from tuner.storage.roles import RoleKind
+from tuner.cli.commands import doctor
+from tuner.cli.commands.doctor import Finding, call_within, examine, judge, render
+from tuner.storage.schema.diagnosis import Diagnosis
+from tuner.storage.schema.roles import RoleKind
 
 HEALTHY = Diagnosis(
     role="me",

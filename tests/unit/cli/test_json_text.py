@@ -4,10 +4,10 @@ import json
 import math
 
 from tests.unit.cli.builders import summary, trial
-from tuner.cli import best, status
-from tuner.cli.json_text import render_json
+from tuner.cli.commands import best, status
 from tuner.cli.main import main
-from tuner.cli.summary_text import summary_json
+from tuner.cli.text.as_json import render_json
+from tuner.cli.text.summary import summary_json
 
 
 def _refuse(text):

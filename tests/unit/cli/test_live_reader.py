@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tuner.cli import live_reader
-from tuner.cli.live_reader import LiveReader, pause_seconds
+from tuner.cli.screen import reader as live_reader
+from tuner.cli.screen.reader import LiveReader, pause_seconds
 from tuner.errors import DatabaseAway, NotFound
 
 

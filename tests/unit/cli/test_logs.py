@@ -3,9 +3,9 @@
 import pytest
 
 from tests.unit.cli.builders import NOON
-from tuner.cli import logs
+from tuner.cli.commands import logs
 from tuner.results.trial_page import TrialLog
-from tuner.storage.trial_reading import LogRow
+from tuner.storage.reading.trials import LogRow
 
 
 def row(tail, n_bytes=0, attempt=1):

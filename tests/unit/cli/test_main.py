@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tuner.cli.main import main
-from tuner.cli.parser import build_parser
+from tuner.cli.parser.build import build_parser
 from tuner.errors import RunFailed
 
 
@@ -35,7 +35,7 @@ def test_an_error_that_quotes_what_others_printed_steers_no_terminal(capsys, mon
     def execute(_options):
         raise RunFailed("the trial failed: \x1b[2Jboom\n  \x1b]0;title\x07 epoch 1\r2")
 
-    monkeypatch.setattr("tuner.cli.best.execute", execute)
+    monkeypatch.setattr("tuner.cli.commands.best.execute", execute)
     assert main(["best", "digits"]) == 1
     shown = capsys.readouterr().err
     assert shown == "tuner: the trial failed: \ufffd[2Jboom\n  \ufffd]0;title\ufffd epoch 1\n2\n"

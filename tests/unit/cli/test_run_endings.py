@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.cli.builders import counts, summary
-from tuner.cli.run import exit_code, render_end
+from tuner.cli.commands.run import exit_code, render_end
 from tuner.run_study import RunOutcome
 from tuner.study.ending import Ending, EndingKind
 

@@ -7,13 +7,13 @@ import pytest
 from rich.text import Text
 
 from tests.unit.cli.builders import NOON, agent, counts, failure, study, summary, trial, used
-from tuner.cli.screen import Frame, _cut, render_screen, render_waiting
-from tuner.cli.screen_events import NewsLine
-from tuner.cli.trend import best_so_far
+from tuner.cli.screen.events import NewsLine
+from tuner.cli.screen.frame import Frame, _cut, render_screen, render_waiting
+from tuner.cli.screen.trend import best_so_far
 from tuner.results.live import LiveStudy
-from tuner.storage.trial_reading import EventRow, HeldRow, RecordRow
+from tuner.storage.reading.trials import EventRow, HeldRow, RecordRow
 from tuner.study.activity import Activity, DeviceActivity, LaneActivity
-from tuner.study.fleet import Desired
+from tuner.study.agents import Desired
 from tuner.study.limits import Limits
 
 

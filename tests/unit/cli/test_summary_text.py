@@ -4,25 +4,25 @@ import json
 from dataclasses import replace
 
 from tests.unit.cli.builders import NOON, agent, counts, failure, study, summary, trial
-from tuner.cli.best import best_json
-from tuner.cli.best import render as render_best_command
-from tuner.cli.confirmation_text import confirmed_json, render_confirmation, render_confirmed
-from tuner.cli.fleet_text import render_fleet
-from tuner.cli.show import render_page
-from tuner.cli.status import render_status, render_studies
-from tuner.cli.summary_text import (
+from tuner.cli.commands.best import best_json
+from tuner.cli.commands.best import render as render_best_command
+from tuner.cli.commands.show import render_page
+from tuner.cli.commands.trials import render_trials
+from tuner.cli.text.confirmation import confirmed_json, render_confirmation, render_confirmed
+from tuner.cli.text.fleet import render_fleet
+from tuner.cli.text.status import render_status, render_studies
+from tuner.cli.text.summary import (
     render_best,
     render_failures,
     render_headline,
     render_times,
     summary_json,
 )
-from tuner.cli.trials import render_trials
 from tuner.results.best import By
 from tuner.results.confirmation import Candidate, Confirmation, rank
 from tuner.results.progress import is_active, is_finished
 from tuner.results.trial_page import AttemptStory, TrialPage
-from tuner.storage.failure_reading import SharedParam
+from tuner.storage.reading.failures import SharedParam
 from tuner.study.activity import Activity, DeviceActivity, LaneActivity
 from tuner.study.trial import Direction
 

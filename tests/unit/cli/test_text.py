@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuner.cli.text import (
+from tuner.cli.text.words import (
     clean,
     count,
     cut,

@@ -5,8 +5,8 @@ import signal
 import pytest
 
 from tuner.agent import echo
-from tuner.cli.progress_line import ProgressLine
-from tuner.cli.train import _Stop
+from tuner.cli.commands.train import _Stop
+from tuner.cli.screen.progress_line import ProgressLine
 
 
 def test_a_copy_of_the_first_signal_does_not_keep_it_from_saving(monkeypatch, capsys):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tuner.agent import notices
-from tuner.cli.views import JsonView, PlainView, render_notice
+from tuner.cli.screen.views import JsonView, PlainView, render_notice
 from tuner.study.lease import Origin
 from tuner.study.trial import AttemptKey, TrialState
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.cli.builders import agent, counts, study, summary, used
 from tuner.dashboard.study_view import find_offered
-from tuner.study.fleet import Desired
+from tuner.study.agents import Desired
 from tuner.study.limits import Limits
 
 BY_A_PERSON, BY_A_LIMIT = "stopped by me@box", "the budget's time of 1m is used up"

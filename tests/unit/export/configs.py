@@ -4,7 +4,7 @@ from typing import Any
 
 from tuner.study.trial import Direction
 from tuner.study_file.best import BestConfig
-from tuner.study_file.model import SklearnData, TrainerObjective
+from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
 from tuner.study_file.trainer_params import resolve
 
 

@@ -11,7 +11,9 @@ from tests.unit.export.configs import make_config
 from tuner.errors import UsageError
 from tuner.export.code_source import check_code, folder_of_code
 from tuner.study_file.best import BestConfig
-from tuner.study_file.model import FunctionObjective, SklearnData, StudySpec, TrainerObjective
+from tuner.study_file.kinds.function import FunctionObjective
+from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
+from tuner.study_file.model import StudySpec
 
 # What each text of a stored spec and of a config may choose. A key of a later version that holds
 # text fails the test below until it stands here; "code" and "place" then join the other tests.

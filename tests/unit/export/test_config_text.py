@@ -14,7 +14,7 @@ from tuner.export.config_text import config_values, render_env, render_json, ren
 from tuner.study.secrets import remember
 from tuner.study.trial import Direction
 from tuner.study_file.best import Weights, load_best_config
-from tuner.study_file.model import FunctionObjective
+from tuner.study_file.kinds.function import FunctionObjective
 
 HOSTILE = [
     "no", "Null", "1e5", "0x10", ".inf", "~", "", " x ", "a: b", "# c", "- d", "'", '"', "é\u2028",

@@ -18,15 +18,15 @@ from tuner.export.final_lane import Told
 from tuner.export.final_training import train_final
 from tuner.export.train_options import Rows, TrainOptions
 from tuner.study_file.best import Weights
-from tuner.study_file.model import FunctionObjective
-from tuner.training import data as data_module
+from tuner.study_file.kinds.function import FunctionObjective
 from tuner.training.checkpoint import save_checkpoint
-from tuner.training.data import load_data
-from tuner.training.groups import Goal, Groups, train
-from tuner.training.losses import loss_of
-from tuner.training.mlp import MLP
-from tuner.training.prepare import prepare
-from tuner.training.sizes import FixedSizes
+from tuner.training.data import tensors as data_module
+from tuner.training.data.preparing import prepare
+from tuner.training.data.tensors import load_data
+from tuner.training.groups.device_groups import Goal, Groups, train
+from tuner.training.groups.sizes import FixedSizes
+from tuner.training.losses.built_in import loss_of
+from tuner.training.mlp.stack import MLP
 
 pytestmark = pytest.mark.usefixtures("one_thread", "home")
 FILES = ["config.yaml", "curves.html", "metrics.json", "model-card.md", "model.safetensors"]

@@ -14,7 +14,7 @@ from tuner.export.final_checks import check_training
 from tuner.export.final_folder import CARD, look_at_final_folder, open_final_folder
 from tuner.export.train_options import Rows, TrainOptions, training_text
 from tuner.study_file.best import Weights
-from tuner.study_file.model import FunctionObjective
+from tuner.study_file.kinds.function import FunctionObjective
 
 TEXT = "name: x\n"
 
@@ -154,7 +154,7 @@ def test_of_a_training_that_is_done_nobody_asks_for_the_weights_any_more(tmp_pat
 
 
 def test_the_look_needs_no_torch():
-    script = "import sys, tuner.cli.train; print('torch' in sys.modules)"
+    script = "import sys, tuner.cli.commands.train; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.integration.stores import make_spec
-from tuner.cli.reproduce import render
+from tuner.cli.commands.reproduce import render
 from tuner.export.reproduction import COMPLETE, STOPPED, Again, Record, compare
-from tuner.storage.reading import StudyRow, TrialRow
-from tuner.storage.shipping_reading import OriginRow
-from tuner.study.fleet import Desired
+from tuner.storage.reading.rows import StudyRow, TrialRow
+from tuner.storage.reading.shipping import OriginRow
+from tuner.study.agents import Desired
 from tuner.study.limits import Limits
 from tuner.study.trial import Direction
 from tuner.study_file.identity import dump_spec

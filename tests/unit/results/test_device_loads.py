@@ -2,7 +2,7 @@
 
 from tests.unit.cli.builders import agent
 from tuner.results.device_loads import UNTOLD, device_loads
-from tuner.storage.trial_reading import HeldRow
+from tuner.storage.reading.trials import HeldRow
 from tuner.study.activity import Activity, DeviceActivity, LaneActivity
 from tuner.study.trial import Direction
 

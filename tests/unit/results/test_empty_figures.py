@@ -11,7 +11,7 @@ from tuner.results.figures.matters import importance_figure
 from tuner.results.figures.trial import trial_figure
 from tuner.results.importances import find_importances
 from tuner.results.trial_table import empty_table, merge
-from tuner.storage.columns_reading import ParamColumn, TrialColumns
+from tuner.storage.reading.columns import ParamColumn, TrialColumns
 from tuner.study.trial import Direction
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.cli.builders import agent, counts, study, summary, used
-from tuner.cli.summary_text import render_times
+from tuner.cli.text.summary import render_times
 from tuner.results.progress import (
     StudyState,
     estimate_seconds_left,
@@ -11,7 +11,7 @@ from tuner.results.progress import (
     find_state,
     is_finished,
 )
-from tuner.study.fleet import Desired
+from tuner.study.agents import Desired
 from tuner.study.limits import Limits
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.cli.builders import trial
 from tuner.errors import UsageError
-from tuner.results.selection import Selection, parse_condition, parse_sort, parse_states, select
+from tuner.results.row_filters import Selection, parse_condition, parse_sort, parse_states, select
 
 TRIALS = [
     trial(0, value=0.5, params={"lr": 0.01, "act": "relu", "bias": True}, n_steps=9),

@@ -12,16 +12,16 @@ from optuna.distributions import (
 )
 
 from tuner.errors import UsageError
+from tuner.results.column_filters import TableSelection, select_places
+from tuner.results.device_timeline import find_runs
 from tuner.results.figures.curves import band
 from tuner.results.figures.figure import Figure, escape_label
 from tuner.results.figures.scale import find_scale
 from tuner.results.figures.thinning import thin
-from tuner.results.fleet import find_runs
-from tuner.results.selection import Selection, parse_condition, select
-from tuner.results.trial_rows import build_rows
-from tuner.results.trial_selection import TableSelection, select_places
+from tuner.results.row_filters import Selection, parse_condition, select
+from tuner.results.table_rows import build_rows
 from tuner.results.trial_table import TrialTable, empty_table, merge
-from tuner.storage.columns_reading import (
+from tuner.storage.reading.columns import (
     STATES,
     Curve,
     ParamColumn,

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from tests.unit.cli.builders import NOON
 from tuner.results.trial_page import tell_attempts
-from tuner.storage.trial_reading import EventRow
+from tuner.storage.reading.trials import EventRow
 
 
 def event(n, attempt, kind, **more):

@@ -7,9 +7,9 @@ import psycopg2.errors
 import pytest
 
 from tuner.errors import DatabaseAway, DatabaseError, UsageError
-from tuner.storage import connection
-from tuner.storage.connecting import is_here, libpq_keywords
-from tuner.storage.connection import (
+from tuner.storage.connections import connection
+from tuner.storage.connections.connecting import is_here, libpq_keywords
+from tuner.storage.connections.connection import (
     database_errors,
     parse_argument,
     parse_url,

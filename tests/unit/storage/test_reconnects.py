@@ -3,7 +3,7 @@
 import pytest
 
 from tuner.errors import DatabaseRefused
-from tuner.storage.reconnects import Reconnects, is_answer, is_refusal
+from tuner.storage.connections.reconnects import Reconnects, is_answer, is_refusal
 
 REFUSALS = [
     'FATAL:  password authentication failed for user "x"',

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import CannotWork, RunFailed
-from tuner.storage.home import Home, check_device, open_home, open_spool
+from tuner.storage.embedded.home import Home, check_device, open_home, open_spool
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tuner.errors import DatabaseAway
-from tuner.storage.connection import database_errors
+from tuner.storage.connections.connection import database_errors
 
 
 def test_too_many_readers_are_a_sentence():

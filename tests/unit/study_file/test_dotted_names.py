@@ -10,10 +10,11 @@ from tests.unit.cli.builders import trial
 from tests.unit.export.configs import make_config
 from tuner.errors import StudyFileError, UsageError
 from tuner.export.config_text import render_env, render_yaml
-from tuner.results.selection import Selection, parse_condition, select
+from tuner.results.row_filters import Selection, parse_condition, select
 from tuner.study_file.best import load_best_config
+from tuner.study_file.kinds.function import FunctionObjective
 from tuner.study_file.load import load_spec
-from tuner.study_file.model import FloatRange, FunctionObjective, When
+from tuner.study_file.space import FloatRange, When
 
 STUDY = """\
 name: dotted

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import StudyFileError
+from tuner.study_file.kinds.function import FunctionObjective
 from tuner.study_file.load import load_spec, load_study_file
-from tuner.study_file.model import FunctionObjective
 
 STUDY = """\
 name: own

@@ -3,7 +3,7 @@
 import pytest
 
 from tuner.errors import StudyFileError, UsageError
-from tuner.storage.given_params import check_params
+from tuner.storage.control.given_params import check_params
 from tuner.study_file.identity import compare_specs, render_differences
 from tuner.study_file.load import load_study_file
 

@@ -10,9 +10,9 @@ from ruamel.yaml import YAML
 from tuner.errors import StudyFileError
 from tuner.study_file.identity import compare_specs, dump_spec, parse_spec
 from tuner.study_file.load import load_spec
-from tuner.study_file.model import Choice, FloatRange, StudySpec
+from tuner.study_file.model import StudySpec
 from tuner.study_file.schema import build_schema
-from tuner.study_file.structure import structural_params
+from tuner.study_file.space import Choice, FloatRange
 
 STUDY = """\
 name: own
@@ -163,7 +163,7 @@ def test_the_schema_says_the_same(changes, is_right, tmp_path):
 
 
 def _structural(path: Path, *overrides: str) -> frozenset[str]:
-    return structural_params(load_spec(path, overrides))
+    return load_spec(path, overrides).structural_params
 
 
 def test_which_params_decide_with_whom_a_lane_may_share_a_stack(tmp_path):

@@ -7,10 +7,12 @@ import pytest
 from tuner.study.trial import ParamValue
 from tuner.study_file.faults import Faults
 from tuner.study_file.items import Item
-from tuner.study_file.model import Choice, FloatRange, IntRange, Range, When
 from tuner.study_file.parameters import check_parameters, read_params, read_search_space
-from tuner.study_file.trainer_params import OF_A_FUNCTION
+from tuner.study_file.space import Choice, FloatRange, IntRange, Range, When
+from tuner.study_file.trainer_params import KnownParams
 from tuner.study_file.yaml_nodes import compose
+
+OF_A_FUNCTION = KnownParams(table={}, takes_others=True)
 
 
 def item(text: str, path: str) -> Item:

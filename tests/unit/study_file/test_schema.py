@@ -103,7 +103,7 @@ def _properties(section):
         return {name for option in options for name in option["properties"]}
     part = SCHEMA["properties"][section.split(".")[0]]
     if section.startswith("objective"):
-        part = part["anyOf"][0]
+        part = next(option for option in part["anyOf"] if "properties" in option)
     for name in section.split(".")[1:]:
         part = part["properties"][name]
     return set(part["properties"])

@@ -18,9 +18,9 @@ import tuner
 from tuner.errors import TunerError
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.checkpoint import encode_tree
-from tuner.training.final_model import build_final_model, encode_model
-from tuner.training.mlp_module import mlp_module
-from tuner.training.model_card import ModelCard
+from tuner.training.final.model import build_final_model, encode_model
+from tuner.training.final.model_card import ModelCard
+from tuner.training.mlp.module import mlp_module
 
 CARD = ModelCard(
     model="mlp", params=resolve({"width": 5, "n_layers": 2}), seed=3, task=Task.CLASSIFICATION,

@@ -6,10 +6,10 @@ from torch.nn.functional import dropout, max_pool2d, relu
 from torch.utils.checkpoint import checkpoint
 
 from tuner.study_file.trainer_params import resolve
-from tuner.training.data import TrainingData
-from tuner.training.losses import Loss, loss_of
+from tuner.training.data.tensors import TrainingData
+from tuner.training.losses.built_in import Loss, loss_of
 from tuner.training.model import Rows, stack_fresh
-from tuner.training.modules import ModuleModel
+from tuner.training.modules.kind import ModuleModel
 
 
 class Plain(torch.nn.Module):

@@ -10,12 +10,12 @@ import torch
 from tuner.study.trial import Params, Values
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.checkpoint import save_checkpoint
-from tuner.training.data import Split, TrainingData
-from tuner.training.groups import Departure, Goal, Groups, train
+from tuner.training.data.tensors import Split, TrainingData
+from tuner.training.groups.device_groups import Departure, Goal, Groups, train
+from tuner.training.groups.sizes import FixedSizes
 from tuner.training.lane import Verdict
-from tuner.training.losses import loss_of
-from tuner.training.mlp import MLP
-from tuner.training.sizes import FixedSizes
+from tuner.training.losses.built_in import loss_of
+from tuner.training.mlp.stack import MLP
 
 
 class RecorderLane:

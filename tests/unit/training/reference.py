@@ -6,7 +6,7 @@ from math import sqrt
 import torch
 
 from tuner.study_file.trainer_params import Task
-from tuner.training.data import TrainingData
+from tuner.training.data.tensors import TrainingData
 from tuner.training.randomness import row_order, uniform
 from tuner.training.settings import Settings
 

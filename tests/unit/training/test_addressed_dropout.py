@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tuner.training.addressed_dropout import AddressedDropout, DropoutKeys, replace_dropouts
+from tuner.training.modules.addressed_dropout import AddressedDropout, DropoutKeys, replace_dropouts
 from tuner.training.randomness import DropoutMasks
 
 LIKE = torch.zeros(1)

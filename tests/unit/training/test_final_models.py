@@ -11,9 +11,9 @@ from tests.unit.training.recorder import RecorderLane, classification, regressio
 from tuner.errors import RunFailed, UsageError
 from tuner.export.files import write_whole
 from tuner.study_file.trainer_params import Task, resolve
-from tuner.training.evaluation import evaluate, validate
-from tuner.training.final_data import Preprocessing, with_validation
-from tuner.training.final_model import (
+from tuner.training.data.test_split import Preprocessing, with_validation
+from tuner.training.final.evaluation import evaluate, validate
+from tuner.training.final.model import (
     MODEL_FILE,
     build_final_model,
     card_of,
@@ -21,7 +21,7 @@ from tuner.training.final_model import (
     load_model,
     natural_weights,
 )
-from tuner.training.losses import loss_of
+from tuner.training.losses.built_in import loss_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -6,11 +6,11 @@ import torch
 from tests.unit.training.recorder import RecorderLane, classification, regression, run
 from tuner.messages import How
 from tuner.training.checkpoint import load_checkpoint
-from tuner.training.groups import Goal, Groups
+from tuner.training.groups.device_groups import Goal, Groups
+from tuner.training.groups.sizes import FixedSizes
 from tuner.training.lane import LaneFailed, Verdict
-from tuner.training.losses import loss_of
-from tuner.training.mlp import MLP
-from tuner.training.sizes import FixedSizes
+from tuner.training.losses.built_in import loss_of
+from tuner.training.mlp.stack import MLP
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,10 +14,10 @@ from tests.unit.training.module_models import (
 )
 from tests.unit.training.recorder import RecorderLane, classification
 from tuner.messages import How
-from tuner.training.groups import Goal, Groups, LaneFailed, train
+from tuner.training.groups.device_groups import Goal, Groups, LaneFailed, train
+from tuner.training.groups.sizes import FixedSizes
 from tuner.training.lane import Verdict
-from tuner.training.losses import loss_of
-from tuner.training.sizes import FixedSizes
+from tuner.training.losses.built_in import loss_of
 
 PARAMS = {"epochs": 4, "batch_size": 16, "width": 24, "learning_rate": 0.01}
 GOAL = Goal(metric="val_loss", minimize=True)

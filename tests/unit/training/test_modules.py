@@ -17,8 +17,8 @@ from tests.unit.training.module_models import (
 )
 from tests.unit.training.recorder import classification, regression
 from tuner.study_file.trainer_params import resolve
-from tuner.training.metrics import metrics_of
-from tuner.training.template import build_module
+from tuner.training.losses.metrics import metrics_of
+from tuner.training.modules.template import build_module
 
 SEEDS = [11, 12, 13]
 # One lane alone and several go through other kernels of convolution, of batch normalization and

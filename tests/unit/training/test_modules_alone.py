@@ -23,8 +23,8 @@ from tests.unit.training.module_models import (
 )
 from tests.unit.training.recorder import classification
 from tuner.study_file.trainer_params import resolve
-from tuner.training.faults import ModelMistake
-from tuner.training.template import build_module
+from tuner.training.fatal_errors import ModelMistake
+from tuner.training.modules.template import build_module
 
 REASONS = {
     Recurrent: "torch.vmap refuses it (Batching rule not implemented for aten::gru.input)",

@@ -8,9 +8,9 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from tests.unit.training.module_models import Lanes, Plain, Reading, model_of
 from tests.unit.training.recorder import classification, regression
-from tuner.training.faults import ModelMistake
-from tuner.training.metrics import metrics_of
-from tuner.training.own_loss import OwnLoss, OwnLossMetrics
+from tuner.training.fatal_errors import ModelMistake
+from tuner.training.losses.metrics import metrics_of
+from tuner.training.losses.own import OwnLoss, OwnLossMetrics
 
 
 def _entropy(outputs, y):

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from tuner.study_file.trainer_params import DATA_SETS, Task
-from tuner.training import data as data_module
-from tuner.training.data import load_data
+from tuner.training.data import tensors as data_module
+from tuner.training.data.preparing import prepare
+from tuner.training.data.sklearn_sets import UnknownSource, load_source, split_rows
+from tuner.training.data.tensors import load_data
 from tuner.training.folders import UnsafeFolder, open_private_folder
-from tuner.training.prepare import prepare
-from tuner.training.sources import UnknownSource, load_source, split_rows
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_a_preparation_that_fails_leaves_nothing(tmp_path):
 
 
 def test_a_second_process_that_was_first_is_accepted(tmp_path, monkeypatch):
-    module = sys.modules["tuner.training.prepare"]
+    module = sys.modules["tuner.training.data.preparing"]
 
     real = module._publish
 

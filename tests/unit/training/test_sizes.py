@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from tests.unit.training.recorder import RecorderLane, classification
-from tuner.training.losses import loss_of
-from tuner.training.mlp import MLP
-from tuner.training.mlp_module import mlp_module
-from tuner.training.modules import ModuleModel
-from tuner.training.sizes import FixedSizes, MeasuredSizes, Measurement, Size, SizeFile
+from tuner.training.groups.sizes import FixedSizes, MeasuredSizes, Measurement, Size, SizeFile
+from tuner.training.losses.built_in import loss_of
+from tuner.training.mlp.module import mlp_module
+from tuner.training.mlp.stack import MLP
+from tuner.training.modules.kind import ModuleModel
 
 
 @pytest.fixture

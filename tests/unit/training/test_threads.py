@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.unit.training.recorder import RecorderLane, classification, run
-from tuner.training.group import Group
-from tuner.training.losses import loss_of
-from tuner.training.mlp import MLP
-from tuner.training.sizes import Measurement
+from tuner.training.groups.group import Group
+from tuner.training.groups.sizes import Measurement
+from tuner.training.losses.built_in import loss_of
+from tuner.training.mlp.stack import MLP
 
 SMALL = {"width": 24, "batch_size": 16}
 LARGE = {"width": 2048, "batch_size": 8}

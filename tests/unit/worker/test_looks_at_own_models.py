@@ -7,13 +7,13 @@ import torch
 
 from tuner.messages import Setup
 from tuner.study_file.trainer_params import Task, resolve
-from tuner.training.data import Split, TrainingData
-from tuner.training.losses import CrossEntropy
-from tuner.training.metrics import ClassificationMetrics, metrics_of
-from tuner.training.own_loss import OwnLoss, OwnLossMetrics, metrics_with
+from tuner.training.data.tensors import Split, TrainingData
+from tuner.training.losses.built_in import CrossEntropy
+from tuner.training.losses.metrics import ClassificationMetrics, metrics_of
+from tuner.training.losses.own import OwnLoss, OwnLossMetrics, metrics_with
 from tuner.worker.bad_code import BadCode
-from tuner.worker.objectives.models import loss_of, model_of
-from tuner.worker.own_code import check_params, look_at
+from tuner.worker.kinds.trainer.models import loss_of, model_of
+from tuner.worker.kinds.trainer.own_code import check_params, look_at
 
 NET = """\
 import torch

@@ -15,9 +15,9 @@ from tuner.agent.rules.ends import ask_all, let_go, prune_now, release, release_
 from tuner.agent.rules.stopping import KILL_BEFORE_SECONDS
 from tuner.errors import DatabaseRefused
 from tuner.messages import Why
+from tuner.study.agents import Desired, Pulse
 from tuner.study.decision import Action, Decision
 from tuner.study.ending import Ending, EndingKind
-from tuner.study.fleet import Desired, Pulse
 from tuner.study.lease import End
 from tuner.study_file.durations import render_duration
 

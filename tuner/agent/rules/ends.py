@@ -9,9 +9,9 @@ from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.rules import breaker
 from tuner.agent.rules.failures import end_of
 from tuner.messages import Stop, Why
+from tuner.study.agents import Desired
 from tuner.study.decision import Decision
 from tuner.study.failure import Failure
-from tuner.study.fleet import Desired
 from tuner.study.lease import End, Finish, Release
 from tuner.study.trial import TrialRecord, TrialState
 

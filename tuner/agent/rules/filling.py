@@ -5,8 +5,8 @@ from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.notices import TrialStarted, WaitingForOthers
 from tuner.agent.rules import places
 from tuner.messages import Start
+from tuner.study.agents import Desired
 from tuner.study.ending import Ending, EndingKind
-from tuner.study.fleet import Desired
 from tuner.study.lease import Batch, Claimed
 
 

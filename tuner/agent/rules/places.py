@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from tuner.agent.machine import Lane, Machine, Phase, WorkerState
 from tuner.agent.rules.failures import LOSSES_TOGETHER
 from tuner.agent.rules.memory import with_memory
-from tuner.study.fleet import Desired
+from tuner.study.agents import Desired
 from tuner.study.trial import ParamValue
 
 # So many lanes more a worker may have than another because it trains others of the same kind.

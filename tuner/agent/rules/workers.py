@@ -13,10 +13,10 @@ from tuner.agent.rules.ends import fail_lane, give_up, post_end, prune_now, rele
 from tuner.agent.rules.failures import as_loss, failure_of_exit, failure_of_left
 from tuner.errors import RunFailed
 from tuner.messages import How, Kept, Left, NotSaved, Progress, Ready, Reported, Saved
+from tuner.study.agents import Desired
 from tuner.study.checkpoint import SavedFile
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.failure import Failure, FailureClass
-from tuner.study.fleet import Desired
 from tuner.study.lease import End, Finish
 from tuner.study.report import Printed, Report
 from tuner.study.trial import TrialState

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from tuner.results.board import Board
 from tuner.results.figures.curves import curves_figure
+from tuner.results.figures.devices import fleet_figure
 from tuner.results.figures.figure import Figure
-from tuner.results.figures.fleet import fleet_figure
 from tuner.results.figures.history import history_figure
 from tuner.results.figures.matters import importance_figure, slices_figure
 from tuner.results.figures.overfitting import overfitting_figure

@@ -11,7 +11,7 @@ from tuner.results.figures.scale import ValueScale, find_scale
 from tuner.results.figures.thinning import thin
 from tuner.results.trial_table import PRUNED, RUNNING
 from tuner.search.catalog import build_pruner
-from tuner.storage.columns_reading import Curve, Floats, Ints
+from tuner.storage.reading.columns import Curve, Floats, Ints
 from tuner.study_file.model import StudySpec
 
 _MOST_RUNGS = 12

@@ -26,8 +26,6 @@ MARKERS = {  # state -> colour and shape: no state is told by its colour alone
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One plot."""
-
     name: str
     title: str
     traces: Sequence[Trace] = ()

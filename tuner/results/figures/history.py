@@ -7,7 +7,7 @@ from tuner.results.figures.figure import MARKERS, Figure, Trace, escape_label
 from tuner.results.figures.scale import ValueScale, find_scale
 from tuner.results.figures.thinning import thin
 from tuner.results.trial_table import COMPLETE, FAIL, FREE, PRUNED, RUNNING, Mask, TrialTable
-from tuner.storage.columns_reading import STATES, Ints
+from tuner.storage.reading.columns import STATES, Ints
 
 _MOST_BEYOND = 150
 _STRIP = 0.07  # of the height: trials without a value

@@ -17,7 +17,7 @@ from tuner.results.figures.scale import ValueScale, find_scale
 from tuner.results.figures.thinning import thin
 from tuner.results.importances import LEAST_TRIALS, Importances
 from tuner.results.trial_table import PRUNED, TrialTable
-from tuner.storage.columns_reading import Floats, Ints
+from tuner.storage.reading.columns import Floats, Ints
 from tuner.study_file.yaml_text import render_readable
 
 N_SLICES = 3

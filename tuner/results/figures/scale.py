@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuner.storage.columns_reading import Floats
+from tuner.storage.reading.columns import Floats
 
 _FEW = 8  # values that say little of where the others will be
 _LOG_FROM = 30.0  # the ratio of bad to best from which small differences vanish on a linear axis
@@ -23,7 +23,6 @@ class ValueScale:
         return np.clip(values, self.low, self.high)
 
     def axis(self, title: str) -> dict[str, object]:
-        """For plotly."""
         ends = np.array([self.low, self.high])
         ends = np.log10(ends) if self.is_log else ends
         margin = 0.05 * (ends[1] - ends[0])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tuner.storage.columns_reading import Floats, Ints
+from tuner.storage.reading.columns import Floats, Ints
 
 MOST_POINTS = 1500
 _COLUMNS, _ROWS = 320, 160

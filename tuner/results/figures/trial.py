@@ -9,8 +9,8 @@ from tuner.results.figures.curves import band_traces, find_rungs
 from tuner.results.figures.figure import Figure, Trace, escape_label
 from tuner.results.figures.scale import find_scale
 from tuner.results.trial_page import TrialPage
-from tuner.storage.columns_reading import Curve
-from tuner.storage.trial_reading import DecisionRow
+from tuner.storage.reading.columns import Curve
+from tuner.storage.reading.trials import DecisionRow
 
 
 def trial_figure(board: Board, page: TrialPage, training: Curve | None) -> Figure:

@@ -1,4 +1,4 @@
-"""No pruning."""
+"""`pruner: none`: every trial runs to its end."""
 
 from tuner.search.curves import Curves
 from tuner.search.history import History

@@ -3,7 +3,7 @@
 from tuner.search.permutation import Permutation
 from tuner.study.suggestion import Suggestion
 from tuner.study_file.grid import Grid
-from tuner.study_file.model import SearchSpace
+from tuner.study_file.space import SearchSpace
 
 
 class GridSampler:

@@ -36,7 +36,6 @@ class RandomSampler:
         return Suggestion(params=choose_params(self._distributions, choose))
 
     def n_draws(self) -> int | None:
-        """No end."""
         return None
 
 

@@ -1,0 +1,1 @@
+"""Helper threads of an agent."""

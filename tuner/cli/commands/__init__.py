@@ -1,0 +1,1 @@
+"""The commands: each parses nothing, calls one function and prints."""

@@ -1,0 +1,112 @@
+"""`tuner check STUDY.yaml`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tuner.cli.text.as_json import render_json
+from tuner.cli.text.words import (
+    count,
+    one_line,
+    render_seconds,
+    render_table,
+    render_value,
+    terminal_width,
+    wrap,
+)
+from tuner.errors import render_faults
+from tuner.results.preview import Preview, preview
+from tuner.run_study import RunOptions
+from tuner.study.trial import Params
+from tuner.study_file.identity import dump_spec
+from tuner.study_file.load import LoadedStudyFile, load_study_file
+from tuner.study_file.model import StudySpec
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Validate, show what it means; with --smoke, train one trial for one step."""
+    path, overrides = Path(options.study_file), tuple(options.set)
+    loaded = load_study_file(path, overrides)
+    spec, shown = loaded.spec, preview(loaded.spec)
+    if options.json:
+        print(render_json(check_json(loaded, shown), indent=2))
+    else:
+        width = terminal_width(sys.stdout)
+        print(wrap(render_check(spec, shown, width), width), flush=True)
+    if loaded.warnings:
+        print(f"\nwarnings\n{render_faults(str(path), loaded.warnings)}", file=sys.stderr)
+    if options.smoke:
+        print(_smoke(path, RunOptions(overrides=overrides), spec), file=sys.stderr)
+    return 0
+
+
+def _smoke(path: Path, options: RunOptions, spec: StudySpec) -> str:
+    from tuner.smoke import smoke  # noqa: PLC0415 - loads what an agent loads
+
+    result = smoke(path, options)
+    values = ", ".join(f"{one_line(n)} {render_value(v)}" for n, v in result.values.items())
+    step = f"{spec.step_noun} {result.step}"
+    return f"smoke: one trial reached {step} in {render_seconds(result.seconds)}: {values}"
+
+
+def check_json(loaded: LoadedStudyFile, shown: Preview) -> dict[str, Any]:
+    return {
+        "spec": dump_spec(loaded.spec),
+        "cells": shown.n_cells,
+        "first": [dict(params) for params in shown.first],
+        "warnings": [
+            {"line": w.line, "column": w.column, "path": w.path, "message": w.message}
+            for w in loaded.warnings
+        ],
+    }
+
+
+def render_check(spec: StudySpec, shown: Preview, width: int | None = None) -> str:
+    """The resolved spec, and the params that the first trials would get."""
+    lines = [f"{spec.name}: valid", "", *_resolved(dump_spec(spec))]
+    if shown.n_cells is not None:
+        lines += ["", f"the grid has {count(shown.n_cells, 'cell')}"]
+    lines += ["", f"{spec.sampler.name} would begin with", _render_params(shown.first, width)]
+    return "\n".join(lines)
+
+
+def _resolved(stored: dict[str, Any]) -> list[str]:
+    """One line a value, parts that are not there left out."""
+    rows = _flat("", stored)
+    width = max(len(path) for path, _ in rows)
+    return [f"  {path.ljust(width)}  {text}" for path, text in rows]
+
+
+def _flat(path: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, dict) and path.count(".") < 1:
+        prefix = f"{path}." if path else ""
+        parts = _set_parts(value, is_params=path == "params")
+        return [row for key, part in parts for row in _flat(f"{prefix}{key}", part)]
+    return [(one_line(path), _inline(value, is_params=path == "enqueue"))]
+
+
+def _set_parts(given: dict[str, Any], *, is_params: bool) -> list[tuple[str, Any]]:
+    """The keys that are set: null is a value of a param, and means "not set" elsewhere."""
+    return [(k, v) for k, v in given.items() if is_params or v not in (None, {}, [])]
+
+
+def _inline(value: Any, *, is_params: bool = False) -> str:
+    if isinstance(value, dict):
+        parts = _set_parts(value, is_params=is_params)
+        return f"{{{', '.join(f'{k}: {_inline(v)}' for k, v in parts)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(_inline(part, is_params=is_params) for part in value)}]"
+    return render_value(value)
+
+
+def _render_params(first: Sequence[Params], width: int | None) -> str:
+    names = list(dict.fromkeys(name for params in first for name in params))
+    rows = [
+        [f"  {render_value(params[names[0]]) if names[0] in params else ''}"]
+        + [render_value(params[name]) if name in params else "" for name in names[1:]]
+        for params in first
+    ]
+    header = [f"  {one_line(names[0])}", *map(one_line, names[1:])]
+    return render_table(header, rows, width)

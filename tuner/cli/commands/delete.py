@@ -1,0 +1,37 @@
+"""`tuner delete STUDY`."""
+
+import argparse
+import sys
+
+from tuner.cli.studies import open_study
+from tuner.cli.text.as_json import render_json
+from tuner.cli.text.words import clean, count
+from tuner.errors import UsageError
+from tuner.results.summary import load_summary
+from tuner.study.command_line import study_command
+
+
+def execute(options: argparse.Namespace) -> int:
+    """The study with all its trials; asks first."""
+    with open_study(options.storage, options.study) as study:
+        summary = load_summary(study.database, options.study)
+        n_trials = sum(row.n_trials for row in summary.counts.values())
+        if not options.yes and not _is_sure(options.study, n_trials):
+            print("nothing was deleted", file=sys.stderr)
+            return 1
+        study.control.delete(force=options.force)
+    if options.json:
+        print(render_json({"study": options.study, "deleted": True, "trials": n_trials}))
+    else:
+        print(f"deleted {options.study} with {count(n_trials, 'trial')}")
+        print("next: tuner status lists what is left")
+    return 0
+
+
+def _is_sure(name: str, n_trials: int) -> bool:
+    """Ask on a terminal; raises `UsageError` where nobody could answer."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{study_command('delete', name, '--yes')} is needed where it cannot ask")
+    question = f"delete {clean(name)} with {count(n_trials, 'trial')} for ever? [y/N] "
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

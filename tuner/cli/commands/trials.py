@@ -1,0 +1,124 @@
+"""`tuner trials STUDY`."""
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Sequence
+
+from tuner.cli.database import open_existing
+from tuner.cli.text.as_json import render_json
+from tuner.cli.text.summary import trial_json
+from tuner.cli.text.words import clean, one_line, render_table, render_value, terminal_width, wrap
+from tuner.results.row_filters import (
+    Selection,
+    parse_condition,
+    parse_sort,
+    parse_states,
+    select,
+)
+from tuner.results.summary import load_trials
+from tuner.storage.reading.rows import TrialRow
+from tuner.study_file.identity import parse_spec
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """The trials that were asked for, a row each."""
+    sort, descending = parse_sort(options.sort)
+    selection = Selection(
+        conditions=[parse_condition(text) for text in options.where],
+        states=parse_states(options.state) if options.state else (),
+        sort=sort,
+        descending=descending,
+        limit=options.limit,
+    )
+    with open_existing(options.storage) as database:
+        study, trials = load_trials(database, options.study)
+    spec = parse_spec(study.spec)
+    chosen = select(trials, spec.params, selection, searched=list(spec.search_space))
+    if options.json:
+        print(render_json([trial_json(trial) for trial in chosen], indent=2))
+    elif options.csv:
+        print(render_csv(study.metric, chosen), end="")
+    else:
+        width = terminal_width(sys.stdout)
+        table = render_trials(study.metric, chosen, f"{spec.step_noun}s", width)
+        print(wrap(table, width))
+    return 0
+
+
+def render_trials(
+    metric: str, trials: Sequence[TrialRow], steps: str = "epochs", width: int | None = None
+) -> str:
+    """A table with a column per param; the reasons, which may be long, follow at the right."""
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    header = ["trial", "state", metric, steps, *map(one_line, names), "reason"]
+    rows = [
+        [
+            str(trial.number),
+            trial.state,
+            "" if trial.value is None else render_value(trial.value),
+            str(trial.n_steps),
+            *(render_value(trial.params[n]) if n in trial.params else "" for n in names),
+            one_line(trial.reason or ""),
+        ]
+        for trial in trials
+    ]
+    return render_table(header, rows, width)
+
+
+def render_csv(metric: str, trials: Sequence[TrialRow]) -> str:
+    """Every digit of each number; text that a spreadsheet would run is quoted with '."""
+    params = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    attrs = sorted({name for trial in trials for name in trial.user_attrs})
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    own = [
+        "number",
+        "state",
+        metric,
+        "steps",
+        "attempt",
+        "host",
+        "device",
+        "device_seconds",
+        "retry_of",
+    ]
+    times = ["started_at", "ended_at", "reason"]
+    heads = [f"params.{n}" for n in params] + [f"attrs.{n}" for n in attrs]
+    writer.writerow(map(csv_cell, [*own, *times, *heads]))
+    for trial in trials:
+        writer.writerow(
+            map(
+                csv_cell,
+                [
+                    trial.number,
+                    trial.state,
+                    trial.value,
+                    trial.n_steps,
+                    trial.attempt,
+                    trial.host,
+                    trial.device,
+                    trial.device_seconds,
+                    trial.retry_of,
+                    trial.started_at and trial.started_at.isoformat(),
+                    trial.ended_at and trial.ended_at.isoformat(),
+                    trial.reason,
+                    *(trial.params.get(name) for name in params),
+                    *(trial.user_attrs.get(name) for name in attrs),
+                ],
+            )
+        )
+    return out.getvalue()
+
+
+def csv_cell(value: object) -> str:
+    """A cell that no spreadsheet takes for a formula and no terminal for a command."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value)
+    return clean(f"'{text}" if text.startswith(_FORMULA) else text)

@@ -1,0 +1,1 @@
+"""All commands and their arguments; loads nothing that a help page does not need."""

@@ -1,0 +1,1 @@
+"""The live screen and the progress lines of a terminal."""

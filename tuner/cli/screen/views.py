@@ -1,0 +1,240 @@
+"""What `tuner run` shows while it works: one line per event, or one JSON object."""
+
+import queue
+import re
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Protocol, assert_never
+
+from tuner.agent import notices
+from tuner.cli.streams import raw_stream
+from tuner.cli.terminal import has_colour
+from tuner.cli.text.as_json import render_json
+from tuner.cli.text.words import (
+    clean,
+    count,
+    flat,
+    render_seconds,
+    render_value,
+    terminal_width,
+    wrap,
+)
+from tuner.study.lease import Origin
+from tuner.study.trial import TrialState
+
+QUEUED_NOTICES = 10_000
+MOST_RUNNING = 8  # in one line
+CLOSE_SECONDS = 2.0
+
+
+class NoticeView(Protocol):
+    """Shows notices, in whatever thread."""
+
+    def show(self, notice: notices.Notice) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class QueuedView:
+    """Shows notices in a thread of its own: a screen that takes no text stops only itself."""
+
+    def __init__(self, view: NoticeView) -> None:
+        self._view = view
+        self._notices: queue.Queue[notices.Notice | None] = queue.Queue(maxsize=QUEUED_NOTICES)
+        self._thread = threading.Thread(target=self._run, name="view", daemon=True)
+        self._thread.start()
+
+    def show(self, notice: notices.Notice) -> None:
+        """Soon; dropped while nobody reads."""
+        with suppress(queue.Full):
+            self._notices.put_nowait(notice)
+
+    def close(self) -> bool:
+        """Show what is left; False when nobody reads it."""
+        with suppress(queue.Full):
+            self._notices.put_nowait(None)
+            self._thread.join(CLOSE_SECONDS)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        # A reader that has gone away is met again, and dealt with, when the end is printed.
+        with suppress(OSError, ValueError):
+            try:
+                while (notice := self._notices.get()) is not None:
+                    self._view.show(notice)
+            finally:
+                self._view.close()
+
+
+class PlainView:
+    """One line per event on stderr."""
+
+    def show(self, notice: notices.Notice) -> None:
+        """Print it, if it is worth a line."""
+        line = render_notice(notice)
+        if line is not None:
+            text = wrap(clean(line), terminal_width(sys.stderr))
+            text = paint(text) if has_colour(sys.stderr) else text
+            print(text, file=raw_stream(sys.stderr), flush=True)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class JsonView:
+    """One JSON object a line on stdout, every notice with its type under "event"."""
+
+    def show(self, notice: notices.Notice) -> None:
+        print(render_json({"event": type(notice).__name__, **asdict(notice)}), flush=True)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+_COLOURS = {"complete": 32, "pruned": 33, "failed": 31, "handed back": 35, "lost": 35}
+_ENDS = re.compile(rf"(?<=: )({'|'.join(_COLOURS)})\b")
+
+
+def paint(line: str) -> str:
+    """How a trial ended, in its colour."""
+    return _ENDS.sub(lambda end: f"\x1b[{_COLOURS[end[1]]}m{end[1]}\x1b[0m", line, count=1)
+
+
+def render_notice(notice: notices.Notice) -> str | None:
+    """A line for people, or some after joining; None for what would only be noise."""
+    if isinstance(notice, notices.StudyJoined):
+        return _joined(notice)
+    line = _line_of(notice)
+    return None if line is None else flat(line)
+
+
+def _line_of(notice: notices.Notice) -> str | None:  # noqa: C901 - a table of notices
+    match notice:
+        case notices.StudyJoined():
+            return None
+        case notices.TrialStarted():
+            return _started(notice)
+        case notices.TrialEnded():
+            return _ended(notice)
+        case notices.AttemptReleased():
+            return _released(notice)
+        case notices.AttemptLost():
+            return (
+                f"trial {notice.key.number}: lost, another agent holds it now; "
+                "this machine dropped its work on it"
+            )
+        case notices.WorkerDied():
+            return f"worker {notice.worker}: {notice.how}; starting another"
+        case notices.DatabaseLost():
+            return f"the database is away, training goes on ({notice.message})"
+        case notices.DatabaseRefuses():
+            return (
+                "the database refuses this agent, training goes on and it is asked again every "
+                f"30 s ({notice.message})"
+            )
+        case notices.DatabaseBack():
+            return f"the database is back after {render_seconds(notice.away_seconds)}"
+        case notices.FolderMadeAgain():
+            return f"{notice.path} had disappeared and was made again; training continues"
+        case notices.WaitingForOthers():
+            return (
+                f"all trials are given out; waiting for {count(notice.n_open, 'trial')} elsewhere"
+            )
+        case notices.Stopping():
+            return (
+                f"{notice.signal}: handing back {count(notice.n_trials, 'trial')}, at most "
+                f"{notice.grace_seconds:.0f} s; once more stops now"
+            )
+        case notices.StudyPaused():
+            return f"paused: {notice.reason}"
+        case notices.StudyResumed():
+            return "the study goes on"
+        case notices.StudyStopping():
+            return f"stopping: {notice.reason}"
+        case notices.StudyHalted():
+            return f"halted: {notice.reason}"
+        case notices.WorkersResting():
+            return (
+                f"the database has been away for {render_seconds(notice.away_seconds)}: workers "
+                "save, end, and start again when it is back"
+            )
+        case notices.BreakerOpened() | notices.CheckpointTrouble():
+            return notice.sentence
+        case notices.Tally():
+            return _tally(notice)
+        case _:
+            assert_never(notice)
+
+
+def _joined(notice: notices.StudyJoined) -> str:
+    verb = "new study" if notice.is_new else "joining study"
+    budget = "" if notice.n_trials is None else f" ({count(notice.n_trials, 'trial')})"
+    lines = [
+        f"{verb} {notice.name}{budget} in {notice.storage}",
+        notice.data if notice.data.startswith("function ") else f"data {notice.data}",
+        f"{count(len(notice.workers), 'worker')}: {', '.join(notice.workers)}",
+        *(f"note: {text}" for text in notice.notices),
+    ]
+    return "\n".join(map(flat, lines))
+
+
+_ORIGINS = {
+    Origin.RELEASED: "was handed back",
+    Origin.TAKEN_OVER: "was lost by its agent",
+    Origin.ADOPTED: "is ours by a claim whose answer was lost",
+}
+
+
+def _started(notice: notices.TrialStarted) -> str | None:
+    if notice.key.attempt == 1:
+        return None
+    why = _ORIGINS.get(notice.origin, notice.origin.value)
+    # Without a checkpoint, a function may still continue from files of its own.
+    place = f"from epoch {notice.from_step}" if notice.from_step else "without a checkpoint"
+    return f"trial {notice.key.number}: {why}, goes on here {place} (attempt {notice.key.attempt})"
+
+
+def _released(notice: notices.AttemptReleased) -> str:
+    if notice.has_failed:
+        return f"trial {notice.key.number}: attempt {notice.key.attempt} failed, " + (
+            f"it will be tried again: {notice.reason}"
+        )
+    why = "" if notice.reason == "handed back" else f" ({notice.reason})"
+    return f"trial {notice.key.number}: handed back{why}"
+
+
+def _ended(notice: notices.TrialEnded) -> str:
+    head = f"trial {notice.key.number}: "
+    if notice.state is TrialState.COMPLETE:
+        best = "   best so far" if notice.is_best else ""
+        return (
+            f"{head}complete  {render_value(notice.value)}  {count(notice.n_steps, 'epoch')}{best}"
+        )
+    if notice.state is TrialState.PRUNED:
+        value = render_value(notice.value)
+        return f"{head}pruned    {value}  {count(notice.n_steps, 'epoch')}  {notice.reason}"
+    return f"{head}failed    {notice.reason}"
+
+
+def _tally(notice: notices.Tally) -> str:
+    n_final = notice.n_complete + notice.n_pruned + notice.n_failed
+    of = "" if notice.n_trials is None else f" of {notice.n_trials}"
+    best = (
+        f", best {render_value(notice.best_value)} (trial {notice.best_number})"
+        if notice.best_value is not None
+        else ""
+    )
+    running = ", ".join(_progress(r, notice.n_steps) for r in notice.in_training[:MOST_RUNNING])
+    return (
+        f"-- {n_final}{of}: {notice.n_complete} complete, "
+        f"{notice.n_pruned} pruned, {notice.n_failed} failed, {notice.n_open} open{best}"
+        + (f"; here {running}" if running else "")
+    )
+
+
+def _progress(running: notices.InTraining, n_steps: int | None) -> str:
+    value = f" ({render_value(running.value)})" if running.value is not None else ""
+    of = "" if n_steps is None else f" of {n_steps:,}"
+    return f"trial {running.number} at epoch {running.step:,}{of}{value}"

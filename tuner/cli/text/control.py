@@ -1,0 +1,144 @@
+"""What commands to a study have done, and what happens next, in one line each."""
+
+import getpass
+import socket
+from collections.abc import Callable, Mapping, Sequence
+
+from tuner.cli.text.words import clean, count, render_seconds, render_value
+from tuner.study.agents import Desired
+from tuner.study.command_line import study_command
+from tuner.study.control import Enqueued, Extended, Steered
+
+_MOST_NUMBERS = 8
+
+
+def whoami() -> str:
+    """`user@host`, for the record."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = "somebody"
+    return clean(f"{user}@{socket.gethostname()}")
+
+
+def numbers(given: Sequence[int]) -> str:
+    """`trial 3`, `trials 3, 4 and 12 more`."""
+    shown = ", ".join(map(str, given[:_MOST_NUMBERS]))
+    more = f" and {len(given) - _MOST_NUMBERS} more" if len(given) > _MOST_NUMBERS else ""
+    return f"trial{'' if len(given) == 1 else 's'} {shown}{more}"
+
+
+def render_stop(name: str, steered: Steered) -> str:
+    """After `tuner stop`."""
+    if steered.is_over:
+        return (
+            f"{name}: has ended already\nnext: {study_command('extend', name)} would let it go on"
+        )
+    again = "was stopping already" if steered.before is Desired.STOPPING else "stops"
+    lines = [f"{name}: {again} ({clean(steered.reason or '')})"]
+    if steered.ended:
+        lines.append(f"ended here, since nobody held them: {numbers(steered.ended)}")
+    lines += [
+        f"{clean(host)} still trains {numbers(held)}; its agent ends them within seconds"
+        for host, held in steered.held.items()
+    ]
+    if steered.n_waiting:
+        lines.append(f"{count(steered.n_waiting, 'enqueued trial')} will not begin")
+    lines.append(
+        f"next: {study_command('status', name)} shows the end; "
+        f"{study_command('resume', name)} would let it go on"
+    )
+    return "\n".join(lines)
+
+
+def render_pause(name: str, steered: Steered) -> str:
+    """After `tuner pause`."""
+    again = "was paused already" if steered.before is Desired.PAUSED else "paused"
+    lines = [f"{name}: {again} ({clean(steered.reason or '')})"]
+    lines += [
+        f"{clean(host)} saves and hands back {numbers(held)} within seconds"
+        for host, held in steered.held.items()
+    ]
+    waiting = f"{count(steered.n_agents, 'agent')} will wait" if steered.n_agents else "no agent"
+    lines.append(f"next: {study_command('resume', name)} lets it go on ({waiting})")
+    return "\n".join(lines)
+
+
+def render_resume(name: str, steered: Steered) -> str:
+    """After `tuner resume`."""
+    if steered.before is Desired.RUNNING:
+        head = f"{name}: was not paused"
+    else:
+        head = f"{name}: goes on (it was {steered.before.value})"
+    if steered.reached:
+        return f"{head}\nnext: {study_command('extend', name)}; its budget is used up"
+    return f"{head}\n{render_next(name, steered.n_agents)}"
+
+
+def render_next(name: str, n_agents: int) -> str:
+    """Who goes on with the work."""
+    if n_agents:
+        return (
+            f"next: {count(n_agents, 'agent')} at work; {study_command('status', name, '--watch')}"
+        )
+    return "next: no agent is at work; tuner run STUDY.yaml on any machine"
+
+
+_LIMITS: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    "trials": ("trials", lambda n: f"{n:,}"),
+    "steps": ("epochs", lambda n: f"{n:,}"),
+    "seconds": ("time", render_seconds),
+    "device_seconds": ("gpu hours", lambda seconds: f"{seconds / 3600:g}"),
+    "target": ("target", render_value),
+}
+
+
+def render_extended(name: str, extended: Extended) -> str:
+    """After `tuner extend`: old and new limits."""
+    lines = [f"{name}:"]
+    for field, (word, render) in _LIMITS.items():
+        old, new = getattr(extended.before, field), getattr(extended.after, field)
+        if old != new:
+            lines.append(f"  {word}  {'none' if old is None else render(old)} -> {render(new)}")
+    if len(lines) == 1:
+        lines.append("  the limits are what they were")
+    most = extended.n_draws
+    if most is not None and (extended.after.trials or 0) > most:
+        lines.append(f"  its grid has {count(most, 'cell')}: there cannot be more trials")
+    if extended.is_released:
+        lines.append("it had ended at a limit and may go on now")
+    if extended.desired is Desired.RUNNING:
+        lines.append(render_next(name, extended.n_agents))
+    else:
+        reason = clean(extended.reason or extended.desired.value)
+        lines.append(
+            f"next: {study_command('resume', name)}; it is {extended.desired.value} ({reason})"
+        )
+    return "\n".join(lines)
+
+
+def render_enqueued(name: str, enqueued: Enqueued) -> str:
+    """After `tuner enqueue` and `tuner retry`."""
+    given = zip(enqueued.numbers, enqueued.params, enqueued.retry_of, strict=True)
+    lines = [
+        f"trial {number}: "
+        + ("" if retry_of is None else f"tries trial {retry_of} again, ")
+        + (", ".join(f"{key}={render_value(value)}" for key, value in params.items()) or "drawn")
+        for number, params, retry_of in given
+    ]
+    if any(number is not None for number in enqueued.retry_of) and enqueued.limit_trials:
+        lines.append(f"the limit is now {count(enqueued.limit_trials, 'trial')}")
+    if enqueued.desired is not Desired.RUNNING:
+        lines.append(
+            f"next: {study_command('resume', name)}; the study is {enqueued.desired.value}"
+        )
+    elif enqueued.n_left is not None and enqueued.n_left < enqueued.n_waiting:
+        missing = enqueued.n_waiting - enqueued.n_left
+        extend = study_command("extend", name, f"--trials +{missing}")
+        lines.append(
+            f"next: {extend}; the budget leaves room for "
+            f"{enqueued.n_left} of {count(enqueued.n_waiting, 'enqueued trial')}"
+        )
+    else:
+        lines.append(render_next(name, enqueued.n_agents))
+    return "\n".join(lines)

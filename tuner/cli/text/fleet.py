@@ -1,0 +1,91 @@
+"""The agents at work: a row each, and below it what its devices train."""
+
+from collections.abc import Sequence
+
+from tuner.cli.text.budget import steps_of
+from tuner.cli.text.words import one_line, render_seconds, render_table, render_value
+from tuner.results.device_loads import DeviceLoad, device_loads
+from tuner.results.progress import is_finished, is_silent
+from tuner.results.summary import StudySummary
+from tuner.storage.reading.rows import AgentRow
+from tuner.study.activity import LaneActivity
+
+_MOST_LANES = 4  # of one device
+_MOST_NUMBERS = 8  # trials of one agent
+
+
+def render_fleet(summary: StudySummary, width: int | None = None) -> str:
+    """The agents that have not left; empty without any."""
+    agents = [agent for agent in summary.agents if agent.left_at is None]
+    if not agents or is_finished(summary):
+        return ""
+    rows = [_agent(summary, agent) for agent in agents]
+    header = ["  agent", "pid", "workers", "busy", "trials", "last beat"]
+    table = render_table(header, rows, width)
+    devices = [
+        row
+        for agent in agents
+        for load in device_loads(agent, summary.study.direction)
+        for row in _device(summary, agent, load)
+    ]
+    alerts = [
+        f"  {one_line(agent.host)}: {one_line(alert)}"
+        for agent in agents
+        for alert in agent.activity.alerts
+    ]
+    parts = [table]
+    if devices:
+        header = ["  device", "", "trial", "progress", summary.study.metric, "for"]
+        parts.append(render_table(header, devices))  # a device's rows belong together
+    if alerts:
+        parts.append("\n".join(["alerts", *alerts]))
+    return "\n\n".join(parts)
+
+
+def _agent(summary: StudySummary, agent: AgentRow) -> list[str]:
+    lost = ", lost" if is_silent(summary, agent) else ""
+    state = f", {one_line(agent.activity.state)}" if agent.activity.state else ""
+    return [
+        f"  {one_line(agent.host)}",
+        str(agent.pid),
+        str(len(agent.devices)),
+        busy_share(agent),
+        _trials(agent.trials),
+        f"{agent.silent_seconds:.0f} s ago{lost or state}",
+    ]
+
+
+def _device(summary: StudySummary, agent: AgentRow, load: DeviceLoad) -> list[list[str]]:
+    """A row; where lanes share the device, one more that counts them and those worth a look."""
+    place = [f"  {one_line(agent.host)}", one_line(load.device)]
+    if load.n_lanes <= 1:
+        return [[*place, *_lane(summary, load, lane)] for lane in load.lanes]
+    rows = [[*place, f"{load.n_lanes} lanes", "", "", ""]]
+    return rows + [["", "", *_lane(summary, load, lane)] for lane in load.lanes[:_MOST_LANES]]
+
+
+def _lane(summary: StudySummary, load: DeviceLoad, lane: LaneActivity) -> list[str]:
+    note = ""
+    if load.n_lanes > 1 and lane is load.best:
+        note = " (best)"
+    elif load.n_lanes > 1 and lane is load.oldest:
+        note = " (oldest)"
+    return [
+        f"trial {lane.trial}{note}",
+        steps_of(lane.step, lane.n_steps, summary.step_noun),
+        "" if lane.value is None else render_value(lane.value),
+        render_seconds(lane.seconds),
+    ]
+
+
+def _trials(numbers: Sequence[int]) -> str:
+    """Those that it holds; many are counted."""
+    if len(numbers) > _MOST_NUMBERS:
+        return f"{len(numbers)} from {min(numbers)} to {max(numbers)}"
+    return ", ".join(map(str, numbers)) or "-"
+
+
+def busy_share(agent: AgentRow) -> str:
+    """How much of its devices' time it has used."""
+    whole = agent.seconds_lived * len(agent.devices)
+    return f"{min(100.0, 100 * agent.device_seconds_busy / whole):.0f} %" if whole > 0 else "-"

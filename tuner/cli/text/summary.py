@@ -1,0 +1,215 @@
+"""A study's summary as text and as JSON."""
+
+from dataclasses import asdict
+from typing import Any
+
+from tuner.cli.text.confirmation import confirmed_json
+from tuner.cli.text.words import count, one_line, render_seconds, render_table, render_value
+from tuner.results.progress import (
+    StudyState,
+    estimate_seconds_left,
+    find_reason,
+    find_state,
+    is_active,
+    is_finished,
+)
+from tuner.results.summary import StudySummary, trials_of
+from tuner.storage.reading.failures import FailureRow, SharedParam
+from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, TrialRow
+from tuner.study.trial import Params
+
+_ENDED = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}  # always shown
+_OPEN = {
+    "RUNNING": "running",
+    "FREE": "waiting for an agent",
+    "ELSEWHERE": "running elsewhere",
+    "WAITING": "enqueued",
+}
+
+
+def render_headline(summary: StudySummary) -> str:
+    """One line: name, state, how far, and why where that is not the usual end."""
+    state = find_state(summary)
+    span = summary.span_seconds
+    took = ""
+    if span is not None and state in (StudyState.FINISHED, StudyState.STOPPED):
+        took = f" in {render_seconds(span)}"
+    reason = find_reason(summary)
+    why = f" ({one_line(reason)})" if reason else ""
+    return f"{one_line(summary.study.name)}: {state.value}, {trials_of(summary)}{took}{why}"
+
+
+def render_times(summary: StudySummary) -> str:
+    """Where the time went; empty before the first trial."""
+    if not summary.counts:
+        return ""
+    shown = [
+        (word, count_row(summary, state))
+        for state, word in {**_ENDED, **_OPEN}.items()
+        if state in _ENDED or state in summary.counts
+    ]
+    rows = [[f"  {word}", row.n_trials, row.n_steps, row.seconds] for word, row in shown]
+    n_trials = sum(row.n_trials for _, row in shown)
+    rows.append(["  all", n_trials, summary.n_steps, summary.training_seconds])
+    table = render_table(
+        ["  trials", "", f"{summary.step_noun}s", "device seconds"],
+        [[str(word), f"{n:,}", f"{n_steps:,}", f"{secs:.1f}"] for word, n, n_steps, secs in rows],
+    )
+    saved = render_saved(summary)
+    return f"{table}\n  {saved}" if saved else table
+
+
+def render_saved(summary: StudySummary) -> str:
+    """What pruning saved; empty where it saved nothing or nobody can tell."""
+    full = summary.n_final * (summary.n_steps_full or 0)
+    if not summary.n("PRUNED") or not full:
+        return ""
+    share = 100 * summary.n_steps_saved / full
+    saved = count(summary.n_steps_saved, summary.step_noun)
+    return f"pruning saved {saved} ({share:.0f} % of a full search)"
+
+
+def count_row(summary: StudySummary, state: str) -> CountRow:
+    """The counts of a state, zeros without a trial of it."""
+    zero = CountRow(state=state, n_trials=0, n_steps=0, seconds=0.0, n_leased=0)
+    return summary.counts.get(state, zero)
+
+
+def render_best(summary: StudySummary) -> str:
+    """The best trial and its params."""
+    best = summary.best
+    if best is None:
+        return "no COMPLETE trial" if is_finished(summary) else "no COMPLETE trial yet"
+    head = f"best trial {best.number}: {one_line(summary.study.metric)} {render_value(best.value)}"
+    if best.reason:
+        head += f", {one_line(best.reason)}"
+    facts = {k: v for k, v in best.user_attrs.items() if k not in ("best_step", "seconds")}
+    others = ", ".join(f"{one_line(key)} {render_value(value)}" for key, value in facts.items())
+    at = (
+        f", {summary.step_noun} {best.user_attrs['best_step']}"
+        if "best_step" in best.user_attrs
+        else ""
+    )
+    detail = f" ({others}{at})" if others else at
+    standing = f", {summary.standing}" if summary.standing else ""
+    return "\n".join([head + detail + standing, *render_params(best.params)])
+
+
+def render_params(params: Params) -> list[str]:
+    """One line each, the values in a column."""
+    names = [one_line(name) for name in params]
+    width = max((len(name) for name in names), default=0)
+    return [
+        f"  {name.ljust(width)}  {render_value(value)}"
+        for name, value in zip(names, params.values(), strict=True)
+    ]
+
+
+def render_failures(summary: StudySummary) -> str:
+    """FAIL trials by reason; empty without any."""
+    has_places = len({(agent.host, name) for agent in summary.agents for name in agent.devices}) > 1
+    lines = [
+        line for failure in summary.failures[:10] for line in _render_failure(failure, has_places)
+    ]
+    if len(summary.failures) > 10:
+        lines.append(f"  and {len(summary.failures) - 10} more kinds; --json lists all")
+    return "\n".join(["failures", *lines]) if lines else ""
+
+
+def _render_failure(failure: FailureRow, has_places: bool) -> list[str]:
+    more = ", ..." if failure.n_trials > len(failure.numbers) else ""
+    trials = f"trial{'s' if failure.n_trials > 1 else ''} {', '.join(map(str, failure.numbers))}"
+    lines = [f"  {failure.n_trials} x {one_line(failure.reason)} ({trials}{more})"]
+    shared = ", ".join(map(_render_shared, failure.shared))
+    parts = [f"with {shared}"] if shared else []
+    if failure.host and has_places:
+        parts.append(one_line(f"on {failure.host} {failure.device or ''}".rstrip()))
+    return [*lines, f"      all {' '.join(parts)}"] if parts else lines
+
+
+def _render_shared(param: SharedParam) -> str:
+    low, high = render_value(param.low), render_value(param.high)
+    return f"{param.name}={low}" if low == high else f"{param.name} from {low} to {high}"
+
+
+def trial_json(trial: TrialRow) -> dict[str, Any]:
+    """A trial for programs."""
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "value": trial.value,
+        "params": dict(trial.params),
+        "steps": trial.n_steps,
+        "started_at": trial.started_at and trial.started_at.isoformat(),
+        "ended_at": trial.ended_at and trial.ended_at.isoformat(),
+        "attempt": trial.attempt,
+        "reason": trial.reason,
+        "failure": trial.failure,
+        "host": trial.host,
+        "device": trial.device,
+        "device_seconds": trial.device_seconds,
+        "retry_of": trial.retry_of,
+        "user_attrs": dict(trial.user_attrs),
+    }
+
+
+def summary_json(summary: StudySummary) -> dict[str, Any]:
+    """A summary for programs."""
+    rows = [count_row(summary, state) for state in {**_ENDED, **_OPEN}]
+    return {
+        **study_json(summary.study),
+        "state": find_state(summary).value,
+        "reason": find_reason(summary) or None,
+        "finished": is_finished(summary),
+        "active": is_active(summary),
+        "counts": {row.state: row.n_trials for row in rows},
+        "epochs": {row.state: row.n_steps for row in rows},
+        "device_seconds": {row.state: row.seconds for row in rows},
+        "epochs_saved_by_pruning": summary.n_steps_saved,
+        "span_seconds": summary.span_seconds,
+        "limits": asdict(summary.study.limits),
+        "used": asdict(summary.used),
+        "seconds_left": estimate_seconds_left(summary),
+        "best": summary.best and trial_json(summary.best),
+        "best_by": summary.best_by,
+        **confirmed_json(summary.confirmation),
+        "failures": [_failure_json(failure) for failure in summary.failures],
+        "agents": [_agent_json(agent) for agent in summary.agents],
+    }
+
+
+def _failure_json(failure: FailureRow) -> dict[str, Any]:
+    return {
+        "reason": failure.reason,
+        "failure": failure.cause,
+        "trials": failure.n_trials,
+        "numbers": list(failure.numbers),
+        "host": failure.host,
+        "device": failure.device,
+        "shared": {p.name: [p.low, p.high] for p in failure.shared},
+    }
+
+
+def study_json(study: StudyRow) -> dict[str, Any]:
+    """A study for programs."""
+    return {
+        "name": study.name,
+        "direction": study.direction.value,
+        "metric": study.metric,
+        "trials": study.n_trials,
+        "created_at": study.created_at.isoformat(),
+    }
+
+
+def _agent_json(agent: AgentRow) -> dict[str, Any]:
+    return {
+        "host": agent.host,
+        "pid": agent.pid,
+        "workers": list(agent.devices),
+        "trials": list(agent.trials),
+        "left": agent.left_at is not None,
+        "silent_seconds": agent.silent_seconds,
+        "seconds_lived": agent.seconds_lived,
+        "device_seconds_busy": agent.device_seconds_busy,
+        "activity": asdict(agent.activity),
+    }

@@ -1,0 +1,211 @@
+"""The final training of the built-in trainer, by the code that trained the trial."""
+
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from time import monotonic
+from typing import Any
+
+from tuner.errors import RunFailed, TunerError, UsageError
+from tuner.export.artifact import Candidate, ModelResult, write_model_result
+from tuner.export.final_job import Job, Trained
+from tuner.export.final_lane import FinalLane
+from tuner.export.own_sources import compare_code, copy_sources
+from tuner.export.train_options import Rows
+from tuner.messages import Setup
+from tuner.storage.embedded.home import open_home
+from tuner.study.code import Code
+from tuner.study.trial import Direction, Values
+from tuner.study_file.best import BestConfig
+from tuner.study_file.kinds.trainer import TrainerObjective
+from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
+from tuner.training.data.preparing import PreparedData, prepare
+from tuner.training.data.tensors import TrainingData, load_data
+from tuner.training.data.test_split import load_preprocessing, open_test_split, with_validation
+from tuner.training.device import name_device
+from tuner.training.final.evaluation import evaluate, validate
+from tuner.training.final.model import FinalModel, build_final_model, card_of, natural_weights
+from tuner.training.final.warm_start import warm_state
+from tuner.training.lane import LaneFailed
+from tuner.training.modules.template import Build
+from tuner.training.tensor_file import READING_FAILS, is_usable, reason_of
+from tuner.worker.faults import in_words
+from tuner.worker.kinds.trainer.models import load_model, loss_of, model_of
+from tuner.worker.kinds.trainer.objective import TrainerObjective as Trainer
+from tuner.worker.kinds.trainer.own_code import look_at
+from tuner.worker.program import as_program
+
+NEW, EXPORTED = "this training", "the exported weights"
+Weights = Mapping[str, Any]  # of an epoch: "step", "weights" and "buffers" of a lane's state
+
+
+def train_model(job: Job) -> Trained:
+    """Train, choose by the validation split, and only then look at the test split, once."""
+    objective = job.config.objective
+    assert isinstance(objective, TrainerObjective)
+    started = monotonic()
+    prepared = _prepare(job.config, objective)
+    with as_program():
+        return _train_on(job, objective, prepared, started)
+
+
+def _train_on(
+    job: Job, objective: TrainerObjective, prepared: PreparedData, started: float
+) -> Trained:
+    with redirect_stdout(sys.stderr):  # what the user's code prints is no data
+        code = _own_code(job, objective)
+        build = load_model(objective.model, str(job.source)) if objective.has_own_model else None
+    setup = job.setup(str(prepared.folder))
+    data = load_data(prepared.folder, job.device)
+    exported = _exported_weights(job)
+    lane = job.lane(is_stepwise=True)
+    with redirect_stdout(sys.stderr):
+        if job.options.from_weights:
+            _begin_from(lane, setup, data, exported)
+        stopped = _train(job, lane, setup, data)
+    if stopped is not None:
+        return stopped
+    found = _candidates(job, lane, exported)
+    models = {
+        name: _final_model(job, objective, data, prepared, weights, build)
+        for name, weights in found.items()
+    }
+    loss = loss_of(setup, data)
+    values = {name: validate(model, data, loss) for name, model in models.items()}
+    chosen = choose(job.config, values)
+    result = ModelResult(
+        model=models[chosen],
+        chosen=chosen,
+        candidates={
+            name: Candidate(step=found[name]["step"], validation=values[name]) for name in found
+        },
+        data_summary=prepared.summary,
+        test=evaluate(models[chosen], open_test_split(prepared.folder)),
+        curve=lane.curve,
+        seconds=monotonic() - started,
+        device=name_device(job.device),
+        sources=copy_sources(job.source, job.folder, code),
+    )
+    return Trained(folder=job.folder, metrics=write_model_result(job, result))
+
+
+def choose(config: BestConfig, values: Mapping[str, Values]) -> str:
+    """The better one on the validation split; of equals the new one."""
+    sign = 1 if config.direction is Direction.MINIMIZE else -1
+    return min(values, key=lambda name: (sign * values[name][config.metric], name != NEW))
+
+
+def _prepare(config: BestConfig, objective: TrainerObjective) -> PreparedData:
+    """This machine's copy of the data, which must be the study's."""
+    try:
+        prepared = prepare(objective.data.model_dump(mode="json"), open_home().data)
+    except TunerError:
+        raise
+    except Exception as error:
+        raise RunFailed(f"cannot prepare the data: {' '.join(str(error).split())}") from error
+    if config.fingerprint is not None and config.fingerprint != prepared.fingerprint:
+        raise RunFailed(
+            f"the data here are not the study's (fingerprint {prepared.fingerprint[:12]}, not "
+            f"{config.fingerprint[:12]}): another version of their source? To train on them all "
+            "the same, remove data_fingerprint from the file"
+        )
+    return prepared
+
+
+def _own_code(job: Job, objective: TrainerObjective) -> Code:
+    """The files of the user's model and loss, as they are now; says where they are not the same."""
+    own = objective.preparation(job.config.params, {}, job.source)["own"]
+    if own is None:
+        return {}
+    code = look_at(own)
+    compare_code(job.config, code, job.tell)
+    return code
+
+
+def _exported_weights(job: Job) -> Weights | None:
+    """The trial's own weights, if the config names them; raises `RunFailed` for damaged ones."""
+    named = job.config.weights
+    if named is None:
+        if job.options.from_weights:
+            raise UsageError("--from-weights: the file names no weights; tuner export --weights")
+        return None
+    try:
+        tree = load_checkpoint(job.source / named.file, sha256=named.sha256)
+        weights = {key: tree[key] for key in ("structure", "step", "weights", "buffers")}
+        _check_weights(weights)
+        return weights
+    except (BadCheckpoint, *READING_FAILS) as error:
+        why = reason_of(error)
+        raise RunFailed(f"the weights beside the config cannot be used: {why}") from error
+
+
+def _check_weights(weights: Weights) -> None:
+    """Raise `ValueError` for what the search does not write; the config names any file."""
+    if not isinstance(weights["structure"], str) or not isinstance(weights["step"], int):
+        raise ValueError("they are not of an epoch")
+    for kind in ("weights", "buffers"):
+        if not isinstance(weights[kind], dict):
+            raise ValueError(f"{kind} is not a table of tensors")
+        for name, tensor in weights[kind].items():
+            if not is_usable(tensor):
+                raise ValueError(f"{name} is not a tensor of numbers")
+
+
+def _begin_from(
+    lane: FinalLane, setup: Setup, data: TrainingData, exported: Weights | None
+) -> None:
+    """A checkpoint of step 0 with these weights; a later one goes before it."""
+    assert exported is not None
+    if lane.checkpoint is not None:
+        return
+    model = model_of(setup, data, loss_of(setup, data))
+    try:
+        state = warm_state(model, lane.params, lane.seed, data.train.x_NF, exported)
+    except BadCheckpoint as error:
+        raise RunFailed(f"--from-weights: {error}") from error
+    lane.begin_with(state)
+
+
+def _train(job: Job, lane: FinalLane, setup: Setup, data: TrainingData) -> Trained | None:
+    """To the end, or until somebody wants it to stop."""
+    is_both = job.options.rows is Rows.BOTH
+    trainer = Trainer(setup, with_validation(data) if is_both else data)
+    trainer.admit([lane])
+    try:
+        while True:
+            for left in trainer.turn():
+                return job.left(lane, left)
+    except LaneFailed as failed:
+        error = failed.__cause__
+        what = in_words(error) if isinstance(error, Exception) else "without a reason"
+        raise RunFailed(f"the final training failed: {what}") from failed
+
+
+def _candidates(job: Job, lane: FinalLane, exported: Weights | None) -> dict[str, Weights]:
+    """What may be delivered: the best epoch of this training, and the trial's own weights.
+
+    On train+val the last epoch, alone: nothing is left to compare it with.
+    """
+    state = lane.kept
+    assert state is not None, "a complete training is kept"
+    if job.options.rows is Rows.BOTH:
+        return {NEW: state}
+    return {NEW: state["best"]} | ({EXPORTED: exported} if exported is not None else {})
+
+
+def _final_model(
+    job: Job,
+    objective: TrainerObjective,
+    data: TrainingData,
+    prepared: PreparedData,
+    weights: Weights,
+    build: Build | None,
+) -> FinalModel:
+    config = job.config
+    preprocessing = load_preprocessing(prepared.folder)
+    card = card_of(objective.model, config.params, config.seed, data, preprocessing)
+    natural = natural_weights(
+        objective.model, config.params, weights["weights"], weights["buffers"]
+    )
+    fitted = preprocessing.mean_F, preprocessing.scale_F
+    return build_final_model(card, natural, fitted, build).to(job.device)

@@ -1,0 +1,1 @@
+"""Connections: URLs, TLS, poolers, reconnects, sessions."""

@@ -1,0 +1,125 @@
+"""Reading what is shipped: the best trials, where they come from, and their weights."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tuner.errors import RunFailed
+from tuner.storage.reading.rows import read_rows
+from tuner.study.code import Code
+from tuner.study.suggestion import Basis
+from tuner.study.trial import Direction
+
+
+@dataclass(frozen=True, kw_only=True)
+class OriginRow:
+    """Where a trial comes from."""
+
+    seed: int
+    draw: int | None  # None: enqueued
+    device: str | None
+    code: Code | None  # of the agent that ended it
+    about: Mapping[str, Any] = field(default_factory=dict)  # packages, git commit, devices
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsRow:
+    """Weights that are kept."""
+
+    number: int
+    weights_id: int
+    step: int
+    sha256: str
+    n_bytes: int
+
+
+def read_top_numbers(
+    connection: Connection,
+    study_id: int,
+    direction: Direction,
+    n_trials: int,
+    *,
+    distinct: bool = False,
+) -> list[int]:
+    """The best COMPLETE trials, best first; `distinct`: no two with the same params."""
+    rows = read_rows(
+        connection,
+        "top",
+        study_id=study_id,
+        minimize=direction is Direction.MINIMIZE,
+        n_trials=n_trials,
+        distinct=distinct,
+    )
+    return [number for (number,) in rows]
+
+
+def read_origin(connection: Connection, study_id: int, number: int) -> OriginRow | None:
+    """None for a trial that no agent of ours has trained."""
+    rows = read_rows(connection, "origin", study_id=study_id, number=number)
+    if not rows:
+        return None
+    seed, draw, device, code, about = rows[0]
+    return OriginRow(seed=seed, draw=draw, device=device, code=code, about=about or {})
+
+
+def read_weights(connection: Connection, study_id: int, direction: Direction) -> list[WeightsRow]:
+    """The trials whose weights are kept, the best first."""
+    rows = read_rows(
+        connection, "weights", study_id=study_id, minimize=direction is Direction.MINIMIZE
+    )
+    return [
+        WeightsRow(number=number, weights_id=weights_id, step=step, sha256=sha256, n_bytes=n_bytes)
+        for number, weights_id, step, sha256, n_bytes in rows
+    ]
+
+
+def read_weights_content(connection: Connection, weights: WeightsRow) -> bytes:
+    """The file as the worker wrote it; raises `RunFailed` if it has been damaged since."""
+    rows = read_rows(connection, "weights_content", weights_id=weights.weights_id)
+    content = b"".join(bytes(part) for (part,) in rows)
+    if hashlib.sha256(content).hexdigest() != weights.sha256:
+        raise RunFailed(
+            f"the stored weights of trial {weights.number} are damaged: their sha256 differs; "
+            "export without --weights"
+        )
+    return content
+
+
+def read_linked_name(connection: Connection, name: str, created_at: str) -> str | None:
+    """The newest study that confirms the one of this name and birth; None without any."""
+    rows = read_rows(connection, "linked", name=name, created_at=created_at)
+    return rows[0][0] if rows else None
+
+
+def read_values(
+    connection: Connection, study_id: int, numbers: Sequence[int]
+) -> dict[int, float | None]:
+    """What these trials came to."""
+    rows = read_rows(connection, "values_of", study_id=study_id, numbers=list(numbers))
+    return {number: value for number, value in rows}
+
+
+def read_metrics(connection: Connection, study_id: int, number: int) -> dict[int, dict[str, float]]:
+    """What a trial reported beside the objective, by step."""
+    found: dict[int, dict[str, float]] = {}
+    for step, name, value in read_rows(connection, "metrics", study_id=study_id, number=number):
+        found.setdefault(step, {})[name] = value
+    return found
+
+
+def read_basis(connection: Connection, study_id: int, number: int) -> Basis | None:
+    """What the sampler had seen; None of what no model suggested."""
+    rows = read_rows(connection, "basis", study_id=study_id, number=number)
+    if not rows:
+        return None
+    seed, place, highest, open_numbers, hidden = rows[0]
+    return Basis(
+        seed=seed,
+        place=place,
+        highest=highest,
+        open_numbers=tuple(open_numbers),
+        hidden=tuple(hidden),
+    )

@@ -1,0 +1,154 @@
+"""Reading one trial in full, what is being trained, and the study's history."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tuner.storage.reading.rows import read_rows
+from tuner.study.code import Code
+from tuner.study.trial import Direction
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRow:
+    """Something that happened."""
+
+    event_id: int
+    at: datetime
+    number: int | None
+    attempt: int | None
+    host: str | None  # of the agent that did it
+    device: str | None
+    kind: str  # "claimed", "pruned", "stop"
+    detail: str | None
+    value: float | None  # of a trial that ended
+    code: Code | None = None  # that its agent trains with
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionRow:
+    """A pruner's decision."""
+
+    attempt: int
+    step: int
+    action: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogRow:
+    """What an attempt printed."""
+
+    attempt: int
+    message: str  # of its failure
+    traceback: str
+    tail: str  # the last of it
+    n_bytes: int  # printed in all
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldRow:
+    """A trial in training, and its latest report."""
+
+    number: int
+    attempt: int
+    step: int  # 0: none yet
+    value: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordRow:
+    """A trial that was the best when it completed."""
+
+    nth: int  # how many had completed with it, from 1
+    number: int
+    value: float
+
+
+def read_events(connection: Connection, study_id: int, n_events: int) -> list[EventRow]:
+    """The study's last events, oldest first."""
+    rows = read_rows(connection, "events", study_id=study_id, n_events=n_events)
+    return [_event(row) for row in reversed(rows)]
+
+
+def read_trial_events(connection: Connection, study_id: int, number: int) -> list[EventRow]:
+    """What happened to a trial, in order."""
+    rows = read_rows(connection, "trial_events", study_id=study_id, number=number)
+    return [_event(row) for row in rows]
+
+
+def _event(row: Any) -> EventRow:
+    return EventRow(
+        event_id=row[0],
+        at=row[1],
+        number=row[2],
+        attempt=row[3],
+        host=row[4],
+        device=row[5],
+        kind=row[6],
+        detail=row[7],
+        value=row[8],
+        code=row[9] if len(row) > 9 else None,
+    )
+
+
+def read_beside(connection: Connection, study_id: int, number: int) -> dict[int, float]:
+    """With how many others an attempt shared its device, on average; those that shared it."""
+    rows = read_rows(connection, "beside", study_id=study_id, number=number)
+    return {attempt: n_others for attempt, n_others in rows}
+
+
+def read_curve(connection: Connection, study_id: int, number: int) -> dict[int, float]:
+    """Finite intermediate values by step."""
+    rows = read_rows(connection, "curve", study_id=study_id, number=number)
+    return {step: value for step, value in rows}
+
+
+def read_decisions(connection: Connection, study_id: int, number: int) -> list[DecisionRow]:
+    """The pruner's decisions on a trial."""
+    return [
+        DecisionRow(attempt=attempt, step=step, action=action, reason=reason)
+        for attempt, step, action, reason in read_rows(
+            connection, "decisions", study_id=study_id, number=number
+        )
+    ]
+
+
+def read_logs(connection: Connection, study_id: int, number: int) -> list[LogRow]:
+    """What its attempts printed; attempts that left nothing are not among them."""
+    return [
+        LogRow(
+            attempt=row[0], message=row[1], traceback=row[2], tail=row[3], n_bytes=row[4], at=row[5]
+        )
+        for row in read_rows(connection, "logs", study_id=study_id, number=number)
+    ]
+
+
+def read_retries_of(connection: Connection, study_id: int, number: int) -> dict[int, str]:
+    """The trials that try this one again, with their states."""
+    rows = read_rows(connection, "retries_of", study_id=study_id, number=number)
+    return {retry: state for retry, state in rows}
+
+
+def read_standing(connection: Connection, study_id: int, number: int) -> tuple[str, int] | None:
+    """State and attempt; None without such a trial."""
+    rows = read_rows(connection, "trial_standing", study_id=study_id, number=number)
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+def read_held(connection: Connection, study_id: int) -> list[HeldRow]:
+    """The trials that agents hold."""
+    return [
+        HeldRow(number=number, attempt=attempt, step=step or 0, value=value)
+        for number, attempt, step, value in read_rows(connection, "in_training", study_id=study_id)
+    ]
+
+
+def read_records(connection: Connection, study_id: int, direction: Direction) -> list[RecordRow]:
+    """Best so far, trial by trial."""
+    minimize = direction is Direction.MINIMIZE
+    rows = read_rows(connection, "records", study_id=study_id, minimize=minimize)
+    return [RecordRow(nth=nth, number=number, value=value) for nth, number, value in rows]

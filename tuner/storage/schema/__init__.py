@@ -1,0 +1,1 @@
+"""The two schemas: migrations, roles, backup."""

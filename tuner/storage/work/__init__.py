@@ -1,0 +1,1 @@
+"""Claims, writes and reads of agents."""

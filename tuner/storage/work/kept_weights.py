@@ -1,0 +1,48 @@
+"""The weights of the best trials: registered with a trial's end, dropped with a better one's."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from tuner.storage.connections.sessions import run
+from tuner.study.checkpoint import SavedFile
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+CHUNK_BYTES = 1 << 20
+
+
+def keep_weights(
+    cursor: "Cursor",
+    study_id: int,
+    me: UUID,
+    saved: SavedFile,
+    content: bytes | None,
+    *,
+    n_best: int,
+    minimize: bool,
+) -> None:
+    """In the transaction of the trial's end: stored if it is among the `n_best`; the others go.
+
+    Without content, where the file is not what the worker wrote, nothing is kept.
+    """
+    if content is None or n_best == 0:
+        return
+    rank = {"study_id": study_id, "minimize": minimize, "n_best": n_best}
+    about = {
+        "me": me,
+        "number": saved.key.number,
+        "attempt": saved.key.attempt,
+        "step": saved.step,
+        "sha256": saved.sha256,
+        "n_bytes": saved.n_bytes,
+    }
+    created = run(cursor, "end", "insert_weights", {**rank, **about})
+    if not created:
+        return
+    ((weights_id,),) = created
+    for part, start in enumerate(range(0, len(content), CHUNK_BYTES)):
+        chunk = content[start : start + CHUNK_BYTES]
+        params = {"weights_id": weights_id, "part": part, "content": chunk}
+        run(cursor, "end", "insert_weights_chunk", params)
+    run(cursor, "end", "trim_weights", rank)

@@ -1,0 +1,231 @@
+"""The store: what an agent reads and writes, over three connections.
+
+`beat`, and `claim` with `load_checkpoint`, may be called from threads of their own: each has its
+connection, so that an idle worker's claim waits for no other statement.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from time import monotonic
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from tuner.errors import StudyGone
+from tuner.space import to_distributions
+from tuner.storage.connections.connection import Database
+from tuner.storage.connections.sessions import Session
+from tuner.storage.work.claims import Claimer, Complete, Suggest, claim
+from tuner.storage.work.records import trial_record
+from tuner.storage.work.usage import Usage
+from tuner.storage.work.writes import Writer, write_batch, write_ends
+from tuner.study.agents import AgentBeat, AgentIdentity, Desired, Pulse, Telemetry
+from tuner.study.checkpoint import Checkpoint
+from tuner.study.failure import Fault
+from tuner.study.feed import Changes, Seen
+from tuner.study.lease import Batch, Claimed, End
+from tuner.study.report import RungValue
+from tuner.study.secrets import redact
+from tuner.study.trial import AttemptKey, Direction
+
+if TYPE_CHECKING:
+    from tuner.study_file.model import StudySpec
+
+
+class PostgresStore:
+    """One agent's view of one study. Errors: `DatabaseAway`, `DatabaseError`, `StudyGone`."""
+
+    def __init__(
+        self,
+        database: Database,
+        study_id: int,
+        spec: "StudySpec",
+        identity: AgentIdentity,
+        *,
+        lease_seconds: float | None = None,
+    ) -> None:
+        """`lease_seconds`: the study's, where that is not the spec's."""
+        self._main = Session(database)
+        self._claims = Session(database)
+        self._beats = Session(database)
+        self._study_id = study_id
+        self._identity = identity
+        self._distributions = to_distributions(spec.search_space)
+        self._claimer = Claimer(
+            study_id=study_id,
+            me=identity.agent_id,
+            boot=identity.boot,
+            study_seed=spec.seed,
+            lease_seconds=lease_seconds or spec.failures.lease_seconds,
+            distributions=self._distributions,
+        )
+        self._writer = Writer(
+            study_id=study_id,
+            me=identity.agent_id,
+            boot=identity.boot,
+            metric=spec.metric,
+            minimize=spec.direction is Direction.MINIMIZE,
+            keep=spec.checkpoints.keep,
+            stop_after=spec.failures.stop_after,
+            keep_best=spec.checkpoints.keep_best,
+        )
+        self._vouched_until = monotonic()
+        self.ordinal = self._join()
+
+    def _join(self) -> int:
+        """Take a place in the study; the how-manyeth agent this is, from 0."""
+        rows = self._main.rows(
+            "agent",
+            "join",
+            {
+                "me": self._identity.agent_id,
+                "study_id": self._study_id,
+                "host": self._identity.host,
+                "boot": self._identity.boot,
+                "pid": self._identity.pid,
+                "devices": list(self._identity.devices),
+                "code": json.dumps(dict(self._identity.code)),
+                "about": json.dumps(dict(self._identity.about)),
+            },
+        )
+        if not rows:
+            raise _gone()
+        ordinal: int = rows[0][0]
+        return ordinal
+
+    def claim(
+        self,
+        known: Sequence[AttemptKey],
+        limit: int,
+        silent: Sequence[AgentBeat],
+        suggest: Suggest,
+        complete: Complete,
+    ) -> Claimed:
+        """Up to `limit` trials; see `claims.claim`."""
+        return claim(self._claimer, self._claims, known, limit, silent, suggest, complete)
+
+    def fared_better(self, faults: Sequence[Fault]) -> frozenset[int]:
+        """The trials among those that failed here which came further on another machine."""
+        params = {
+            "study_id": self._study_id,
+            "boot": self._identity.boot,
+            "numbers": [fault.key.number for fault in faults],
+            "attempts": [fault.key.attempt for fault in faults],
+            "steps": [fault.step for fault in faults],
+        }
+        return frozenset(n for (n,) in self._claims.rows("claim", "fared_better", params))
+
+    def report(self, batch: Batch) -> frozenset[AttemptKey]:
+        """Write a batch under the fence; returns the attempts that are no longer ours."""
+        return write_batch(self._writer, self._main, batch)
+
+    def end(self, ends: Sequence[End]) -> frozenset[AttemptKey]:
+        """End attempts; returns those that were no longer ours."""
+        return write_ends(self._writer, self._main, ends)
+
+    def changes(self, seen: Seen) -> Changes:
+        """What happened in the study since `seen`."""
+        trials = self._main.rows(
+            "feed",
+            "trials",
+            {
+                "study_id": self._study_id,
+                "highest": seen.highest,
+                "open": sorted(seen.open_numbers),
+            },
+        )
+        records = [trial_record(row, self._distributions) for row in trials]
+        ((snapshot, *columns),) = self._main.rows(
+            "feed", "rungs", {"study_id": self._study_id, "snapshot": seen.snapshot}
+        )
+        rungs = zip(*(column or () for column in columns), strict=True)
+        ended = {r.number for r in records if r.state.is_final}
+        opened = {r.number for r in records if not r.state.is_final}
+        return Changes(
+            trials=records,
+            rung_values=[
+                RungValue(step=step, number=number, value=value, place=place, is_complete=complete)
+                for step, number, value, place, complete in rungs
+            ],
+            seen=Seen(
+                highest=max([seen.highest, *(r.number for r in records)]),
+                open_numbers=(seen.open_numbers - ended) | opened,
+                snapshot=snapshot,
+            ),
+        )
+
+    def load_checkpoint(self, number: int) -> tuple[Checkpoint, bytes] | None:
+        """The newest registered checkpoint whose content has its hash; None if there is none."""
+        own = {"study_id": self._study_id, "number": number}
+        for checkpoint_id, step, sha256, n_bytes in self._claims.rows("report", "checkpoints", own):
+            params = {"checkpoint_id": checkpoint_id}
+            rows = self._claims.rows("report", "read_checkpoint", params)
+            content = b"".join(bytes(part) for (part,) in rows)
+            if hashlib.sha256(content).hexdigest() == sha256:
+                found = Checkpoint(
+                    checkpoint_id=checkpoint_id, step=step, sha256=sha256, n_bytes=n_bytes
+                )
+                return found, content
+        return None
+
+    def beat(self, telemetry: Telemetry) -> Pulse:
+        """Say "alive" and hear of the others."""
+        # The study's clock advances by the time since this agent last said "alive": it lived then.
+        asked_at = monotonic()
+        vouched = {"vouched_seconds": asked_at - self._vouched_until}
+        rows = self._beats.rows("agent", "beat", {**self._telemetry(telemetry), **vouched})
+        if not rows:
+            raise _gone()
+        self._vouched_until = asked_at
+        desired, reason, limit_trials, *limits, others = rows[0]
+        usage = Usage(*limits)
+        exceeded = usage.exceeded()
+        if exceeded and desired == Desired.RUNNING:
+            about = {
+                "study_id": self._study_id,
+                "me": self._identity.agent_id,
+                "reason": exceeded,
+                "limit_seconds": usage.limit_seconds,
+                "limit_device_seconds": usage.limit_device_seconds,
+            }
+            if self._beats.rows("agent", "reach_limit", about):
+                desired, reason = Desired.STOPPING, exceeded
+        return Pulse(
+            desired=Desired(desired),
+            reason=reason,
+            limit_trials=limit_trials,
+            seconds_left=usage.seconds_left(),
+            others=[
+                AgentBeat(
+                    agent_id=UUID(other["agent_id"]),
+                    beat=other["beat"],
+                    host=other["host"],
+                    boot=other["boot"],
+                    pid=other["pid"],
+                )
+                for other in others
+            ],
+        )
+
+    def leave(self, telemetry: Telemetry) -> None:
+        """Say goodbye and close the connections."""
+        self._main.rows("agent", "leave", self._telemetry(telemetry))
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._main.close()
+        self._claims.close()
+        self._beats.close()
+
+    def _telemetry(self, telemetry: Telemetry) -> dict[str, object]:
+        return {
+            "me": self._identity.agent_id,
+            "seconds_lived": telemetry.seconds_lived,
+            "device_seconds_busy": telemetry.device_seconds_busy,
+            "screen": redact(telemetry.screen),
+        }
+
+
+def _gone() -> StudyGone:
+    return StudyGone("the study was deleted while this agent worked on it")

@@ -1,0 +1,27 @@
+"""All kinds of objectives of a study file. Other code asks an `Objective`, never for its type."""
+
+from collections.abc import Sequence
+
+from tuner.study_file.code_names import written_code_names
+from tuner.study_file.kinds.function import FunctionKind, FunctionObjective
+from tuner.study_file.kinds.objective import ObjectiveKind
+from tuner.study_file.kinds.trainer import TrainerKind, TrainerObjective
+from tuner.study_file.yaml_nodes import MapNode, Node
+
+# Specs are stored without the kind's name: the fields of no two kinds may fit the same record.
+AnyObjective = TrainerObjective | FunctionObjective
+
+# A value is of the first kind that it is meant to be of; the last one takes every value.
+KINDS: Sequence[ObjectiveKind] = (FunctionKind(), TrainerKind())
+
+
+def find_kind(node: Node | None) -> ObjectiveKind:
+    """The kind that a value of `objective:` is meant to be of; None: there is no value."""
+    return next(kind for kind in KINDS if kind.is_meant(node))
+
+
+def written_code(root: Node) -> tuple[str, ...]:
+    """The user's code that a whole file names, though nothing in it has been checked yet."""
+    entries = root.entries if isinstance(root, MapNode) else ()
+    values = [node for key, node in entries if key.text == "objective"]
+    return written_code_names(n for value in values for n in find_kind(value).code_nodes(value))

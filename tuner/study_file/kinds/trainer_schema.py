@@ -1,0 +1,35 @@
+"""JSON Schema of params, search space and goals of the built-in trainer."""
+
+from tuner.study_file.ranges_schema import range_schema, values_schema
+from tuner.study_file.schema_parts import SCALAR, Schema, object_schema
+from tuner.study_file.trainer_params import OBJECTIVES, PLANNED_PARAMS, SHAPE_NAMES, KnownParams
+
+
+def trainer_sections(known: KnownParams) -> dict[str, Schema]:
+    """What is narrower for the built-in trainer, with its own model or with the user's."""
+    fixed = {
+        name: {**values_schema(param), "default": param.default}
+        for name, param in known.table.items()
+    }
+    searched = {
+        name: False if param.why_fixed else range_schema(param)
+        for name, param in known.table.items()
+    }
+    goals = {
+        direction: sorted(
+            {name for known in OBJECTIVES.values() for name, d in known.items() if d == direction}
+        )
+        for direction in ("minimize", "maximize")
+    }
+    return {
+        "params": object_schema(fixed) | (_others(SCALAR) if known.takes_others else {}),
+        "search_space": object_schema(searched)
+        | (_others(range_schema()) if known.takes_others else {}),
+        **{direction: {"enum": names} for direction, names in goals.items()},
+    }
+
+
+def _others(schema: Schema) -> Schema:
+    """Names that no table knows."""
+    reserved = {"not": {"enum": [*PLANNED_PARAMS, *SHAPE_NAMES]}}
+    return {"additionalProperties": schema, "propertyNames": reserved}

@@ -1,0 +1,67 @@
+"""JSON Schema of a range of the search space."""
+
+from collections.abc import Mapping
+
+from tuner.study_file.parameters import KINDS_OF_RANGES, RANGE_KEYS
+from tuner.study_file.ranges import MAX_POINTS
+from tuner.study_file.schema_parts import (
+    SCALAR,
+    Schema,
+    described,
+    number_schema,
+    object_schema,
+    whole_schema,
+)
+from tuner.study_file.trainer_params import TrainerParam
+
+
+def range_schema(param: TrainerParam | None = None) -> Schema:
+    """`{float: [low, high]}` and its kin; of a trainer's parameter, inside its domain."""
+    kinds = KINDS_OF_RANGES if param is None else _kinds_of(param)
+    bound = number_schema(param.domain) if param and param.kind != "choice" else {"type": "number"}
+    values: dict[str, Schema] = {
+        "float": {"type": "array", "items": bound, "minItems": 2, "maxItems": 2},
+        "int": {
+            "type": "array",
+            "items": {**bound, "type": "integer"},
+            "minItems": 2,
+            "maxItems": 2,
+        },
+        "choice": {"type": "array", "items": values_schema(param), "minItems": 1},
+    }
+    others = [key for key in RANGE_KEYS.allowed if key not in KINDS_OF_RANGES]
+    return {
+        "oneOf": [
+            object_schema(
+                {kind: values[kind], **{key: _RANGE_PARTS.get(key, {}) for key in others}}, [kind]
+            )
+            for kind in kinds
+        ]
+    }
+
+
+def _kinds_of(param: TrainerParam) -> tuple[str, ...]:
+    return ("choice",) if param.kind == "choice" else (param.kind, "choice")
+
+
+_RANGE_PARTS: Mapping[str, Schema] = {
+    "log": {"type": "boolean", "description": "even on a logarithmic scale"},
+    "step": {"type": "number", "exclusiveMinimum": 0},
+    "grid": described(whole_schema(2, MAX_POINTS), "points for sampler: grid"),
+    "when": {"type": "object", "description": "only where another parameter has such a value"},
+}
+
+
+def values_schema(param: TrainerParam | None) -> Schema:
+    match param.kind if param else None:
+        case "choice":
+            assert param is not None
+            return {"enum": list(param.choices)}
+        case "int":
+            assert param is not None
+            return number_schema(param.domain, "integer")
+        case "float":
+            assert param is not None
+            return number_schema(param.domain)
+        case _:
+            return SCALAR

@@ -1,0 +1,1 @@
+"""Trained models: their file, their card, their test."""

@@ -1,0 +1,341 @@
+"""A trained model in one safetensors file: weights, fitted preprocessing, and what builds it.
+
+Nothing in the file can run code: a model of the user's own is built by a callable that is given.
+Shapes: N rows, F features, C outputs.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from safetensors.torch import save
+
+from tuner.errors import BadRows, RunFailed, TunerError, UsageError
+from tuner.study.trial import Params
+from tuner.study_file.code_names import is_code_name
+from tuner.study_file.trainer_params import Task
+from tuner.training.checkpoint import CHECKPOINT_FORMAT, BadCheckpoint, load_checkpoint
+from tuner.training.data.tensors import Split, TrainingData
+from tuner.training.data.test_split import Preprocessing
+from tuner.training.final.model_card import (
+    MEAN,
+    SCALE,
+    ModelCard,
+    TensorHead,
+    check_heads,
+    load_card,
+)
+from tuner.training.mlp.module import mlp_module
+from tuner.training.modules.generators import generators_kept
+from tuner.training.modules.template import Build, arguments_of, build_module
+from tuner.training.tensor_file import (
+    READING_FAILS,
+    is_usable,
+    open_tensor_file,
+    printable,
+    reason_of,
+)
+
+MODEL_FILE = "model.safetensors"
+_CARD = "model-card.md"  # in a finished folder, as `tuner.export.final_folder` writes it
+_FORMAT, _ABOUT = "tuner-model-1", "tuner"
+_ROWS = 4096  # predicted at once
+_MOST_NAMED = 5  # rows in a message
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalModel:
+    """Predicts from features in the units of the data source."""
+
+    card: ModelCard
+    module: torch.nn.Module  # in evaluation mode, over standardized features
+    mean_F: torch.Tensor
+    scale_F: torch.Tensor
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes by number; empty for regression."""
+        return self.card.classes
+
+    def predict(self, x: ArrayLike) -> NDArray[Any]:
+        """Of each row its class, by number, or its target in its own unit.
+
+        Raises `BadRows`, a `ValueError`, for rows of another width or with NaN or infinity.
+        """
+        outputs_NC = self.outputs(self._standardized(x))
+        if self.card.task is Task.CLASSIFICATION:
+            return outputs_NC.argmax(1).numpy()
+        return outputs_NC[:, 0].double().numpy() * self.card.target_scale + self.card.target_mean
+
+    def predict_proba(self, x: ArrayLike) -> NDArray[np.float64]:
+        """The probability of each class (N, C).
+
+        Raises `BadRows` as `predict` does, and `UsageError` for regression.
+        """
+        if self.card.task is not Task.CLASSIFICATION:
+            raise UsageError("a regression model gives no probabilities; use predict")
+        outputs_NC = self.outputs(self._standardized(x))
+        return np.asarray(torch.softmax(outputs_NC.double(), 1).numpy(), dtype=np.float64)
+
+    @torch.no_grad()
+    def outputs(self, x_NF: torch.Tensor) -> torch.Tensor:
+        """The raw outputs (N, C) for standardized features, on the CPU."""
+        device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
+        is_half = self.card.params["precision"] == "bfloat16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=is_half):
+            parts = [
+                self.module(part.to(device)).float().cpu() for part in torch.split(x_NF, _ROWS)
+            ]
+        return torch.cat(parts) if parts else torch.zeros(0, self.card.n_outputs)
+
+    def _standardized(self, x: ArrayLike) -> torch.Tensor:
+        """As the preparation did it; raises `BadRows` for what the model has no answer to."""
+        # A copy: of what cannot be written to, a column of pandas for instance, torch warns.
+        rows_NF = torch.from_numpy(np.array(x, dtype=np.float64, ndmin=2))
+        if rows_NF.dim() != 2 or rows_NF.shape[1] != self.card.n_features:
+            given = "x".join(map(str, rows_NF.shape))
+            raise BadRows(f"rows of {self.card.n_features} features are needed, not {given}")
+        x_NF = ((rows_NF - self.mean_F) / self.scale_F).float()
+        is_bad_NF = ~torch.isfinite(x_NF)  # here: what is finite in 64 bits may not be in 32
+        if bool(is_bad_NF.any()):
+            raise BadRows(_bad_rows(is_bad_NF, self.card.features))
+        return x_NF
+
+    def to(self, device: str) -> "FinalModel":
+        """The same on another device."""
+        self.module.to(device)
+        return self
+
+
+def card_of(
+    model: str, params: Params, seed: int, data: TrainingData, preprocessing: Preprocessing
+) -> ModelCard:
+    """Of a model that was trained on this data."""
+    return ModelCard(
+        model=model,
+        params=params,
+        seed=seed,
+        task=data.task,
+        n_features=data.n_features,
+        n_outputs=data.n_outputs,
+        target_mean=preprocessing.target_mean,
+        target_scale=preprocessing.target_scale,
+        classes=preprocessing.classes,
+        features=preprocessing.features,
+    )
+
+
+def build_final_model(
+    card: ModelCard,
+    weights: Mapping[str, torch.Tensor],
+    preprocessing: tuple[torch.Tensor, torch.Tensor],
+    build: Build | None = None,
+) -> FinalModel:
+    """The module with these weights.
+
+    `weights` by their names in the module; `preprocessing`: mean and scale of the features;
+    `build`: of a model of the user's own.
+    """
+    if not card.has_own_model:
+        build = mlp_module
+    elif build is None:
+        name = card.model.rpartition(":")[2]
+        raise UsageError(
+            f"this model is built by {card.model}, and no file may say which code runs here: "
+            f"import it and give it, load_model(..., build={name})"
+        )
+    try:
+        module = build_module(build, card.params, _shapes(card), card.seed)
+    except TunerError:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {reason_of(error)}"
+        raise RunFailed(f"the model {card.model} cannot be built: {what}") from error
+    _fill(module, weights)
+    module.eval()
+    return FinalModel(card=card, module=module, mean_F=preprocessing[0], scale_F=preprocessing[1])
+
+
+def _check_sizes(build: Build, card: ModelCard, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise `RunFailed` where a callable would make larger tensors than the file holds.
+
+    The params of a prepared file may ask for any size. Built on torch's device without memory
+    first, the model shows its sizes; one that cannot be built there is not checked.
+    """
+    given = {"n_features": card.n_features, "n_outputs": card.n_outputs, **card.params}
+    try:
+        with torch.device("meta"), generators_kept(torch.device("cpu")):
+            module = build(**arguments_of(build).of(given))
+            shapes = {name: t.shape for name, t in _tensors_of(module).items()}
+    except Exception:
+        return
+    if not any(torch.nn.parameter.is_lazy(parameter) for parameter in module.parameters()):
+        _check_shapes(shapes, weights)
+
+
+def encode_model(model: FinalModel) -> bytes:
+    """The whole file."""
+    weights = _tensors_of(model.module)
+    tensors = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in weights.items()}
+    tensors |= {MEAN: model.mean_F.contiguous(), SCALE: model.scale_F.contiguous()}
+    # One key: the library writes several in any order, and equal models are to be equal files.
+    about = {"format": _FORMAT, "card": asdict(model.card)}
+    return save(tensors, {_ABOUT: json.dumps(about)})
+
+
+def load_model(
+    folder: str | Path, build: Build | None = None, *, device: str = "cpu", sha256: str = ""
+) -> FinalModel:
+    """The final model of `tuner train`: its folder, or the file `model.safetensors` itself.
+
+    `build` is the callable of a model of your own; `sha256`, where given, must be the file's.
+    Raises `RunFailed` for a file that is damaged or none of ours, `UsageError` without `build`.
+    """
+    path = _model_file(folder)
+    try:
+        with open_tensor_file(path, sha256) as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") == CHECKPOINT_FORMAT:
+                raise RunFailed(
+                    f"{printable(path)} holds what a function saved, not a model of the "
+                    "built-in trainer: read it with tuner.load_state"
+                )
+            card = _card_of_file(metadata)
+            check_heads(card, {name: _head(file, name) for name in file.keys()})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+        preprocessing = tensors.pop(MEAN), tensors.pop(SCALE)
+        _check_numbers(tensors, *preprocessing)
+    except FileNotFoundError:
+        raise RunFailed(_why_missing(path)) from None
+    except READING_FAILS as error:
+        raise RunFailed(f"{printable(path)} cannot be read: {reason_of(error)}") from error
+    if build is not None and card.has_own_model:
+        _check_sizes(build, card, tensors)
+    return build_final_model(card, tensors, preprocessing, build).to(device)
+
+
+def _model_file(given: str | Path) -> Path:
+    # Not `Path.is_dir`, which raises for a name that is too long.
+    return Path(given) / MODEL_FILE if os.path.isdir(given) else Path(given)
+
+
+def _why_missing(path: Path) -> str:
+    if os.path.exists(path.parent / _CARD):
+        return (
+            f"{printable(path.parent)} holds no model: the function that was trained there saved "
+            "no checkpoint; call trial.checkpoint.save in it and train it again"
+        )
+    return f"there is no file {printable(path)}; tuner train writes it"
+
+
+def _card_of_file(metadata: Mapping[str, str]) -> ModelCard:
+    about = json.loads(metadata.get(_ABOUT, "{}"))
+    if not isinstance(about, dict) or about.get("format") != _FORMAT:
+        raise ValueError("it is not a model of this version of tuner")
+    return load_card(about.get("card"))
+
+
+def _head(file: Any, name: str) -> TensorHead:
+    part = file.get_slice(name)
+    return TensorHead(dtype=part.get_dtype(), shape=tuple(part.get_shape()))
+
+
+def _check_numbers(
+    weights: Mapping[str, torch.Tensor], mean_F: torch.Tensor, scale_F: torch.Tensor
+) -> None:
+    if not bool(torch.isfinite(mean_F).all() and torch.isfinite(scale_F).all()):
+        raise ValueError("its preparation holds NaN or infinity")
+    if not bool((scale_F > 0).all()):
+        raise ValueError("its preparation holds a scale that is not above 0")
+    for name, tensor in weights.items():
+        if not is_usable(tensor):
+            raise ValueError(f"{name} holds NaN")
+
+
+def load_state(folder: str | Path) -> Any:
+    """What a function saved last in its final training: the tree, tensors on the CPU.
+
+    Raises `RunFailed` for a file that is damaged or none of ours.
+    """
+    path = _model_file(folder)
+    if not os.path.exists(path):
+        raise RunFailed(_why_missing(path))
+    try:
+        return load_checkpoint(path)
+    except BadCheckpoint as error:
+        raise RunFailed(str(error)) from error
+
+
+def natural_weights(
+    model: str,
+    params: Params,
+    weights: Mapping[str, torch.Tensor],
+    buffers: Mapping[str, torch.Tensor],
+) -> dict[str, torch.Tensor]:
+    """A lane's weights as its module has them: the lean perceptron stores hidden ones (F, H)."""
+    if is_code_name(model) or params["precision"] != "float32":
+        return {**weights, **buffers}
+    return {name: _natural(name, weight) for name, weight in weights.items()}
+
+
+def _natural(name: str, weight: torch.Tensor) -> torch.Tensor:
+    if name.endswith(".bias"):
+        return weight.flatten()
+    return weight.T if name.startswith("hidden.") else weight
+
+
+def _tensors_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters, each once however often it is used, and buffers, whether persistent or not."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+@torch.no_grad()
+def _fill(module: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raises `RunFailed` where names, shapes or dtypes are not the module's."""
+    tensors = _tensors_of(module)
+    _check_shapes({name: tensor.shape for name, tensor in tensors.items()}, weights)
+    for name, tensor in tensors.items():
+        if tensor.dtype != weights[name].dtype:
+            dtypes = f"{weights[name].dtype}, not {tensor.dtype}"
+            raise RunFailed(f"these weights are of another model: {name} is {dtypes}")
+        tensor.copy_(weights[name])
+
+
+def _check_shapes(shapes: Mapping[str, torch.Size], weights: Mapping[str, torch.Tensor]) -> None:
+    if shapes.keys() != weights.keys():
+        name = printable(min(shapes.keys() ^ weights.keys()))
+        raise RunFailed(f"these weights are of another model: {name} is only in one of the two")
+    for name, shape in shapes.items():
+        if shape != weights[name].shape:
+            found = f"{tuple(weights[name].shape)}, not {tuple(shape)}"
+            raise RunFailed(f"these weights are of another model: {name} has shape {found}")
+
+
+def _shapes(card: ModelCard) -> TrainingData:
+    """What a callable may ask of the data, without the data."""
+    x_NF = torch.zeros(2, card.n_features)
+    split = Split(x_NF=x_NF, y_N=torch.zeros(2, dtype=torch.int64))
+    n_classes = card.n_outputs if card.task is Task.CLASSIFICATION else 0
+    return TrainingData(
+        task=card.task, n_classes=n_classes, target_scale=1.0, train=split, validation=split
+    )
+
+
+def _bad_rows(is_bad_NF: torch.Tensor, features: tuple[str, ...]) -> str:
+    """Which rows, counted from 0, and the first feature of the first one."""
+    rows: list[int] = is_bad_NF.any(1).nonzero()[:, 0].tolist()
+    named = ", ".join(map(str, rows[:_MOST_NAMED]))
+    more = f" and {len(rows) - _MOST_NAMED} more" if len(rows) > _MOST_NAMED else ""
+    column = int(is_bad_NF[rows[0]].nonzero()[0, 0])
+    feature = repr(features[column]) if features else str(column)
+    return (
+        f"row{'s' * (len(rows) > 1)} {named}{more} of {len(is_bad_NF)}, counted from 0: NaN, "
+        f"infinity or a number too large (row {rows[0]}: feature {feature}); fill in or leave out "
+        "what is missing, the model has seen finite numbers alone"
+    )

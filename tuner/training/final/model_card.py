@@ -1,0 +1,151 @@
+"""What a model's file says of the model: checked field by field, and against its tensors."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tuner.study.trial import Params
+from tuner.study_file.code_names import is_code_name
+from tuner.study_file.trainer_params import TRAINER_PARAMS, Task
+
+MEAN, SCALE = "preprocessing.mean", "preprocessing.scale"
+_OF_THE_FORWARD_PASS = ("n_layers", "width", "activation", "dropout", "precision")
+_MAX_SEED = 2**64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What builds the model and reads its outputs."""
+
+    model: str  # "mlp", or the callable of the user's own
+    params: Params  # complete
+    seed: int
+    task: Task
+    n_features: int
+    n_outputs: int
+    target_mean: float
+    target_scale: float
+    classes: tuple[str, ...]
+    features: tuple[str, ...]
+
+    @property
+    def has_own_model(self) -> bool:
+        """Whether a callable of the user builds it."""
+        return is_code_name(self.model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorHead:
+    """What the header says of a tensor."""
+
+    dtype: str  # as safetensors writes it: F32
+    shape: tuple[int, ...]
+
+
+def load_card(stored: Any) -> ModelCard:
+    """The card of a file; raises `ValueError` or `LookupError` where no model follows from it."""
+    known = {field.name for field in fields(ModelCard)}
+    if not isinstance(stored, dict) or stored.keys() != known:
+        raise ValueError("its card lacks fields or has others")
+    for name, is_good in _CHECKS.items():
+        if not is_good(stored[name]):
+            raise ValueError(f"its card has a wrong {name}")
+    task = Task(stored["task"])
+    classes, features = tuple(stored["classes"]), tuple(stored["features"])
+    n_outputs, n_features = stored["n_outputs"], stored["n_features"]
+    if n_outputs != (len(classes) if task is Task.CLASSIFICATION else 1):
+        raise ValueError("its card names other classes than the model has outputs")
+    if features and len(features) != n_features:
+        raise ValueError("its card names other features than the model takes")
+    card = ModelCard(**{**stored, "task": task, "classes": classes, "features": features})
+    if not card.has_own_model and card.model != "mlp":
+        raise ValueError("its card names an unknown model")
+    _check_params(card)
+    return card
+
+
+def check_heads(card: ModelCard, heads: Mapping[str, TensorHead]) -> None:
+    """Raise `ValueError` or `LookupError` where the tensors are not those of the card's model."""
+    for name in (MEAN, SCALE):
+        _check_head(name, heads[name], TensorHead(dtype="F64", shape=(card.n_features,)))
+    if card.has_own_model:
+        return  # only its callable knows
+    expected = _mlp_shapes(card)
+    weights = heads.keys() - {MEAN, SCALE}
+    if weights != expected.keys():
+        name = min(weights ^ expected.keys())
+        raise ValueError(f"it is of another model: {name} is only in one of the two")
+    for name, shape in expected.items():
+        _check_head(name, heads[name], TensorHead(dtype="F32", shape=shape))
+
+
+def _check_head(name: str, found: TensorHead, wanted: TensorHead) -> None:
+    if found != wanted:
+        raise ValueError(
+            f"it is of another model: {name} is {found.dtype} of shape {found.shape}, "
+            f"not {wanted.dtype} of {wanted.shape}"
+        )
+
+
+def _mlp_shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
+    n_layers, width = card.params["n_layers"], card.params["width"]
+    assert isinstance(n_layers, int)
+    assert isinstance(width, int)
+    shapes: dict[str, tuple[int, ...]] = {}
+    n_in = card.n_features
+    for i in range(n_layers):
+        shapes |= {f"hidden.{i}.weight": (width, n_in), f"hidden.{i}.bias": (width,)}
+        n_in = width
+    return {**shapes, "output.weight": (card.n_outputs, n_in), "output.bias": (card.n_outputs,)}
+
+
+def _check_params(card: ModelCard) -> None:
+    """Those of the trainer that shape the model, by the rules of the study file."""
+    for name in ("precision",) if card.has_own_model else _OF_THE_FORWARD_PASS:
+        param, value = TRAINER_PARAMS[name], card.params[name]
+        if param.kind == "choice":
+            is_good = value in param.choices
+        else:
+            is_kind = _is_count(value) if param.kind == "int" else _is_finite(value)
+            is_good = is_kind and isinstance(value, int | float) and value in param.domain
+        if not is_good:
+            raise ValueError(f"its card has a wrong param {name}")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_SEED
+
+
+def _is_finite(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) < math.inf  # type: ignore[arg-type]
+
+
+def _is_scale(value: object) -> bool:
+    return _is_finite(value) and value > 0  # type: ignore[operator]
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _are_params(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        single is None or isinstance(single, str | bool) or _is_finite(single)
+        for single in value.values()
+    )
+
+
+_CHECKS: Mapping[str, Callable[[object], bool]] = {
+    "model": lambda value: isinstance(value, str),
+    "params": _are_params,
+    "seed": _is_count,
+    "task": lambda value: isinstance(value, str),
+    "n_features": _is_count,
+    "n_outputs": _is_count,
+    "target_mean": _is_finite,
+    "target_scale": _is_scale,
+    "classes": _are_texts,
+    "features": _are_texts,
+}

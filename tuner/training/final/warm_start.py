@@ -1,0 +1,32 @@
+"""A training that begins with weights that are there already. K lanes, D parameters of a lane."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+
+from tuner.study.trial import Params
+from tuner.training.checkpoint import BadCheckpoint
+from tuner.training.groups.group import Group
+from tuner.training.lane import Nobody
+from tuner.training.model import Model
+
+
+@torch.no_grad()
+def warm_state(
+    model: Model, params: Params, seed: int, like: torch.Tensor, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The state of a lane before its first epoch, but with the weights and buffers of `given`.
+
+    Its optimizer is a new one. Raises `BadCheckpoint` where they are of another model.
+    """
+    state = deepcopy(Group(model, [Nobody(params, seed)], like).state(0))
+    for kind in ("weights", "buffers"):
+        for name, tensor in state[kind].items():
+            weight = given[kind].get(name)
+            if not isinstance(weight, torch.Tensor) or weight.shape != tensor.shape:
+                raise BadCheckpoint(f"the weights are of another model: {name} does not fit")
+            tensor.copy_(weight)
+            state["best"][kind][name].copy_(weight)
+    return state

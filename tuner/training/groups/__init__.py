@@ -1,0 +1,1 @@
+"""Groups of lanes that train together on one device."""

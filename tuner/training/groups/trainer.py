@@ -1,0 +1,123 @@
+"""One epoch of a group: every lane trains on all rows in its order, then is validated.
+
+Shapes: K lanes, N rows, F features, C outputs, S steps, B batch, R rows of a block, M sums.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from time import perf_counter
+
+import torch
+
+from tuner.study.trial import Values
+from tuner.training.data.tensors import TrainingData
+from tuner.training.device import fitting_threads
+from tuner.training.groups.group import Group
+from tuner.training.losses.built_in import Loss
+from tuner.training.losses.metrics import metrics_of
+from tuner.training.losses.own import metrics_with
+from tuner.training.randomness import row_order
+
+_BLOCK_ELEMENTS = 2**18  # gathered at once: stays within the caches
+_FEWEST_STEPS, _MOST_STEPS = 8, 64  # in a block
+_VALIDATION_ROWS = 4096  # at once; the same for every K, so that sums round alike
+_VALIDATION_LANES = 16  # at once: more would only move more memory
+
+
+class Trainer:
+    """Trains groups on one data set."""
+
+    def __init__(self, data: TrainingData, loss: Loss, data_seed: int) -> None:
+        """`data_seed` is that of the order of the rows, the same for all trials."""
+        self._data = data
+        self._loss = loss
+        self._data_seed = data_seed
+        self._metrics = metrics_with(loss, metrics_of(data))
+        self._targets_NC = loss.targets(data.train.y_N).to(data.train.x_NF.dtype)
+
+    def epoch(self, group: Group) -> list[Values]:
+        """Train and validate every lane for one epoch; its values per lane.
+
+        `seconds` is each lane's share of the wall time: over lanes they add up to it.
+        """
+        started = perf_counter()
+        one = group.seats[0].lane.params
+        with (
+            torch.inference_mode(not group.model.uses_autograd),
+            fitting_threads(group.model, one),
+        ):
+            train_losses = self._train(group)
+            validation = self._validate(group)
+        seconds = (perf_counter() - started) / len(train_losses)
+        return [
+            {"train_loss": train_loss, **values, "seconds": seconds}
+            for train_loss, values in zip(train_losses, validation, strict=True)
+        ]
+
+    def _train(self, group: Group) -> list[float]:
+        """Take every step of an epoch; the mean loss of each lane."""
+        x_NF = self._data.train.x_NF
+        n_rows, losses, sizes = len(x_NF), [], []
+        per_epoch = math.ceil(n_rows / group.batch_size)
+        epochs = [seat.step for seat in group.seats]
+        steps_K = torch.tensor([epoch * per_epoch for epoch in epochs], device=x_NF.device)
+        order_KN = self._orders(epochs)
+        row_elements = len(order_KN) * (x_NF.shape[1] + self._targets_NC.shape[1])
+        most_steps = _BLOCK_ELEMENTS // (row_elements * group.batch_size)
+        for first, n_steps, batch in _blocks(n_rows, group.batch_size, most_steps):
+            index_KR = order_KN[:, first : first + n_steps * batch]
+            batches = x_NF[index_KR].chunk(n_steps, 1)
+            target_KSBC = self._targets_NC[index_KR].view(len(index_KR), n_steps, batch, -1)
+            target_SKCB = target_KSBC.permute(1, 0, 3, 2).contiguous()
+            target_SKCB = target_SKCB.expand(-1, len(epochs), -1, -1)
+            first_steps_K = steps_K + first // group.batch_size
+            take_steps = group.stack.take_steps
+            losses.append(take_steps(batches, target_SKCB, first_steps_K, group.update))
+            sizes += [batch] * n_steps
+        # fsum: the mean does not depend on how the steps were cut into blocks
+        by_lane = zip(*torch.cat(losses).tolist(), strict=True)
+        return [_sum(map(math.prod, zip(lane, sizes, strict=True))) / n_rows for lane in by_lane]
+
+    def _orders(self, epochs: Sequence[int]) -> torch.Tensor:
+        """The rows in the order of each lane's epoch, (K, N).
+
+        One order (1, N) where all are at the same epoch: they share each gather.
+        """
+        x_NF = self._data.train.x_NF
+        epochs = epochs[:1] if len(set(epochs)) == 1 else epochs
+        orders = {epoch: row_order(self._data_seed, epoch, len(x_NF)) for epoch in set(epochs)}
+        return torch.stack([orders[epoch] for epoch in epochs]).to(x_NF.device)
+
+    def _validate(self, group: Group) -> list[Values]:
+        """The metrics of the validation split per lane, without dropout."""
+        split, n_lanes = self._data.validation, len(group.seats)
+        n_chunks = math.ceil(split.n_rows / _VALIDATION_ROWS)
+        chunks = list(zip(split.x_NF.chunk(n_chunks), split.y_N.chunk(n_chunks), strict=True))
+        values: list[Values] = []
+        for first in range(0, n_lanes, _VALIDATION_LANES):
+            last = min(n_lanes, first + _VALIDATION_LANES)
+            totals_kM = sum(
+                self._metrics.sums(group.stack.outputs(x_BF, first, last), y_B)
+                for x_BF, y_B in chunks
+            )
+            assert isinstance(totals_kM, torch.Tensor), "an empty validation split"
+            values += [self._metrics.values(sums, split.n_rows) for sums in totals_kM.tolist()]
+        return values
+
+
+def _blocks(n_rows: int, batch_size: int, most_steps: int) -> Iterator[tuple[int, int, int]]:
+    """Cut an epoch into runs of equal batches: (first row, steps, rows per step)."""
+    n_full, n_left = divmod(n_rows, batch_size)
+    most_steps = max(_FEWEST_STEPS, min(_MOST_STEPS, most_steps))
+    for step in range(0, n_full, most_steps):
+        yield step * batch_size, min(most_steps, n_full - step), batch_size
+    if n_left:
+        yield n_full * batch_size, 1, n_left
+
+
+def _sum(values: Iterable[float]) -> float:
+    """Exactly rounded, hence independent of the order; NaN if infinities of both signs meet."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):
+        return math.nan

@@ -1,0 +1,1 @@
+"""Losses and metrics, built in and custom."""

@@ -1,0 +1,128 @@
+"""A user's loss behind the protocol of our own, and `val_loss` from it.
+
+Shapes: S steps, K lanes (1 in targets that all lanes share), B batch, C outputs, N rows, M sums.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import torch
+
+from tuner.study.trial import Values
+from tuner.training.fatal_errors import ModelMistake
+from tuner.training.losses.built_in import Loss
+from tuner.training.losses.metrics import Metrics
+from tuner.training.modules.fusing import in_words
+from tuner.training.modules.lanes import ordinary
+
+log = logging.getLogger(__name__)
+
+LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (B, C), (B,) -> ()
+
+
+class OwnLoss:
+    """`loss(outputs_BC, y_B)`, the mean over a batch, for all lanes at once.
+
+    Where torch.vmap refuses it, lanes are asked one after the other; one log line says so.
+    """
+
+    def __init__(self, function: LossFunction, y_type: torch.dtype, *, name: str) -> None:
+        """`y_type` is that of the labels; `name` is for people."""
+        self._function = function
+        self._y_type = y_type
+        self._name = name
+        self._at_once = torch.vmap(torch.func.grad_and_value(self._checked), randomness="error")
+        self._is_fused = True
+
+    def targets(self, y_N: torch.Tensor) -> torch.Tensor:
+        """The labels as a column. Classes stay whole in any type of float that holds them."""
+        return y_N[:, None]
+
+    def gradient(
+        self,
+        output_KCB: torch.Tensor,
+        target_KCB: torch.Tensor,
+        *,
+        kept: torch.Tensor,
+        out: torch.Tensor,
+    ) -> None:
+        """Write the gradient to `out`, and the loss to the first place of each lane in `kept`."""
+        gradient_KBC, loss_K = self._gradient_and_value(output_KCB, target_KCB[:, 0])
+        out.copy_(gradient_KBC.transpose(1, 2))
+        kept[:, 0, 0] = loss_K
+
+    def of_steps(self, kept_SKCB: torch.Tensor, target_SKCB: torch.Tensor) -> torch.Tensor:
+        """The mean losses (S, K)."""
+        return kept_SKCB[:, :, 0, 0]
+
+    def values(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+        """The mean loss of each lane (K,), on rows that they share."""
+        return self._gradient_and_value(output_KCB, y_B[None])[1]
+
+    def _gradient_and_value(
+        self, output_KCB: torch.Tensor, y_KB: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of each lane: the gradient (K, B, C) and the loss (K,)."""
+        output_KBC = output_KCB.transpose(1, 2).contiguous()
+        y_KB = y_KB.expand(len(output_KBC), -1)
+        with torch.inference_mode(False), torch.enable_grad():
+            output_KBC, y_KB = ordinary(output_KBC).detach(), ordinary(y_KB).to(self._y_type)
+            if self._is_fused:
+                try:
+                    return self._at_once(output_KBC, y_KB)
+                except ModelMistake:
+                    raise
+                except Exception as error:  # vmap has none of its own; alone it is the user's
+                    found = self._one_by_one(output_KBC, y_KB)
+                    self._is_fused = False
+                    log.warning(
+                        "%s is called for each trial alone: %s", self._name, in_words(error)
+                    )
+                    return found
+            return self._one_by_one(output_KBC, y_KB)
+
+    def _one_by_one(
+        self, output_KBC: torch.Tensor, y_KB: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        gradients, losses = [], []
+        for output_BC, y_B in zip(output_KBC, y_KB, strict=True):
+            leaf_BC = output_BC.detach().requires_grad_()
+            loss = self._checked(leaf_BC, y_B)
+            gradients += torch.autograd.grad(loss, leaf_BC)
+            losses.append(loss.detach())
+        return torch.stack(gradients), torch.stack(losses)
+
+    def _checked(self, output_BC: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+        loss = self._function(output_BC, y_B)
+        if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
+            what = (
+                f"the shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else repr(loss)
+            )
+            raise ModelMistake(
+                f"{self._name} returned {what[:80]}; return the mean loss of the batch as a "
+                "tensor without dimensions, such as losses.mean()"
+            )
+        return loss.to(output_BC.dtype)
+
+
+class OwnLossMetrics:
+    """The metrics of the task, with `val_loss` from a loss of the user's own."""
+
+    def __init__(self, metrics: Metrics, loss: OwnLoss) -> None:
+        self._metrics = metrics
+        self._loss = loss
+
+    def sums(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+        """What this chunk adds, (K, M + 1): the means of chunks count by their rows."""
+        loss_K = self._loss.values(output_KCB, y_B).double() * len(y_B)
+        return torch.cat([self._metrics.sums(output_KCB, y_B), loss_K[:, None]], 1)
+
+    def values(self, totals_M: Sequence[float], n_rows: int) -> Values:
+        """The metrics of one lane."""
+        *totals, loss = totals_M
+        return {**self._metrics.values(totals, n_rows), "val_loss": loss / n_rows}
+
+
+def metrics_with(loss: Loss, metrics: Metrics) -> Metrics:
+    """Those of the task; `val_loss` is the user's where the loss is."""
+    return OwnLossMetrics(metrics, loss) if isinstance(loss, OwnLoss) else metrics

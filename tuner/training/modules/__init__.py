@@ -1,0 +1,1 @@
+"""Custom torch modules as lanes of a stack."""

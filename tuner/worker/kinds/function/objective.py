@@ -1,0 +1,158 @@
+"""A user's `def train(trial)` as an objective: found, called once, its end put into words."""
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from tuner.messages import How, Setup
+from tuner.study.trial import Params
+from tuner.training.fatal_errors import is_our_interrupt
+from tuner.training.lane import Lane
+from tuner.training.modules.generators import seed_generators
+from tuner.trial import (
+    Mistake,
+    Trial,
+    TrialDropped,
+    TrialEnd,
+    TrialPruned,
+    TrialReleased,
+    check_return,
+)
+from tuner.trial.ends import SWALLOWED
+from tuner.worker.bad_code import BadCode
+from tuner.worker.exits import Exit
+from tuner.worker.faults import how_it_failed, in_words, render_traceback
+from tuner.worker.forks import ForkedEnd, ending_forks
+from tuner.worker.loading import last_user_frame, load_callable
+from tuner.worker.objective import Training
+
+Function = Callable[[Trial], object]
+_ENDS = {TrialPruned: How.PRUNED, TrialReleased: How.RELEASED, TrialDropped: How.DROPPED}
+
+
+class FunctionObjective:
+    """Calls the function for one trial; the process ends after it."""
+
+    is_single_use = True  # whatever the function leaves behind goes with the process
+    is_stepwise = False
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._lanes: list[Lane] = []
+        self._n_admitted = 0
+
+    def complete(self, params: Params) -> Params:
+        """Nothing is filled in: the function has its own defaults."""
+        return params
+
+    def admit(self, lanes: Sequence[Lane]) -> None:
+        """The one lane of this process."""
+        self._lanes += lanes
+        self._n_admitted += len(lanes)
+
+    def room(self) -> int:
+        """Nothing after the first lane."""
+        return 1 - self._n_admitted
+
+    def turn(self) -> Iterator[Exit]:
+        """Load the user's code and call it, to the trial's end."""
+        if not self._lanes:
+            return
+        lane = self._lanes.pop()
+        setup = self._setup
+        trial = Trial(
+            lane.params,
+            seed=lane.seed,
+            device=setup.device,
+            dir=Path(setup.trials_folder) / str(lane.number),
+            number=lane.number,
+            metric=setup.metric,
+            lane=lane,
+            space=setup.search_space,
+        )
+        # The global generators, for code that does not take `trial.seed`.
+        seed_generators(lane.seed, setup.device.partition(":")[0])
+        yield self._call(lane, trial)
+
+    def _call(self, lane: Lane, trial: Trial) -> Exit:
+        function: Function | None = None
+        try:
+            function = load_function(str(self._setup.objective["function"]), self._setup.folder)
+            with ending_forks():
+                returned = function(trial)
+            if trial.end is not None:  # it was caught; that does not undo it
+                return self._swallowed(lane, trial, trial.end)
+            value = check_return(returned, trial, self._setup.metric)
+        except TrialEnd as end:
+            return Exit(lane=lane, how=how_it_ended(end), facts=trial.user_attrs)
+        except Mistake as mistake:
+            place = last_user_frame(mistake.__traceback__) or definition_of(function)
+            return self._failed(lane, trial, mistake, How.MISTAKE, f"{mistake} ({place})")
+        except BadCode as error:
+            return self._failed(lane, trial, error, How.MISTAKE, str(error))
+        except ForkedEnd:
+            raise
+        except BaseException as error:
+            if is_our_interrupt(error):
+                raise
+            if trial.end is not None:  # what was told to stop broke while it cleaned up
+                traceback.print_exception(error)
+                return Exit(lane=lane, how=how_it_ended(trial.end), facts=trial.user_attrs)
+            if is_pruned_by_optuna(error):
+                return Exit(lane=lane, how=How.PRUNED, facts=trial.user_attrs)
+            return self._raised(lane, trial, error)
+        return Exit(lane=lane, how=How.COMPLETE, value=value, facts=trial.user_attrs)
+
+    def _swallowed(self, lane: Lane, trial: Trial, end: TrialEnd) -> Exit:
+        print(f"trial {trial.number}: {SWALLOWED}", file=sys.stderr, flush=True)
+        return Exit(lane=lane, how=how_it_ended(end), message=SWALLOWED, facts=trial.user_attrs)
+
+    def _raised(self, lane: Lane, trial: Trial, error: BaseException) -> Exit:
+        place = last_user_frame(error.__traceback__)
+        if isinstance(error, SystemExit):
+            text = f"the objective called sys.exit({error.code!r}) ({place})"
+            return self._failed(lane, trial, error, How.EXCEPTION, text)
+        text = in_words(error) + (f" ({place})" if place else "")
+        return self._failed(lane, trial, error, how_it_failed(error), text)
+
+    def _failed(
+        self, lane: Lane, trial: Trial, error: BaseException, how: How, message: str
+    ) -> Exit:
+        text = render_traceback(error)
+        print(text, file=sys.stderr, flush=True)
+        return Exit(
+            lane=lane,
+            how=how,
+            message=message,
+            traceback=text,
+            facts=trial.user_attrs,
+        )
+
+
+def how_it_ended(end: TrialEnd) -> How:
+    """PRUNED, RELEASED or DROPPED; a class of the user's own is none of these."""
+    return next((how for kind, how in _ENDS.items() if isinstance(end, kind)), How.PRUNED)
+
+
+def is_pruned_by_optuna(error: BaseException) -> bool:
+    """Whether it is Optuna's `TrialPruned`, which there is none of unless Optuna is loaded."""
+    optuna = sys.modules.get("optuna")
+    pruned = getattr(optuna, "TrialPruned", None)
+    return isinstance(pruned, type) and isinstance(error, pruned)
+
+
+def load_function(name: str, folder: str) -> Function:
+    """The objective, as `load_callable`: it takes one argument."""
+    return load_callable(name, folder, n_arguments=1, example="trial")
+
+
+def definition_of(function: Function | None) -> str:
+    """`train.py:3 in train`: where a function begins."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return "the objective"
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno} in {code.co_name}"
+
+
+TRAINING = Training(warm_up=lambda: None, build=FunctionObjective, is_program=True)

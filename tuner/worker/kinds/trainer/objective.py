@@ -1,0 +1,139 @@
+"""The built-in trainer as an objective: its data, its groups, and what a departure says."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from tuner.messages import How, Setup
+from tuner.study.trial import Params, Values
+from tuner.study_file.code_names import is_code_name
+from tuner.study_file.trainer_params import Task, resolve
+from tuner.training.data.tensors import Split, TrainingData, load_data
+from tuner.training.groups.device_groups import Departure, Goal, Groups, train
+from tuner.training.groups.sizes import (
+    MOST_ON_CPU,
+    MOST_ON_GPU,
+    FixedSizes,
+    MeasuredSizes,
+    Measurement,
+    SizeFile,
+    Sizes,
+)
+from tuner.training.lane import Lane, Nobody
+from tuner.training.losses import built_in as losses
+from tuner.training.losses.built_in import Loss
+from tuner.training.mlp.stack import MLP
+from tuner.worker.exits import Exit
+from tuner.worker.kinds.trainer.models import loss_of, model_of
+from tuner.worker.objective import Training
+
+SIZES_FILE = "sizes.json"
+
+
+class TrainerObjective:
+    """Trains groups of lanes on the study's data."""
+
+    is_single_use = False
+    is_stepwise = True
+
+    def __init__(self, setup: Setup, data: TrainingData | None = None) -> None:
+        """`data`: None for those of the setup."""
+        data = data or load_data(Path(setup.data_folder), setup.device)
+        loss = loss_of(setup, data)
+        goal = Goal(metric=setup.metric, minimize=setup.minimize)
+        self._metric = setup.metric
+        self._groups = Groups(
+            model_of(setup, data, loss),
+            data,
+            loss,
+            data_seed=setup.data_seed,
+            goal=goal,
+            sizes=_sizes(setup, data, loss),
+        )
+
+    def complete(self, params: Params) -> Params:
+        """Every parameter of the trainer."""
+        return resolve(params)
+
+    def admit(self, lanes: Sequence[Lane]) -> None:
+        """They train with the others, each in a group of its kind."""
+        self._groups.admit(lanes)
+
+    def room(self) -> int:
+        """How many more lanes would be welcome."""
+        return self._groups.room()
+
+    def turn(self) -> Iterator[Exit]:
+        """Train one group for an epoch; raises `LaneFailed`."""
+        return (exit_of(departure, self._metric) for departure in self._groups.turn())
+
+
+def _sizes(setup: Setup, data: TrainingData, loss: Loss) -> Sizes:
+    if setup.n_lanes is not None:
+        return FixedSizes(setup.n_lanes)
+    most = MOST_ON_CPU if setup.device == "cpu" else MOST_ON_GPU
+    measure = Measurement(data, loss, most)
+    if is_code_name(str(setup.objective["model"])) or setup.objective.get("loss"):
+        # The user's, who may change it at any time.
+        return MeasuredSizes(measure, most=most, is_prompt=setup.is_prompt)
+    file = SizeFile(Path(setup.data_folder).parent / SIZES_FILE, _scope(setup, data))
+    return MeasuredSizes(
+        measure, most=most, is_prompt=setup.is_prompt, known=file.load(), remember=file.save
+    )
+
+
+def _scope(setup: Setup, data: TrainingData) -> str:
+    """What the sizes depend on beside the kind of lane."""
+    on_gpu = setup.device.startswith("cuda")
+    device = torch.cuda.get_device_name(setup.device) if on_gpu else f"{setup.n_threads} threads"
+    shape = f"{data.train.n_rows}x{data.n_features} -> {data.n_outputs}"
+    return f"torch {torch.__version__}, {device}, {shape}"
+
+
+def exit_of(departure: Departure, metric: str) -> Exit:
+    """What the agent is told; of a diverged lane, by which values."""
+    is_complete = departure.how is How.COMPLETE
+    message = ""
+    if departure.how is How.NON_FINITE:
+        bad = [f"{n} is {v}" for n, v in departure.last_values.items() if not math.isfinite(v)]
+        message = f"{', '.join(bad)} at step {departure.step}"
+    return Exit(
+        lane=departure.lane,
+        how=departure.how,
+        value=departure.best_values[metric] if is_complete else None,
+        message=message,
+        facts=facts_of(departure, metric),
+    )
+
+
+def facts_of(departure: Departure, metric: str) -> dict[str, float | int | str]:
+    """What the public record says beside the value; finite numbers only.
+
+    Of a complete trial its best epoch, of any other its last.
+    """
+    if departure.how is How.COMPLETE:
+        facts: dict[str, float | int | str] = {"best_step": departure.best_step}
+        values: Values = {n: v for n, v in departure.best_values.items() if n != metric}
+    else:
+        facts, values = {}, departure.last_values
+    kept = {n: v for n, v in values.items() if n != "seconds" and math.isfinite(v)}
+    return facts | kept
+
+
+def warm_up() -> None:
+    """Train on a handful of numbers, so that the first trial finds every kernel loaded."""
+    split = Split(x_NF=torch.zeros(32, 8), y_N=torch.zeros(32, dtype=torch.int64))
+    data = TrainingData(
+        task=Task.CLASSIFICATION, n_classes=2, target_scale=1.0, train=split, validation=split
+    )
+    loss = losses.loss_of(data)
+    model, goal = MLP(8, 2, loss), Goal(metric="val_loss", minimize=True)
+    lane = Nobody(resolve({"epochs": 1, "dropout": 0.1, "batch_size": 16, "width": 32}))
+    groups = Groups(model, data, loss, data_seed=0, goal=goal, sizes=FixedSizes(1))
+    for _ in train(groups, [lane]):
+        pass
+
+
+TRAINING = Training(warm_up=warm_up, build=TrainerObjective, is_program=False)

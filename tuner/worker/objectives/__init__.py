@@ -1,1 +1,0 @@
-"""What a worker can train: one file per kind of objective."""
