@@ -1,5 +1,6 @@
 """The `tuner` command as a user starts it, and study files small enough for a test."""
 
+import io
 import json
 import os
 import re
@@ -8,9 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from tuner.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "studies"
@@ -61,6 +66,27 @@ class Tuner:
         finished = self.finish(self.start(*arguments, **environment))
         if code is not None:
             assert finished.code == code, finished
+        return finished
+
+    def look(self, *arguments: object, code: int | None = 0) -> Finished:
+        """Run in this process a command that ends at once: a start takes most of a second."""
+        streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
+        with (
+            mock.patch.dict(os.environ, build_environment(self.environment), clear=True),
+            redirect_stdout(streams[0]),
+            redirect_stderr(streams[1]),
+        ):
+            try:
+                found = main([str(argument) for argument in arguments])
+            except SystemExit as ended:  # of the parser
+                found = int(ended.code or 0)
+        texts = []
+        for stream in streams:
+            stream.seek(0)
+            texts.append(stream.read())
+        finished = Finished(code=found, out=texts[0], err=texts[1])
+        assert code in (None, found), finished
+        assert "Traceback" not in texts[0] + texts[1], finished
         return finished
 
     def start(self, *arguments: object, **environment: str) -> "subprocess.Popen[str]":

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -10,8 +10,7 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.acceptance.command import Finished, Tuner, wait_until, write_study
-from tuner.cli.main import main
+from tests.acceptance.command import Tuner, wait_until, write_study
 from tuner.storage.embedded.home import Home
 from tuner.storage.embedded.server import Server
 
@@ -48,28 +47,6 @@ def finished(server: Server, finished_template: str, tuner_home: Home) -> Iterat
 def own_finished(server: Server, finished_template: str, tuner_home: Home) -> Iterator[Tuner]:
     """`tuner` with the finished study, for one test that changes it."""
     yield from _copy(server, finished_template, tuner_home)
-
-
-@pytest.fixture
-def finished_here(
-    finished: Tuner, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Finished]:
-    """Commands on the finished study in this process, which is quick."""
-    for name, value in finished.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*arguments: object, code: int = 0) -> Finished:
-        try:
-            found = main([str(argument) for argument in arguments])
-        except SystemExit as ended:  # of the parser
-            found = int(ended.code or 0)
-        shown = capfd.readouterr()
-        ended_here = Finished(code=found, out=shown.out, err=shown.err)
-        assert found == code, ended_here
-        assert "Traceback" not in shown.out + shown.err, ended_here
-        return ended_here
-
-    return run
 
 
 def _copy(server: Server, template: str, home: Home) -> Iterator[Tuner]:

@@ -21,7 +21,7 @@ LONG = {"params": "{epochs: 3000}", "budget": "{trials: 3}", "checkpoints": "{ev
 
 
 def _counts(tuner):
-    status = tuner("status", "plain", "--json", code=None)
+    status = tuner.look("status", "plain", "--json", code=None)
     return status.json["counts"] if status.code == 0 else {}
 
 
@@ -33,7 +33,7 @@ def test_pause_resume_and_stop_reach_the_agent(tuner, tmp_path):
     assert re.search(r"plain: paused \(paused by .*@.*: lunch\)", paused.out)
     assert "next: tuner resume plain" in paused.out
     wait_until(lambda: _counts(tuner)["FREE"] == 2, "the trials are handed back")
-    assert tuner("status", "plain", "--json").json["state"] == "paused"
+    assert tuner.look("status", "plain", "--json").json["state"] == "paused"
 
     assert "1 agent at work" in tuner("resume", "plain").out
     wait_until(lambda: _counts(tuner)["RUNNING"] == 2, "the trials go on")
@@ -41,7 +41,7 @@ def test_pause_resume_and_stop_reach_the_agent(tuner, tmp_path):
     assert "its agent ends them" in stopped.out
     ended = tuner.finish(run)
     assert ended.code in (0, 5)
-    trials = tuner("trials", "plain", "--json").json
+    trials = tuner.look("trials", "plain", "--json").json
     assert {trial["state"] for trial in trials} == {"PRUNED"}
     assert all("enough" in trial["reason"] for trial in trials)
     page = tuner("status", "plain").out
@@ -70,10 +70,10 @@ def test_more_trials_and_trials_of_ones_own(own_finished, tmp_path):
     assert "next: no agent is at work; tuner run STUDY.yaml" in extended.out
     enqueued = tuner("enqueue", "plain", "learning_rate=0.05", "--json").json
     assert (enqueued["numbers"], enqueued["n_left"]) == ([2], 2)
-    (waiting,) = tuner("trials", "plain", "--state", "waiting", "--json").json
+    (waiting,) = tuner.look("trials", "plain", "--state", "waiting", "--json").json
     assert waiting["number"] == 2
     tuner("run", file, "--workers", 1)
-    trials = tuner("trials", "plain", "--json").json
+    trials = tuner.look("trials", "plain", "--json").json
     assert len(trials) == 4
     assert trials[2]["params"] == {"learning_rate": 0.05}
     assert tuner("trials", "plain", "--where", "learning_rate=0.05", "--csv").out.count("\n") == 2
@@ -86,14 +86,14 @@ def test_a_failed_trial_is_shown_and_tried_again(tuner, tmp_path):
     page = tuner("show", "plain", 0)
     assert "plain trial 0: FAIL" in page.out
     assert re.search(r"^ +1  .* fail", page.out, re.M)
-    assert tuner("show", "plain", 0, "--json").json["failure"] == "non_finite"
+    assert tuner.look("show", "plain", 0, "--json").json["failure"] == "non_finite"
     retried = tuner("retry", "plain", "--failed")
     assert "trial 2: tries trial 0 again" in retried.out
     assert "the limit is now 4 trials" in retried.out
     assert "tried again as trial 2" in tuner("show", "plain", 0).out
     assert "being retried already" in tuner("retry", "plain", 0, code=2).err
     tuner("run", file, "--workers", 1, code=5)
-    trials = tuner("trials", "plain", "--json").json
+    trials = tuner.look("trials", "plain", "--json").json
     assert [trial["retry_of"] for trial in trials] == [None, None, 0, 1]
     assert trials[2]["params"] == trials[0]["params"]
 
@@ -136,8 +136,8 @@ def test_a_study_is_deleted_only_when_one_is_sure(own_finished):
         (("status", "plain", "--watch", "--every", "0"), 2, "number of seconds"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence(finished_here, arguments, code, words):
-    refused = finished_here(*arguments, code=code)
+def test_what_cannot_be_done_is_a_sentence(finished, arguments, code, words):
+    refused = finished.look(*arguments, code=code)
     assert words in refused.err
     assert refused.out == ""
 
@@ -156,7 +156,7 @@ def test_the_watch_of_a_finished_study_ends_at_once(finished):
 
 def test_a_new_machine_is_told_what_to_do_and_no_database_is_made(fresh_tuner, fresh_home):
     assert fresh_tuner("status").out == "no study yet; tuner run STUDY.yaml makes one\n"
-    assert fresh_tuner("status", "--json").json == []
+    assert fresh_tuner.look("status", "--json").json == []
     for command in (("status", "a"), ("trials", "a"), ("show", "a", "0"), ("stop", "a")):
         assert "no study yet" in fresh_tuner(*command, code=3).err
     doctor = fresh_tuner("doctor")

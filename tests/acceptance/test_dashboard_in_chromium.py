@@ -374,7 +374,9 @@ def test_the_first_best_trial_is_announced_and_new_ones_are_visible_within_3_sec
     file = write_study(tmp_path, objective="train.py:train", params="{epochs: 1}",
                        budget=f"{{trials: {n_trials}}}", workers="{lanes: 1}")  # fmt: skip
     run = tuner.start("run", file, "--workers", 1, **LIGHT)
-    wait_until(lambda: tuner("trials", "plain", "--json", code=None).code == 0, "the study is made")
+    wait_until(
+        lambda: tuner.look("trials", "plain", "--json", code=None).code == 0, "the study is made"
+    )
     with open_dashboard(tuner, "plain") as served, looking(browser, served) as looker:
         looker.go("/s/plain")
         looker.page.wait_for_selector("#live.on")
@@ -397,12 +399,12 @@ def _delay_of_next(looker: Looker, tuner: Tuner, folder: Path, number: int) -> f
     (folder / f"go-{number - 1}").touch()
     looker.wait(f"{number + 1} in window.seenAt")
     seen_at = looker.ask(f"window.seenAt[{number + 1}]")
-    trial = tuner("trials", "plain", "--where", f"number={number}", "--json").json[0]
+    trial = tuner.look("trials", "plain", "--where", f"number={number}", "--json").json[0]
     return float(seen_at) - datetime.fromisoformat(trial["started_at"]).timestamp()
 
 
 def _n_trials(tuner: Tuner) -> int:
-    told = tuner("trials", "plain", "--json", code=None)
+    told = tuner.look("trials", "plain", "--json", code=None)
     if told.code:
         return 0
     return sum(trial["state"] == "COMPLETE" for trial in told.json)
@@ -437,4 +439,4 @@ def test_an_action_is_asked_done_and_seen(browser, own_finished):
         )
         looker.wait("/2 *\\/ *9/.test(document.getElementById('part-headline').textContent)")
         assert [t for t in looker.troubles if " 400 " not in t] == []
-    assert tuner("status", "plain", "--json").json["limits"]["trials"] == 9
+    assert tuner.look("status", "plain", "--json").json["limits"]["trials"] == 9

@@ -163,7 +163,7 @@ def test_actions_are_done_noted_and_refused_without_their_marks(own_finished):
         ):
             answer = served.post("/s/plain/actions/extend", {"trials": "+5"}, **changes)
             assert answer.status == status, changes
-        assert tuner("status", "plain", "--json").json["limits"]["trials"] == 2
+        assert tuner.look("status", "plain", "--json").json["limits"]["trials"] == 2
         assert _offered(served) == {"extend", "enqueue"}
         for action, given, status, said in (
             ("pause", {}, 400, "tuner extend plain lets it go on"),
@@ -229,7 +229,7 @@ def test_a_trial_in_training_is_stopped_from_the_page(tuner, tmp_path):
 
 
 def open_dashboard_when_ready(tuner):
-    wait_until(lambda: tuner("status", "plain", code=None).code == 0, "the study is there")
+    wait_until(lambda: tuner.look("status", "plain", code=None).code == 0, "the study is there")
     return open_dashboard(tuner, "plain", "--allow-actions")
 
 
@@ -270,8 +270,8 @@ def test_sessions_outlive_a_restart_and_the_token_file_lets_everybody_in(finishe
         (("plaim",), 3, "did you mean 'plain'?"),
     ],
 )
-def test_what_cannot_be_served_is_a_sentence(finished_here, arguments, code, said):
-    refused = finished_here("dashboard", *arguments, code=code)
+def test_what_cannot_be_served_is_a_sentence(finished, arguments, code, said):
+    refused = finished.look("dashboard", *arguments, code=code)
     assert said in refused.err
     assert refused.out == ""
 

@@ -121,7 +121,7 @@ def test_no_color_is_a_screen_without_colours(tuner, tmp_path):
 def test_the_watch_ends_with_ctrl_c_and_the_study_goes_on(tuner, tmp_path):
     file = write_light_study(tmp_path, seconds=0.02, **LONG)
     run = tuner.start("run", file, "--workers", 2, **LIGHT)
-    wait_until(lambda: tuner("status", "plain", code=None).code == 0, "the study is there")
+    wait_until(lambda: tuner.look("status", "plain", code=None).code == 0, "the study is there")
     terminal = Terminal(tuner, "status", "plain", "--watch")
     wait_until(lambda: "/3000" in terminal.text, "devices are on the screen")
     os.killpg(terminal.process.pid, signal.SIGINT)
@@ -137,6 +137,6 @@ def test_a_closed_terminal_hands_the_trials_back(tuner, tmp_path):
     terminal = Terminal(tuner, "run", file, "--workers", 2)
     wait_until(lambda: "/3000" in terminal.text, "devices are on the screen")
     assert terminal.close() == 143
-    status = tuner("status", "plain", "--json").json
+    status = tuner.look("status", "plain", "--json").json
     assert status["counts"]["FREE"] == 2
     assert not status["active"]

@@ -46,7 +46,7 @@ def test_it_runs_unchanged_or_fails_once_with_the_line_to_write(tuner, tmp_path:
     found = tuner("trials", "plain", "--where", "mode.kind=prunes", "--csv").out
     assert "params.mode.kind" in found
     assert found.count("\n") == 2
-    plain, prunes, unknown = tuner("trials", "plain", "--json").json
+    plain, prunes, unknown = tuner.look("trials", "plain", "--json").json
     assert (plain["state"], plain["value"], plain["steps"]) == ("COMPLETE", 0.01, 5)
     assert plain["user_attrs"]["sizes"] == {"hidden": [16, 32]}
     assert (prunes["state"], prunes["value"], prunes["steps"]) == ("PRUNED", 0.01 / 3, 3)

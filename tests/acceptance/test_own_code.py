@@ -72,7 +72,7 @@ def test_three_lines_of_python_run_a_study_and_look_at_it(tuner, tmp_path):
         "print(study.best.value, study.best.params['lr'])",
     )
     assert "trial 1: complete" in ran.stderr
-    best = tuner("best", "own", "--json").json
+    best = tuner.look("best", "own", "--json").json
     assert ran.stdout.split() == [str(best["value"]), str(best["params"]["lr"])]
 
     pytest.importorskip("pandas")
@@ -223,7 +223,7 @@ def test_a_mistake_is_one_sentence_with_file_and_line_and_no_traceback(
     ended = tuner("run", file, "--workers", 1, code=5, **environment)
     (line,) = [line for line in ended.err.splitlines() if line.startswith("trial 0: ")]
     assert sentence in line
-    (trial,) = tuner("trials", "own", "--json").json
+    (trial,) = tuner.look("trials", "own", "--json").json
     assert (trial["state"], trial["attempt"]) == ("FAIL", 1)
 
 
@@ -238,14 +238,14 @@ def test_a_mistake_is_one_sentence_with_file_and_line_and_no_traceback(
 def test_code_that_cannot_be_had_is_said_before_a_study_is_made(tuner, tmp_path, code, sentence):
     refused = tuner("run", _write(tmp_path, code), "--workers", 1, code=2, **LIGHT)
     assert sentence in refused.err
-    assert tuner("status", "--json").json == []
+    assert tuner.look("status", "--json").json == []
 
 
 def test_code_that_cannot_be_imported_is_said_before_a_study_is_made(tuner, tmp_path):
     file = _write(tmp_path, "import nothing_such\n" + DESCENT)
     refused = tuner("run", file, "--workers", 1, code=1, **LIGHT)
     assert "No module named 'nothing_such' (train.py:1 in <module>)" in refused.err
-    assert tuner("status", "--json").json == []
+    assert tuner.look("status", "--json").json == []
 
 
 def test_a_budget_of_time_ends_the_study_with_its_reason(tuner, tmp_path):
@@ -254,7 +254,7 @@ def test_a_budget_of_time_ends_the_study_with_its_reason(tuner, tmp_path):
     reason = "the budget's time of 2s is used up"
     assert f"stopping: {reason}" in ended.err
     assert reason in ended.out
-    trials = tuner("trials", "own", "--json").json
+    trials = tuner.look("trials", "own", "--json").json
     assert {trial["state"] for trial in trials} == {"PRUNED"}
     assert {trial["reason"] for trial in trials} == {f"stopped: {reason}"}
     assert all(trial["value"] is not None for trial in trials if trial["steps"])
@@ -265,7 +265,7 @@ def test_a_stopped_function_study_goes_on_from_its_checkpoint(tuner, tmp_path):
     run = tuner.start("run", file, "--workers", 1, **LIGHT)
 
     def steps():
-        listing = tuner("trials", "own", "--json", code=None)
+        listing = tuner.look("trials", "own", "--json", code=None)
         return listing.json[0]["steps"] if listing.code == 0 and listing.json else 0
 
     wait_until(lambda: (steps() or 0) >= 3, "it reports")
@@ -274,7 +274,7 @@ def test_a_stopped_function_study_goes_on_from_its_checkpoint(tuner, tmp_path):
     at = steps()
     again = tuner("run", file, "--workers", 1, **LIGHT)
     assert f"trial 0: was handed back, goes on here from epoch {at} (attempt 2)" in again.err
-    (trial,) = tuner("trials", "own", "--json").json
+    (trial,) = tuner.look("trials", "own", "--json").json
     assert (trial["state"], trial["steps"], trial["attempt"]) == ("COMPLETE", 300, 2)
     assert trial["user_attrs"]["x"] == pytest.approx(
         10 * (1 - trial["params"]["lr"]) ** 300, rel=1e-6

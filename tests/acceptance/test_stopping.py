@@ -27,7 +27,7 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(
     run = tuner.start("run", file, "--workers", 2, **environment)
 
     def steps() -> list[int]:
-        listing = tuner("trials", "plain", "--json", code=None)
+        listing = tuner.look("trials", "plain", "--json", code=None)
         return [trial["steps"] for trial in listing.json] if listing.code == 0 else []
 
     wait_until(lambda: sum(n > 0 for n in steps()) == 2, "both trials report")
@@ -41,7 +41,7 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(
 
     waiting = tuner("status", "plain")
     assert re.search(r"^  waiting for an agent +2 ", waiting.out, re.M)
-    status = tuner("status", "plain", "--json").json
+    status = tuner.look("status", "plain", "--json").json
     zeros = dict.fromkeys(("COMPLETE", "PRUNED", "FAIL", "RUNNING", "ELSEWHERE", "WAITING"), 0)
     assert status["counts"] == {"FREE": 2, **zeros}
     assert not status["active"]
@@ -54,5 +54,5 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(
         r"^trial \d: was handed back, goes on here from epoch (\d+) \(attempt 2\)", again.err, re.M
     )
     assert sorted(map(int, starts)) == sorted(seen)
-    trials = tuner("trials", "plain", "--json").json
+    trials = tuner.look("trials", "plain", "--json").json
     assert [(t["state"], t["steps"], t["attempt"]) for t in trials] == 2 * [("COMPLETE", 1200, 2)]
