@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from tests.acceptance.command import STUDIES, build_environment, smoke
+from tests.acceptance.command import SECONDS, STUDIES, build_environment, smoke
 
 
 def _copy(example, folder, trials=4, epochs=3):
@@ -48,7 +48,7 @@ def test_a_trial_of_the_conditional_study_has_exactly_the_params_that_apply(tune
 
 def test_own_code_runs_and_tries_first_what_the_file_enqueues(tuner, tmp_path):
     file = _copy("own-code", tmp_path)
-    finished = tuner("run", file, "--workers", 1)
+    finished = tuner("run", file, "--workers", 2)  # of one thread each, which does not wait
     assert "own-code: finished, 4 of 4 trials" in finished.out
     trials = tuner.look("trials", "own-code", "--json").json
     first, second = trials[0]["params"], trials[1]["params"]
@@ -67,7 +67,7 @@ def test_own_code_trains_without_tuner_around_it(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=SECONDS,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"\(5, \{'val_loss': 0\.\d+\}\)\n", done.stdout)
@@ -89,6 +89,6 @@ def test_own_model_can_be_looked_at_by_itself(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=SECONDS,
     )
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "torch.Size([5, 10])\n")

@@ -14,6 +14,7 @@ import pytest
 
 from tests.acceptance.command import (
     LIGHT,
+    SECONDS,
     build_environment,
     find_command,
     wait_until,
@@ -37,13 +38,18 @@ class Terminal:
             stderr=slave,
             env=build_environment({**tuner.environment, "TERM": "xterm", **LIGHT, **environment}),
             start_new_session=True,
-            # The terminal that hangs up its session when it is closed.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=self._take_terminal,
         )
         os.close(slave)
         self.content = b""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    @staticmethod
+    def _take_terminal():
+        """Have it hang up its session when it is closed, also below `nohup pytest`."""
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     def _read(self):
         while True:
@@ -62,10 +68,10 @@ class Terminal:
     def close(self):
         """Hang up, as a lost SSH connection does; its exit code."""
         os.close(self.master)
-        return self.process.wait(60)
+        return self.process.wait(SECONDS)
 
     def finish(self):
-        code = self.process.wait(60)
+        code = self.process.wait(SECONDS)
         self._reader.join(5)
         os.close(self.master)
         assert "Traceback" not in self.text, self.text[-3000:]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.acceptance.command import LIGHT, build_environment, wait_until
+from tests.acceptance.command import LIGHT, SECONDS, build_environment, wait_until
 
 STUDY = """\
 name: own
@@ -56,7 +56,7 @@ def _python(tuner, folder, code, environment=LIGHT):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done

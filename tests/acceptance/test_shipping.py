@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.command import (
     LIGHT,
+    SECONDS,
     STUDIES,
     Tuner,
     build_environment,
@@ -36,7 +37,7 @@ def _paste(code: str, folder: Path) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -114,7 +114,7 @@ class AgentProcess:
                     "PYTHONPATH": os.pathsep.join(filter(None, paths)),
                     **(environment or {}),
                 },
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+                preexec_fn=lambda: _begin_on(core),
             )
 
     @property
@@ -146,6 +146,11 @@ class AgentProcess:
             check=False,
         ).stdout
         return [int(line.split()[0]) for line in listing.splitlines() if "tuner.worker" in line]
+
+
+def _begin_on(core: int) -> None:
+    os.sched_setaffinity(0, {core})
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which `nohup pytest` would have it ignore
 
 
 def is_running(pid: int) -> bool:
