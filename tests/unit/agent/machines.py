@@ -5,7 +5,8 @@ from typing import Any
 from tuner.agent import events
 from tuner.agent.acts import Act, AskEnd
 from tuner.agent.judge import go_on, judge
-from tuner.agent.machine import Machine, Rulebook, Standing, WorkerState
+from tuner.agent.machine import Machine, Rulebook
+from tuner.agent.state import Standing, WorkerState
 from tuner.messages import Left, Ready, Reported
 from tuner.search.protocols import Pruner
 from tuner.search.pruners.asha import AshaPruner
