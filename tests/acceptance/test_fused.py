@@ -50,10 +50,10 @@ def test_a_running_study_shows_how_many_trials_share_a_device(tuner, tmp_path):
     )
 
     def has_eight() -> bool:
-        status = tuner("status", "seen", "--json", code=None)
+        status = tuner.look("status", "seen", "--json", code=None)
         return status.code == 0 and status.json["counts"]["RUNNING"] == 8
 
     wait_until(has_eight, "eight trials train")
-    wait_until(lambda: "8 lanes" in tuner("status", "seen").out, "the device shows them")
+    wait_until(lambda: "8 lanes" in tuner.look("status", "seen").out, "the device shows them")
     tuner("stop", "seen")
     assert run.wait(60) == 5  # none was COMPLETE

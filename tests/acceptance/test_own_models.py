@@ -61,7 +61,7 @@ def _write(folder, model="cnn", params="n_channels: 4"):
     return path
 
 
-@pytest.mark.parametrize("model", ["cnn", "Recurrent"])
+@pytest.mark.parametrize("model", ["cnn", pytest.param("Recurrent", marks=pytest.mark.long)])
 def test_a_model_and_a_loss_in_a_file_are_searched(model, tuner, tmp_path):
     file = _write(tmp_path, model)
     tuner("check", file)
