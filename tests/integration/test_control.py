@@ -23,7 +23,8 @@ from tests.integration.stores import (
     report,
 )
 from tuner.errors import DatabaseAway, NotFound, UsageError
-from tuner.storage.control.commands import Control, retries
+from tuner.storage.control import retries
+from tuner.storage.control.commands import Control
 from tuner.storage.control.trial_stop import stop_trial
 from tuner.study.agents import Desired
 from tuner.study.control import Amount, Extension

@@ -17,6 +17,8 @@ from tuner.agent.workers.pool import WorkerPool
 from tuner.agent.workers.process import Place, Worker
 from tuner.processes import children_of
 
+pytestmark = pytest.mark.usefixtures("light")
+
 CPU = Device(name="cpu:0", torch_device="cpu")
 
 
