@@ -29,7 +29,7 @@ def test_pause_resume_and_stop_reach_the_agent(tuner, tmp_path):
     paused = tuner("pause", "plain", "--reason", "lunch")
     assert re.search(r"plain: paused \(paused by .*@.*: lunch\)", paused.out)
     assert "next: tuner resume plain" in paused.out
-    wait_until(lambda: _counts(tuner)["FREE"] == 2, "the trials are handed back")
+    wait_until(lambda: _counts(tuner)["RELEASED"] == 2, "the trials are released")
     assert tuner("status", "plain", "--json").json["state"] == "paused"
 
     assert "1 agent at work" in tuner("resume", "plain").out

@@ -135,8 +135,8 @@ def test_an_interrupted_run_hands_back_and_leaves_pythons_own_signals(tuner, tmp
         "print(study.trials[0].state, signal.getsignal(signal.SIGINT) is "
         "signal.default_int_handler)",
     )
-    assert "SIGINT: handing back 1 trial" in ran.stderr
-    assert ran.stdout == "interrupted\nFREE True\n"
+    assert "SIGINT: releasing 1 trial" in ran.stderr
+    assert ran.stdout == "interrupted\nRELEASED True\n"
 
 
 def test_a_halted_study_is_an_error_in_python(tuner, tmp_path):
@@ -270,7 +270,7 @@ def test_a_stopped_function_study_goes_on_from_its_checkpoint(tuner, tmp_path):
     assert stopped.code == 143, stopped
     at = steps()
     again = tuner("run", file, "--workers", 1)
-    assert f"trial 0: was handed back, goes on here from epoch {at} (attempt 2)" in again.err
+    assert f"trial 0: was released, goes on here from epoch {at} (attempt 2)" in again.err
     (trial,) = tuner("trials", "own", "--json").json
     assert (trial["state"], trial["steps"], trial["attempt"]) == ("COMPLETE", 300, 2)
     assert trial["user_attrs"]["x"] == pytest.approx(

@@ -72,7 +72,7 @@ def test_a_signal_during_an_outage_ends_the_agent_within_its_grace_and_costs_a_l
         agent.send(signal.SIGTERM)
         assert agent.wait(15) == 143, agent.output
         assert time.monotonic() - asked_at < 9, "the grace is 8 s"
-        assert "the last hand-back may not have reached it" in agent.output
+        assert "the last releases may not have reached it" in agent.output
         assert "Traceback" not in agent.output
         external.start()
         heir = fleet.start(study, is_light=True)
@@ -103,5 +103,5 @@ def test_a_signal_ends_the_agent_within_its_grace_although_the_database_hangs(
         finally:
             for pid in processes:
                 os.kill(pid, signal.SIGCONT)
-        assert "the last hand-back may not have reached it" in agent.output
+        assert "the last releases may not have reached it" in agent.output
         assert "Traceback" not in agent.output

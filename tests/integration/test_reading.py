@@ -97,7 +97,7 @@ def test_device_seconds_are_the_time_of_leases_whatever_an_objective_reports(
     agent.store.beat(replace(TELEMETRY, screen=json.dumps({"devices": devices})))
     seconds = {c.state: c.seconds for c in load_summary(study.database, NAME).counts.values()}
     assert seconds["COMPLETE"] == 2 + ended.key.number
-    assert seconds["FREE"] == 2 + released.key.number
+    assert seconds["RELEASED"] == 2 + released.key.number
     assert seconds["RUNNING"] == 2 + held.key.number + 15.0, "half of what the two have used"
     live = load_live(study.database, NAME).summary
     assert live.counts["COMPLETE"].seconds == seconds["COMPLETE"]

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from anyio import to_thread
 
 from tuner.dashboard import words
-from tuner.dashboard.study_view import STATES, state_word
+from tuner.dashboard.study_view import state_word
 from tuner.results.overview import StudyGlance, load_overview
 from tuner.storage.connections.connection import Database
+from tuner.study.trial import COUNTED_STATES, TrialState
 
 _MAX_AGE_SECONDS = 2.0
 _SPARK = (96.0, 22.0)
@@ -27,7 +28,7 @@ class StudyLine:
     best_number: int | None
     standing: str  # ", confirmed", ", not confirmed" or empty
     spark: str  # points of an SVG line
-    counts: Sequence[tuple[str, int, float]]
+    counts: Sequence[tuple[TrialState, int, float]]
     n_final: int
     n_trials: int | None
     gpu_hours: float
@@ -67,7 +68,7 @@ def build_line(glance: StudyGlance) -> StudyLine:
         best_number=number,
         standing=f", {summary.standing}" if summary.standing else "",
         spark=words.spark_points([r.value for r in glance.records], *_SPARK),
-        counts=[(s, summary.n(s), summary.n(s) / total) for s in STATES if summary.n(s)],
+        counts=[(s, summary.n(s), summary.n(s) / total) for s in COUNTED_STATES if summary.n(s)],
         n_final=summary.n_final,
         n_trials=summary.study.n_trials,
         gpu_hours=summary.used.device_seconds,

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tuner.dashboard import words
 from tuner.dashboard.assets import all_assets
 from tuner.study.command_line import study_command
+from tuner.study.trial import TRIAL_STATES, TrialState
 
 
 @cache
@@ -36,6 +37,7 @@ def environment() -> Environment:
     }
     env.globals["plural"] = words.plural
     env.globals["study_command"] = study_command
+    env.globals |= {"TrialState": TrialState, "TRIAL_STATES": TRIAL_STATES}
     env.globals["version"] = all_assets().version
     return env
 

@@ -22,8 +22,8 @@ from tuner.storage.reading.rows import AgentRow, TrialRow
 from tuner.storage.reading.trials import EventRow
 from tuner.study.agents import Desired
 from tuner.study.limits import lets_nobody_work, reached_limits
+from tuner.study.trial import COUNTED_STATES, TrialState
 
-STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING", "ELSEWHERE")
 _LIVE = (StudyState.RUNNING, StudyState.STOPPING, StudyState.PAUSED)
 
 
@@ -57,7 +57,7 @@ class StudyView:
     best_yaml: str
     limits: Sequence[Limit]
     seconds_left: float | None
-    counts: Sequence[tuple[str, int, float]]  # state, trials, part
+    counts: Sequence[tuple[TrialState, int, float]]  # state, trials, part
     n_trials: int
     n_since: int | None  # trials that ended since the best one did
     seconds_since: float | None
@@ -75,7 +75,7 @@ def build_view(board: Board) -> StudyView:
     best = summary.best
     n_since, seconds_since = _since(board)
     total = max(1, len(board.table))
-    counts = [(s, summary.n(s), summary.n(s) / total) for s in STATES if summary.n(s)]
+    counts = [(s, summary.n(s), summary.n(s) / total) for s in COUNTED_STATES if summary.n(s)]
     living = [a for a in summary.agents if a.left_at is None]
     state = find_state(summary)
     lost = [a for a in living if is_silent(summary, a)]
@@ -96,9 +96,9 @@ def build_view(board: Board) -> StudyView:
             Failing(row=row, shared=[shared_text(p) for p in row.shared])
             for row in summary.failures
         ],
-        n_failed=summary.n("FAIL"),
+        n_failed=summary.n(TrialState.FAIL),
         devices=build_fleet(board),
-        lost=lost if state in _LIVE or summary.n("RUNNING") else (),
+        lost=lost if state in _LIVE or summary.n(TrialState.RUNNING) else (),
         alerts=[f"{a.host}: {text}" for a in living for text in a.activity.alerts][-3:],
         events=list(reversed(board.events)),
         gpu_hours=summary.used.device_seconds,

@@ -11,8 +11,8 @@ from tuner.results.summary import StudySummary, worked_seconds
 from tuner.results.table_rows import build_rows
 from tuner.results.trial_table import (
     COMPLETE,
-    FREE,
     PRUNED,
+    RELEASED,
     RUNNING,
     TrialTable,
     empty_table,
@@ -38,7 +38,7 @@ from tuner.storage.reading.failures import FailureRow, read_failures
 from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, TrialRow, find_row, read_agents
 from tuner.storage.reading.trials import EventRow
 from tuner.study.limits import Used
-from tuner.study.trial import Direction
+from tuner.study.trial import Direction, TrialState
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
 
@@ -220,7 +220,7 @@ class BoardReader:
         counts = _count(table)
         by_value = table.best_first(row.direction, 1)
         place = None if choice is None else table.find(choice.number)
-        pruned = counts.get("PRUNED")
+        pruned = counts.get(TrialState.PRUNED)
         full = spec.n_steps
         saved = 0 if pruned is None or full is None else pruned.n_trials * full - pruned.n_steps
         began, ended = table.began[np.isfinite(table.began)], table.ended[np.isfinite(table.ended)]
@@ -273,11 +273,15 @@ def _sample(table: TrialTable) -> list[int]:
     return thinned
 
 
-def _count(table: TrialTable) -> dict[str, CountRow]:
+def _count(table: TrialTable) -> dict[TrialState, CountRow]:
     is_elsewhere = (table.states == RUNNING) & (table.attempts == 0)
-    counts: dict[str, CountRow] = {}
-    for code, state in enumerate((*STATES, "ELSEWHERE")):
-        mine = is_elsewhere if state == "ELSEWHERE" else (table.states == code) & ~is_elsewhere
+    counts: dict[TrialState, CountRow] = {}
+    for code, state in enumerate((*STATES, TrialState.ELSEWHERE)):
+        mine = (
+            is_elsewhere
+            if state is TrialState.ELSEWHERE
+            else (table.states == code) & ~is_elsewhere
+        )
         n = int(mine.sum())
         if n:
             counts[state] = CountRow(
@@ -285,7 +289,7 @@ def _count(table: TrialTable) -> dict[str, CountRow]:
                 n_trials=n,
                 n_steps=int(table.n_steps[mine].sum()),
                 seconds=float(table.seconds[mine].sum()),
-                n_leased=n if code in (RUNNING, FREE) else 0,
+                n_leased=n if code in (RUNNING, RELEASED) else 0,
             )
     return counts
 

@@ -12,7 +12,7 @@ from tuner.results.row_filters import Condition, holds, order
 from tuner.results.trial_fields import MoreFields, NoFields
 from tuner.results.trial_table import FAIL, Mask, ParamTable, TrialTable
 from tuner.storage.reading.columns import STATES, Floats, Ints
-from tuner.study.trial import ParamValue
+from tuner.study.trial import ParamValue, TrialState
 from tuner.study_file.faults import listed, quote
 
 _NUMBERS = ("number", "value", "steps", "seconds", "attempt", "began", "ended")
@@ -25,7 +25,7 @@ class TableSelection:
     """What is asked for."""
 
     conditions: Sequence[Condition] = ()
-    states: Collection[str] = ()  # empty: all
+    states: Collection[TrialState] = ()  # empty: all
     reason: str = ""  # of FAIL trials; numbers in it do not count
     sort: str = "number"
     descending: bool = False

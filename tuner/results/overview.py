@@ -15,6 +15,7 @@ from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, read_studie
 from tuner.storage.reading.trials import RecordRow
 from tuner.study.activity import Activity
 from tuner.study.limits import Used
+from tuner.study.trial import TrialState
 from tuner.study_file.identity import parse_spec
 
 
@@ -52,7 +53,7 @@ def load_overview(database: Database) -> list[StudyGlance]:
 
 def _glance(
     study: StudyRow,
-    counts: Mapping[str, CountRow],
+    counts: Mapping[TrialState, CountRow],
     records: Sequence[RecordRow],
     agents: Sequence[AgentRow],
     seconds: float,
@@ -102,14 +103,14 @@ def _value(
     return next(c.search_value for c in confirmation.candidates if c.trial == choice.number)
 
 
-def _counts(connection: Snapshot) -> tuple[dict[int, dict[str, CountRow]], dict[int, float]]:
-    counts: dict[int, dict[str, CountRow]] = defaultdict(dict)
+def _counts(connection: Snapshot) -> tuple[dict[int, dict[TrialState, CountRow]], dict[int, float]]:
+    counts: dict[int, dict[TrialState, CountRow]] = defaultdict(dict)
     last: dict[int, float] = {}
     for study, state, n, steps, seconds, n_leased, at in read_column_rows(
         connection, "overview_counts"
     ):
-        counts[study][state] = CountRow(
-            state=state,
+        counts[study][TrialState(state)] = CountRow(
+            state=TrialState(state),
             n_trials=n,
             n_steps=int(steps),
             seconds=float(seconds),

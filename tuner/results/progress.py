@@ -7,6 +7,7 @@ from tuner.storage.reading.rows import AgentRow
 from tuner.study.agents import Desired
 from tuner.study.control import STOPPED_BY
 from tuner.study.limits import reached_limits
+from tuner.study.trial import TrialState
 
 
 class StudyState(StrEnum):
@@ -55,7 +56,7 @@ def _used_up(summary: StudySummary) -> tuple[str, ...]:
     reached = reached_limits(summary.study.limits, summary.used, summary.study.direction)
     n_draws = summary.study.n_draws
     is_out_of_cells = n_draws is not None and summary.study.next_draw >= n_draws
-    is_grid_done = is_out_of_cells and not summary.n("WAITING")
+    is_grid_done = is_out_of_cells and not summary.n(TrialState.WAITING)
     return (*reached, "grid") if is_grid_done else reached
 
 

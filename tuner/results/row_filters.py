@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from tuner.errors import UsageError
+from tuner.results import old_names
 from tuner.storage.reading.rows import TrialRow
-from tuner.study.trial import Params
+from tuner.study.trial import TRIAL_STATES, Params, TrialState
 from tuner.study_file.faults import listed, quote
 from tuner.study_file.yaml_text import core_value
 
-STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING")
 _LARGEST = 10**300
 _FIELDS: Mapping[str, Callable[[TrialRow], object]] = {
     "number": lambda trial: trial.number,
@@ -59,7 +59,7 @@ class Selection:
     """What of a study's trials is asked for."""
 
     conditions: Sequence[Condition] = ()
-    states: Collection[str] = ()  # empty: all
+    states: Collection[TrialState] = ()  # empty: all
     sort: str = "number"
     descending: bool = False
     limit: int | None = None
@@ -84,6 +84,9 @@ def parse_condition(text: str) -> Condition:
         raise _fault(text, name.end(), "of a state, = and != can be asked")
     if sign[1] in ("<", "<=", ">", ">=") and not _is_number(value):
         raise _fault(text, sign.end(), f"{quote(value)} is no number; for text use = or !=")
+    if name[1] == "state" and value is not None:
+        value = str(value).upper()
+        value = old_names.STATES.get(value, value)
     return Condition(field=name[1], sign=sign[1], value=value, text=text)
 
 
@@ -104,15 +107,19 @@ def _fault(text: str, position: int, message: str) -> UsageError:
     return UsageError(f"--where, character {position + 1}: {message}\n    {shown}\n    {caret}")
 
 
-def parse_states(text: str) -> tuple[str, ...]:
+def parse_states(text: str) -> tuple[TrialState, ...]:
     """`COMPLETE,FAIL`, in any case; raises `UsageError`."""
-    names = [name.strip().upper() for name in text.split(",")]
-    for name in names:
-        if name not in STATES:
-            close = difflib.get_close_matches(name, STATES, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"the states are {listed(STATES)}"
-            raise UsageError(f"no state {quote(name)}; {hint}")
-    return tuple(names)
+    return tuple(_parse_state(name.strip().upper()) for name in text.split(","))
+
+
+def _parse_state(name: str) -> TrialState:
+    if name in old_names.STATES:
+        return old_names.STATES[name]
+    if name in TRIAL_STATES:
+        return TrialState(name)
+    close = difflib.get_close_matches(name, TRIAL_STATES, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"the states are {listed(TRIAL_STATES)}"
+    raise UsageError(f"no state {quote(name)}; {hint}")
 
 
 def parse_sort(text: str) -> tuple[str, bool]:
@@ -174,8 +181,6 @@ def holds(condition: Condition, found: object) -> bool:
         return False
     if isinstance(found, bool) != isinstance(wanted, bool):
         return condition.sign == "!="  # `true` is no number
-    if condition.field == "state":
-        wanted = str(wanted).upper()
     return bool(_OPERATORS[condition.sign](found, wanted))
 
 

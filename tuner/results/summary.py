@@ -24,7 +24,7 @@ from tuner.storage.reading.rows import (
 )
 from tuner.study.command_line import study_command
 from tuner.study.limits import Used
-from tuner.study.trial import Params
+from tuner.study.trial import FINAL_STATES, Params, TrialState
 from tuner.study_file.identity import parse_spec
 
 
@@ -34,7 +34,7 @@ class StudySummary:
 
     study: StudyRow
     used: Used
-    counts: dict[str, CountRow]  # by state, see `CountRow`
+    counts: Mapping[TrialState, CountRow]
     n_steps_full: int | None  # of one trial that is not pruned; None: the objective alone knows
     n_steps_saved: int  # not trained, thanks to pruning
     span_seconds: float | None  # see `worked_seconds`
@@ -48,14 +48,14 @@ class StudySummary:
     failures: tuple[FailureRow, ...]
     agents: tuple[AgentRow, ...]
 
-    def n(self, state: str) -> int:
+    def n(self, state: TrialState) -> int:
         """The trials of a state."""
         return self.counts[state].n_trials if state in self.counts else 0
 
     @property
     def n_final(self) -> int:
         """COMPLETE, PRUNED and FAIL trials."""
-        return sum(self.n(state) for state in ("COMPLETE", "PRUNED", "FAIL"))
+        return sum(self.n(state) for state in FINAL_STATES)
 
     @property
     def n_open(self) -> int:
@@ -179,12 +179,14 @@ def worked_seconds(span: tuple[float, float] | None, agents: Sequence[AgentRow])
     return worked or last - first
 
 
-def _with_running(counts: Sequence[CountRow], agents: Sequence[AgentRow]) -> dict[str, CountRow]:
+def _with_running(
+    counts: Sequence[CountRow], agents: Sequence[AgentRow]
+) -> dict[TrialState, CountRow]:
     """By state; attempts that go on count by what their agents say that they have used so far."""
     seconds = sum(map(_running_seconds, agents))
     return {
         count.state: replace(count, seconds=count.seconds + seconds)
-        if count.state == "RUNNING"
+        if count.state is TrialState.RUNNING
         else count
         for count in counts
     }
@@ -200,8 +202,8 @@ def _running_seconds(agent: AgentRow) -> float:
     )
 
 
-def _saved(counts: Mapping[str, CountRow], n_steps_full: int | None) -> int:
-    pruned = counts.get("PRUNED")
+def _saved(counts: Mapping[TrialState, CountRow], n_steps_full: int | None) -> int:
+    pruned = counts.get(TrialState.PRUNED)
     if pruned is None or n_steps_full is None:
         return 0
     return max(0, pruned.n_trials * n_steps_full - pruned.n_steps)

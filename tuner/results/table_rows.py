@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from tuner.results.trial_table import FREE, RUNNING, TrialTable
+from tuner.results.trial_table import RELEASED, RUNNING, TrialTable
 from tuner.storage.reading.columns import STATES, TrialDetails, parse_json
 from tuner.storage.reading.rows import TrialRow
 from tuner.study.trial import Params
@@ -32,7 +32,7 @@ def _row(table: TrialTable, place: int, more: TrialDetails) -> TrialRow:
         params=table.params_of(place) or _given(more.given),
         n_steps=int(table.n_steps[place]),
         started_at=_time(table.began[place]),
-        ended_at=_time(table.ended[place]) if state not in (RUNNING, FREE) else None,
+        ended_at=_time(table.ended[place]) if state not in (RUNNING, RELEASED) else None,
         attempt=more.attempt,
         reason=more.reason,
         failure=more.failure,

@@ -21,7 +21,7 @@ from tuner.storage.reading.trials import (
 )
 from tuner.study.code import Code, changed_files
 from tuner.study.command_line import study_command
-from tuner.study.trial import Params
+from tuner.study.trial import Params, TrialState
 from tuner.study_file.identity import parse_spec
 
 _STARTS = {"claimed", "taken_over", "adopted"}
@@ -56,21 +56,21 @@ class TrialPage:
     attempts: Sequence[AttemptStory]
     decisions: Sequence[DecisionRow]
     logs: Sequence[LogRow]
-    retried_by: Mapping[int, str]  # number -> state
+    retried_by: Mapping[int, TrialState]  # by number
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialLog:
     """What a trial printed so far, and whether more may come."""
 
-    state: str
+    state: TrialState
     attempt: int
     logs: Sequence[LogRow]
 
     @property
     def is_final(self) -> bool:
         """No attempt will print again."""
-        return self.state in ("COMPLETE", "PRUNED", "FAIL")
+        return self.state.is_final
 
 
 def load_trial_page(database: Database, name: str, number: int) -> TrialPage:

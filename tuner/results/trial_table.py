@@ -12,7 +12,7 @@ from tuner.space import decode_param
 from tuner.storage.reading.columns import STATES, Floats, Ints, ParamColumn, TrialColumns
 from tuner.study.trial import Direction, Params, ParamValue
 
-COMPLETE, PRUNED, FAIL, RUNNING, FREE, WAITING = range(len(STATES))
+COMPLETE, PRUNED, FAIL, RUNNING, RELEASED, WAITING = range(len(STATES))
 Mask = NDArray[np.bool_]
 
 

@@ -369,7 +369,7 @@ def test_an_objective_may_prune_its_trial_by_itself() -> None:
 
 
 def test_the_reason_says_that_the_objective_swallowed_its_end() -> None:
-    for how, reason in ((How.PRUNED, "pruned by its objective"), (How.RELEASED, "handed back")):
+    for how, reason in ((How.PRUNED, "pruned by its objective"), (How.RELEASED, "released")):
         bench = Bench()
         trial = bench.training()
         bench.report(trial, 2, 0.5)

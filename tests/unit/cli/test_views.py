@@ -65,7 +65,7 @@ def test_a_new_trial_is_no_news_but_one_that_goes_on_is():
     assert render_notice(_started()) is None
     second = AttemptKey(number=7, attempt=2)
     assert render_notice(_started(key=second, origin=Origin.RELEASED, from_step=9)) == (
-        "trial 7: was handed back, goes on here from epoch 9 (attempt 2)"
+        "trial 7: was released, goes on here from epoch 9 (attempt 2)"
     )
     assert render_notice(_started(key=second, origin=Origin.TAKEN_OVER)) == (
         "trial 7: was lost by its agent, goes on here without a checkpoint (attempt 2)"
@@ -87,7 +87,7 @@ def test_an_end_tells_value_length_and_reason():
 @pytest.mark.parametrize(
     ("notice", "line"),
     [
-        (notices.AttemptReleased(key=KEY, reason="handed back"), "trial 7: handed back"),
+        (notices.AttemptReleased(key=KEY, reason="released"), "trial 7: released"),
         (
             notices.AttemptReleased(key=KEY, reason="ValueError: x", has_failed=True),
             "trial 7: attempt 1 failed, it will be tried again: ValueError: x",
@@ -116,7 +116,7 @@ def test_an_end_tells_value_length_and_reason():
         ),
         (
             notices.Stopping(signal="SIGINT", grace_seconds=25.0, n_trials=2),
-            "SIGINT: handing back 2 trials, at most 25 s; once more stops now",
+            "SIGINT: releasing 2 trials, at most 25 s; once more stops now",
         ),
         (
             notices.Tally(

@@ -28,6 +28,7 @@ from tuner.storage.reading.columns import (
     TrialColumns,
     TrialDetails,
 )
+from tuner.study.trial import TrialState
 
 KINDS = {
     "lr": FloatDistribution(1e-4, 1e-1, log=True),
@@ -60,7 +61,7 @@ def _columns(numbers: list[int], chance: random.Random) -> TrialColumns:
         failures={
             number: ("exception", f"ValueError: {number}")
             for number, state in zip(numbers, states.tolist(), strict=True)
-            if STATES[state] == "FAIL"
+            if STATES[state] is TrialState.FAIL
         },
     )
 
@@ -125,8 +126,8 @@ def test_conditions_mean_what_they_mean_for_tuner_trials(table, text, sort):
 
 
 def test_states_and_reasons_choose_too(table):
-    failed = select_places(table, TableSelection(states=("FAIL",), reason="ValueError: 7"))
-    assert len(failed) == (table.states == STATES.index("FAIL")).sum() > 0
+    failed = select_places(table, TableSelection(states=(TrialState.FAIL,), reason="ValueError: 7"))
+    assert len(failed) == (table.states == STATES.index(TrialState.FAIL)).sum() > 0
     assert len(select_places(table, TableSelection(reason="KeyError: 7"))) == 0
 
 

@@ -30,7 +30,7 @@ from tuner.study.command_line import file_word, quote_word, study_command, study
 from tuner.study.ending import EndingKind
 
 CUT_OFF = (
-    "tuner: the database is away, so the last hand-back may not have reached it; "
+    "tuner: the database is away, so the last releases may not have reached it; "
     "other agents take these trials over after the lease time"
 )
 

@@ -269,7 +269,7 @@ def _add_trials(commands: Commands) -> None:
         "--state",
         type=arguments.text,
         metavar="S[,S]",
-        help="trials in these states: complete, pruned, fail, running, free, waiting",
+        help="trials in these states: complete, pruned, fail, running, released, waiting",
     )
     trials.add_argument(
         "--sort",

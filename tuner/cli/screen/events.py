@@ -16,7 +16,7 @@ _WORDS = {
     "pruned": ("pruned", "yellow"),
     "fail": ("failed", "red"),
     "quarantined": ("failed", "red"),
-    "released": ("handed back", "magenta"),
+    "released": ("released", "magenta"),
     "taken_over": ("taken over", "magenta"),
     "ended_elsewhere": ("ended elsewhere", "magenta"),
 }

@@ -20,6 +20,7 @@ from tuner.results.progress import (
     is_silent,
 )
 from tuner.results.summary import StudySummary
+from tuner.study.trial import COUNTED_STATES, TrialState
 
 _STATE_STYLES = {
     StudyState.RUNNING: "bold green",
@@ -30,15 +31,15 @@ _STATE_STYLES = {
     StudyState.HALTED: "bold red",
     StudyState.IDLE: "bold yellow",
 }
-_COUNTS = (
-    ("COMPLETE", "complete", "green"),
-    ("PRUNED", "pruned", "yellow"),
-    ("FAIL", "failed", "red"),
-    ("RUNNING", "running", "cyan"),
-    ("FREE", "handed back", "magenta"),
-    ("ELSEWHERE", "running elsewhere", "magenta"),
-    ("WAITING", "enqueued", "blue"),
-)
+_TRIAL_STYLES = {
+    TrialState.COMPLETE: "green",
+    TrialState.PRUNED: "yellow",
+    TrialState.FAIL: "red",
+    TrialState.RUNNING: "cyan",
+    TrialState.RELEASED: "magenta",
+    TrialState.WAITING: "blue",
+    TrialState.ELSEWHERE: "magenta",
+}
 _STALE_SECONDS = 6.0  # late
 
 
@@ -137,7 +138,7 @@ def _best(live: LiveStudy, frame: Frame) -> Text:
     line.append(render_value(best.value), style="bold green")
     line.append(f"  trial {best.number}  ")
     room = min(40, frame.width // 4)
-    trend = best_so_far(live.records, live.summary.n("COMPLETE"), room)
+    trend = best_so_far(live.records, live.summary.n(TrialState.COMPLETE), room)
     line.append(trend if not frame.ascii_only else "", style="green")
     params = ", ".join(f"{one_line(n)} {render_value(v)}" for n, v in best.params.items())
     line.append(f"  {params}", style="dim")
@@ -164,11 +165,11 @@ def _budget(summary: StudySummary, frame: Frame) -> list[Text]:
 
 def _counts(summary: StudySummary, frame: Frame) -> list[Text]:
     line = Text()
-    for state, word, style in _COUNTS:
+    for state in COUNTED_STATES:
         n = summary.n(state)
-        if n or state in ("COMPLETE", "PRUNED"):
-            line.append(f"{n:,}", style=f"bold {style}")
-            line.append(f" {word}   ")
+        if n or state in (TrialState.COMPLETE, TrialState.PRUNED):
+            line.append(f"{n:,}", style=f"bold {_TRIAL_STYLES[state]}")
+            line.append(f" {state.word}   ")
     spent = f"{count(summary.n_steps, summary.step_noun)}"
     saved = render_saved(summary)
     effort = Text(f"{spent} trained" + (f", {saved}" if saved else ""), style="dim")

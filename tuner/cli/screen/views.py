@@ -93,7 +93,7 @@ class JsonView:
         """Nothing is held."""
 
 
-_COLOURS = {"complete": 32, "pruned": 33, "failed": 31, "handed back": 35, "lost": 35}
+_COLOURS = {"complete": 32, "pruned": 33, "failed": 31, "released": 35, "lost": 35}
 _ENDS = re.compile(rf"(?<=: )({'|'.join(_COLOURS)})\b")
 
 
@@ -144,7 +144,7 @@ def _line_of(notice: notices.Notice) -> str | None:  # noqa: C901 - a table of n
             )
         case notices.Stopping():
             return (
-                f"{notice.signal}: handing back {count(notice.n_trials, 'trial')}, at most "
+                f"{notice.signal}: releasing {count(notice.n_trials, 'trial')}, at most "
                 f"{notice.grace_seconds:.0f} s; once more stops now"
             )
         case notices.StudyPaused():
@@ -181,7 +181,7 @@ def _joined(notice: notices.StudyJoined) -> str:
 
 
 _ORIGINS = {
-    Origin.RELEASED: "was handed back",
+    Origin.RELEASED: "was released",
     Origin.TAKEN_OVER: "was lost by its agent",
     Origin.ADOPTED: "is ours by a claim whose answer was lost",
 }
@@ -201,8 +201,8 @@ def _released(notice: notices.AttemptReleased) -> str:
         return f"trial {notice.key.number}: attempt {notice.key.attempt} failed, " + (
             f"it will be tried again: {notice.reason}"
         )
-    why = "" if notice.reason == "handed back" else f" ({notice.reason})"
-    return f"trial {notice.key.number}: handed back{why}"
+    why = "" if notice.reason == "released" else f" ({notice.reason})"
+    return f"trial {notice.key.number}: released{why}"
 
 
 def _ended(notice: notices.TrialEnded) -> str:

@@ -56,7 +56,7 @@ def render_pause(name: str, steered: Steered) -> str:
     again = "was paused already" if steered.before is Desired.PAUSED else "paused"
     lines = [f"{name}: {again} ({clean(steered.reason or '')})"]
     lines += [
-        f"{clean(host)} saves and hands back {numbers(held)} within seconds"
+        f"{clean(host)} saves and releases {numbers(held)} within seconds"
         for host, held in steered.held.items()
     ]
     waiting = f"{count(steered.n_agents, 'agent')} will wait" if steered.n_agents else "no agent"

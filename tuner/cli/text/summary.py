@@ -5,6 +5,7 @@ from typing import Any
 
 from tuner.cli.text.confirmation import confirmed_json
 from tuner.cli.text.words import count, one_line, render_seconds, render_table, render_value
+from tuner.results.old_names import old_summary_keys
 from tuner.results.progress import (
     StudyState,
     estimate_seconds_left,
@@ -16,15 +17,7 @@ from tuner.results.progress import (
 from tuner.results.summary import StudySummary, trials_of
 from tuner.storage.reading.failures import FailureRow, SharedParam
 from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, TrialRow
-from tuner.study.trial import Params
-
-_ENDED = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}  # always shown
-_OPEN = {
-    "RUNNING": "running",
-    "FREE": "waiting for an agent",
-    "ELSEWHERE": "running elsewhere",
-    "WAITING": "enqueued",
-}
+from tuner.study.trial import COUNTED_STATES, FINAL_STATES, Params, TrialState
 
 
 def render_headline(summary: StudySummary) -> str:
@@ -44,9 +37,9 @@ def render_times(summary: StudySummary) -> str:
     if not summary.counts:
         return ""
     shown = [
-        (word, count_row(summary, state))
-        for state, word in {**_ENDED, **_OPEN}.items()
-        if state in _ENDED or state in summary.counts
+        (state.word, count_row(summary, state))
+        for state in COUNTED_STATES
+        if state in FINAL_STATES or state in summary.counts
     ]
     rows = [[f"  {word}", row.n_trials, row.n_steps, row.seconds] for word, row in shown]
     n_trials = sum(row.n_trials for _, row in shown)
@@ -62,14 +55,14 @@ def render_times(summary: StudySummary) -> str:
 def render_saved(summary: StudySummary) -> str:
     """What pruning saved; empty where it saved nothing or nobody can tell."""
     full = summary.n_final * (summary.n_steps_full or 0)
-    if not summary.n("PRUNED") or not full:
+    if not summary.n(TrialState.PRUNED) or not full:
         return ""
     share = 100 * summary.n_steps_saved / full
     saved = count(summary.n_steps_saved, summary.step_noun)
     return f"pruning saved {saved} ({share:.0f} % of a full search)"
 
 
-def count_row(summary: StudySummary, state: str) -> CountRow:
+def count_row(summary: StudySummary, state: TrialState) -> CountRow:
     """The counts of a state, zeros without a trial of it."""
     zero = CountRow(state=state, n_trials=0, n_steps=0, seconds=0.0, n_leased=0)
     return summary.counts.get(state, zero)
@@ -155,17 +148,17 @@ def trial_json(trial: TrialRow) -> dict[str, Any]:
 
 def summary_json(summary: StudySummary) -> dict[str, Any]:
     """A summary for programs."""
-    rows = [count_row(summary, state) for state in {**_ENDED, **_OPEN}]
-    return {
+    rows = [count_row(summary, state) for state in COUNTED_STATES]
+    document = {
         **study_json(summary.study),
         "state": find_state(summary).value,
         "reason": find_reason(summary) or None,
         "finished": is_finished(summary),
         "active": is_active(summary),
         "counts": {row.state: row.n_trials for row in rows},
-        "epochs": {row.state: row.n_steps for row in rows},
+        "steps": {row.state: row.n_steps for row in rows},
         "device_seconds": {row.state: row.seconds for row in rows},
-        "epochs_saved_by_pruning": summary.n_steps_saved,
+        "steps_saved_by_pruning": summary.n_steps_saved,
         "span_seconds": summary.span_seconds,
         "limits": asdict(summary.study.limits),
         "used": asdict(summary.used),
@@ -176,6 +169,7 @@ def summary_json(summary: StudySummary) -> dict[str, Any]:
         "failures": [_failure_json(failure) for failure in summary.failures],
         "agents": [_agent_json(agent) for agent in summary.agents],
     }
+    return {**document, **old_summary_keys(document)}
 
 
 def _failure_json(failure: FailureRow) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, text
 
 from tuner.storage.queries import load_queries
 from tuner.storage.reading.trials import EventRow
+from tuner.study.trial import TRIAL_STATES
 
-# A state is stored as its place here. FREE: handed back, waits for an agent.
-STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING")
+# A column holds a state as its place here, as the query does.
+STATES = TRIAL_STATES
 # What a trial may have beside its columns, as `tuner trials --where` names it.
 TEXT_FIELDS = ("host", "device", "reason", "failure", "retry_of")
 Floats = NDArray[np.float64]

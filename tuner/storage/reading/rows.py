@@ -16,7 +16,7 @@ from tuner.study.activity import Activity, parse_activity
 from tuner.study.agents import Desired
 from tuner.study.code import Code
 from tuner.study.limits import Limits, Used
-from tuner.study.trial import Direction, Params
+from tuner.study.trial import Direction, Params, TrialState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,7 @@ class StudyRow:
 class CountRow:
     """What the trials of one state amount to."""
 
-    # Optuna's states; FREE: handed back, waiting for an agent; ELSEWHERE: another program runs it
-    state: str
+    state: TrialState
     n_trials: int
     n_steps: int
     seconds: float  # on a device, or its share of one; of attempts that have ended
@@ -60,7 +59,7 @@ class CountRow:
 @dataclass(frozen=True, kw_only=True)
 class TrialRow:
     number: int
-    state: str
+    state: TrialState  # never ELSEWHERE
     value: float | None
     params: Params
     n_steps: int
@@ -144,7 +143,11 @@ def read_counts(connection: Connection, study_id: int) -> list[CountRow]:
     """Trials, steps and the seconds of ended attempts by state."""
     return [
         CountRow(
-            state=state, n_trials=n, n_steps=int(n_steps), seconds=float(seconds), n_leased=n_leased
+            state=TrialState(state),
+            n_trials=n,
+            n_steps=int(n_steps),
+            seconds=float(seconds),
+            n_leased=n_leased,
         )
         for state, n, n_steps, seconds, n_leased in read_rows(
             connection, "counts", study_id=study_id
@@ -197,7 +200,7 @@ def _trial(row: Any) -> TrialRow:
     keys, texts, device_seconds = attrs
     return TrialRow(
         number=number,
-        state=state,
+        state=TrialState(state),
         value=value,
         params={
             name: decode_param(distribution, internal)

@@ -1,6 +1,6 @@
 -- name: trials
 -- Trials above a number and those of a list, as columns of text: one row however many there are.
--- States by place in `columns_reading.STATES`; times in seconds since 1970; nan where nothing is.
+-- States by place in `storage/reading/columns.STATES`; times in seconds since 1970; nan where nothing is.
 select string_agg(x.number::text, ','), string_agg(x.state, ','),
        string_agg(coalesce(x.value::text, 'nan'), ','),
        string_agg(x.n_steps::text, ','), string_agg(coalesce(x.began::text, 'nan'), ','),
@@ -92,7 +92,7 @@ select coalesce((select max(c.seconds) from tuner.clock c where c.study_id = :st
 -- Of all studies: trials by state, as in `read.sql`, and those that agents still have to end.
 select t.study_id,
        case when t.state = 'RUNNING' and l.trial_id is null then 'ELSEWHERE'
-            when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
+            when t.state = 'RUNNING' and l.state = 'free' then 'RELEASED' else t.state::text end,
        count(*), coalesce(sum(l.n_steps), 0), coalesce(sum(l.seconds), 0),
        count(*) filter (where l.state <> 'done'),
        extract(epoch from max(coalesce(l.ended_at, l.claimed_at)))::float8

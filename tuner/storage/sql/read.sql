@@ -16,11 +16,11 @@ select s.study_name from studies s join tuner.study t using (study_id) order by 
 -- name: counts
 -- Trials, steps and seconds on a device by state; steps repeated by another attempt count once, the
 -- time they took counts. The seconds are those of attempts that have ended: how long a trial has been
--- held says nothing of what it used of a device that it shares. Two kinds that are RUNNING on
--- Optuna's record are told apart: FREE ones were handed back, ELSEWHERE ones were begun by another
--- program. The last column counts what agents still have to end, as `count_open` in claim.sql does.
+-- held says nothing of what it used of a device that it shares. Two states that are RUNNING on Optuna's
+-- record are derived: RELEASED trials wait for another attempt, ELSEWHERE are those that another
+-- program began. The last column counts what agents still have to end, as `count_open` in claim.sql does.
 select case when t.state = 'RUNNING' and l.trial_id is null then 'ELSEWHERE'
-            when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
+            when t.state = 'RUNNING' and l.state = 'free' then 'RELEASED' else t.state::text end,
        count(*),
        coalesce(sum(coalesce(nullif(case when l.state = 'done' then l.n_steps end, 0),
            (select max(i.step) from trial_intermediate_values i
@@ -48,7 +48,7 @@ limit 1;
 -- name: trials
 -- Trials with all that a table shows; one of them with :number.
 select t.number,
-       case when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
+       case when t.state = 'RUNNING' and l.state = 'free' then 'RELEASED' else t.state::text end,
        v.value,
        (select array_agg(p.param_name order by p.param_id) from trial_params p
         where p.trial_id = t.trial_id),
