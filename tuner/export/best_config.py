@@ -129,7 +129,7 @@ def _export(
     connection: Snapshot, summary: StudySummary, number: int, has_weights: bool
 ) -> Exported:
     study = summary.study
-    rows = read_trials(connection, study.study_id, number)
+    rows = read_trials(connection, study.study_id, [number])
     if not rows:
         raise NotFound(
             f"study {study.name!r} has no trial {number}; "

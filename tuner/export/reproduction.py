@@ -100,7 +100,7 @@ class Reproduction:
 def read_record(connection: Snapshot, name: str, number: int) -> Record:
     """Raises `NotFound`, and `UsageError` for a trial that nothing can be compared with."""
     study = find_row(connection, name)
-    rows = read_trials(connection, study.study_id, number)
+    rows = read_trials(connection, study.study_id, [number])
     if not rows:
         raise NotFound(
             f"study {name!r} has no trial {number}; {study_command('trials', name)} lists them"

@@ -30,3 +30,9 @@ def old_summary_keys(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_free(by_state: Mapping[str, Any]) -> dict[str, Any]:
     return {**by_state, OLD_RELEASED: by_state[TrialState.RELEASED]}
+
+
+def old_trial_keys(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The old keys of a trial in the JSON of a page."""
+    old = {"began": "started_at", "ended": "ended_at", "attrs": "user_attrs"}
+    return {key: document[new] for key, new in old.items()}

@@ -77,7 +77,7 @@ def load_trial_page(database: Database, name: str, number: int) -> TrialPage:
     """A trial; raises `NotFound` for the study or the trial."""
     with database.reading() as connection:
         study = find_row(connection, name)
-        rows = read_trials(connection, study.study_id, number)
+        rows = read_trials(connection, study.study_id, [number])
         if not rows:
             raise _no_trial(name, number)
         spec = parse_spec(study.spec)

@@ -62,7 +62,6 @@ def counts(**n_trials: int) -> dict[TrialState, CountRow]:
             n_trials=n,
             n_steps=10 * n,
             seconds=n / 2,
-            n_leased=n if state.is_at_work else 0,
         )
         for name, n in n_trials.items()
     }
@@ -99,6 +98,7 @@ def summary(**changes: Any) -> StudySummary:
     whole = StudySummary(
         study=study(),
         used=used(),
+        n_open=0,
         counts=counts(COMPLETE=20, PRUNED=80),
         n_steps_full=27,
         n_steps_saved=1360,
@@ -113,9 +113,10 @@ def summary(**changes: Any) -> StudySummary:
         failures=(),
         agents=(),
     )
-    if "counts" in changes and "used" not in changes:
-        n_claimed = sum(row.n_trials for row in changes["counts"].values())
-        changes["used"] = used(trials=n_claimed)
+    if "counts" in changes:
+        rows = changes["counts"].values()
+        changes.setdefault("used", used(trials=sum(row.n_trials for row in rows)))
+        changes.setdefault("n_open", sum(row.n_trials for row in rows if row.state.is_at_work))
     return replace(whole, **changes)
 
 

@@ -2,9 +2,11 @@
 
 import pytest
 
+from tests.trial_tables import RowFields, filter_numbers, table_of
 from tests.unit.cli.builders import trial
 from tuner.errors import UsageError
-from tuner.results.row_filters import Selection, parse_condition, parse_sort, parse_states, select
+from tuner.results.conditions import parse_condition, parse_sort, parse_states
+from tuner.results.filters import Filter
 from tuner.study.trial import TrialState
 
 TRIALS = [
@@ -22,8 +24,8 @@ TRIALS = [
 
 
 def numbers(*conditions, fixed=None, **more):
-    selection = Selection(conditions=[parse_condition(text) for text in conditions], **more)
-    return [t.number for t in select(TRIALS, fixed or {}, selection)]
+    wanted = Filter(conditions=[parse_condition(text) for text in conditions], **more)
+    return filter_numbers(table_of(TRIALS), wanted, RowFields(rows=TRIALS, fixed=fixed or {}))
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def render_saved(summary: StudySummary) -> str:
 
 def count_row(summary: StudySummary, state: TrialState) -> CountRow:
     """The counts of a state, zeros without a trial of it."""
-    zero = CountRow(state=state, n_trials=0, n_steps=0, seconds=0.0, n_leased=0)
+    zero = CountRow(state=state, n_trials=0, n_steps=0, seconds=0.0)
     return summary.counts.get(state, zero)
 
 

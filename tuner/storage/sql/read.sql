@@ -18,18 +18,21 @@ select s.study_name from studies s join tuner.study t using (study_id) order by 
 -- time they took counts. The seconds are those of attempts that have ended: how long a trial has been
 -- held says nothing of what it used of a device that it shares. Two states that are RUNNING on Optuna's
 -- record are derived: RELEASED trials wait for another attempt, ELSEWHERE are those that another
--- program began. The last column counts what agents still have to end, as `count_open` in claim.sql does.
+-- program began.
 select case when t.state = 'RUNNING' and l.trial_id is null then 'ELSEWHERE'
             when t.state = 'RUNNING' and l.state = 'free' then 'RELEASED' else t.state::text end,
        count(*),
        coalesce(sum(coalesce(nullif(case when l.state = 'done' then l.n_steps end, 0),
            (select max(i.step) from trial_intermediate_values i
             where i.trial_id = t.trial_id), 0)), 0),
-       coalesce(sum(l.seconds), 0),
-       count(*) filter (where l.state <> 'done')
+       coalesce(sum(l.seconds), 0)
 from trials t left join tuner.lease l on l.trial_id = t.trial_id
 where t.study_id = :study_id
 group by 1;
+
+-- name: open
+-- How many trials agents still have to end, as `count_open` in claim.sql counts them.
+select count(*) from tuner.lease l where l.study_id = :study_id and l.state in ('free', 'held');
 
 -- name: span
 -- The first start and the last end of a trial, in seconds since 1970.
@@ -46,7 +49,7 @@ order by case when :minimize then v.value else -v.value end, t.number
 limit 1;
 
 -- name: trials
--- Trials with all that a table shows; one of them with :number.
+-- Trials with all that a table shows; some of them with :numbers.
 select t.number,
        case when t.state = 'RUNNING' and l.state = 'free' then 'RELEASED' else t.state::text end,
        v.value,
@@ -77,7 +80,8 @@ left join tuner.lease l on l.trial_id = t.trial_id
 left join tuner.agent a on a.agent_id = l.owner
 left join tuner.enqueued e on e.trial_id = t.trial_id
 left join trial_values v on v.trial_id = t.trial_id and v.objective = 0
-where t.study_id = :study_id and t.number = coalesce(:number, t.number)
+where t.study_id = :study_id
+  and (cast(:numbers as int[]) is null or t.number = any(cast(:numbers as int[])))
 order by t.number;
 
 -- name: agents
