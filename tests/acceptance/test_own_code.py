@@ -152,7 +152,7 @@ def test_a_halted_study_is_an_error_in_python(tuner, tmp_path):
         "    print(error, error.exit_code)\n",
     )
     assert ran.stdout.startswith("study 'own' is halted (1 failure: trial 0: ")
-    assert ran.stdout.endswith("mend the cause, then `tuner resume own` 6\n")
+    assert ran.stdout.endswith("fix the cause, then `tuner resume own` 6\n")
 
 
 def test_a_run_in_another_thread_is_refused_with_a_sentence(tuner, tmp_path):
@@ -170,7 +170,7 @@ def test_a_run_in_another_thread_is_refused_with_a_sentence(tuner, tmp_path):
         "thread.start()\n"
         "thread.join()\n",
     )
-    assert ran.stdout == "tuner.run hears signals: call it from the main thread\n"
+    assert ran.stdout == "tuner.run handles signals: call it from the main thread\n"
 
 
 def test_python_gets_one_sentence_for_a_study_that_is_not_there(tuner, tmp_path):

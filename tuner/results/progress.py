@@ -63,21 +63,22 @@ def _used_up(summary: StudySummary) -> tuple[str, ...]:
 _ENDS = {
     "trials": "the limit of trials",
     "grid": "every cell of the grid",
-    "steps": "the limit of epochs",
+    "steps": "the limit of {steps}",
     "seconds": "the time limit",
-    "device_seconds": "the limit of gpu hours",
+    "device_seconds": "the limit of device time",
     "target": "the target",
 }
 
 
 def find_reason(summary: StudySummary) -> str:
-    """Why it is paused, stopping or ended; empty while it goes on."""
+    """Why it is paused, stopping or ended; empty while it continues."""
     if summary.study.desired is not Desired.RUNNING:
         return summary.study.reason or ""
     used_up = _used_up(summary)
     if not used_up or not is_finished(summary) or used_up == ("trials",):
         return ""
-    return " and ".join(_ENDS[name] for name in used_up) + " reached"
+    ends = [_ENDS[name].format(steps=summary.steps_noun) for name in used_up]
+    return f"{' and '.join(ends)} reached"
 
 
 def is_active(summary: StudySummary) -> bool:

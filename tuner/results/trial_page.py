@@ -58,6 +58,11 @@ class TrialPage:
     logs: Sequence[LogRow]
     retried_by: Mapping[int, TrialState]  # by number
 
+    @property
+    def steps_noun(self) -> str:
+        """The name of several steps, for headings."""
+        return f"{self.step_noun}s"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialLog:

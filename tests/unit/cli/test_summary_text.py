@@ -137,7 +137,7 @@ def test_kinds_of_failures_beyond_the_first_ten_are_counted():
 def test_the_fleet_is_shown_while_there_is_work():
     working = summary(counts=counts(RUNNING=2), agents=(agent(), agent(pid=43, left_at=NOON)))
     assert render_fleet(working).split("\n") == [
-        "  agent  pid  workers  busy  trials  last beat",
+        "  agent  pid  workers  busy  trials  heartbeat",
         "  box     42        2  83 %  7, 8    1 s ago",
     ]
     assert render_fleet(summary(agents=(agent(),))) == ""

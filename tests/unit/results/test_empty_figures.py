@@ -22,6 +22,7 @@ def _board(values):
         numbers=numbers, states=np.zeros(n, np.int64), values=np.array(values, np.float64),
         n_steps=numbers, began=nothing, ended=nothing, seconds=nothing,
         agents=np.zeros(n, np.int64), devices=[""] * n, attempts=np.ones(n, np.int64), failures={},
+        given={},
     )  # fmt: skip
     params = [
         ParamColumn(name=name, distribution=distribution_to_json(FloatDistribution(0, 1)),

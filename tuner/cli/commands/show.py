@@ -16,13 +16,13 @@ from tuner.cli.text.words import (
     can_show,
     clean_log,
     one_line,
-    render_seconds,
     render_table,
     render_value,
     terminal_width,
     wrap,
 )
 from tuner.results.trial_page import AttemptStory, TrialPage, load_trial_page
+from tuner.study.durations import render_seconds
 
 _LOG_LINES = 20
 

@@ -16,11 +16,11 @@ from tuner.cli.text.words import (
     clean,
     count,
     flat,
-    render_seconds,
     render_value,
     terminal_width,
     wrap,
 )
+from tuner.study.durations import render_seconds
 from tuner.study.lease import Origin
 from tuner.study.trial import TrialState
 

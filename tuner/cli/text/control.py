@@ -4,10 +4,11 @@ import getpass
 import socket
 from collections.abc import Callable, Mapping, Sequence
 
-from tuner.cli.text.words import clean, count, render_seconds, render_value
+from tuner.cli.text.words import clean, count, render_value
 from tuner.study.agents import Desired
 from tuner.study.command_line import study_command
 from tuner.study.control import Enqueued, Extended, Steered
+from tuner.study.durations import render_seconds
 
 _MOST_NUMBERS = 8
 

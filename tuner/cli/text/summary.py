@@ -4,19 +4,15 @@ from dataclasses import asdict
 from typing import Any
 
 from tuner.cli.text.confirmation import confirmed_json
-from tuner.cli.text.words import count, one_line, render_seconds, render_table, render_value
+from tuner.cli.text.words import count, one_line, render_table, render_value
+from tuner.results.limits import LimitUse
 from tuner.results.old_names import old_summary_keys
-from tuner.results.progress import (
-    StudyState,
-    estimate_seconds_left,
-    find_reason,
-    find_state,
-    is_active,
-    is_finished,
-)
+from tuner.results.progress import StudyState, find_reason, find_state, is_finished
+from tuner.results.status import find_status
 from tuner.results.summary import StudySummary, trials_of
 from tuner.storage.reading.failures import FailureRow, SharedParam
 from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, TrialRow
+from tuner.study.durations import render_seconds
 from tuner.study.trial import COUNTED_STATES, FINAL_STATES, Params, TrialState
 
 
@@ -42,10 +38,9 @@ def render_times(summary: StudySummary) -> str:
         if state in FINAL_STATES or state in summary.counts
     ]
     rows = [[f"  {word}", row.n_trials, row.n_steps, row.seconds] for word, row in shown]
-    n_trials = sum(row.n_trials for _, row in shown)
-    rows.append(["  all", n_trials, summary.n_steps, summary.training_seconds])
+    rows.append(["  all", summary.n_all, summary.n_steps, summary.training_seconds])
     table = render_table(
-        ["  trials", "", f"{summary.step_noun}s", "device seconds"],
+        ["  trials", "", summary.steps_noun, "device seconds"],
         [[str(word), f"{n:,}", f"{n_steps:,}", f"{secs:.1f}"] for word, n, n_steps, secs in rows],
     )
     saved = render_saved(summary)
@@ -54,12 +49,10 @@ def render_times(summary: StudySummary) -> str:
 
 def render_saved(summary: StudySummary) -> str:
     """What pruning saved; empty where it saved nothing or nobody can tell."""
-    full = summary.n_final * (summary.n_steps_full or 0)
-    if not summary.n(TrialState.PRUNED) or not full:
+    if not summary.n(TrialState.PRUNED) or not summary.n_steps_full:
         return ""
-    share = 100 * summary.n_steps_saved / full
     saved = count(summary.n_steps_saved, summary.step_noun)
-    return f"pruning saved {saved} ({share:.0f} % of a full search)"
+    return f"pruning saved {saved} ({100 * summary.saved_part:.0f} % of a full search)"
 
 
 def count_row(summary: StudySummary, state: TrialState) -> CountRow:
@@ -149,12 +142,14 @@ def trial_json(trial: TrialRow) -> dict[str, Any]:
 def summary_json(summary: StudySummary) -> dict[str, Any]:
     """A summary for programs."""
     rows = [count_row(summary, state) for state in COUNTED_STATES]
+    status = find_status(summary)
     document = {
         **study_json(summary.study),
-        "state": find_state(summary).value,
-        "reason": find_reason(summary) or None,
-        "finished": is_finished(summary),
-        "active": is_active(summary),
+        "state": status.state.value,
+        "reason": status.reason or None,
+        "finished": status.is_finished,
+        "active": status.is_active,
+        "actions": list(status.actions),
         "counts": {row.state: row.n_trials for row in rows},
         "steps": {row.state: row.n_steps for row in rows},
         "device_seconds": {row.state: row.seconds for row in rows},
@@ -162,14 +157,27 @@ def summary_json(summary: StudySummary) -> dict[str, Any]:
         "span_seconds": summary.span_seconds,
         "limits": asdict(summary.study.limits),
         "used": asdict(summary.used),
-        "seconds_left": estimate_seconds_left(summary),
+        "budget": [_limit_json(limit) for limit in status.limits],
+        "seconds_left": status.seconds_left,
         "best": summary.best and trial_json(summary.best),
         "best_by": summary.best_by,
         **confirmed_json(summary.confirmation),
         "failures": [_failure_json(failure) for failure in summary.failures],
-        "agents": [_agent_json(agent) for agent in summary.agents],
+        "agents": [_agent_json(agent, is_lost=agent in status.lost) for agent in summary.agents],
     }
     return {**document, **old_summary_keys(document)}
+
+
+def _limit_json(limit: LimitUse) -> dict[str, Any]:
+    return {
+        "limit": limit.key,
+        "name": limit.name,
+        "used": limit.used,
+        "of": limit.limit,
+        "part": limit.part,
+        "left": limit.left,
+        "reached": limit.is_reached,
+    }
 
 
 def _failure_json(failure: FailureRow) -> dict[str, Any]:
@@ -195,13 +203,14 @@ def study_json(study: StudyRow) -> dict[str, Any]:
     }
 
 
-def _agent_json(agent: AgentRow) -> dict[str, Any]:
+def _agent_json(agent: AgentRow, *, is_lost: bool) -> dict[str, Any]:
     return {
         "host": agent.host,
         "pid": agent.pid,
         "workers": list(agent.devices),
         "trials": list(agent.trials),
         "left": agent.left_at is not None,
+        "lost": is_lost,
         "silent_seconds": agent.silent_seconds,
         "seconds_lived": agent.seconds_lived,
         "device_seconds_busy": agent.device_seconds_busy,
