@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.cli.parser.build import build_parser
+from tuner.study.trial import Direction
 from tuner.study_file.algorithms import (
     _WRAPPED,
     PRUNERS,
@@ -23,9 +24,9 @@ from tuner.study_file.algorithms import (
     read_sampler,
 )
 from tuner.study_file.intervals import Interval
-from tuner.study_file.items import read_option
 from tuner.study_file.schema import build_schema
 from tuner.study_file.trainer_params import DATA_SETS, OBJECTIVES, TRAINER_PARAMS, TrainerParam
+from tuner.study_file.values import OneOf
 
 ROOT = Path(__file__).parents[1]
 COMMON_OPTIONS = {"--help", "--storage", "--require-tls", "--json"}  # described once for all
@@ -60,9 +61,9 @@ def update(text: str) -> str:
 
 
 def render_table(header: Row, rows: Sequence[Row], kept: Mapping[str, str]) -> str:
-    """A Markdown table. `rows` lack the hand-written column, which is the last one if any."""
+    """A Markdown table. Where a row lacks the last column, its cell is the hand-written one."""
     if header[-1] in HAND_WRITTEN:
-        rows = [(*row, kept.get(row[0], "")) for row in rows]
+        rows = [row if len(row) == len(header) else (*row, kept.get(row[0], "")) for row in rows]
     rule = "|" + "---|" * len(header)
     return "\n".join([_render_row(header), rule, *map(_render_row, rows), ""])
 
@@ -173,9 +174,10 @@ def _rows_of_section(name: str, section: Mapping[str, Any], default: str) -> Ite
     """A row for a key that holds a value, or one for each key below it."""
     match name:
         case "sampler":
-            yield code(name), ", ".join(map(code, SAMPLERS)), default
+            yield code(name), ", ".join(map(code, SAMPLERS)), default, section["description"]
         case "pruner":
-            yield code(name), f"{', '.join(map(code, PRUNERS))}, or a list", default
+            names = ", ".join(map(code, PRUNERS))
+            yield code(name), f"{names}, or a list", default, section["description"]
         case "params":
             yield code("params.NAME"), _values(section["additionalProperties"]), ""
         case "search_space":
@@ -193,7 +195,10 @@ def _rows_of_value(path: str, schema: Mapping[str, Any], default: str = "") -> I
     scalars = [kind for kind in kinds if "properties" not in kind]
     if scalars:
         given = code(schema["default"]) if "default" in schema else default
-        yield code(path), ", ".join(filter(None, map(_values, scalars))), given
+        cells = code(path), ", ".join(filter(None, map(_values, scalars))), given
+        is_goal = path in tuple(Direction)  # more to say than an editor needs
+        has_doc = "description" in schema and not is_goal
+        yield (*cells, schema["description"]) if has_doc else cells
     for kind in kinds:
         for key, value in kind.get("properties", {}).items():
             is_required = key in kind.get("required", ())
@@ -264,14 +269,9 @@ def _setting(name: str, setting: Setting) -> str:
     if setting.default is None:
         return f"{code(name)} (unset)"
     default = str(setting.default).lower() if isinstance(setting.default, bool) else setting.default
-    read = setting.read
-    others = getattr(read, "keywords", {}).get("options", ()) if _is_option(read) else ()
+    others = setting.value.names if isinstance(setting.value, OneOf) else ()
     rest = "".join(f" or {code(other)}" for other in others if other != setting.default)
     return code(f"{name}: {default}") + rest
-
-
-def _is_option(read: object) -> bool:
-    return getattr(read, "func", None) is read_option
 
 
 def _trainer_table() -> tuple[Row, list[Row]]:

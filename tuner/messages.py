@@ -9,35 +9,13 @@ import operator
 import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from tuner.study.trial import MAX_ATTRIBUTE_DEPTH, MAX_NAME, Params, Values
+from tuner.study.verdict import Outcome, Verdict
 
 # The agent's signal to the process above a worker: end the worker and everything that it started.
 END_WORKER = signal.SIGUSR2
-
-
-class Why(StrEnum):
-    """Why a lane has to stop."""
-
-    PRUNE = "prune"
-    RELEASE = "release"  # save a checkpoint, then leave
-    DROP = "drop"  # leave at once: the trial is somebody else's, or has failed
-
-
-class How(StrEnum):
-    """How a lane left the worker."""
-
-    COMPLETE = "complete"
-    PRUNED = "pruned"
-    RELEASED = "released"
-    DROPPED = "dropped"
-    REFUSED = "refused"  # did not fit, or no room: comes back under the same attempt
-    NON_FINITE = "non_finite"
-    OUT_OF_MEMORY = "out_of_memory"
-    EXCEPTION = "exception"
-    MISTAKE = "mistake"  # the objective's code does not keep to the rules: trying again is no use
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +57,7 @@ class Start:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GoOn:
+class Continue:
     """The verdict at a step: go on."""
 
     number: int
@@ -94,7 +72,7 @@ class Stop:
 
     number: int
     attempt: int
-    why: Why
+    verdict: Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,34 +131,25 @@ class NotSaved:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Still working: feeds the silence watch between reports."""
-
-    number: int
-    attempt: int
-    step: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Left:
     """The lane has left the worker; after a failure the process ends as well."""
 
     number: int
     attempt: int
-    how: How
+    how: Outcome
     value: float | None = None  # of a COMPLETE lane: its best value
     message: str = ""
     traceback: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)  # plain JSON; become user attributes
 
 
-ToWorker = Setup | Start | GoOn | Stop
-FromWorker = Ready | Reported | Saved | Kept | NotSaved | Progress | Left
+ToWorker = Setup | Start | Continue | Stop
+FromWorker = Ready | Reported | Saved | Kept | NotSaved | Left
 Message = ToWorker | FromWorker
 
 _TYPES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (Setup, Start, GoOn, Stop, Ready, Reported, Saved, Kept, NotSaved, Progress, Left)
+    for cls in (Setup, Start, Continue, Stop, Ready, Reported, Saved, Kept, NotSaved, Left)
 }
 
 
@@ -266,6 +235,6 @@ def _run(bounds: list[int]) -> tuple[int, int, int]:
 _CONVERSIONS: dict[type[Any], dict[str, Any]] = {
     Start: {"decide_at": lambda runs: tuple(map(_run, runs))},
     Reported: {"values": _numeric},
-    Stop: {"why": Why},
-    Left: {"how": How, "value": _optional_number, "facts": _facts},
+    Stop: {"verdict": Verdict},
+    Left: {"how": Outcome, "value": _optional_number, "facts": _facts},
 }

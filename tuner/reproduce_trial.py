@@ -23,7 +23,7 @@ from tuner.export.reproduction import (
     compare,
     read_record,
 )
-from tuner.messages import How, Left, Ready, Reported, Start, Stop, Why
+from tuner.messages import Left, Ready, Reported, Start, Stop
 from tuner.run_study import RunOptions, build_setup
 from tuner.search.catalog import build_sampler
 from tuner.search.mirror import Mirror
@@ -37,6 +37,7 @@ from tuner.storage.schema.migrations import migrate
 from tuner.storage.work.records import read_records
 from tuner.study.command_line import study_command
 from tuner.study.trial import Params, Values
+from tuner.study.verdict import Outcome, Verdict
 
 NEVER_SECONDS = 1e9  # between checkpoints that nobody wants
 Tell = Callable[[Reported], None]
@@ -106,7 +107,7 @@ def _suggest_again(database: Database, record: Record) -> Params:
     mirror.update(read_records(database, study_id, distributions))
     then = mirror.as_of(basis.highest, basis.open_numbers, basis.hidden)
     shared = spec.structural_params
-    return sampler.propose(then, basis.place + 1, basis.seed, {}, shared=shared)[basis.place].params
+    return sampler.propose(then, basis.place + 1, basis.seed, shared=shared)[basis.place].params
 
 
 def _first_try(database: Database, record: Record) -> int:
@@ -177,7 +178,7 @@ def _follow(pool: WorkerPool, record: Record, place: _Place, tell: Tell) -> Agai
                 curve[reported.step] = reported.values
                 tell(reported)
                 if not is_whole and reported.step == last:
-                    pool.send(pid, Stop(number=0, attempt=1, why=Why.PRUNE))
+                    pool.send(pid, Stop(number=0, attempt=1, verdict=Verdict.PRUNE))
             case WorkerSaid(message=Left() as left):
                 return _again(place, curve, left.value, _words_of(left))
             case WorkerGone():
@@ -188,8 +189,8 @@ def _follow(pool: WorkerPool, record: Record, place: _Place, tell: Tell) -> Agai
 
 
 def _words_of(left: Left) -> str:
-    if left.how in (How.COMPLETE, How.PRUNED):
-        return COMPLETE if left.how is How.COMPLETE else STOPPED
+    if left.how in (Outcome.COMPLETE, Outcome.PRUNED):
+        return COMPLETE if left.how is Outcome.COMPLETE else STOPPED
     return left.message or str(left.how)
 
 

@@ -12,7 +12,7 @@ from tuner.agent.rules.failures import failure_of_exit
 from tuner.agent.workers.pool import WorkerPool, open_workers
 from tuner.agent.workers.preparation import finish_preparation, start_preparation
 from tuner.errors import RunFailed
-from tuner.messages import How, Left, Ready, Reported, Start, Stop, Why
+from tuner.messages import Left, Ready, Reported, Start, Stop
 from tuner.run_study import RunOptions, build_setup
 from tuner.search.samplers.random import RandomSampler
 from tuner.space import to_distributions
@@ -20,6 +20,7 @@ from tuner.storage.embedded.home import open_home, open_spool
 from tuner.study.schedule import ENDLESS
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Params, Values
+from tuner.study.verdict import Outcome, Verdict
 from tuner.study_file.load import load_study_file
 
 
@@ -81,10 +82,10 @@ def _train_one_step(pool: WorkerPool, params: Params, seed: int) -> SmokeResult:
                     values=reported.values,
                     seconds=monotonic() - started_at,
                 )
-                pool.send(pid, Stop(number=0, attempt=1, why=Why.RELEASE))
-            case WorkerSaid(message=Left(how=How.RELEASED | How.PRUNED)):
+                pool.send(pid, Stop(number=0, attempt=1, verdict=Verdict.RELEASE))
+            case WorkerSaid(message=Left(how=Outcome.RELEASED | Outcome.PRUNED)):
                 return result
-            case WorkerSaid(message=Left(how=How.COMPLETE) as left):
+            case WorkerSaid(message=Left(how=Outcome.COMPLETE) as left):
                 if left.value is not None:
                     result = replace(result, values={**result.values, "returned": left.value})
                 return replace(result, seconds=monotonic() - started_at)

@@ -125,26 +125,6 @@ def _to_distribution(given: Range) -> BaseDistribution:
             return CategoricalDistribution(given.choices)
 
 
-def from_distributions(distributions: Distributions) -> dict[str, Range]:
-    """The search space that `to_distributions` turns into these, without points of a grid."""
-    space = with_conditions(distributions)
-    return {
-        name: _from_distribution(given, space.conditions.get(name)) for name, given in space.items()
-    }
-
-
-def _from_distribution(given: BaseDistribution, when: When | None) -> Range:
-    match given:
-        case FloatDistribution(low=low, high=high, log=log, step=step):
-            return FloatRange(low=low, high=high, log=log, step=step, when=when)
-        case IntDistribution(low=low, high=high, log=log, step=step):
-            return IntRange(low=low, high=high, log=log, step=step, when=when)
-        case CategoricalDistribution():
-            return Choice(choices=given.choices, when=when)
-        case _:
-            raise ValueError(f"no range corresponds to {given!r}")
-
-
 def encode_params(params: Params, distributions: Distributions) -> list[ParamRow]:
     """The rows of a trial's params, in the space's order; every param must lie in the space."""
     return [

@@ -44,7 +44,7 @@ def train(trial):
         case 10: message(type="Left", **me, how="complete", value="much", message=7)
         case 11: message(type="Left", **me, how="exception", message=[7], traceback={}, facts=[1])
         case 12: message(type="Ready", n_free=-1, n_taken=0)
-        case 13: message(type="Progress", number=-1, attempt=10**20, step=-5)
+        case 13: message(type="NotSaved", number=-1, attempt=10**20, step=-5, reason="")
         case 14: saved(me, "/..")
         case 15: saved(me, "/x\0")
         case 16: message(type="Reported", **me, step=1, values={"val_loss": 1, noise(rng): 1})

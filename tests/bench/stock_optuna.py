@@ -201,14 +201,14 @@ def _prepared(options: argparse.Namespace) -> "Splits":
 
 def train_ours(options: argparse.Namespace) -> Train:
     """tuner's own trainer under Optuna's loop."""
-    from tuner.messages import How
     from tuner.study.trial import Values
+    from tuner.study.verdict import Outcome, Verdict
     from tuner.study_file.trainer_params import resolve
     from tuner.training.data.tensors import load_data
     from tuner.training.groups.device_groups import Goal, Groups
     from tuner.training.groups.device_groups import train as train_lanes
     from tuner.training.groups.sizes import FixedSizes
-    from tuner.training.lane import Nobody, Verdict
+    from tuner.training.lane import Nobody
     from tuner.training.losses.built_in import loss_of
     from tuner.training.mlp.stack import MLP
 
@@ -230,13 +230,15 @@ def train_ours(options: argparse.Namespace) -> Train:
 
         def verdict(self) -> Verdict:
             is_asked = self._last[0] > 0  # the trainer asks before the first epoch, too
-            return Verdict.PRUNE if is_asked and self._should_stop(*self._last) else Verdict.GO_ON
+            return (
+                Verdict.PRUNE if is_asked and self._should_stop(*self._last) else Verdict.CONTINUE
+            )
 
     def train(number: int, params: Params, should_stop: ShouldStop) -> bool:
         lane = OptunaLane(number, params, should_stop)
         groups = Groups(model, data, loss, data_seed=0, goal=goal, sizes=FixedSizes(1))
         (departure,) = train_lanes(groups, [lane])
-        return departure.how is How.PRUNED
+        return departure.how is Outcome.PRUNED
 
     return train
 

@@ -10,10 +10,10 @@ from tuner.search.catalog import PRUNERS, build_pruner
 from tuner.search.curves import Curves
 from tuner.search.history import History
 from tuner.search.protocols import Pruner
-from tuner.study.decision import Action
 from tuner.study.report import RungValue
 from tuner.study.schedule import ENDLESS
 from tuner.study.trial import Direction
+from tuner.study.verdict import Verdict
 from tuner.study_file.algorithms import PRUNERS as SETTINGS
 from tuner.study_file.load import load_spec
 from tuner.study_file.model import Algorithm
@@ -144,8 +144,8 @@ def test_a_trial_that_is_the_best_at_every_step_goes_on(pruner, direction):
     for last in range(1, N_STEPS):
         values = dict.fromkeys(range(1, last + 1), value)
         trial = History(number=99, place=99, values=values)
-        assert pruner.decide(trial, curves(20, 4)).action is Action.GO_ON
+        assert pruner.decide(trial, curves(20, 4)).action is Verdict.CONTINUE
 
 
 def test_a_trial_that_reported_nothing_goes_on(pruner):
-    assert pruner.decide(histories(5)[0], curves(20, 5)).action is Action.GO_ON
+    assert pruner.decide(histories(5)[0], curves(20, 5)).action is Verdict.CONTINUE

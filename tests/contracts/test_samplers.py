@@ -86,8 +86,8 @@ def suggest(spec: StudySpec, seed: int, n: int, backwards: bool = False) -> list
         # A Gaussian process thinks for half a second: fewer of its suggestions are enough.
         n_later = min(n, 2) if spec.sampler.name == "gp" else n
         return [
-            *sampler.propose(mirror(spec, 0, backwards), n, seed, {}),
-            *sampler.propose(mirror(spec, 30, backwards), n_later, seed, {}),
+            *sampler.propose(mirror(spec, 0, backwards), n, seed),
+            *sampler.propose(mirror(spec, 30, backwards), n_later, seed),
         ]
     assert isinstance(sampler, DrawSampler)
     draws = range(n - 1, -1, -1) if backwards else range(n)
@@ -159,20 +159,6 @@ def test_a_model_sampler_says_on_what_its_suggestions_are_based(spec):
 
 
 @of_models
-def test_given_params_are_kept_and_the_others_proposed(spec):
-    sampler = build_sampler(spec)
-    assert isinstance(sampler, ModelSampler)
-    given = {"kind": "linear", "rate": 0.01, "log": 0.01, "text": "b", "stranger": 1}
-    known = {name: value for name, value in given.items() if name in spec.search_space}
-    for n_finished in (0, 30):
-        (suggestion,) = sampler.propose(mirror(spec, n_finished, False), 1, 3, given)
-        assert known.items() <= suggestion.params.items()
-        assert "stranger" not in suggestion.params
-        distributions = to_distributions(spec.search_space)
-        assert tuple(suggestion.params) == applying(distributions, suggestion.params)
-
-
-@of_models
 def test_a_suggestion_can_be_derived_again_from_its_basis(spec):
     sampler = build_sampler(spec)
     assert isinstance(sampler, ModelSampler)
@@ -180,14 +166,14 @@ def test_a_suggestion_can_be_derived_again_from_its_basis(spec):
         known = mirror(spec, n_finished, False)
         running = [build_record(spec, n_finished + n, TrialState.RUNNING) for n in range(3)]
         known.update(running)
-        suggestions = sampler.propose(known, 2, 11, {})
+        suggestions = sampler.propose(known, 2, 11)
         # The study goes on: running trials end, new ones come.
         known.update(build_record(spec, n_finished + n, TrialState.COMPLETE) for n in range(9))
         for suggestion in suggestions:
             basis = suggestion.basis
             assert basis is not None
             earlier = known.as_of(basis.highest, basis.open_numbers, basis.hidden)
-            again = sampler.propose(earlier, basis.place + 1, basis.seed, {})
+            again = sampler.propose(earlier, basis.place + 1, basis.seed)
             assert again[basis.place] == suggestion
 
 
@@ -200,13 +186,13 @@ def test_a_batch_shares_what_its_leader_chose_and_can_be_derived_again(spec):
     distributions = to_distributions(spec.search_space)
     for n_finished in (0, 30):
         known = mirror(spec, n_finished, False)
-        suggestions = sampler.propose(known, n, 11, {}, shared=shared)
-        assert suggestions[0] == sampler.propose(known, 1, 11, {})[0], "the leader is free"
+        suggestions = sampler.propose(known, n, 11, shared=shared)
+        assert suggestions[0] == sampler.propose(known, 1, 11)[0], "the leader is free"
         for place, suggestion in enumerate(suggestions):
             for name in shared & suggestion.params.keys():
                 assert suggestion.params[name] == suggestions[0].params[name], name
             assert set(suggestion.params) == set(applying(distributions, suggestion.params))
-            again = sampler.propose(known, place + 1, 11, {}, shared=shared)[place]
+            again = sampler.propose(known, place + 1, 11, shared=shared)[place]
             assert again == suggestion
         others = [name for name in suggestions[0].params if name not in shared]
         assert any(suggestions[0].params[n] != suggestions[-1].params[n] for n in others)

@@ -12,8 +12,7 @@ from tuner.search.mirror import Mirror
 from tuner.search.protocols import ModelSampler
 from tuner.space import to_distributions
 from tuner.storage.connections.connection import open_database_url, parse_url
-from tuner.storage.reading.rows import read_trials
-from tuner.storage.work.join import find_study
+from tuner.storage.reading.rows import find_row, read_trials
 from tuner.storage.work.store import PostgresStore
 from tuner.study.feed import Seen
 from tuner.study.report import RungValue
@@ -44,10 +43,10 @@ def test_every_suggestion_and_every_decision_of_two_agents_is_derived_again(
     assert [agent.wait() for agent in agents] == [0, 0], agents[0].output + agents[1].output
     database = open_database_url(parse_url(fleet.url))
     try:
-        found = find_study(database, "faulty")
-        spec = parse_spec(found.spec)
         with database.reading() as connection:
+            found = find_row(connection, "faulty")
             params = {t.number: t.params for t in read_trials(connection, found.study_id)}
+        spec = parse_spec(found.spec)
         store = PostgresStore(database, found.study_id, spec, _nobody())
         mirror = Mirror(to_distributions(spec.search_space), spec.direction)
         mirror.update(store.changes(Seen()).trials)
@@ -77,7 +76,7 @@ def _rederive_suggestions(
     for number, seed, place, highest, open_numbers, hidden in rows:
         earlier = mirror.as_of(highest, open_numbers, hidden)
         shared = spec.structural_params
-        again = sampler.propose(earlier, place + 1, seed, {}, shared=shared)[place]
+        again = sampler.propose(earlier, place + 1, seed, shared=shared)[place]
         assert dict(again.params) == params[number], f"trial {number}"
     return len(rows)
 

@@ -7,11 +7,12 @@ import pytest
 from optuna.trial import TrialState as OptunaState
 
 from tests.integration.stores import StoredStudy, raised, report
-from tuner.study.decision import Action, Decision, DecisionRecord
+from tuner.study.decision import Decision, DecisionRecord
 from tuner.study.failure import Failure, FailureClass
 from tuner.study.feed import Seen
 from tuner.study.lease import Batch, End, Finish, Release
 from tuner.study.trial import TrialState
+from tuner.study.verdict import Verdict
 
 NewStudy = Callable[..., StoredStudy]
 HOSTILE = "NUL \0, lone surrogate \udcff, bell \a, percent %s %(x)s, quote ' \\ and 漢字 🎈"
@@ -38,7 +39,7 @@ def test_a_pruned_trial_keeps_its_last_value_and_its_reason(study: StoredStudy) 
     decision = DecisionRecord(
         key=trial.key,
         step=1,
-        decision=Decision(action=Action.PRUNE, reason="rung 1: rank 4 of 4, keeps 1"),
+        decision=Decision(action=Verdict.PRUNE, reason="rung 1: rank 4 of 4, keeps 1"),
         snapshot="1:1:",
         local=(),
     )
@@ -163,7 +164,7 @@ def test_metrics_and_decisions_with_such_text_are_stored(study: StoredStudy) -> 
     decision = DecisionRecord(
         key=trial.key,
         step=1,
-        decision=Decision(action=Action.GO_ON, reason=HOSTILE),
+        decision=Decision(action=Verdict.CONTINUE, reason=HOSTILE),
         snapshot="1:1:",
         local=(),
     )

@@ -7,14 +7,15 @@ import pytest
 
 from tests.integration.stores import StoreAgent, StoredStudy, raised, report
 from tuner.study.checkpoint import SavedFile
-from tuner.study.decision import Action, Decision, DecisionRecord
+from tuner.study.decision import Decision, DecisionRecord
 from tuner.study.feed import Seen
 from tuner.study.lease import Batch, ClaimedTrial, Finish, Release
 from tuner.study.report import Report
 from tuner.study.trial import AttemptKey, TrialState
+from tuner.study.verdict import Verdict
 
 NewStudy = Callable[..., StoredStudy]
-GO_ON = Decision(action=Action.GO_ON, reason="rung 1: rank 1 of 1, keeps 1")
+GO_ON = Decision(action=Verdict.CONTINUE, reason="rung 1: rank 1 of 1, keeps 1")
 
 
 def _everything(study: StoredStudy) -> list[object]:
@@ -202,7 +203,7 @@ def test_a_decision_is_stored_once_with_what_had_been_seen(study: StoredStudy) -
         record = DecisionRecord(
             key=trial.key,
             step=3,
-            decision=Decision(action=Action.PRUNE, reason=reason),
+            decision=Decision(action=Verdict.PRUNE, reason=reason),
             snapshot="100:120:105",
             local=(4, 2),
         )

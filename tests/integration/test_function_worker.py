@@ -12,19 +12,8 @@ from typing import Any
 import pytest
 
 from tests.integration.worker_processes import PATIENCE_SECONDS, WorkerProcess
-from tuner.messages import (
-    FromWorker,
-    GoOn,
-    How,
-    Left,
-    Ready,
-    Reported,
-    Saved,
-    Setup,
-    Start,
-    Stop,
-    Why,
-)
+from tuner.messages import Continue, FromWorker, Left, Ready, Reported, Saved, Setup, Start, Stop
+from tuner.study.verdict import Outcome, Verdict
 from tuner.trial.ends import IGNORED, SWALLOWED
 
 OpenWorker = Callable[[], WorkerProcess]
@@ -125,7 +114,7 @@ def test_a_function_trains_to_its_end_and_its_process_leaves(run: Run) -> None:
     messages, worker = run(code)
     left = _left(messages)
     assert sorted(_curve(messages)) == [1, 2, 3, 4, 5, 6]
-    assert (left.number, left.attempt, left.how, left.value) == (4, 1, How.COMPLETE, 0.125)
+    assert (left.number, left.attempt, left.how, left.value) == (4, 1, Outcome.COMPLETE, 0.125)
     assert left.facts == {"x": pytest.approx(10 * 0.75**6)}
     assert worker.process.wait(PATIENCE_SECONDS) == 0
 
@@ -166,12 +155,12 @@ def test_a_stop_prunes_at_the_step_of_the_decision(open_worker: OpenWorker, fold
     worker = open_worker()
     worker.say(_setup(folder), _start(decide_at=((1, 2, 1), (3, 4, 1))))
     worker.hear(Reported, step=1)
-    worker.say(GoOn(number=4, attempt=1, step=1))
+    worker.say(Continue(number=4, attempt=1, step=1))
     worker.hear(Reported, step=3)
-    worker.say(Stop(number=4, attempt=1, why=Why.PRUNE))
+    worker.say(Stop(number=4, attempt=1, verdict=Verdict.PRUNE))
     messages = worker.all_until_left()
     assert _curve(messages) == {}
-    assert _left(messages).how is How.PRUNED
+    assert _left(messages).how is Outcome.PRUNED
     assert worker.process.wait(PATIENCE_SECONDS) == 0
 
 
@@ -182,10 +171,10 @@ def test_a_released_trial_goes_on_from_its_checkpoint_to_the_same_end(
     first = open_worker()
     first.say(_setup(folder), _start(decide_at=((2, 3, 1),)))
     first.hear(Reported, step=2)
-    first.say(Stop(number=4, attempt=1, why=Why.RELEASE))
+    first.say(Stop(number=4, attempt=1, verdict=Verdict.RELEASE))
     saved = first.hear(Saved)
     assert (saved.step, Path(saved.path).name) == (2, "4-1-2-1.safetensors")
-    assert first.hear(Left).how is How.RELEASED
+    assert first.hear(Left).how is Outcome.RELEASED
     resumed, _ = run(DESCENT, attempt=2, checkpoint=saved.path)
     assert _curve(resumed) == {s: v for s, v in _curve(wanted).items() if s > 2}
     assert _left(resumed).value == _left(wanted).value
@@ -198,7 +187,7 @@ def test_sigterm_saves_hands_back_and_leaves(open_worker: OpenWorker, folder: Pa
     worker.hear(Reported, step=1)
     worker.process.send_signal(signal.SIGTERM)
     saved = worker.hear(Saved)
-    assert worker.hear(Left).how is How.RELEASED
+    assert worker.hear(Left).how is Outcome.RELEASED
     assert Path(saved.path).is_file()
     assert worker.process.wait(PATIENCE_SECONDS) == 0
 
@@ -217,7 +206,7 @@ def train(trial):
 """
     messages, worker = run(code)
     left = _left(messages)
-    assert left.how is How.EXCEPTION
+    assert left.how is Outcome.EXCEPTION
     assert left.message.startswith("JSONDecodeError: Expecting property name")
     assert left.message.endswith("(train.py:4 in load)")
     assert "Traceback" in left.traceback
@@ -231,42 +220,42 @@ def train(trial):
     [
         (
             "    import sys\n    sys.exit(3)\n",
-            How.EXCEPTION,
+            Outcome.EXCEPTION,
             "the objective called sys.exit(3) (train.py:3 in train)",
         ),
         (
             "    import torch\n    return torch.tensor(1.0)\n",
-            How.MISTAKE,
+            Outcome.MISTAKE,
             "it returned a Tensor; return it as a float, with .item() (train.py:1 in train)",
         ),
         (
             "    pass\n",
-            How.MISTAKE,
+            Outcome.MISTAKE,
             "it returned None and reported nothing; return val_loss as a float, or call "
             "trial.report(val_loss=...) (train.py:1 in train)",
         ),
         (
             "    trial.report(loss=1.0)\n",
-            How.MISTAKE,
+            Outcome.MISTAKE,
             "the report has loss, and not what the study is after; call "
             "trial.report(val_loss=...) (train.py:2 in train)",
         ),
         (
             "    trial.report(step=2, val_loss=1.0)\n    trial.report(step=2, val_loss=1.0)\n",
-            How.MISTAKE,
+            Outcome.MISTAKE,
             "step 2 was reported after step 2; steps must grow (train.py:3 in train)",
         ),
-        ("    raise MemoryError\n", How.OUT_OF_MEMORY, "MemoryError (train.py:2 in train)"),
-        ("    trial.report(val_loss=float('nan'))\n", How.DROPPED, ""),
+        ("    raise MemoryError\n", Outcome.OUT_OF_MEMORY, "MemoryError (train.py:2 in train)"),
+        ("    trial.report(val_loss=float('nan'))\n", Outcome.DROPPED, ""),
         (
             "    from tuner.trial import TrialPruned\n    raise TrialPruned\n",
-            How.PRUNED,
+            Outcome.PRUNED,
             "",
         ),
     ],
 )
 def test_every_other_end_says_what_happened_and_where(
-    run: Run, body: str, how: How, message: str
+    run: Run, body: str, how: Outcome, message: str
 ) -> None:
     left = _left(run("def train(trial):\n" + body)[0])
     assert (left.how, left.message) == (how, message)
@@ -285,8 +274,8 @@ def train(trial):
     worker = open_worker()
     worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
     worker.hear(Reported)
-    worker.say(Stop(number=4, attempt=1, why=Why.PRUNE))
-    assert worker.hear(Left).how is How.PRUNED
+    worker.say(Stop(number=4, attempt=1, verdict=Verdict.PRUNE))
+    assert worker.hear(Left).how is Outcome.PRUNED
 
 
 def test_a_pruned_trial_that_breaks_while_it_cleans_up_is_pruned(
@@ -303,8 +292,8 @@ def train(trial):
     worker = open_worker()
     worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
     worker.hear(Reported)
-    worker.say(Stop(number=4, attempt=1, why=Why.PRUNE))
-    assert worker.hear(Left).how is How.PRUNED
+    worker.say(Stop(number=4, attempt=1, verdict=Verdict.PRUNE))
+    assert worker.hear(Left).how is Outcome.PRUNED
     worker.process.wait(PATIENCE_SECONDS)
     assert "no connection to the tracker" in worker.log.read_text()
 
@@ -318,7 +307,7 @@ def train(trial):
     return 0.5
 """
     messages, worker = run(code)
-    assert _left(messages).how is How.COMPLETE
+    assert _left(messages).how is Outcome.COMPLETE
     worker.process.wait(PATIENCE_SECONDS)
 
 
@@ -333,7 +322,7 @@ def train(trial):
     return 0.5
 """
     messages, worker = run(code)
-    assert _left(messages).how is How.COMPLETE
+    assert _left(messages).how is Outcome.COMPLETE
     assert worker.process.wait(PATIENCE_SECONDS) == 0
     assert (folder / "log.txt").read_text() == "trained"
     assert (folder / "exit.txt").read_text() == "left"
@@ -444,7 +433,7 @@ def test_inspecting_a_file_that_is_not_there_names_it(folder: Path) -> None:
 
 def test_a_file_that_breaks_after_the_inspection_fails_its_trial_as_a_mistake(run: Run) -> None:
     left = _left(run("def train(trial:\n")[0])
-    assert left.how is How.MISTAKE
+    assert left.how is Outcome.MISTAKE
     assert left.message.startswith("importing train.py failed: SyntaxError")
 
 
@@ -527,7 +516,7 @@ def train(trial):
 """
     messages, worker = run(code)
     left = _left(messages)
-    assert (left.how, left.value, left.facts) == (How.COMPLETE, 0.5, {"child": 1})
+    assert (left.how, left.value, left.facts) == (Outcome.COMPLETE, 0.5, {"child": 1})
     assert _curve(messages) == {}
     worker.process.wait(PATIENCE_SECONDS)
     assert "ValueError: in the child" in worker.log.read_text()
@@ -573,9 +562,11 @@ SWALLOWING = {
 
 
 @pytest.mark.parametrize("form", SWALLOWING)
-@pytest.mark.parametrize(("why", "how"), [(Why.PRUNE, How.PRUNED), (Why.RELEASE, How.RELEASED)])
+@pytest.mark.parametrize(
+    ("why", "how"), [(Verdict.PRUNE, Outcome.PRUNED), (Verdict.RELEASE, Outcome.RELEASED)]
+)
 def test_a_verdict_that_is_swallowed_ends_the_process_at_the_next_report(
-    open_worker: OpenWorker, folder: Path, form: str, why: Why, how: How
+    open_worker: OpenWorker, folder: Path, form: str, why: Verdict, how: Outcome
 ) -> None:
     code = "import optuna, threading\n\ndef train(trial):\n    step = 0\n    while True:\n"
     code += "        step += 1\n" + SWALLOWING[form]
@@ -583,11 +574,11 @@ def test_a_verdict_that_is_swallowed_ends_the_process_at_the_next_report(
     worker = open_worker()
     worker.say(_setup(folder), _start(decide_at=((2, 3, 1),)))
     worker.hear(Reported, step=2)
-    worker.say(Stop(number=4, attempt=1, why=why))
+    worker.say(Stop(number=4, attempt=1, verdict=why))
     messages = worker.all_until_left()
     assert _curve(messages) == {}, "the last report is the one that got the verdict"
     left = _left(messages)
-    note = IGNORED if form == "optuna" and why is Why.PRUNE else SWALLOWED
+    note = IGNORED if form == "optuna" and why is Verdict.PRUNE else SWALLOWED
     assert (left.how, left.message) == (how, note)
     assert worker.process.wait(PATIENCE_SECONDS) == 0
     assert f"trial 4 ends here: {note}" in worker.log.read_text()
@@ -607,16 +598,16 @@ def train(trial):
     worker = open_worker()
     worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
     worker.hear(Reported)
-    worker.say(Stop(number=4, attempt=1, why=Why.PRUNE))
+    worker.say(Stop(number=4, attempt=1, verdict=Verdict.PRUNE))
     left = worker.hear(Left)
-    assert (left.how, left.message) == (How.PRUNED, SWALLOWED)
+    assert (left.how, left.message) == (Outcome.PRUNED, SWALLOWED)
 
 
 @pytest.mark.parametrize("name", ["KeyboardInterrupt", "GeneratorExit", "asyncio.CancelledError"])
 def test_whatever_the_objective_raises_is_its_failure(run: Run, name: str) -> None:
     left = _left(run(f"import asyncio\n\ndef train(trial):\n    raise {name}\n")[0])
     assert (left.how, left.message) == (
-        How.EXCEPTION,
+        Outcome.EXCEPTION,
         f"{name.rpartition('.')[2]} (train.py:4 in train)",
     )
 
@@ -673,7 +664,7 @@ def train(trial):
     return 1
 """
     messages, worker = run(code)
-    assert _left(messages).how is How.COMPLETE
+    assert _left(messages).how is Outcome.COMPLETE
     worker.process.wait(PATIENCE_SECONDS)
     assert worker.log.read_text().splitlines() == [
         "from the library",

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tests.integration.stores import SEARCH_SPACE, StoredStudy, make_spec
-from tuner.errors import NotFound, StudyMismatch
+from tuner.errors import StudyMismatch
 from tuner.storage.connections.connection import Database
-from tuner.storage.work.join import find_study, is_finished, join_study
+from tuner.storage.reading.rows import find_row
+from tuner.storage.work.join import is_finished, join_study
 from tuner.study.trial import Direction
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
@@ -189,7 +190,8 @@ def test_eight_first_joins_at_once_make_one_study(database: Database) -> None:
 
 
 def test_the_stored_spec_reads_back_equal_with_its_params_in_order(study: StoredStudy) -> None:
-    found = find_study(study.database, "searched")
+    with study.database.reading() as connection:
+        found = find_row(connection, "searched")
     assert parse_spec(found.spec) == study.spec
     assert list(parse_spec(found.spec).search_space) == list(SEARCH_SPACE)
     assert (found.study_id, found.fingerprint, found.n_trials) == (
@@ -208,11 +210,6 @@ def test_optuna_sees_the_direction_and_what_the_study_is_about(
         "tuner:metric": "val_accuracy",
         "tuner:data_fingerprint": "fingerprint",
     }
-
-
-def test_an_unknown_name_is_not_found(study: StoredStudy) -> None:
-    with pytest.raises(NotFound, match="no study 'other'"):
-        find_study(study.database, "other")
 
 
 def test_a_study_is_finished_when_its_budget_is_used_and_every_trial_final(

@@ -12,19 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.worker_processes import PATIENCE_SECONDS, WorkerProcess, worker_command
-from tuner.messages import (
-    GoOn,
-    How,
-    Left,
-    Ready,
-    Reported,
-    Saved,
-    Setup,
-    Start,
-    Stop,
-    Why,
-    encode,
-)
+from tuner.messages import Continue, Left, Ready, Reported, Saved, Setup, Start, Stop, encode
+from tuner.study.verdict import Outcome, Verdict
 from tuner.training.data.preparing import prepare
 
 
@@ -94,7 +83,7 @@ def test_trials_run_one_after_another_to_completion(open_worker, setup):
         assert sorted(curve) == [1, 2, 3, 4, 5, 6]
         best = min(curve, key=lambda step: curve[step]["val_loss"])
         assert (left.how, left.number, left.value) == (
-            How.COMPLETE,
+            Outcome.COMPLETE,
             number,
             curve[best]["val_loss"],
         )
@@ -110,13 +99,13 @@ def test_a_stop_prunes_at_the_step_of_the_decision(open_worker, setup):
     worker = open_worker()
     worker.say(setup, _start(decide_at=rungs(1, 3)))
     worker.hear(Reported, step=1)
-    worker.say(GoOn(number=0, attempt=1, step=1))
+    worker.say(Continue(number=0, attempt=1, step=1))
     worker.hear(Reported, step=3)
-    worker.say(Stop(number=0, attempt=9, why=Why.DROP))  # of another attempt: not for us
-    worker.say(Stop(number=0, attempt=1, why=Why.PRUNE))
+    worker.say(Stop(number=0, attempt=9, verdict=Verdict.DROP))  # of another attempt: not for us
+    worker.say(Stop(number=0, attempt=1, verdict=Verdict.PRUNE))
     messages = worker.all_until_left()
     assert _curve(messages) == {}
-    assert (messages[-1].how, messages[-1].value) == (How.PRUNED, None)
+    assert (messages[-1].how, messages[-1].value) == (Outcome.PRUNED, None)
     assert "val_accuracy" in messages[-1].facts
     worker.hear(Ready)
 
@@ -126,12 +115,19 @@ def test_trials_that_come_together_train_together_and_are_told_apart(open_worker
     worker.say(replace(setup, n_lanes=8))
     assert worker.hear(Ready) == Ready(n_free=8, n_taken=0)
     starts = [_start(n, params={"n_layers": 1 + n % 2, "dropout": 0.0}) for n in range(3)]
-    worker.say(*starts, _start(3, decide_at=rungs(1)), Stop(number=3, attempt=1, why=Why.DROP))
+    worker.say(
+        *starts, _start(3, decide_at=rungs(1)), Stop(number=3, attempt=1, verdict=Verdict.DROP)
+    )
     messages = []
     while sum(isinstance(message, Left) for message in messages) < 4:
         messages += worker.all_until_left()
     hows = {m.number: m.how for m in messages if isinstance(m, Left)}
-    assert hows == {0: How.COMPLETE, 1: How.COMPLETE, 2: How.COMPLETE, 3: How.DROPPED}
+    assert hows == {
+        0: Outcome.COMPLETE,
+        1: Outcome.COMPLETE,
+        2: Outcome.COMPLETE,
+        3: Outcome.DROPPED,
+    }
     ready = [m for m in messages if isinstance(m, Ready)]
     assert Ready(n_free=4, n_taken=4) in ready or Ready(n_free=5, n_taken=4) in ready
     alone = open_worker()
@@ -148,11 +144,11 @@ def test_release_and_resume_elsewhere_give_the_same_bits(open_worker, setup):
     first = open_worker()
     first.say(setup, _start(decide_at=rungs(2)))
     first.hear(Reported, step=2)
-    first.say(Stop(number=0, attempt=1, why=Why.RELEASE))
+    first.say(Stop(number=0, attempt=1, verdict=Verdict.RELEASE))
     saved = first.hear(Saved)
     assert saved.step == 2
     assert Path(saved.path).name == "0-1-2.safetensors"
-    assert first.hear(Left).how is How.RELEASED
+    assert first.hear(Left).how is Outcome.RELEASED
 
     second = open_worker()
     second.say(setup, _start(attempt=2, checkpoint=saved.path))
@@ -171,7 +167,7 @@ def test_sigterm_releases_then_leaves(open_worker, setup):
     worker.process.terminate()
     saved = worker.hear(Saved)
     assert Path(saved.path).exists()
-    assert worker.hear(Left).how is How.RELEASED
+    assert worker.hear(Left).how is Outcome.RELEASED
     assert worker.process.wait(PATIENCE_SECONDS) == 0
 
 
@@ -189,7 +185,7 @@ def test_an_agent_that_does_not_answer_costs_one_second_once(open_worker, setup)
     worker.hear(Ready)
     started = time.monotonic()
     worker.say(_start(decide_at=rungs(1, 2, 3, 4, 5, 6)))
-    assert worker.hear(Left).how is How.COMPLETE
+    assert worker.hear(Left).how is Outcome.COMPLETE
     assert 1.0 <= time.monotonic() - started < 1.9
 
 
@@ -247,10 +243,10 @@ def _is_alive(pid: int) -> bool:
 def test_garbage_on_the_pipe_is_ignored(open_worker, setup):
     worker = open_worker()
     worker.say_bytes(b"\n{}\nnonsense\n" + os.urandom(3000).replace(b"\n", b"") + b"\n")
-    worker.say(GoOn(number=0, attempt=1, step=1), setup)
+    worker.say(Continue(number=0, attempt=1, step=1), setup)
     worker.say_bytes(b"x" * 3_000_000 + b"\n" + encode(setup) + b'{"type":"Start"}\n')
     worker.say(_start())
-    assert worker.hear(Left).how is How.COMPLETE
+    assert worker.hear(Left).how is Outcome.COMPLETE
     assert "not a message" in worker.log.read_text()
 
 
@@ -259,12 +255,12 @@ def test_a_diverged_trial_leaves_the_worker_usable(open_worker, setup):
     worker.say(setup, _start(params={"learning_rate": 1e30}))
     messages = worker.all_until_left()
     left = messages[-1]
-    assert (left.how, left.value) == (How.NON_FINITE, None)
+    assert (left.how, left.value) == (Outcome.NON_FINITE, None)
     assert "at step" in left.message
     assert all(value == value and abs(value) < 1e300 for value in left.facts.values())
     assert any(isinstance(message, Reported) for message in messages)
     worker.say(_start(1))
-    assert worker.hear(Left, number=1).how is How.COMPLETE
+    assert worker.hear(Left, number=1).how is Outcome.COMPLETE
 
 
 def test_a_damaged_checkpoint_is_an_exception_and_ends_the_process(open_worker, setup, tmp_path):
@@ -273,7 +269,7 @@ def test_a_damaged_checkpoint_is_an_exception_and_ends_the_process(open_worker, 
     worker = open_worker()
     worker.say(setup, _start(checkpoint=str(path)))
     left = worker.hear(Left)
-    assert left.how is How.EXCEPTION
+    assert left.how is Outcome.EXCEPTION
     assert left.message.startswith("BadCheckpoint: checkpoint 0-1-3.safetensors cannot be read")
     assert "Traceback" in left.traceback
     assert worker.process.wait(PATIENCE_SECONDS) == 1
@@ -292,7 +288,7 @@ def test_when_one_lane_fails_the_others_are_saved_and_handed_back(open_worker, s
     while sum(isinstance(message, Left) for message in messages) < 4:
         messages += worker.all_until_left()
     hows = {m.number: m.how for m in messages if isinstance(m, Left)}
-    assert hows == {7: How.EXCEPTION, **dict.fromkeys(range(3), How.RELEASED)}
+    assert hows == {7: Outcome.EXCEPTION, **dict.fromkeys(range(3), Outcome.RELEASED)}
     saved = {m.number: m.step for m in messages if isinstance(m, Saved)}
     reported = {m.number: m.step for m in messages if isinstance(m, Reported)}
     assert saved == {n: reported.get(n, saved[n]) for n in range(3)}, "each at its last step"
@@ -303,7 +299,7 @@ def test_too_large_a_model_is_out_of_memory(open_worker, setup):
     worker = open_worker()
     worker.say(setup, _start(params={"width": 60_000_000}))
     left = worker.hear(Left)
-    assert left.how is How.OUT_OF_MEMORY, left
+    assert left.how is Outcome.OUT_OF_MEMORY, left
     assert worker.process.wait(PATIENCE_SECONDS) == 1
 
 

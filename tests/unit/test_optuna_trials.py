@@ -10,7 +10,7 @@ import torch
 
 import tuner
 from tests.unit.test_trial import FakeLane
-from tuner.training.lane import Verdict
+from tuner.study.verdict import Verdict
 from tuner.trial import Mistake, Trial, TrialReleased, check_return
 
 SPACE = {
@@ -197,7 +197,9 @@ def test_an_objective_keeps_to_one_form() -> None:
 
 
 def test_a_verdict_is_given_by_should_prune_and_never_raised() -> None:
-    trial, _ = _trial(Verdict.GO_ON, Verdict.GO_ON, Verdict.PRUNE, Verdict.PRUNE, Verdict.PRUNE)
+    trial, _ = _trial(
+        Verdict.CONTINUE, Verdict.CONTINUE, Verdict.PRUNE, Verdict.PRUNE, Verdict.PRUNE
+    )
     trial.report(0.5, 0)
     assert not trial.should_prune()
     trial.report(0.5, 1)
@@ -210,7 +212,7 @@ def test_a_release_is_no_verdict_about_the_trial() -> None:
     trial, _ = _trial(Verdict.RELEASE)
     with pytest.raises(TrialReleased):
         trial.report(0.5, 0)
-    trial, _ = _trial(Verdict.GO_ON, Verdict.RELEASE)
+    trial, _ = _trial(Verdict.CONTINUE, Verdict.RELEASE)
     trial.report(0.5, 0)
     with pytest.raises(TrialReleased):
         trial.should_prune()

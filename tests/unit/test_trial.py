@@ -16,8 +16,8 @@ import torch
 
 import tuner
 from tuner.study.trial import MAX_NAME, Params, Values
+from tuner.study.verdict import Verdict
 from tuner.training.checkpoint import save_checkpoint
-from tuner.training.lane import Verdict
 from tuner.trial import (
     MAX_ATTRIBUTE,
     MAX_ATTRIBUTES,
@@ -56,7 +56,7 @@ class FakeLane:
         return is_new
 
     def verdict(self) -> Verdict:
-        return self.verdicts.popleft() if self.verdicts else Verdict.GO_ON
+        return self.verdicts.popleft() if self.verdicts else Verdict.CONTINUE
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
         raise AssertionError("a function keeps nothing")
@@ -249,7 +249,7 @@ def test_other_user_attributes_are_mistakes(key: Any, value: Any, sentence: str)
 def test_the_report_raises_what_the_agent_wants_and_no_except_exception_swallows_it(
     verdict: Verdict, end: type[TrialEnd]
 ) -> None:
-    trial, lane = _trial(Verdict.GO_ON, verdict)
+    trial, lane = _trial(Verdict.CONTINUE, verdict)
 
     def train() -> None:
         for _ in range(9):
@@ -263,7 +263,7 @@ def test_the_report_raises_what_the_agent_wants_and_no_except_exception_swallows
 
 
 def test_a_trial_with_checkpoints_is_handed_back_at_its_next_save() -> None:
-    trial, lane = _trial(Verdict.GO_ON, Verdict.RELEASE, Verdict.RELEASE)
+    trial, lane = _trial(Verdict.CONTINUE, Verdict.RELEASE, Verdict.RELEASE)
     assert trial.checkpoint.load() is None
     trial.report(val_loss=1.0)
     trial.report(val_loss=0.5)  # asked to leave here, and the step's state is not saved yet
@@ -290,7 +290,7 @@ def test_a_prune_while_a_release_waits_for_the_save_ends_the_trial() -> None:
 
 
 def test_a_release_that_comes_during_a_save_saves_before_it_leaves() -> None:
-    trial, lane = _trial(Verdict.GO_ON, Verdict.RELEASE)
+    trial, lane = _trial(Verdict.CONTINUE, Verdict.RELEASE)
     trial.report(val_loss=1.0)
     skipped: list[int] = []
 
@@ -430,7 +430,7 @@ class LeavingLane(FakeLane):
 @pytest.mark.parametrize("verdict", [Verdict.PRUNE, Verdict.RELEASE, Verdict.DROP])
 @pytest.mark.parametrize("call", ["report", "save", "should_prune"])
 def test_code_that_swallows_its_end_is_ended_at_its_next_call(verdict: Verdict, call: str) -> None:
-    lane = LeavingLane(Verdict.GO_ON, verdict)
+    lane = LeavingLane(Verdict.CONTINUE, verdict)
     trial = Trial(params={}, metric="loss", lane=lane)
     trial.set_user_attr("seen", 1)
     for _ in range(2):

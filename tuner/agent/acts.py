@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner.agent.notices import Notice
-from tuner.messages import GoOn as GoOnMessage
-from tuner.messages import Start, Stop
+from tuner.messages import Continue, Start, Stop
 from tuner.study.agents import AgentBeat
 from tuner.study.ending import Ending
 from tuner.study.failure import Fault
@@ -66,7 +65,7 @@ class Send:
     """Say something to a worker."""
 
     worker: int
-    message: Start | GoOnMessage | Stop
+    message: Start | Continue | Stop
 
 
 @dataclass(frozen=True, kw_only=True)

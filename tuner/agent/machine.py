@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from tuner.agent.notices import InTraining, Tally
 from tuner.errors import TunerError
-from tuner.messages import Why
 from tuner.search.curves import Curves
 from tuner.search.protocols import Pruner
 from tuner.study.agents import AgentBeat, Desired
@@ -19,6 +18,7 @@ from tuner.study.lease import ClaimedTrial, End
 from tuner.study.report import Printed, Report, RungValue
 from tuner.study.schedule import Schedule
 from tuner.study.trial import AttemptKey, Direction, TrialRecord, TrialState
+from tuner.study.verdict import Verdict
 
 WATCH_SECONDS = 1.0  # between looks at what should have happened
 LEAVE_SECONDS = 10.0  # a worker that was told to drop a trial has so long to do it
@@ -87,7 +87,7 @@ class Lane:
     is_saved_posted: bool = False
     kept: SavedFile | None = None  # the best epoch's weights, in the spool
     has_save_trouble: bool = False  # the last one could not be written
-    stop: Why | None = None  # what the worker was told
+    stop: Verdict | None = None  # what the worker was told
 
     @property
     def key(self) -> AttemptKey:

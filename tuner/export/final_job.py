@@ -9,8 +9,9 @@ from typing import Any
 from tuner.errors import RunFailed
 from tuner.export.final_lane import FinalLane, Told
 from tuner.export.train_options import TrainOptions, threads_of
-from tuner.messages import How, Setup
+from tuner.messages import Setup
 from tuner.study.trial import Direction
+from tuner.study.verdict import Outcome
 from tuner.study_file.best import BestConfig
 from tuner.worker.exits import Exit
 
@@ -77,9 +78,9 @@ class Job:
     def left(self, lane: FinalLane, left: Exit) -> Trained | None:
         """None for a complete training; raises `RunFailed` for one that failed."""
         match left.how:
-            case How.COMPLETE:
+            case Outcome.COMPLETE:
                 return None
-            case How.RELEASED | How.PRUNED | How.DROPPED if self.stop.is_set():
+            case Outcome.RELEASED | Outcome.PRUNED | Outcome.DROPPED if self.stop.is_set():
                 return Trained(folder=self.folder, step=lane.from_step)
             case _:
                 what = left.message or f"it left by itself ({left.how})"

@@ -18,8 +18,8 @@ from typing import Any
 from tuner.errors import RunFailed
 from tuner.export.files import write_whole
 from tuner.study.trial import Params, Values
+from tuner.study.verdict import Verdict
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
-from tuner.training.lane import Verdict
 
 SAVE_SECONDS = 5.0
 _CURVE = "curve.json"
@@ -137,7 +137,7 @@ class FinalLane:
 
     def verdict(self) -> Verdict:
         """Go on until somebody wants it to stop."""
-        return Verdict.RELEASE if self._stop.is_set() else Verdict.GO_ON
+        return Verdict.RELEASE if self._stop.is_set() else Verdict.CONTINUE
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
         """The end: saved once more, so that nothing is trained again whatever comes next."""
@@ -153,11 +153,6 @@ def remove_checkpoints(folder: Path) -> None:
     for _, path in _checkpoints(folder):
         path.unlink(missing_ok=True)
     (folder / _CURVE).unlink(missing_ok=True)
-
-
-def has_checkpoint(folder: Path) -> bool:
-    """Whether there is something to go on from."""
-    return bool(_checkpoints(folder))
 
 
 def _checkpoints(folder: Path) -> list[tuple[int, Path]]:

@@ -30,5 +30,5 @@ def preview(spec: StudySpec, n_params: int = 5) -> Preview:
     else:
         n_cells = None
         mirror = Mirror(to_distributions(spec.search_space), spec.direction)
-        first = [s.params for s in sampler.propose(mirror, n_params, spec.seed, {})]
+        first = [s.params for s in sampler.propose(mirror, n_params, spec.seed)]
     return Preview(n_cells=n_cells, first=first)

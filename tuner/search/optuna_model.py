@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -16,8 +15,6 @@ from tuner.space import choose_params, fitting_params
 from tuner.study.seeds import derive_seed
 from tuner.study.suggestion import Basis, Suggestion
 from tuner.study.trial import Direction, Params, ParamValue
-
-NOTHING_GIVEN: Params = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +38,13 @@ class OptunaSampler(ABC):
         mirror: Mirror,
         n: int,
         seed: int,
-        given: Params = NOTHING_GIVEN,
         shared: Collection[str] = (),
     ) -> Sequence[Suggestion]:
         """`n` suggestions, each of which sees those before it as running trials.
 
         The first one leads: the others have its values of the `shared` params.
         """
-        return propose_with(self._open, mirror, n, seed, given, shared)
+        return propose_with(self._open, mirror, n, seed, shared)
 
     @abstractmethod
     def _open(self, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Model:
@@ -63,28 +59,27 @@ def propose_with(
     mirror: Mirror,
     n: int,
     seed: int,
-    given: Params,
     shared: Collection[str] = (),
 ) -> Sequence[Suggestion]:
     """`n` suggestions, each of which sees those before it as running trials.
 
     The first one leads: the others have its values of the `shared` params, wherever they apply.
 
-    A model is opened anew for each: nothing is remembered from call to call, so a suggestion is
-    a function of the mirror, the seed and its place in its batch. `given` are params that are
-    fixed already; the others are proposed. On `mirror.as_of(basis.highest, basis.open_numbers,
-    basis.hidden)` a batch of more than `basis.place` gives the same suggestion at that place.
+    Each suggestion has a fresh model, so it is a function of the mirror, the seed and its place in
+    the batch. On `mirror.as_of(basis.highest, basis.open_numbers, basis.hidden)`, a batch of more
+    than `basis.place` suggestions has the same one at that place.
     """
     trials = list(mirror.shown())
     highest = mirror.highest
     open_numbers = tuple(sorted(mirror.open_numbers))
     hidden = tuple(sorted(mirror.hidden_numbers))
-    suggestions = []
+    suggestions: list[Suggestion] = []
+    led: Params = {}
     for place in range(n):
         model = open_model(trials, mirror.direction, derive_seed(seed, "place", place))
-        params = _ask(model, mirror, highest + 1 + place, given)
+        params = _ask(model, mirror, highest + 1 + place, led)
         if place == 0:
-            given = {**{name: params[name] for name in shared if name in params}, **given}
+            led = {name: params[name] for name in shared if name in params}
         trials.append(mirror.running_trial(highest + 1 + place, params))
         basis = Basis(
             seed=seed, place=place, highest=highest, open_numbers=open_numbers, hidden=hidden
@@ -93,7 +88,7 @@ def propose_with(
     return suggestions
 
 
-def _ask(model: Model, mirror: Mirror, number: int, given: Params) -> dict[str, ParamValue]:
+def _ask(model: Model, mirror: Mirror, number: int, led: Params) -> dict[str, ParamValue]:
     """The calls that `study.ask` and `trial.suggest_*` would make, without their storage.
 
     Params that only some trials have lie outside the space that these share: Optuna draws them
@@ -103,7 +98,7 @@ def _ask(model: Model, mirror: Mirror, number: int, given: Params) -> dict[str, 
     study = open_study(model.trials, mirror.direction, sampler, model.study_attributes)
     trial = mirror.running_trial(number, {})
     trial.system_attrs.update(model.trial_attributes)
-    fixed = fitting_params(given, mirror.distributions)
+    fixed = fitting_params(led, mirror.distributions)
     inferred = sampler.infer_relative_search_space(
         open_study(_one_of_each_shape(model.trials), mirror.direction, sampler), trial
     )

@@ -9,7 +9,6 @@ from tuner.search.mirror import Mirror
 from tuner.study.decision import Decision
 from tuner.study.schedule import Schedule
 from tuner.study.suggestion import Suggestion
-from tuner.study.trial import Params
 
 
 @runtime_checkable
@@ -30,9 +29,9 @@ class ModelSampler(Protocol):
     """Suggestions that depend on the trials so far, and on nothing but them and the seed."""
 
     def propose(
-        self, mirror: Mirror, n: int, seed: int, given: Params, shared: Collection[str] = ()
+        self, mirror: Mirror, n: int, seed: int, shared: Collection[str] = ()
     ) -> Sequence[Suggestion]:
-        """`n` suggestions, each seeing those before it as running; `given` params are kept.
+        """`n` suggestions, each of which sees those before it as running trials.
 
         All have the first one's values of the `shared` params: so they can train in one group.
         """

@@ -1,1 +1,1 @@
-"""The records that every part of tuner speaks of: data only, no behaviour."""
+"""The records that all layers share, and what follows from them alone."""

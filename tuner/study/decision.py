@@ -1,23 +1,16 @@
 """What a pruner decides, and the record of it."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from tuner.study.trial import AttemptKey
-
-
-class Action(StrEnum):
-    """The outcomes of a pruning decision."""
-
-    GO_ON = "go_on"
-    PRUNE = "prune"
+from tuner.study.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
     """Go on or prune, with the reason in words."""
 
-    action: Action
+    action: Verdict  # CONTINUE or PRUNE
     reason: str  # "rung 9: rank 14 of 20, keeps 6"
 
 

@@ -1,6 +1,6 @@
 """`sampler:` and `pruner:`: a bare name, or a name with settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,15 +12,13 @@ from tuner.study_file.items import (
     Keys,
     Section,
     has_refused_key,
-    read_bool,
     read_entries,
-    read_float,
-    read_int,
     read_list,
     read_option,
     read_section,
 )
 from tuner.study_file.model import Algorithm
+from tuner.study_file.values import Flag, OneOf, Real, Value, Whole
 from tuner.study_file.yaml_nodes import ListNode, MapNode
 
 _MANY = 1_000_000_000
@@ -30,26 +28,25 @@ _MANY = 1_000_000_000
 class Setting:
     """One setting of an algorithm."""
 
-    read: Callable[[Item], ParamValue]
+    value: Value
     default: ParamValue = None  # None: nothing is set
     example: str = ""  # not empty: it has no default, and what it may look like
 
 
 def _whole(low: int, high: int, default: int | None, example: str = "") -> Setting:
-    read = partial(read_int, interval=Interval(low=low, high=high))
-    return Setting(read=read, default=default, example=example)
+    return Setting(value=Whole(low, high), default=default, example=example)
 
 
 def _number(interval: Interval, default: float | None, example: str = "") -> Setting:
-    return Setting(read=partial(read_float, interval=interval), default=default, example=example)
+    return Setting(value=Real(interval), default=default, example=example)
 
 
 def _flag(default: bool) -> Setting:
-    return Setting(read=read_bool, default=default)
+    return Setting(value=Flag(), default=default)
 
 
 def _one_of(*names: str) -> Setting:
-    return Setting(read=partial(read_option, options=names), default=names[0])
+    return Setting(value=OneOf(names), default=names[0])
 
 
 _N_STARTUP = partial(_whole, 0, 10_000_000)
@@ -254,7 +251,7 @@ def _read_settings(
         section = read_section(named.settings, keys)
     if section is None:
         return None
-    given = {key: known[key].read(entry) for key, entry in section.items() if key != _WRAPPED}
+    given = {key: known[key].value.read(entry) for key, entry in section.items() if key != _WRAPPED}
     if named.settings is not None and has_refused_key(named.settings, section):
         return None  # whatever is missing may be what was meant
     missing = [s.example for key, s in known.items() if s.example and key not in section]

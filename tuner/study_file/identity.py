@@ -5,21 +5,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from tuner.study_file.frozen import Model
+from tuner.study_file.keys import keyed_fields
 from tuner.study_file.kinds.objective import Objective
-from tuner.study_file.model import Algorithm, Budget, Confirms, StudySpec
+from tuner.study_file.model import Algorithm, Confirms, StudySpec
 from tuner.study_file.space import Choice, FloatRange, IntRange, When
 from tuner.study_file.yaml_text import render_inline
 
 _ABSENT = "nothing"
-# Where all agents of a study must agree, what the first one stored counts.
-_STAYS = {
-    **dict.fromkeys(
-        (f"budget.{name}" for name in Budget.model_fields),
-        "the stored budget stays; `tuner extend` raises it",
-    ),
-    "failures.lease_seconds": "the stored lease stays",
-    "enqueue": "nothing is enqueued again; `tuner enqueue` adds trials",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +53,7 @@ def compare_specs(stored: StudySpec, given: StudySpec) -> Comparison:
     notices = _differences(_notice_values(stored), _notice_values(given))
     return Comparison(
         identity=identity,
-        notices=tuple(replace(n, remark=_STAYS.get(n.path, "")) for n in notices),
+        notices=tuple(replace(n, remark=_remarks().get(n.path, "")) for n in notices),
     )
 
 
@@ -76,16 +69,16 @@ def render_differences(differences: Sequence[Difference]) -> str:
 def _identity_values(spec: StudySpec) -> dict[str, Any]:
     params = spec.objective.complete(spec.params)
     fixed = {name: value for name, value in params.items() if name not in spec.search_space}
-    return {
-        **_objective_values(spec.objective),
-        str(spec.direction): spec.metric,
-        **{f"params.{name}": value for name, value in fixed.items()},
-        **{f"search_space.{name}": given for name, given in spec.search_space.items()},
-        "sampler": spec.sampler,
-        "pruner": spec.pruner,
-        "seed": spec.seed,
-        **({"confirms": spec.confirms} if spec.confirms else {}),
+    parts = {
+        "objective": _objective_values(spec.objective),
+        "params": {f"params.{name}": value for name, value in fixed.items()},
+        "search_space": {f"search_space.{name}": r for name, r in spec.search_space.items()},
     }
+    values: dict[str, Any] = {str(spec.direction): spec.metric}
+    for found in keyed_fields(StudySpec).values():
+        if found.key.is_identity:
+            values |= parts.get(found.field, {found.name: getattr(spec, found.field)})
+    return values | ({"confirms": spec.confirms} if spec.confirms else {})
 
 
 def render_objective(spec: StudySpec) -> str:
@@ -108,22 +101,27 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _notice_values(spec: StudySpec) -> dict[str, Any]:
-    sections = {
-        "budget": spec.budget,
-        "trial": spec.trial,
-        "workers": spec.workers,
-        "checkpoints": spec.checkpoints,
-        "failures": spec.failures,
-    }
-    return {
-        **{
-            f"{name}.{key}": value
-            for name, section in sections.items()
-            for key, value in section.model_dump().items()
-        },
-        "code": spec.code,
-        "enqueue": spec.enqueue,
-    }
+    values: dict[str, Any] = {}
+    for found in keyed_fields(StudySpec).values():
+        if found.key.is_identity or found.name == "name":
+            continue
+        value = getattr(spec, found.field)
+        if isinstance(value, Model):
+            values |= {f"{found.name}.{k}": v for k, v in value.model_dump().items()}
+        else:
+            values[found.name] = value
+    return values
+
+
+def _remarks() -> dict[str, str]:
+    """Why the stored value counts, by path."""
+    remarks = {}
+    for found in keyed_fields(StudySpec).values():
+        remarks[found.name] = found.key.stays
+        if isinstance(found.key.value, type):
+            for part in keyed_fields(found.key.value).values():
+                remarks[f"{found.name}.{part.field}"] = part.key.stays
+    return remarks
 
 
 def _differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[Difference, ...]:

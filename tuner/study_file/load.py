@@ -19,22 +19,12 @@ from tuner.study_file.code_names import find_code_folder
 from tuner.study_file.enqueue import read_enqueue
 from tuner.study_file.faults import Faults, did_you_mean
 from tuner.study_file.items import Item, Keys, Section, is_misspelt, read_section
+from tuner.study_file.keys import keyed_fields, read_fields
 from tuner.study_file.kinds.table import find_kind, written_code
-from tuner.study_file.model import StudySpec
+from tuner.study_file.model import Budget, StudySpec, Workers
 from tuner.study_file.overrides import apply_override
 from tuner.study_file.parameters import check_parameters, entries_of, read_params, read_search_space
-from tuner.study_file.sections import (
-    node_of,
-    read_budget,
-    read_checkpoints,
-    read_code,
-    read_failures,
-    read_goal,
-    read_name,
-    read_seed,
-    read_trial,
-    read_workers,
-)
+from tuner.study_file.sections import check_budget, check_lanes, node_of, read_goal, read_name
 from tuner.study_file.source import read_source
 from tuner.study_file.yaml_nodes import MapNode, ScalarNode, compose
 
@@ -44,27 +34,12 @@ _EXAMPLES = {
     "search_space": "search_space: {learning_rate: {float: [1e-4, 1e-1], log: true}}",
     "budget": "budget: {trials: 100}",
 }
-_KEYS = Keys(
-    allowed=(
-        "name",
-        "objective",
-        "minimize",
-        "maximize",
-        "params",
-        "search_space",
-        "sampler",
-        "pruner",
-        "budget",
-        "seed",
-        "workers",
-        "checkpoints",
-        "failures",
-        "code",
-        "trial",
-        "enqueue",
-    ),
-    hints=not_yet.STUDY_HINTS,
+STUDY_KEYS = tuple(
+    key
+    for name in keyed_fields(StudySpec)
+    for key in ([name, *Direction] if name == "objective" else [name])
 )
+_KEYS = Keys(allowed=STUDY_KEYS, hints=not_yet.STUDY_HINTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,23 +106,19 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
     refused = entries_of(section.get("search_space")).keys() - space.keys()
     sampler = read_sampler(section.get("sampler"))
     pruner = read_pruner(section.get("pruner"))
-    budget = read_budget(section.get("budget"), is_grid=_is_grid(section))
+    check_budget(section.get("budget"), is_grid=_is_grid(section))
     parts = {
+        **read_fields(section, StudySpec),
         "name": read_name(section["name"]) if "name" in section else None,
         "objective": objective,
         "params": params,
         "search_space": space,
         "sampler": sampler,
         "pruner": pruner,
-        "budget": budget,
-        "trial": read_trial(section.get("trial")),
         "enqueue": read_enqueue(section.get("enqueue"), space, refused),
-        "seed": read_seed(section.get("seed")),
-        "workers": read_workers(section.get("workers"), kind),
-        "checkpoints": read_checkpoints(section.get("checkpoints")),
-        "failures": read_failures(section.get("failures")),
-        "code": read_code(section.get("code")),
     }
+    budget = parts.setdefault("budget", Budget())
+    check_lanes(section.get("workers"), parts.get("workers", Workers()).lanes, kind)
     check_parameters(section.get("params"), section.get("search_space"), known)
     n_epochs = kind.spec.complete(params).get("epochs")
     ranges = entries_of(section.get("search_space"))

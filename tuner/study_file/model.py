@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Annotated
 
 from tuner.study.trial import Direction, ParamValue
+from tuner.study_file import not_yet
 from tuner.study_file.frozen import Model
+from tuner.study_file.keys import Key
+from tuner.study_file.kinds.objective import MAX_LANES
 from tuner.study_file.kinds.table import AnyObjective
 from tuner.study_file.space import Range
+from tuner.study_file.values import DAY, Duration, Hours, OneOf, OrWord, Real, Whole
+
+_EXTEND = "the stored budget stays; `tuner extend` raises it"
 
 
 class Algorithm(Model):
@@ -24,32 +31,98 @@ class Algorithm(Model):
 class Budget(Model):
     """Limits over all machines; the first one reached ends the study. None: no such limit."""
 
-    trials: int | None = None
-    epochs: int | None = None  # steps trained in all trials, repeated ones not counted
-    time_seconds: float | None = None  # in which at least one agent lived and nothing was paused
-    gpu_seconds: float | None = None  # of busy devices
-    target: float | None = None  # of a COMPLETE trial
+    trials: Annotated[
+        int | None,
+        Key(
+            Whole(1, 10_000_000),
+            "trials of all machines together. At least one limit is required, unless "
+            "`sampler: grid` ends by itself. The first limit reached ends the study",
+            stays=_EXTEND,
+        ),
+    ] = None
+    epochs: Annotated[
+        int | None,
+        Key(
+            Whole(1, 10**12),
+            "epochs (steps) trained in all trials. Repeated epochs count once, and running "
+            "trials finish",
+            stays=_EXTEND,
+        ),
+    ] = None
+    time_seconds: Annotated[
+        float | None,
+        Key(
+            Duration(1, 3650 * DAY),
+            "time during which at least one agent worked on the study; pauses do not count. "
+            "When this limit or one of the next two is reached, running trials end as PRUNED",
+            name="time",
+            stays=_EXTEND,
+        ),
+    ] = None
+    gpu_seconds: Annotated[
+        float | None,
+        Key(
+            Hours(), "hours of busy devices, CPU workers included", name="gpu_hours", stays=_EXTEND
+        ),
+    ] = None
+    target: Annotated[
+        float | None,
+        Key(Real(), "the study ends when a COMPLETE trial reaches this value", stays=_EXTEND),
+    ] = None
 
 
 class Trial(Model):
-    """What holds for each trial."""
+    """Rules for each trial."""
 
-    timeout_seconds: float | None = None
+    timeout_seconds: Annotated[
+        float | None,
+        Key(
+            Duration(1, 365 * DAY),
+            "wall-clock limit of a trial, including time in which it shares its device. A "
+            "trial that exceeds it is FAIL",
+            name="timeout",
+        ),
+    ] = None
 
 
 class Workers(Model):
     """How each device is used."""
 
-    processes: int = 1  # worker processes per device
-    lanes: int | None = None  # trials that train together in each; None: as many as pay
+    lanes: Annotated[
+        int | None,
+        Key(
+            OrWord("auto", Whole(1, MAX_LANES), "auto or a whole number"),
+            "trials of the built-in trainer that one process trains together; `auto`: as many "
+            "as pay. A function trains one trial per process; use `processes` for it",
+        ),
+    ] = None
+    processes: Annotated[int, Key(Whole(1, 64), "worker processes per device")] = 1
 
 
 class Checkpoints(Model):
     """When training state is saved."""
 
-    every_seconds: float = 30.0
-    keep: int = 2  # of a trial that is not final: one that is damaged is passed over
-    keep_best: int = 5  # COMPLETE trials whose weights stay: the best ones
+    every_seconds: Annotated[
+        float,
+        Key(Duration(0.1, 30 * DAY), "interval between two checkpoints of a trial", name="every"),
+    ] = 30.0
+    keep: Annotated[
+        int,
+        Key(
+            Whole(1, 100),
+            "checkpoints that the database keeps of a trial until it is final. If the newest "
+            "one is damaged, the one before it is used",
+        ),
+    ] = 2
+    keep_best: Annotated[
+        int,
+        Key(
+            Whole(0, 100),
+            "number of COMPLETE trials whose weights are kept: the best trials so far, each "
+            "with the weights of its best epoch (built-in trainer, up to 256 MiB each). "
+            "`tuner export --weights` writes them",
+        ),
+    ] = 5
 
 
 class CodePolicy(StrEnum):
@@ -60,14 +133,51 @@ class CodePolicy(StrEnum):
 
 
 class Failures(Model):
-    """How failures are met."""
+    """The policy for failures."""
 
-    retries: int = 2  # further attempts after a failure of the trial's own
-    lease_seconds: float = 30.0  # an agent silent for so long is lost
-    grace_seconds: float = 25.0  # from a signal to the exit
-    silence_seconds: float | None = None  # a trial silent for so long hangs; None: by its steps
-    stop_after: int | None = 8  # failed attempts in a row end the study; None: never
-    max_offline_seconds: float = 3600.0  # without a database for so long, workers stop
+    retries: Annotated[
+        int, Key(Whole(0, 100), "further attempts after an error of the trial itself")
+    ] = 2
+    lease_seconds: Annotated[
+        float,
+        Key(
+            Duration(1, DAY),
+            "an agent without a heartbeat for this time (at least `1s`) loses its trials",
+            name="lease",
+            stays="the stored lease stays",
+        ),
+    ] = 30.0
+    # The last 5 s are for uploads after the workers have ended.
+    grace_seconds: Annotated[
+        float,
+        Key(Duration(6, DAY), "time from a stop signal to the exit, at least `6s`", name="grace"),
+    ] = 25.0
+    silence_seconds: Annotated[
+        float | None,
+        Key(
+            OrWord("auto", Duration(1, 30 * DAY)),
+            "a worker that reports nothing for this time hangs: its stacks go to the log, and "
+            "the trial is FAIL. `auto` is ten times the longest step seen on the machine, at "
+            "least `5m`. Before the first report of a trial, `auto` is `12h`",
+            name="silence",
+        ),
+    ] = None
+    stop_after: Annotated[
+        int | None,
+        Key(
+            OrWord("never", Whole(1, 10_000), "a whole number of failures, or never"),
+            "this number of failed attempts in a row, over all machines, halts the study",
+        ),
+    ] = 8
+    max_offline_seconds: Annotated[
+        float,
+        Key(
+            Duration(1, 30 * DAY),
+            "after this time without a database, workers save and end, so that other programs "
+            "can use the devices. They start again when the database is back",
+            name="max_offline",
+        ),
+    ] = 3600.0
 
 
 class Confirms(Model):
@@ -83,22 +193,72 @@ class Confirms(Model):
 class StudySpec(Model):
     """A whole study file, or a study that confirms another one."""
 
-    name: str
-    objective: AnyObjective
+    name: Annotated[
+        str,
+        Key(
+            None,
+            "name of the study in the database: letters, digits, `.`, `_` and `-`, at most "
+            "64, beginning with a letter, a digit or `_`. An earlier version allowed names "
+            "that begin with `-`; write such a name after `--`, as in `tuner status -- -x`",
+        ),
+    ]
+    objective: Annotated[
+        AnyObjective,
+        Key(
+            None,
+            "your own training function, or a mapping with the next three keys for the built-in "
+            "in trainer. A path is relative to the study file; if the file is a link and the "
+            "code is not next to the link, to the target of the link",
+            is_identity=True,
+        ),
+    ]
     metric: str  # what `minimize:` or `maximize:` names
     direction: Direction
-    params: Mapping[str, ParamValue] = {}
-    search_space: Mapping[str, Range]
-    sampler: Algorithm
-    pruner: Algorithm
-    budget: Budget
-    trial: Trial = Trial()
-    seed: int = 0
-    workers: Workers = Workers()
-    checkpoints: Checkpoints = Checkpoints()
-    failures: Failures = Failures()
-    code: CodePolicy = CodePolicy.WARN
-    enqueue: tuple[Mapping[str, ParamValue], ...] = ()  # first trials; params may be missing
+    params: Annotated[
+        Mapping[str, ParamValue], Key(None, "fixed values of every trial", is_identity=True)
+    ] = {}
+    search_space: Annotated[Mapping[str, Range], Key(None, "what is searched", is_identity=True)]
+    sampler: Annotated[Algorithm, Key(None, "proposes the params", is_identity=True)]
+    pruner: Annotated[
+        Algorithm,
+        Key(
+            None,
+            "stops weak trials early. A list stops a trial when one of its pruners does",
+            is_identity=True,
+        ),
+    ]
+    budget: Annotated[Budget, Key(Budget, "the first limit reached ends the study")]
+    trial: Annotated[Trial, Key(Trial, "rules for each trial", later=not_yet.TRIAL)] = Trial()
+    seed: Annotated[
+        int,
+        Key(
+            Whole(0, 2**32 - 1),
+            "seed of the draws, the order of the data, the weights and dropout",
+            is_identity=True,
+        ),
+    ] = 0
+    workers: Annotated[Workers, Key(Workers, "how each device is used", later=not_yet.WORKERS)] = (
+        Workers()
+    )
+    checkpoints: Annotated[
+        Checkpoints, Key(Checkpoints, "when training state is saved", later=not_yet.CHECKPOINTS)
+    ] = Checkpoints()
+    failures: Annotated[Failures, Key(Failures, "the policy for failures")] = Failures()
+    code: Annotated[
+        CodePolicy,
+        Key(
+            OneOf(tuple(CodePolicy)),
+            "reaction to a machine whose code differs: a note, or a refusal",
+        ),
+    ] = CodePolicy.WARN
+    enqueue: Annotated[
+        tuple[Mapping[str, ParamValue], ...],
+        Key(
+            None,
+            "params of the first trials. Missing params are drawn at random",
+            stays="nothing is enqueued again; `tuner enqueue` adds trials",
+        ),
+    ] = ()
     confirms: Confirms | None = None  # never in a study file: `tuner confirm` makes such studies
 
     @property

@@ -1,1 +1,1 @@
-"""Training of groups of trials: a leaf that knows no study and no database."""
+"""Training of groups of trials, without a database and without an agent."""

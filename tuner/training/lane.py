@@ -1,19 +1,10 @@
 """What training needs of a trial."""
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from typing import Any, Protocol
 
 from tuner.study.trial import Params, Values
-
-
-class Verdict(StrEnum):
-    """What a lane has to do next."""
-
-    GO_ON = "go_on"
-    PRUNE = "prune"
-    RELEASE = "release"
-    DROP = "drop"
+from tuner.study.verdict import Verdict
 
 
 class Lane(Protocol):
@@ -91,7 +82,7 @@ class Nobody:
         return False
 
     def verdict(self) -> Verdict:
-        return Verdict.GO_ON
+        return Verdict.CONTINUE
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
         """Nobody wants them."""

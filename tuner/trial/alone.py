@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tuner.study.trial import Params, ParamValue, Values
-from tuner.training.lane import Verdict
+from tuner.study.verdict import Verdict
 
 
 class Owner(Protocol):
@@ -54,7 +54,7 @@ class Alone:
         return True
 
     def verdict(self) -> Verdict:
-        return Verdict.GO_ON
+        return Verdict.CONTINUE
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
         """Of a function only what it saves itself is kept."""

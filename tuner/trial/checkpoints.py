@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from tuner.training.lane import Lane, UnfitState, Verdict
+from tuner.study.verdict import Verdict
+from tuner.training.lane import Lane, UnfitState
 from tuner.trial.ends import Mistake
 
 

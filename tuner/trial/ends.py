@@ -1,12 +1,15 @@
 """How a trial leaves the user's code before its end."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
-from tuner.training.lane import Verdict
+from tuner.study.verdict import Verdict
 
 
 class TrialEnd(BaseException):
     """The trial ends here. A `BaseException`: `except Exception` must not swallow it."""
+
+    verdict: ClassVar[Verdict] = Verdict.PRUNE  # a subclass of the user's own is a pruned trial
 
 
 class TrialPruned(TrialEnd):
@@ -14,11 +17,15 @@ class TrialPruned(TrialEnd):
 
 
 class TrialReleased(TrialEnd):
-    """The trial is handed back: it goes on later, from its last checkpoint."""
+    """The trial is released: it continues later, from its last checkpoint."""
+
+    verdict = Verdict.RELEASE
 
 
 class TrialDropped(TrialEnd):
-    """The trial is not this process's any more: nothing that it does counts."""
+    """The trial no longer belongs to this process: nothing that it does counts."""
+
+    verdict = Verdict.DROP
 
 
 class Mistake(Exception):
@@ -26,9 +33,7 @@ class Mistake(Exception):
 
 
 ENDS: Mapping[Verdict, type[TrialEnd]] = {
-    Verdict.PRUNE: TrialPruned,
-    Verdict.RELEASE: TrialReleased,
-    Verdict.DROP: TrialDropped,
+    end.verdict: end for end in (TrialPruned, TrialReleased, TrialDropped)
 }
 
 # What the log and the record say of code that goes on after `TrialEnd`.

@@ -13,7 +13,8 @@ from threading import RLock
 from typing import Any, NoReturn
 
 from tuner.study.trial import MAX_NAME, Params, ParamValue
-from tuner.training.lane import Lane, Verdict
+from tuner.study.verdict import Verdict
+from tuner.training.lane import Lane
 from tuner.trial.alone import Alone
 from tuner.trial.asked import Written
 from tuner.trial.checkpoints import Checkpoints
@@ -220,7 +221,7 @@ class Trial(Suggestions):
         the one at which it should have. In Optuna's form the code asks whether it is pruned.
         """
         is_asking = verdict is Verdict.PRUNE and self._form is Form.OPTUNAS
-        if verdict is Verdict.GO_ON or is_asking:
+        if verdict is Verdict.CONTINUE or is_asking:
             return
         if verdict is Verdict.RELEASE and self.checkpoint.is_used and not is_saved:
             if self._release_seen_at is None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tuner.messages import How
+from tuner.study.verdict import Outcome
 from tuner.training.lane import Lane
 
 
@@ -12,7 +12,7 @@ class Exit:
     """What the agent is told of a lane that has left."""
 
     lane: Lane
-    how: How
+    how: Outcome
     value: float | None = None  # of a COMPLETE lane
     message: str = ""
     traceback: str = ""

@@ -3,7 +3,7 @@
 import traceback
 from pathlib import Path
 
-from tuner.messages import How
+from tuner.study.verdict import Outcome
 from tuner.training.fatal_errors import ModelMistake, is_out_of_memory
 
 _MESSAGE = 500  # most characters of an error
@@ -22,8 +22,8 @@ def render_traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))[-_TRACEBACK:]
 
 
-def how_it_failed(error: BaseException) -> How:
+def how_it_failed(error: BaseException) -> Outcome:
     """OUT_OF_MEMORY, MISTAKE or EXCEPTION."""
     if isinstance(error, ModelMistake):
-        return How.MISTAKE
-    return How.OUT_OF_MEMORY if is_out_of_memory(error) else How.EXCEPTION
+        return Outcome.MISTAKE
+    return Outcome.OUT_OF_MEMORY if is_out_of_memory(error) else Outcome.EXCEPTION

@@ -7,9 +7,8 @@ from time import monotonic
 from typing import Any, Protocol
 
 from tuner.messages import (
+    Continue,
     FromWorker,
-    GoOn,
-    How,
     Kept,
     Left,
     NotSaved,
@@ -18,31 +17,18 @@ from tuner.messages import (
     Setup,
     Start,
     Stop,
-    Why,
 )
 from tuner.study.schedule import Schedule
 from tuner.study.trial import Params, Values
+from tuner.study.verdict import Verdict
 from tuner.study_file.trainer_params import resolve
 from tuner.training.checkpoint import save_checkpoint
-from tuner.training.lane import Verdict
 from tuner.worker.best_kept import BestKept
 
 log = logging.getLogger(__name__)
 
 MOST_WEIGHTS_BYTES = 1 << 28  # of one trial, in the database
 VERDICT_SECONDS = 1.0  # the longest that training waits for the agent
-
-_WEIGHT = {Why.RELEASE: 1, Why.PRUNE: 2, Why.DROP: 3}  # of two reasons to stop, the final one wins
-_VERDICTS = {
-    Why.PRUNE: Verdict.PRUNE,
-    Why.RELEASE: Verdict.RELEASE,
-    Why.DROP: Verdict.DROP,
-}
-_HOW = {
-    Verdict.PRUNE: How.PRUNED,
-    Verdict.RELEASE: How.RELEASED,
-    Verdict.DROP: How.DROPPED,
-}
 
 
 class Mail(Protocol):
@@ -96,7 +82,7 @@ class PipeLane:
         self._step = start.from_step  # the last one reported
         self._step_before = 0
         self._reported_at = clock()
-        self._stop: Why | None = None
+        self._stop: Verdict | None = None
         self._answered_step = start.from_step
         self._is_held = False  # a verdict comes with the next report
         self._waited_in_vain = False
@@ -113,7 +99,7 @@ class PipeLane:
         self._mail.deliver(0)
         is_due = self._clock() - self._saved_at >= self._save_every_seconds
         is_known = self._is_stepwise and step == self._saved_step
-        if is_known or not (is_due or self._stop is Why.RELEASE):
+        if is_known or not (is_due or self._stop is Verdict.RELEASE):
             return False
         self._n_saves += 1
         name = f"{self.number}-{self.attempt}-{step}"
@@ -156,9 +142,9 @@ class PipeLane:
                 self._waited_in_vain = True
                 break
             self._mail.deliver(left)
-        if self._stop is None or (self._stop is Why.PRUNE and self._has_just_ended()):
-            return Verdict.GO_ON  # a verdict that comes with the last step is too late
-        return _VERDICTS[self._stop]
+        if self._stop is None or (self._stop is Verdict.PRUNE and self._has_just_ended()):
+            return Verdict.CONTINUE  # a verdict that comes with the last step is too late
+        return self._stop
 
     def _has_just_ended(self) -> bool:
         """Whether the last report was the one that made the trial a full one."""
@@ -198,7 +184,7 @@ class PipeLane:
             Left(
                 number=self.number,
                 attempt=self.attempt,
-                how=_HOW[verdict],
+                how=verdict.outcome,
                 message=message,
                 facts=facts,
             )
@@ -213,17 +199,17 @@ class PipeLane:
             and not self._waited_in_vain
         )
 
-    def take(self, message: GoOn | Stop) -> None:
+    def take(self, message: Continue | Stop) -> None:
         """Note an answer of the agent."""
         self._waited_in_vain = False
         match message:
-            case GoOn(step=step, is_held=is_held):
+            case Continue(step=step, is_held=is_held):
                 self._answered_step = max(self._answered_step, step)
                 self._is_held = self._is_held or is_held
-            case Stop(why=why):
-                self.stop(why)
+            case Stop(verdict=verdict):
+                self.stop(verdict)
 
-    def stop(self, why: Why) -> None:
+    def stop(self, verdict: Verdict) -> None:
         """Leave as soon as possible, for this reason or a more final one."""
-        if self._stop is None or _WEIGHT[why] > _WEIGHT[self._stop]:
-            self._stop = why
+        if self._stop is None or verdict.overrides(self._stop):
+            self._stop = verdict

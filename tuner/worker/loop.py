@@ -3,7 +3,8 @@
 import logging
 from typing import Protocol
 
-from tuner.messages import FromWorker, GoOn, How, Left, Ready, Setup, Start, Stop, ToWorker, Why
+from tuner.messages import Continue, FromWorker, Left, Ready, Setup, Start, Stop, ToWorker
+from tuner.study.verdict import Outcome, Verdict
 from tuner.training.lane import LaneFailed
 from tuner.worker.best_kept import BestKept
 from tuner.worker.exits import Exit
@@ -90,7 +91,7 @@ class Worker:
     def _take(self, start: Start) -> None:
         self._n_taken += 1
         if self._objective.is_single_use and self._n_taken > 1:
-            self.send(Left(number=start.number, attempt=start.attempt, how=How.REFUSED))
+            self.send(Left(number=start.number, attempt=start.attempt, how=Outcome.REFUSED))
             return
         lane = PipeLane(
             start,
@@ -101,7 +102,7 @@ class Worker:
             kept=self._kept,
         )
         if self._is_terminating:
-            lane.stop(Why.RELEASE)
+            lane.stop(Verdict.RELEASE)
         self._waiting.append(lane)
 
     def _say_ready(self) -> None:
@@ -115,7 +116,7 @@ class Worker:
 
     def _dispatch(self, message: ToWorker | Terminated) -> None:
         match message:
-            case GoOn() | Stop():
+            case Continue() | Stop():
                 for lane in self._lanes + self._waiting:
                     if (lane.number, lane.attempt) == (message.number, message.attempt):
                         lane.take(message)
@@ -124,7 +125,7 @@ class Worker:
             case Terminated():
                 self._is_terminating = True
                 for lane in self._lanes + self._waiting:
-                    lane.stop(Why.RELEASE)
+                    lane.stop(Verdict.RELEASE)
             case Setup():
                 log.warning("ignored a second setup")
 
@@ -151,7 +152,7 @@ class Worker:
         self._say_failed(failed)
         self._send_back_waiting()
         for lane in self._lanes:
-            lane.stop(Why.RELEASE)
+            lane.stop(Verdict.RELEASE)
         while self._lanes:
             try:
                 for left in self._objective.turn():
@@ -161,7 +162,7 @@ class Worker:
             except Exception:
                 log.exception("these trials go on from their last checkpoints")
                 for lane in tuple(self._lanes):
-                    self._say_left(Exit(lane=lane, how=How.RELEASED))
+                    self._say_left(Exit(lane=lane, how=Outcome.RELEASED))
         return 1
 
     def _say_failed(self, failed: LaneFailed) -> None:
@@ -180,5 +181,5 @@ class Worker:
     def _send_back_waiting(self) -> None:
         """Those that were not begun."""
         for lane in self._waiting:
-            self.send(Left(number=lane.number, attempt=lane.attempt, how=How.REFUSED))
+            self.send(Left(number=lane.number, attempt=lane.attempt, how=Outcome.REFUSED))
         self._waiting = []

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from tuner.messages import (
     BadMessage,
+    Continue,
     FromWorker,
-    GoOn,
     Setup,
     Start,
     Stop,
@@ -117,7 +117,7 @@ def message_in(line: bytes) -> ToWorker | None:
     except (BadMessage, RecursionError):
         log.warning("ignored a line from the agent that is not a message: %.200r", line)
         return None
-    if isinstance(message, Setup | Start | GoOn | Stop):
+    if isinstance(message, Setup | Start | Continue | Stop):
         return message
     log.warning("ignored a message that agents do not send: %s", type(message).__name__)
     return None

@@ -6,7 +6,7 @@ from tuner.agent import events
 from tuner.agent.acts import Act, AskEnd
 from tuner.agent.judge import go_on, judge
 from tuner.agent.machine import Machine, Rulebook, Standing, WorkerState
-from tuner.messages import How, Left, Ready, Reported
+from tuner.messages import Left, Ready, Reported
 from tuner.search.protocols import Pruner
 from tuner.search.pruners.asha import AshaPruner
 from tuner.study.agents import Desired, Pulse
@@ -15,6 +15,7 @@ from tuner.study.feed import Changes, Seen
 from tuner.study.lease import Claimed, ClaimedTrial, End, Origin
 from tuner.study.report import RungValue
 from tuner.study.trial import AttemptKey, Direction, TrialRecord
+from tuner.study.verdict import Outcome
 
 WORKER = 101
 
@@ -82,7 +83,7 @@ class Bench:
         values = {"val_loss": value, "train_loss": value}
         return self.say(Reported(number=key.number, attempt=key.attempt, step=step, values=values))
 
-    def leave(self, trial: ClaimedTrial, how: How, **about: Any) -> list[Act]:
+    def leave(self, trial: ClaimedTrial, how: Outcome, **about: Any) -> list[Act]:
         """The lane leaves the worker."""
         key = trial.key
         return self.say(Left(number=key.number, attempt=key.attempt, how=how, **about))

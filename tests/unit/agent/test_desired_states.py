@@ -5,11 +5,12 @@ import pytest
 from tests.unit.agent.machines import WORKER, Bench, a_checkpoint, claimed_trial, of_type
 from tuner.agent import acts, events, notices
 from tuner.agent.machine import WorkerState
-from tuner.messages import How, Saved, Stop, Why
+from tuner.messages import Saved, Stop
 from tuner.study.agents import Desired
 from tuner.study.ending import EndingKind
 from tuner.study.lease import Claimed, Finish, Origin, Release
 from tuner.study.trial import TrialState
+from tuner.study.verdict import Outcome, Verdict
 
 
 def _sent(result: list[acts.Act]) -> list[object]:
@@ -24,7 +25,7 @@ def test_a_pause_releases_every_lane_and_says_why() -> None:
     bench = Bench()
     bench.training()
     result = bench.pulse(Desired.PAUSED, reason="by anna")
-    assert _sent(result) == [Stop(number=0, attempt=1, why=Why.RELEASE)]
+    assert _sent(result) == [Stop(number=0, attempt=1, verdict=Verdict.RELEASE)]
     assert notices.StudyPaused(reason="by anna") in _said(result)
     assert not of_type(result, acts.RestWorkers), "its worker still saves"
     again = bench.pulse(Desired.PAUSED, reason="by anna")
@@ -37,7 +38,7 @@ def test_a_paused_machine_hands_back_with_the_checkpoint_and_then_lets_its_worke
     bench.report(trial, 2, 0.5)
     bench.pulse(Desired.PAUSED, reason="by anna")
     bench.say(Saved(number=0, attempt=1, step=2, path="/spool/a", sha256="0", n_bytes=1))
-    left = bench.leave(trial, How.RELEASED)
+    left = bench.leave(trial, Outcome.RELEASED)
     assert of_type(left, acts.RestWorkers)
     (end,) = bench.ends(left)
     assert isinstance(end, Release)
@@ -86,7 +87,7 @@ def test_a_resume_before_the_last_worker_had_left_wakes_nobody() -> None:
     bench.pulse(Desired.PAUSED)
     resumed = bench.pulse(Desired.RUNNING)
     assert not of_type(resumed, acts.WakeWorkers)
-    (end,) = bench.ends(bench.leave(trial, How.RELEASED))
+    (end,) = bench.ends(bench.leave(trial, Outcome.RELEASED))
     assert isinstance(end, Release), "it was told to leave"
 
 
@@ -126,7 +127,7 @@ def test_the_device_time_of_a_handed_back_attempt_is_told() -> None:
     trial = bench.training()
     bench.tick(30)
     bench.pulse(Desired.PAUSED)
-    (end,) = bench.ends(bench.leave(trial, How.RELEASED))
+    (end,) = bench.ends(bench.leave(trial, Outcome.RELEASED))
     assert (end.seconds, end.device) == (30.0, "cpu:0")
 
 
@@ -135,9 +136,9 @@ def test_a_stop_prunes_every_lane_with_its_reason() -> None:
     trial = bench.training()
     bench.report(trial, 2, 0.5)
     result = bench.pulse(Desired.STOPPING, reason="the target 0.6 is reached")
-    assert _sent(result) == [Stop(number=0, attempt=1, why=Why.PRUNE)]
+    assert _sent(result) == [Stop(number=0, attempt=1, verdict=Verdict.PRUNE)]
     assert notices.StudyStopping(reason="the target 0.6 is reached") in _said(result)
-    (end,) = bench.ends(bench.leave(trial, How.PRUNED))
+    (end,) = bench.ends(bench.leave(trial, Outcome.PRUNED))
     assert isinstance(end, Finish)
     assert (end.state, end.value, end.last_step) == (TrialState.PRUNED, 0.5, 2)
     assert end.reason == "stopped: the target 0.6 is reached"
@@ -147,7 +148,7 @@ def test_a_trial_that_completes_before_it_hears_of_the_stop_is_complete() -> Non
     bench = Bench()
     trial = bench.training()
     bench.pulse(Desired.STOPPING)
-    (end,) = bench.ends(bench.leave(trial, How.COMPLETE, value=0.5))
+    (end,) = bench.ends(bench.leave(trial, Outcome.COMPLETE, value=0.5))
     assert end.state is TrialState.COMPLETE
 
 
@@ -160,7 +161,7 @@ def test_a_trial_that_the_pruner_had_stopped_keeps_that_reason() -> None:
     bench.report(trial, 1, 0.5)
     result = bench.pulse(Desired.STOPPING, reason="by anna")
     assert _sent(result) == []
-    (end,) = bench.ends(bench.leave(trial, How.PRUNED))
+    (end,) = bench.ends(bench.leave(trial, Outcome.PRUNED))
     assert end.reason == "rung 1: rank 3 of 3, keeps 1"
 
 
@@ -213,7 +214,7 @@ def test_the_agent_of_a_stopped_study_leaves_when_nothing_is_open_anywhere() -> 
     bench = Bench()
     trial = bench.training()
     bench.pulse(Desired.STOPPING, reason="by anna")
-    result = bench.leave(trial, How.PRUNED)
+    result = bench.leave(trial, Outcome.PRUNED)
     assert not of_type(result, acts.Leave)
     stored = bench.stored(*bench.ends(result))
     (claim,) = of_type(stored, acts.AskClaim)
@@ -249,8 +250,8 @@ def test_a_stop_in_a_pause_turns_the_release_into_the_end() -> None:
     bench.report(trial, 1, 0.5)
     bench.pulse(Desired.PAUSED)
     result = bench.pulse(Desired.STOPPING, reason="by anna")
-    assert _sent(result) == [Stop(number=0, attempt=1, why=Why.PRUNE)]
-    (end,) = bench.ends(bench.leave(trial, How.PRUNED))
+    assert _sent(result) == [Stop(number=0, attempt=1, verdict=Verdict.PRUNE)]
+    (end,) = bench.ends(bench.leave(trial, Outcome.PRUNED))
     assert (end.state, end.reason) == (TrialState.PRUNED, "stopped: by anna")
 
 
@@ -281,7 +282,7 @@ def test_a_signal_while_the_workers_of_a_pause_still_save_waits_for_them() -> No
     result = bench.do(events.StopAsked(signal="SIGTERM"))
     assert not of_type(result, acts.Leave)
     assert _sent(result) == [], "they know already"
-    (end,) = bench.ends(bench.leave(trial, How.RELEASED))
+    (end,) = bench.ends(bench.leave(trial, Outcome.RELEASED))
     assert isinstance(end, Release)
     assert of_type(bench.stored(end), acts.Leave)
 

@@ -4,8 +4,9 @@ import pytest
 
 from tests.unit.agent.machines import WORKER, Bench, claimed_trial
 from tuner.agent.device_time import used_seconds
-from tuner.messages import How, Ready, Reported
+from tuner.messages import Ready, Reported
 from tuner.study.lease import ClaimedTrial
+from tuner.study.verdict import Outcome
 
 
 def together(bench: Bench, n_lanes: int) -> list[ClaimedTrial]:
@@ -66,5 +67,5 @@ def test_the_end_of_an_attempt_tells_its_share() -> None:
     bench = Bench()
     first, _ = together(bench, 2)
     bench.now += 10.0
-    (end,) = bench.ends(bench.leave(first, How.COMPLETE, value=0.5))
+    (end,) = bench.ends(bench.leave(first, Outcome.COMPLETE, value=0.5))
     assert end.seconds == pytest.approx(5.0, abs=0.01)

@@ -8,11 +8,12 @@ from tuner.agent.machine import WorkerState
 from tuner.agent.rules import places
 from tuner.agent.rules.breaker import FIRST_HOLD_SECONDS, TRIP_AFTER
 from tuner.errors import CannotWork
-from tuner.messages import How, Ready, Stop, Why
+from tuner.messages import Ready, Stop
 from tuner.study.agents import AgentBeat, Desired, Pulse
 from tuner.study.ending import EndingKind
 from tuner.study.lease import Claimed, ClaimedTrial, Origin, Release
 from tuner.study.trial import AttemptKey
+from tuner.study.verdict import Outcome, Verdict
 
 
 def _said(result: list[acts.Act], kind: type[notices.Notice]) -> list[notices.Notice]:
@@ -24,7 +25,7 @@ def _beside_another_machine(bench: Bench) -> None:
     bench.do(events.PulseHeard(silent=(), pulse=Pulse(others=(other,))))
 
 
-def _train(bench: Bench, number: int, how: How, worker: int = WORKER) -> list[acts.Act]:
+def _train(bench: Bench, number: int, how: Outcome, worker: int = WORKER) -> list[acts.Act]:
     """One trial from its claim to its end on a worker, which is ready for another then."""
     bench.ready(worker)
     trial = claimed_trial(number)
@@ -37,10 +38,10 @@ def _train(bench: Bench, number: int, how: How, worker: int = WORKER) -> list[ac
     return [*result, *bench.stored(*ends), *bench.tick(0.01)]
 
 
-def _left(trial: ClaimedTrial, how: How) -> object:
+def _left(trial: ClaimedTrial, how: Outcome) -> object:
     from tuner.messages import Left
 
-    value = 0.5 if how is How.COMPLETE else None
+    value = 0.5 if how is Outcome.COMPLETE else None
     return Left(number=trial.key.number, attempt=1, how=how, value=value, message="boom")
 
 
@@ -51,7 +52,7 @@ def _asked(result: list[acts.Act]) -> list[int]:
 def test_failures_alone_open_no_breaker_and_slow_nothing_on_a_lonely_machine() -> None:
     bench = Bench()
     for number in range(2 * TRIP_AFTER):
-        result = _train(bench, number, How.EXCEPTION)
+        result = _train(bench, number, Outcome.EXCEPTION)
         assert not of_type(result, acts.AskElsewhere)
     bench.machine.claim_not_before = 0.0
     assert of_type(bench.ready(), acts.AskClaim)
@@ -62,8 +63,8 @@ def test_a_row_of_failures_beside_another_machine_is_looked_into_and_claims_wait
     bench = Bench()
     _beside_another_machine(bench)
     for number in range(TRIP_AFTER - 1):
-        assert not _asked(_train(bench, number, How.EXCEPTION))
-    assert _asked(_train(bench, TRIP_AFTER - 1, How.EXCEPTION)) == list(range(TRIP_AFTER))
+        assert not _asked(_train(bench, number, Outcome.EXCEPTION))
+    assert _asked(_train(bench, TRIP_AFTER - 1, Outcome.EXCEPTION)) == list(range(TRIP_AFTER))
     bench.machine.claim_not_before = 0.0
     assert not of_type(bench.ready(), acts.AskClaim), "others show first who is to blame"
     assert of_type(bench.tick(FIRST_HOLD_SECONDS), acts.AskClaim)
@@ -79,7 +80,7 @@ def test_claims_wait_no_longer_when_nobody_else_is_left_to_show_it() -> None:
         bench = Bench()
         _beside_another_machine(bench)
         for number in range(TRIP_AFTER):
-            _train(bench, number, How.EXCEPTION)
+            _train(bench, number, Outcome.EXCEPTION)
         bench.ready()
         assert not of_type(bench.tick(1.1), acts.AskClaim)
         pulse = Pulse(others=others, desired=desired)
@@ -90,7 +91,7 @@ def test_trials_that_fail_here_and_do_well_elsewhere_end_the_agent_with_its_reas
     bench = Bench()
     _beside_another_machine(bench)
     for number in range(TRIP_AFTER):
-        _train(bench, number, How.EXCEPTION)
+        _train(bench, number, Outcome.EXCEPTION)
     result = bench.do(events.ElsewhereHeard(numbers=frozenset(range(TRIP_AFTER))))
     (opened,) = _said(result, notices.BreakerOpened)
     assert isinstance(opened, notices.BreakerOpened)
@@ -108,7 +109,7 @@ def test_fewer_than_enough_of_them_change_nothing_yet() -> None:
     bench = Bench()
     _beside_another_machine(bench)
     for number in range(TRIP_AFTER):
-        _train(bench, number, How.EXCEPTION)
+        _train(bench, number, Outcome.EXCEPTION)
     result = bench.do(events.ElsewhereHeard(numbers=frozenset({0, 1})))
     assert not of_type(result, acts.Leave)
     assert _asked(bench.tick(2.1)) == [2], "only the one in doubt is asked for again"
@@ -118,23 +119,23 @@ def test_a_trial_that_ends_well_in_between_speaks_for_its_device() -> None:
     bench = Bench()
     _beside_another_machine(bench)
     for number in range(TRIP_AFTER - 1):
-        _train(bench, number, How.EXCEPTION)
-    _train(bench, 7, How.COMPLETE)
-    assert not _asked(_train(bench, 8, How.EXCEPTION))
+        _train(bench, number, Outcome.EXCEPTION)
+    _train(bench, 7, Outcome.COMPLETE)
+    assert not _asked(_train(bench, 8, Outcome.EXCEPTION))
 
 
 def test_a_bad_device_is_taken_out_and_its_neighbour_works_on() -> None:
     bench = Bench(n_workers=2)
     bad, good = WORKER, WORKER + 1
     for number in range(TRIP_AFTER):
-        _train(bench, number, How.EXCEPTION, bad)
+        _train(bench, number, Outcome.EXCEPTION, bad)
         again = claimed_trial(number, attempt=2, origin=Origin.RELEASED)
         bench.machine.workers[bad].room = 0
         bench.ready(good)
         bench.claimed(again)
         from tuner.messages import Left
 
-        left = Left(number=number, attempt=2, how=How.COMPLETE, value=0.5)
+        left = Left(number=number, attempt=2, how=Outcome.COMPLETE, value=0.5)
         result = bench.say(left, worker=good)
         bench.stored(*bench.ends(result))
     assert bench.machine.breaker.open_places == {"cpu:0"}
@@ -151,12 +152,12 @@ def test_a_good_device_between_two_workers_is_still_there() -> None:
     bad, good = WORKER, WORKER + 1
     _beside_another_machine(bench)
     for number in range(TRIP_AFTER):
-        _train(bench, number, How.EXCEPTION, bad)
+        _train(bench, number, Outcome.EXCEPTION, bad)
         bench.machine.workers[bad].room = 0
     bench.machine.breaker.good_at = bench.now
     bench.do(events.ElsewhereHeard(numbers=frozenset(range(TRIP_AFTER))))
     assert bench.machine.breaker.open_places == {"cpu:0"}
-    _train(bench, 7, How.COMPLETE, good)
+    _train(bench, 7, Outcome.COMPLETE, good)
     bench.machine.workers[good].room = 0
     bench.claimed()
     result = bench.gone(0, worker=good)  # as after every trial of a function
@@ -168,7 +169,7 @@ def test_a_trial_that_comes_when_the_last_breaker_has_opened_is_handed_back() ->
     bench = Bench()
     _beside_another_machine(bench)
     for number in range(TRIP_AFTER):
-        _train(bench, number, How.EXCEPTION)
+        _train(bench, number, Outcome.EXCEPTION)
     bench.ready()
     assert of_type(bench.tick(FIRST_HOLD_SECONDS), acts.AskClaim)
     opened = bench.do(events.ElsewhereHeard(numbers=frozenset(range(TRIP_AFTER))))
@@ -182,7 +183,7 @@ def test_a_trial_that_comes_when_the_last_breaker_has_opened_is_handed_back() ->
 def test_what_params_do_to_a_trial_is_not_held_against_the_machine() -> None:
     bench = Bench()
     _beside_another_machine(bench)
-    for number, how in enumerate([How.NON_FINITE, How.OUT_OF_MEMORY, How.MISTAKE] * 2):
+    for number, how in enumerate([Outcome.NON_FINITE, Outcome.OUT_OF_MEMORY, Outcome.MISTAKE] * 2):
         assert not _asked(_train(bench, number, how))
 
 
@@ -235,9 +236,9 @@ def test_a_halt_hands_everything_back_and_then_the_agent_leaves() -> None:
         result, notices.StudyHalted
     )
     (sent,) = of_type(result, acts.Send)
-    assert sent.message == Stop(number=0, attempt=1, why=Why.RELEASE)
+    assert sent.message == Stop(number=0, attempt=1, verdict=Verdict.RELEASE)
     assert not of_type(result, acts.Leave), "its worker still saves"
-    left = bench.leave(trial, How.RELEASED)
+    left = bench.leave(trial, Outcome.RELEASED)
     (end,) = bench.ends(left)
     assert isinstance(end, Release)
     assert end.reason == "released: the study was halted"
@@ -261,8 +262,8 @@ def test_without_a_database_for_too_long_workers_save_and_rest_until_it_is_back(
     assert not of_type(bench.tick(59), acts.Send)
     result = bench.tick(1.5)
     assert _said(result, notices.WorkersResting)
-    assert [act.message.why for act in of_type(result, acts.Send)] == [Why.RELEASE]
-    left = bench.leave(trial, How.RELEASED)
+    assert [act.message.verdict for act in of_type(result, acts.Send)] == [Verdict.RELEASE]
+    left = bench.leave(trial, Outcome.RELEASED)
     assert of_type(left, acts.RestWorkers)
     (end,) = bench.ends(left)
     assert end.reason == "released: its machine was without a database for too long"  # type: ignore[union-attr]
@@ -324,9 +325,9 @@ def test_an_agent_that_is_refused_for_too_long_releases_its_trials_and_leaves() 
     bench.do(events.StoreAway(message="password", is_refusal=True))
     assert not of_type(bench.tick(59), acts.Leave)
     result = bench.tick(1.5)
-    assert [act.message.why for act in of_type(result, acts.Send)] == [Why.RELEASE]
+    assert [act.message.verdict for act in of_type(result, acts.Send)] == [Verdict.RELEASE]
     assert not of_type(result, acts.Leave), "its worker saves"
-    (leave,) = of_type(bench.leave(trial, How.RELEASED), acts.Leave)
+    (leave,) = of_type(bench.leave(trial, Outcome.RELEASED), acts.Leave)
     assert leave.ending.kind is EndingKind.FAILED
     assert leave.ending.error.exit_code == 4
     assert "longer than failures.max_offline (1m)" in str(leave.ending.error)
@@ -352,4 +353,6 @@ def test_an_agent_that_is_let_in_again_works_on() -> None:
     bench.do(events.StoreAway(message="gone"))
     assert not of_type(bench.tick(50), acts.Leave)
     bench.tick(20)
-    assert not of_type(bench.leave(trial, How.RELEASED), acts.Leave), "away, not refused: it rests"
+    assert not of_type(bench.leave(trial, Outcome.RELEASED), acts.Leave), (
+        "away, not refused: it rests"
+    )

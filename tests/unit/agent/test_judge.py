@@ -16,13 +16,13 @@ from tests.unit.agent.machines import (
 from tuner.agent import acts, events, notices
 from tuner.agent.machine import Phase, WorkerState
 from tuner.errors import StudyGone
-from tuner.messages import GoOn, How, Kept, Left, Progress, Reported, Saved, Start, Stop, Why
+from tuner.messages import Continue, Kept, Left, Reported, Saved, Start, Stop
 from tuner.study.agents import AgentBeat
-from tuner.study.decision import Action
 from tuner.study.ending import EndingKind
 from tuner.study.failure import FailureClass
 from tuner.study.lease import Finish, Origin, Release
 from tuner.study.trial import TrialRecord, TrialState
+from tuner.study.verdict import Outcome, Verdict
 
 
 def test_a_ready_worker_leads_to_one_claim_and_no_second_while_it_is_under_way() -> None:
@@ -64,7 +64,7 @@ def test_the_verdict_is_given_in_the_answer_to_the_report_without_the_database()
     trial = bench.training()
     result = bench.report(trial, 1, 0.5)
     assert of_type(result, acts.Send) == [
-        acts.Send(worker=WORKER, message=GoOn(number=0, attempt=1, step=1))
+        acts.Send(worker=WORKER, message=Continue(number=0, attempt=1, step=1))
     ]
     assert not of_type(result, acts.AskWrite)
 
@@ -74,13 +74,13 @@ def test_a_trial_that_others_beat_is_pruned_and_the_record_says_what_was_known()
     trial = bench.training(9)
     bench.feed(rung_value(1, 1, 0.1), rung_value(1, 2, 0.2))
     result = bench.report(trial, 1, 0.5)
-    assert of_type(result, acts.Send)[0].message == Stop(number=9, attempt=1, why=Why.PRUNE)
-    (end,) = _end(bench, bench.leave(trial, How.PRUNED))
+    assert of_type(result, acts.Send)[0].message == Stop(number=9, attempt=1, verdict=Verdict.PRUNE)
+    (end,) = _end(bench, bench.leave(trial, Outcome.PRUNED))
     assert isinstance(end, Finish)
     assert (end.state, end.value) == (TrialState.PRUNED, 0.5)
     assert end.reason == "rung 1: rank 3 of 3, keeps 1"
     (record,) = end.decisions
-    assert record.decision.action is Action.PRUNE
+    assert record.decision.action is Verdict.PRUNE
     assert (record.snapshot, record.local, record.step) == ("7:9:8", (9,), 1)
 
 
@@ -120,7 +120,7 @@ def test_no_second_write_starts_while_one_is_under_way() -> None:
 def test_the_claim_goes_before_the_end_that_freed_the_worker() -> None:
     bench = Bench()
     trial = bench.training()
-    assert not of_type(bench.leave(trial, How.COMPLETE, value=0.25), acts.AskEnd)
+    assert not of_type(bench.leave(trial, Outcome.COMPLETE, value=0.25), acts.AskEnd)
     result = bench.ready()
     kinds = [type(act) for act in result if isinstance(act, acts.AskClaim | acts.AskEnd)]
     assert kinds == [acts.AskClaim, acts.AskEnd]
@@ -130,7 +130,7 @@ def test_the_claim_goes_before_the_end_that_freed_the_worker() -> None:
 def test_an_end_does_not_wait_for_a_worker_that_never_says_it_is_free() -> None:
     bench = Bench()
     trial = bench.training()
-    bench.leave(trial, How.COMPLETE, value=0.25)
+    bench.leave(trial, Outcome.COMPLETE, value=0.25)
     (end,) = of_type(bench.tick(0.003), acts.AskEnd)
     assert end.ends[0].state is TrialState.COMPLETE
 
@@ -141,7 +141,7 @@ def test_a_finish_carries_all_reports_of_the_attempt_again() -> None:
     bench.report(trial, 1, 0.5)
     bench.tick(0.3)
     bench.report(trial, 2, 0.4)
-    (end,) = _end(bench, bench.leave(trial, How.COMPLETE, value=0.4, facts={"best_step": 2}))
+    (end,) = _end(bench, bench.leave(trial, Outcome.COMPLETE, value=0.4, facts={"best_step": 2}))
     assert [report.step for report in end.reports] == [1, 2]
     assert end.user_attrs == {"best_step": 2}
 
@@ -151,7 +151,7 @@ def test_the_sampler_hears_of_claims_and_ends_before_the_database_tells() -> Non
     bench.ready()
     (running,) = of_type(bench.claimed(claimed_trial(3)), acts.Learn)[0].records
     assert (running.number, running.state) == (3, TrialState.RUNNING)
-    (ended,) = of_type(bench.leave(claimed_trial(3), How.COMPLETE, value=0.2), acts.Learn)[
+    (ended,) = of_type(bench.leave(claimed_trial(3), Outcome.COMPLETE, value=0.2), acts.Learn)[
         0
     ].records
     assert (ended.number, ended.state, ended.value) == (3, TrialState.COMPLETE, 0.2)
@@ -162,7 +162,7 @@ def test_a_value_that_is_not_finite_fails_the_trial_at_once(value: float) -> Non
     bench = Bench()
     trial = bench.training()
     result = bench.report(trial, 2, value)
-    assert of_type(result, acts.Send)[0].message == Stop(number=0, attempt=1, why=Why.DROP)
+    assert of_type(result, acts.Send)[0].message == Stop(number=0, attempt=1, verdict=Verdict.DROP)
     (end,) = _end(bench, result)
     assert isinstance(end, Finish)
     assert end.state is TrialState.FAIL
@@ -174,7 +174,7 @@ def test_a_value_that_is_not_finite_fails_the_trial_at_once(value: float) -> Non
 def test_a_returned_value_that_is_not_finite_never_completes_a_trial() -> None:
     bench = Bench()
     trial = bench.training()
-    (end,) = _end(bench, bench.leave(trial, How.COMPLETE, value=math.inf))
+    (end,) = _end(bench, bench.leave(trial, Outcome.COMPLETE, value=math.inf))
     assert isinstance(end, Finish)
     assert end.state is TrialState.FAIL
 
@@ -190,7 +190,7 @@ def test_an_exception_is_tried_again_until_the_tries_are_used_up() -> None:
 
 def _failed(bench: Bench, failures: int) -> Finish | Release:
     trial = bench.training(failures=failures)
-    (end,) = _end(bench, bench.leave(trial, How.EXCEPTION, message="ValueError: no"))
+    (end,) = _end(bench, bench.leave(trial, Outcome.EXCEPTION, message="ValueError: no"))
     return end
 
 
@@ -250,11 +250,11 @@ def test_a_lost_trial_is_dropped_and_its_messages_are_ignored_from_then_on() -> 
     bench.report(trial, 1, 0.5)
     (write,) = of_type(bench.tick(0.3), acts.AskWrite)
     result = bench.do(events.BatchWritten(batch=write.batch, lost=frozenset({trial.key})))
-    assert of_type(result, acts.Send)[0].message == Stop(number=0, attempt=1, why=Why.DROP)
+    assert of_type(result, acts.Send)[0].message == Stop(number=0, attempt=1, verdict=Verdict.DROP)
     assert notices.AttemptLost(key=trial.key) in [act.notice for act in of_type(result, acts.Say)]
     assert bench.machine.lanes == {}
     assert not of_type(bench.report(trial, 2, 0.1), acts.AskWrite)
-    bench.leave(trial, How.DROPPED)
+    bench.leave(trial, Outcome.DROPPED)
     assert of_type(bench.ready(), acts.AskClaim), "it goes on working"
 
 
@@ -263,7 +263,7 @@ def test_a_write_that_crosses_the_end_of_its_trial_does_not_count_as_a_loss() ->
     trial = bench.training()
     bench.report(trial, 1, 0.5)
     (write,) = of_type(bench.tick(0.3), acts.AskWrite)
-    bench.leave(trial, How.COMPLETE, value=0.5)
+    bench.leave(trial, Outcome.COMPLETE, value=0.5)
     result = bench.do(events.BatchWritten(batch=write.batch, lost=frozenset({trial.key})))
     assert not of_type(result, acts.Say)
     assert bench.machine.lanes[trial.key].phase is Phase.ENDING
@@ -286,7 +286,7 @@ def test_the_weights_of_a_complete_trial_go_with_its_end_and_are_then_removed() 
     trial = bench.training()
     kept = Kept(number=0, attempt=1, step=3, path="/spool/w", sha256="0", n_bytes=1)
     assert bench.say(kept) == []
-    (end,) = bench.ends(bench.leave(trial, How.COMPLETE, value=0.5))
+    (end,) = bench.ends(bench.leave(trial, Outcome.COMPLETE, value=0.5))
     assert isinstance(end, Finish)
     assert end.weights is not None
     assert (end.weights.key, end.weights.path, end.weights.step) == (trial.key, "/spool/w", 3)
@@ -297,7 +297,7 @@ def test_the_weights_of_a_trial_that_is_lost_are_removed_as_well() -> None:
     bench = Bench()
     trial = bench.training()
     bench.say(Kept(number=0, attempt=1, step=3, path="/spool/w", sha256="0", n_bytes=1))
-    (end,) = bench.ends(bench.leave(trial, How.COMPLETE, value=0.5))
+    (end,) = bench.ends(bench.leave(trial, Outcome.COMPLETE, value=0.5))
     result = bench.stored(end, lost=frozenset({trial.key}))
     assert acts.RemoveFile(path="/spool/w") in of_type(result, acts.RemoveFile)
 
@@ -306,11 +306,13 @@ def test_a_signal_releases_every_lane_and_the_agent_leaves_when_all_is_written()
     bench = Bench()
     trial = bench.training()
     result = bench.do(events.StopAsked(signal="SIGTERM"))
-    assert of_type(result, acts.Send)[0].message == Stop(number=0, attempt=1, why=Why.RELEASE)
+    assert of_type(result, acts.Send)[0].message == Stop(
+        number=0, attempt=1, verdict=Verdict.RELEASE
+    )
     assert not of_type(result, acts.Leave)
     saved = Saved(number=0, attempt=1, step=3, path="/spool/b", sha256="0", n_bytes=1)
     bench.say(saved)
-    (end,) = _end(bench, bench.leave(trial, How.RELEASED))
+    (end,) = _end(bench, bench.leave(trial, Outcome.RELEASED))
     assert isinstance(end, Release)
     assert end.failure is None
     assert end.checkpoint is not None
@@ -354,7 +356,7 @@ def test_a_worker_that_reports_no_objective_fails_its_trial() -> None:
     bench = Bench()
     bench.training()
     result = bench.say(Reported(number=0, attempt=1, step=1, values={"train_loss": 1.0}))
-    assert of_type(result, acts.Send)[0].message == Stop(number=0, attempt=1, why=Why.DROP)
+    assert of_type(result, acts.Send)[0].message == Stop(number=0, attempt=1, verdict=Verdict.DROP)
     (end,) = _end(bench, result)
     assert end.reason == "no val_loss was reported at step 1"
 
@@ -363,13 +365,16 @@ def test_an_objective_may_prune_its_trial_by_itself() -> None:
     bench = Bench()
     trial = bench.training()
     bench.report(trial, 2, 0.5)
-    (end,) = _end(bench, bench.leave(trial, How.PRUNED))
+    (end,) = _end(bench, bench.leave(trial, Outcome.PRUNED))
     assert (end.state, end.value) == (TrialState.PRUNED, 0.5)
     assert end.reason == "pruned by its objective"
 
 
 def test_the_reason_says_that_the_objective_swallowed_its_end() -> None:
-    for how, reason in ((How.PRUNED, "pruned by its objective"), (How.RELEASED, "released")):
+    for how, reason in (
+        (Outcome.PRUNED, "pruned by its objective"),
+        (Outcome.RELEASED, "released"),
+    ):
         bench = Bench()
         trial = bench.training()
         bench.report(trial, 2, 0.5)
@@ -494,16 +499,10 @@ def test_the_tally_tells_how_far_the_trials_of_this_machine_are() -> None:
     assert (running.number, running.step, running.value) == (3, 1, 0.5)
 
 
-def test_progress_changes_nothing() -> None:
-    bench = Bench()
-    trial = bench.training()
-    assert bench.say(Progress(number=trial.key.number, attempt=1, step=1)) == []
-
-
 def test_a_refused_trial_is_given_to_a_worker_again_under_the_same_attempt() -> None:
     bench = Bench()
     trial = bench.training()
-    bench.leave(trial, How.REFUSED)
+    bench.leave(trial, Outcome.REFUSED)
     (send,) = of_type(bench.ready(), acts.Send)
     assert (send.message.number, send.message.attempt) == (trial.key.number, 1)
 
@@ -517,5 +516,5 @@ def _end(bench: Bench, result: list[acts.Act]) -> tuple[Finish | Release, ...]:
 def test_a_worker_cannot_speak_for_the_lane_of_another() -> None:
     bench = Bench(n_workers=2)
     bench.training()
-    forged = Left(number=0, attempt=1, how=How.COMPLETE, value=0.0)
+    forged = Left(number=0, attempt=1, how=Outcome.COMPLETE, value=0.0)
     assert bench.ends(bench.say(forged, worker=WORKER + 1)) == ()

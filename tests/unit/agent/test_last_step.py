@@ -7,7 +7,7 @@ from machines import WORKER, Bench, claimed_trial, of_type
 
 from tuner.agent.acts import Send
 from tuner.agent.rules.pruning import MAX_HELD_REPORTS
-from tuner.messages import GoOn, How, Left, Reported, Start, Stop, Why
+from tuner.messages import Continue, Left, Reported, Start, Stop
 from tuner.search.protocols import Pruner
 from tuner.search.pruners.any import AnyPruner
 from tuner.search.pruners.asha import AshaPruner
@@ -18,6 +18,7 @@ from tuner.search.pruners.threshold import ThresholdPruner
 from tuner.study.lease import Finish
 from tuner.study.report import RungValue
 from tuner.study.trial import Direction, TrialState
+from tuner.study.verdict import Outcome, Verdict
 
 DOWN = Direction.MINIMIZE
 MEDIAN = PercentilePruner(
@@ -57,8 +58,8 @@ def _bench(pruner: Pruner, n_steps: int | None, n_workers: int = 1) -> Bench:
     return bench
 
 
-def _stops(acts: list[Any]) -> list[Why]:
-    return [send.message.why for send in of_type(acts, Send) if isinstance(send.message, Stop)]
+def _stops(acts: list[Any]) -> list[Verdict]:
+    return [send.message.verdict for send in of_type(acts, Send) if isinstance(send.message, Stop)]
 
 
 @pytest.mark.parametrize("last", [20, 23])
@@ -72,7 +73,7 @@ def test_a_report_that_reaches_the_full_length_prunes_nothing(
     for step in range(every, 20, every):
         assert _stops(bench.report(trial, step, -2.0)) == []
     assert _stops(bench.report(trial, last, 99.0)) == []
-    (finish,) = bench.ends(bench.leave(trial, How.COMPLETE, value=99.0))
+    (finish,) = bench.ends(bench.leave(trial, Outcome.COMPLETE, value=99.0))
     assert isinstance(finish, Finish)
     assert finish.state is TrialState.COMPLETE
 
@@ -83,7 +84,7 @@ def test_a_bad_trial_is_pruned_before(name: str) -> None:
     bench = _bench(PRUNERS[name], 20)
     trial = bench.training()
     stops = [_stops(bench.report(trial, step, 1.0 + step)) for step in (5, 10, 15)]
-    assert [Why.PRUNE] in stops
+    assert [Verdict.PRUNE] in stops
 
 
 @pytest.mark.parametrize("name", PRUNERS)
@@ -109,10 +110,10 @@ def test_of_unknown_length_a_verdict_waits_for_a_complete_trial_that_was_longer(
         (sent,) = of_type(bench.report(trial, step, float(step)), Send) or [None]
         if held_at is None and sent is not None and sent.message.is_held:
             held_at = step
-        assert sent is None or isinstance(sent.message, GoOn)
+        assert sent is None or isinstance(sent.message, Continue)
     bench.machine.standing.note_length(50)
-    assert _stops(bench.report(trial, 20, 0.0)) == [Why.PRUNE]
-    (finish,) = bench.ends(bench.leave(trial, How.PRUNED))
+    assert _stops(bench.report(trial, 20, 0.0)) == [Verdict.PRUNE]
+    (finish,) = bench.ends(bench.leave(trial, Outcome.PRUNED))
     assert isinstance(finish, Finish)
     assert finish.state is TrialState.PRUNED
     assert [record.step for record in finish.decisions][-1] == held_at
@@ -122,7 +123,7 @@ def test_an_objective_that_trains_until_it_is_pruned_is_pruned() -> None:
     bench = _bench(HARSH, None)
     trial = bench.training()
     stops = [_stops(bench.report(trial, step, 9.0)) for step in range(1, MAX_HELD_REPORTS + 2)]
-    assert stops == [[]] * MAX_HELD_REPORTS + [[Why.PRUNE]]
+    assert stops == [[]] * MAX_HELD_REPORTS + [[Verdict.PRUNE]]
 
 
 def test_a_held_verdict_waits_on_where_a_complete_trial_was_not_longer() -> None:
@@ -134,16 +135,16 @@ def test_a_held_verdict_waits_on_where_a_complete_trial_was_not_longer() -> None
     assert _stops(bench.report(trial, 5, 9.0)) == [], "held: nothing is known of the length"
     about = {"number": other.key.number, "attempt": 1}
     bench.say(Reported(**about, step=10, values={"val_loss": -2.0}), worker=WORKER + 1)
-    bench.say(Left(**about, how=How.COMPLETE, value=-2.0), worker=WORKER + 1)
+    bench.say(Left(**about, how=Outcome.COMPLETE, value=-2.0), worker=WORKER + 1)
     assert _stops(bench.report(trial, 10, 9.0)) == [], "it may be the last as well"
-    assert _stops(bench.report(trial, 15, 9.0)) == [Why.PRUNE]
+    assert _stops(bench.report(trial, 15, 9.0)) == [Verdict.PRUNE]
 
 
 def test_of_unknown_length_a_trial_that_ends_with_its_verdict_is_complete() -> None:
     bench = _bench(MEDIAN, None)
     trial = bench.training()
     bench.report(trial, 5, 9.0)
-    (finish,) = bench.ends(bench.leave(trial, How.COMPLETE, value=9.0))
+    (finish,) = bench.ends(bench.leave(trial, Outcome.COMPLETE, value=9.0))
     assert isinstance(finish, Finish)
     assert finish.state is TrialState.COMPLETE
     assert finish.decisions == []  # none took effect
@@ -153,12 +154,12 @@ def test_complete_trials_that_were_longer_show_that_a_step_is_not_the_last() -> 
     bench = _bench(MEDIAN, None)
     first = bench.training()
     bench.report(first, 8, -0.5)
-    bench.stored(*bench.ends(bench.leave(first, How.COMPLETE, value=-0.5)))
+    bench.stored(*bench.ends(bench.leave(first, Outcome.COMPLETE, value=-0.5)))
     bench.ready()
     trial = claimed_trial(1)
     bench.claimed(trial)
-    assert _stops(bench.report(trial, 7, 9.0)) == [Why.PRUNE]
-    bench.leave(trial, How.PRUNED)
+    assert _stops(bench.report(trial, 7, 9.0)) == [Verdict.PRUNE]
+    bench.leave(trial, Outcome.PRUNED)
     bench.ready()
     late = claimed_trial(2)
     bench.claimed(late)

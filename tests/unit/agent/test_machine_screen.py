@@ -9,8 +9,9 @@ import pytest
 from tests.unit.agent.machines import Bench, claimed_trial
 from tuner.agent import events
 from tuner.agent.screen import ALERT_SECONDS, render_screen
-from tuner.messages import How, Ready
+from tuner.messages import Ready
 from tuner.study.agents import Desired
+from tuner.study.verdict import Outcome
 
 
 def _screen(bench: Bench) -> Any:
@@ -74,7 +75,7 @@ def test_it_is_json_whatever_was_reported(value: float) -> None:
 def test_an_ended_trial_is_gone_from_the_screen() -> None:
     bench = Bench()
     trial = bench.training()
-    bench.leave(trial, How.COMPLETE, value=0.5)
+    bench.leave(trial, Outcome.COMPLETE, value=0.5)
     assert _screen(bench) == {
         "state": "waiting",
         "devices": [],

@@ -10,7 +10,8 @@ from tuner.agent.devices import Device
 from tuner.agent.machine import WorkerState
 from tuner.agent.memory import Memory, read_memory
 from tuner.agent.workers.process import Place, Worker
-from tuner.messages import How, Ready
+from tuner.messages import Ready
+from tuner.study.verdict import Outcome
 
 GIB = 2**30
 START = (sys.executable, "-c", "print(flush=True); input()")
@@ -102,7 +103,7 @@ def test_trials_too_short_to_be_measured_do_not_train_one_by_one_for_ever() -> N
     bench = _bench()
     _read(bench, free=5 * GIB, used={WORKER: 1 * GIB})
     assert not bench.machine.is_claiming
-    result = bench.leave(claimed_trial(0), How.COMPLETE, value=0.5)
+    result = bench.leave(claimed_trial(0), Outcome.COMPLETE, value=0.5)
     assert _asked(result) == 1
     result = bench.claimed(claimed_trial(1))
     assert [act.worker for act in of_type(result, acts.Send)] == [WORKER + 1]

@@ -4,11 +4,12 @@ from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type
 from tuner.agent import acts, events
 from tuner.agent.machine import Phase
 from tuner.agent.rules import places
-from tuner.messages import How, Left, Ready
+from tuner.messages import Left, Ready
 from tuner.study.failure import FailureClass
 from tuner.study.feed import Changes, Seen
 from tuner.study.lease import Batch, Claimed, Release
 from tuner.study.trial import TrialRecord, TrialState
+from tuner.study.verdict import Outcome
 
 OTHER = WORKER + 1
 
@@ -124,7 +125,7 @@ def test_a_machine_that_waits_for_a_suspects_place_keeps_no_trials_from_others()
     assert not of_type(_ready(bench, 12), acts.AskClaim)
     assert places.wanted_and_room(bench.machine)[0] == 0
     for n in range(4):
-        bench.leave(claimed_trial(n), How.COMPLETE, value=0.5)
+        bench.leave(claimed_trial(n), Outcome.COMPLETE, value=0.5)
     assert [lane.key.number for lane in bench.machine.lanes_of(WORKER)] == [9]
     assert not of_type(_ready(bench, 15), acts.AskClaim), "it trains alone"
 
@@ -186,7 +187,7 @@ def test_the_worker_with_the_fewest_trials_is_emptied_for_a_suspect() -> None:
     bench.claimed(claimed_trial(9, losses=3, attempt=4), claimed_trial(1))
     _ready(bench, 15)
     assert len(bench.machine.lanes_of(WORKER)) == 1, "nobody joins any more"
-    bench.leave(first, How.COMPLETE, value=0.5)
+    bench.leave(first, Outcome.COMPLETE, value=0.5)
     assert [lane.key.number for lane in bench.machine.lanes_of(WORKER)] == [9]
 
 
@@ -214,7 +215,7 @@ def test_a_trial_that_a_dying_worker_never_saw_is_given_to_another() -> None:
     bench.machine.workers[WORKER].n_taken = n_taken
     answer = Claimed(trials=(late,), n_open=2, limit_reached=False)
     bench.do(events.ClaimAnswered(claimed=answer))
-    left = Left(number=0, attempt=1, how=How.EXCEPTION, message="boom")
+    left = Left(number=0, attempt=1, how=Outcome.EXCEPTION, message="boom")
     bench.say(left)
     assert bench.machine.workers[WORKER].n_free == 0
     bench.gone(1)
@@ -238,7 +239,7 @@ def test_a_dropped_trial_is_no_reason_to_kill_those_beside_it() -> None:
     assert lost.key not in bench.machine.lanes
     assert not of_type(bench.tick(60.0), acts.KillWorker)
     # once it has no other trial, it has to answer for the lost one
-    bench.leave(kept, How.COMPLETE, value=0.5)
+    bench.leave(kept, Outcome.COMPLETE, value=0.5)
     bench.machine.workers[WORKER].leave_by = bench.now + 10
     result = bench.tick(11.0)
     assert of_type(result, acts.DumpStacks)

@@ -13,7 +13,7 @@ from tuner.agent.threads import suggester
 from tuner.agent.threads.suggester import ModelSource
 from tuner.search.mirror import Mirror
 from tuner.study.suggestion import Suggestion
-from tuner.study.trial import Direction, Params, TrialRecord, TrialState
+from tuner.study.trial import Direction, TrialRecord, TrialState
 
 
 class CountingSampler:
@@ -28,7 +28,6 @@ class CountingSampler:
         mirror: Mirror,
         n: int,
         seed: int,
-        given: Params,
         shared: Collection[str] = (),
     ) -> Sequence[Suggestion]:
         if self.fails:

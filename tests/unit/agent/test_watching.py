@@ -6,12 +6,13 @@ from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type, run
 from tuner.agent import acts, events, notices
 from tuner.agent.machine import Phase
 from tuner.agent.rules.watching import FIRST_STEP_SECONDS, LEAST_SECONDS, silence_limit
-from tuner.messages import How, Progress, Ready, Stop, Why
+from tuner.messages import NotSaved, Ready, Stop
 from tuner.search.pruners.percentile import PercentilePruner
 from tuner.study.failure import FailureClass
 from tuner.study.lease import Claimed, Finish
 from tuner.study.report import RungValue
 from tuner.study.trial import Direction, TrialState
+from tuner.study.verdict import Outcome, Verdict
 
 DUMPED_SECONDS = 1.1  # after which the stacks are in the log
 
@@ -24,7 +25,7 @@ def test_a_trial_past_its_timeout_fails_with_that_and_is_not_tried_again() -> No
     assert not of_type(bench.tick(29), acts.Send)
     result = bench.tick(1.5)
     (send,) = of_type(result, acts.Send)
-    assert send.message == Stop(number=0, attempt=1, why=Why.DROP)
+    assert send.message == Stop(number=0, attempt=1, verdict=Verdict.DROP)
     (end,) = bench.ends(result)
     assert isinstance(end, Finish)
     assert (end.state, end.reason) == (
@@ -89,7 +90,7 @@ def test_a_worker_that_leaves_what_it_was_told_to_drop_lives_on() -> None:
     bench = Bench(timeout_seconds=60.0)
     trial = bench.training()
     bench.ends(bench.tick(61))
-    bench.leave(trial, How.DROPPED)
+    bench.leave(trial, Outcome.DROPPED)
     bench.ready()
     assert not of_type(bench.tick(30), acts.DumpStacks)
 
@@ -118,7 +119,7 @@ def test_before_its_first_report_a_trial_has_half_a_day_whatever_others_needed()
     for step in (1, 2):
         bench.tick(1)
         bench.report(first, step, 0.5)
-    bench.leave(first, How.COMPLETE, value=0.5)
+    bench.leave(first, Outcome.COMPLETE, value=0.5)
     bench.training(1)
     bench.ready()
     (lane,) = bench.machine.in_phase(Phase.TRAINING)
@@ -154,7 +155,7 @@ def test_any_message_is_a_sign_of_progress() -> None:
     bench = Bench(silence_seconds=20.0)
     bench.training()
     bench.tick(19)
-    bench.say(Progress(number=0, attempt=1, step=1))
+    bench.say(NotSaved(number=0, attempt=1, step=1, reason="full disk"))
     assert not of_type(bench.tick(19), acts.DumpStacks)
 
 
@@ -198,7 +199,7 @@ def test_a_complete_trial_sends_its_curve_and_final_value_for_those_that_compare
     for step, value in [(1, 0.9), (2, 0.4), (3, 0.5)]:
         bench.report(trial, step, value)
     assert bench.machine.curves.at(1, complete=True) == (), "it may still be pruned"
-    (end,) = bench.ends(bench.leave(trial, How.COMPLETE, value=0.4))
+    (end,) = bench.ends(bench.leave(trial, Outcome.COMPLETE, value=0.4))
     assert list(end.rungs) == [
         RungValue(step=step, number=4, value=value, place=4, is_complete=True)
         for step, value in [(0, 0.4), (1, 0.9), (2, 0.4), (3, 0.5)]
@@ -215,7 +216,7 @@ def test_the_curve_of_a_resumed_trial_holds_the_steps_before_its_checkpoint() ->
     lane = bench.machine.lanes[trial.key]
     lane.from_step = 2
     bench.report(trial, 3, 0.5)
-    (end,) = bench.ends(bench.leave(trial, How.COMPLETE, value=0.5))
+    (end,) = bench.ends(bench.leave(trial, Outcome.COMPLETE, value=0.5))
     assert {rung.step: rung.value for rung in end.rungs} == {0: 0.5, 1: 0.9, 2: 0.8, 3: 0.5}
 
 
@@ -223,7 +224,7 @@ def test_the_curve_of_a_trial_that_was_lost_before_its_end_counts_nowhere() -> N
     bench = Bench(pruner=_median())
     trial = bench.training(4)
     bench.report(trial, 1, 0.9)
-    (end,) = bench.ends(bench.leave(trial, How.COMPLETE, value=0.9))
+    (end,) = bench.ends(bench.leave(trial, Outcome.COMPLETE, value=0.9))
     bench.stored(end, lost=frozenset({trial.key}))
     assert bench.machine.curves.at(0, complete=True) == ()
 
@@ -232,12 +233,12 @@ def test_pruned_trials_and_pruners_that_compare_running_ones_send_no_curve() -> 
     bench = Bench(pruner=_median())
     trial = bench.training(4)
     bench.report(trial, 1, 0.9)
-    (pruned,) = bench.ends(bench.leave(trial, How.PRUNED))
+    (pruned,) = bench.ends(bench.leave(trial, Outcome.PRUNED))
     assert pruned.rungs == ()
     halving = Bench()
     trial = halving.training(4)
     halving.report(trial, 1, 0.9)
-    (complete,) = halving.ends(halving.leave(trial, How.COMPLETE, value=0.9))
+    (complete,) = halving.ends(halving.leave(trial, Outcome.COMPLETE, value=0.9))
     assert list(complete.rungs) == []
 
 
@@ -246,11 +247,11 @@ def test_a_decision_names_the_complete_trials_that_only_this_machine_knew() -> N
     for number in (0, 1):
         trial = bench.training(number)
         bench.report(trial, 1, 0.1)
-        bench.stored(*bench.ends(bench.leave(trial, How.COMPLETE, value=0.1)))
+        bench.stored(*bench.ends(bench.leave(trial, Outcome.COMPLETE, value=0.1)))
     bench.feed(*[_complete(step, 0, 0.1) for step in (0, 1)])
     trial = bench.training(5)
     bench.report(trial, 1, 0.5)
-    (end,) = bench.ends(bench.leave(trial, How.PRUNED))
+    (end,) = bench.ends(bench.leave(trial, Outcome.PRUNED))
     (record,) = end.decisions
     assert record.local_complete == (1,)
     assert record.local == ()
@@ -284,7 +285,9 @@ def test_the_end_brings_the_whole_log_with_what_was_printed_last() -> None:
     bench = Bench()
     trial = bench.training()
     bench.printed("epoch 1\n")
-    result = bench.say(_left(trial.key.number, How.COMPLETE, value=0.5), tail="epoch 1\nthe end\n")
+    result = bench.say(
+        _left(trial.key.number, Outcome.COMPLETE, value=0.5), tail="epoch 1\nthe end\n"
+    )
     (end,) = bench.ends(result)
     assert end.printed is not None
     assert (end.printed.tail, end.printed.n_bytes) == ("epoch 1\nthe end\n", 16)
@@ -294,7 +297,7 @@ def test_the_log_of_a_failed_attempt_shows_its_last_fifty_lines_and_keeps_all() 
     bench = Bench()
     bench.training()
     lines = "".join(f"line {n}\n" for n in range(80))
-    (end,) = bench.ends(bench.say(_left(0, How.MISTAKE, message="no"), tail=lines))
+    (end,) = bench.ends(bench.say(_left(0, Outcome.MISTAKE, message="no"), tail=lines))
     assert end.failure is not None
     assert end.failure.log_tail.splitlines()[0] == "line 30"
     assert end.printed is not None
@@ -309,7 +312,7 @@ def test_a_worker_without_a_trial_may_print_and_nobody_is_told() -> None:
     assert not of_type(bench.tick(0.3), acts.AskWrite)
 
 
-def _left(number: int, how: How, **about: object) -> object:
+def _left(number: int, how: Outcome, **about: object) -> object:
     from tuner.messages import Left
 
     return Left(number=number, attempt=1, how=how, **about)  # type: ignore[arg-type]

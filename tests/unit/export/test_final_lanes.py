@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tuner.export import final_lane
-from tuner.export.final_lane import FinalLane, Told, has_checkpoint, remove_checkpoints
-from tuner.training.lane import Verdict
+from tuner.export.final_lane import FinalLane, Told, remove_checkpoints
+from tuner.study.verdict import Verdict
 
 
 class Clock:
@@ -34,7 +34,7 @@ def test_nothing_is_saved_until_it_is_due_and_then_the_curve_goes_with_it(tmp_pa
     lane = _lane(tmp_path, clock=clock)
     lane.report(1, {"val_loss": 0.5})
     assert not lane.save(1, lambda: _state(1))
-    assert not has_checkpoint(tmp_path)
+    assert list(tmp_path.iterdir()) == []
     clock.now = final_lane.SAVE_SECONDS
     lane.report(2, {"val_loss": 0.25})
     assert lane.save(2, lambda: _state(2))
@@ -46,7 +46,7 @@ def test_nothing_is_saved_until_it_is_due_and_then_the_curve_goes_with_it(tmp_pa
 def test_a_stop_saves_at_once_and_only_the_newest_state_stays(tmp_path):
     stop = threading.Event()
     lane = _lane(tmp_path, stop=stop)
-    assert lane.verdict() is Verdict.GO_ON
+    assert lane.verdict() is Verdict.CONTINUE
     stop.set()
     assert lane.verdict() is Verdict.RELEASE
     for step in (1, 2):

@@ -7,9 +7,9 @@ import optuna
 from tuner.search.curves import Curves
 from tuner.search.history import History
 from tuner.search.protocols import Pruner
-from tuner.study.decision import Action
 from tuner.study.report import RungValue
 from tuner.study.trial import Direction
+from tuner.study.verdict import Verdict
 
 N_TRIALS = 40
 N_STEPS = 12
@@ -51,7 +51,7 @@ def replay(
             curves.add([RungValue(step=rung, number=trial.number, value=value, place=trial.number)])
         decision = ours.decide(mine, curves)
         expected = theirs.prune(study, study._storage.get_trial(trial._trial_id))
-        assert (decision.action is Action.PRUNE) == expected, (decision.reason, history)
+        assert (decision.action is Verdict.PRUNE) == expected, (decision.reason, history)
         if expected:
             running.remove(trial)
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)

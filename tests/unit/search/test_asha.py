@@ -9,10 +9,10 @@ import pytest
 from tuner.search.curves import Curves
 from tuner.search.history import History
 from tuner.search.pruners.asha import AshaPruner
-from tuner.study.decision import Action
 from tuner.study.report import RungValue
 from tuner.study.schedule import ENDLESS
 from tuner.study.trial import Direction
+from tuner.study.verdict import Verdict
 
 
 def asha(
@@ -60,18 +60,18 @@ def test_the_reason_names_rung_rank_and_how_many_go_on():
     others = curves_at(9, [n / 100 for n in range(19)])
     decision = asha().decide(history(9, 0.125), others)
     assert decision.reason == "rung 9: rank 14 of 20, keeps 6"
-    assert decision.action is Action.PRUNE
+    assert decision.action is Verdict.PRUNE
 
 
 @pytest.mark.parametrize(
     ("values", "value", "action"),
     [
-        ([], 5.0, Action.GO_ON),  # the first at a rung
-        ([1.0], 5.0, Action.PRUNE),  # one of fewer than eta: only the best goes on
-        ([9.0], 5.0, Action.GO_ON),
-        ([1.0, 2.0, 3.0, 4.0, 6.0], 1.5, Action.GO_ON),  # second of 6, keeps 2
-        ([1.0, 2.0, 3.0, 4.0, 6.0], 2.0, Action.GO_ON),  # a tie for the second place
-        ([1.0, 2.0, 3.0, 4.0, 6.0], 2.5, Action.PRUNE),
+        ([], 5.0, Verdict.CONTINUE),  # the first at a rung
+        ([1.0], 5.0, Verdict.PRUNE),  # one of fewer than eta: only the best goes on
+        ([9.0], 5.0, Verdict.CONTINUE),
+        ([1.0, 2.0, 3.0, 4.0, 6.0], 1.5, Verdict.CONTINUE),  # second of 6, keeps 2
+        ([1.0, 2.0, 3.0, 4.0, 6.0], 2.0, Verdict.CONTINUE),  # a tie for the second place
+        ([1.0, 2.0, 3.0, 4.0, 6.0], 2.5, Verdict.PRUNE),
     ],
 )
 def test_the_best_third_goes_on_ties_included(values, value, action):
@@ -97,7 +97,7 @@ def test_a_trial_does_not_compete_with_itself(direction):
 @pytest.mark.parametrize("step", [1, 2])
 def test_a_value_that_is_not_finite_is_pruned_at_any_step(value, step):
     decision = asha().decide(history(step, value), Curves())
-    assert decision.action is Action.PRUNE
+    assert decision.action is Verdict.PRUNE
     assert str(value) in decision.reason
 
 
@@ -106,13 +106,13 @@ def test_between_rungs_and_before_the_first_report_a_trial_goes_on():
     between = History(number=99, place=99, values={1: 0.0, 2: 5.0})
     assert asha().decide(between, others).reason == "step 2 is no rung"
     nothing = History(number=0, place=0, values={})
-    assert asha().decide(nothing, others).action is Action.GO_ON
+    assert asha().decide(nothing, others).action is Verdict.CONTINUE
 
 
 def test_the_latest_step_decides():
     others = curves_at(3, [1.0] * 9)
     trial = History(number=99, place=99, values={3: 5.0, 1: 0.0, 2: 0.0})
-    assert asha().decide(trial, others).action is Action.PRUNE
+    assert asha().decide(trial, others).action is Verdict.PRUNE
 
 
 @pytest.mark.parametrize("direction", Direction)
@@ -148,9 +148,9 @@ def test_decisions_equal_those_of_optuna_on_shared_histories(direction, min_reso
             curves.add([RungValue(step=step, number=number, value=value, place=number)])
         mine = ours.decide(History(number=number, place=number, values=values[number]), curves)
         if not (math.isnan(value) and step < min_resource):  # Optuna waits for the first rung
-            assert (mine.action is Action.PRUNE) == theirs, mine.reason
+            assert (mine.action is Verdict.PRUNE) == theirs, mine.reason
         n_compared += step in rungs
-        if mine.action is Action.PRUNE:
+        if mine.action is Verdict.PRUNE:
             n_pruned += 1
             del trials[number]
     assert n_pruned > n_trials / 4
@@ -167,4 +167,4 @@ def test_asked_twice_optuna_changes_its_mind_and_we_do_not():
     second = pruner.prune(study, study._storage.get_trial(trial._trial_id))
     assert (first, second) == (True, False)
     others = curves_at(1, [0.0, 1.0])
-    assert {asha().decide(history(1, 1.0, 1), others).action for _ in range(3)} == {Action.PRUNE}
+    assert {asha().decide(history(1, 1.0, 1), others).action for _ in range(3)} == {Verdict.PRUNE}

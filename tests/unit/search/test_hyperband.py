@@ -9,9 +9,9 @@ from tests.unit.search.replay import replay
 from tuner.search.curves import Curves
 from tuner.search.history import History
 from tuner.search.pruners.hyperband import Brackets, HyperbandPruner, deal
-from tuner.study.decision import Action
 from tuner.study.report import RungValue
 from tuner.study.trial import Direction
+from tuner.study.verdict import Verdict
 
 
 def build(
@@ -71,7 +71,7 @@ def test_only_trials_of_the_same_bracket_count():
     others.add([RungValue(step=3, number=p, value=9.0, place=p) for p in mine[1:]])
     trial = History(number=mine[0], place=mine[0], values={3: 5.0})
     decision = pruner.decide(trial, others)
-    assert decision.action is Action.GO_ON
+    assert decision.action is Verdict.CONTINUE
     assert decision.reason == f"bracket 1, rung 3: rank 1 of {len(mine)}, keeps {len(mine) // 3}"
 
 

@@ -65,7 +65,7 @@ def search(sampler: ModelSampler, n: int, seed: int, direction: Direction) -> fl
     sign = 1 if direction is Direction.MINIMIZE else -1
     found = []
     for number in range(n):
-        params = sampler.propose(mirror, 1, seed * 1000 + number, {})[0].params
+        params = sampler.propose(mirror, 1, seed * 1000 + number)[0].params
         found.append(loss(params))
         mirror.update([complete(number, params, sign * found[-1])])
     return min(found)
@@ -101,7 +101,7 @@ def mirror_of(n: int, distributions: object = NUMBERS) -> Mirror:
 def test_the_first_generation_of_cmaes_is_optunas_own():
     """Before a generation is full there is nothing to tell: both ask a fresh optimizer."""
     mirror = mirror_of(3)
-    (suggestion,) = CmaesSampler(settings=CMAES).propose(mirror, 1, 9, {})
+    (suggestion,) = CmaesSampler(settings=CMAES).propose(mirror, 1, 9)
     study = optuna.create_study(
         sampler=optuna.samplers.CmaEsSampler(seed=derive_seed(9, "place", 0))
     )
@@ -119,9 +119,9 @@ def test_cmaes_narrows_around_the_best_generation_after_generation():
         mirror = Mirror(NUMBERS, Direction.MINIMIZE)
         sampler = CmaesSampler(settings=CMAES)
         for number in range(n):
-            params = sampler.propose(mirror, 1, number, {})[0].params
+            params = sampler.propose(mirror, 1, number)[0].params
             mirror.update([complete(number, params, loss(params))])
-        xs = [s.params["x"] for s in sampler.propose(mirror, 20, 0, {})]
+        xs = [s.params["x"] for s in sampler.propose(mirror, 20, 0)]
         return max(xs) - min(xs)  # type: ignore[operator,type-var]
 
     assert spread(140) < spread(14) / 2
@@ -129,12 +129,12 @@ def test_cmaes_narrows_around_the_best_generation_after_generation():
 
 def test_cmaes_unpickles_nothing(monkeypatch):
     monkeypatch.setattr("pickle.loads", lambda *args: pytest.fail("something was unpickled"))
-    CmaesSampler(settings=CMAES).propose(mirror_of(40), 3, 9, {})
+    CmaesSampler(settings=CMAES).propose(mirror_of(40), 3, 9)
 
 
 def test_cmaes_leaves_choices_to_chance_and_finds_the_numbers():
     mirror = mirror_of(60, MIXED)
-    suggestions = CmaesSampler(settings=CMAES).propose(mirror, 20, 9, {})
+    suggestions = CmaesSampler(settings=CMAES).propose(mirror, 20, 9)
     assert {s.params["c"] for s in suggestions} == {"a", "b"}
     near = [s for s in suggestions if abs(s.params["x"] - 1) < 3]  # type: ignore[operator]
     assert len(near) > 14
@@ -177,7 +177,7 @@ def test_children_are_made_of_parents_params():
     mirror = mirror_of(16)
     sampler = Nsga2Sampler(settings={**NSGA2, "mutation_prob": 0.0})
     best = sorted(mirror.shown(), key=lambda trial: trial.value or 0.0)[:8]
-    for suggestion in sampler.propose(mirror, 20, 9, {}):
+    for suggestion in sampler.propose(mirror, 20, 9):
         for name, value in suggestion.params.items():
             assert any(trial.params[name] == pytest.approx(value) for trial in best)
 
@@ -205,5 +205,5 @@ def test_a_gaussian_process_sees_the_best_and_the_latest_of_many_trials():
 def test_a_long_study_does_not_make_a_gaussian_process_think_longer_than_a_claim_waits():
     mirror = mirror_of(1500)
     begun = time.monotonic()
-    GpSampler(settings=GP).propose(mirror, 1, 0, {})
+    GpSampler(settings=GP).propose(mirror, 1, 0)
     assert time.monotonic() - begun < 15  # a claim waits for 30 s

@@ -14,8 +14,8 @@ from tuner.search.protocols import Pruner
 from tuner.search.pruners.asha import AshaPruner
 from tuner.search.pruners.patient import PatientPruner
 from tuner.search.pruners.percentile import PercentilePruner
-from tuner.study.decision import Action
 from tuner.study.trial import Direction
+from tuner.study.verdict import Verdict
 
 
 def build(
@@ -36,14 +36,14 @@ def history(*values: float) -> History:
 @pytest.mark.parametrize(
     ("values", "action"),
     [
-        ((1.0, 2.0), Action.GO_ON),  # too few
-        ((1.0, 2.0, 2.0), Action.PRUNE),
-        ((1.0, 2.0, 1.0), Action.GO_ON),  # a tie keeps up
-        ((1.0, 0.5, 2.0), Action.GO_ON),
-        ((1.0, 0.5, 2.0, 2.0), Action.PRUNE),
-        ((math.nan, 2.0, 2.0), Action.GO_ON),
-        ((1.0, math.nan, math.nan), Action.GO_ON),
-        ((math.nan, 1.0, math.nan, 2.0), Action.PRUNE),
+        ((1.0, 2.0), Verdict.CONTINUE),  # too few
+        ((1.0, 2.0, 2.0), Verdict.PRUNE),
+        ((1.0, 2.0, 1.0), Verdict.CONTINUE),  # a tie keeps up
+        ((1.0, 0.5, 2.0), Verdict.CONTINUE),
+        ((1.0, 0.5, 2.0, 2.0), Verdict.PRUNE),
+        ((math.nan, 2.0, 2.0), Verdict.CONTINUE),
+        ((1.0, math.nan, math.nan), Verdict.CONTINUE),
+        ((math.nan, 1.0, math.nan, 2.0), Verdict.PRUNE),
     ],
 )
 def test_patience_ends_when_the_latest_reports_bring_nothing(values, action):
@@ -58,8 +58,8 @@ def test_the_reason_says_what_was_not_reached():
 
 
 def test_a_little_worse_is_forgiven():
-    assert build(0, min_delta=0.2).decide(history(1.0, 1.1), Curves()).action is Action.GO_ON
-    assert build(0, min_delta=0.2).decide(history(1.0, 1.3), Curves()).action is Action.PRUNE
+    assert build(0, min_delta=0.2).decide(history(1.0, 1.1), Curves()).action is Verdict.CONTINUE
+    assert build(0, min_delta=0.2).decide(history(1.0, 1.3), Curves()).action is Verdict.PRUNE
 
 
 def test_alone_it_is_asked_from_the_first_step_at_which_patience_can_end():

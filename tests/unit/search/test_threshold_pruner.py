@@ -9,8 +9,8 @@ from tests.unit.search.replay import replay
 from tuner.search.curves import Curves
 from tuner.search.history import History
 from tuner.search.pruners.threshold import ThresholdPruner
-from tuner.study.decision import Action
 from tuner.study.trial import Direction
+from tuner.study.verdict import Verdict
 
 
 def build(
@@ -26,12 +26,12 @@ def history(values: dict[int, float]) -> History:
 @pytest.mark.parametrize(
     ("value", "reason", "action"),
     [
-        (3.5, "step 2: 3.5 is above the upper bound 3", Action.PRUNE),
-        (-1.5, "step 2: -1.5 is below the lower bound -1", Action.PRUNE),
-        (3.0, "step 2: 3 is within the bounds", Action.GO_ON),
-        (-1.0, "step 2: -1 is within the bounds", Action.GO_ON),
-        (math.nan, "step 2: the value is nan", Action.PRUNE),
-        (math.inf, "step 2: inf is above the upper bound 3", Action.PRUNE),
+        (3.5, "step 2: 3.5 is above the upper bound 3", Verdict.PRUNE),
+        (-1.5, "step 2: -1.5 is below the lower bound -1", Verdict.PRUNE),
+        (3.0, "step 2: 3 is within the bounds", Verdict.CONTINUE),
+        (-1.0, "step 2: -1 is within the bounds", Verdict.CONTINUE),
+        (math.nan, "step 2: the value is nan", Verdict.PRUNE),
+        (math.inf, "step 2: inf is above the upper bound 3", Verdict.PRUNE),
     ],
 )
 def test_a_value_outside_the_bounds_is_pruned(value, reason, action):
@@ -40,14 +40,14 @@ def test_a_value_outside_the_bounds_is_pruned(value, reason, action):
 
 
 def test_without_a_bound_everything_on_that_side_goes_on():
-    assert build(upper=3.0).decide(history({1: -math.inf}), Curves()).action is Action.GO_ON
+    assert build(upper=3.0).decide(history({1: -math.inf}), Curves()).action is Verdict.CONTINUE
 
 
 def test_the_warm_up_is_left_alone():
     pruner = build(upper=3.0, warmup=5, interval=4)
     assert pruner.schedule(0, 20).runs == (range(5, 20, 4),)
     assert pruner.decide(history({4: 9.0}), Curves()).reason == "step 4 is no check"
-    assert pruner.decide(history({4: 9.0, 6: 9.0}), Curves()).action is Action.PRUNE
+    assert pruner.decide(history({4: 9.0, 6: 9.0}), Curves()).action is Verdict.PRUNE
 
 
 @pytest.mark.parametrize(("warmup", "interval"), [(0, 1), (1, 5), (3, 2)])

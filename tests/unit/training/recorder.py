@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from tuner.study.trial import Params, Values
+from tuner.study.verdict import Verdict
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.checkpoint import save_checkpoint
 from tuner.training.data.tensors import Split, TrainingData
 from tuner.training.groups.device_groups import Departure, Goal, Groups, train
 from tuner.training.groups.sizes import FixedSizes
-from tuner.training.lane import Verdict
 from tuner.training.losses.built_in import loss_of
 from tuner.training.mlp.stack import MLP
 
@@ -59,7 +59,7 @@ class RecorderLane:
     def verdict(self) -> Verdict:
         if self.step:
             self.journal.append(("verdict", self.number))
-        return self.verdicts.get(self.step, Verdict.GO_ON)
+        return self.verdicts.get(self.step, Verdict.CONTINUE)
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
         self.journal.append(("keep", self.number))

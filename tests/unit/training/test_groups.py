@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from tests.unit.training.recorder import RecorderLane, classification, regression, run
-from tuner.messages import How
+from tuner.study.verdict import Outcome, Verdict
 from tuner.training.checkpoint import load_checkpoint
 from tuner.training.groups.device_groups import Goal, Groups
 from tuner.training.groups.sizes import FixedSizes
-from tuner.training.lane import LaneFailed, Verdict
+from tuner.training.lane import LaneFailed
 from tuner.training.losses.built_in import loss_of
 from tuner.training.mlp.stack import MLP
 
@@ -62,9 +62,9 @@ def test_lanes_that_stay_are_not_touched_by_those_that_leave():
     lanes[1].verdicts = {2: Verdict.PRUNE}
     departures = run(lanes, data)
     assert [(d.lane.number, d.how, d.step) for d in departures] == [
-        (1, How.PRUNED, 2),
-        (0, How.COMPLETE, 5),
-        (2, How.COMPLETE, 5),
+        (1, Outcome.PRUNED, 2),
+        (0, Outcome.COMPLETE, 5),
+        (2, Outcome.COMPLETE, 5),
     ]
     for alone, grouped in zip(_three(**params), lanes, strict=True):
         alone.verdicts = grouped.verdicts
@@ -99,9 +99,9 @@ def test_one_diverged_lane_fails_alone():
     data = regression()
     good, bad = RecorderLane(0, epochs=3), RecorderLane(1, epochs=3, learning_rate=1e30)
     first, second = run([good, bad], data)
-    assert (first.lane, first.how) == (bad, How.NON_FINITE)
+    assert (first.lane, first.how) == (bad, Outcome.NON_FINITE)
     assert bad.reports.keys() == {first.step}
-    assert (second.lane, second.how) == (good, How.COMPLETE)
+    assert (second.lane, second.how) == (good, Outcome.COMPLETE)
     alone = RecorderLane(0, epochs=3)
     run([alone], data)
     assert alone.curve == good.curve
@@ -212,9 +212,9 @@ def test_a_new_lane_inherits_nothing_from_a_group_that_has_just_emptied():
     while groups.lanes:
         left += groups.turn()
     assert [(d.lane.number, d.how, d.step) for d in left] == [
-        (0, How.PRUNED, 2),
-        (1, How.PRUNED, 2),
-        (2, How.COMPLETE, 4),
+        (0, Outcome.PRUNED, 2),
+        (1, Outcome.PRUNED, 2),
+        (2, Outcome.COMPLETE, 4),
     ]
     alone = RecorderLane(2, **params)
     run([alone], data)
@@ -280,7 +280,7 @@ def test_a_stack_without_memory_goes_on_in_halves_and_no_lane_notices(caplog):
 
     lanes = [RecorderLane(n, dropout=0.1, **params) for n in range(8)]
     departures = _run_fragile(lanes, data, no_room)
-    assert [d.how for d in departures] == [How.COMPLETE] * 8
+    assert [d.how for d in departures] == [Outcome.COMPLETE] * 8
     assert "no memory for 8 lanes" in caplog.text
     assert "no memory for 4 lanes" in caplog.text
     assert "no memory for 2 lanes" not in caplog.text
@@ -371,7 +371,7 @@ def test_a_lane_alone_without_memory_gets_what_the_others_can_build_anew():
 
     lanes = [RecorderLane(0, epochs=3, width=8), RecorderLane(1, epochs=3, width=9)]
     departures = _run_fragile(lanes, data, no_room)
-    assert [d.how for d in departures] == [How.COMPLETE] * 2
+    assert [d.how for d in departures] == [Outcome.COMPLETE] * 2
     assert n_broken == 1
     for n, width in ((0, 8), (1, 9)):
         alone = RecorderLane(n, epochs=3, width=width)

@@ -13,10 +13,9 @@ from tests.unit.training.module_models import (
     model_of,
 )
 from tests.unit.training.recorder import RecorderLane, classification
-from tuner.messages import How
+from tuner.study.verdict import Outcome, Verdict
 from tuner.training.groups.device_groups import Goal, Groups, LaneFailed, train
 from tuner.training.groups.sizes import FixedSizes
-from tuner.training.lane import Verdict
 from tuner.training.losses.built_in import loss_of
 
 PARAMS = {"epochs": 4, "batch_size": 16, "width": 24, "learning_rate": 0.01}
@@ -43,7 +42,7 @@ def _assert_near(found, wanted):
 def test_lanes_have_in_company_the_curves_that_they_have_alone(build):
     different = [{"optimizer": "sgd"}, {"weight_decay": 0.1}, {"l1": 0.001, "optimizer": "adamw"}]
     together = [RecorderLane(n, **PARAMS | own) for n, own in enumerate(different)]
-    assert {d.how for d in _run(build, together)} == {How.COMPLETE}
+    assert {d.how for d in _run(build, together)} == {Outcome.COMPLETE}
     for n, own in enumerate(different):
         alone = RecorderLane(n, **PARAMS | own)
         _run(build, [alone])
@@ -87,7 +86,7 @@ def test_lanes_that_joined_on_a_guess_stay_together_when_their_kind_turns_out_to
     model.choose_plain(lanes[0].params, True)  # as a later measurement does
     while groups.lanes:
         left += groups.turn()
-    assert [d.how for d in left] == [How.PRUNED, How.COMPLETE, How.COMPLETE]
+    assert [d.how for d in left] == [Outcome.PRUNED, Outcome.COMPLETE, Outcome.COMPLETE]
 
 
 class _Failing(Plain):

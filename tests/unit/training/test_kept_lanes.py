@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.unit.training.recorder import RecorderLane, classification, run
-from tuner.training.lane import Verdict
+from tuner.study.verdict import Verdict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

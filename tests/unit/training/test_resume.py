@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.unit.training.recorder import RecorderLane, classification, regression, run
-from tuner.messages import How
+from tuner.study.verdict import Outcome, Verdict
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
-from tuner.training.lane import LaneFailed, Verdict
+from tuner.training.lane import LaneFailed
 
 EPOCHS = 4
 
@@ -32,7 +32,7 @@ def test_a_resume_at_any_epoch_is_bit_equal(optimizer, make_data, tmp_path):
         [departure] = run([resumed], data)
         assert resumed.curve == {s: v for s, v in whole.curve.items() if s > stop}
         assert departure.best_step == wanted.best_step
-        assert departure.how is How.COMPLETE
+        assert departure.how is Outcome.COMPLETE
         if stop < EPOCHS - 1:
             _assert_same_tree(load_checkpoint(resumed.files[EPOCHS - 1]), final)
 
@@ -63,7 +63,7 @@ def test_a_checkpoint_keeps_the_weights_of_the_best_epoch(tmp_path):
 def test_a_released_lane_saves_before_it_leaves(tmp_path):
     lane = RecorderLane(epochs=5, verdicts={2: Verdict.RELEASE})
     [departure] = run([lane], classification())
-    assert (departure.how, departure.step) == (How.RELEASED, 2)
+    assert (departure.how, departure.step) == (Outcome.RELEASED, 2)
     assert lane.journal[-2:] == [("verdict", 0), ("save", 0)]
 
 
@@ -72,7 +72,7 @@ def test_a_finished_checkpoint_needs_no_further_epoch(tmp_path):
     run([first], classification())
     lane = RecorderLane(checkpoint=first.files[2], epochs=2)
     [departure] = run([lane], classification())
-    assert departure.how is How.COMPLETE
+    assert departure.how is Outcome.COMPLETE
     assert not lane.reports
     assert departure.best_values["val_loss"] == min(
         v["val_loss"] for s, v in first.curve.items() if s < 3

@@ -5,13 +5,14 @@ import random
 import pytest
 import torch
 
-from tuner.messages import GoOn, How, Ready, Stop, Why, encode
+from tuner.messages import Continue, Ready, Stop, encode
+from tuner.study.verdict import Outcome, Verdict
 from tuner.worker.faults import how_it_failed
 from tuner.worker.pipe import MAX_LINE_BYTES, LineCutter, message_in
 
 
 def test_lines_may_come_in_any_pieces():
-    lines = [encode(GoOn(number=n, attempt=1, step=2)) for n in range(50)]
+    lines = [encode(Continue(number=n, attempt=1, step=2)) for n in range(50)]
     stream, rng, cutter = b"".join(lines), random.Random(1), LineCutter()
     found = []
     while stream:
@@ -41,8 +42,8 @@ def test_a_line_without_end_is_skipped_and_the_next_one_read(caplog):
         b"null",
         b"\xff\xfe",
         b"[" * 200_000,
-        b'{"type":"Stop","number":1,"attempt":1,"why":"boredom"}',
-        b'{"type":"GoOn","number":1}',
+        b'{"type":"Stop","number":1,"attempt":1,"verdict":"boredom"}',
+        b'{"type":"Continue","number":1}',
         b'{"type":"os.system"}',
         b'{"type":[]}',
     ],
@@ -53,7 +54,7 @@ def test_garbage_is_ignored_with_a_line_in_the_log(line, caplog):
 
 
 def test_only_what_agents_send_is_taken():
-    stop = Stop(number=1, attempt=2, why=Why.PRUNE)
+    stop = Stop(number=1, attempt=2, verdict=Verdict.PRUNE)
     assert message_in(encode(stop)) == stop
     assert message_in(encode(Ready(n_free=1, n_taken=0))) is None
 
@@ -61,7 +62,7 @@ def test_only_what_agents_send_is_taken():
 def test_lack_of_memory_is_told_from_other_errors():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**55, dtype=torch.uint8)
-    assert how_it_failed(caught.value) is How.OUT_OF_MEMORY
-    assert how_it_failed(MemoryError()) is How.OUT_OF_MEMORY
-    assert how_it_failed(torch.cuda.OutOfMemoryError("x")) is How.OUT_OF_MEMORY
-    assert how_it_failed(RuntimeError("shapes differ")) is How.EXCEPTION
+    assert how_it_failed(caught.value) is Outcome.OUT_OF_MEMORY
+    assert how_it_failed(MemoryError()) is Outcome.OUT_OF_MEMORY
+    assert how_it_failed(torch.cuda.OutOfMemoryError("x")) is Outcome.OUT_OF_MEMORY
+    assert how_it_failed(RuntimeError("shapes differ")) is Outcome.EXCEPTION

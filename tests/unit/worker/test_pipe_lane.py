@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tuner.messages import GoOn, NotSaved, Reported, Saved, Setup, Start, Stop, Why
+from tuner.messages import Continue, NotSaved, Reported, Saved, Setup, Start, Stop
+from tuner.study.verdict import Verdict
 from tuner.training.checkpoint import load_checkpoint
-from tuner.training.lane import Verdict
 from tuner.worker.lanes import PipeLane
 
 NAME = {"number": 3, "attempt": 2}
@@ -81,17 +81,17 @@ def test_reports_go_out_at_once(mail, tmp_path):
 def test_at_other_steps_nobody_waits(mail, tmp_path):
     lane = _lane(mail, tmp_path)
     lane.report(1, {})
-    assert lane.verdict() is Verdict.GO_ON
+    assert lane.verdict() is Verdict.CONTINUE
     assert mail.waits == 0
 
 
 @pytest.mark.parametrize(
     ("answer", "verdict"),
     [
-        (GoOn(**NAME, step=2), Verdict.GO_ON),
-        (Stop(**NAME, why=Why.PRUNE), Verdict.PRUNE),
-        (Stop(**NAME, why=Why.RELEASE), Verdict.RELEASE),
-        (Stop(**NAME, why=Why.DROP), Verdict.DROP),
+        (Continue(**NAME, step=2), Verdict.CONTINUE),
+        (Stop(**NAME, verdict=Verdict.PRUNE), Verdict.PRUNE),
+        (Stop(**NAME, verdict=Verdict.RELEASE), Verdict.RELEASE),
+        (Stop(**NAME, verdict=Verdict.DROP), Verdict.DROP),
     ],
 )
 def test_at_a_step_of_the_pruner_it_waits_for_the_answer(answer, verdict, mail, tmp_path):
@@ -105,57 +105,57 @@ def test_at_a_step_of_the_pruner_it_waits_for_the_answer(answer, verdict, mail, 
 def test_after_a_held_verdict_the_next_report_waits_for_its_answer(mail, tmp_path):
     lane = _lane(mail, tmp_path)
     lane.report(2, {})
-    mail.due.append((mail.now, GoOn(**NAME, step=2, is_held=True)))
-    assert lane.verdict() is Verdict.GO_ON
+    mail.due.append((mail.now, Continue(**NAME, step=2, is_held=True)))
+    assert lane.verdict() is Verdict.CONTINUE
     lane.report(3, {})  # no step of the pruner
-    mail.due.append((mail.now + 0.4, Stop(**NAME, why=Why.PRUNE)))
+    mail.due.append((mail.now + 0.4, Stop(**NAME, verdict=Verdict.PRUNE)))
     assert lane.verdict() is Verdict.PRUNE
 
 
 def test_a_verdict_that_comes_with_the_last_step_is_too_late(mail, tmp_path):
     lane = _lane(mail, tmp_path, n_steps=5)
     lane.report(5, {})
-    mail.due.append((mail.now, Stop(**NAME, why=Why.PRUNE)))
-    assert lane.verdict() is Verdict.GO_ON
+    mail.due.append((mail.now, Stop(**NAME, verdict=Verdict.PRUNE)))
+    assert lane.verdict() is Verdict.CONTINUE
     lane.report(6, {})  # it has no end there, then
     assert lane.verdict() is Verdict.PRUNE
 
 
-@pytest.mark.parametrize("why", [Why.RELEASE, Why.DROP])
+@pytest.mark.parametrize("why", [Verdict.RELEASE, Verdict.DROP])
 def test_other_reasons_to_stop_hold_at_the_last_step_too(why, mail, tmp_path):
     lane = _lane(mail, tmp_path, n_steps=5)
     lane.report(5, {})
-    mail.due.append((mail.now, Stop(**NAME, why=why)))
-    assert lane.verdict() is not Verdict.GO_ON
+    mail.due.append((mail.now, Stop(**NAME, verdict=why)))
+    assert lane.verdict() is not Verdict.CONTINUE
 
 
 def test_an_answer_that_is_there_already_costs_no_wait(mail, tmp_path):
     lane = _lane(mail, tmp_path)
     lane.report(2, {})
-    mail.due.append((mail.now, GoOn(**NAME, step=2)))
-    assert lane.verdict() is Verdict.GO_ON
+    mail.due.append((mail.now, Continue(**NAME, step=2)))
+    assert lane.verdict() is Verdict.CONTINUE
     assert mail.waits == 0
 
 
 def test_an_answer_to_an_earlier_step_is_not_the_answer(mail, tmp_path):
     lane = _lane(mail, tmp_path)
     lane.report(4, {})
-    mail.due.append((mail.now + 0.1, GoOn(**NAME, step=2)))
-    mail.due.append((mail.now + 0.2, Stop(**NAME, why=Why.PRUNE)))
+    mail.due.append((mail.now + 0.1, Continue(**NAME, step=2)))
+    mail.due.append((mail.now + 0.2, Stop(**NAME, verdict=Verdict.PRUNE)))
     assert lane.verdict() is Verdict.PRUNE
 
 
 def test_it_waits_one_second_and_not_again_until_an_answer(mail, tmp_path):
     lane = _lane(mail, tmp_path)
     lane.report(2, {})
-    assert lane.verdict() is Verdict.GO_ON
+    assert lane.verdict() is Verdict.CONTINUE
     assert mail.now == pytest.approx(101.0)
     lane.report(4, {})
-    assert lane.verdict() is Verdict.GO_ON
+    assert lane.verdict() is Verdict.CONTINUE
     assert mail.now == pytest.approx(101.0)
-    mail.due.append((mail.now, GoOn(**NAME, step=2)))  # late, but a sign of life
+    mail.due.append((mail.now, Continue(**NAME, step=2)))  # late, but a sign of life
     lane.report(6, {})
-    assert lane.verdict() is Verdict.GO_ON
+    assert lane.verdict() is Verdict.CONTINUE
     assert mail.now == pytest.approx(102.0)
 
 
@@ -169,10 +169,10 @@ def test_the_second_counts_from_the_report(mail, tmp_path):
 
 def test_the_more_final_reason_wins(mail, tmp_path):
     lane = _lane(mail, tmp_path)
-    for why in (Why.PRUNE, Why.RELEASE):
+    for why in (Verdict.PRUNE, Verdict.RELEASE):
         lane.stop(why)
     assert lane.verdict() is Verdict.PRUNE
-    lane.stop(Why.DROP)
+    lane.stop(Verdict.DROP)
     assert lane.verdict() is Verdict.DROP
 
 
@@ -190,7 +190,7 @@ def test_a_checkpoint_is_written_when_its_time_has_come(mail, tmp_path):
 
 def test_a_release_saves_once(mail, tmp_path):
     lane = _lane(mail, tmp_path)
-    lane.stop(Why.RELEASE)
+    lane.stop(Verdict.RELEASE)
     lane.save(1, lambda: {})
     lane.save(1, lambda: pytest.fail("saved already"))
     assert [type(message) for message in mail.sent] == [Saved]
@@ -198,7 +198,7 @@ def test_a_release_saves_once(mail, tmp_path):
 
 def test_a_full_disk_does_not_end_the_trial_and_is_told(mail, tmp_path):
     lane = _lane(mail, tmp_path / "missing")
-    lane.stop(Why.RELEASE)
+    lane.stop(Verdict.RELEASE)
     lane.save(1, lambda: {})
     reason = "No such file or directory"
     assert mail.sent == [NotSaved(number=3, attempt=2, step=1, reason=reason)]
@@ -206,7 +206,7 @@ def test_a_full_disk_does_not_end_the_trial_and_is_told(mail, tmp_path):
 
 def test_what_may_change_between_steps_is_saved_whenever_one_is_due(mail, tmp_path):
     lane = _lane(mail, tmp_path, is_stepwise=False)
-    lane.stop(Why.RELEASE)
+    lane.stop(Verdict.RELEASE)
     assert lane.save(0, lambda: {"n": 1})
     assert lane.save(0, lambda: {"n": 2})
     assert [load_checkpoint(Path(m.path)) for m in mail.sent if isinstance(m, Saved)] == [
@@ -218,10 +218,10 @@ def test_what_may_change_between_steps_is_saved_whenever_one_is_due(mail, tmp_pa
 def test_a_resumed_trial_waits_for_no_verdict_of_a_rung_behind_it(mail, tmp_path):
     lane = _lane(mail, tmp_path, from_step=5)
     lane.report(7, {})  # rungs are 2, 4, 6: the agent, too, sees 6 reached
-    mail.due.append((mail.now, GoOn(**NAME, step=7)))
-    assert lane.verdict() is Verdict.GO_ON
+    mail.due.append((mail.now, Continue(**NAME, step=7)))
+    assert lane.verdict() is Verdict.CONTINUE
     other = _lane(mail, tmp_path, from_step=6)
     other.report(7, {})
     before = mail.now
-    assert other.verdict() is Verdict.GO_ON
+    assert other.verdict() is Verdict.CONTINUE
     assert mail.now == before

@@ -22,9 +22,9 @@ from tuner.agent.notices import (
 )
 from tuner.agent.rules import control, filling
 from tuner.agent.rules.ends import ask
-from tuner.messages import Why
 from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
 from tuner.study.trial import AttemptKey, TrialRecord, TrialState, full_length
+from tuner.study.verdict import Verdict
 
 
 def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
@@ -80,7 +80,7 @@ def _lose(machine: Machine, key: AttemptKey) -> list[Act]:
     if lane is None or lane.phase is Phase.ENDING:
         return []  # its own end is on the way, and that will be answered
     machine.drop(lane)
-    return [*ask(lane, Why.DROP), *_forget(machine, lane), Say(notice=AttemptLost(key=key))]
+    return [*ask(lane, Verdict.DROP), *_forget(machine, lane), Say(notice=AttemptLost(key=key))]
 
 
 def _forget(machine: Machine, lane: Lane) -> list[Act]:

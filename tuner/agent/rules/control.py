@@ -14,11 +14,11 @@ from tuner.agent.notices import (
 from tuner.agent.rules.ends import ask_all, let_go, prune_now, release, release_reason
 from tuner.agent.rules.stopping import KILL_BEFORE_SECONDS
 from tuner.errors import DatabaseRefused
-from tuner.messages import Why
 from tuner.study.agents import Desired, Pulse
-from tuner.study.decision import Action, Decision
+from tuner.study.decision import Decision
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.lease import End
+from tuner.study.verdict import Verdict
 from tuner.study_file.durations import render_duration
 
 
@@ -35,12 +35,15 @@ def heed(machine: Machine, pulse: Pulse) -> list[Act]:
         case Desired.RUNNING:
             return [Say(notice=StudyResumed()), *_wake(machine)]
         case Desired.PAUSED:
-            return [Say(notice=StudyPaused(reason=why)), *ask_all(machine, Why.RELEASE)]
+            return [Say(notice=StudyPaused(reason=why)), *ask_all(machine, Verdict.RELEASE)]
         case Desired.HALTED:
-            return [Say(notice=StudyHalted(reason=why)), *ask_all(machine, Why.RELEASE)]
+            return [Say(notice=StudyHalted(reason=why)), *ask_all(machine, Verdict.RELEASE)]
         case Desired.STOPPING:
-            verdict = Decision(action=Action.PRUNE, reason=stop_reason(machine))
-            return [Say(notice=StudyStopping(reason=why)), *ask_all(machine, Why.PRUNE, verdict)]
+            verdict = Decision(action=Verdict.PRUNE, reason=stop_reason(machine))
+            return [
+                Say(notice=StudyStopping(reason=why)),
+                *ask_all(machine, Verdict.PRUNE, verdict),
+            ]
 
 
 def _give_grace(machine: Machine) -> None:
@@ -102,7 +105,7 @@ def _go_offline(machine: Machine) -> list[Act]:
     machine.is_offline = True
     _give_grace(machine)
     notice = WorkersResting(away_seconds=away_seconds)
-    return [Say(notice=notice), *ask_all(machine, Why.RELEASE)]
+    return [Say(notice=notice), *ask_all(machine, Verdict.RELEASE)]
 
 
 def _leave_refused(machine: Machine) -> list[Act]:

@@ -8,12 +8,13 @@ from tuner.agent.device_time import used_seconds
 from tuner.agent.machine import Lane, Machine, Phase
 from tuner.agent.rules import breaker
 from tuner.agent.rules.failures import end_of
-from tuner.messages import Stop, Why
+from tuner.messages import Stop
 from tuner.study.agents import Desired
 from tuner.study.decision import Decision
 from tuner.study.failure import Failure
 from tuner.study.lease import End, Finish, Release
 from tuner.study.trial import TrialRecord, TrialState
+from tuner.study.verdict import Verdict
 
 
 def prune_now(machine: Machine, lane: Lane, reason: str) -> Finish:
@@ -92,28 +93,32 @@ def _record(lane: Lane, finish: Finish) -> TrialRecord:
     )
 
 
-def ask(lane: Lane, why: Why) -> list[Act]:
+def ask(lane: Lane, order: Verdict) -> list[Act]:
     """Tell a lane's worker to stop it."""
     if lane.worker is None:
         return []
-    stop = Stop(number=lane.key.number, attempt=lane.key.attempt, why=why)
+    stop = Stop(number=lane.key.number, attempt=lane.key.attempt, verdict=order)
     return [Send(worker=lane.worker, message=stop)]
 
 
-def ask_all(machine: Machine, why: Why, verdict: Decision | None = None) -> list[Act]:
+def ask_all(machine: Machine, order: Verdict, verdict: Decision | None = None) -> list[Act]:
     """Tell every lane in training to stop, unless it was told so, or to stop for good."""
     acts: list[Act] = []
     for lane in machine.in_phase(Phase.TRAINING):
-        if lane.stop in (None, Why.RELEASE) and lane.stop is not why and lane.worker is not None:
-            lane.stop, lane.verdict = why, verdict or lane.verdict
-            acts += ask(lane, why)
+        if (
+            lane.stop in (None, Verdict.RELEASE)
+            and lane.stop is not order
+            and lane.worker is not None
+        ):
+            lane.stop, lane.verdict = order, verdict or lane.verdict
+            acts += ask(lane, order)
     return acts
 
 
 def give_up(machine: Machine, lane: Lane, failure: Failure) -> list[Act]:
     """The trial has failed while its worker trains on."""
     machine.drop(lane)
-    return [*ask(lane, Why.DROP), *post_end(machine, lane, fail_lane(machine, lane, failure))]
+    return [*ask(lane, Verdict.DROP), *post_end(machine, lane, fail_lane(machine, lane, failure))]
 
 
 def let_go(machine: Machine, end: Callable[[Lane], End], kill_at: float) -> list[Act]:

@@ -4,19 +4,20 @@ import signal
 from dataclasses import replace
 from typing import assert_never
 
-from tuner.messages import How, Left
+from tuner.messages import Left
 from tuner.study.failure import MAX_LOSSES, Failure, FailureClass
 from tuner.study.lease import ClaimedTrial, End, Finish, Release
 from tuner.study.report import Report
 from tuner.study.trial import TrialState
+from tuner.study.verdict import Outcome
 
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 LOSSES_TOGETHER = 3  # of `MAX_LOSSES`: the others do not go down with a trial that crashes
 _LEFT = {
-    How.NON_FINITE: FailureClass.NON_FINITE,
-    How.OUT_OF_MEMORY: FailureClass.OUT_OF_MEMORY,
-    How.EXCEPTION: FailureClass.EXCEPTION,
-    How.MISTAKE: FailureClass.MISTAKE,
+    Outcome.NON_FINITE: FailureClass.NON_FINITE,
+    Outcome.OUT_OF_MEMORY: FailureClass.OUT_OF_MEMORY,
+    Outcome.EXCEPTION: FailureClass.EXCEPTION,
+    Outcome.MISTAKE: FailureClass.MISTAKE,
 }
 
 

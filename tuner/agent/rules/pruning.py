@@ -3,10 +3,11 @@
 from tuner.agent.acts import Act, Send
 from tuner.agent.machine import Lane, Machine
 from tuner.agent.rules.ends import ask
-from tuner.messages import GoOn, Why
+from tuner.messages import Continue
 from tuner.search.history import History
-from tuner.study.decision import Action, DecisionRecord
+from tuner.study.decision import DecisionRecord
 from tuner.study.report import Report, RungValue
+from tuner.study.verdict import Verdict
 
 # A trial of unknown length trains so much longer, at most, after a verdict that is held.
 MAX_HELD_REPORTS = 100
@@ -53,7 +54,7 @@ def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
             sorted({n for _, n, is_complete in machine.local_rungs if is_complete})
         ),
     )
-    if decision.action is Action.GO_ON:
+    if decision.action is Verdict.CONTINUE:
         lane.decisions.append(record)
         return _go_on(lane, step)
     if _may_be_the_last(machine, lane, step):
@@ -88,14 +89,14 @@ def _is_still_held(machine: Machine, lane: Lane) -> bool:
 def _go_on(lane: Lane, step: int, *, is_held: bool = False) -> list[Act]:
     assert lane.worker is not None
     key = lane.key
-    message = GoOn(number=key.number, attempt=key.attempt, step=step, is_held=is_held)
+    message = Continue(number=key.number, attempt=key.attempt, step=step, is_held=is_held)
     return [Send(worker=lane.worker, message=message)]
 
 
 def _prune(lane: Lane, record: DecisionRecord) -> list[Act]:
     lane.decisions.append(record)
-    lane.verdict, lane.stop, lane.held = record.decision, Why.PRUNE, None
-    return ask(lane, Why.PRUNE)
+    lane.verdict, lane.stop, lane.held = record.decision, Verdict.PRUNE, None
+    return ask(lane, Verdict.PRUNE)
 
 
 def _values(machine: Machine, lane: Lane) -> dict[int, float]:

@@ -6,9 +6,9 @@ from tuner.agent.machine import Lane, Machine, Phase, StopState
 from tuner.agent.notices import Stopping
 from tuner.agent.rules.ends import ask_all, let_go, release, release_reason
 from tuner.errors import TunerError
-from tuner.messages import Why
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.lease import Release
+from tuner.study.verdict import Verdict
 
 # Workers have until so long before the end of the grace; the rest is for the hand-back.
 KILL_BEFORE_SECONDS = 5.0
@@ -41,7 +41,7 @@ def _begin(machine: Machine, now: float, signal: str, error: TunerError | None =
         leave_at=now + grace - LEAVE_BEFORE_SECONDS,
         error=error,
     )
-    return ask_all(machine, Why.RELEASE)
+    return ask_all(machine, Verdict.RELEASE)
 
 
 def go_on(machine: Machine, now: float) -> list[Act]:

@@ -12,7 +12,7 @@ from tuner.agent.rules import memory, pruning
 from tuner.agent.rules.ends import fail_lane, give_up, post_end, prune_now, release, release_reason
 from tuner.agent.rules.failures import as_loss, failure_of_exit, failure_of_left
 from tuner.errors import RunFailed
-from tuner.messages import How, Kept, Left, NotSaved, Progress, Ready, Reported, Saved
+from tuner.messages import Kept, Left, NotSaved, Ready, Reported, Saved
 from tuner.study.agents import Desired
 from tuner.study.checkpoint import SavedFile
 from tuner.study.ending import Ending, EndingKind
@@ -20,11 +20,12 @@ from tuner.study.failure import Failure, FailureClass
 from tuner.study.lease import End, Finish
 from tuner.study.report import Printed, Report
 from tuner.study.trial import TrialState
+from tuner.study.verdict import Outcome
 
 MAX_EARLY_DEATHS = 3
 MOST_TAIL, LEAST_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
 LOG_LINES = 50  # of a failed attempt
-OfLane = Reported | Saved | Kept | NotSaved | Progress | Left
+OfLane = Reported | Saved | Kept | NotSaved | Left
 
 
 def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
@@ -63,8 +64,6 @@ def _said_of(machine: Machine, lane: Lane, message: OfLane, now: float) -> list[
             return _not_saved(machine, lane, message)
         case Left():
             return _left(machine, lane, message)
-        case Progress():
-            return []
         case _:
             assert_never(message)
 
@@ -144,24 +143,24 @@ def _note_printed(lane: Lane, tail: str, n_bytes: int) -> None:
 
 def _left(machine: Machine, lane: Lane, left: Left) -> list[Act]:
     match left.how:
-        case How.COMPLETE:
+        case Outcome.COMPLETE:
             memory.note_end(machine, lane)
             return post_end(machine, lane, _completed(machine, lane, left))
-        case How.PRUNED:
+        case Outcome.PRUNED:
             memory.note_end(machine, lane)
             return post_end(machine, lane, _pruned(machine, lane, left))
-        case How.RELEASED:
+        case Outcome.RELEASED:
             reason = _with_note(release_reason(machine), left)
             return post_end(machine, lane, release(machine, lane, reason))
-        case How.DROPPED:
+        case Outcome.DROPPED:
             # Whatever this agent told it to drop is no longer TRAINING here.
             return post_end(machine, lane, release(machine, lane, "dropped by its worker"))
-        case How.REFUSED:
+        case Outcome.REFUSED:
             lane.phase, lane.worker = Phase.QUEUED, None
             return []
-        case How.NON_FINITE | How.OUT_OF_MEMORY | How.EXCEPTION | How.MISTAKE:
+        case Outcome.NON_FINITE | Outcome.OUT_OF_MEMORY | Outcome.EXCEPTION | Outcome.MISTAKE:
             worker = machine.workers.get(lane.worker) if lane.worker is not None else None
-            if worker is not None and left.how is not How.NON_FINITE:
+            if worker is not None and left.how is not Outcome.NON_FINITE:
                 worker.is_leaving = True
             failure = failure_of_left(left, _last_lines(lane))
             end = fail_lane(machine, lane, failure)

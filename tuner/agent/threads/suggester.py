@@ -140,7 +140,7 @@ class ModelSource(threading.Thread):
         if len(self._ready) < n:
             started = time.monotonic()
             seed = derive_seed(self._study_seed, "suggestion", self._ordinal, self._n_proposed)
-            suggestions = self._sampler.propose(self._mirror, n, seed, {}, shared=self._shared)
+            suggestions = self._sampler.propose(self._mirror, n, seed, shared=self._shared)
             self._seconds_each = (time.monotonic() - started) / n
             self._n_proposed += 1
             with self._changed:

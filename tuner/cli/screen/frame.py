@@ -59,7 +59,7 @@ class Frame:
 
 
 def render_screen(live: LiveStudy, frame: Frame) -> Text:
-    """Exactly `height` lines at most, none wider than `width`."""
+    """Draw at most `height` lines, none wider than `width`."""
     head = [
         *_head(live, frame),
         Text(),

@@ -54,13 +54,6 @@ def escape_label(text: object) -> str:
     return html.escape(shown, quote=False)
 
 
-def short(value: object) -> str:
-    """A number in few characters."""
-    if isinstance(value, float):
-        return f"{value:.5g}"
-    return str(value)
-
-
 def _plain(value: object) -> Any:
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())

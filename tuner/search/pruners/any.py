@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from tuner.search.curves import Curves
 from tuner.search.history import History
-from tuner.study.decision import Action, Decision
+from tuner.study.decision import Decision
 from tuner.study.schedule import Schedule
+from tuner.study.verdict import Verdict
 
 if TYPE_CHECKING:  # the protocol of its parts
     from tuner.search.protocols import Pruner
@@ -31,7 +32,7 @@ class AnyPruner:
         """Each part decides at its own steps."""
         decisions = [part.decide(trial, others) for part in self._parts]
         for decision in decisions:
-            if decision.action is Action.PRUNE:
+            if decision.action is Verdict.PRUNE:
                 return decision
         reason = "; ".join(decision.reason for decision in decisions)
-        return Decision(action=Action.GO_ON, reason=reason)
+        return Decision(action=Verdict.CONTINUE, reason=reason)

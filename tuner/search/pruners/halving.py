@@ -4,9 +4,10 @@ import math
 
 from tuner.search.curves import Among, Curves
 from tuner.search.history import History
-from tuner.study.decision import Action, Decision
+from tuner.study.decision import Decision
 from tuner.study.schedule import ENDLESS, Schedule
 from tuner.study.trial import Direction
+from tuner.study.verdict import Verdict
 
 
 def halving_schedule(first: int, eta: int, n_steps: int | None) -> Schedule:
@@ -35,18 +36,18 @@ def judge_rung(
     """
     step = trial.step
     if step == 0:
-        return Decision(action=Action.GO_ON, reason="nothing is reported yet")
+        return Decision(action=Verdict.CONTINUE, reason="nothing is reported yet")
     value = trial.values[step]
     if not math.isfinite(value):
-        return Decision(action=Action.PRUNE, reason=f"step {step}: the value is {value}")
+        return Decision(action=Verdict.PRUNE, reason=f"step {step}: the value is {value}")
     rungs = trial.rungs(schedule)
     if not rungs:
-        return Decision(action=Action.GO_ON, reason=f"step {step} is no rung")
+        return Decision(action=Verdict.CONTINUE, reason=f"step {step} is no rung")
     rung = rungs[-1]
     n_better, n_values = _count(trial.number, rung, value, direction, others, among)
     n_kept = max(1, n_values // eta)
     return Decision(
-        action=Action.GO_ON if n_better < n_kept else Action.PRUNE,
+        action=Verdict.CONTINUE if n_better < n_kept else Verdict.PRUNE,
         reason=f"rung {rung}: rank {n_better + 1} of {n_values}, keeps {n_kept}",
     )
 

@@ -2,8 +2,9 @@
 
 from tuner.search.curves import Curves
 from tuner.search.history import History
-from tuner.study.decision import Action, Decision
+from tuner.study.decision import Decision
 from tuner.study.schedule import Schedule
+from tuner.study.verdict import Verdict
 
 
 class NoPruner:
@@ -18,4 +19,4 @@ class NoPruner:
 
     def decide(self, trial: History, others: Curves) -> Decision:
         """Go on, always."""
-        return Decision(action=Action.GO_ON, reason="the study does not prune")
+        return Decision(action=Verdict.CONTINUE, reason="the study does not prune")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from tuner.search.curves import Curves
 from tuner.search.history import History
 from tuner.search.pruners.strides import strided_schedule
-from tuner.study.decision import Action, Decision
+from tuner.study.decision import Decision
 from tuner.study.schedule import Schedule
 from tuner.study.trial import Direction
+from tuner.study.verdict import Verdict
 
 if TYPE_CHECKING:  # the protocol that it wraps, not the one that it fulfils
     from tuner.search.protocols import Pruner
@@ -58,15 +59,15 @@ class PatientPruner:
         n_last = self._patience + 1
         if len(values) <= n_last:
             reason = f"step {trial.step}: {len(values)} reports, patient up to {n_last}"
-            return Decision(action=Action.GO_ON, reason=reason)
+            return Decision(action=Verdict.CONTINUE, reason=reason)
         before, after = self._best(values[:-n_last]), self._best(values[-n_last:])
         if not before * self._sign + self._min_delta < after * self._sign:
             reason = f"step {trial.step}: the last {n_last} reports kept up with those before"
-            return Decision(action=Action.GO_ON, reason=reason)
+            return Decision(action=Verdict.CONTINUE, reason=reason)
         if self._wrapped is not None:
             return self._wrapped.decide(trial, others)
         reason = f"best {before:.4g}, not reached in the last {n_last} reports (best {after:.4g})"
-        return Decision(action=Action.PRUNE, reason=f"step {trial.step}: {reason}")
+        return Decision(action=Verdict.PRUNE, reason=f"step {trial.step}: {reason}")
 
     def _best(self, values: Sequence[float]) -> float:
         """NaN where there is nothing else: it compares as neither better nor worse."""

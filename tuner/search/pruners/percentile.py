@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from tuner.search.curves import Curves
 from tuner.search.history import History
 from tuner.search.pruners.strides import strided_schedule
-from tuner.study.decision import Action, Decision
+from tuner.study.decision import Decision
 from tuner.study.schedule import Schedule
 from tuner.study.trial import Direction
+from tuner.study.verdict import Verdict
 
 
 class PercentilePruner:
@@ -57,26 +58,26 @@ class PercentilePruner:
         """Compare the best value so far at the check that the latest report reached."""
         checks = trial.rungs(self.schedule(trial.place, trial.n_steps))
         if not checks:
-            return Decision(action=Action.GO_ON, reason=f"step {trial.step} is no check")
+            return Decision(action=Verdict.CONTINUE, reason=f"step {trial.step} is no check")
         step = checks[-1]
         n_complete = len(others.at(0, complete=True))
         if n_complete < max(1, self._n_startup_trials):
             reason = f"step {step}: {n_complete} trials are complete, fewer than at the start-up"
-            return Decision(action=Action.GO_ON, reason=reason)
+            return Decision(action=Verdict.CONTINUE, reason=reason)
         values = [value for value in trial.values.values() if not math.isnan(value)]
         if not values:
-            return Decision(action=Action.PRUNE, reason=f"step {step}: all values are nan")
+            return Decision(action=Verdict.PRUNE, reason=f"step {step}: all values are nan")
         is_low_best = self._direction is Direction.MINIMIZE
         best = min(values) if is_low_best else max(values)
         known = others.at(step, complete=True)
         if len(known) < max(1, self._n_min_trials):
             reason = f"step {step}: {len(known)} complete trials have a value there, too few"
-            return Decision(action=Action.GO_ON, reason=reason)
+            return Decision(action=Verdict.CONTINUE, reason=reason)
         bound = percentile_of(known, self._percentile if is_low_best else 100 - self._percentile)
         is_worse = best > bound if is_low_best else best < bound
         verb = "is worse than" if is_worse else "is not worse than"
         return Decision(
-            action=Action.PRUNE if is_worse else Action.GO_ON,
+            action=Verdict.PRUNE if is_worse else Verdict.CONTINUE,
             reason=f"step {step}: best {best:.4g} {verb} the {self._name} {bound:.4g} "
             f"of {len(known)} trials",
         )

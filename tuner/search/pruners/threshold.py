@@ -5,8 +5,9 @@ import math
 from tuner.search.curves import Curves
 from tuner.search.history import History
 from tuner.search.pruners.strides import strided_schedule
-from tuner.study.decision import Action, Decision
+from tuner.study.decision import Decision
 from tuner.study.schedule import Schedule
+from tuner.study.verdict import Verdict
 
 
 class ThresholdPruner:
@@ -41,7 +42,7 @@ class ThresholdPruner:
         """Judge the latest value if it reached a check; no other trial counts."""
         step = trial.step
         if not trial.rungs(self.schedule(trial.place, trial.n_steps)):
-            return Decision(action=Action.GO_ON, reason=f"step {step} is no check")
+            return Decision(action=Verdict.CONTINUE, reason=f"step {step} is no check")
         value = trial.values[step]
         if math.isnan(value):
             reason = "the value is nan"
@@ -51,5 +52,5 @@ class ThresholdPruner:
             reason = f"{value:.4g} is above the upper bound {self._upper:.4g}"
         else:
             reason = f"{value:.4g} is within the bounds"
-            return Decision(action=Action.GO_ON, reason=f"step {step}: {reason}")
-        return Decision(action=Action.PRUNE, reason=f"step {step}: {reason}")
+            return Decision(action=Verdict.CONTINUE, reason=f"step {step}: {reason}")
+        return Decision(action=Verdict.PRUNE, reason=f"step {step}: {reason}")

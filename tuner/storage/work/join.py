@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from tuner.errors import NotFound, StudyMismatch
+from tuner.errors import StudyMismatch
 from tuner.storage.connections.connection import Database
 from tuner.storage.connections.sessions import Session, run
 from tuner.study.agents import Desired
@@ -186,18 +186,6 @@ def _compare_code(stored: Code | None, given: Code) -> list[Difference]:
         for name in changed_files(stored or {}, given)
         if stored is not None
     ]
-
-
-def find_study(database: Database, name: str) -> FoundStudy:
-    """The study of this name; raises `NotFound` when tuner made none."""
-    session = Session(database)
-    try:
-        rows = session.rows("join", "find", {"name": name})
-    finally:
-        session.close()
-    if not rows or rows[0][1] is None:
-        raise NotFound(f"no study {name!r}")
-    return _found(name, rows[0])
 
 
 def is_finished(database: Database, study_id: int) -> bool:

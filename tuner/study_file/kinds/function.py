@@ -42,19 +42,15 @@ class FunctionObjective(Objective):
 
     @classmethod
     def complete(cls, params: Params) -> dict[str, ParamValue]:
-        """Add nothing: the function has its own defaults."""
         return dict(params)
 
     def written(self) -> Any:
-        """The function's name."""
         return self.function
 
     def n_steps(self, params: Params) -> int | None:
-        """The fixed `epochs`, if there are any."""
         return full_length(params)
 
     def structural_params(self, params: Params, space: SearchSpace) -> frozenset[str]:
-        """None: a function trains alone."""
         return frozenset()
 
     def preparation(self, params: Params, space: SearchSpace, folder: Path) -> dict[str, Any]:
@@ -68,7 +64,6 @@ class FunctionKind(ObjectiveKind):
     spec = FunctionObjective
 
     def is_meant(self, node: Node | None) -> bool:
-        """Every text is."""
         return isinstance(node, ScalarNode) and isinstance(node.value, str)
 
     def read(self, item: Item, folder: Path) -> FunctionObjective | None:
@@ -91,16 +86,13 @@ class FunctionKind(ObjectiveKind):
         return "" if _METRIC.fullmatch(metric) else f"{quote(metric)} is no name in Python"
 
     def lanes_fault(self, lanes: int) -> str:
-        """More than one lane is a mistake."""
         wrong = "a function trains one trial in a process; `processes:` trains several on a device"
         return wrong if lanes > FunctionObjective.max_lanes else ""
 
     def code_nodes(self, node: Node) -> Sequence[Node]:
-        """The value itself."""
         return [node]
 
     def schema(self) -> Schema:
-        """A text with a colon."""
         return callable_schema("train.py:train")
 
 

@@ -68,7 +68,6 @@ class TrainerObjective(Objective):
 
     @property
     def code_names(self) -> tuple[str, ...]:
-        """The user's model and loss."""
         named = (self.model, self.loss)
         return tuple(name for name in named if name is not None and is_code_name(name))
 
@@ -84,7 +83,6 @@ class TrainerObjective(Objective):
 
     @classmethod
     def complete(cls, params: Params) -> dict[str, ParamValue]:
-        """Every parameter of the trainer, and all others."""
         return resolve(params)
 
     def written(self) -> Any:
@@ -132,11 +130,9 @@ class TrainerKind(ObjectiveKind):
     spec = TrainerObjective
 
     def is_meant(self, node: Node | None) -> bool:
-        """Everything that is no other kind."""
         return True
 
     def read(self, item: Item, folder: Path) -> TrainerObjective | None:
-        """Read data, model and loss."""
         section = read_section(item, Keys(allowed=_KEYS, later=not_yet.OBJECTIVE))
         if section is None:
             return None
@@ -149,7 +145,6 @@ class TrainerKind(ObjectiveKind):
         return TrainerObjective(data=data, model=model, loss=loss) if data and model else None
 
     def known_params(self, node: Node | None) -> KnownParams:
-        """Those of the trainer; a user's model may take any others."""
         entries = node.entries if isinstance(node, MapNode) else ()
         models = [value for key, value in entries if key.text == "model"]
         is_mlp = all(isinstance(model, ScalarNode) and model.text == "mlp" for model in models)
@@ -165,11 +160,9 @@ class TrainerKind(ObjectiveKind):
         return _metric_fault(metric, direction, _known_goals(objective))
 
     def lanes_fault(self, lanes: int) -> str:
-        """The reader knows the bound."""
         return ""
 
     def code_nodes(self, node: Node) -> Sequence[Node]:
-        """Model and loss."""
         entries = node.entries if isinstance(node, MapNode) else ()
         return [value for key, value in entries if key.text in ("model", "loss")]
 
@@ -184,7 +177,6 @@ class TrainerKind(ObjectiveKind):
         )
 
     def sections(self) -> Sequence[tuple[Schema, Mapping[str, Schema]]]:
-        """Params and goals, with a user's model and with the trainer's own."""
         own_model: Schema = {
             "type": "object",
             "properties": {"model": {"type": "string", "pattern": ":"}},

@@ -9,19 +9,17 @@ from pathlib import Path
 
 import torch
 
-from tuner.messages import How
 from tuner.study.trial import Values
+from tuner.study.verdict import Outcome, Verdict
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
 from tuner.training.data.tensors import TrainingData
 from tuner.training.fatal_errors import exits_are_errors, is_out_of_memory
 from tuner.training.groups.group import Group, Seat
 from tuner.training.groups.sizes import Sizes
 from tuner.training.groups.trainer import Trainer
-from tuner.training.lane import Lane, LaneFailed, Verdict
+from tuner.training.lane import Lane, LaneFailed
 from tuner.training.losses.built_in import Loss
 from tuner.training.model import Model
-
-_ENDS = {Verdict.PRUNE: How.PRUNED, Verdict.RELEASE: How.RELEASED, Verdict.DROP: How.DROPPED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +35,7 @@ class Departure:
     """How a lane left its group."""
 
     lane: Lane
-    how: How
+    how: Outcome
     step: int  # epochs trained
     last_values: Values
     best_step: int  # 0: no epoch had a finite value of the objective
@@ -154,7 +152,7 @@ class Groups:
             for k, seat in enumerate(group.seats):
                 if seat.lane.checkpoint is not None:
                     self._resume(group, k)
-            done = {k: How.COMPLETE for k, seat in enumerate(group.seats) if seat.is_done}
+            done = {k: Outcome.COMPLETE for k, seat in enumerate(group.seats) if seat.is_done}
             yield from self._end(group, done)
 
     def _resume(self, group: Group, k: int) -> None:
@@ -177,8 +175,8 @@ class Groups:
             verdict = seat.lane.verdict()
             if verdict is Verdict.RELEASE:
                 _save(group, k)
-            if verdict is not Verdict.GO_ON:
-                ends[k] = _ENDS[verdict]
+            if verdict is not Verdict.CONTINUE:
+                ends[k] = verdict.outcome
         yield from self._end(group, ends)
         group.keep([k for k, seat in enumerate(group.seats) if not seat.has_left])
 
@@ -240,11 +238,11 @@ class Groups:
         except Exception as error:
             raise LaneFailed(seat.lane) from error
 
-    def _end(self, group: Group, ends: dict[int, How]) -> Iterator[Departure]:
+    def _end(self, group: Group, ends: dict[int, Outcome]) -> Iterator[Departure]:
         """Tell who leaves; the stack is compacted at the group's next turn."""
         for k, how in ends.items():
             seat = group.seats[k]
-            if how is How.COMPLETE:
+            if how is Outcome.COMPLETE:
                 seat.lane.keep(seat.best_values[self._goal.metric], partial(group.state, k))
             seat.has_left = True
         if all(seat.has_left for seat in group.seats) and group in self._groups:
@@ -260,15 +258,15 @@ def train(groups: Groups, lanes: Sequence[Lane]) -> Iterator[Departure]:
         yield from groups.turn()
 
 
-def _ends_without_question(seats: Sequence[Seat], metric: str) -> dict[int, How]:
+def _ends_without_question(seats: Sequence[Seat], metric: str) -> dict[int, Outcome]:
     """The seats that leave whatever anybody says, by index."""
     ends = {}
     for k, seat in enumerate(seats):
         watched = (seat.last_values[name] for name in ("train_loss", "val_loss", metric))
         if not all(map(math.isfinite, watched)):
-            ends[k] = How.NON_FINITE
+            ends[k] = Outcome.NON_FINITE
         elif seat.is_done:
-            ends[k] = How.COMPLETE
+            ends[k] = Outcome.COMPLETE
     return ends
 
 
@@ -277,7 +275,7 @@ def _save(group: Group, k: int) -> None:
     seat.lane.save(seat.step, partial(group.state, k))
 
 
-def _departure(seat: Seat, how: How) -> Departure:
+def _departure(seat: Seat, how: Outcome) -> Departure:
     return Departure(
         lane=seat.lane,
         how=how,

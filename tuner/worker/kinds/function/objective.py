@@ -5,18 +5,16 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tuner.messages import How, Setup
+from tuner.messages import Setup
 from tuner.study.trial import Params
+from tuner.study.verdict import Outcome
 from tuner.training.fatal_errors import is_our_interrupt
 from tuner.training.lane import Lane
 from tuner.training.modules.generators import seed_generators
 from tuner.trial import (
     Mistake,
     Trial,
-    TrialDropped,
     TrialEnd,
-    TrialPruned,
-    TrialReleased,
     check_return,
 )
 from tuner.trial.ends import SWALLOWED
@@ -28,7 +26,6 @@ from tuner.worker.loading import last_user_frame, load_callable
 from tuner.worker.objective import Training
 
 Function = Callable[[Trial], object]
-_ENDS = {TrialPruned: How.PRUNED, TrialReleased: How.RELEASED, TrialDropped: How.DROPPED}
 
 
 class FunctionObjective:
@@ -85,12 +82,12 @@ class FunctionObjective:
                 return self._swallowed(lane, trial, trial.end)
             value = check_return(returned, trial, self._setup.metric)
         except TrialEnd as end:
-            return Exit(lane=lane, how=how_it_ended(end), facts=trial.user_attrs)
+            return Exit(lane=lane, how=end.verdict.outcome, facts=trial.user_attrs)
         except Mistake as mistake:
             place = last_user_frame(mistake.__traceback__) or definition_of(function)
-            return self._failed(lane, trial, mistake, How.MISTAKE, f"{mistake} ({place})")
+            return self._failed(lane, trial, mistake, Outcome.MISTAKE, f"{mistake} ({place})")
         except BadCode as error:
-            return self._failed(lane, trial, error, How.MISTAKE, str(error))
+            return self._failed(lane, trial, error, Outcome.MISTAKE, str(error))
         except ForkedEnd:
             raise
         except BaseException as error:
@@ -98,26 +95,26 @@ class FunctionObjective:
                 raise
             if trial.end is not None:  # what was told to stop broke while it cleaned up
                 traceback.print_exception(error)
-                return Exit(lane=lane, how=how_it_ended(trial.end), facts=trial.user_attrs)
+                return Exit(lane=lane, how=trial.end.verdict.outcome, facts=trial.user_attrs)
             if is_pruned_by_optuna(error):
-                return Exit(lane=lane, how=How.PRUNED, facts=trial.user_attrs)
+                return Exit(lane=lane, how=Outcome.PRUNED, facts=trial.user_attrs)
             return self._raised(lane, trial, error)
-        return Exit(lane=lane, how=How.COMPLETE, value=value, facts=trial.user_attrs)
+        return Exit(lane=lane, how=Outcome.COMPLETE, value=value, facts=trial.user_attrs)
 
     def _swallowed(self, lane: Lane, trial: Trial, end: TrialEnd) -> Exit:
         print(f"trial {trial.number}: {SWALLOWED}", file=sys.stderr, flush=True)
-        return Exit(lane=lane, how=how_it_ended(end), message=SWALLOWED, facts=trial.user_attrs)
+        return Exit(lane=lane, how=end.verdict.outcome, message=SWALLOWED, facts=trial.user_attrs)
 
     def _raised(self, lane: Lane, trial: Trial, error: BaseException) -> Exit:
         place = last_user_frame(error.__traceback__)
         if isinstance(error, SystemExit):
             text = f"the objective called sys.exit({error.code!r}) ({place})"
-            return self._failed(lane, trial, error, How.EXCEPTION, text)
+            return self._failed(lane, trial, error, Outcome.EXCEPTION, text)
         text = in_words(error) + (f" ({place})" if place else "")
         return self._failed(lane, trial, error, how_it_failed(error), text)
 
     def _failed(
-        self, lane: Lane, trial: Trial, error: BaseException, how: How, message: str
+        self, lane: Lane, trial: Trial, error: BaseException, how: Outcome, message: str
     ) -> Exit:
         text = render_traceback(error)
         print(text, file=sys.stderr, flush=True)
@@ -128,11 +125,6 @@ class FunctionObjective:
             traceback=text,
             facts=trial.user_attrs,
         )
-
-
-def how_it_ended(end: TrialEnd) -> How:
-    """PRUNED, RELEASED or DROPPED; a class of the user's own is none of these."""
-    return next((how for kind, how in _ENDS.items() if isinstance(end, kind)), How.PRUNED)
 
 
 def is_pruned_by_optuna(error: BaseException) -> bool:

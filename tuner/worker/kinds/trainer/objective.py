@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from tuner.messages import How, Setup
+from tuner.messages import Setup
 from tuner.study.trial import Params, Values
+from tuner.study.verdict import Outcome
 from tuner.study_file.code_names import is_code_name
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.data.tensors import Split, TrainingData, load_data
@@ -94,9 +95,9 @@ def _scope(setup: Setup, data: TrainingData) -> str:
 
 def exit_of(departure: Departure, metric: str) -> Exit:
     """What the agent is told; of a diverged lane, by which values."""
-    is_complete = departure.how is How.COMPLETE
+    is_complete = departure.how is Outcome.COMPLETE
     message = ""
-    if departure.how is How.NON_FINITE:
+    if departure.how is Outcome.NON_FINITE:
         bad = [f"{n} is {v}" for n, v in departure.last_values.items() if not math.isfinite(v)]
         message = f"{', '.join(bad)} at step {departure.step}"
     return Exit(
@@ -113,7 +114,7 @@ def facts_of(departure: Departure, metric: str) -> dict[str, float | int | str]:
 
     Of a complete trial its best epoch, of any other its last.
     """
-    if departure.how is How.COMPLETE:
+    if departure.how is Outcome.COMPLETE:
         facts: dict[str, float | int | str] = {"best_step": departure.best_step}
         values: Values = {n: v for n, v in departure.best_values.items() if n != metric}
     else:
