@@ -61,7 +61,7 @@ def test_more_trials_and_trials_of_ones_own(tuner, tmp_path):
     tuner("run", file, "--workers", 2)
     assert "has ended already" in tuner("stop", "plain").out
     refused = tuner("pause", "plain", code=2).err
-    assert "nothing to pause; tuner extend plain lets it go on\n" in refused
+    assert "nothing to pause; tuner extend plain continues it\n" in refused
     assert refused.count("\n") == 1
     extended = tuner("extend", "plain", "--trials", "+2", "--time", "12h")
     assert "  trials  2 -> 4\n  time  none -> 12 h 0 min\n" in extended.out

@@ -270,7 +270,7 @@ def test_a_stopped_function_study_goes_on_from_its_checkpoint(tuner, tmp_path):
     assert stopped.code == 143, stopped
     at = steps()
     again = tuner("run", file, "--workers", 1)
-    assert f"trial 0: was released, goes on here from epoch {at} (attempt 2)" in again.err
+    assert f"trial 0: was released, continues here from epoch {at} (attempt 2)" in again.err
     (trial,) = tuner("trials", "own", "--json").json
     assert (trial["state"], trial["steps"], trial["attempt"]) == ("COMPLETE", 300, 2)
     assert trial["user_attrs"]["x"] == pytest.approx(

@@ -43,7 +43,7 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(tuner, tmp_path, 
 
     again = tuner("run", file, "--workers", 2)
     starts = re.findall(
-        r"^trial \d: was released, goes on here from epoch (\d+) \(attempt 2\)", again.err, re.M
+        r"^trial \d: was released, continues here from epoch (\d+) \(attempt 2\)", again.err, re.M
     )
     assert sorted(map(int, starts)) == sorted(seen)
     trials = tuner("trials", "plain", "--json").json

@@ -28,7 +28,7 @@ def test_postgres_restarts_while_workers_train_and_every_report_is_there_once(
         fleet.wait_for(lambda: fleet.n_reports() >= 3, "three reports")
         external.restart("immediate", away_seconds=2)
         assert agent.wait() == 0, agent.output
-        assert "the database is away, training goes on" in agent.output
+        assert "the database is away, training continues" in agent.output
         assert "the database is back" in agent.output
         assert "canary-password" not in agent.output
         assert fleet.states() == {"COMPLETE": 2}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner.results.summary import StudySummary
-from tuner.study.limits import reached_limits
+from tuner.study.limits import limit_name, reached_limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,29 +29,29 @@ def find_limits(summary: StudySummary) -> Sequence[LimitUse]:
     study, used = summary.study, summary.used
     limits = study.limits
     given = [
-        ("trials", "trials", used.trials, limits.trials),
-        ("draws", "grid cells", study.next_draw, study.n_draws),
-        ("steps", summary.steps_noun, used.steps, limits.steps),
-        ("seconds", "time", used.seconds, limits.seconds),
-        ("device_seconds", "device time", used.device_seconds, limits.device_seconds),
+        ("trials", used.trials, limits.trials),
+        ("draws", study.next_draw, study.n_draws),
+        ("steps", used.steps, limits.steps),
+        ("seconds", used.seconds, limits.seconds),
+        ("device_seconds", used.device_seconds, limits.device_seconds),
     ]
     found = [
         LimitUse(
             key=key,
-            name=name,
+            name=limit_name(key, summary.step_noun),
             used=amount,
             limit=limit,
             is_reached=amount >= limit,
             part=min(1.0, amount / limit) if limit else 1.0,
         )
-        for key, name, amount, limit in given
+        for key, amount, limit in given
         if limit is not None
     ]
     if limits.target is not None:
         found.append(
             LimitUse(
                 key="target",
-                name="target",
+                name=limit_name("target", summary.step_noun),
                 used=used.best,
                 limit=limits.target,
                 is_reached="target" in reached_limits(limits, used, study.direction),

@@ -100,7 +100,9 @@ def test_what_others_wrote_does_not_steer_the_terminal():
         counts=counts(COMPLETE=1),
     )
     assert "\x1b" not in render_status(evil)
-    assert "\x1b" not in render_trials("val_loss", [trial(params={"x\x1b": 1}, reason="y\x1b")])
+    assert "\x1b" not in render_trials(
+        "val_loss", [trial(params={"x\x1b": 1}, reason="y\x1b")], "epochs"
+    )
 
 
 def test_without_a_complete_trial_there_is_no_best():
@@ -322,7 +324,7 @@ def test_a_trial_without_value_or_param_leaves_its_cell_empty():
         trial(0, params={"a": 1}),
         trial(1, state=TrialState.FAIL, value=None, params={"b": "x"}, reason="out of memory"),
     ]
-    assert render_trials("val_loss", trials).split("\n") == [
+    assert render_trials("val_loss", trials, "epochs").split("\n") == [
         "trial  state     val_loss  epochs  a  b  reason",
         "    0  COMPLETE      0.25      27  1",
         "    1  FAIL                    27     x  out of memory",

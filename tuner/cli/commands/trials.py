@@ -43,7 +43,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def render_trials(
-    metric: str, trials: Sequence[TrialRow], steps: str = "epochs", width: int | None = None
+    metric: str, trials: Sequence[TrialRow], steps: str, width: int | None = None
 ) -> str:
     """A table with a column per param; the reasons, which may be long, follow at the right."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
