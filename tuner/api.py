@@ -20,6 +20,7 @@ from tuner.cli.screen.views import PlainView
 from tuner.cli.text.summary import render_headline
 from tuner.errors import HaltedByFailures, NoCompleteTrial, TunerError, UsageError
 from tuner.results.best import By
+from tuner.results.status import StudyStatus, find_status
 from tuner.results.summary import StudySummary, load_whole
 from tuner.storage.connections.connection import storage_setting
 from tuner.storage.opening import open_database
@@ -61,6 +62,11 @@ class Study:
         """Whether a confirmation found `best` to be the best; otherwise its value did."""
         return self.summary.best_by is By.CONFIRMED
 
+    @property
+    def status(self) -> StudyStatus:
+        """State, limits, time left, and the rest that `tuner status` derives."""
+        return find_status(self.summary)
+
     def dataframe(self) -> "pandas.DataFrame":
         """A pandas table with a row per trial.
 
@@ -91,12 +97,12 @@ def run(
     """Create or resume the study of a file, work on it here until it ends, and return it.
 
     `storage`: as `--storage`; `workers`: CPU workers, one per core by default; `overrides`: as
-    `--set`. A signal hands the trials back, then raises `KeyboardInterrupt` or
+    `--set`. A signal releases the trials, then raises `KeyboardInterrupt` or
     `SystemExit`, as it would have done. Raises `HaltedByFailures` when too many trials failed in
     a row, `TunerError` with one sentence for everything else.
     """
     if threading.current_thread() is not threading.main_thread():
-        raise UsageError("tuner.run hears signals: call it from the main thread")
+        raise UsageError("tuner.run handles signals: call it from the main thread")
     path = _check_path(study_file)
     _check_options(workers, overrides)
     _check_text("storage", storage)
@@ -111,7 +117,7 @@ def run(
         raise SystemExit(128 + signal.SIGTERM)
     if outcome.ending.kind is EndingKind.HALTED:
         raise HaltedByFailures(
-            f"study {outcome.name!r} is halted ({outcome.ending.reason}); mend the cause, then "
+            f"study {outcome.name!r} is halted ({outcome.ending.reason}); fix the cause, then "
             f"`{study_command('resume', outcome.name)}`"
         )
     return load_study(outcome.name, storage=storage)
@@ -181,7 +187,7 @@ def load_study(
 def _row(trial: TrialRow) -> dict[str, Any]:
     return {
         "number": trial.number,
-        "state": trial.state,
+        "state": trial.state.value,
         "value": trial.value,
         "datetime_start": trial.started_at,
         "datetime_complete": trial.ended_at,

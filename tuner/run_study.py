@@ -164,6 +164,7 @@ def _joined(
         data=data.summary,
         workers=tuple(names),
         storage=render_url(database.engine.url),
+        step_noun=spec.step_noun,
         notices=(
             *notes,
             *database.warnings,

@@ -192,7 +192,7 @@ def test_a_study_of_another_optuna_program_is_not_taken_over(named, capfd, tmp_p
         (
             ("extend", "plain", "--trials", "1"),
             2,
-            "--trials: 1 trials is below what is used already (2 trials)",
+            "--trials: 1 trials is below the 2 trials used already",
         ),
         (("retry", "plain", "0"), 2, "trial 0 is COMPLETE; only FAIL trials are retried"),
         (("retry", "plain", "7"), 3, "7"),

@@ -32,7 +32,7 @@ def test_pause_resume_and_stop_reach_the_agent(tuner, tmp_path):
     paused = tuner("pause", "plain", "--reason", "lunch")
     assert re.search(r"plain: paused \(paused by .*@.*: lunch\)", paused.out)
     assert "next: tuner resume plain" in paused.out
-    wait_until(lambda: _counts(tuner)["FREE"] == 2, "the trials are handed back")
+    wait_until(lambda: _counts(tuner)["RELEASED"] == 2, "the trials are released")
     assert tuner.look("status", "plain", "--json").json["state"] == "paused"
 
     assert "1 agent at work" in tuner("resume", "plain").out
@@ -63,7 +63,7 @@ def test_more_trials_and_trials_of_ones_own(own_finished, tmp_path):
     tuner, file = own_finished, write_study(tmp_path)
     assert "has ended already" in tuner("stop", "plain").out
     refused = tuner("pause", "plain", code=2).err
-    assert "nothing to pause; tuner extend plain lets it go on\n" in refused
+    assert "nothing to pause; tuner extend plain continues it\n" in refused
     assert refused.count("\n") == 1
     extended = tuner("extend", "plain", "--trials", "+2", "--time", "12h")
     assert "  trials  2 -> 4\n  time  none -> 12 h 0 min\n" in extended.out

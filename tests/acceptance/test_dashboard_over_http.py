@@ -166,7 +166,7 @@ def test_actions_are_done_noted_and_refused_without_their_marks(own_finished):
         assert tuner.look("status", "plain", "--json").json["limits"]["trials"] == 2
         assert _offered(served) == {"extend", "enqueue"}
         for action, given, status, said in (
-            ("pause", {}, 400, "tuner extend plain lets it go on"),
+            ("pause", {}, 400, "tuner extend plain continues it"),
             ("extend", {"trials": "+5"}, 200, "extend trials +5"),
             ("extend", {"trials": "many"}, 400, "is no amount"),
             ("extend", {}, 400, "no limit is given"),
@@ -185,7 +185,7 @@ def test_actions_are_done_noted_and_refused_without_their_marks(own_finished):
             ("stop-trial", {"number": True}, 400, "number is"),
             ("retry", {"number": 0}, 400, "only FAIL trials"),
             ("stop", {"reason": "enough"}, 200, "stop"),
-            ("pause", {}, 400, "tuner resume plain lets it go on"),
+            ("pause", {}, 400, "tuner resume plain continues it"),
             ("delete", {}, 400, "no action"),
         ):
             answer = served.post(f"/s/plain/actions/{action}", given)

@@ -103,7 +103,7 @@ def test_ctrl_c_is_told_in_plain_lines_and_resizing_is_met(tuner, tmp_path):
     assert terminal.finish() == 130
     drawn, _, after = terminal.text.rpartition(LEAVE)
     assert ENTER in drawn
-    assert "SIGINT: handing back 2 trials" in after
+    assert "SIGINT: releasing 2 trials" in after
     assert "trial 0: " in after
     assert "plain: idle" in after
 
@@ -144,5 +144,5 @@ def test_a_closed_terminal_hands_the_trials_back(tuner, tmp_path):
     wait_until(lambda: "/3000" in terminal.text, "devices are on the screen")
     assert terminal.close() == 143
     status = tuner.look("status", "plain", "--json").json
-    assert status["counts"]["FREE"] == 2
+    assert status["counts"]["RELEASED"] == 2
     assert not status["active"]

@@ -54,7 +54,7 @@ def test_the_reading_commands_agree(tuner, tmp_path):
     assert status["finished"]
     assert not status["active"]
     assert sum(status["counts"].values()) == 6
-    assert sum(status["epochs"].values()) == sum(trial["steps"] for trial in trials)
+    assert sum(status["steps"].values()) == sum(trial["steps"] for trial in trials)
     assert status["best"] == best_trial
     assert [agent["left"] for agent in status["agents"]] == [True]
     (row,) = tuner("status", "--json").json

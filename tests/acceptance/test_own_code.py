@@ -135,8 +135,8 @@ def test_an_interrupted_run_hands_back_and_leaves_pythons_own_signals(tuner, tmp
         "print(study.trials[0].state, signal.getsignal(signal.SIGINT) is "
         "signal.default_int_handler)",
     )
-    assert "SIGINT: handing back 1 trial" in ran.stderr
-    assert ran.stdout == "interrupted\nFREE True\n"
+    assert "SIGINT: releasing 1 trial" in ran.stderr
+    assert ran.stdout == "interrupted\nRELEASED True\n"
 
 
 def test_a_halted_study_is_an_error_in_python(tuner, tmp_path):
@@ -153,7 +153,7 @@ def test_a_halted_study_is_an_error_in_python(tuner, tmp_path):
         environment={},  # with torch, the next trial does not begin before the study is halted
     )
     assert ran.stdout.startswith("study 'own' is halted (1 failure: trial 0: ")
-    assert ran.stdout.endswith("mend the cause, then `tuner resume own` 6\n")
+    assert ran.stdout.endswith("fix the cause, then `tuner resume own` 6\n")
 
 
 def test_a_run_in_another_thread_is_refused_with_a_sentence(tuner, tmp_path):
@@ -171,7 +171,7 @@ def test_a_run_in_another_thread_is_refused_with_a_sentence(tuner, tmp_path):
         "thread.start()\n"
         "thread.join()\n",
     )
-    assert ran.stdout == "tuner.run hears signals: call it from the main thread\n"
+    assert ran.stdout == "tuner.run handles signals: call it from the main thread\n"
 
 
 def test_python_gets_one_sentence_for_a_study_that_is_not_there(tuner, tmp_path):
@@ -273,7 +273,7 @@ def test_a_stopped_function_study_goes_on_from_its_checkpoint(tuner, tmp_path):
     assert stopped.code == 143, stopped
     at = steps()
     again = tuner("run", file, "--workers", 1, **LIGHT)
-    assert f"trial 0: was handed back, goes on here from epoch {at} (attempt 2)" in again.err
+    assert f"trial 0: was released, continues here from epoch {at} (attempt 2)" in again.err
     (trial,) = tuner.look("trials", "own", "--json").json
     assert (trial["state"], trial["steps"], trial["attempt"]) == ("COMPLETE", 300, 2)
     assert trial["user_attrs"]["x"] == pytest.approx(

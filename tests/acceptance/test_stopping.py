@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the trials are handed back, and the same command goes on."""
+"""Ctrl-C and SIGTERM: the trials are released, and the same command continues."""
 
 import re
 import signal
@@ -35,15 +35,15 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(
     stopped = tuner.stop(run, number)
     assert time.monotonic() - began < GRACE_SECONDS
     assert stopped.code == code
-    assert f"{number.name}: handing back 2 trials" in stopped.err
+    assert f"{number.name}: releasing 2 trials" in stopped.err
     assert "plain: idle, 0 of 2 trials" in stopped.out
     assert f"tuner run {file}" in stopped.out
 
     waiting = tuner("status", "plain")
-    assert re.search(r"^  waiting for an agent +2 ", waiting.out, re.M)
+    assert re.search(r"^  released +2 ", waiting.out, re.M)
     status = tuner.look("status", "plain", "--json").json
     zeros = dict.fromkeys(("COMPLETE", "PRUNED", "FAIL", "RUNNING", "ELSEWHERE", "WAITING"), 0)
-    assert status["counts"] == {"FREE": 2, **zeros}
+    assert status["counts"] == {"RELEASED": 2, "FREE": 2, **zeros}
     assert not status["active"]
     seen = steps()
     assert min(seen) > 0
@@ -51,7 +51,7 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(
 
     again = tuner("run", file, "--workers", 2, **environment)
     starts = re.findall(
-        r"^trial \d: was handed back, goes on here from epoch (\d+) \(attempt 2\)", again.err, re.M
+        r"^trial \d: was released, continues here from epoch (\d+) \(attempt 2\)", again.err, re.M
     )
     assert sorted(map(int, starts)) == sorted(seen)
     trials = tuner.look("trials", "plain", "--json").json

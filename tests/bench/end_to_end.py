@@ -118,7 +118,7 @@ def run_tuner(options: argparse.Namespace, home: Path, url: str, seed: int) -> R
         seconds=run.seconds,
         cpu_seconds=run.cpu_seconds,
         best=summary["best"]["value"],
-        n_epochs=sum(summary["epochs"].values()),
+        n_epochs=sum(summary["steps"].values()),
         training_seconds=training,
     )
 

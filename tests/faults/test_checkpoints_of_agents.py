@@ -119,7 +119,7 @@ def test_a_flipped_byte_in_the_newest_state_falls_back_to_the_one_before(
     _damage(fleet, newer)
     heir = fleet.start(cells.path, is_light=True)
     assert heir.wait() == 0, heir.output
-    assert f"goes on here from epoch {older} (attempt 2)" in heir.output
+    assert f"continues here from epoch {older} (attempt 2)" in heir.output
     cells.check(fleet)
 
 

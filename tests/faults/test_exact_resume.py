@@ -47,7 +47,7 @@ def test_a_trainers_trial_killed_at_a_random_step_ends_bit_equal(
     second = fleet.start(study, patches=[["machine", "second"]])
     calm = fleet.start(write_study(tmp_path, name="calm", epochs=60, width=256, trials=1))
     assert [second.wait(), calm.wait()] == [0, 0], second.output + calm.output
-    assert "was lost by its agent, goes on here from epoch" in second.output, first.output
+    assert "was lost by its agent, continues here from epoch" in second.output, first.output
     leases = fleet.query("select attempt, losses, failures from tuner.lease order by study_id")
     assert leases == [(2, 1, 0), (1, 0, 0)]
     ((_, curve, steps),) = fleet.query(CURVES, "faulty")

@@ -28,7 +28,7 @@ def test_postgres_restarts_while_workers_train_and_every_report_is_there_once(
         fleet.wait_for(lambda: fleet.n_reports() >= 3, "three reports")
         external.restart("immediate", away_seconds=2)
         assert agent.wait() == 0, agent.output
-        assert "the database is away, training goes on" in agent.output
+        assert "the database is away, training continues" in agent.output
         assert "the database is back" in agent.output
         assert "canary-password" not in agent.output
         assert fleet.states() == {"COMPLETE": 2}
@@ -72,7 +72,7 @@ def test_a_signal_during_an_outage_ends_the_agent_within_its_grace_and_costs_a_l
         agent.send(signal.SIGTERM)
         assert agent.wait(15) == 143, agent.output
         assert time.monotonic() - asked_at < 9, "the grace is 8 s"
-        assert "the last hand-back may not have reached it" in agent.output
+        assert "the last releases may not have reached it" in agent.output
         assert "Traceback" not in agent.output
         external.start()
         heir = fleet.start(study, is_light=True)
@@ -103,5 +103,5 @@ def test_a_signal_ends_the_agent_within_its_grace_although_the_database_hangs(
         finally:
             for pid in processes:
                 os.kill(pid, signal.SIGCONT)
-        assert "the last hand-back may not have reached it" in agent.output
+        assert "the last releases may not have reached it" in agent.output
         assert "Traceback" not in agent.output

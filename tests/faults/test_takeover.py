@@ -87,7 +87,7 @@ def test_a_signal_hands_the_trial_back_with_its_checkpoint(
     assert step >= 3
     assert fleet.states() == {"RUNNING": 1}
     heir = fleet.start(study, is_light=True)
-    fleet.wait_for(lambda: f"goes on here from epoch {step}" in heir.output, "the trial going on")
+    fleet.wait_for(lambda: f"continues here from epoch {step}" in heir.output, "the trial going on")
 
 
 @pytest.mark.long

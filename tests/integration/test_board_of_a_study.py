@@ -14,11 +14,10 @@ from tuner.results.device_timeline import build_fleet
 from tuner.results.figures.catalog import NAMES, FigureMaker
 from tuner.results.overview import load_overview
 from tuner.results.summary import load_summary
-from tuner.results.table_rows import build_rows
 from tuner.results.trial_page import load_trial_page
 from tuner.storage.control.commands import Control
 from tuner.storage.control.trial_stop import note_event, stop_trial
-from tuner.storage.reading.columns import read_details
+from tuner.storage.reading.columns import STATES
 from tuner.storage.reading.rows import read_trials
 from tuner.study.failure import Failure, FailureClass
 from tuner.study.lease import Batch, Finish, Release
@@ -137,14 +136,14 @@ def test_columns_say_what_rows_say(new_study):
     board = BoardReader(name=study.spec.name).read(study.database)
     with study.database.reading() as connection:
         rows = read_trials(connection, study.study_id)
-        places = list(range(len(board.table)))
-        details = read_details(connection, study.study_id, board.table.numbers.tolist())
-    mine = build_rows(board.table, places, details)
-    assert len(mine) == len(rows) == 21
-    for ours, theirs in zip(mine, rows, strict=True):
-        for field in ("number", "state", "value", "params", "n_steps", "attempt", "reason",
-                      "failure", "host", "device", "retry_of", "user_attrs"):  # fmt: skip
-            assert getattr(ours, field) == getattr(theirs, field), (field, ours.number)
+    table = board.table
+    assert len(table) == len(rows) == 21
+    for place, row in enumerate(rows):
+        assert (table.numbers[place], STATES[table.states[place]]) == (row.number, row.state)
+        assert (table.n_steps[place], table.attempts[place]) == (row.n_steps, row.attempt)
+        assert (table.params_of(place) or table.given[row.number]) == row.params
+        value = float(table.values[place])
+        assert (None if np.isnan(value) else value) == row.value
     whole = load_summary(study.database, study.spec.name)
     for state, count in whole.counts.items():
         assert board.summary.counts[state].n_trials == count.n_trials

@@ -190,7 +190,9 @@ def test_a_study_that_has_ended_is_not_paused_and_extending_it_is_named(
         control(study).resume(WHO)
     agent.finish(trial)
     before = desired(study), kinds(study)
-    with pytest.raises(UsageError, match=r"has ended \(.*trials\).*; tuner extend searched lets"):
+    with pytest.raises(
+        UsageError, match=r"has ended \(.*trials\).*; tuner extend searched continues"
+    ):
         control(study).pause(WHO)
     assert (desired(study), kinds(study)) == before
     control(study).extend(Extension(trials=Amount(value=1, is_more=True)))
@@ -239,8 +241,8 @@ def test_limits_are_set_and_raised_and_the_history_knows(study: StoredStudy) -> 
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ({"trials": Amount(value=1)}, "below what is used already"),
-        ({"steps": Amount(value=2)}, "below what is used already"),
+        ({"trials": Amount(value=1)}, "used already"),
+        ({"steps": Amount(value=2)}, "used already"),
         ({"seconds": Amount(value=5, is_more=True)}, "no such limit"),
         ({"target": Amount(value=0.6)}, "lower value"),
         ({"trials": Amount(value=1e12)}, "at most"),

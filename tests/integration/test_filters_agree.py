@@ -1,14 +1,16 @@
-"""The dashboard's filter over columns and `tuner trials --where` over rows say the same."""
+"""A filter over columns, for pages and `tuner trials --where`, equals one row by row."""
 
 import pytest
 
 from tests.integration.stores import StoredStudy, raised
+from tests.trial_tables import filter_rows
+from tuner.dashboard.trials_page import usual_names
 from tuner.errors import UsageError
-from tuner.results.board import BoardReader
-from tuner.results.column_filters import TableSelection, select_places
-from tuner.results.row_filters import Selection, parse_condition, select
-from tuner.results.summary import load_trials
-from tuner.results.trial_fields import StoredFields, usual_names
+from tuner.results.board import Board, BoardReader
+from tuner.results.conditions import parse_condition
+from tuner.results.filters import Filter, filter_places
+from tuner.results.trial_fields import StoredFields
+from tuner.results.trial_list import load_trials
 from tuner.study.trial import TrialState
 
 CONDITIONS = (
@@ -17,9 +19,9 @@ CONDITIONS = (
     "retry_of=null", "retry_of>=0", "attrs.loss<0.5", "loss<=0.25", "loss!=0.25", "loss=null",
     "attrs.note='a, b'", "note!=x", "is_odd=true", "is_odd!=true", "is_odd=1",
     "params.epochs=9", "params.epochs>9", "value=null", "value!=null",
-    "attempt=1", "state!=null",
+    "attempt=1", "state!=null", "n_layers=2", "n_layers!=2", "activation=tanh", "device_seconds>=0",
 )  # fmt: skip
-SORTS = ("host", "attrs.loss", "note", "reason", "is_odd", "number")
+SORTS = ("n_layers", "activation", "host", "attrs.loss", "note", "reason", "is_odd", "number")
 
 
 @pytest.fixture
@@ -43,29 +45,35 @@ def filled(study: StoredStudy) -> StoredStudy:
     return study
 
 
+def _filter(study: StoredStudy, board: Board, wanted: Filter) -> list[int]:
+    with study.database.reading() as connection:
+        fields = StoredFields(connection=connection, study_id=study.study_id, spec=study.spec)
+        places = filter_places(board.table, wanted, fields)
+    numbers: list[int] = board.table.numbers[places].tolist()
+    return numbers
+
+
 @pytest.mark.parametrize("sort", SORTS)
 def test_a_condition_means_the_same_on_the_page_and_in_the_command(
     filled: StoredStudy, sort: str
 ) -> None:
-    board = BoardReader(name=filled.spec.name).read(filled.database)
-    _, rows = load_trials(filled.database, filled.spec.name)
-    more = StoredFields(database=filled.database, board=board)
+    database, name = filled.database, filled.spec.name
+    board = BoardReader(name=name).read(database)
+    rows = load_trials(database, name, Filter()).trials
     n_found = set()
     for text in CONDITIONS:
-        conditions = [parse_condition(text)]
         for descending in (False, True):
-            asked = Selection(conditions=conditions, sort=sort, descending=descending)
-            wanted = select(rows, filled.spec.params, asked, list(filled.spec.search_space))
-            table = TableSelection(conditions=conditions, sort=sort, descending=descending)
-            found = board.table.numbers[select_places(board.table, table, more)].tolist()
-            assert found == [row.number for row in wanted], (text, descending)
-        n_found.add(len(found))
+            wanted = Filter(conditions=[parse_condition(text)], sort=sort, descending=descending)
+            expected = filter_rows(rows, wanted, filled.spec.params)
+            assert _filter(filled, board, wanted) == expected, (text, descending)
+            listed = load_trials(database, name, wanted).trials
+            assert [row.number for row in listed] == expected, (text, descending)
+        n_found.add(len(expected))
     assert len(n_found) > 4, "the conditions tell trials apart"
 
 
 def test_a_field_that_no_trial_has_is_a_sentence_with_what_there_is(filled: StoredStudy) -> None:
     board = BoardReader(name=filled.spec.name).read(filled.database)
-    more = StoredFields(database=filled.database, board=board)
     for text, words in (
         ("lossy<1", "no field 'lossy'"),
         ("attrs.los<1", "did you mean attrs.loss"),
@@ -73,7 +81,7 @@ def test_a_field_that_no_trial_has_is_a_sentence_with_what_there_is(filled: Stor
         ("params.loss<1", "no field 'params.loss'"),
     ):
         with pytest.raises(UsageError, match=words):
-            select_places(board.table, TableSelection(conditions=[parse_condition(text)]), more)
+            _filter(filled, board, Filter(conditions=[parse_condition(text)]))
     with pytest.raises(UsageError, match="no field"):
-        select_places(board.table, TableSelection(sort="a\0b"), more)  # from a URL
+        _filter(filled, board, Filter(sort="a\0b"))  # from a URL
     assert {"host", "reason", "epochs", "attrs.loss", "attrs.note"} <= set(usual_names(board))

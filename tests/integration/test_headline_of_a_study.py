@@ -10,7 +10,7 @@ def test_trials_of_other_programs_are_counted_and_lead_nowhere(study):
     study.optuna().ask()
     board = BoardReader(name=study.spec.name).read(study.database)
     html = render("parts/headline.html", view=build_view(board), board=board, name=board.name)
-    assert "</b> elsewhere</span>" in html
+    assert "</b> running elsewhere</span>" in html
     assert "state=elsewhere" not in html
     assert "state=running" in html
     assert html.count("<a ") == html.count("</a>")

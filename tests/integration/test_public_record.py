@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from tests.integration.stores import StoredStudy, report
-from tuner.results.summary import load_summary, load_trials
+from tuner.results.summary import load_summary, load_whole
 from tuner.study.lease import Batch, ClaimedTrial
 from tuner.study.report import Report
 from tuner.study.trial import TrialState
@@ -185,7 +185,7 @@ def test_what_other_programs_write_can_be_read_by_us(studied: StoredStudy) -> No
         trial.set_user_attr(key, value)
     stock.tell(trial, math.inf)
     stock.ask()
-    _, rows = load_trials(studied.database, "searched")
+    _, rows = load_whole(studied.database, "searched")
     foreign = rows[12]
     assert math.isnan(foreign.user_attrs["nan"])
     assert foreign.user_attrs["inf"] == math.inf

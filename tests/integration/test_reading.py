@@ -10,7 +10,7 @@ from tests.integration.stores import TELEMETRY, StoredStudy, connect, raised, re
 from tuner.errors import NotFound
 from tuner.results.live import load_live
 from tuner.results.progress import is_finished
-from tuner.results.summary import load_summaries, load_summary, load_trials
+from tuner.results.summary import load_summaries, load_summary, load_whole
 from tuner.results.trial_page import load_trial_log, load_trial_page
 from tuner.storage.connections.connection import Database
 from tuner.storage.control.commands import Control
@@ -77,7 +77,7 @@ def test_steps_are_the_last_ones_and_count_once(study: StoredStudy) -> None:
     agent.finish(trial, last_step=10)
     summary = load_summary(study.database, NAME)
     assert (summary.used.steps, summary.counts["COMPLETE"].n_steps) == (10, 10)
-    _, (row,) = load_trials(study.database, NAME)
+    _, (row,) = load_whole(study.database, NAME)
     assert row.n_steps == 10
 
 
@@ -97,7 +97,7 @@ def test_device_seconds_are_the_time_of_leases_whatever_an_objective_reports(
     agent.store.beat(replace(TELEMETRY, screen=json.dumps({"devices": devices})))
     seconds = {c.state: c.seconds for c in load_summary(study.database, NAME).counts.values()}
     assert seconds["COMPLETE"] == 2 + ended.key.number
-    assert seconds["FREE"] == 2 + released.key.number
+    assert seconds["RELEASED"] == 2 + released.key.number
     assert seconds["RUNNING"] == 2 + held.key.number + 15.0, "half of what the two have used"
     live = load_live(study.database, NAME).summary
     assert live.counts["COMPLETE"].seconds == seconds["COMPLETE"]
@@ -163,7 +163,7 @@ def test_run_and_status_agree_on_the_end_of_a_study_that_others_write_to(
 
 def test_what_an_optuna_client_enqueued_is_shown(study: StoredStudy) -> None:
     study.optuna().enqueue_trial({"n_layers": 3})
-    _, (row,) = load_trials(study.database, NAME)
+    _, (row,) = load_whole(study.database, NAME)
     assert (row.state, dict(row.params), row.attempt) == ("WAITING", {"n_layers": 3}, 0)
 
 

@@ -15,6 +15,7 @@ import grimp
 import pytest
 
 from tuner.cli.parser.build import build_parser
+from tuner.study.trial import TrialState
 
 ROOT = Path(__file__).parents[2]
 MAX_MODULE_LINES = 400
@@ -173,6 +174,27 @@ def test_our_own_modules_are_imported_by_statements():
         and "tuner." in ast.unparse(node)
     ]
     assert hidden == []
+
+
+def _literal_states(file: Path) -> Iterator[str]:
+    """Where a state of a trial is a string; SQL, files for people and docstrings are not code."""
+    if file.suffix == ".html":
+        code = " ".join(re.findall(r"{%.*?%}|{{.*?}}", file.read_text(), re.S))
+        yield from re.findall(rf"""["']({"|".join(TrialState)})["']""", code)
+        return
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Constant) and node.value in set(TrialState):
+            yield f"{node.lineno} {node.value}"
+
+
+def test_a_state_of_a_trial_is_a_member_of_the_enum():
+    enum = ROOT / "tuner" / "study" / "trial.py"
+    assert len(list(_literal_states(enum))) == len(TrialState)
+    files = [*_files(), *(ROOT / "tuner").rglob("templates/**/*.html")]
+    found = [
+        f"{_name(file)}:{at}" for file in files if file != enum for at in _literal_states(file)
+    ]
+    assert found == []
 
 
 def test_an_agent_loads_no_torch():

@@ -28,7 +28,7 @@ from tuner import errors
 from tuner.agent import notices
 from tuner.cli.parser.build import build_parser
 from tuner.results.progress import StudyState
-from tuner.results.row_filters import STATES
+from tuner.study.trial import TRIAL_STATES
 from tuner.study_file.load import load_spec
 from tuner.study_file.schema import build_schema
 
@@ -214,7 +214,7 @@ def test_every_event_of_run_with_json_is_on_the_page_of_commands():
 
 def test_every_state_of_a_study_and_of_a_trial_is_explained():
     rows = set(re.findall(r"^\| `(\w+)` \| .* \|$", section("States"), re.M))
-    assert rows == {*StudyState, *STATES}
+    assert rows == {*StudyState, *TRIAL_STATES}
 
 
 # --- links ---

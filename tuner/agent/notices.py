@@ -17,6 +17,7 @@ class StudyJoined:
     workers: tuple[str, ...]
     storage: str  # the database, without a password
     notices: tuple[str, ...]  # where the study file differs from the stored study and may
+    step_noun: str = "epoch"  # what the objective counts: "epoch" or "step"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from anyio import to_thread
 
 from tuner.dashboard import words
-from tuner.dashboard.study_view import STATES, state_word
 from tuner.results.overview import StudyGlance, load_overview
+from tuner.results.progress import StudyState
+from tuner.results.summary import StateShare
 from tuner.storage.connections.connection import Database
 
 _MAX_AGE_SECONDS = 2.0
@@ -27,12 +28,12 @@ class StudyLine:
     best_number: int | None
     standing: str  # ", confirmed", ", not confirmed" or empty
     spark: str  # points of an SVG line
-    counts: Sequence[tuple[str, int, float]]
+    shares: Sequence[StateShare]
     n_final: int
     n_trials: int | None
-    gpu_hours: float
+    device_seconds: float
     last_at: datetime | None
-    state: str
+    state: StudyState
 
 
 @dataclass(kw_only=True)
@@ -58,7 +59,6 @@ class Overview:
 
 def build_line(glance: StudyGlance) -> StudyLine:
     summary = glance.summary
-    total = max(1, sum(count.n_trials for count in summary.counts.values()))
     number, value = glance.best or (None, None)
     return StudyLine(
         name=summary.study.name,
@@ -67,10 +67,10 @@ def build_line(glance: StudyGlance) -> StudyLine:
         best_number=number,
         standing=f", {summary.standing}" if summary.standing else "",
         spark=words.spark_points([r.value for r in glance.records], *_SPARK),
-        counts=[(s, summary.n(s), summary.n(s) / total) for s in STATES if summary.n(s)],
+        shares=summary.shares,
         n_final=summary.n_final,
         n_trials=summary.study.n_trials,
-        gpu_hours=summary.used.device_seconds,
+        device_seconds=summary.used.device_seconds,
         last_at=None if glance.last_at is None else datetime.fromtimestamp(glance.last_at, UTC),
-        state=state_word(glance.state),
+        state=glance.state,
     )

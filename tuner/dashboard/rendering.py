@@ -7,7 +7,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tuner.dashboard import words
 from tuner.dashboard.assets import all_assets
+from tuner.results.actions import trial_actions
 from tuner.study.command_line import study_command
+from tuner.study.trial import TRIAL_STATES, TrialState
 
 
 @cache
@@ -26,7 +28,6 @@ def environment() -> Environment:
         "param": words.param,
         "exact": words.exact,
         "duration": words.duration,
-        "hours": words.hours,
         "gib": words.gib,
         "ago": words.ago,
         "moment": words.moment,
@@ -36,6 +37,8 @@ def environment() -> Environment:
     }
     env.globals["plural"] = words.plural
     env.globals["study_command"] = study_command
+    env.globals |= {"TrialState": TrialState, "TRIAL_STATES": TRIAL_STATES}
+    env.globals["trial_actions"] = trial_actions
     env.globals["version"] = all_assets().version
     return env
 

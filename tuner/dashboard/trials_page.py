@@ -19,13 +19,15 @@ from tuner.dashboard import words
 from tuner.dashboard.serving import dashboard_of, drawn_of, page
 from tuner.errors import UsageError
 from tuner.results.board import Board
-from tuner.results.column_filters import TableSelection, fields, select_places
-from tuner.results.row_filters import parse_condition, parse_sort, parse_states
-from tuner.results.table_rows import build_rows
-from tuner.results.trial_fields import StoredFields, usual_names
+from tuner.results.conditions import parse_condition, parse_sort, parse_states
+from tuner.results.filters import Filter, field_names, filter_places
+from tuner.results.old_names import old_trial_keys
+from tuner.results.trial_fields import ATTRS, StoredFields
+from tuner.results.trial_list import read_places
 from tuner.storage.connections.connection import Database
-from tuner.storage.reading.columns import STATES, Ints, read_details
+from tuner.storage.reading.columns import TEXT_FIELDS, Ints
 from tuner.storage.reading.rows import TrialRow
+from tuner.study.trial import TRIAL_STATES
 from tuner.study_file.faults import quote
 
 PAGE_ROWS = 50
@@ -44,7 +46,7 @@ class View:
     reason: str
     sort: str
     page: int  # from 1
-    selection: TableSelection
+    selection: Filter
 
     def query(self, **changes: object) -> str:
         """The address of another view, from this one; what is empty is left out."""
@@ -86,7 +88,7 @@ def parse_view(query: Mapping[str, str]) -> View:
         reason=reason,
         sort=sort,
         page=int(number),
-        selection=TableSelection(
+        selection=Filter(
             conditions=[parse_condition(text.strip()) for text in conditions],
             states=parse_states(state) if state else (),
             reason=reason,
@@ -120,8 +122,8 @@ async def trials(request: Request) -> Response:
         fault=fault,
         rows=rows,
         params=list(board.table.params),
-        fields=[*fields(board.table), *usual_names(board)],
-        states=STATES,
+        fields=[*field_names(board.table), *usual_names(board)],
+        states=TRIAL_STATES,
         n_found=len(places),
         number=number,
         n_pages=n_pages,
@@ -133,16 +135,13 @@ def _as_typed(query: Mapping[str, str]) -> View:
     """For the form; nothing of it is looked for."""
     given = {name: query.get(name, "")[:500] for name in ("where", "state", "reason", "sort")}
     given["sort"] = given["sort"] or "number"
-    return View(**given, page=1, selection=TableSelection())
+    return View(**given, page=1, selection=Filter())
 
 
 def load_rows(database: Database, board: Board, places: Ints) -> list[TrialRow]:
     """These trials in this order."""
-    wanted: list[int] = places.tolist()
-    numbers = board.table.numbers[places].tolist()
     with database.reading() as connection:
-        details = read_details(connection, board.study.study_id, numbers)
-    return build_rows(board.table, wanted, details)
+        return read_places(connection, board.study.study_id, board.table, places)
 
 
 async def trials_csv(request: Request) -> Response:
@@ -167,7 +166,8 @@ async def trials_json(request: Request) -> Response:
         async for rows in _chunks(database, board, places):
             for row in rows:
                 given = dict(zip(_HEAD, _cells(row), strict=True))
-                given |= {"params": dict(row.params), "attrs": dict(row.user_attrs)}
+                given |= {"params": dict(row.params), "user_attrs": dict(row.user_attrs)}
+                given |= old_trial_keys(given)
                 yield mark + json.dumps(_plain(given), allow_nan=False)
                 mark = ",\n"
         yield "[]" if mark == "[" else "]\n"
@@ -182,9 +182,21 @@ async def _asked(request: Request) -> tuple[Board, Ints, Database]:
 
 
 async def _places(request: Request, board: Board, view: View) -> Ints:
-    """In a thread: a filter may name what has to be read first."""
-    more = StoredFields(database=dashboard_of(request).database, board=board)
-    return await to_thread.run_sync(select_places, board.table, view.selection, more)
+    """In a thread, because a filter may name a field that has to be read first."""
+    database = dashboard_of(request).database
+    return await to_thread.run_sync(_filter, database, board, view.selection)
+
+
+def _filter(database: Database, board: Board, wanted: Filter) -> Ints:
+    with database.reading() as connection:
+        fields = StoredFields(connection=connection, study_id=board.study.study_id, spec=board.spec)
+        return filter_places(board.table, wanted, fields)
+
+
+def usual_names(board: Board) -> Sequence[str]:
+    """For the help next to a filter: with the attributes of the best trial, which need no query."""
+    attributes = board.summary.best.user_attrs if board.summary.best is not None else {}
+    return [*TEXT_FIELDS, *board.spec.params, *(f"{ATTRS}{name}" for name in attributes)]
 
 
 async def _chunks(
@@ -195,7 +207,7 @@ async def _chunks(
         yield await to_thread.run_sync(partial(load_rows, database, board, chunk))
 
 
-_HEAD = ["number", "state", "value", "steps", "began", "ended", "device_seconds", "attempt",
+_HEAD = ["number", "state", "value", "steps", "started_at", "ended_at", "device_seconds", "attempt",
          "host", "device", "failure", "reason", "retry_of"]  # fmt: skip
 
 

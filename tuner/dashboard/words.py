@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from tuner.study.durations import render_seconds
 from tuner.study.secrets import redact
 from tuner.study_file.yaml_text import WORDS, render_float, render_readable
 
@@ -43,21 +44,8 @@ def exact(value: object) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """In its two largest units."""
-    if seconds is None:
-        return "-"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
-
-
-def hours(seconds: float) -> str:
-    value = seconds / 3600
-    return f"{value:.2f}" if value < 10 else f"{value:,.1f}"
+    """A duration in its two largest units."""
+    return "-" if seconds is None else render_seconds(seconds)
 
 
 def gib(n_bytes: int) -> str:

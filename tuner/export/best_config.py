@@ -27,12 +27,10 @@ from tuner.storage.reading.shipping import (
 from tuner.storage.reading.trials import read_curve
 from tuner.study.command_line import study_command
 from tuner.study.seeds import derive_seed
-from tuner.study.trial import Direction
+from tuner.study.trial import FINAL_STATES, Direction
 from tuner.study_file.best import BestConfig
 from tuner.study_file.identity import parse_spec, render_algorithm
 from tuner.study_file.model import StudySpec
-
-_ENDED = ("COMPLETE", "PRUNED", "FAIL")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +129,7 @@ def _export(
     connection: Snapshot, summary: StudySummary, number: int, has_weights: bool
 ) -> Exported:
     study = summary.study
-    rows = read_trials(connection, study.study_id, number)
+    rows = read_trials(connection, study.study_id, [number])
     if not rows:
         raise NotFound(
             f"study {study.name!r} has no trial {number}; "
@@ -204,8 +202,8 @@ def build_provenance(
         },
         "epochs_trained": trial.n_steps,
         "trials": {
-            "tried": sum(summary.n(state) for state in _ENDED),
-            **{state.lower(): summary.n(state) for state in _ENDED},
+            "tried": sum(summary.n(state) for state in FINAL_STATES),
+            **{state.lower(): summary.n(state) for state in FINAL_STATES},
         },
         "sampler": render_algorithm(spec.sampler),
         "pruner": render_algorithm(spec.pruner),

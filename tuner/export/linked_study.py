@@ -48,7 +48,7 @@ def plan_linked_study(database: Database, name: str, plan: ConfirmPlan) -> tuple
                 f"study {name!r} has no COMPLETE trial ({trials_of(summary)} are final); "
                 f"{study_command('status', name)} shows why"
             )
-        trials = [read_trials(connection, row.study_id, number)[0] for number in found]
+        trials = [read_trials(connection, row.study_id, [number])[0] for number in found]
         confirms = Confirms(
             study=name,
             study_created_at=row.created_at.isoformat(),

@@ -16,8 +16,9 @@ from markupsafe import Markup
 from tuner.results.board import Board, BoardReader
 from tuner.results.figures.assets import PLOTLY, read_text
 from tuner.results.figures.catalog import FigureMaker
-from tuner.results.progress import find_reason, find_state
+from tuner.results.status import find_status
 from tuner.storage.connections.connection import Database
+from tuner.study.durations import render_seconds
 from tuner.study.secrets import redact
 
 _MOST_BEST = 10
@@ -55,8 +56,7 @@ def render_report(board: Board) -> str:
         policy=policy,
         board=board,
         summary=board.summary,
-        state=find_state(board.summary).value,
-        reason=find_reason(board.summary),
+        status=find_status(board.summary),
         figures=list(figures.values()),
         confirmation=board.confirmation,
         best=_best_rows(board),
@@ -103,6 +103,7 @@ def _environment() -> Environment:
     )
     env.filters["num"] = _number
     env.filters["clean"] = redact
+    env.filters["duration"] = render_seconds
     return env
 
 

@@ -14,7 +14,7 @@ from tuner.storage.reading.trials import read_curve
 from tuner.study.code import changed_files
 from tuner.study.command_line import study_command
 from tuner.study.failure import FailureClass
-from tuner.study.trial import Values
+from tuner.study.trial import TrialState, Values
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
 from tuner.study_file.trainer_params import SECONDS_METRIC
@@ -45,12 +45,12 @@ class Record:
     @property
     def ended_by_itself(self) -> bool:
         """Whether nobody stopped it: it completed, or failed by what it did."""
-        return self.trial.state == "COMPLETE" or self.trial.failure in _OWN_FAILURES
+        return self.trial.state is TrialState.COMPLETE or self.trial.failure in _OWN_FAILURES
 
     @property
     def ended(self) -> str:
         """How it has to end again: COMPLETE, STOPPED, or the words of its failure."""
-        if self.trial.state == "COMPLETE":
+        if self.trial.state is TrialState.COMPLETE:
             return COMPLETE
         return _HISTORY.sub("", self.trial.reason or "") if self.ended_by_itself else STOPPED
 
@@ -81,7 +81,7 @@ class MetricDifference:
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
     number: int
-    state: str  # on the record
+    state: TrialState  # on the record
     n_steps: int  # compared
     value: float | None  # on the record
     value_again: float | None
@@ -93,20 +93,20 @@ class Reproduction:
     @property
     def is_equal(self) -> bool:
         """Every value of every step, and the end, bit for bit."""
-        is_same_value = self.state != "COMPLETE" or self.value == self.value_again
+        is_same_value = self.state is not TrialState.COMPLETE or self.value == self.value_again
         return not self.differences and is_same_value and self.ended == self.ended_again
 
 
 def read_record(connection: Snapshot, name: str, number: int) -> Record:
     """Raises `NotFound`, and `UsageError` for a trial that nothing can be compared with."""
     study = find_row(connection, name)
-    rows = read_trials(connection, study.study_id, number)
+    rows = read_trials(connection, study.study_id, [number])
     if not rows:
         raise NotFound(
             f"study {name!r} has no trial {number}; {study_command('trials', name)} lists them"
         )
     origin = read_origin(connection, study.study_id, number)
-    if origin is None or rows[0].state not in ("COMPLETE", "PRUNED", "FAIL"):
+    if origin is None or not rows[0].state.is_final:
         raise UsageError(
             f"trial {number} of study {name!r} is {rows[0].state}; "
             "a trial that tuner trained to its end can be reproduced"

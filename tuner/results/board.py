@@ -7,38 +7,40 @@ import numpy as np
 
 from tuner.results.best import Choice, choose_best
 from tuner.results.confirmation import Confirmation, find_confirmation
-from tuner.results.summary import StudySummary, worked_seconds
-from tuner.results.table_rows import build_rows
+from tuner.results.summary import StudySummary, build_summary, read_chosen
+from tuner.results.trial_list import read_table
 from tuner.results.trial_table import (
     COMPLETE,
-    FREE,
     PRUNED,
     RUNNING,
     TrialTable,
     empty_table,
-    merge,
 )
 from tuner.storage.connections.connection import Database, Snapshot
 from tuner.storage.reading.columns import (
-    STATES,
     Clock,
     Curve,
     EarlyAttempt,
     read_clock,
     read_curves,
-    read_details,
     read_early_attempts,
     read_metric_curves,
     read_metric_names,
     read_notable,
-    read_param_columns,
-    read_trial_columns,
 )
 from tuner.storage.reading.failures import FailureRow, read_failures
-from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, TrialRow, find_row, read_agents
+from tuner.storage.reading.rows import (
+    AgentRow,
+    CountRow,
+    StudyRow,
+    find_row,
+    read_agents,
+    read_n_open,
+    read_span,
+)
 from tuner.storage.reading.trials import EventRow
 from tuner.study.limits import Used
-from tuner.study.trial import Direction
+from tuner.study.trial import COUNTED_STATES, Direction, TrialState
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
 
@@ -122,11 +124,13 @@ class BoardReader:
             before = self._board
             clock = read_clock(connection, row.study_id)
             agents = tuple(read_agents(connection, row.study_id))
-            table = self._read_table(connection)
+            n_open = read_n_open(connection, row.study_id)
+            table = read_table(connection, self._study_id, self._table)
             confirmation = find_confirmation(connection, row)
             is_same = (
                 before is not None
                 and before.clock.last_event == clock.last_event
+                and before.summary.n_open == n_open
                 and before.study == row
                 and before.confirmation == confirmation
                 and _shown(before.summary.agents) == _shown(agents)
@@ -144,7 +148,9 @@ class BoardReader:
             sample, running = self._read_curves(connection, table, best)
             self._read_training(connection, best, row.metric)
             self._board = Board(
-                summary=self._summarize(connection, row, spec, agents, clock, confirmation, choice),
+                summary=self._summarize(
+                    connection, row, spec, agents, n_open, clock, confirmation, choice
+                ),
                 spec=spec,
                 table=table,
                 clock=clock,
@@ -159,12 +165,6 @@ class BoardReader:
                 version=1 if before is None else before.version + 1,
             )
             return self._board
-
-    def _read_table(self, connection: Snapshot) -> TrialTable:
-        table = self._table
-        ids = (self._study_id, table.highest, table.open_numbers)
-        news = read_trial_columns(connection, *ids)
-        return merge(table, news, read_param_columns(connection, *ids) if news else ())
 
     def _read_failures(self, connection: Snapshot) -> None:
         n_failed = len(self._table.failures)
@@ -212,20 +212,16 @@ class BoardReader:
         row: StudyRow,
         spec: StudySpec,
         agents: tuple[AgentRow, ...],
+        n_open: int,
         clock: Clock,
         confirmation: Confirmation | None,
         choice: Choice | None,
     ) -> StudySummary:
         table = self._table
-        counts = _count(table)
         by_value = table.best_first(row.direction, 1)
-        place = None if choice is None else table.find(choice.number)
-        pruned = counts.get("PRUNED")
-        full = spec.n_steps
-        saved = 0 if pruned is None or full is None else pruned.n_trials * full - pruned.n_steps
-        began, ended = table.began[np.isfinite(table.began)], table.ended[np.isfinite(table.ended)]
-        return StudySummary(
-            study=row,
+        return build_summary(
+            row,
+            spec,
             used=Used(
                 trials=row.n_claimed,
                 steps=int(table.n_steps[table.attempts > 0].sum()),
@@ -233,20 +229,12 @@ class BoardReader:
                 device_seconds=sum(agent.device_seconds_busy for agent in agents),
                 best=float(table.values[by_value[0]]) if by_value else None,
             ),
-            counts=counts,
-            n_steps_full=full,
-            n_steps_saved=max(0, saved),
-            span_seconds=worked_seconds(
-                (float(began.min()), float(ended.max())) if len(ended) and len(began) else None,
-                agents,
-            ),
-            best=None if place is None else _row(connection, row.study_id, table, place),
-            best_by=None if choice is None else choice.by,
+            n_open=n_open,
+            counts=_count(table),
+            span=read_span(connection, row.study_id),
+            choice=choice,
+            best=read_chosen(connection, row, choice),
             confirmation=confirmation,
-            fixed_params=spec.params,
-            step_noun=spec.step_noun,
-            has_own_code=spec.has_own_code,
-            lease_seconds=spec.failures.lease_seconds,
             failures=self._failures,
             agents=agents,
         )
@@ -273,26 +261,22 @@ def _sample(table: TrialTable) -> list[int]:
     return thinned
 
 
-def _count(table: TrialTable) -> dict[str, CountRow]:
+def _count(table: TrialTable) -> list[CountRow]:
     is_elsewhere = (table.states == RUNNING) & (table.attempts == 0)
-    counts: dict[str, CountRow] = {}
-    for code, state in enumerate((*STATES, "ELSEWHERE")):
-        mine = is_elsewhere if state == "ELSEWHERE" else (table.states == code) & ~is_elsewhere
-        n = int(mine.sum())
-        if n:
-            counts[state] = CountRow(
-                state=state,
-                n_trials=n,
-                n_steps=int(table.n_steps[mine].sum()),
-                seconds=float(table.seconds[mine].sum()),
-                n_leased=n if code in (RUNNING, FREE) else 0,
+    counts = []
+    for code, state in enumerate(COUNTED_STATES):
+        is_it = is_elsewhere if state is TrialState.ELSEWHERE else table.states == code
+        mine = is_it & (is_elsewhere == (state is TrialState.ELSEWHERE))
+        if mine.any():
+            counts.append(
+                CountRow(
+                    state=state,
+                    n_trials=int(mine.sum()),
+                    n_steps=int(table.n_steps[mine].sum()),
+                    seconds=float(table.seconds[mine].sum()),
+                )
             )
     return counts
-
-
-def _row(connection: Snapshot, study_id: int, table: TrialTable, place: int) -> TrialRow:
-    number = int(table.numbers[place])
-    return build_rows(table, [place], read_details(connection, study_id, [number]))[0]
 
 
 def _shown(agents: Sequence[AgentRow]) -> list[tuple[object, ...]]:

@@ -12,7 +12,7 @@ from tuner.results.probability import probabilities_of_best
 from tuner.storage.connections.connection import Database, Snapshot
 from tuner.storage.reading.rows import StudyRow, TrialRow, find_row, read_studies, read_trials
 from tuner.storage.reading.shipping import read_linked_name, read_values
-from tuner.study.trial import Direction, Params
+from tuner.study.trial import Direction, Params, TrialState
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import Confirms
 
@@ -151,8 +151,8 @@ def _candidate(
     """Trials belong to the params that they have: no two candidates have the same."""
     retried = {trial.retry_of for trial in trials}
     mine = [t for t in trials if _typed(t.params) == _typed(params) and t.number not in retried]
-    values = [t.value for t in mine if t.state == "COMPLETE" and t.value is not None]
-    n_failed = sum(trial.state in ("FAIL", "PRUNED") for trial in mine)
+    values = [t.value for t in mine if t.state is TrialState.COMPLETE and t.value is not None]
+    n_failed = sum(trial.state in (TrialState.FAIL, TrialState.PRUNED) for trial in mine)
     return Candidate(
         trial=number,
         params=params,

@@ -7,15 +7,17 @@ import numpy as np
 
 from tuner.results.board import Board
 from tuner.results.progress import is_silent
-from tuner.results.trial_table import FAIL, FREE, RUNNING
+from tuner.results.trial_table import FAIL, RELEASED, RUNNING
 from tuner.storage.reading.columns import STATES, Floats, Ints
 from tuner.storage.reading.rows import AgentRow
 from tuner.study.activity import Gauge
+from tuner.study.trial import TrialState
 
 MOST_SPANS = 1200  # told one by one
-LOST = len(STATES)  # of an attempt that another one followed, when its agent had gone
-_STATES = (*STATES, "LOST")
-_ENDS = {"released": FREE, "fail": FAIL}
+LOST = "LOST"  # the end of an attempt that another one followed after its agent was lost
+_LOST = len(STATES)
+_STATES = (*STATES, LOST)
+_ENDS = {"released": RELEASED, "fail": FAIL}
 _SLACK_SECONDS = 0.3  # claims are a little earlier than the end of what they follow
 
 
@@ -25,7 +27,7 @@ class Span:
 
     number: int
     attempt: int
-    state: str  # of its trial; RUNNING: goes on; LOST, FREE: another attempt followed
+    state: str  # of its trial; `LOST` and RELEASED: another attempt followed
     began: float  # seconds since 1970
     ended: float
     lane: int  # its place among those that share the device, from 0
@@ -33,7 +35,7 @@ class Span:
     @property
     def has_failed(self) -> bool:
         """Whether it failed or was lost."""
-        return self.state in ("FAIL", "LOST")
+        return self.state in (TrialState.FAIL, LOST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ def _key(row: DeviceRow) -> tuple[str, int]:
 
 def _collect(board: Board, places: Mapping[tuple[str, str], int]) -> _Spans:
     table, now = board.table, board.clock.now
-    is_told = (table.agents >= 0) & np.isfinite(table.began) & (table.states != FREE)
+    is_told = (table.agents >= 0) & np.isfinite(table.began) & (table.states != RELEASED)
     kept = np.flatnonzero(is_told)
     states = table.states[kept]
     rows = _rows_of(board, places)[table.agents[kept], table.devices[kept]]
@@ -97,7 +99,7 @@ def _collect(board: Board, places: Mapping[tuple[str, str], int]) -> _Spans:
         rows[at] = told.get(int(table.numbers[kept[at]]), -1)
     ended = np.where((states == RUNNING) | ~np.isfinite(table.ended[kept]), now, table.ended[kept])
     early = [
-        (row, e.number, e.attempt, _ENDS.get(e.how, LOST), e.began, e.ended)
+        (row, e.number, e.attempt, _ENDS.get(e.how, _LOST), e.began, e.ended)
         for e in board.early
         if e.agent is not None
         and e.agent < len(board.summary.agents)
@@ -156,7 +158,7 @@ def _row(board: Board, spans: _Spans, place: int, host: str, device: str) -> Dev
     mine = spans.of(place)
     states = spans.states[mine]
     n_training = int((states == RUNNING).sum())
-    failed = np.flatnonzero(np.isin(states, (FAIL, LOST)))
+    failed = np.flatnonzero(np.isin(states, (FAIL, _LOST)))
     runs = find_runs(spans.began[mine], spans.ended[mine])
     is_few = len(spans.rows) <= MOST_SPANS
     told, n_lanes = _told_spans(spans, mine) if is_few else ((), 1)

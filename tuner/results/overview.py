@@ -1,20 +1,19 @@
 """All studies at a glance: a handful of statements, however many studies and trials."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from tuner.results.best import By, Choice, choose_best
 from tuner.results.confirmation import Confirmation, find_confirmations
 from tuner.results.progress import StudyState, find_state
-from tuner.results.summary import StudySummary
+from tuner.results.summary import StudySummary, build_summary
 from tuner.storage.connections.connection import Database, Snapshot
 from tuner.storage.reading.columns import read_column_rows
-from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, read_studies
+from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, build_agent, read_studies
 from tuner.storage.reading.trials import RecordRow
-from tuner.study.activity import Activity
 from tuner.study.limits import Used
+from tuner.study.trial import TrialState
 from tuner.study_file.identity import parse_spec
 
 
@@ -27,23 +26,33 @@ class StudyGlance:
     last_at: float | None  # seconds since 1970, of the newest claim or end
 
 
+@dataclass(kw_only=True)
+class _Counted:
+    """The trials of a study."""
+
+    counts: list[CountRow] = field(default_factory=list)
+    n_open: int = 0
+    first: float | None = None  # seconds since 1970: the first start
+    last: float | None = None  # and the last end of a trial
+    last_at: float | None = None
+
+
 def load_overview(database: Database) -> list[StudyGlance]:
     """Newest first. Raises `DatabaseError`."""
     with database.reading() as connection:
         studies = read_studies(connection)
-        counts, last = _counts(connection)
+        counted = _count(connection)
         records = _records(connection)
         agents = _agents(connection)
-        clocks = dict(map(tuple, read_column_rows(connection, "overview_clocks")))
+        used = {row[0]: row[1:] for row in read_column_rows(connection, "overview_used")}
         confirmations = find_confirmations(connection, studies)
     return [
         _glance(
             study,
-            counts[study.study_id],
+            counted[study.study_id],
             records[study.study_id],
             agents[study.study_id],
-            clocks.get(study.study_id, 0.0),
-            last.get(study.study_id),
+            used[study.study_id],
             confirmations.get(study.study_id),
         )
         for study in studies
@@ -52,44 +61,39 @@ def load_overview(database: Database) -> list[StudyGlance]:
 
 def _glance(
     study: StudyRow,
-    counts: Mapping[str, CountRow],
+    counted: _Counted,
     records: Sequence[RecordRow],
     agents: Sequence[AgentRow],
-    seconds: float,
-    last_at: float | None,
+    used: tuple[int, float],  # steps and seconds
     confirmation: Confirmation | None,
 ) -> StudyGlance:
-    spec = parse_spec(study.spec)
     choice = choose_best(study, records[-1].number if records else None, confirmation)
-    summary = StudySummary(
-        study=study,
+    has_span = counted.first is not None and counted.last is not None
+    summary = build_summary(
+        study,
+        parse_spec(study.spec),
         used=Used(
             trials=study.n_claimed,
-            steps=sum(count.n_steps for count in counts.values()),
-            seconds=seconds,
+            steps=int(used[0]),
+            seconds=used[1],
             device_seconds=sum(agent.device_seconds_busy for agent in agents),
             best=records[-1].value if records else None,
         ),
-        counts=dict(counts),
-        n_steps_full=spec.n_steps,
-        n_steps_saved=0,
-        span_seconds=None,
+        n_open=counted.n_open,
+        counts=counted.counts,
+        span=(counted.first or 0.0, counted.last or 0.0) if has_span else None,
+        choice=choice,
         best=None,  # only its number and value are read
-        best_by=None if choice is None else choice.by,
         confirmation=confirmation,
-        fixed_params=spec.params,
-        step_noun=spec.step_noun,
-        has_own_code=spec.has_own_code,
-        lease_seconds=spec.failures.lease_seconds,
-        failures=(),
-        agents=tuple(agents),
+        failures=(),  # not read
+        agents=agents,
     )
     return StudyGlance(
         summary=summary,
         state=find_state(summary),
         records=records,
         best=None if choice is None else (choice.number, _value(choice, records, confirmation)),
-        last_at=last_at,
+        last_at=counted.last_at,
     )
 
 
@@ -102,22 +106,21 @@ def _value(
     return next(c.search_value for c in confirmation.candidates if c.trial == choice.number)
 
 
-def _counts(connection: Snapshot) -> tuple[dict[int, dict[str, CountRow]], dict[int, float]]:
-    counts: dict[int, dict[str, CountRow]] = defaultdict(dict)
-    last: dict[int, float] = {}
-    for study, state, n, steps, seconds, n_leased, at in read_column_rows(
-        connection, "overview_counts"
-    ):
-        counts[study][state] = CountRow(
-            state=state,
-            n_trials=n,
-            n_steps=int(steps),
-            seconds=float(seconds),
-            n_leased=n_leased,
+def _count(connection: Snapshot) -> dict[int, _Counted]:
+    found: dict[int, _Counted] = defaultdict(_Counted)
+    for row in read_column_rows(connection, "overview_counts"):
+        study, state, n, steps, seconds, n_open, first, last, last_at = row
+        mine = found[study]
+        mine.counts.append(
+            CountRow(
+                state=TrialState(state), n_trials=n, n_steps=int(steps), seconds=float(seconds)
+            )
         )
-        if at is not None:
-            last[study] = max(at, last.get(study, at))
-    return counts, last
+        mine.n_open += n_open
+        mine.first = min((at for at in (mine.first, first) if at is not None), default=None)
+        mine.last = max((at for at in (mine.last, last) if at is not None), default=None)
+        mine.last_at = max((at for at in (mine.last_at, last_at) if at is not None), default=None)
+    return found
 
 
 def _records(connection: Snapshot) -> dict[int, list[RecordRow]]:
@@ -130,12 +133,5 @@ def _records(connection: Snapshot) -> dict[int, list[RecordRow]]:
 def _agents(connection: Snapshot) -> dict[int, list[AgentRow]]:
     agents: dict[int, list[AgentRow]] = defaultdict(list)
     for row in read_column_rows(connection, "overview_agents"):
-        agents[row[0]].append(_agent(row[1:]))
+        agents[row[0]].append(build_agent(row[1:]))
     return agents
-
-
-def _agent(row: Sequence[Any]) -> AgentRow:
-    names = ("host", "pid", "devices", "joined_at", "left_at", "silent_seconds", "seconds_lived",
-             "device_seconds_busy")  # fmt: skip
-    given = dict(zip(names, row, strict=True))
-    return AgentRow(**{**given, "devices": tuple(row[2])}, trials=(), activity=Activity())

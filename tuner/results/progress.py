@@ -7,6 +7,7 @@ from tuner.storage.reading.rows import AgentRow
 from tuner.study.agents import Desired
 from tuner.study.control import STOPPED_BY
 from tuner.study.limits import reached_limits
+from tuner.study.trial import TrialState
 
 
 class StudyState(StrEnum):
@@ -55,28 +56,29 @@ def _used_up(summary: StudySummary) -> tuple[str, ...]:
     reached = reached_limits(summary.study.limits, summary.used, summary.study.direction)
     n_draws = summary.study.n_draws
     is_out_of_cells = n_draws is not None and summary.study.next_draw >= n_draws
-    is_grid_done = is_out_of_cells and not summary.n("WAITING")
+    is_grid_done = is_out_of_cells and not summary.n(TrialState.WAITING)
     return (*reached, "grid") if is_grid_done else reached
 
 
 _ENDS = {
     "trials": "the limit of trials",
     "grid": "every cell of the grid",
-    "steps": "the limit of epochs",
+    "steps": "the limit of {steps}",
     "seconds": "the time limit",
-    "device_seconds": "the limit of gpu hours",
+    "device_seconds": "the limit of device time",
     "target": "the target",
 }
 
 
 def find_reason(summary: StudySummary) -> str:
-    """Why it is paused, stopping or ended; empty while it goes on."""
+    """Why it is paused, stopping or ended; empty while it continues."""
     if summary.study.desired is not Desired.RUNNING:
         return summary.study.reason or ""
     used_up = _used_up(summary)
     if not used_up or not is_finished(summary) or used_up == ("trials",):
         return ""
-    return " and ".join(_ENDS[name] for name in used_up) + " reached"
+    ends = [_ENDS[name].format(steps=summary.steps_noun) for name in used_up]
+    return f"{' and '.join(ends)} reached"
 
 
 def is_active(summary: StudySummary) -> bool:

@@ -1,10 +1,10 @@
-"""A study at a glance: counts, where the time went, the best trial, the fleet."""
+"""The summary of a study: counts, time, the best trial, failures, agents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tuner.errors import NoCompleteTrial
-from tuner.results.best import By, choose_best, confirmed_best
+from tuner.results.best import By, Choice, choose_best, confirmed_best
 from tuner.results.confirmation import Confirmation, find_confirmation
 from tuner.storage.connections.connection import Database, Snapshot
 from tuner.storage.reading.failures import FailureRow, read_failures
@@ -17,6 +17,7 @@ from tuner.storage.reading.rows import (
     read_agents,
     read_best_number,
     read_counts,
+    read_n_open,
     read_span,
     read_studies,
     read_trials,
@@ -24,17 +25,28 @@ from tuner.storage.reading.rows import (
 )
 from tuner.study.command_line import study_command
 from tuner.study.limits import Used
-from tuner.study.trial import Params
+from tuner.study.trial import COUNTED_STATES, FINAL_STATES, Params, TrialState
 from tuner.study_file.identity import parse_spec
+from tuner.study_file.model import StudySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateShare:
+    """How many of all trials are in a state."""
+
+    state: TrialState
+    n_trials: int
+    part: float  # of all trials
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudySummary:
-    """Everything in one snapshot of the database."""
+    """A study in one snapshot of the database."""
 
     study: StudyRow
     used: Used
-    counts: dict[str, CountRow]  # by state, see `CountRow`
+    n_open: int  # trials that agents still have to end; those of other programs do not count
+    counts: Mapping[TrialState, CountRow]
     n_steps_full: int | None  # of one trial that is not pruned; None: the objective alone knows
     n_steps_saved: int  # not trained, thanks to pruning
     span_seconds: float | None  # see `worked_seconds`
@@ -48,19 +60,29 @@ class StudySummary:
     failures: tuple[FailureRow, ...]
     agents: tuple[AgentRow, ...]
 
-    def n(self, state: str) -> int:
+    def n(self, state: TrialState) -> int:
         """The trials of a state."""
         return self.counts[state].n_trials if state in self.counts else 0
 
     @property
     def n_final(self) -> int:
         """COMPLETE, PRUNED and FAIL trials."""
-        return sum(self.n(state) for state in ("COMPLETE", "PRUNED", "FAIL"))
+        return sum(self.n(state) for state in FINAL_STATES)
 
     @property
-    def n_open(self) -> int:
-        """Trials that agents still have to end; what another program runs is its own affair."""
-        return sum(count.n_leased for count in self.counts.values())
+    def n_all(self) -> int:
+        """Trials in all states, those of other programs included."""
+        return sum(count.n_trials for count in self.counts.values())
+
+    @property
+    def shares(self) -> Sequence[StateShare]:
+        """The states in which there are trials, in the order for people."""
+        total = self.n_all
+        return [
+            StateShare(state=state, n_trials=n, part=n / total)
+            for state in COUNTED_STATES
+            if (n := self.n(state))
+        ]
 
     @property
     def standing(self) -> str:
@@ -74,6 +96,17 @@ class StudySummary:
             and confirmed_best(self.best.number, self.confirmation) == self.best.number
         )
         return "confirmed" if is_confirmed else "not confirmed"
+
+    @property
+    def steps_noun(self) -> str:
+        """The name of several steps, for headings."""
+        return f"{self.step_noun}s"
+
+    @property
+    def saved_part(self) -> float:
+        """The part of a search without pruning that was not trained."""
+        full = self.n_final * (self.n_steps_full or 0)
+        return self.n_steps_saved / full if full else 0.0
 
     @property
     def n_steps(self) -> int:
@@ -96,13 +129,6 @@ def load_summaries(database: Database) -> list[StudySummary]:
     """All studies at a glance, newest first."""
     with database.reading() as connection:
         return [summarize(connection, study) for study in read_studies(connection)]
-
-
-def load_trials(database: Database, name: str) -> tuple[StudyRow, list[TrialRow]]:
-    """A study's trials by number; raises `NotFound`."""
-    with database.reading() as connection:
-        study = find_row(connection, name)
-        return study, read_trials(connection, study.study_id)
 
 
 def load_whole(
@@ -133,22 +159,56 @@ def trials_of(summary: StudySummary) -> str:
 
 
 def summarize(connection: Snapshot, study: StudyRow, by: By | None = None) -> StudySummary:
-    """A study at a glance, in this snapshot; `by` as in `choose_best`, and raises as it does."""
-    spec = parse_spec(study.spec)
+    """Read the summary in this snapshot; `by` as in `choose_best`, and raises as it does."""
     confirmation = find_confirmation(connection, study)
     by_value = read_best_number(connection, study.study_id, study.direction)
     choice = choose_best(study, by_value, confirmation, by)
-    best = None if choice is None else read_trials(connection, study.study_id, choice.number)[0]
-    agents = tuple(read_agents(connection, study.study_id))
-    counts = _with_running(read_counts(connection, study.study_id), agents)
-    n_steps_full = spec.n_steps
+    return build_summary(
+        study,
+        parse_spec(study.spec),
+        used=read_used(connection, study),
+        n_open=read_n_open(connection, study.study_id),
+        counts=read_counts(connection, study.study_id),
+        span=read_span(connection, study.study_id),
+        choice=choice,
+        best=read_chosen(connection, study, choice),
+        confirmation=confirmation,
+        failures=read_failures(connection, study.study_id),
+        agents=read_agents(connection, study.study_id),
+    )
+
+
+def read_chosen(connection: Snapshot, study: StudyRow, choice: Choice | None) -> TrialRow | None:
+    """Read the best trial; None without one."""
+    if choice is None:
+        return None
+    return read_trials(connection, study.study_id, [choice.number])[0]
+
+
+def build_summary(
+    study: StudyRow,
+    spec: StudySpec,
+    *,
+    used: Used,
+    n_open: int,
+    counts: Sequence[CountRow],
+    span: tuple[float, float] | None,
+    choice: Choice | None,
+    best: TrialRow | None,
+    confirmation: Confirmation | None,
+    failures: Sequence[FailureRow],
+    agents: Sequence[AgentRow],
+) -> StudySummary:
+    """Derive a summary from the rows of a study, however they were read."""
+    by_state = _with_running(counts, agents)
     return StudySummary(
         study=study,
-        used=read_used(connection, study),
-        counts=counts,
-        n_steps_full=n_steps_full,
-        n_steps_saved=_saved(counts, n_steps_full),
-        span_seconds=worked_seconds(read_span(connection, study.study_id), agents),
+        used=used,
+        n_open=n_open,
+        counts=by_state,
+        n_steps_full=spec.n_steps,
+        n_steps_saved=_saved(by_state, spec.n_steps),
+        span_seconds=worked_seconds(span, agents),
         best=best,
         best_by=None if choice is None else choice.by,
         confirmation=confirmation,
@@ -156,8 +216,8 @@ def summarize(connection: Snapshot, study: StudyRow, by: By | None = None) -> St
         step_noun=spec.step_noun,
         has_own_code=spec.has_own_code,
         lease_seconds=spec.failures.lease_seconds,
-        failures=tuple(read_failures(connection, study.study_id)),
-        agents=agents,
+        failures=tuple(failures),
+        agents=tuple(agents),
     )
 
 
@@ -179,12 +239,14 @@ def worked_seconds(span: tuple[float, float] | None, agents: Sequence[AgentRow])
     return worked or last - first
 
 
-def _with_running(counts: Sequence[CountRow], agents: Sequence[AgentRow]) -> dict[str, CountRow]:
+def _with_running(
+    counts: Sequence[CountRow], agents: Sequence[AgentRow]
+) -> dict[TrialState, CountRow]:
     """By state; attempts that go on count by what their agents say that they have used so far."""
     seconds = sum(map(_running_seconds, agents))
     return {
         count.state: replace(count, seconds=count.seconds + seconds)
-        if count.state == "RUNNING"
+        if count.state is TrialState.RUNNING
         else count
         for count in counts
     }
@@ -200,8 +262,8 @@ def _running_seconds(agent: AgentRow) -> float:
     )
 
 
-def _saved(counts: Mapping[str, CountRow], n_steps_full: int | None) -> int:
-    pruned = counts.get("PRUNED")
+def _saved(counts: Mapping[TrialState, CountRow], n_steps_full: int | None) -> int:
+    pruned = counts.get(TrialState.PRUNED)
     if pruned is None or n_steps_full is None:
         return 0
     return max(0, pruned.n_trials * n_steps_full - pruned.n_steps)

@@ -21,7 +21,7 @@ from tuner.storage.reading.trials import (
 )
 from tuner.study.code import Code, changed_files
 from tuner.study.command_line import study_command
-from tuner.study.trial import Params
+from tuner.study.trial import Params, TrialState
 from tuner.study_file.identity import parse_spec
 
 _STARTS = {"claimed", "taken_over", "adopted"}
@@ -56,28 +56,33 @@ class TrialPage:
     attempts: Sequence[AttemptStory]
     decisions: Sequence[DecisionRow]
     logs: Sequence[LogRow]
-    retried_by: Mapping[int, str]  # number -> state
+    retried_by: Mapping[int, TrialState]  # by number
+
+    @property
+    def steps_noun(self) -> str:
+        """The name of several steps, for headings."""
+        return f"{self.step_noun}s"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialLog:
     """What a trial printed so far, and whether more may come."""
 
-    state: str
+    state: TrialState
     attempt: int
     logs: Sequence[LogRow]
 
     @property
     def is_final(self) -> bool:
         """No attempt will print again."""
-        return self.state in ("COMPLETE", "PRUNED", "FAIL")
+        return self.state.is_final
 
 
 def load_trial_page(database: Database, name: str, number: int) -> TrialPage:
     """A trial; raises `NotFound` for the study or the trial."""
     with database.reading() as connection:
         study = find_row(connection, name)
-        rows = read_trials(connection, study.study_id, number)
+        rows = read_trials(connection, study.study_id, [number])
         if not rows:
             raise _no_trial(name, number)
         spec = parse_spec(study.spec)

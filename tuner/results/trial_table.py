@@ -12,7 +12,7 @@ from tuner.space import decode_param
 from tuner.storage.reading.columns import STATES, Floats, Ints, ParamColumn, TrialColumns
 from tuner.study.trial import Direction, Params, ParamValue
 
-COMPLETE, PRUNED, FAIL, RUNNING, FREE, WAITING = range(len(STATES))
+COMPLETE, PRUNED, FAIL, RUNNING, RELEASED, WAITING = range(len(STATES))
 Mask = NDArray[np.bool_]
 
 
@@ -50,6 +50,7 @@ class TrialTable:
     device_names: tuple[str, ...]
     params: Mapping[str, ParamTable]
     failures: Mapping[int, tuple[str | None, str]]  # number -> failure class, reason
+    given: Mapping[int, Params]  # of WAITING trials: what they were enqueued with
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -110,6 +111,7 @@ def empty_table() -> TrialTable:
         device_names=("",),
         params={},
         failures={},
+        given={},
     )
 
 
@@ -137,7 +139,13 @@ def merge(
         device_names=names,
         params=_merge_params(table, old, numbers, params),
         failures={**table.failures, **news.failures},
+        given={**_without(table.given, news.numbers), **news.given},
     )
+
+
+def _without(given: Mapping[int, Params], numbers: Ints) -> dict[int, Params]:
+    gone = set(numbers.tolist()) if given else set()
+    return {number: params for number, params in given.items() if number not in gone}
 
 
 def _placed(old_places: Ints, old: NDArray, places: Ints, new: NDArray) -> NDArray:  # type: ignore[type-arg]

@@ -28,6 +28,20 @@ class Used:
     best: float | None  # finite value of a COMPLETE trial
 
 
+_NAMES = {
+    "trials": "trials",
+    "draws": "grid cells",
+    "seconds": "time",
+    "device_seconds": "device time",
+    "target": "target",
+}
+
+
+def limit_name(key: str, step_noun: str) -> str:
+    """Return the name of a limit for people; `key` as in `Limits`, "draws" for grid cells."""
+    return f"{step_noun}s" if key == "steps" else _NAMES[key]
+
+
 def reached_limits(limits: Limits, used: Used, direction: Direction) -> tuple[str, ...]:
     """The names of the limits that are used up."""
     amounts = {
@@ -47,6 +61,6 @@ def reached_limits(limits: Limits, used: Used, direction: Direction) -> tuple[st
 def lets_nobody_work(reached: Collection[str]) -> bool:
     """Whether one of the limits that are used up bars all trials.
 
-    Those of trials and steps do not: what was enqueued or handed back may still go on.
+    Those of trials and steps do not: enqueued and released trials may still continue.
     """
     return bool(set(reached) - {"trials", "steps"})

@@ -15,10 +15,15 @@ Values = Mapping[str, float]  # metric name -> value
 
 
 class TrialState(StrEnum):
-    """Optuna's states, by Optuna's names."""
+    """Optuna's states, by Optuna's names, and two that are derived when a study is read.
+
+    Optuna's record has RUNNING for trials in the derived states.
+    """
 
     WAITING = "WAITING"
     RUNNING = "RUNNING"
+    RELEASED = "RELEASED"  # derived: the attempt ended so that another one can continue the trial
+    ELSEWHERE = "ELSEWHERE"  # derived, in counts only: another program runs the trial
     COMPLETE = "COMPLETE"
     PRUNED = "PRUNED"
     FAIL = "FAIL"
@@ -26,7 +31,24 @@ class TrialState(StrEnum):
     @property
     def is_final(self) -> bool:
         """True once the trial cannot change any more."""
-        return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+        return self in FINAL_STATES
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether an agent still has to end the trial."""
+        return self in (TrialState.RUNNING, TrialState.RELEASED)
+
+    @property
+    def word(self) -> str:
+        """The state as people read it in a table or on a page."""
+        words = {TrialState.FAIL: "failed", TrialState.ELSEWHERE: "running elsewhere"}
+        return words.get(self, self.value.lower())
+
+
+FINAL_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+# In the order in which people see them: the states of a trial, and those of counts.
+TRIAL_STATES = (*FINAL_STATES, TrialState.RUNNING, TrialState.RELEASED, TrialState.WAITING)
+COUNTED_STATES = (*TRIAL_STATES, TrialState.ELSEWHERE)
 
 
 class Direction(StrEnum):

@@ -241,7 +241,7 @@ def test_a_halt_hands_everything_back_and_then_the_agent_leaves() -> None:
     left = bench.leave(trial, Outcome.RELEASED)
     (end,) = bench.ends(left)
     assert isinstance(end, Release)
-    assert end.reason == "handed back: the study was halted"
+    assert end.reason == "released: the study was halted"
     (leave,) = of_type(bench.stored(end), acts.Leave)
     assert leave.ending.kind is EndingKind.HALTED
 
@@ -266,7 +266,7 @@ def test_without_a_database_for_too_long_workers_save_and_rest_until_it_is_back(
     left = bench.leave(trial, Outcome.RELEASED)
     assert of_type(left, acts.RestWorkers)
     (end,) = bench.ends(left)
-    assert end.reason == "handed back: its machine was without a database for too long"  # type: ignore[union-attr]
+    assert end.reason == "released: its machine was without a database for too long"  # type: ignore[union-attr]
     assert not of_type(bench.tick(100), acts.WakeWorkers)
     assert of_type(bench.do(events.StoreBack()), acts.WakeWorkers)
     bench.machine.workers[WORKER] = WorkerState(name="cpu:0")

@@ -373,7 +373,7 @@ def test_an_objective_may_prune_its_trial_by_itself() -> None:
 def test_the_reason_says_that_the_objective_swallowed_its_end() -> None:
     for how, reason in (
         (Outcome.PRUNED, "pruned by its objective"),
-        (Outcome.RELEASED, "handed back"),
+        (Outcome.RELEASED, "released"),
     ):
         bench = Bench()
         trial = bench.training()

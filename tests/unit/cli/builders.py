@@ -11,7 +11,7 @@ from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, TrialRow
 from tuner.study.activity import Activity
 from tuner.study.agents import Desired
 from tuner.study.limits import Limits, Used
-from tuner.study.trial import Direction
+from tuner.study.trial import Direction, TrialState
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -20,7 +20,7 @@ def trial(number: int = 0, **changes: Any) -> TrialRow:
     """A COMPLETE trial."""
     row = TrialRow(
         number=number,
-        state="COMPLETE",
+        state=TrialState.COMPLETE,
         value=0.25,
         params={"learning_rate": 0.0123456789, "n_layers": 3},
         n_steps=27,
@@ -54,17 +54,16 @@ def agent(**changes: Any) -> AgentRow:
     return replace(row, **changes)
 
 
-def counts(**n_trials: int) -> dict[str, CountRow]:
+def counts(**n_trials: int) -> dict[TrialState, CountRow]:
     """Ten steps and half a second a trial."""
     return {
-        state: CountRow(
+        (state := TrialState(name)): CountRow(
             state=state,
             n_trials=n,
             n_steps=10 * n,
             seconds=n / 2,
-            n_leased=n if state in ("RUNNING", "FREE") else 0,
         )
-        for state, n in n_trials.items()
+        for name, n in n_trials.items()
     }
 
 
@@ -99,6 +98,7 @@ def summary(**changes: Any) -> StudySummary:
     whole = StudySummary(
         study=study(),
         used=used(),
+        n_open=0,
         counts=counts(COMPLETE=20, PRUNED=80),
         n_steps_full=27,
         n_steps_saved=1360,
@@ -113,9 +113,10 @@ def summary(**changes: Any) -> StudySummary:
         failures=(),
         agents=(),
     )
-    if "counts" in changes and "used" not in changes:
-        n_claimed = sum(row.n_trials for row in changes["counts"].values())
-        changes["used"] = used(trials=n_claimed)
+    if "counts" in changes:
+        rows = changes["counts"].values()
+        changes.setdefault("used", used(trials=sum(row.n_trials for row in rows)))
+        changes.setdefault("n_open", sum(row.n_trials for row in rows if row.state.is_at_work))
     return replace(whole, **changes)
 
 

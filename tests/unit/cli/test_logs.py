@@ -6,6 +6,7 @@ from tests.unit.cli.builders import NOON
 from tuner.cli.commands import logs
 from tuner.results.trial_page import TrialLog
 from tuner.storage.reading.trials import LogRow
+from tuner.study.trial import TrialState
 
 
 def row(tail, n_bytes=0, attempt=1):
@@ -51,12 +52,14 @@ def test_bytes_that_are_no_text_are_followed_without_gaps_and_repetitions(parts,
 
 def test_following_goes_on_through_outages_and_attempts_until_the_end(capsys):
     looks = [
-        TrialLog(state="RUNNING", attempt=1, logs=[row("a\nb\n", 4)]),
+        TrialLog(state=TrialState.RUNNING, attempt=1, logs=[row("a\nb\n", 4)]),
         None,
-        TrialLog(state="RUNNING", attempt=2, logs=[row("a\nb\n", 4), row("c\n", 2, 2)]),
-        TrialLog(state="COMPLETE", attempt=2, logs=[row("a\nb\n", 4), row("c\nd\n", 4, 2)]),
+        TrialLog(state=TrialState.RUNNING, attempt=2, logs=[row("a\nb\n", 4), row("c\n", 2, 2)]),
+        TrialLog(
+            state=TrialState.COMPLETE, attempt=2, logs=[row("a\nb\n", 4), row("c\nd\n", 4, 2)]
+        ),
     ]
-    first = TrialLog(state="RUNNING", attempt=1, logs=[row("a\n", 2)])
+    first = TrialLog(state=TrialState.RUNNING, attempt=1, logs=[row("a\n", 2)])
     logs.follow(lambda: looks.pop(0), first, 1, sleep=lambda _: None)
     shown = capsys.readouterr()
     assert shown.out == "a\nb\nc\nd\n"

@@ -41,9 +41,9 @@ def test_an_end_that_could_not_be_looked_at_is_code_4_and_starts_again():
 
 
 def test_a_stopped_run_says_how_to_go_on():
-    stopped = summary(counts=counts(COMPLETE=1, FREE=2))
+    stopped = summary(counts=counts(COMPLETE=1, RELEASED=2))
     screen = render_end(stopped, EndingKind.INTERRUPTED, ["my studies/digits.yaml"])
-    assert "  tuner run 'my studies/digits.yaml'  go on" in screen
+    assert "  tuner run 'my studies/digits.yaml'  continue" in screen
     assert "tuner run" not in render_end(summary(), EndingKind.FINISHED, ["digits.yaml"])
 
 

@@ -205,7 +205,7 @@ def test_a_silent_machine_and_what_agents_say_are_alerts():
     silent = machine("gone", [lane()], silent_seconds=99.0)
     said = machine("here", [lane()], ["the disk is\x1b full"])
     text = draw(live(summary=summary(counts=counts(RUNNING=2), agents=(silent, said)))).plain
-    assert "gone (pid 42) is silent for 1 min 39 s" in text
+    assert "lost: gone (pid 42), silent for 1 min 39 s" in text
     assert "here: the disk is\ufffd full" in text
 
 

@@ -24,7 +24,7 @@ from tuner.results.progress import is_active, is_finished
 from tuner.results.trial_page import AttemptStory, TrialPage
 from tuner.storage.reading.failures import SharedParam
 from tuner.study.activity import Activity, DeviceActivity, LaneActivity
-from tuner.study.trial import Direction
+from tuner.study.trial import Direction, TrialState
 
 
 def test_a_finished_study_says_how_long_it_took():
@@ -35,7 +35,7 @@ def test_a_study_with_an_agent_is_running_and_without_one_idle():
     running = summary(counts=counts(COMPLETE=3, RUNNING=2), agents=(agent(),))
     assert render_headline(running) == "digits: running, 3 of 100 trials"
     for gone in (agent(left_at=NOON), agent(silent_seconds=31.0)):
-        stopped = summary(counts=counts(COMPLETE=3, FREE=2), agents=(gone,))
+        stopped = summary(counts=counts(COMPLETE=3, RELEASED=2), agents=(gone,))
         assert not is_active(stopped)
         assert render_headline(stopped) == "digits: idle, 3 of 100 trials"
 
@@ -43,7 +43,7 @@ def test_a_study_with_an_agent_is_running_and_without_one_idle():
 def test_a_study_is_finished_when_nothing_is_open():
     assert is_finished(summary())
     assert not is_finished(summary(counts=counts(COMPLETE=100, RUNNING=1)))
-    assert not is_finished(summary(counts=counts(COMPLETE=100, FREE=1)))
+    assert not is_finished(summary(counts=counts(COMPLETE=100, RELEASED=1)))
     assert not is_finished(summary(counts=counts(COMPLETE=99)))
 
 
@@ -58,8 +58,8 @@ def test_the_times_tell_where_epochs_went_and_what_pruning_saved():
     ]
 
 
-def test_trials_handed_back_are_waiting_for_an_agent():
-    assert "  waiting for an agent  2 " in render_times(summary(counts=counts(FREE=2)))
+def test_released_trials_are_named_by_their_state():
+    assert "  released  2 " in render_times(summary(counts=counts(RELEASED=2)))
 
 
 def test_nothing_is_said_of_times_before_the_first_trial():
@@ -100,7 +100,9 @@ def test_what_others_wrote_does_not_steer_the_terminal():
         counts=counts(COMPLETE=1),
     )
     assert "\x1b" not in render_status(evil)
-    assert "\x1b" not in render_trials("val_loss", [trial(params={"x\x1b": 1}, reason="y\x1b")])
+    assert "\x1b" not in render_trials(
+        "val_loss", [trial(params={"x\x1b": 1}, reason="y\x1b")], "epochs"
+    )
 
 
 def test_without_a_complete_trial_there_is_no_best():
@@ -137,7 +139,7 @@ def test_kinds_of_failures_beyond_the_first_ten_are_counted():
 def test_the_fleet_is_shown_while_there_is_work():
     working = summary(counts=counts(RUNNING=2), agents=(agent(), agent(pid=43, left_at=NOON)))
     assert render_fleet(working).split("\n") == [
-        "  agent  pid  workers  busy  trials  last beat",
+        "  agent  pid  workers  busy  trials  heartbeat",
         "  box     42        2  83 %  7, 8    1 s ago",
     ]
     assert render_fleet(summary(agents=(agent(),))) == ""
@@ -320,20 +322,30 @@ def test_without_a_confirmation_nothing_is_said_of_one():
 def test_a_trial_without_value_or_param_leaves_its_cell_empty():
     trials = [
         trial(0, params={"a": 1}),
-        trial(1, state="FAIL", value=None, params={"b": "x"}, reason="out of memory"),
+        trial(1, state=TrialState.FAIL, value=None, params={"b": "x"}, reason="out of memory"),
     ]
-    assert render_trials("val_loss", trials).split("\n") == [
+    assert render_trials("val_loss", trials, "epochs").split("\n") == [
         "trial  state     val_loss  epochs  a  b  reason",
         "    0  COMPLETE      0.25      27  1",
         "    1  FAIL                    27     x  out of memory",
     ]
 
 
+def test_the_old_keys_of_a_summary_stand_next_to_the_new_ones():
+    document = summary_json(summary(counts=counts(COMPLETE=3, RELEASED=2)))
+    assert (document["counts"]["FREE"], document["counts"]["RELEASED"]) == (2, 2)
+    assert (document["epochs"]["FREE"], document["steps"]["RELEASED"]) == (20, 20)
+    assert sum(document["epochs"].values()) == sum(document["steps"].values())
+    assert document["device_seconds"]["FREE"] == document["device_seconds"]["RELEASED"]
+    assert document["epochs_saved_by_pruning"] == document["steps_saved_by_pruning"]
+
+
 def test_the_summary_survives_json():
     document = json.loads(json.dumps(summary_json(summary(agents=(agent(),)))))
-    zeros = dict.fromkeys(("FAIL", "RUNNING", "FREE", "ELSEWHERE", "WAITING"), 0)
+    zeros = dict.fromkeys(("FAIL", "RUNNING", "RELEASED", "FREE", "ELSEWHERE", "WAITING"), 0)
     assert document["counts"] == {"COMPLETE": 20, "PRUNED": 80, **zeros}
     assert document["finished"]
-    assert document["epochs_saved_by_pruning"] == 1360
+    assert document["steps_saved_by_pruning"] == 1360
+    assert document["steps"]["PRUNED"] == 800
     assert document["best"]["started_at"] == "2026-01-02T12:00:00+00:00"
     assert document["agents"][0]["workers"] == ["cpu:0", "cpu:1"]

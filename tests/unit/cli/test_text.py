@@ -7,11 +7,11 @@ from tuner.cli.text.words import (
     count,
     cut,
     one_line,
-    render_seconds,
     render_table,
     render_value,
     wrap,
 )
+from tuner.study.durations import render_seconds
 
 
 def test_control_characters_are_made_visible_and_lines_kept():

@@ -48,6 +48,17 @@ def _ended(**changes):
     return notices.TrialEnded(**(values | changes))
 
 
+def test_steps_have_the_noun_of_the_objective(capsys):
+    view = PlainView()
+    view.show(_joined(step_noun="step"))
+    view.show(_ended())
+    view.show(_started(key=AttemptKey(number=7, attempt=2), origin=Origin.RELEASED, from_step=9))
+    shown = capsys.readouterr().err
+    assert "27 steps" in shown
+    assert "continues here from step 9" in shown
+    assert "epoch" not in shown
+
+
 def test_the_first_lines_say_what_is_joined_and_where():
     assert render_notice(_joined()).split("\n") == [
         "new study digits (100 trials) in postgresql://u@h/n",
@@ -65,10 +76,10 @@ def test_a_new_trial_is_no_news_but_one_that_goes_on_is():
     assert render_notice(_started()) is None
     second = AttemptKey(number=7, attempt=2)
     assert render_notice(_started(key=second, origin=Origin.RELEASED, from_step=9)) == (
-        "trial 7: was handed back, goes on here from epoch 9 (attempt 2)"
+        "trial 7: was released, continues here from epoch 9 (attempt 2)"
     )
     assert render_notice(_started(key=second, origin=Origin.TAKEN_OVER)) == (
-        "trial 7: was lost by its agent, goes on here without a checkpoint (attempt 2)"
+        "trial 7: was lost by its agent, continues here without a checkpoint (attempt 2)"
     )
 
 
@@ -87,7 +98,7 @@ def test_an_end_tells_value_length_and_reason():
 @pytest.mark.parametrize(
     ("notice", "line"),
     [
-        (notices.AttemptReleased(key=KEY, reason="handed back"), "trial 7: handed back"),
+        (notices.AttemptReleased(key=KEY, reason="released"), "trial 7: released"),
         (
             notices.AttemptReleased(key=KEY, reason="ValueError: x", has_failed=True),
             "trial 7: attempt 1 failed, it will be tried again: ValueError: x",
@@ -102,11 +113,11 @@ def test_an_end_tells_value_length_and_reason():
         ),
         (
             notices.DatabaseLost(message="refused"),
-            "the database is away, training goes on (refused)",
+            "the database is away, training continues (refused)",
         ),
         (
             notices.DatabaseRefuses(message="FATAL: password"),
-            "the database refuses this agent, training goes on and it is asked again every 30 s "
+            "the database refuses this agent, training continues and it is asked again every 30 s "
             "(FATAL: password)",
         ),
         (notices.DatabaseBack(away_seconds=61.0), "the database is back after 1 min 1 s"),
@@ -116,7 +127,7 @@ def test_an_end_tells_value_length_and_reason():
         ),
         (
             notices.Stopping(signal="SIGINT", grace_seconds=25.0, n_trials=2),
-            "SIGINT: handing back 2 trials, at most 25 s; once more stops now",
+            "SIGINT: releasing 2 trials, at most 25 s; once more stops now",
         ),
         (
             notices.Tally(

@@ -98,7 +98,7 @@ def test_an_address_leads_to_the_same_view_again():
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.04, "0.0 s"), (9.9, "9.9 s"), (59.9, "60 s"), (60, "1 min 0 s"), (3600, "1 h 0 min"),
+    [(0.04, "0.0 s"), (9.9, "9.9 s"), (59.9, "59.9 s"), (60, "1 min 0 s"), (3600, "1 h 0 min"),
      (90_000, "1 d 1 h"), (None, "-")],
 )  # fmt: skip
 def test_durations_are_told_in_two_units(seconds, said):

@@ -12,14 +12,21 @@ from tuner.storage.reading.rows import StudyRow, TrialRow
 from tuner.storage.reading.shipping import OriginRow
 from tuner.study.agents import Desired
 from tuner.study.limits import Limits
-from tuner.study.trial import Direction
+from tuner.study.trial import Direction, TrialState
 from tuner.study_file.identity import dump_spec
 
 CURVE = {1: {"val_loss": 0.5, "train_loss": 0.4, "seconds": 1.0}, 2: {"val_loss": 0.25}}
 
 
 def _record(
-    *, state="COMPLETE", value=0.25, failure=None, reason=None, attempt=1, curve=CURVE, **origin
+    *,
+    state=TrialState.COMPLETE,
+    value=0.25,
+    failure=None,
+    reason=None,
+    attempt=1,
+    curve=CURVE,
+    **origin,
 ):
     spec = make_spec()
     study = StudyRow(
@@ -96,13 +103,15 @@ def test_a_step_that_never_came_is_missing_and_two_that_are_no_number_are_equal(
     assert "val_loss: missing, from step 2 on" in render(found)
     nan = {1: {"train_loss": math.nan}}
     reason = "val_loss is nan"
-    diverged = _record(state="FAIL", value=None, failure="non_finite", reason=reason, curve=nan)
+    diverged = _record(
+        state=TrialState.FAIL, value=None, failure="non_finite", reason=reason, curve=nan
+    )
     assert compare(diverged, _again(nan, value=None, ended="val_loss is nan")).is_equal
 
 
 def test_a_failure_has_to_come_again_and_a_pruned_trial_is_stopped_where_it_was():
     reason = "ValueError: no (quarantined: failed 3 times)"
-    failed = _record(state="FAIL", value=None, failure="exception", reason=reason)
+    failed = _record(state=TrialState.FAIL, value=None, failure="exception", reason=reason)
     assert failed.ended_by_itself
     assert not compare(failed, _again(value=0.25)).is_equal
     again = compare(failed, _again(value=None, ended="ValueError: no"))

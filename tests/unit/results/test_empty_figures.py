@@ -12,7 +12,7 @@ from tuner.results.figures.trial import trial_figure
 from tuner.results.importances import find_importances
 from tuner.results.trial_table import empty_table, merge
 from tuner.storage.reading.columns import ParamColumn, TrialColumns
-from tuner.study.trial import Direction
+from tuner.study.trial import Direction, TrialState
 
 
 def _board(values):
@@ -22,6 +22,7 @@ def _board(values):
         numbers=numbers, states=np.zeros(n, np.int64), values=np.array(values, np.float64),
         n_steps=numbers, began=nothing, ended=nothing, seconds=nothing,
         agents=np.zeros(n, np.int64), devices=[""] * n, attempts=np.ones(n, np.int64), failures={},
+        given={},
     )  # fmt: skip
     params = [
         ParamColumn(name=name, distribution=distribution_to_json(FloatDistribution(0, 1)),
@@ -54,5 +55,5 @@ def test_values_too_far_apart_for_optuna_are_a_sentence():
      ("PRUNED", "reported nothing")],
 )  # fmt: skip
 def test_a_trial_that_has_ended_will_report_no_more(state, said):
-    page = SimpleNamespace(curve={}, trial=SimpleNamespace(number=0, state=state))
+    page = SimpleNamespace(curve={}, trial=SimpleNamespace(number=0, state=TrialState(state)))
     assert trial_figure(None, page, None).empty.endswith(said)

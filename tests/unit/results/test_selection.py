@@ -2,21 +2,30 @@
 
 import pytest
 
+from tests.trial_tables import RowFields, filter_numbers, table_of
 from tests.unit.cli.builders import trial
 from tuner.errors import UsageError
-from tuner.results.row_filters import Selection, parse_condition, parse_sort, parse_states, select
+from tuner.results.conditions import parse_condition, parse_sort, parse_states
+from tuner.results.filters import Filter
+from tuner.study.trial import TrialState
 
 TRIALS = [
     trial(0, value=0.5, params={"lr": 0.01, "act": "relu", "bias": True}, n_steps=9),
-    trial(1, value=None, state="FAIL", params={"lr": 0.1, "act": "tanh", "bias": False}),
-    trial(2, value=0.25, state="PRUNED", params={"lr": 0.001, "depth": 3}, user_attrs={"loss": 2}),
+    trial(1, value=None, state=TrialState.FAIL, params={"lr": 0.1, "act": "tanh", "bias": False}),
+    trial(
+        2,
+        value=0.25,
+        state=TrialState.PRUNED,
+        params={"lr": 0.001, "depth": 3},
+        user_attrs={"loss": 2},
+    ),
     trial(3, value=float("nan"), params={}, user_attrs={}),
 ]
 
 
 def numbers(*conditions, fixed=None, **more):
-    selection = Selection(conditions=[parse_condition(text) for text in conditions], **more)
-    return [t.number for t in select(TRIALS, fixed or {}, selection)]
+    wanted = Filter(conditions=[parse_condition(text) for text in conditions], **more)
+    return filter_numbers(table_of(TRIALS), wanted, RowFields(rows=TRIALS, fixed=fixed or {}))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +58,7 @@ def test_a_condition_is_a_name_an_operator_and_a_value(condition, expected):
 def test_all_conditions_must_hold_and_fixed_params_count():
     assert numbers("lr<0.05", "value<0.4") == [2]
     assert numbers("width=64", fixed={"width": 64}) == [0, 1, 2, 3]
-    assert numbers("lr<1", states=("FAIL", "PRUNED")) == [1, 2]
+    assert numbers("lr<1", states=(TrialState.FAIL, TrialState.PRUNED)) == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +104,9 @@ def test_the_order_is_by_a_field_with_trials_that_lack_it_last():
 
 
 def test_states_and_orders_are_parsed():
-    assert parse_states("complete, Fail") == ("COMPLETE", "FAIL")
+    assert parse_states("complete, Fail") == (TrialState.COMPLETE, TrialState.FAIL)
+    assert parse_states("released,free") == (TrialState.RELEASED,) * 2, "free is its old name"
+    assert parse_condition("state=free").value is TrialState.RELEASED
     assert parse_sort("lr:desc") == ("lr", True)
     with pytest.raises(UsageError, match="did you mean PRUNED"):
         parse_states("prune")

@@ -11,23 +11,24 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
+from tests.trial_tables import filter_numbers, filter_rows
+from tests.unit.cli.builders import trial
 from tuner.errors import UsageError
-from tuner.results.column_filters import TableSelection, select_places
+from tuner.results.conditions import parse_condition
 from tuner.results.device_timeline import find_runs
 from tuner.results.figures.curves import band
 from tuner.results.figures.figure import Figure, escape_label
 from tuner.results.figures.scale import find_scale
 from tuner.results.figures.thinning import thin
-from tuner.results.row_filters import Selection, parse_condition, select
-from tuner.results.table_rows import build_rows
+from tuner.results.filters import Filter
 from tuner.results.trial_table import TrialTable, empty_table, merge
 from tuner.storage.reading.columns import (
     STATES,
     Curve,
     ParamColumn,
     TrialColumns,
-    TrialDetails,
 )
+from tuner.study.trial import TrialState
 
 KINDS = {
     "lr": FloatDistribution(1e-4, 1e-1, log=True),
@@ -60,8 +61,9 @@ def _columns(numbers: list[int], chance: random.Random) -> TrialColumns:
         failures={
             number: ("exception", f"ValueError: {number}")
             for number, state in zip(numbers, states.tolist(), strict=True)
-            if STATES[state] == "FAIL"
+            if STATES[state] is TrialState.FAIL
         },
+        given={},
     )
 
 
@@ -102,39 +104,36 @@ CONDITIONS = ("lr<0.01", "lr>=0.01", "n=3", "n!=3", "n<=4", "act=relu", "act!=re
 
 
 @pytest.mark.parametrize("text", CONDITIONS)
-@pytest.mark.parametrize("sort", ["number", "value", "lr", "n", "steps"])
-def test_conditions_mean_what_they_mean_for_tuner_trials(table, text, sort):
-    details = {
-        number: TrialDetails(
-            number=number, reason=None, failure=None, host=None, device=None, retry_of=None,
-            attempt=int(table.attempts[number]), attrs={}, given=None,
+@pytest.mark.parametrize("sort", ["number", "value", "lr", "n", "act", "steps"])
+def test_a_filter_over_columns_equals_one_row_by_row(table, text, sort):
+    rows = [
+        trial(
+            number,
+            state=STATES[table.states[number]],
+            value=None if np.isnan(value) else float(value),
+            params=table.params_of(number),
+            n_steps=int(table.n_steps[number]),
+            attempt=int(table.attempts[number]),
+            user_attrs={},
         )
-        for number in range(80)
-    }  # fmt: skip
-    rows = build_rows(table, range(80), details)
-    conditions = [parse_condition(text)]
+        for number, value in enumerate(table.values)
+    ]
     for descending in (False, True):
-        wanted = select(
-            rows, {}, Selection(conditions=conditions, sort=sort, descending=descending), KINDS
-        )
-        selection = TableSelection(conditions=conditions, sort=sort, descending=descending)
-        found = table.numbers[select_places(table, selection)].tolist()
-        assert sorted(found) == sorted(row.number for row in wanted)
-        if sort != "value":  # of open trials columns know values that rows do not show
-            assert [n for n in found if n in found] == [row.number for row in wanted]
+        wanted = Filter(conditions=[parse_condition(text)], sort=sort, descending=descending)
+        assert filter_numbers(table, wanted) == filter_rows(rows, wanted, {})
 
 
 def test_states_and_reasons_choose_too(table):
-    failed = select_places(table, TableSelection(states=("FAIL",), reason="ValueError: 7"))
-    assert len(failed) == (table.states == STATES.index("FAIL")).sum() > 0
-    assert len(select_places(table, TableSelection(reason="KeyError: 7"))) == 0
+    failed = filter_numbers(table, Filter(states=(TrialState.FAIL,), reason="ValueError: 7"))
+    assert len(failed) == (table.states == STATES.index(TrialState.FAIL)).sum() > 0
+    assert len(filter_numbers(table, Filter(reason="KeyError: 7"))) == 0
 
 
 def test_a_field_that_there_is_not_is_a_sentence(table):
     with pytest.raises(UsageError, match="did you mean lr"):
-        select_places(table, TableSelection(conditions=[parse_condition("lrr<1")]))
+        filter_numbers(table, Filter(conditions=[parse_condition("lrr<1")]))
     with pytest.raises(UsageError, match="no field"):
-        select_places(table, TableSelection(sort="<script>"))
+        filter_numbers(table, Filter(sort="<script>"))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -237,5 +236,5 @@ def test_a_condition_on_columns_means_the_longest_name() -> None:
         ("params.params.lr<6", 2),
         ("attrs.lr<8", 2),
     ):
-        asked = TableSelection(conditions=[parse_condition(condition)], sort="params.lr")
-        assert len(select_places(table, asked)) == n_found, condition
+        wanted = Filter(conditions=[parse_condition(condition)], sort="params.lr")
+        assert len(filter_numbers(table, wanted)) == n_found, condition

@@ -17,14 +17,14 @@ def event(n, attempt, kind, **more):
 def test_each_attempt_has_a_place_and_an_end():
     events = [
         event(1, 1, "claimed", device="gpu:0"),
-        event(2, 1, "released", detail="handed back"),
+        event(2, 1, "released", detail="released"),
         event(3, 2, "claimed", host="other"),
         event(9, 3, "taken_over"),
         event(10, 3, "fail", detail="boom"),
     ]
     first, second, third = tell_attempts(events, 3, "gpu:1")
     assert (first.host, first.device, first.how, first.detail) == (
-        "box", "gpu:0", "released", "handed back",
+        "box", "gpu:0", "released", "released",
     )  # fmt: skip
     assert (second.host, second.how, second.ended_at) == ("other", "lost", NOON + timedelta(0, 9))
     assert (third.device, third.how, third.detail) == ("gpu:1", "fail", "boom")

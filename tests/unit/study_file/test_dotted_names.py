@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.trial_tables import filter_numbers, table_of
 from tests.unit.cli.builders import trial
 from tests.unit.export.configs import make_config
 from tuner.errors import StudyFileError, UsageError
 from tuner.export.config_text import render_env, render_yaml
-from tuner.results.row_filters import Selection, parse_condition, select
+from tuner.results.conditions import parse_condition
+from tuner.results.filters import Filter
 from tuner.study_file.best import load_best_config
 from tuner.study_file.kinds.function import FunctionObjective
 from tuner.study_file.load import load_spec
@@ -148,7 +150,6 @@ def test_a_condition_means_the_longest_name() -> None:
         ("params.params.lr=-1", [1]),
         ("lr=9", [0, 1, 2, 3]),
     ):
-        found = select(trials, {}, Selection(conditions=[parse_condition(condition)]))
-        assert [row.number for row in found] == numbers, condition
-    in_order = select(trials, {}, Selection(sort="params.lr"))
-    assert [row.number for row in in_order] == [3, 2, 1, 0]
+        wanted = Filter(conditions=[parse_condition(condition)])
+        assert filter_numbers(table_of(trials), wanted) == numbers, condition
+    assert filter_numbers(table_of(trials), Filter(sort="params.lr")) == [3, 2, 1, 0]

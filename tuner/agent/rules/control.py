@@ -86,7 +86,7 @@ def _hand_back_what_waits(machine: Machine) -> list[Act]:
     """Trials that a claim brought when the breaker of the last device had opened."""
     if not machine.breaker.has_no_device:
         return []
-    reason = "handed back: its machine trains no more"
+    reason = "released: its machine trains no more"
     return let_go(machine, lambda lane: release(machine, lane, reason), math.inf)
 
 

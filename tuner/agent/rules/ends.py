@@ -51,15 +51,15 @@ def release(machine: Machine, lane: Lane, reason: str) -> Release:
 
 
 def release_reason(machine: Machine) -> str:
-    """Why a trial is handed back."""
+    """Why a trial is released."""
     if machine.desired is Desired.PAUSED:
         reason = machine.reason or "paused"
         return reason if reason.startswith("paused") else f"paused: {reason}"
     if machine.desired is Desired.HALTED:
-        return "handed back: the study was halted"
+        return "released: the study was halted"
     if machine.database.is_offline:
-        return "handed back: its machine was without a database for too long"
-    return "handed back"
+        return "released: its machine was without a database for too long"
+    return "released"
 
 
 def post_end(machine: Machine, lane: Lane, end: End) -> list[Act]:

@@ -10,7 +10,6 @@ from tuner.cli.text.as_json import render_json
 from tuner.cli.text.words import (
     count,
     one_line,
-    render_seconds,
     render_table,
     render_value,
     terminal_width,
@@ -19,6 +18,7 @@ from tuner.cli.text.words import (
 from tuner.errors import render_faults
 from tuner.results.preview import Preview, preview
 from tuner.run_study import RunOptions
+from tuner.study.durations import render_seconds
 from tuner.study.trial import Params
 from tuner.study_file.identity import dump_spec
 from tuner.study_file.load import LoadedStudyFile, load_study_file

@@ -33,5 +33,5 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         print(render_json({"study": options.study, **asdict(extended)}))
     else:
-        print(render_extended(options.study, extended))
+        print(render_extended(options.study, extended, study.spec.step_noun))
     return 0

@@ -13,7 +13,7 @@ from tuner.messages import Reported
 from tuner.reproduce_trial import Rederived, rederive, reproduce
 from tuner.run_study import RunOptions
 from tuner.storage.connections.connection import storage_setting
-from tuner.study.trial import Params, Values
+from tuner.study.trial import Params, TrialState, Values
 from tuner.study_file.faults import quote
 
 DIFFERS = 1  # the exit code
@@ -55,7 +55,11 @@ def render(compared: Reproduction) -> str:
     steps = count(compared.n_steps, "step")
     if compared.is_equal:
         value = f", value {render_value(compared.value)}" if compared.value is not None else ""
-        failed = f", again: {one_line(compared.ended_again)}" if compared.state == "FAIL" else ""
+        failed = (
+            f", again: {one_line(compared.ended_again)}"
+            if compared.state is TrialState.FAIL
+            else ""
+        )
         lines = [f"{head}: reproduced bit for bit ({steps}{value}{failed})"]
     else:
         lines = [f"{head}: it came out otherwise ({steps} compared)"]

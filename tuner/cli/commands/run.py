@@ -30,7 +30,7 @@ from tuner.study.command_line import file_word, quote_word, study_command, study
 from tuner.study.ending import EndingKind
 
 CUT_OFF = (
-    "tuner: the database is away, so the last hand-back may not have reached it; "
+    "tuner: the database is away, so the last releases may not have reached it; "
     "other agents take these trials over after the lease time"
 )
 
@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace, run_options: RunOptions, view: View) -> Ru
 
 
 def _again(options: argparse.Namespace) -> list[str]:
-    """The arguments with which the same study goes on."""
+    """The arguments with which the same study continues."""
     file = [] if options.study_file is None else [file_word(options.study_file)]
     return [*file, *([] if options.study is None else study_option(options.study))]
 
@@ -121,7 +121,7 @@ def exit_code(outcome: RunOutcome) -> int:
 
 
 def render_end(summary: StudySummary, kind: EndingKind, again: Sequence[str]) -> str:
-    """The last screen; `again` are the arguments with which `tuner run` goes on,
+    """The last screen; `again` are the arguments with which `tuner run` continues,
     the study file first if there is one."""
     parts = [
         render_headline(summary),
@@ -155,8 +155,8 @@ def _render_next(summary: StudySummary, kind: EndingKind, again: Sequence[str]) 
         commands.append((study_command("retry", name, "--failed"), "try those again"))
     held_back = (StudyState.STOPPED, StudyState.STOPPING, StudyState.PAUSED, StudyState.HALTED)
     if find_state(summary) in held_back:
-        commands.insert(0, (study_command("resume", name), "before it can go on"))
+        commands.insert(0, (study_command("resume", name), "before it can continue"))
     elif kind is not EndingKind.FINISHED:
-        commands.insert(0, (f"tuner run {' '.join(map(quote_word, again))}", "go on"))
+        commands.insert(0, (f"tuner run {' '.join(map(quote_word, again))}", "continue"))
     width = max(len(command) for command, _ in commands)
     return "\n".join(["next", *(f"  {c.ljust(width)}  {text}" for c, text in commands)])

@@ -16,13 +16,13 @@ from tuner.cli.text.words import (
     can_show,
     clean_log,
     one_line,
-    render_seconds,
     render_table,
     render_value,
     terminal_width,
     wrap,
 )
 from tuner.results.trial_page import AttemptStory, TrialPage, load_trial_page
+from tuner.study.durations import render_seconds
 
 _LOG_LINES = 20
 
@@ -64,7 +64,7 @@ def _render_head(page: TrialPage) -> str:
     value = "" if trial.value is None else f"  {page.study.metric} {render_value(trial.value)}"
     progress = steps_of(trial.n_steps, page.n_steps_full, page.step_noun)
     used = f"  {render_seconds(trial.device_seconds)} of its device" if trial.device_seconds else ""
-    head = f"{page.study.name} trial {trial.number}: {_state(trial.state)}{value}  {progress}{used}"
+    head = f"{page.study.name} trial {trial.number}: {trial.state}{value}  {progress}{used}"
     lines = [head]
     if trial.reason:
         lines.append(f"  {one_line(trial.reason)}")
@@ -77,15 +77,9 @@ def _render_head(page: TrialPage) -> str:
         if story.other_code
     ]
     lines += [
-        f"  tried again as trial {number} ({_state(state)})"
-        for number, state in page.retried_by.items()
+        f"  tried again as trial {number} ({state})" for number, state in page.retried_by.items()
     ]
     return "\n".join(lines)
-
-
-def _state(state: str) -> str:
-    words = {"FREE": "RUNNING (waiting for an agent)", "WAITING": "WAITING (enqueued)"}
-    return words.get(state, state)
 
 
 def _render_fixed(page: TrialPage) -> str:

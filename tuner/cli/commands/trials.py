@@ -10,16 +10,10 @@ from tuner.cli.database import open_existing
 from tuner.cli.text.as_json import render_json
 from tuner.cli.text.summary import trial_json
 from tuner.cli.text.words import clean, one_line, render_table, render_value, terminal_width, wrap
-from tuner.results.row_filters import (
-    Selection,
-    parse_condition,
-    parse_sort,
-    parse_states,
-    select,
-)
-from tuner.results.summary import load_trials
+from tuner.results.conditions import parse_condition, parse_sort, parse_states
+from tuner.results.filters import Filter
+from tuner.results.trial_list import load_trials
 from tuner.storage.reading.rows import TrialRow
-from tuner.study_file.identity import parse_spec
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -27,7 +21,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def execute(options: argparse.Namespace) -> int:
     """The trials that were asked for, a row each."""
     sort, descending = parse_sort(options.sort)
-    selection = Selection(
+    wanted = Filter(
         conditions=[parse_condition(text) for text in options.where],
         states=parse_states(options.state) if options.state else (),
         sort=sort,
@@ -35,22 +29,21 @@ def execute(options: argparse.Namespace) -> int:
         limit=options.limit,
     )
     with open_existing(options.storage) as database:
-        study, trials = load_trials(database, options.study)
-    spec = parse_spec(study.spec)
-    chosen = select(trials, spec.params, selection, searched=list(spec.search_space))
+        found = load_trials(database, options.study, wanted)
+    metric, chosen = found.study.metric, found.trials
     if options.json:
         print(render_json([trial_json(trial) for trial in chosen], indent=2))
     elif options.csv:
-        print(render_csv(study.metric, chosen), end="")
+        print(render_csv(metric, chosen), end="")
     else:
         width = terminal_width(sys.stdout)
-        table = render_trials(study.metric, chosen, f"{spec.step_noun}s", width)
+        table = render_trials(metric, chosen, f"{found.spec.step_noun}s", width)
         print(wrap(table, width))
     return 0
 
 
 def render_trials(
-    metric: str, trials: Sequence[TrialRow], steps: str = "epochs", width: int | None = None
+    metric: str, trials: Sequence[TrialRow], steps: str, width: int | None = None
 ) -> str:
     """A table with a column per param; the reasons, which may be long, follow at the right."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))

@@ -269,7 +269,7 @@ def _add_trials(commands: Commands) -> None:
         "--state",
         type=arguments.text,
         metavar="S[,S]",
-        help="trials in these states: complete, pruned, fail, running, free, waiting",
+        help="trials in these states: complete, pruned, fail, running, released, waiting",
     )
     trials.add_argument(
         "--sort",
@@ -344,7 +344,7 @@ def _add_extend(commands: Commands) -> None:
         ("--trials", arguments.amount, "N|+N", "trials of all machines together"),
         ("--epochs", arguments.amount, "N|+N", "epochs (steps) trained in all trials"),
         ("--time", arguments.duration, "D|+D", "time in which agents work, such as 12h"),
-        ("--gpu-hours", arguments.hours, "H|+H", "busy device hours"),
+        ("--gpu-hours", arguments.hours, "H|+H", "hours of device time"),
         ("--target", arguments.target, "V", "end when a trial reaches this value"),
     ):
         extend.add_argument(option, type=kind, metavar=metavar, help=what)

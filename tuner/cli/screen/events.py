@@ -11,12 +11,12 @@ from tuner.results.live import LiveStudy
 from tuner.storage.reading.trials import EventRow
 
 _WORDS = {
-    "claimed": ("goes on", "cyan"),
+    "claimed": ("continues", "cyan"),
     "complete": ("complete", "green"),
     "pruned": ("pruned", "yellow"),
     "fail": ("failed", "red"),
     "quarantined": ("failed", "red"),
-    "released": ("handed back", "magenta"),
+    "released": ("released", "magenta"),
     "taken_over": ("taken over", "magenta"),
     "ended_elsewhere": ("ended elsewhere", "magenta"),
 }
@@ -48,7 +48,7 @@ def _event(event: EventRow, live: LiveStudy) -> Text:
     word, style = _WORDS.get(event.kind, (event.kind.replace("_", " "), ""))
     digits = max(len(str(other.number)) for other in live.events if other.number is not None)
     line = Text(f"trial {str(event.number).rjust(digits)} ")
-    line.append(one_line(word).ljust(8), style=style)
+    line.append(one_line(word).ljust(9), style=style)
     if event.value is not None:
         line.append(f" {render_value(event.value)}".ljust(9))
     if any(event.number == record.number for record in live.records) and event.kind == "complete":

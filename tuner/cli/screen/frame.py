@@ -10,16 +10,18 @@ from tuner.cli.screen.machines import machine_rows
 from tuner.cli.screen.trend import best_so_far
 from tuner.cli.text.budget import bar, budget_lines
 from tuner.cli.text.summary import render_saved
-from tuner.cli.text.words import count, one_line, render_coarse, render_seconds, render_value
+from tuner.cli.text.words import count, one_line, render_coarse, render_value
 from tuner.results.live import LiveStudy
 from tuner.results.progress import (
     StudyState,
     estimate_seconds_left,
     find_reason,
     find_state,
-    is_silent,
 )
+from tuner.results.status import find_status
 from tuner.results.summary import StudySummary
+from tuner.study.durations import render_seconds
+from tuner.study.trial import COUNTED_STATES, TrialState
 
 _STATE_STYLES = {
     StudyState.RUNNING: "bold green",
@@ -30,15 +32,15 @@ _STATE_STYLES = {
     StudyState.HALTED: "bold red",
     StudyState.IDLE: "bold yellow",
 }
-_COUNTS = (
-    ("COMPLETE", "complete", "green"),
-    ("PRUNED", "pruned", "yellow"),
-    ("FAIL", "failed", "red"),
-    ("RUNNING", "running", "cyan"),
-    ("FREE", "handed back", "magenta"),
-    ("ELSEWHERE", "running elsewhere", "magenta"),
-    ("WAITING", "enqueued", "blue"),
-)
+_TRIAL_STYLES = {
+    TrialState.COMPLETE: "green",
+    TrialState.PRUNED: "yellow",
+    TrialState.FAIL: "red",
+    TrialState.RUNNING: "cyan",
+    TrialState.RELEASED: "magenta",
+    TrialState.WAITING: "blue",
+    TrialState.ELSEWHERE: "magenta",
+}
 _STALE_SECONDS = 6.0  # late
 
 
@@ -137,7 +139,7 @@ def _best(live: LiveStudy, frame: Frame) -> Text:
     line.append(render_value(best.value), style="bold green")
     line.append(f"  trial {best.number}  ")
     room = min(40, frame.width // 4)
-    trend = best_so_far(live.records, live.summary.n("COMPLETE"), room)
+    trend = best_so_far(live.records, live.summary.n(TrialState.COMPLETE), room)
     line.append(trend if not frame.ascii_only else "", style="green")
     params = ", ".join(f"{one_line(n)} {render_value(v)}" for n, v in best.params.items())
     line.append(f"  {params}", style="dim")
@@ -151,11 +153,11 @@ def _budget(summary: StudySummary, frame: Frame) -> list[Text]:
     shown = []
     for given in lines:
         line = Text(f"{given.name.ljust(width)}  ")
-        if given.share is None:
+        if given.part is None:
             line.append(f"best {given.used}, wanted {given.limit}")
         else:
-            style = "cyan" if given.share < 0.9 else "yellow"
-            drawn = bar(given.share, room, ascii_only=frame.ascii_only)
+            style = "cyan" if given.part < 0.9 else "yellow"
+            drawn = bar(given.part, room, ascii_only=frame.ascii_only)
             line.append(drawn, style=f"{style} on grey23" if not frame.ascii_only else style)
             line.append(f"  {given.used} of {given.limit}")
         shown.append(line)
@@ -164,11 +166,11 @@ def _budget(summary: StudySummary, frame: Frame) -> list[Text]:
 
 def _counts(summary: StudySummary, frame: Frame) -> list[Text]:
     line = Text()
-    for state, word, style in _COUNTS:
+    for state in COUNTED_STATES:
         n = summary.n(state)
-        if n or state in ("COMPLETE", "PRUNED"):
-            line.append(f"{n:,}", style=f"bold {style}")
-            line.append(f" {word}   ")
+        if n or state in (TrialState.COMPLETE, TrialState.PRUNED):
+            line.append(f"{n:,}", style=f"bold {_TRIAL_STYLES[state]}")
+            line.append(f" {state.word}   ")
     spent = f"{count(summary.n_steps, summary.step_noun)}"
     saved = render_saved(summary)
     effort = Text(f"{spent} trained" + (f", {saved}" if saved else ""), style="dim")
@@ -182,12 +184,11 @@ def _alerts(live: LiveStudy, frame: Frame) -> list[Text]:
         age = f"what is shown is {render_seconds(frame.age_seconds)} old"
         why = f" ({one_line(frame.error)})" if frame.error else ""
         said.append(f"the database does not answer, {age}{why}")
-    for agent in live.summary.agents:
-        if agent.left_at is None and agent.trials and is_silent(live.summary, agent):
-            silent = render_seconds(agent.silent_seconds)
-            said.append(f"{one_line(agent.host)} (pid {agent.pid}) is silent for {silent}")
-        if agent.left_at is None and not is_silent(live.summary, agent):
-            said += [f"{one_line(agent.host)}: {one_line(a)}" for a in agent.activity.alerts]
+    status = find_status(live.summary)
+    for agent in status.lost:
+        silent = render_seconds(agent.silent_seconds)
+        said.append(f"lost: {one_line(agent.host)} (pid {agent.pid}), silent for {silent}")
+    said += [f"{one_line(alert.host)}: {one_line(alert.text)}" for alert in status.alerts]
     mark = "!" if frame.ascii_only else "▲"
     return [Text(f"{mark} {text}", style="bold yellow") for text in said[:4]]
 

@@ -18,7 +18,7 @@ from tuner.cli.streams import raw_stream
 from tuner.cli.text.words import can_show, clean
 
 FRAMES_PER_SECOND = 4
-_RUN_FOOTER = "Ctrl-C: save, hand the trials back and leave; a second time: leave at once"
+_RUN_FOOTER = "Ctrl-C: save, release the trials and leave; a second time: leave at once"
 _SAID_BY_THE_RECORD = (
     notices.TrialStarted,
     notices.TrialEnded,

@@ -76,7 +76,7 @@ def _machine(live: LiveStudy, agent: AgentRow, width: int, ascii_only: bool) -> 
     head = _named(live, agent, ascii_only, len(one_line(agent.host)))
     head.append(f" pid {agent.pid}  ", style="dim")
     head.append(one_line(state), style=_STYLES.get(state, "green"))
-    head.append(f"  busy {busy_share(agent)}, last beat {agent.silent_seconds:.0f} s ago", "dim")
+    head.append(f"  busy {busy_share(agent)}, heartbeat {agent.silent_seconds:.0f} s ago", "dim")
     loads = _loads(live, agent)
     names = max((len(one_line(load.device)) for load in loads), default=0)
     digits = max((len(str(lane.trial)) for load in loads for lane in load.lanes), default=0)

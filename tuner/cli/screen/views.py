@@ -14,12 +14,12 @@ from tuner.cli.text.words import (
     clean,
     count,
     flat,
-    render_seconds,
     render_value,
     terminal_width,
     wrap,
 )
 from tuner.helper_thread import JobThread
+from tuner.study.durations import render_seconds
 from tuner.study.lease import Origin
 from tuner.study.trial import TrialState
 
@@ -73,9 +73,14 @@ class QueuedView(JobThread[notices.Notice]):
 class PlainView:
     """One line per event on stderr."""
 
+    def __init__(self) -> None:
+        self._step_noun = "epoch"
+
     def show(self, notice: notices.Notice) -> None:
         """Print it, if it is worth a line."""
-        line = render_notice(notice)
+        if isinstance(notice, notices.StudyJoined):
+            self._step_noun = notice.step_noun
+        line = render_notice(notice, self._step_noun)
         if line is not None:
             text = wrap(clean(line), terminal_width(sys.stderr))
             text = paint(text) if has_colour(sys.stderr) else text
@@ -95,7 +100,7 @@ class JsonView:
         """Nothing is held."""
 
 
-_COLOURS = {"complete": 32, "pruned": 33, "failed": 31, "handed back": 35, "lost": 35}
+_COLOURS = {"complete": 32, "pruned": 33, "failed": 31, "released": 35, "lost": 35}
 _ENDS = re.compile(rf"(?<=: )({'|'.join(_COLOURS)})\b")
 
 
@@ -104,22 +109,22 @@ def paint(line: str) -> str:
     return _ENDS.sub(lambda end: f"\x1b[{_COLOURS[end[1]]}m{end[1]}\x1b[0m", line, count=1)
 
 
-def render_notice(notice: notices.Notice) -> str | None:
-    """A line for people, or some after joining; None for what would only be noise."""
+def render_notice(notice: notices.Notice, step_noun: str = "epoch") -> str | None:
+    """Render a line, or several after joining; None for a notice that is not worth a line."""
     if isinstance(notice, notices.StudyJoined):
         return _joined(notice)
-    line = _line_of(notice)
+    line = _line_of(notice, step_noun)
     return None if line is None else flat(line)
 
 
-def _line_of(notice: notices.Notice) -> str | None:  # noqa: C901 - a table of notices
+def _line_of(notice: notices.Notice, step_noun: str) -> str | None:  # noqa: C901 - a table of notices
     match notice:
         case notices.StudyJoined():
             return None
         case notices.TrialStarted():
-            return _started(notice)
+            return _started(notice, step_noun)
         case notices.TrialEnded():
-            return _ended(notice)
+            return _ended(notice, step_noun)
         case notices.AttemptReleased():
             return _released(notice)
         case notices.AttemptLost():
@@ -130,10 +135,10 @@ def _line_of(notice: notices.Notice) -> str | None:  # noqa: C901 - a table of n
         case notices.WorkerDied():
             return f"worker {notice.worker}: {notice.how}; starting another"
         case notices.DatabaseLost():
-            return f"the database is away, training goes on ({notice.message})"
+            return f"the database is away, training continues ({notice.message})"
         case notices.DatabaseRefuses():
             return (
-                "the database refuses this agent, training goes on and it is asked again every "
+                "the database refuses this agent, training continues and it is asked again every "
                 f"30 s ({notice.message})"
             )
         case notices.DatabaseBack():
@@ -146,13 +151,13 @@ def _line_of(notice: notices.Notice) -> str | None:  # noqa: C901 - a table of n
             )
         case notices.Stopping():
             return (
-                f"{notice.signal}: handing back {count(notice.n_trials, 'trial')}, at most "
+                f"{notice.signal}: releasing {count(notice.n_trials, 'trial')}, at most "
                 f"{notice.grace_seconds:.0f} s; once more stops now"
             )
         case notices.StudyPaused():
             return f"paused: {notice.reason}"
         case notices.StudyResumed():
-            return "the study goes on"
+            return "the study continues"
         case notices.StudyStopping():
             return f"stopping: {notice.reason}"
         case notices.StudyHalted():
@@ -165,7 +170,7 @@ def _line_of(notice: notices.Notice) -> str | None:  # noqa: C901 - a table of n
         case notices.BreakerOpened() | notices.CheckpointTrouble():
             return notice.sentence
         case notices.Tally():
-            return _tally(notice)
+            return _tally(notice, step_noun)
         case _:
             assert_never(notice)
 
@@ -183,19 +188,21 @@ def _joined(notice: notices.StudyJoined) -> str:
 
 
 _ORIGINS = {
-    Origin.RELEASED: "was handed back",
+    Origin.RELEASED: "was released",
     Origin.TAKEN_OVER: "was lost by its agent",
     Origin.ADOPTED: "is ours by a claim whose answer was lost",
 }
 
 
-def _started(notice: notices.TrialStarted) -> str | None:
+def _started(notice: notices.TrialStarted, step_noun: str) -> str | None:
     if notice.key.attempt == 1:
         return None
     why = _ORIGINS.get(notice.origin, notice.origin.value)
     # Without a checkpoint, a function may still continue from files of its own.
-    place = f"from epoch {notice.from_step}" if notice.from_step else "without a checkpoint"
-    return f"trial {notice.key.number}: {why}, goes on here {place} (attempt {notice.key.attempt})"
+    place = f"from {step_noun} {notice.from_step}" if notice.from_step else "without a checkpoint"
+    return (
+        f"trial {notice.key.number}: {why}, continues here {place} (attempt {notice.key.attempt})"
+    )
 
 
 def _released(notice: notices.AttemptReleased) -> str:
@@ -203,24 +210,22 @@ def _released(notice: notices.AttemptReleased) -> str:
         return f"trial {notice.key.number}: attempt {notice.key.attempt} failed, " + (
             f"it will be tried again: {notice.reason}"
         )
-    why = "" if notice.reason == "handed back" else f" ({notice.reason})"
-    return f"trial {notice.key.number}: handed back{why}"
+    why = "" if notice.reason == "released" else f" ({notice.reason})"
+    return f"trial {notice.key.number}: released{why}"
 
 
-def _ended(notice: notices.TrialEnded) -> str:
+def _ended(notice: notices.TrialEnded, step_noun: str) -> str:
+    steps = count(notice.n_steps, step_noun)
     head = f"trial {notice.key.number}: "
     if notice.state is TrialState.COMPLETE:
         best = "   best so far" if notice.is_best else ""
-        return (
-            f"{head}complete  {render_value(notice.value)}  {count(notice.n_steps, 'epoch')}{best}"
-        )
+        return f"{head}complete  {render_value(notice.value)}  {steps}{best}"
     if notice.state is TrialState.PRUNED:
-        value = render_value(notice.value)
-        return f"{head}pruned    {value}  {count(notice.n_steps, 'epoch')}  {notice.reason}"
+        return f"{head}pruned    {render_value(notice.value)}  {steps}  {notice.reason}"
     return f"{head}failed    {notice.reason}"
 
 
-def _tally(notice: notices.Tally) -> str:
+def _tally(notice: notices.Tally, step_noun: str) -> str:
     n_final = notice.n_complete + notice.n_pruned + notice.n_failed
     of = "" if notice.n_trials is None else f" of {notice.n_trials}"
     best = (
@@ -228,7 +233,9 @@ def _tally(notice: notices.Tally) -> str:
         if notice.best_value is not None
         else ""
     )
-    running = ", ".join(_progress(r, notice.n_steps) for r in notice.in_training[:MOST_RUNNING])
+    running = ", ".join(
+        _progress(r, notice.n_steps, step_noun) for r in notice.in_training[:MOST_RUNNING]
+    )
     return (
         f"-- {n_final}{of}: {notice.n_complete} complete, "
         f"{notice.n_pruned} pruned, {notice.n_failed} failed, {notice.n_open} open{best}"
@@ -236,7 +243,7 @@ def _tally(notice: notices.Tally) -> str:
     )
 
 
-def _progress(running: notices.InTraining, n_steps: int | None) -> str:
+def _progress(running: notices.InTraining, n_steps: int | None, step_noun: str) -> str:
     value = f" ({render_value(running.value)})" if running.value is not None else ""
     of = "" if n_steps is None else f" of {n_steps:,}"
-    return f"trial {running.number} at epoch {running.step:,}{of}{value}"
+    return f"trial {running.number} at {step_noun} {running.step:,}{of}{value}"

@@ -16,7 +16,7 @@ from tuner.results.progress import is_finished
 from tuner.results.summary import StudySummary, load_summary
 from tuner.storage.connections.connection import Database
 
-_FOOTER = "Ctrl-C leaves this screen; the study goes on"
+_FOOTER = "Ctrl-C leaves this screen; the study continues"
 _LOOK_SECONDS = 0.1
 
 

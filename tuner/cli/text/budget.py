@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from tuner.cli.text.words import count, render_coarse, render_seconds, render_table, render_value
+from tuner.cli.text.words import count, render_coarse, render_table, render_value
+from tuner.results.limits import LimitUse, find_limits
 from tuner.results.progress import StudyState, estimate_seconds_left, find_state
 from tuner.results.summary import StudySummary
+from tuner.study.durations import render_seconds
 from tuner.study.trial import Direction
 
 _MIN_BAR = 10
@@ -15,43 +17,25 @@ class BudgetLine:
     name: str  # "trials"
     used: str
     limit: str
-    share: float | None  # from 0; None where there is no way from nothing to all
+    part: float | None  # used, from 0 to 1; None for a target
 
 
 def budget_lines(summary: StudySummary) -> list[BudgetLine]:
     """The limits that the study has."""
-    limits, used, study = summary.study.limits, summary.used, summary.study
-    lines = []
-    if limits.trials is not None:
-        lines.append(_counted("trials", used.trials, limits.trials))
-    if study.n_draws is not None:
-        lines.append(_counted("grid cells", study.next_draw, study.n_draws))
-    if limits.steps is not None:
-        lines.append(_counted(f"{summary.step_noun}s", used.steps, limits.steps))
-    if limits.seconds is not None:
-        lines.append(_timed("time", used.seconds, limits.seconds))
-    if limits.device_seconds is not None:
-        lines.append(_timed("device time", used.device_seconds, limits.device_seconds))
-    if limits.target is not None:
-        sign = "<=" if study.direction is Direction.MINIMIZE else ">="
-        best = "-" if used.best is None else render_value(used.best)
-        target = f"{sign} {render_value(limits.target)}"
-        lines.append(BudgetLine(name="target", used=best, limit=target, share=None))
-    return lines
+    return [_line(limit, summary.study.direction) for limit in find_limits(summary)]
 
 
-def _counted(name: str, used: int, limit: int) -> BudgetLine:
-    share = used / limit if limit else 1.0
-    return BudgetLine(name=name, used=f"{used:,}", limit=f"{limit:,}", share=share)
-
-
-def _timed(name: str, used: float, limit: float) -> BudgetLine:
-    return BudgetLine(
-        name=name,
-        used=render_seconds(used),
-        limit=render_seconds(limit),
-        share=used / limit if limit else 1.0,
-    )
+def _line(limit: LimitUse, direction: Direction) -> BudgetLine:
+    match limit.key:
+        case "seconds" | "device_seconds":
+            used, most = render_seconds(limit.used or 0.0), render_seconds(limit.limit)
+        case "target":
+            sign = "<=" if direction is Direction.MINIMIZE else ">="
+            used = "-" if limit.used is None else render_value(limit.used)
+            most = f"{sign} {render_value(limit.limit)}"
+        case _:
+            used, most = f"{limit.used:,.0f}", f"{limit.limit:,.0f}"
+    return BudgetLine(name=limit.name, used=used, limit=most, part=limit.part)
 
 
 def render_budget(summary: StudySummary, width: int | None = None) -> str:
@@ -62,9 +46,9 @@ def render_budget(summary: StudySummary, width: int | None = None) -> str:
         [
             f"  {line.name}",
             line.used,
-            "of" if line.share is not None else "for",
+            "of" if line.part is not None else "for",
             line.limit,
-            "" if line.share is None else f"{100 * min(1.0, line.share):.0f} %",
+            "" if line.part is None else f"{100 * line.part:.0f} %",
         ]
         for line in budget_lines(summary)
     ]

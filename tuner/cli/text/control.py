@@ -4,10 +4,12 @@ import getpass
 import socket
 from collections.abc import Callable, Mapping, Sequence
 
-from tuner.cli.text.words import clean, count, render_seconds, render_value
+from tuner.cli.text.words import clean, count, render_value
 from tuner.study.agents import Desired
 from tuner.study.command_line import study_command
 from tuner.study.control import Enqueued, Extended, Steered
+from tuner.study.durations import render_seconds
+from tuner.study.limits import limit_name
 
 _MOST_NUMBERS = 8
 
@@ -31,13 +33,11 @@ def numbers(given: Sequence[int]) -> str:
 def render_stop(name: str, steered: Steered) -> str:
     """After `tuner stop`."""
     if steered.is_over:
-        return (
-            f"{name}: has ended already\nnext: {study_command('extend', name)} would let it go on"
-        )
+        return f"{name}: has ended already\nnext: {study_command('extend', name)} would continue it"
     again = "was stopping already" if steered.before is Desired.STOPPING else "stops"
     lines = [f"{name}: {again} ({clean(steered.reason or '')})"]
     if steered.ended:
-        lines.append(f"ended here, since nobody held them: {numbers(steered.ended)}")
+        lines.append(f"ended here, since no living agent held them: {numbers(steered.ended)}")
     lines += [
         f"{clean(host)} still trains {numbers(held)}; its agent ends them within seconds"
         for host, held in steered.held.items()
@@ -46,7 +46,7 @@ def render_stop(name: str, steered: Steered) -> str:
         lines.append(f"{count(steered.n_waiting, 'enqueued trial')} will not begin")
     lines.append(
         f"next: {study_command('status', name)} shows the end; "
-        f"{study_command('resume', name)} would let it go on"
+        f"{study_command('resume', name)} would continue it"
     )
     return "\n".join(lines)
 
@@ -56,11 +56,11 @@ def render_pause(name: str, steered: Steered) -> str:
     again = "was paused already" if steered.before is Desired.PAUSED else "paused"
     lines = [f"{name}: {again} ({clean(steered.reason or '')})"]
     lines += [
-        f"{clean(host)} saves and hands back {numbers(held)} within seconds"
+        f"{clean(host)} saves and releases {numbers(held)} within seconds"
         for host, held in steered.held.items()
     ]
     waiting = f"{count(steered.n_agents, 'agent')} will wait" if steered.n_agents else "no agent"
-    lines.append(f"next: {study_command('resume', name)} lets it go on ({waiting})")
+    lines.append(f"next: {study_command('resume', name)} continues it ({waiting})")
     return "\n".join(lines)
 
 
@@ -69,14 +69,14 @@ def render_resume(name: str, steered: Steered) -> str:
     if steered.before is Desired.RUNNING:
         head = f"{name}: was not paused"
     else:
-        head = f"{name}: goes on (it was {steered.before.value})"
+        head = f"{name}: continues (it was {steered.before.value})"
     if steered.reached:
         return f"{head}\nnext: {study_command('extend', name)}; its budget is used up"
     return f"{head}\n{render_next(name, steered.n_agents)}"
 
 
 def render_next(name: str, n_agents: int) -> str:
-    """Who goes on with the work."""
+    """Which agents continue the work."""
     if n_agents:
         return (
             f"next: {count(n_agents, 'agent')} at work; {study_command('status', name, '--watch')}"
@@ -84,20 +84,21 @@ def render_next(name: str, n_agents: int) -> str:
     return "next: no agent is at work; tuner run STUDY.yaml on any machine"
 
 
-_LIMITS: Mapping[str, tuple[str, Callable[[float], str]]] = {
-    "trials": ("trials", lambda n: f"{n:,}"),
-    "steps": ("epochs", lambda n: f"{n:,}"),
-    "seconds": ("time", render_seconds),
-    "device_seconds": ("gpu hours", lambda seconds: f"{seconds / 3600:g}"),
-    "target": ("target", render_value),
+_LIMITS: Mapping[str, Callable[[float], str]] = {
+    "trials": lambda n: f"{n:,}",
+    "steps": lambda n: f"{n:,}",
+    "seconds": render_seconds,
+    "device_seconds": render_seconds,
+    "target": render_value,
 }
 
 
-def render_extended(name: str, extended: Extended) -> str:
+def render_extended(name: str, extended: Extended, step_noun: str) -> str:
     """After `tuner extend`: old and new limits."""
     lines = [f"{name}:"]
-    for field, (word, render) in _LIMITS.items():
+    for field, render in _LIMITS.items():
         old, new = getattr(extended.before, field), getattr(extended.after, field)
+        word = limit_name(field, step_noun)
         if old != new:
             lines.append(f"  {word}  {'none' if old is None else render(old)} -> {render(new)}")
     if len(lines) == 1:
@@ -106,7 +107,7 @@ def render_extended(name: str, extended: Extended) -> str:
     if most is not None and (extended.after.trials or 0) > most:
         lines.append(f"  its grid has {count(most, 'cell')}: there cannot be more trials")
     if extended.is_released:
-        lines.append("it had ended at a limit and may go on now")
+        lines.append("it had ended at a limit and may continue now")
     if extended.desired is Desired.RUNNING:
         lines.append(render_next(name, extended.n_agents))
     else:

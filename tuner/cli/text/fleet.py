@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from tuner.cli.text.budget import steps_of
-from tuner.cli.text.words import one_line, render_seconds, render_table, render_value
+from tuner.cli.text.words import one_line, render_table, render_value
 from tuner.results.device_loads import DeviceLoad, device_loads
 from tuner.results.progress import is_finished, is_silent
+from tuner.results.status import find_status
 from tuner.results.summary import StudySummary
 from tuner.storage.reading.rows import AgentRow
 from tuner.study.activity import LaneActivity
+from tuner.study.durations import render_seconds
 
 _MOST_LANES = 4  # of one device
 _MOST_NUMBERS = 8  # trials of one agent
@@ -20,7 +22,7 @@ def render_fleet(summary: StudySummary, width: int | None = None) -> str:
     if not agents or is_finished(summary):
         return ""
     rows = [_agent(summary, agent) for agent in agents]
-    header = ["  agent", "pid", "workers", "busy", "trials", "last beat"]
+    header = ["  agent", "pid", "workers", "busy", "trials", "heartbeat"]
     table = render_table(header, rows, width)
     devices = [
         row
@@ -29,9 +31,7 @@ def render_fleet(summary: StudySummary, width: int | None = None) -> str:
         for row in _device(summary, agent, load)
     ]
     alerts = [
-        f"  {one_line(agent.host)}: {one_line(alert)}"
-        for agent in agents
-        for alert in agent.activity.alerts
+        f"  {one_line(alert.host)}: {one_line(alert.text)}" for alert in find_status(summary).alerts
     ]
     parts = [table]
     if devices:

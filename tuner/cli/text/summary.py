@@ -4,27 +4,16 @@ from dataclasses import asdict
 from typing import Any
 
 from tuner.cli.text.confirmation import confirmed_json
-from tuner.cli.text.words import count, one_line, render_seconds, render_table, render_value
-from tuner.results.progress import (
-    StudyState,
-    estimate_seconds_left,
-    find_reason,
-    find_state,
-    is_active,
-    is_finished,
-)
+from tuner.cli.text.words import count, one_line, render_table, render_value
+from tuner.results.limits import LimitUse
+from tuner.results.old_names import old_summary_keys
+from tuner.results.progress import StudyState, find_reason, find_state, is_finished
+from tuner.results.status import find_status
 from tuner.results.summary import StudySummary, trials_of
 from tuner.storage.reading.failures import FailureRow, SharedParam
 from tuner.storage.reading.rows import AgentRow, CountRow, StudyRow, TrialRow
-from tuner.study.trial import Params
-
-_ENDED = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}  # always shown
-_OPEN = {
-    "RUNNING": "running",
-    "FREE": "waiting for an agent",
-    "ELSEWHERE": "running elsewhere",
-    "WAITING": "enqueued",
-}
+from tuner.study.durations import render_seconds
+from tuner.study.trial import COUNTED_STATES, FINAL_STATES, Params, TrialState
 
 
 def render_headline(summary: StudySummary) -> str:
@@ -44,15 +33,14 @@ def render_times(summary: StudySummary) -> str:
     if not summary.counts:
         return ""
     shown = [
-        (word, count_row(summary, state))
-        for state, word in {**_ENDED, **_OPEN}.items()
-        if state in _ENDED or state in summary.counts
+        (state.word, count_row(summary, state))
+        for state in COUNTED_STATES
+        if state in FINAL_STATES or state in summary.counts
     ]
     rows = [[f"  {word}", row.n_trials, row.n_steps, row.seconds] for word, row in shown]
-    n_trials = sum(row.n_trials for _, row in shown)
-    rows.append(["  all", n_trials, summary.n_steps, summary.training_seconds])
+    rows.append(["  all", summary.n_all, summary.n_steps, summary.training_seconds])
     table = render_table(
-        ["  trials", "", f"{summary.step_noun}s", "device seconds"],
+        ["  trials", "", summary.steps_noun, "device seconds"],
         [[str(word), f"{n:,}", f"{n_steps:,}", f"{secs:.1f}"] for word, n, n_steps, secs in rows],
     )
     saved = render_saved(summary)
@@ -61,17 +49,15 @@ def render_times(summary: StudySummary) -> str:
 
 def render_saved(summary: StudySummary) -> str:
     """What pruning saved; empty where it saved nothing or nobody can tell."""
-    full = summary.n_final * (summary.n_steps_full or 0)
-    if not summary.n("PRUNED") or not full:
+    if not summary.n(TrialState.PRUNED) or not summary.n_steps_full:
         return ""
-    share = 100 * summary.n_steps_saved / full
     saved = count(summary.n_steps_saved, summary.step_noun)
-    return f"pruning saved {saved} ({share:.0f} % of a full search)"
+    return f"pruning saved {saved} ({100 * summary.saved_part:.0f} % of a full search)"
 
 
-def count_row(summary: StudySummary, state: str) -> CountRow:
+def count_row(summary: StudySummary, state: TrialState) -> CountRow:
     """The counts of a state, zeros without a trial of it."""
-    zero = CountRow(state=state, n_trials=0, n_steps=0, seconds=0.0, n_leased=0)
+    zero = CountRow(state=state, n_trials=0, n_steps=0, seconds=0.0)
     return summary.counts.get(state, zero)
 
 
@@ -155,26 +141,42 @@ def trial_json(trial: TrialRow) -> dict[str, Any]:
 
 def summary_json(summary: StudySummary) -> dict[str, Any]:
     """A summary for programs."""
-    rows = [count_row(summary, state) for state in {**_ENDED, **_OPEN}]
-    return {
+    rows = [count_row(summary, state) for state in COUNTED_STATES]
+    status = find_status(summary)
+    document = {
         **study_json(summary.study),
-        "state": find_state(summary).value,
-        "reason": find_reason(summary) or None,
-        "finished": is_finished(summary),
-        "active": is_active(summary),
+        "state": status.state.value,
+        "reason": status.reason or None,
+        "finished": status.is_finished,
+        "active": status.is_active,
+        "actions": list(status.actions),
         "counts": {row.state: row.n_trials for row in rows},
-        "epochs": {row.state: row.n_steps for row in rows},
+        "steps": {row.state: row.n_steps for row in rows},
         "device_seconds": {row.state: row.seconds for row in rows},
-        "epochs_saved_by_pruning": summary.n_steps_saved,
+        "steps_saved_by_pruning": summary.n_steps_saved,
         "span_seconds": summary.span_seconds,
         "limits": asdict(summary.study.limits),
         "used": asdict(summary.used),
-        "seconds_left": estimate_seconds_left(summary),
+        "budget": [_limit_json(limit) for limit in status.limits],
+        "seconds_left": status.seconds_left,
         "best": summary.best and trial_json(summary.best),
         "best_by": summary.best_by,
         **confirmed_json(summary.confirmation),
         "failures": [_failure_json(failure) for failure in summary.failures],
-        "agents": [_agent_json(agent) for agent in summary.agents],
+        "agents": [_agent_json(agent, is_lost=agent in status.lost) for agent in summary.agents],
+    }
+    return {**document, **old_summary_keys(document)}
+
+
+def _limit_json(limit: LimitUse) -> dict[str, Any]:
+    return {
+        "limit": limit.key,
+        "name": limit.name,
+        "used": limit.used,
+        "of": limit.limit,
+        "part": limit.part,
+        "left": limit.left,
+        "reached": limit.is_reached,
     }
 
 
@@ -201,13 +203,14 @@ def study_json(study: StudyRow) -> dict[str, Any]:
     }
 
 
-def _agent_json(agent: AgentRow) -> dict[str, Any]:
+def _agent_json(agent: AgentRow, *, is_lost: bool) -> dict[str, Any]:
     return {
         "host": agent.host,
         "pid": agent.pid,
         "workers": list(agent.devices),
         "trials": list(agent.trials),
         "left": agent.left_at is not None,
+        "lost": is_lost,
         "silent_seconds": agent.silent_seconds,
         "seconds_lived": agent.seconds_lived,
         "device_seconds_busy": agent.device_seconds_busy,

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
+from tuner.study.durations import render_seconds
 from tuner.study.secrets import redact
 from tuner.study_file.yaml_text import render_readable
 
@@ -49,19 +50,6 @@ def render_value(value: object) -> str:
     if isinstance(value, float):
         return repr(value) if not math.isfinite(value) or value.is_integer() else f"{value:.5g}"
     return one_line(render_readable(value))
-
-
-def render_seconds(seconds: float) -> str:
-    """A duration in its two largest units."""
-    if round(seconds, 1) < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} d {hours % 24} h"
 
 
 def render_coarse(seconds: float) -> str:

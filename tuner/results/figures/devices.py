@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 
 from tuner.results.board import Board
-from tuner.results.device_timeline import DeviceRow, Span, build_fleet
+from tuner.results.device_timeline import LOST, DeviceRow, Span, build_fleet
 from tuner.results.figures.figure import Figure, Trace, escape_label
+from tuner.study.trial import TrialState
 
 _MOST_LANES = 6  # in which a device's bars are drawn
 _MOST_EDGES = 400
 _MOST_LABELS = 14  # rows that are named one by one
 _PIXELS = 150  # of the height, for all rows together
 _KINDS = {  # state -> name, colour
-    "COMPLETE": ("complete", "@complete"),
-    "PRUNED": ("pruned", "@pruned"),
-    "FAIL": ("failed", "@fail/0.6"),
-    "LOST": ("lost", "@fail/0.4"),
-    "FREE": ("handed back", "@free"),
-    "RUNNING": ("running", "@running"),
+    TrialState.COMPLETE: ("complete", "@complete"),
+    TrialState.PRUNED: ("pruned", "@pruned"),
+    TrialState.FAIL: ("failed", "@fail/0.6"),
+    LOST: ("lost", "@fail/0.4"),
+    TrialState.RELEASED: ("released", "@released"),
+    TrialState.RUNNING: ("running", "@running"),
 }
 
 

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from tuner.study.secrets import redact
+from tuner.study.trial import TrialState
 
 Trace = dict[str, Any]
 MARKERS = {  # state -> colour and shape: no state is told by its colour alone
-    "COMPLETE": ("@complete", "circle"),
-    "PRUNED": ("@pruned", "line-ew-open"),
-    "FAIL": ("@fail", "x"),
-    "RUNNING": ("@running", "triangle-right"),
-    "FREE": ("@free", "triangle-right-open"),
-    "WAITING": ("@free", "square-open"),
+    TrialState.COMPLETE: ("@complete", "circle"),
+    TrialState.PRUNED: ("@pruned", "line-ew-open"),
+    TrialState.FAIL: ("@fail", "x"),
+    TrialState.RUNNING: ("@running", "triangle-right"),
+    TrialState.RELEASED: ("@released", "triangle-right-open"),
+    TrialState.WAITING: ("@released", "square-open"),
 }
 
 

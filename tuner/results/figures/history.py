@@ -6,7 +6,7 @@ from tuner.results.board import Board
 from tuner.results.figures.figure import MARKERS, Figure, Trace, escape_label
 from tuner.results.figures.scale import ValueScale, find_scale
 from tuner.results.figures.thinning import thin
-from tuner.results.trial_table import COMPLETE, FAIL, FREE, PRUNED, RUNNING, Mask, TrialTable
+from tuner.results.trial_table import COMPLETE, FAIL, PRUNED, RELEASED, RUNNING, Mask, TrialTable
 from tuner.storage.reading.columns import STATES, Ints
 
 _MOST_BEYOND = 150
@@ -160,7 +160,7 @@ def _best_so_far(board: Board) -> list[Trace]:
 def _strip(table: TrialTable) -> list[Trace]:
     """Trials without a value: failed and open ones."""
     traces: list[Trace] = []
-    for codes, height in (((FAIL,), 0.0), ((RUNNING, FREE), 1.0)):
+    for codes, height in (((FAIL,), 0.0), ((RUNNING, RELEASED), 1.0)):
         mask: Mask = np.isin(table.states, codes)
         places = np.flatnonzero(mask)
         if not len(places):

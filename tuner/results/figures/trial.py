@@ -17,7 +17,7 @@ def trial_figure(board: Board, page: TrialPage, training: Curve | None) -> Figur
     """Its curve, the best trial's, the band, and where the pruner looked at it."""
     number = page.trial.number
     if not page.curve:
-        yet = "" if page.trial.state in ("COMPLETE", "PRUNED", "FAIL") else " yet"
+        yet = "" if page.trial.state.is_final else " yet"
         return Figure(name="trial", title="Curve", empty=f"this trial has reported nothing{yet}")
     steps = np.array(list(page.curve), np.int64)
     values = np.array(list(page.curve.values()), np.float64)

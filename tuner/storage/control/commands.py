@@ -22,7 +22,7 @@ from tuner.study.control import (
     Extension,
     Steered,
 )
-from tuner.study.limits import Limits, Used, lets_nobody_work, reached_limits
+from tuner.study.limits import Limits, Used, lets_nobody_work, limit_name, reached_limits
 from tuner.study.trial import Direction, Params
 from tuner.study_file.model import StudySpec
 
@@ -42,6 +42,12 @@ class _Standing:
     n_waiting: int  # enqueued
     reached: tuple[str, ...]  # limits that are used up
     has_ended: bool  # nothing is left to give out, and every trial is final
+    step_noun: str
+
+    @property
+    def reached_names(self) -> list[str]:
+        """The limits that are used up, by their names for people."""
+        return [limit_name(key, self.step_noun) for key in self.reached]
 
     @property
     def is_over(self) -> bool:
@@ -57,10 +63,10 @@ class _Standing:
 
 def why_no_pause(name: str, standing: _Standing) -> str | None:
     """What keeps a study from being paused, and what to do; None where nothing does."""
-    go_on = f"{study_command('resume', name)} lets it go on"
+    go_on = f"{study_command('resume', name)} continues it"
     if lets_nobody_work(standing.reached):
         go_on = (
-            f"{study_command('extend', name)} and then {study_command('resume', name)} let it go on"
+            f"{study_command('extend', name)} and then {study_command('resume', name)} continue it"
         )
     match standing.desired:
         case Desired.HALTED:
@@ -70,12 +76,12 @@ def why_no_pause(name: str, standing: _Standing) -> str | None:
         case Desired.STOPPING if not standing.has_ended:
             return (
                 f"study {name!r} is stopping already ({standing.reason}); "
-                f"{study_command('extend', name)} lets it go on"
+                f"{study_command('extend', name)} continues it"
             )
     if not standing.has_ended:
         return None
-    why = f"its budget is used up: {', '.join(standing.reached)}"
-    what = f"{study_command('extend', name)} lets it go on"
+    why = f"its budget is used up: {', '.join(standing.reached_names)}"
+    what = f"{study_command('extend', name)} continues it"
     if not standing.reached:
         why = "every cell of its grid was tried"
         what = f"{study_command('enqueue', name)} gives it other trials"
@@ -107,7 +113,7 @@ class Control:
             return self._steered(cursor, standing, reason, tuple(sorted(n for (n,) in ended)))
 
     def pause(self, who: str, why: str = "") -> Steered:
-        """Trials are saved and handed back; agents wait.
+        """Trials are saved and released; agents wait.
 
         Raises `UsageError` for a study that stops, is halted or has ended.
         """
@@ -128,7 +134,7 @@ class Control:
             standing = self._lock(cursor)
             is_held_back = standing.desired is not Desired.RUNNING
             if is_held_back and lets_nobody_work(standing.reached):
-                reached = ", ".join(standing.reached)
+                reached = ", ".join(standing.reached_names)
                 raise UsageError(
                     f"the budget of study {self._spec.name!r} is used up ({reached}); "
                     f"{study_command('extend', self._spec.name)} raises it"
@@ -138,10 +144,10 @@ class Control:
             return self._steered(cursor, standing, None)
 
     def extend(self, wanted: Extension) -> Extended:
-        """Other limits; a study that one of them had ended may go on. Raises `UsageError`."""
+        """Other limits; a study that one of them had ended may continue. Raises `UsageError`."""
         with self._session() as cursor:
             standing = self._lock(cursor)
-            limits = extend_limits(standing.limits, standing.used, wanted, self._spec.direction)
+            limits = extend_limits(standing.limits, standing.used, wanted, self._spec)
             run(cursor, "control", "limits", {**self._study, **asdict(limits)})
             changed = set(asdict(limits).items()) - set(asdict(standing.limits).items())
             self._note(cursor, "extend", ", ".join(f"{n} {v:g}" for n, v in sorted(changed)))
@@ -256,7 +262,7 @@ class Control:
         (row,) = run(cursor, "control", "lock_study", self._study)
         minimize = self._spec.direction is Direction.MINIMIZE
         (used,) = run(cursor, "control", "used", {**self._study, "minimize": minimize})
-        return _standing(row, used, self._spec.direction)
+        return _standing(row, used, self._spec)
 
     def _desire(
         self, cursor: "Cursor", desired: Desired, reason: str | None, kind: str, note: str = ""
@@ -325,14 +331,14 @@ class Control:
         )
 
 
-def _standing(row: Row, amounts: Row, direction: Direction) -> _Standing:
+def _standing(row: Row, amounts: Row, spec: StudySpec) -> _Standing:
     desired, reason, *stored, n_draws, n_claimed, next_draw = row
     n_waiting, has_open, n_steps, lived, busy, best = amounts
     names = ("trials", "steps", "seconds", "device_seconds", "target")
     limits = Limits(**dict(zip(names, stored, strict=True)))
     used = Used(trials=n_claimed, steps=int(n_steps), seconds=lived, device_seconds=busy, best=best)
     is_out_of_cells = n_draws is not None and next_draw >= n_draws and not n_waiting
-    reached = reached_limits(limits, used, direction)
+    reached = reached_limits(limits, used, spec.direction)
     return _Standing(
         desired=Desired(desired),
         reason=reason,
@@ -342,6 +348,7 @@ def _standing(row: Row, amounts: Row, direction: Direction) -> _Standing:
         n_waiting=n_waiting,
         reached=reached,
         has_ended=bool(reached or is_out_of_cells) and not has_open,
+        step_noun=spec.step_noun,
     )
 
 

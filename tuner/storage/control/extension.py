@@ -5,26 +5,29 @@ from typing import Any
 
 from tuner.errors import UsageError
 from tuner.study.control import Amount, Extension
-from tuner.study.limits import Limits, Used
+from tuner.study.limits import Limits, Used, limit_name
 from tuner.study.trial import Direction
+from tuner.study_file.model import StudySpec
 
 MAX_TRIALS = 2**31 - 2  # a trial's number is a Postgres int
 
-_WORDS = {
-    "trials": ("--trials", "trials"),
-    "steps": ("--epochs", "epochs"),
-    "seconds": ("--time", "s"),
-    "device_seconds": ("--gpu-hours", "gpu hours"),
+_OPTIONS = {
+    "trials": "--trials",
+    "steps": "--epochs",
+    "seconds": "--time",
+    "device_seconds": "--gpu-hours",
 }
 
 
-def extend_limits(limits: Limits, used: Used, wanted: Extension, direction: Direction) -> Limits:
-    """The new limits; raises `UsageError` for one below what is used, or more of none."""
+def extend_limits(limits: Limits, used: Used, wanted: Extension, spec: StudySpec) -> Limits:
+    """Return the new limits; raises `UsageError` for one below its use, or more of none."""
+    direction = spec.direction
     changes: dict[str, Any] = {}
-    for name in _WORDS:
+    for name in _OPTIONS:
         amount: Amount | None = getattr(wanted, name)
         if amount is not None:
-            changes[name] = _raised(name, amount, getattr(limits, name), getattr(used, name))
+            old, done = getattr(limits, name), getattr(used, name)
+            changes[name] = _raised(name, amount, old, done, spec.step_noun)
     if wanted.target is not None:
         changes["target"] = _target(wanted.target, limits.target, used.best, direction)
     for name in ("trials", "steps"):
@@ -33,8 +36,8 @@ def extend_limits(limits: Limits, used: Used, wanted: Extension, direction: Dire
     return replace(limits, **changes)
 
 
-def _raised(name: str, amount: Amount, old: float | None, used: float) -> float:
-    option, _ = _WORDS[name]
+def _raised(name: str, amount: Amount, old: float | None, used: float, step_noun: str) -> float:
+    option = _OPTIONS[name]
     if amount.is_more and old is None:
         raise UsageError(
             f"{option} +...: the study has no such limit to raise; give the whole amount "
@@ -43,17 +46,18 @@ def _raised(name: str, amount: Amount, old: float | None, used: float) -> float:
     new = amount.value + (old or 0) if amount.is_more else amount.value
     if new < used:
         raise UsageError(
-            f"{option}: {_amount(name, new)} is below what is used already ({_amount(name, used)})"
+            f"{option}: {_amount(name, new, step_noun)} is below the "
+            f"{_amount(name, used, step_noun)} used already"
         )
     if name == "trials" and new > MAX_TRIALS:
         raise UsageError(f"{option}: at most {MAX_TRIALS:,}")
     return new
 
 
-def _amount(name: str, amount: float) -> str:
-    _, unit = _WORDS[name]
+def _amount(name: str, amount: float, step_noun: str) -> str:
     if name == "device_seconds":
-        return f"{amount / 3600:g} {unit}"
+        return f"{amount / 3600:g} hours of device time"
+    unit = "s" if name == "seconds" else limit_name(name, step_noun)
     return f"{amount:,.0f} {unit}" if amount >= 1 else f"{amount:g} {unit}"
 
 

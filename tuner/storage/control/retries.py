@@ -8,7 +8,7 @@ from tuner.errors import NotFound, UsageError
 from tuner.space import Distributions, decode_param, fitting_params, to_distributions
 from tuner.storage.connections.sessions import Row, Session, run
 from tuner.study.command_line import study_command
-from tuner.study.trial import ParamValue
+from tuner.study.trial import ParamValue, TrialState
 from tuner.study_file.model import StudySpec
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _retried_already(number: int, open_retry: int) -> str:
 def _retry(row: Row, distributions: Distributions) -> Retry | str:
     """The retry, or why there is none."""
     number, state, draw, names, values, texts, open_retry = row
-    if state != "FAIL":
+    if state != TrialState.FAIL:
         return f"trial {number} is {state}; only FAIL trials are retried"
     if open_retry is not None:
         return _retried_already(number, open_retry)

@@ -3,6 +3,7 @@
 from tuner.errors import NotFound, UsageError
 from tuner.storage.connections.connection import Database
 from tuner.storage.connections.sessions import Session, run
+from tuner.study.trial import TrialState
 
 
 def stop_trial(database: Database, study_id: int, number: int, reason: str) -> None:
@@ -24,7 +25,7 @@ def stop_trial(database: Database, study_id: int, number: int, reason: str) -> N
     if not found:
         raise NotFound(f"no trial {number}")
     ((state,),) = found
-    if state in ("COMPLETE", "PRUNED", "FAIL"):
+    if TrialState(state).is_final:
         raise UsageError(f"trial {number} is {state}: it has ended already")
     raise UsageError(f"trial {number} is {state}, and no agent of tuner has begun it")
 

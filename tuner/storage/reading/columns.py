@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from tuner.storage.queries import load_queries
+from tuner.storage.reading.rows import parse_given
 from tuner.storage.reading.trials import EventRow
+from tuner.study.trial import TRIAL_STATES, Params
 
-# A state is stored as its place here. FREE: handed back, waits for an agent.
-STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "FREE", "WAITING")
+# A column holds a state as its place here, as the query does.
+STATES = TRIAL_STATES
 # What a trial may have beside its columns, as `tuner trials --where` names it.
 TEXT_FIELDS = ("host", "device", "reason", "failure", "retry_of")
 Floats = NDArray[np.float64]
@@ -36,6 +38,7 @@ class TrialColumns:
     devices: Sequence[str]
     attempts: Ints
     failures: Mapping[int, tuple[str | None, str]]  # number -> failure class, reason
+    given: Mapping[int, Params]  # of WAITING trials: what they were enqueued with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,21 +81,6 @@ class Clock:
     now: float  # seconds since 1970, the database's
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrialDetails:
-    """What columns leave out of a trial."""
-
-    number: int
-    reason: str | None
-    failure: str | None
-    host: str | None
-    device: str | None
-    retry_of: int | None
-    attempt: int
-    attrs: Mapping[str, str]  # JSON
-    given: str | None  # JSON: what a waiting trial was enqueued with
-
-
 def read_column_rows(connection: Connection, query: str, **params: object) -> Sequence[Any]:
     """The rows of a query of `columns.sql`."""
     return connection.execute(text(load_queries("columns")[query]), params).all()
@@ -120,6 +108,7 @@ def read_trial_columns(
         devices=row[8].split(","),
         attempts=_ints(row[9]),
         failures={number: (failure, reason) for number, failure, reason in failed},
+        given={n: parse_given(text) for n, text in zip(row[13] or (), row[14] or (), strict=True)},
     )
 
 
@@ -193,27 +182,6 @@ def read_notable(
     )
     names = ("event_id", "at", "number", "attempt", "host", "device", "kind", "detail", "value")
     return [EventRow(**dict(zip(names, row, strict=True))) for row in reversed(rows)]
-
-
-def read_details(
-    connection: Connection, study_id: int, numbers: Sequence[int]
-) -> dict[int, TrialDetails]:
-    """The rest of these trials."""
-    rows = read_column_rows(connection, "rows", study_id=study_id, numbers=list(numbers))
-    return {
-        row[0]: TrialDetails(
-            number=row[0],
-            reason=row[1],
-            failure=row[2],
-            host=row[3],
-            device=row[4],
-            retry_of=row[5],
-            attempt=row[6] or 0,
-            attrs=dict(zip(row[7] or (), row[8] or (), strict=True)),
-            given=row[9],
-        )
-        for row in rows
-    }
 
 
 def read_text_field(connection: Connection, study_id: int, field: str) -> dict[int, object]:

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,9 @@ from tuner.study.activity import Activity, parse_activity
 from tuner.study.agents import Desired
 from tuner.study.code import Code
 from tuner.study.limits import Limits, Used
-from tuner.study.trial import Direction, Params
+from tuner.study.trial import Direction, Params, TrialState
+
+_MAX_NUMBERS = 1000  # in a statement: before version 14, Postgres compares each with every row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +51,16 @@ class StudyRow:
 class CountRow:
     """What the trials of one state amount to."""
 
-    # Optuna's states; FREE: handed back, waiting for an agent; ELSEWHERE: another program runs it
-    state: str
+    state: TrialState
     n_trials: int
     n_steps: int
     seconds: float  # on a device, or its share of one; of attempts that have ended
-    n_leased: int  # that agents still have to end
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRow:
     number: int
-    state: str
+    state: TrialState  # never ELSEWHERE
     value: float | None
     params: Params
     n_steps: int
@@ -144,12 +144,19 @@ def read_counts(connection: Connection, study_id: int) -> list[CountRow]:
     """Trials, steps and the seconds of ended attempts by state."""
     return [
         CountRow(
-            state=state, n_trials=n, n_steps=int(n_steps), seconds=float(seconds), n_leased=n_leased
+            state=TrialState(state),
+            n_trials=n,
+            n_steps=int(n_steps),
+            seconds=float(seconds),
         )
-        for state, n, n_steps, seconds, n_leased in read_rows(
-            connection, "counts", study_id=study_id
-        )
+        for state, n, n_steps, seconds in read_rows(connection, "counts", study_id=study_id)
     ]
+
+
+def read_n_open(connection: Connection, study_id: int) -> int:
+    """How many trials agents still have to end."""
+    ((n_open,),) = read_rows(connection, "open", study_id=study_id)
+    return int(n_open)
 
 
 def read_used(connection: Connection, study: StudyRow) -> Used:
@@ -184,11 +191,14 @@ def read_best_number(connection: Connection, study_id: int, direction: Direction
     return rows[0][0] if rows else None
 
 
-def read_trials(connection: Connection, study_id: int, number: int | None = None) -> list[TrialRow]:
-    """All trials by number, or one of them."""
-    return [
-        _trial(row) for row in read_rows(connection, "trials", study_id=study_id, number=number)
-    ]
+def read_trials(
+    connection: Connection, study_id: int, numbers: Collection[int] | None = None
+) -> list[TrialRow]:
+    """All trials by number, or those of some numbers."""
+    few = None if numbers is None or len(numbers) > _MAX_NUMBERS else list(numbers)
+    rows = read_rows(connection, "trials", study_id=study_id, numbers=few)
+    wanted = None if numbers is None else set(numbers)
+    return [_trial(row) for row in rows if wanted is None or row[0] in wanted]
 
 
 def _trial(row: Any) -> TrialRow:
@@ -197,7 +207,7 @@ def _trial(row: Any) -> TrialRow:
     keys, texts, device_seconds = attrs
     return TrialRow(
         number=number,
-        state=state,
+        state=TrialState(state),
         value=value,
         params={
             name: decode_param(distribution, internal)
@@ -205,7 +215,7 @@ def _trial(row: Any) -> TrialRow:
                 names or (), values or (), distributions or (), strict=True
             )
         }
-        or _given(given),
+        or parse_given(given),
         n_steps=n_steps,
         started_at=_aware(started),
         ended_at=_aware(ended),
@@ -222,7 +232,7 @@ def _trial(row: Any) -> TrialRow:
     )
 
 
-def _given(text: str | None) -> Params:
+def parse_given(text: str | None) -> Params:
     """What a waiting trial was enqueued with, by whichever program."""
     given = json.loads(text) if text else {}
     return given if isinstance(given, dict) else {}
@@ -235,19 +245,21 @@ def _aware(naive: datetime | None) -> datetime | None:
 
 def read_agents(connection: Connection, study_id: int) -> list[AgentRow]:
     """The study's agents in the order in which they joined."""
-    return [
-        AgentRow(
-            host=row[0],
-            pid=row[1],
-            devices=tuple(row[2]),
-            joined_at=row[3],
-            left_at=row[4],
-            silent_seconds=row[5],
-            seconds_lived=row[6],
-            device_seconds_busy=row[7],
-            trials=tuple(row[8] or ()),
-            activity=parse_activity(row[9]),
-            seen_at=row[10],
-        )
-        for row in read_rows(connection, "agents", study_id=study_id)
-    ]
+    return [build_agent(row) for row in read_rows(connection, "agents", study_id=study_id)]
+
+
+def build_agent(row: Sequence[Any]) -> AgentRow:
+    """An agent from a row of the query `agents`."""
+    return AgentRow(
+        host=row[0],
+        pid=row[1],
+        devices=tuple(row[2]),
+        joined_at=row[3],
+        left_at=row[4],
+        silent_seconds=row[5],
+        seconds_lived=row[6],
+        device_seconds_busy=row[7],
+        trials=tuple(row[8] or ()),
+        activity=parse_activity(row[9]),
+        seen_at=row[10],
+    )

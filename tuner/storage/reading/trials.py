@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from tuner.storage.reading.rows import read_rows
 from tuner.study.code import Code
-from tuner.study.trial import Direction
+from tuner.study.trial import Direction, TrialState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,16 +127,18 @@ def read_logs(connection: Connection, study_id: int, number: int) -> list[LogRow
     ]
 
 
-def read_retries_of(connection: Connection, study_id: int, number: int) -> dict[int, str]:
+def read_retries_of(connection: Connection, study_id: int, number: int) -> dict[int, TrialState]:
     """The trials that try this one again, with their states."""
     rows = read_rows(connection, "retries_of", study_id=study_id, number=number)
-    return {retry: state for retry, state in rows}
+    return {retry: TrialState(state) for retry, state in rows}
 
 
-def read_standing(connection: Connection, study_id: int, number: int) -> tuple[str, int] | None:
+def read_standing(
+    connection: Connection, study_id: int, number: int
+) -> tuple[TrialState, int] | None:
     """State and attempt; None without such a trial."""
     rows = read_rows(connection, "trial_standing", study_id=study_id, number=number)
-    return (rows[0][0], rows[0][1]) if rows else None
+    return (TrialState(rows[0][0]), rows[0][1]) if rows else None
 
 
 def read_held(connection: Connection, study_id: int) -> list[HeldRow]:

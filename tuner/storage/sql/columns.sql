@@ -1,6 +1,6 @@
 -- name: trials
 -- Trials above a number and those of a list, as columns of text: one row however many there are.
--- States by place in `columns_reading.STATES`; times in seconds since 1970; nan where nothing is.
+-- States by place in `storage/reading/columns.STATES`; times in seconds since 1970; nan where nothing is.
 select string_agg(x.number::text, ','), string_agg(x.state, ','),
        string_agg(coalesce(x.value::text, 'nan'), ','),
        string_agg(x.n_steps::text, ','), string_agg(coalesce(x.began::text, 'nan'), ','),
@@ -10,7 +10,9 @@ select string_agg(x.number::text, ','), string_agg(x.state, ','),
        string_agg(x.attempt::text, ','),
        array_agg(x.number) filter (where x.state = '2'),
        array_agg(x.failure) filter (where x.state = '2'),
-       array_agg(x.reason) filter (where x.state = '2')
+       array_agg(x.reason) filter (where x.state = '2'),
+       array_agg(x.number) filter (where x.given is not null),
+       array_agg(x.given) filter (where x.given is not null)
 from (
     select t.number, v.value, coalesce(l.seconds, 0)::float4 as seconds, a.ordinal as agent,
            l.device, coalesce(l.attempt, 0) as attempt, l.failure,
@@ -18,9 +20,12 @@ from (
            case when t.state = 'COMPLETE' then '0' when t.state = 'PRUNED' then '1'
                 when t.state = 'FAIL' then '2' when t.state = 'WAITING' then '5'
                 when l.state = 'free' then '4' else '3' end as state,
-           coalesce(case when l.state = 'done' then l.n_steps end,
+           coalesce(nullif(case when l.state = 'done' then l.n_steps end, 0),
                (select max(i.step) from trial_intermediate_values i
                 where i.trial_id = t.trial_id), 0) as n_steps,
+           case when t.state = 'WAITING' then
+               (select s.value_json from trial_system_attributes s
+                where s.trial_id = t.trial_id and s.key = 'fixed_params') end as given,
            round(extract(epoch from coalesce(l.claimed_at,
                t.datetime_start at time zone 'utc'))::numeric, 2) as began,
            round(extract(epoch from coalesce(l.ended_at,
@@ -92,9 +97,14 @@ select coalesce((select max(c.seconds) from tuner.clock c where c.study_id = :st
 -- Of all studies: trials by state, as in `read.sql`, and those that agents still have to end.
 select t.study_id,
        case when t.state = 'RUNNING' and l.trial_id is null then 'ELSEWHERE'
-            when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
-       count(*), coalesce(sum(l.n_steps), 0), coalesce(sum(l.seconds), 0),
-       count(*) filter (where l.state <> 'done'),
+            when t.state = 'RUNNING' and l.state = 'free' then 'RELEASED' else t.state::text end,
+       count(*),
+       coalesce(sum(coalesce(nullif(case when l.state = 'done' then l.n_steps end, 0),
+           (select max(i.step) from trial_intermediate_values i
+            where i.trial_id = t.trial_id), 0)), 0),
+       coalesce(sum(l.seconds), 0), count(*) filter (where l.state <> 'done'),
+       extract(epoch from min(t.datetime_start))::float8,
+       extract(epoch from max(t.datetime_complete))::float8,
        extract(epoch from max(coalesce(l.ended_at, l.claimed_at)))::float8
 from trials t left join tuner.lease l on l.trial_id = t.trial_id
 join tuner.study s on s.study_id = t.study_id
@@ -121,31 +131,20 @@ where best_before is null or rank < best_before
 order by study_id, nth;
 
 -- name: overview_agents
--- Of all studies: agents, when they were heard of, and what their devices did.
+-- The agents of all studies, as in `read.sql`, without the telemetry of those that have left.
 select a.study_id, a.host, a.pid, a.devices, a.joined_at, a.left_at,
-       extract(epoch from now() - a.seen_at)::float8, a.seconds_lived, a.device_seconds_busy
+       extract(epoch from now() - a.seen_at)::float8, a.seconds_lived, a.device_seconds_busy,
+       (select array_agg(l.number order by l.number) from tuner.lease l
+        where l.owner = a.agent_id and l.state = 'held'),
+       case when a.left_at is null then a.telemetry end, a.seen_at
 from tuner.agent a order by a.study_id, a.ordinal;
 
--- name: overview_clocks
--- Of all studies: the seconds in which somebody worked on them.
-select study_id, seconds from tuner.clock;
-
--- name: rows
--- Trials of these numbers with all that a table shows.
-select t.number,
-       case when l.trial_id is not null then l.reason
-            when t.state in ('COMPLETE', 'PRUNED', 'FAIL') then 'ended by an Optuna client' end,
-       l.failure, a.host, l.device, l.retry_of, l.attempt,
-       (select array_agg(u.key order by u.key) from trial_user_attributes u
-        where u.trial_id = t.trial_id),
-       (select array_agg(u.value_json order by u.key) from trial_user_attributes u
-        where u.trial_id = t.trial_id),
-       (select s.value_json from trial_system_attributes s
-        where s.trial_id = t.trial_id and s.key = 'fixed_params' and t.state = 'WAITING')
-from trials t
-left join tuner.lease l on l.trial_id = t.trial_id
-left join tuner.agent a on a.agent_id = l.owner
-where t.study_id = :study_id and t.number = any(cast(:numbers as int[]));
+-- name: overview_used
+-- The steps of all studies, and the seconds in which an agent worked on them.
+select s.study_id,
+       (select coalesce(sum(p.n_steps), 0) from tuner.progress p where p.study_id = s.study_id),
+       (select coalesce(max(c.seconds), 0) from tuner.clock c where c.study_id = s.study_id)
+from tuner.study s;
 
 -- name: checkpoints
 -- Of a trial: what is registered, newest first.

@@ -16,20 +16,23 @@ select s.study_name from studies s join tuner.study t using (study_id) order by 
 -- name: counts
 -- Trials, steps and seconds on a device by state; steps repeated by another attempt count once, the
 -- time they took counts. The seconds are those of attempts that have ended: how long a trial has been
--- held says nothing of what it used of a device that it shares. Two kinds that are RUNNING on
--- Optuna's record are told apart: FREE ones were handed back, ELSEWHERE ones were begun by another
--- program. The last column counts what agents still have to end, as `count_open` in claim.sql does.
+-- held says nothing of what it used of a device that it shares. Two states that are RUNNING on Optuna's
+-- record are derived: RELEASED trials wait for another attempt, ELSEWHERE are those that another
+-- program began.
 select case when t.state = 'RUNNING' and l.trial_id is null then 'ELSEWHERE'
-            when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
+            when t.state = 'RUNNING' and l.state = 'free' then 'RELEASED' else t.state::text end,
        count(*),
        coalesce(sum(coalesce(nullif(case when l.state = 'done' then l.n_steps end, 0),
            (select max(i.step) from trial_intermediate_values i
             where i.trial_id = t.trial_id), 0)), 0),
-       coalesce(sum(l.seconds), 0),
-       count(*) filter (where l.state <> 'done')
+       coalesce(sum(l.seconds), 0)
 from trials t left join tuner.lease l on l.trial_id = t.trial_id
 where t.study_id = :study_id
 group by 1;
+
+-- name: open
+-- How many trials agents still have to end, as `count_open` in claim.sql counts them.
+select count(*) from tuner.lease l where l.study_id = :study_id and l.state in ('free', 'held');
 
 -- name: span
 -- The first start and the last end of a trial, in seconds since 1970.
@@ -46,9 +49,9 @@ order by case when :minimize then v.value else -v.value end, t.number
 limit 1;
 
 -- name: trials
--- Trials with all that a table shows; one of them with :number.
+-- Trials with all that a table shows; some of them with :numbers.
 select t.number,
-       case when t.state = 'RUNNING' and l.state = 'free' then 'FREE' else t.state::text end,
+       case when t.state = 'RUNNING' and l.state = 'free' then 'RELEASED' else t.state::text end,
        v.value,
        (select array_agg(p.param_name order by p.param_id) from trial_params p
         where p.trial_id = t.trial_id),
@@ -77,7 +80,8 @@ left join tuner.lease l on l.trial_id = t.trial_id
 left join tuner.agent a on a.agent_id = l.owner
 left join tuner.enqueued e on e.trial_id = t.trial_id
 left join trial_values v on v.trial_id = t.trial_id and v.objective = 0
-where t.study_id = :study_id and t.number = coalesce(:number, t.number)
+where t.study_id = :study_id
+  and (cast(:numbers as int[]) is null or t.number = any(cast(:numbers as int[])))
 order by t.number;
 
 -- name: agents

@@ -9,7 +9,7 @@
   };
 
   const palette = {};
-  const names = ["complete", "pruned", "fail", "running", "free", "best", "band", "median", "rung", "idle", "paper", "text", "soft", "grid", "line", "accent"];
+  const names = ["complete", "pruned", "fail", "running", "released", "best", "band", "median", "rung", "idle", "paper", "text", "soft", "grid", "line", "accent"];
 
   function readPalette() {
     const style = getComputedStyle(document.documentElement);
