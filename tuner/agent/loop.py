@@ -134,7 +134,7 @@ class Agent:
         self._machine.workers[worker.pid] = state
 
     def _wait(self) -> Iterator[events.Event]:
-        """Yield the events up to the next deadline, a limited number at once and at least a tick."""
+        """Yield the events up to the next deadline, a limited number at once, at least a tick."""
         now = time.monotonic()
         self._count_busy(now)
         if now >= self._look_at:

@@ -46,7 +46,7 @@ def find_module_file(name: str) -> str:
 
 
 def hide_ours() -> dict[str, str]:
-    """Remove tuner's arguments and the variables that user code may not see; return the variables."""
+    """Remove tuner's arguments and the variables hidden from user code; return the latter."""
     del sys.argv[1:]
     kept = clean_environment(os.environ)
     hidden = {name: value for name, value in os.environ.items() if name not in kept}

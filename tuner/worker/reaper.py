@@ -54,9 +54,7 @@ class _Reaper:
         self._status: int | None = None
 
     def run(self, handled: set[signal.Signals]) -> int:
-        """Wait until the worker and everything below it have ended; return the worker's wait
-        status.
-        """
+        """Wait for the end of the worker and everything below it; return its wait status."""
         while self._status is None:
             number = signal.sigwait(handled)
             if number in _FORWARDED:

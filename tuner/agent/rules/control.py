@@ -110,7 +110,7 @@ def _go_offline(machine: Machine) -> list[Act]:
 
 
 def _leave_refused(machine: Machine) -> list[Act]:
-    """End the agent: a database that has refused it for so long does not accept it again by itself."""
+    """End the agent: after so many refusals the database will not accept it by itself."""
     acts = let_go(machine, lambda lane: _end(machine, lane), machine.halt_at)
     if any(lane.phase is not Phase.ENDING for lane in machine.lanes.values()):
         return acts

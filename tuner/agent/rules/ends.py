@@ -19,7 +19,7 @@ from tuner.study.verdict import Verdict
 
 
 def prune_now(machine: Machine, lane: Lane, reason: str) -> Finish:
-    """End as PRUNED with the last report, which is Optuna's rule; without a value if none exists."""
+    """End as PRUNED with the last report, Optuna's rule; without a value if none exists."""
     reported = [lane.trial.history[step] for step in sorted(lane.trial.history)]
     reported += [report.values[machine.book.goal.metric] for report in lane.reports]
     return Finish(

@@ -113,7 +113,7 @@ def _file_of(lane: Lane, message: Saved | Kept) -> SavedFile:
 
 
 def _not_saved(machine: Machine, lane: Lane, message: NotSaved) -> list[Act]:
-    """Continue the trial with the previous checkpoint; show this once until the next one is saved."""
+    """Continue the trial with the previous checkpoint; notify once until the next one is saved."""
     if lane.has_save_trouble:
         return []
     lane.has_save_trouble = True

@@ -77,7 +77,7 @@ class ModelSource(JobThread["Sequence[TrialRecord] | _Ticket"]):
         inbox: "queue.SimpleQueue[Event]",
         shared: frozenset[str] = frozenset(),
     ) -> None:
-        """Build the source; `shared` params are equal in suggestions that are requested together."""
+        """Build the source; `shared` params are equal in suggestions requested together."""
         # Whatever the sampler raises ends the agent, not only this thread.
         super().__init__("suggester", report_failures(inbox), role="the sampler")
         self._sampler = sampler

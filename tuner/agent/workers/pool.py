@@ -91,7 +91,7 @@ class WorkerPool:
         return len(set(names)) < len(names)
 
     def new_output(self, now: float) -> list[WorkerPrinted]:
-        """Return the logs that have grown since the last call, each at most every `SHOW_SECONDS`."""
+        """Return the logs that have grown since the last call, each at limited intervals."""
         grown = []
         for worker in self.workers.values():
             if worker.log.n_bytes > worker.n_shown and now - worker.shown_at >= SHOW_SECONDS:

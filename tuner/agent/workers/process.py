@@ -54,14 +54,14 @@ class Worker:
 
     @property
     def training_pid(self) -> int:
-        """Return the process below the reaper that trains and uses the device's memory."""
+        """Return the training process below the reaper: the one that uses the device's memory."""
         if self._training_pid is None:
             self._training_pid = min(children_of(self.pid), default=None)
         return self.pid if self._training_pid is None else self._training_pid
 
 
 def worker_environment(environment: dict[str, str], device: Device) -> dict[str, str]:
-    """Return a worker's environment: no credential, exactly its device, its share of the threads."""
+    """Return a worker's environment: no credential, exactly its device, its share of threads."""
     n_threads = str(device.n_threads)
     return {
         # Waiting threads do not spin: next to another worker, spinning made an epoch ten times

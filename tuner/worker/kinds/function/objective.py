@@ -1,4 +1,4 @@
-"""A user's `def train(trial)` as an objective: it is found and called once, and its end reported."""
+"""A user's `def train(trial)` as an objective, called once for one trial."""
 
 import sys
 import traceback
