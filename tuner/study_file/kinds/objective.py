@@ -100,7 +100,5 @@ class ObjectiveKind(ABC):
         """Return the JSON Schema of the value of `objective:`."""
 
     def sections(self) -> Sequence[tuple[Schema, Mapping[str, Schema]]]:
-        """Return pairs (condition on `objective:`, narrower schemas); the first one that holds
-        applies.
-        """
+        """Return pairs (condition on `objective:`, narrower schemas); the first match applies."""
         return ()
