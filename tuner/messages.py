@@ -1,7 +1,7 @@
-"""What agent and worker say to each other: one JSON object a line, never pickle.
+"""Messages between agent and worker: one JSON object a line, never pickle.
 
-A message's type is its class name under the key "type"; floats may be NaN or Infinity
-(Python's JSON reads and writes them). Agent to worker: `ToWorker`; worker to agent: `FromWorker`.
+A message's type is its class name under the key "type"; floats may be NaN or Infinity (Python's
+JSON reads and writes them). Agent to worker: `ToWorker`; worker to agent: `FromWorker`.
 """
 
 import json
@@ -21,30 +21,28 @@ END_WORKER = signal.SIGUSR2
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """First message: what this worker is for."""
+    """The first message: the worker's study and data."""
 
     device: str  # "cpu" or "cuda:0" (the only one visible)
     n_threads: int
     objective: Mapping[str, Any]  # the study file's `objective`, as JSON
     fixed: Params  # the study file's `params`
     data_folder: str  # prepared arrays
-    data_seed: int  # of the order of the training rows, the same for all trials
+    data_seed: int  # for the order of the training rows, the same for all trials
     goal: Goal
     spool: str  # folder for checkpoints, 0700
     save_every_seconds: float
-    folder: str = ""  # the study file's: what a function's name is relative to
+    folder: str = ""  # the study file's, which a function's name is relative to
     trials_folder: str = ""  # parent of `trial.dir`
     search_space: Mapping[str, Any] | None = None  # as a study file writes it; None: not known
     environment: Mapping[str, str] = field(default_factory=dict)  # of the device
     n_lanes: int | None = None  # that train together; None: measured
-    is_prompt: bool = False  # whether somebody waits for each trial to end, see `MeasuredSizes`
+    is_prompt: bool = False  # whether idle lanes wait for each trial's end, see `MeasuredSizes`
     keep_best: int = 0  # COMPLETE trials whose weights are wanted
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Train this attempt."""
-
     number: int
     attempt: int
     params: Params  # the searched ones
@@ -53,12 +51,12 @@ class Start:
     decide_at: tuple[tuple[int, int, int], ...]  # `Schedule.bounds`: where to wait for a verdict
     from_step: int = 0  # the step of the checkpoint,
     last_value: float | None = None  # and the objective there, if it was reported
-    n_steps: int | None = None  # of the full trial, where that is known
+    n_steps: int | None = None  # of the full trial, if known
 
 
 @dataclass(frozen=True, kw_only=True)
 class Continue:
-    """The verdict at a step: go on."""
+    """The verdict at a step: continue."""
 
     number: int
     attempt: int
@@ -68,8 +66,6 @@ class Continue:
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """Stop this lane."""
-
     number: int
     attempt: int
     verdict: Verdict
@@ -77,9 +73,9 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """There is room for so many more lanes, all those counted in that were started so far.
+    """Room for further lanes; the lanes that were started so far are deducted.
 
-    A start that was under way when this was said is not among `n_taken`.
+    A start that was under way when this was sent is not among `n_taken`.
     """
 
     n_free: int
@@ -88,8 +84,6 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """The metrics of a step."""
-
     number: int
     attempt: int
     step: int
@@ -98,7 +92,7 @@ class Reported:
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """A checkpoint lies in the spool, synced."""
+    """A checkpoint is in the spool, synced."""
 
     number: int
     attempt: int
@@ -110,7 +104,7 @@ class Saved:
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """The weights of a trial that is about to be COMPLETE lie in the spool, synced."""
+    """The weights of a trial that is about to be COMPLETE are in the spool, synced."""
 
     number: int
     attempt: int
@@ -122,7 +116,7 @@ class Kept:
 
 @dataclass(frozen=True, kw_only=True)
 class NotSaved:
-    """A checkpoint could not be written; the trial goes on."""
+    """A checkpoint could not be written; the trial continues."""
 
     number: int
     attempt: int
@@ -154,17 +148,17 @@ _TYPES: dict[str, type[Any]] = {
 
 
 class BadMessage(ValueError):
-    """A line on the pipe is not a message."""
+    pass
 
 
 def encode(message: Message) -> bytes:
-    """One line, with its end."""
+    """Return the message as one line, with its end."""
     record = {"type": type(message).__name__, **asdict(message)}
     return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
-    """The message in a line; raises `BadMessage` for anything else."""
+    """Return the message in a line; raises `BadMessage` for anything else."""
     try:
         record = json.loads(line)
         cls = _TYPES[record.pop("type")]
@@ -175,7 +169,7 @@ def decode(line: bytes) -> Message:
             if type(record[name]) is not str:
                 raise TypeError(f"{name} is {record[name]!r}")
         for name, convert in _CONVERSIONS.get(cls, {}).items():
-            if name in record:  # else its default, or an error
+            if name in record:  # otherwise its default, or an error
                 record[name] = convert(record[name])
         message: Message = cls(**record)
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as e:
@@ -183,7 +177,7 @@ def decode(line: bytes) -> Message:
     return message
 
 
-# The greatest that the database takes; user code may write on the pipe what it likes.
+# The greatest that the database takes; user code may write any bytes to the pipe.
 _NUMBERS = {
     **dict.fromkeys(("number", "attempt", "step", "from_step"), 2**31 - 1),
     "n_bytes": 2**63 - 1,
@@ -194,12 +188,12 @@ _TEXTS = {"path", "sha256", "reason", "message", "traceback"}
 
 
 def _numeric(values: dict[str, float]) -> dict[str, float]:
-    """Metrics by name; `TypeError` for anything that is no number."""
+    """Return metrics by name; `TypeError` for a value that is no number."""
     return {_name(name): float(value) for name, value in values.items()}
 
 
 def _name(name: str) -> str:
-    """Of a metric or an attribute; `TypeError` for one that the database would not take."""
+    """Check the name of a metric or an attribute; `TypeError` if the database would refuse it."""
     if len(name) > MAX_NAME:
         raise TypeError(f"{name[:MAX_NAME]}... is too long")
     return name
@@ -210,7 +204,7 @@ def _optional_number(value: float | None) -> float | None:
 
 
 def _facts(facts: dict[str, object]) -> dict[str, object]:
-    """User attributes; `TypeError` for what is none."""
+    """Return user attributes; `TypeError` for anything else."""
     for name, value in facts.items():
         _name(name)
         _check_depth(value, MAX_ATTRIBUTE_DEPTH)
@@ -218,7 +212,7 @@ def _facts(facts: dict[str, object]) -> dict[str, object]:
 
 
 def _check_depth(value: object, depth: int) -> None:
-    """Values that are nested deeper could not even be walked."""
+    """Refuse deeply nested values: reading them would exceed the recursion limit."""
     if isinstance(value, list | dict):
         if not depth:
             raise TypeError("an attribute is nested too deeply")
@@ -227,7 +221,7 @@ def _check_depth(value: object, depth: int) -> None:
 
 
 def _run(bounds: list[int]) -> tuple[int, int, int]:
-    """Start, stop and stride of a run; `TypeError` or `ValueError` for anything else."""
+    """Return start, stop and stride of a run; `TypeError` or `ValueError` for anything else."""
     start, stop, stride = (operator.index(bound) for bound in bounds)
     return start, stop, stride
 

@@ -21,10 +21,10 @@ Distributions = Mapping[str, BaseDistribution]
 
 
 class ConditionalDistributions(dict[str, BaseDistribution]):
-    """The distributions of all parameters, and which of them apply only under a condition.
+    """The distributions of all parameters, and the conditions of some.
 
-    Equal to a plain mapping of the same distributions, so that code without conditions in mind
-    needs not know of them; `applying` and `choose_params` do.
+    It equals a plain mapping of the same distributions, so that code without conditions can ignore
+    them; `applying` and `choose_params` apply them.
     """
 
     def __init__(
@@ -32,8 +32,8 @@ class ConditionalDistributions(dict[str, BaseDistribution]):
     ) -> None:
         super().__init__(distributions)
         self.conditions = dict(conditions or {})
-        # Parents before children: the roots, then what hangs on them.
-        self.order = tuple(sorted(self, key=self._depth))  # stable: else the space's order
+        # Parents before children: the roots, then the parameters that depend on them.
+        self.order = tuple(sorted(self, key=self._depth))
 
     def _depth(self, name: str) -> int:
         depth = 0
@@ -53,7 +53,7 @@ class ParamRow:
 
 
 def to_distributions(space: SearchSpace) -> ConditionalDistributions:
-    """Optuna's distribution of every parameter, in the space's order, with the conditions."""
+    """Return Optuna's distributions with their conditions, in the space's order."""
     return ConditionalDistributions(
         {name: _to_distribution(given) for name, given in space.items()},
         {name: given.when for name, given in space.items() if given.when is not None},
@@ -61,7 +61,7 @@ def to_distributions(space: SearchSpace) -> ConditionalDistributions:
 
 
 def with_conditions(distributions: Distributions) -> ConditionalDistributions:
-    """The same; a plain mapping has no conditions."""
+    """Return the same; a plain mapping has no conditions."""
     if isinstance(distributions, ConditionalDistributions):
         return distributions
     return ConditionalDistributions(distributions)
@@ -70,9 +70,9 @@ def with_conditions(distributions: Distributions) -> ConditionalDistributions:
 def choose_params(
     distributions: Distributions, choose: Callable[[str, BaseDistribution], ParamValue]
 ) -> dict[str, ParamValue]:
-    """One trial's params, in the space's order: exactly those that apply.
+    """Choose one trial's params, in the space's order: exactly those that apply.
 
-    `choose` is asked for the value of each, parents before children.
+    `choose` is called for the value of each, parents before children.
     """
     space = with_conditions(distributions)
     chosen: dict[str, ParamValue] = {}
@@ -83,7 +83,7 @@ def choose_params(
 
 
 def applying(distributions: Distributions, params: Params) -> tuple[str, ...]:
-    """The parameters that apply under these params, in the space's order.
+    """Return the parameters that apply under these params, in the space's order.
 
     One whose parent is missing does not apply.
     """
@@ -101,12 +101,12 @@ def applying(distributions: Distributions, params: Params) -> tuple[str, ...]:
 
 
 def in_order(names: Iterable[str], params: Params) -> dict[str, ParamValue]:
-    """The params in the order of `names`, which may hold more."""
+    """Return the params in the order of `names`, which may hold more."""
     return {name: params[name] for name in names if name in params}
 
 
 def _holds(condition: When | None, chosen: Params) -> bool:
-    """True where a parameter with this condition applies, given those that apply so far."""
+    """Return whether a parameter with this condition applies, given those that apply so far."""
     if condition is None:
         return True
     if condition.parameter not in chosen:
@@ -126,7 +126,7 @@ def _to_distribution(given: Range) -> BaseDistribution:
 
 
 def encode_params(params: Params, distributions: Distributions) -> list[ParamRow]:
-    """The rows of a trial's params, in the space's order; every param must lie in the space."""
+    """Return the rows of a trial's params, in the space's order; all must be in the space."""
     return [
         ParamRow(
             name=name,
@@ -139,20 +139,23 @@ def encode_params(params: Params, distributions: Distributions) -> list[ParamRow
 
 
 def decode_param(distribution_json: str, value: float) -> ParamValue:
-    """The value of a row of `trial_params`."""
+    """Return the value of a row of `trial_params`."""
     decoded: ParamValue = _decode_distribution(distribution_json).to_external_repr(value)
     return decoded
 
 
 def encode_distribution(distribution: BaseDistribution) -> str:
-    """Optuna's JSON text of a distribution."""
+    """Return Optuna's JSON text of a distribution."""
     choices = getattr(distribution, "choices", ())
     return _encode(distribution, tuple(type(choice) for choice in choices))
 
 
 @lru_cache(maxsize=4096)
 def _encode(distribution: BaseDistribution, types: tuple[type, ...]) -> str:
-    """Cached by the types of choices too: Optuna holds (1, 0) and (True, False) for equal."""
+    """Encode with a cache by the choices' types too:
+
+    Optuna takes (1, 0) and (True, False) as equal.
+    """
     return distribution_to_json(distribution)
 
 
@@ -162,10 +165,10 @@ def _decode_distribution(distribution_json: str) -> BaseDistribution:
 
 
 def fitting_params(params: Params, distributions: Distributions) -> dict[str, ParamValue]:
-    """Those params that the space knows, whose values lie in it, and that apply beside the others.
+    """Return the params that the space has, with values inside it, and that apply together.
 
-    In the space's order. A parameter with a condition fits only together with its parent: alone
-    it might meet a parent's value under which it means nothing.
+    They are in the space's order. A parameter with a condition fits only together with its parent:
+    alone it might meet a parent's value under which it has no meaning.
     """
     space = with_conditions(distributions)
     fitted: dict[str, ParamValue] = {}
@@ -180,7 +183,7 @@ def fitting_params(params: Params, distributions: Distributions) -> dict[str, Pa
 
 
 def is_inside(distribution: BaseDistribution, value: ParamValue) -> bool:
-    """True when the distribution can give this value; `true` is no number, 3.0 is an int."""
+    """Return whether the distribution can give this value; `true` is no number, 3.0 is an int."""
     if isinstance(distribution, CategoricalDistribution):
         return any(type(c) is type(value) and c == value for c in distribution.choices)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -203,7 +206,10 @@ def _is_on_int_grid(distribution: IntDistribution, value: float) -> bool:
 
 
 def step_value(distribution: FloatDistribution, index: int) -> float:
-    """The value `index` steps above low, in decimal arithmetic: 0.3, not 0.30000000000000004."""
+    """Return the value `index` steps above low in decimal arithmetic:
+
+    0.3, not 0.30000000000000004.
+    """
     assert distribution.step is not None
     low, step = Decimal(str(distribution.low)), Decimal(str(distribution.step))
     return min(float(low + index * step), distribution.high)

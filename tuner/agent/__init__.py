@@ -1,1 +1,1 @@
-"""The process that runs a machine's part of a study: no torch, the only one at the database."""
+"""The agent process of a machine: it loads no torch and alone talks to the database."""

@@ -1,4 +1,4 @@
-"""What a machine trains with: packages, the code's git commit, its devices. For provenance."""
+"""Provenance of a machine's training: packages, the git commit of the code, devices."""
 
 import platform
 import subprocess
@@ -14,7 +14,7 @@ GIT_SECONDS = 2.0  # a commit is not worth more
 
 
 def describe_machine(devices: Sequence[Device], folder: Path) -> dict[str, Any]:
-    """As it is stored with the agent; `folder` is the study file's."""
+    """Return the record that is stored with the agent; `folder` is the study file's."""
     return {
         "packages": {"python": platform.python_version(), **_versions()},
         "git": find_commit(folder),
@@ -24,7 +24,7 @@ def describe_machine(devices: Sequence[Device], folder: Path) -> dict[str, Any]:
 
 
 def find_commit(folder: Path) -> str | None:
-    """The commit of the folder's repository, with "-dirty" where files of it were changed."""
+    """Return the commit of the folder's repository, with "-dirty" if its files were changed."""
     commit = _git(folder, "rev-parse", "--verify", "HEAD")
     if not commit:
         return None
@@ -33,7 +33,7 @@ def find_commit(folder: Path) -> str | None:
 
 
 def _git(folder: Path, *words: str) -> str:
-    """What git says; empty without git, without a repository, or when it takes too long."""
+    """Return git's output; empty without git, without a repository, or after a timeout."""
     # No program that the repository's own settings name: fsmonitor would be one.
     command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *words]
     try:
@@ -62,7 +62,6 @@ def _versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The CPU's product name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What an agent can do: the outcomes of its rules."""
+"""Actions that the rules request from the agent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,17 +14,15 @@ from tuner.study.trial import AttemptKey, TrialRecord
 
 @dataclass(frozen=True, kw_only=True)
 class AskClaim:
-    """Ask the store for trials."""
-
     known: Sequence[AttemptKey]
     limit: int
-    n_new: int  # of these, that a model may be asked for; the others exist, or are draws
+    n_new: int  # those of the limit that need a model; the others exist, or are draws
     silent: Sequence[AgentBeat]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AskWrite:
-    """Write what trials that go on have reported."""
+    """Write the reports of trials that continue."""
 
     batch: Batch
 
@@ -36,7 +34,7 @@ class AskEnd:
 
 @dataclass(frozen=True, kw_only=True)
 class AskChanges:
-    """Look at what the other machines did."""
+    """Read the changes that other machines made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,21 +46,21 @@ class AskCheckpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class AskElsewhere:
-    """How trials that failed here fare on other machines."""
+    """Ask how trials that failed here fare on other machines."""
 
     faults: Sequence[Fault]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Learn:
-    """Let the sampler know what this machine did, before the database has told of it."""
+    """Pass this machine's changes to the sampler before the database's feed brings them."""
 
     records: Sequence[TrialRecord]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Send:
-    """Say something to a worker."""
+    """Send a message to a worker."""
 
     worker: int
     message: Start | Continue | Stop
@@ -70,7 +68,7 @@ class Send:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaceWorker:
-    """Start a worker in the place of one that is gone."""
+    """Start a worker to replace one that has ended."""
 
     worker: int
 
@@ -84,43 +82,43 @@ class KillWorker:
 
 @dataclass(frozen=True, kw_only=True)
 class DumpStacks:
-    """Let a worker write where it stands into its log."""
+    """Make a worker write its stacks into its log."""
 
     worker: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestWorkers:
-    """End all workers: nothing is to be done for a while."""
+    """End all workers until `WakeWorkers`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WakeWorkers:
-    """Start the workers again that `RestWorkers` ended."""
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordWorkers:
-    """Write down which workers are this agent's: the spool that held the record was made again."""
+    """Record the workers of this agent again, because the spool with the record was recreated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RemoveFile:
-    """A spooled checkpoint that is registered or superseded."""
+    """Remove a spooled checkpoint that is registered or superseded."""
 
     path: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Say:
-    """Tell the people who watch."""
+    """Pass a notice to the view."""
 
     notice: Notice
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leave:
-    """The agent's work is over."""
+    """End the agent's loop."""
 
     ending: Ending
 

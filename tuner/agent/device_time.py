@@ -1,4 +1,4 @@
-"""What trials use of their devices: those that share one share its time."""
+"""Device time of trials: those that share a device share its time."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from tuner.study.trial import AttemptKey
 
 
 def used_seconds(machine: Machine, now: float) -> Mapping[AttemptKey, float]:
-    """Of every attempt in training, its share so far.
+    """Return the device seconds of every attempt in training.
 
-    As the trainer has measured it epoch by epoch: a lane of a large model has more of a device than
-    its neighbours. What nobody has measured is divided evenly.
+    The trainer measures them epoch by epoch: a lane with a large model uses more of a device than
+    its neighbours. Unmeasured time is divided evenly.
     """
     lanes = machine.lanes_by_worker()
     devices = {pid: machine.workers[pid].device for pid in lanes if pid in machine.workers}
@@ -27,6 +27,8 @@ def used_seconds(machine: Machine, now: float) -> Mapping[AttemptKey, float]:
 
 
 def _unmeasured(machine: Machine, lane: Lane, now: float) -> float:
-    """Since the last epoch; the whole attempt where the objective measures nothing."""
+    """Return the device seconds since the last epoch, or of the whole attempt if nothing is
+    measured.
+    """
     has_measured = machine.book.seconds_metric is not None
     return max(0.0, now - (lane.reported_at if has_measured else lane.started_at))

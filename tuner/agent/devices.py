@@ -15,7 +15,7 @@ class Device:
     """A GPU, a MIG slice, or a share of the CPU."""
 
     name: str  # "gpu:0", "gpu:0/mig:1", "cpu:3"
-    torch_device: str  # as the worker, which sees nothing else, calls it
+    torch_device: str  # name within the worker, which sees no other device
     environment: Mapping[str, str] = field(default_factory=dict)
     n_threads: int = 1  # for each of its workers
     product: str = ""  # of a GPU: "NVIDIA H200"
@@ -34,11 +34,11 @@ class FoundGpu:
 def list_devices(
     n_cpu_workers: int | None, processes: int, cgroups: Cgroups | None = None
 ) -> list[Device]:
-    """Each visible GPU or MIG slice; without any, shares of the CPU.
+    """List each visible GPU or MIG slice; without any, shares of the CPU.
 
-    `n_cpu_workers` (default: one per core that this process may use) counts the shares;
-    `processes` workers run on each device. Raises `UsageError` when CPU workers are asked for on a
-    machine with GPUs.
+    `n_cpu_workers` (default: one per core that this process may use) counts the shares; `processes`
+    workers run on each device. Raises `UsageError` when CPU workers are requested on a machine with
+    GPUs.
     """
     n_cores = (cgroups or Cgroups()).n_cores()
     gpus = select_visible(_list_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
@@ -73,9 +73,9 @@ def list_devices(
 
 
 def select_visible(gpus: list[FoundGpu], visible: str | None) -> list[FoundGpu]:
-    """What CUDA_VISIBLE_DEVICES leaves: indices, or UUIDs and their unique beginnings.
+    """Apply CUDA_VISIBLE_DEVICES: indices, or UUIDs and their unique beginnings.
 
-    As the CUDA driver does, everything from the first unknown entry on is invisible.
+    As in the CUDA driver, everything from the first unknown entry on is invisible.
     """
     if visible is None:
         return gpus

@@ -1,4 +1,4 @@
-"""Signals that come twice because a program between the terminal and us passes them on."""
+"""Repeated signals, which a program between the terminal and this process passes on."""
 
 import signal
 from time import monotonic
@@ -7,18 +7,18 @@ ECHO_SECONDS = 0.5
 
 
 class Asked:
-    """Which signal has come first, and when."""
+    """The signal that came first, and its time."""
 
     def __init__(self) -> None:
         self.first: int | None = None
         self._at = 0.0
 
     def hear(self, number: int) -> bool:
-        """Whether a signal counts: the first one's number again, so soon after it, is an echo.
+        """Return whether a signal counts: the same number again within a moment is an echo.
 
         The terminal sends Ctrl-C to all of its programs, and a wrapper (`uv run`, a launcher)
-        sends its child what it has got itself. A terminal that closes may send SIGHUP, and the
-        shell in it once more: that is never impatience.
+        forwards its own copy to its child. A closing terminal may send SIGHUP twice, once through
+        the shell. Neither is a second request.
         """
         now = monotonic()
         if self.first is None:

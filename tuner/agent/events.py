@@ -1,4 +1,4 @@
-"""What can happen to an agent."""
+"""Events of an agent."""
 
 import queue
 from collections.abc import Callable, Mapping, Sequence
@@ -15,28 +15,22 @@ from tuner.study.trial import AttemptKey
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSaid:
-    """A message from a worker."""
-
     worker: int  # its process id
     message: FromWorker
-    tail: str = ""  # with what ends a trial: the end of what was printed,
+    tail: str = ""  # with a message that ends a trial: the end of the log,
     n_bytes: int = 0  # and how much that was in all
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerGone:
-    """A worker process has ended."""
-
     worker: int
     exit_code: int  # negative: the signal that ended it
-    tail: str  # the end of what was printed,
+    tail: str  # the end of the log,
     n_bytes: int = 0  # and how much that was in all
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPrinted:
-    """A worker's log has grown."""
-
     worker: int
     tail: str
     n_bytes: int
@@ -44,14 +38,12 @@ class WorkerPrinted:
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimAnswered:
-    """The store's answer to a claim."""
-
     claimed: Claimed
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchWritten:
-    """Reports are in the store; `lost` are no longer ours."""
+    """Reports are stored; the attempts in `lost` belong to other agents now."""
 
     batch: Batch
     lost: frozenset[AttemptKey]
@@ -59,7 +51,7 @@ class BatchWritten:
 
 @dataclass(frozen=True, kw_only=True)
 class EndsWritten:
-    """Ends are in the store; `lost` were no longer ours."""
+    """Ends are stored; the attempts in `lost` belonged to other agents."""
 
     ends: Sequence[End]
     lost: frozenset[AttemptKey]
@@ -67,14 +59,14 @@ class EndsWritten:
 
 @dataclass(frozen=True, kw_only=True)
 class Changed:
-    """News of the study, from all machines."""
+    """The feed brought changes from all machines."""
 
     changes: Changes
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointLoaded:
-    """A checkpoint lies in the spool; None: there is no usable one."""
+    """A checkpoint is in the spool; None if no usable one exists."""
 
     key: AttemptKey
     path: str | None
@@ -83,7 +75,7 @@ class CheckpointLoaded:
 
 @dataclass(frozen=True, kw_only=True)
 class PulseHeard:
-    """A beat was answered; `silent` are the agents to take trials from."""
+    """A heartbeat was answered; trials of the agents in `silent` may be taken over."""
 
     silent: Sequence[AgentBeat]
     pulse: Pulse
@@ -91,7 +83,7 @@ class PulseHeard:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreAway:
-    """The database does not answer; helper threads try again and again."""
+    """The database does not answer; helper threads keep trying."""
 
     message: str
     helper: str = "store"  # the thread that has noticed
@@ -100,56 +92,52 @@ class StoreAway:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreBack:
-    """The database answers again."""
-
     helper: str = "store"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElsewhereHeard:
-    """Which trials that failed here came further on another machine."""
+    """These trials failed here and got further on another machine."""
 
     numbers: frozenset[int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryRead:
-    """What the devices have left, by name; only where several workers share one."""
+    """Free memory of devices by name; only of those that several workers share."""
 
     by_device: Mapping[str, Memory]
 
 
 @dataclass(frozen=True, kw_only=True)
 class HelperFailed:
-    """A helper thread cannot go on: the agent ends with this error."""
+    """A helper thread failed: the agent ends with this error."""
 
     error: TunerError
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderRestored:
-    """A folder had disappeared and is there again."""
+    """A folder had disappeared and was recreated."""
 
     path: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderLost:
-    """A folder has disappeared for good: the agent releases its trials and ends with this error."""
+    """A folder cannot be recreated: the agent releases its trials and ends with this error."""
 
     error: TunerError
 
 
 @dataclass(frozen=True, kw_only=True)
 class StopAsked:
-    """A signal that asks the agent to stop."""
-
     signal: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
-    """Nothing but time has passed."""
+    """No event except the passing of time."""
 
 
 Event = (
@@ -175,11 +163,11 @@ Event = (
 
 
 def away(error: DatabaseAway, helper: str) -> StoreAway:
-    """What a helper thread has met."""
+    """Return the event for a database outage in a helper thread."""
     is_refusal = isinstance(error, DatabaseRefused)
     return StoreAway(message=str(error), helper=helper, is_refusal=is_refusal)
 
 
 def report_failures(inbox: "queue.SimpleQueue[Event]") -> Callable[[TunerError], None]:
-    """What a helper thread does with its failure: the agent ends with it."""
+    """Return the error handler of helper threads, which ends the agent with the error."""
     return lambda error: inbox.put(HelperFailed(error=error))

@@ -1,4 +1,4 @@
-"""Who this agent is, in words that another agent can compare."""
+"""Identity of an agent, in terms that another agent can compare."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from tuner.study.code import Code
 def build_identity(
     devices: Sequence[str], code: Code | None = None, about: Mapping[str, Any] | None = None
 ) -> AgentIdentity:
-    """A fresh identity: an agent that starts again is another one."""
+    """Return a fresh identity: a restarted agent is a different one."""
     return AgentIdentity(
         agent_id=uuid.uuid4(),
         host=socket.gethostname(),
@@ -27,9 +27,9 @@ def build_identity(
 
 
 def _boot() -> str:
-    """This boot of this machine and this pid namespace: within it, pids can be compared.
+    """Identify this boot of this machine and this pid namespace, within which pids are comparable.
 
-    Two containers share the boot id but not the pids; without /proc nobody's can be compared.
+    Two containers share the boot id but not the pids. Without /proc no pids are comparable.
     """
     try:
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

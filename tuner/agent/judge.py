@@ -1,4 +1,4 @@
-"""The agent's rules: an event and what is known in, acts out. No I/O, no clock of their own."""
+"""The agent's rules: from an event and the state to acts, without I/O or a clock of their own."""
 
 from typing import assert_never
 
@@ -19,9 +19,9 @@ from tuner.agent.rules import (
 
 
 def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:  # noqa: C901 - a table of event types
-    """What follows from an event at time `now` (seconds on the agent's monotonic clock).
+    """Return the acts that follow from an event at `now` (seconds on the agent's monotonic clock).
 
-    `go_on` has to be asked afterwards.
+    Call `go_on` after it.
     """
     machine.now = now
     match event:
@@ -66,7 +66,7 @@ def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:  # no
 
 
 def go_on(machine: Machine, now: float) -> list[Act]:
-    """What is due after one event or after several: it looks at every worker and lane."""
+    """Return the acts that are due after one or several events, over every worker and lane."""
     machine.now = now
     acts = watching.watch(machine)
     if machine.stop is None:

@@ -1,4 +1,4 @@
-"""The agent: events in, judgement, acts out, until the study has ended."""
+"""The agent's loop: it judges events and carries out acts until the study has ended."""
 
 import os
 import queue
@@ -36,12 +36,10 @@ from tuner.study.ending import Ending
 SWITCH_SECONDS = 0.0005
 LAST_WORDS_SECONDS = 1.0
 MOST_EVENTS = 64  # between looks at all lanes, which cost a millisecond where 512 train
-LOOK_SECONDS = 1.0  # between looks at what workers print and what screens are to show
+LOOK_SECONDS = 1.0  # between checks of the workers' output and of the screen
 
 
 class Agent:
-    """Runs this machine's part of a study."""
-
     def __init__(
         self,
         *,
@@ -57,7 +55,7 @@ class Agent:
         folders: Sequence[Folder],
         view: View,
     ) -> None:
-        """`folders`: what has to be on this machine's disk, the spool among it."""
+        """Build the agent; `folders` must stay on this machine's disk and include the spool."""
         self.ending: Ending | None = None
         self.inbox: queue.SimpleQueue[events.Event] = pool.inbox
         self._machine = Machine(
@@ -85,7 +83,7 @@ class Agent:
         self._busy_since = self._started_at
 
     def run(self) -> Ending:
-        """Until the study has ended, a signal came, or something makes going on impossible."""
+        """Run until the study ends, a signal comes, or the agent cannot continue."""
         self._begin()
         while self.ending is None:
             for event in self._wait():
@@ -99,7 +97,7 @@ class Agent:
         return replace(self.ending, is_cut_off=is_cut_off)
 
     def close(self) -> None:
-        """Stop the helper threads and say goodbye, if the database hears it."""
+        """Stop the helper threads and sign off if the database is reachable."""
         self._gauge_thread.stop()
         self._folder_thread.stop()
         self._beat_thread.stop()
@@ -107,7 +105,7 @@ class Agent:
         self._claim_thread.stop()
         self._source.stop()
         if self._machine.database.away_since is not None or self._owes_the_store():
-            return  # it would not hear our goodbye
+            return  # the database would not receive the final heartbeat
         threads = (self._store_thread, self._claim_thread)
         for thread in threads:
             if thread.is_alive():
@@ -117,7 +115,7 @@ class Agent:
                 self._store.leave(self._telemetry())
 
     def _owes_the_store(self) -> bool:
-        """Whether something that was to be written or answered is not: no answer came in time."""
+        """Return whether a write or an answer is still missing after the deadline."""
         return bool(self._machine.lanes) or self._machine.claims.is_claiming
 
     def _begin(self) -> None:
@@ -136,7 +134,7 @@ class Agent:
         self._machine.workers[worker.pid] = state
 
     def _wait(self) -> Iterator[events.Event]:
-        """What has happened by the next deadline, not too much at once; at least a tick."""
+        """Yield the events up to the next deadline, a limited number at once, at least a tick."""
         now = time.monotonic()
         self._count_busy(now)
         if now >= self._look_at:
@@ -192,7 +190,7 @@ class Agent:
                 assert_never(act)
 
     def _is_first(self, worker: int) -> bool:
-        """Whether all of its lanes have just come: what it printed before is not theirs."""
+        """Return whether all lanes of the worker are new: its output so far is not theirs."""
         return len({lane.started_at for lane in self._machine.lanes_of(worker)}) == 1
 
     def _count_busy(self, now: float) -> None:
@@ -211,7 +209,7 @@ class Agent:
 
 @contextmanager
 def open_agent(agent: Agent) -> Iterator[Agent]:
-    """Close the agent at the end, whatever the end."""
+    """Close the agent on every exit, errors included."""
     try:
         yield agent
     finally:

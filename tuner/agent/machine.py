@@ -1,4 +1,4 @@
-"""What an agent knows of its machine: workers, lanes, and where the study stands."""
+"""State of a machine: workers, lanes, and the progress of the study."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,14 +26,14 @@ from tuner.study.goal import Goal
 from tuner.study.report import RungValue
 from tuner.study.trial import AttemptKey, TrialState
 
-WATCH_SECONDS = 1.0  # between looks at what should have happened
-LEAVE_SECONDS = 10.0  # a worker that was told to drop a trial has so long to do it
+WATCH_SECONDS = 1.0  # between checks for events that are overdue
+LEAVE_SECONDS = 10.0  # limit for a worker to drop a trial
 NO_SNAPSHOT = "1:1:"  # a pg_snapshot in which nothing is visible
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rulebook:
-    """What the rules need of the study and do not change."""
+    """Constants of the study that the rules need."""
 
     pruner: Pruner
     # Of a full trial; None: its params may have it, or the objective alone knows.
@@ -59,7 +59,7 @@ class Rulebook:
 
 @dataclass(kw_only=True)
 class Machine:
-    """Everything the rules look at; only they change it."""
+    """State that the rules read; only they change it."""
 
     book: Rulebook
     standing: Standing
@@ -77,10 +77,10 @@ class Machine:
     local_rungs: set[tuple[int, int, bool]] = field(default_factory=set)
     n_early_deaths: int = 0  # workers in a row that ended before they were ready
     stop: StopState | None = None
-    now: float = 0.0  # of the event that is being judged
+    now: float = 0.0  # time of the event that is judged
     desired: Desired = Desired.RUNNING
     reason: str | None = None  # why the study is not running
-    boot: str = ""  # of this machine, see `AgentIdentity`
+    boot: str = ""  # of this machine; see `AgentIdentity`
     breaker: Breaker = field(default_factory=Breaker)
     halt_at: float = 0.0  # workers of a paused or stopping study have until then
     is_resting: bool = False  # paused, and the workers ended
@@ -88,16 +88,15 @@ class Machine:
     longest_step_seconds: float | None = None  # of this machine's reports
 
     def note_rungs(self, values: Sequence[RungValue]) -> None:
-        """This machine's own values count at once."""
+        """Count this machine's own values at once."""
         self.curves.add(values)
         self.local_rungs |= {(v.step, v.number, v.is_complete) for v in values}
 
     def find_lane(self, number: int, attempt: int) -> Lane | None:
-        """The lane of a message; None when the attempt is no longer ours."""
+        """Return the lane of a message; None if this agent no longer holds the attempt."""
         return self.lanes.get(AttemptKey(number=number, attempt=attempt))
 
     def lanes_of(self, worker: int) -> list[Lane]:
-        """The lanes that a worker trains."""
         return [
             lane
             for lane in self.lanes.values()
@@ -105,7 +104,7 @@ class Machine:
         ]
 
     def lanes_by_worker(self) -> Mapping[int, Sequence[Lane]]:
-        """The same of all workers, in one go; nothing for one that trains none."""
+        """Return the lanes by worker in one pass; a worker without lanes has no entry."""
         found: dict[int, list[Lane]] = {}
         for lane in self.lanes.values():
             if lane.worker is not None and lane.phase is Phase.TRAINING:
@@ -113,23 +112,23 @@ class Machine:
         return found
 
     def drop(self, lane: Lane) -> None:
-        """Its worker is told to drop it, and has so long to do it."""
+        """Mark the lane as dropped and start the deadline of its worker."""
         worker = self.workers.get(lane.worker) if lane.worker is not None else None
         if worker is not None and worker.kill_at is None and worker.leave_by is None:
             worker.leave_by = self.now + LEAVE_SECONDS
 
     def in_phase(self, phase: Phase) -> Iterator[Lane]:
-        """Lanes of one phase, oldest first."""
+        """Yield the lanes of one phase, oldest first."""
         return (lane for lane in list(self.lanes.values()) if lane.phase is phase)
 
     @property
     def wanted(self) -> Desired:
-        """What this machine is to do: cut off for too long, it pauses."""
+        """Return the desired state of this machine: it pauses during a long outage."""
         is_cut_off = self.database.is_offline and self.desired is Desired.RUNNING
         return Desired.PAUSED if is_cut_off else self.desired
 
     def usable_workers(self) -> dict[int, WorkerState]:
-        """Workers by pid on devices whose breaker is closed."""
+        """Return the workers, by pid, on devices whose breaker is closed."""
         return {
             pid: worker
             for pid, worker in self.workers.items()
@@ -138,11 +137,11 @@ class Machine:
 
     @property
     def claim_at(self) -> float:
-        """When to ask for trials again.
+        """Return the time of the next claim.
 
-        Not before the first look at the other agents: a claim takes the trials of silent ones
-        before it draws new ones. The breaker's pause is for others to show who is to blame: without
-        others, and when the study stops, there is nothing to wait for.
+        It is not before the first look at the other agents: a claim takes the trials of silent ones
+        before it draws new ones. The breaker's pause gives other machines time to try the failed
+        trials; it is skipped without other machines and when the study stops.
         """
         if not self.fleet.has_pulse:
             return math.inf
@@ -150,7 +149,7 @@ class Machine:
         return max(self.claims.not_before, self.breaker.hold_until if is_held else 0.0)
 
     def next_deadline(self, now: float) -> float:
-        """When to look again although nothing happened."""
+        """Return the time of the next check if no event comes."""
         deadlines = [self.shown.tally_at]
         is_leaving = any(w.leave_by is not None or w.kill_at for w in self.workers.values())
         is_busy = is_leaving or any(self.in_phase(Phase.TRAINING))
@@ -167,7 +166,7 @@ class Machine:
         return min(deadlines)
 
     def tally(self) -> Tally:
-        """Where the study stands, for people."""
+        """Return the study's progress for display."""
         standing = self.standing
         return Tally(
             n_complete=standing.counts.get(TrialState.COMPLETE, 0),

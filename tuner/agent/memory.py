@@ -1,4 +1,4 @@
-"""How much memory a device has left, and what the workers on it use, without CUDA or torch."""
+"""Free memory of devices and use by their workers, read without CUDA or torch."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,14 +17,14 @@ _KIB = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """A device's memory, in bytes."""
+    """Memory of a device, in bytes."""
 
     free_bytes: int
     used_bytes: Mapping[int, int] = field(default_factory=dict)  # by worker pid, where known
 
 
 def read_memory(workers: Iterable[Worker]) -> dict[str, Memory]:
-    """By device name; devices that cannot be asked are left out."""
+    """Return memory by device name; unreadable devices are left out."""
     pids: dict[str, dict[int, int]] = {}  # by device: the workers, by the process that trains
     devices: dict[str, Device] = {}
     for worker in workers:
@@ -45,7 +45,7 @@ def _of_cpu(workers: Mapping[int, int]) -> Memory:
 
 
 def used_bytes(pids: Iterable[int]) -> dict[int, int]:
-    """The memory of processes, by pid; those that are gone are left out."""
+    """Return the memory of processes by pid; ended ones are left out."""
     used: dict[int, int] = {}
     for pid in pids:
         with suppress(OSError, ValueError):
@@ -54,7 +54,7 @@ def used_bytes(pids: Iterable[int]) -> dict[int, int]:
 
 
 def _bytes_of(table: Path, name: str) -> int:
-    """The number behind a name; raises ValueError where it is not there."""
+    """Return the number after a name; raises ValueError if it is missing."""
     for line in table.read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * _KIB
@@ -63,7 +63,7 @@ def _bytes_of(table: Path, name: str) -> int:
 
 @contextmanager
 def open_gpu(device: Device) -> Iterator[Any]:
-    """NVML's handle of a GPU or MIG slice; raises `pynvml.NVMLError`."""
+    """Yield NVML's handle of a GPU or MIG slice; raises `pynvml.NVMLError`."""
     pynvml.nvmlInit()
     try:
         yield pynvml.nvmlDeviceGetHandleByUUID(device.environment["CUDA_VISIBLE_DEVICES"])

@@ -1,4 +1,4 @@
-"""What an agent tells the people who watch it."""
+"""Notices that an agent passes to its view."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tuner.study.trial import AttemptKey, Params, TrialState
 
 @dataclass(frozen=True, kw_only=True)
 class StudyJoined:
-    """The study was made, or joined."""
+    """The study was created or joined."""
 
     name: str
     is_new: bool
@@ -17,13 +17,11 @@ class StudyJoined:
     workers: tuple[str, ...]
     storage: str  # the database, without a password
     notices: tuple[str, ...]  # where the study file differs from the stored study and may
-    step_noun: str = "epoch"  # what the objective counts: "epoch" or "step"
+    step_noun: str = "epoch"  # unit of the objective: "epoch" or "step"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialStarted:
-    """An attempt was given to a worker."""
-
     key: AttemptKey
     origin: Origin
     worker: str
@@ -33,7 +31,7 @@ class TrialStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnded:
-    """A trial came to its end on this machine."""
+    """A trial ended on this machine."""
 
     key: AttemptKey
     state: TrialState
@@ -45,7 +43,7 @@ class TrialEnded:
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptReleased:
-    """A trial was handed back: it goes on elsewhere or later."""
+    """An attempt was released: the trial continues elsewhere or later."""
 
     key: AttemptKey
     reason: str
@@ -54,14 +52,14 @@ class AttemptReleased:
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptLost:
-    """Somebody else holds the trial now; this machine dropped its work on it."""
+    """Another agent holds the trial now; this machine dropped its work on it."""
 
     key: AttemptKey
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerDied:
-    """A worker process ended unasked; a new one takes its place."""
+    """A worker process ended unexpectedly; a new one replaces it."""
 
     worker: str
     how: str
@@ -69,42 +67,40 @@ class WorkerDied:
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseLost:
-    """The database is away; training goes on."""
+    """The database is unreachable; training continues."""
 
     message: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseRefuses:
-    """The database refuses a new connection of this agent; training goes on."""
+    """The database refuses a new connection of this agent; training continues."""
 
     message: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseBack:
-    """The database answers again."""
-
     away_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderMadeAgain:
-    """A folder of this machine had disappeared; what was in it is not."""
+    """A folder of this machine had disappeared and was recreated without its content."""
 
     path: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class WaitingForOthers:
-    """Nothing to do here until the others' trials are final."""
+    """This machine is idle until the other machines' trials are final."""
 
     n_open: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stopping:
-    """A signal came: the trials are being handed back."""
+    """A signal came: the agent releases its trials."""
 
     signal: str
     grace_seconds: float
@@ -113,40 +109,40 @@ class Stopping:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPaused:
-    """Somebody paused the study: trials are handed back, workers end, the agent waits."""
+    """The study was paused: trials are released, workers end, the agent waits."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResumed:
-    """The study goes on."""
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyStopping:
-    """A limit was reached, or somebody stopped the study: running trials end as PRUNED."""
+    """A limit was reached, or a user stopped the study: running trials end as PRUNED."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyHalted:
-    """Too many failures in a row: trials are handed back, agents leave."""
+    """Too many failures in a row: trials are released and agents leave."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkersResting:
-    """The database has been away for longer than `failures.max_offline`: workers save and end."""
+    """The outage is longer than `failures.max_offline`: workers save and end."""
 
     away_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class BreakerOpened:
-    """These devices get no more trials: what fails on them does well on other machines."""
+    """These devices get no more trials: trials that fail on them do well on other machines."""
 
     places: tuple[str, ...]  # "gpu:0"
     numbers: tuple[int, ...]  # of the trials
@@ -177,16 +173,16 @@ class CheckpointTrouble:
 
 @dataclass(frozen=True, kw_only=True)
 class InTraining:
-    """A trial that this machine trains, and how far it is."""
+    """A trial that trains on this machine, and its progress."""
 
     number: int
     step: int
-    value: float | None  # of the objective at that step
+    value: float | None  # the objective at that step
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """Where the whole study stands, from time to time."""
+    """Progress of the whole study, shown from time to time."""
 
     n_complete: int
     n_pruned: int
@@ -196,7 +192,7 @@ class Tally:
     best_value: float | None
     best_number: int | None
     in_training: tuple[InTraining, ...]  # on this machine
-    n_steps: int | None  # of a full trial, where that is known
+    n_steps: int | None  # of a full trial, if known
 
 
 Notice = (

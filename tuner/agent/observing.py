@@ -1,4 +1,4 @@
-"""Who has fallen silent, judged by one's own clock alone."""
+"""Silent agents, detected with the observer's own clock alone."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from tuner.study.agents import AgentBeat
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """A beat counter and since when it has stood still, on this agent's monotonic clock."""
+    """A heartbeat counter and the time since it stopped, on this agent's monotonic clock."""
 
     beat: int
     since: float
 
 
 class Observer:
-    """Compares what it sees from poll to poll.
+    """Compare the heartbeats from poll to poll.
 
-    An agent is silent when its beat stood still for the lease time and this observer's own polls
-    had no gap meanwhile: in a database outage nobody could beat. On the same boot of the same
-    machine an agent whose process is gone is silent as soon as its workers are gone too. Clocks are
-    never compared.
+    An agent is silent when its heartbeat stood still for the lease time and this observer's own
+    polls had no gap meanwhile: no agent can send heartbeats during a database outage. On the same
+    boot of the same machine an agent whose process has ended is silent as soon as its workers have
+    ended too. Clocks are never compared.
     """
 
     def __init__(
@@ -34,8 +34,10 @@ class Observer:
         exists: Callable[[int], bool] = processes.exists,
         end_workers: Callable[[UUID], bool] = lambda agent_id: True,
     ) -> None:
-        """`exists`: whether a process of this machine lives. `end_workers`: end what is left of the
-        workers of an agent of this machine; whether nothing is.
+        """Build an observer from two functions.
+
+        `exists` returns whether a process of this machine lives. `end_workers` ends the remaining
+        workers of an agent of this machine and returns whether none is left.
         """
         self._boot = boot
         self._lease_seconds = lease_seconds
@@ -46,7 +48,7 @@ class Observer:
         self._last_poll: float | None = None
 
     def note(self, others: Sequence[AgentBeat], now: float) -> list[AgentBeat]:
-        """Take in a poll's answer; returns the agents to take trials from."""
+        """Take in a poll's answer; return the agents whose trials to take over."""
         if self._last_poll is None or now - self._last_poll > self._max_gap_seconds:
             self._seen.clear()
         self._last_poll = now

@@ -1,4 +1,4 @@
-"""What the agent needs from others: the durable study, a sampler and somebody who watches."""
+"""Ports of the agent: the durable study, a sampler and a view."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -17,7 +17,7 @@ Complete = Callable[[int, Params], Params]  # number, enqueued params -> all par
 
 
 class Store(Protocol):
-    """The durable study. `DatabaseAway`: the same call may succeed later."""
+    """The durable study; after `DatabaseAway` the same call may succeed later."""
 
     def claim(
         self,
@@ -44,6 +44,6 @@ class Store(Protocol):
 
 
 class View(Protocol):
-    """Shows people what happens."""
+    """Display of notices and progress."""
 
     def show(self, notice: Notice) -> None: ...

@@ -1,4 +1,4 @@
-"""What an agent tells live screens of itself, with every beat."""
+"""State of an agent for live screens, sent with every heartbeat."""
 
 import json
 import math
@@ -12,11 +12,11 @@ from tuner.study.activity import Gauge
 from tuner.study.agents import Desired
 
 ALERT_SECONDS = 600.0  # an alert is shown so long
-MOST_LANES = 4  # told of a device: a beat stays small, however many lanes share it
+MOST_LANES = 4  # sent per device: a heartbeat stays small, however many lanes share the device
 
 
 def render_screen(machine: Machine, now: float, gauges: Mapping[str, Gauge] | None = None) -> str:
-    """JSON: the machine's state, what each device trains and its gauges say, recent alerts."""
+    """Render JSON: the machine's state, each device's lanes and gauges, recent alerts."""
     used = used_seconds(machine, now)
     devices: dict[str, list[Lane]] = {}
     for lane in machine.in_phase(Phase.TRAINING):
@@ -44,7 +44,7 @@ def render_screen(machine: Machine, now: float, gauges: Mapping[str, Gauge] | No
 
 
 def _shown(machine: Machine, lanes: Sequence[Lane]) -> list[Lane]:
-    """The best ones by their last reports, and the oldest: a beat tells no more of a device."""
+    """Return the best lanes by their last reports, and the oldest: a heartbeat has room for few."""
     if len(lanes) <= MOST_LANES:
         return list(lanes)
 
@@ -70,7 +70,7 @@ def _lane(machine: Machine, device: str, lane: Lane, now: float) -> dict[str, ob
 
 
 def _value(machine: Machine, lane: Lane) -> float | None:
-    """The last one reported, if it is finite."""
+    """Return the last reported value if it is finite."""
     value = lane.reports[-1].values[machine.book.goal.metric] if lane.reports else math.nan
     return value if math.isfinite(value) else None
 

@@ -1,4 +1,4 @@
-"""Signals: the requests to stop, as events."""
+"""Signals that ask the agent to stop, as events."""
 
 import os
 import queue
@@ -13,16 +13,16 @@ from tuner.signals import exit_code, stop_signals
 
 
 def agent_signals() -> tuple[signal.Signals, ...]:
-    """SIGUSR1 as well: Slurm sends it ahead of a time limit."""
+    """Return the signals that stop an agent; Slurm sends SIGUSR1 ahead of a time limit."""
     return (*stop_signals(), signal.SIGUSR1)
 
 
 @contextmanager
 def stop_on_signals(inbox: "queue.SimpleQueue[Event]") -> Iterator[None]:
-    """While this lasts, a stop signal becomes an event instead of an exception.
+    """Turn stop signals into events instead of exceptions.
 
-    After a stop that was asked for, one more signal ends the process at once, with the exit code
-    of the first: nothing is left to hand back then.
+    After a requested stop, one more signal ends the process at once, with the exit code of the
+    first: nothing is left to release then.
     """
     asked = Asked()
 

@@ -1,4 +1,4 @@
-"""The parts of an agent's state: lanes, workers, and the state of its helpers."""
+"""Parts of an agent's state: lanes, workers and helpers."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from tuner.study.verdict import Verdict
 
 
 class Phase(StrEnum):
-    """Where a lane stands on this machine."""
+    """Phase of a lane on this machine."""
 
     LOADING = "loading"  # its checkpoint is being fetched
     QUEUED = "queued"  # waits for a worker
@@ -32,19 +32,19 @@ class Lane:
 
     trial: ClaimedTrial
     schedule: Schedule  # where the pruner judges it
-    n_steps: int | None  # of the full trial; None: not known
+    n_steps: int | None  # of the full trial; None if unknown
     phase: Phase = Phase.QUEUED
     worker: int | None = None
     place: int = 0  # among the starts given to that worker, from 1
-    checkpoint_path: str | None = None  # where it goes on from
+    checkpoint_path: str | None = None  # to resume from
     from_step: int = 0
     started_at: float = 0.0  # on the agent's clock, when a worker got it
     reported_at: float = 0.0
-    measured_seconds: float = 0.0  # of its device, in the steps reported; see `seconds_metric`
+    measured_seconds: float = 0.0  # device time of the reported steps; see `seconds_metric`
     printed: Printed | None = None  # the end of its log, as it was last seen
     is_printed_posted: bool = True
     reports: list[Report] = field(default_factory=list)  # all of this attempt
-    n_posted: int = 0  # of `reports`, given to the store thread
+    n_posted: int = 0  # of `reports`, passed to the store thread
     decisions: list[DecisionRecord] = field(default_factory=list)  # not posted yet
     verdict: Decision | None = None  # that prunes it
     held: DecisionRecord | None = None  # prunes it at its next report, if there is one
@@ -52,7 +52,7 @@ class Lane:
     is_saved_posted: bool = False
     kept: SavedFile | None = None  # the best epoch's weights, in the spool
     has_save_trouble: bool = False  # the last one could not be written
-    stop: Verdict | None = None  # what the worker was told
+    stop: Verdict | None = None  # as sent to the worker
 
     @property
     def key(self) -> AttemptKey:
@@ -60,15 +60,14 @@ class Lane:
 
     @property
     def last_step(self) -> int:
-        """The last step reported in this attempt, else where it began."""
+        """Return the last reported step of this attempt, otherwise its first step."""
         return self.reports[-1].step if self.reports else self.from_step
 
     def seconds(self, now: float) -> float:
-        """How long this attempt has been on its device."""
         return max(0.0, now - self.started_at) if self.started_at else 0.0
 
     def has_unposted(self) -> bool:
-        """Whether the store thread has something to write for it."""
+        """Return whether reports wait for the store thread."""
         return self.phase is Phase.TRAINING and bool(
             self.n_posted < len(self.reports)
             or self.decisions
@@ -79,33 +78,33 @@ class Lane:
 
 @dataclass(kw_only=True)
 class WorkerState:
-    """A worker process, as its messages show it."""
+    """A worker process, as its messages describe it."""
 
     name: str
-    room: int = 0  # for more lanes, as it said when it had received `n_taken` starts
+    room: int = 0  # lanes it had room for when it had received `n_taken` starts
     n_taken: int = 0
     n_started: int = 0  # starts given to it
     is_leaving: bool = False  # a trial failed in it: it ends by itself
     has_been_ready: bool = False
     heard_at: float = 0.0  # its last message, or the last start given to it
-    leave_by: float | None = None  # it was told to drop a trial
-    kill_at: float | None = None  # after it was told to dump its stacks
-    doom: Failure | None = None  # what its lanes fail by once it is gone
+    leave_by: float | None = None  # deadline for dropping a trial
+    kill_at: float | None = None  # set once it was asked for its stacks
+    doom: Failure | None = None  # failure of its lanes once it has ended
 
     @property
     def device(self) -> str:
-        """Several worker processes on one device are named "gpu:0#0", "gpu:0#1"."""
+        """Return the device's name; several workers on one device are "gpu:0#0", "gpu:0#1"."""
         return self.name.partition("#")[0]
 
     @property
     def n_free(self) -> int:
-        """Lanes that it has room for beside those that were given to it."""
+        """Return the number of further lanes that it has room for."""
         return 0 if self.is_leaving else max(0, self.room - (self.n_started - self.n_taken))
 
 
 @dataclass(kw_only=True)
 class StopState:
-    """A stop that was asked for, and its deadlines on the agent's own clock."""
+    """A requested stop, and its deadlines on the agent's own clock."""
 
     signal: str  # empty: none, but an error
     kill_at: float
@@ -115,7 +114,7 @@ class StopState:
 
 @dataclass(kw_only=True)
 class Breaker:
-    """What speaks against this machine's devices."""
+    """Evidence against this machine's devices."""
 
     faults: list[Fault] = field(default_factory=list)
     good_at: float = float("-inf")  # when an attempt last ended well here
@@ -127,13 +126,13 @@ class Breaker:
 
     @property
     def has_no_device(self) -> bool:
-        """Whether nothing on this machine gets trials any more."""
+        """Return whether no device of this machine gets trials any more."""
         return bool(self.places) and self.places <= self.open_places
 
 
 @dataclass(kw_only=True)
 class Standing:
-    """Counts and best trial of the whole study, as the feed told them."""
+    """Counts and best trial of the whole study, from the feed."""
 
     goal: Goal
     counts: dict[TrialState, int] = field(default_factory=dict)
@@ -157,11 +156,11 @@ class Standing:
             self.note_length(record.last_step)
 
     def note_length(self, n_steps: int) -> None:
-        """A COMPLETE trial was so long."""
+        """Take in the length of a COMPLETE trial."""
         self.min_steps = n_steps if self.min_steps is None else min(self.min_steps, n_steps)
 
     def note_value(self, number: int, value: float) -> bool:
-        """Whether this COMPLETE trial is the best so far; ties go to the lower number."""
+        """Return whether this COMPLETE trial is the best so far; ties go to the lower number."""
         if self.best_number == number:
             return True
         if self.best_value is not None and self.best_number is not None:
@@ -174,8 +173,6 @@ class Standing:
 
 @dataclass(kw_only=True)
 class DatabaseState:
-    """Whether the database answers."""
-
     away_since: float | None = None
     away: set[str] = field(default_factory=set)  # the helpers that miss the database
     refusals: dict[str, str] = field(default_factory=dict)  # the database's, by helper
@@ -185,8 +182,6 @@ class DatabaseState:
 
 @dataclass(kw_only=True)
 class ClaimState:
-    """When to ask for trials."""
-
     is_claiming: bool = False  # a claim is under way
     not_before: float = 0.0
     due: float | None = None  # when to ask for trials; None: nothing is wanted
@@ -196,7 +191,7 @@ class ClaimState:
 
 @dataclass(kw_only=True)
 class WriteState:
-    """What waits for the store."""
+    """Writes that wait for the store."""
 
     is_writing: bool = False  # a batch of reports is under way
     flush_at: float | None = None  # when reports were first waiting, plus the flush time
@@ -206,18 +201,16 @@ class WriteState:
 
 @dataclass(kw_only=True)
 class FleetState:
-    """The other agents of the study, by their heartbeats."""
+    """Other agents of the study, by their heartbeats."""
 
     has_pulse: bool = False  # whether their heartbeats have been looked at
     silent: tuple[AgentBeat, ...] = ()
-    n_other_agents: int = 0  # that beat, on this machine or another
-    n_other_machines: int = 0  # that hold trials and beat
+    n_other_agents: int = 0  # with heartbeats, on this machine or another
+    n_other_machines: int = 0  # that hold trials and send heartbeats
 
 
 @dataclass(kw_only=True)
 class MemoryState:
-    """Memory of devices with several workers."""
-
     free_bytes: dict[str, int] = field(default_factory=dict)
     told_apart: set[str] = field(default_factory=set)  # devices whose users are known one by one
     most_bytes: dict[str, int] = field(default_factory=dict)  # that one worker was seen to use
@@ -225,7 +218,7 @@ class MemoryState:
 
 @dataclass(kw_only=True)
 class ShownState:
-    """What views have shown."""
+    """Facts that views have shown."""
 
     tally_at: float = 0.0
     shown_open: int | None = None  # the last WaitingForOthers

@@ -1,4 +1,4 @@
-"""Which sampler and which pruner a study file's names mean."""
+"""Samplers and pruners by their names in a study file."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -91,12 +91,11 @@ PRUNERS: Mapping[str, Callable[[StudySpec, Algorithm], Pruner]] = {
 
 
 def build_sampler(spec: StudySpec) -> Sampler:
-    """The spec's sampler; a study that confirms another one goes through its list."""
+    """Build the spec's sampler; a study that confirms another one goes through its list."""
     if spec.confirms is not None:
         return ListedSampler(listed=spec.confirms.params, n_times=spec.confirms.seeds)
     return SAMPLERS[spec.sampler.name](spec)
 
 
 def build_pruner(spec: StudySpec) -> Pruner:
-    """The spec's pruner."""
     return _build(spec, spec.pruner)

@@ -1,4 +1,4 @@
-"""The missing params of a trial that somebody enqueued with only some of them."""
+"""The missing params of a trial that was enqueued with only some of them."""
 
 from optuna.distributions import BaseDistribution
 
@@ -11,10 +11,10 @@ from tuner.study.trial import Params, ParamValue
 def complete(
     seed: int, number: int, fixed: Params, distributions: Distributions
 ) -> dict[str, ParamValue]:
-    """All params of trial `number` that apply: the fixed ones that fit, the others at random.
+    """Return the params of trial `number` that apply: fixed ones that fit, others at random.
 
     A pure function of the study's seed, the number and the fixed params, whatever the sampler:
-    whoever claims the trial completes it alike.
+    every agent completes the trial in the same way.
     """
     kept = fitting_params(fixed, distributions)
 

@@ -1,4 +1,4 @@
-"""The mirror of rung values: what all trials of the study reported where pruners compare."""
+"""The mirror of rung values: reports of all trials of the study at the steps of pruners."""
 
 import math
 from bisect import bisect_left, bisect_right, insort
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tuner.study.report import RungValue
 from tuner.study.trial import Direction
 
-_BULK = 64  # from so many new values of a step on, sorting once beats inserting
+_BULK = 64  # new values of a step: from this number on, sorting once is faster than inserting
 
 # Puts every place into a group; hashable, so that the values of its groups are sorted only once.
 Partition = Callable[[int], Hashable]
@@ -17,7 +17,7 @@ _Group = tuple[bool, Hashable]  # whether of COMPLETE trials only, and the group
 
 @dataclass(frozen=True, kw_only=True)
 class Among:
-    """The trials that a partition puts into the group of `place`."""
+    """Return whether a partition puts a trial into the group of `place`."""
 
     partition: Partition
     place: int
@@ -26,9 +26,9 @@ class Among:
 class Curves:
     """Values by step, sorted; of several values of one trial at one step the first stays.
 
-    Two books are kept: what trials reported at their rungs, whatever became of them, and
+    There are two books: the reports of trials at their rungs, however they ended, and
     (`complete=True`) the values of COMPLETE trials, their final value at step 0. NaN is not kept:
-    it has no rank. Infinities are, as the worst or best of all.
+    it has no rank. Infinities are kept, as the worst or best of all.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Curves:
         self._parts: dict[Partition, dict[_Group, _Book]] = {}
 
     def add(self, values: Sequence[RungValue]) -> None:
-        """Take in values, known ones included: adding twice changes nothing."""
+        """Add values; known ones change nothing."""
         fresh = []
         for given in values:
             key = (given.is_complete, given.step, given.number)
@@ -53,11 +53,11 @@ class Curves:
     def at(
         self, step: int, *, complete: bool = False, among: Among | None = None
     ) -> Sequence[float]:
-        """All values at a step, ascending; not to be changed."""
+        """Return all values at a step, ascending; callers must not change them."""
         return self._book(complete, among).at(step)
 
     def of(self, step: int, number: int, *, complete: bool = False) -> float | None:
-        """The value of one trial at a step."""
+        """Return the value of one trial at a step."""
         known = self._known.get((complete, step, number))
         return None if known is None else known.value
 
@@ -70,7 +70,7 @@ class Curves:
         complete: bool = False,
         among: Among | None = None,
     ) -> int:
-        """How many values at a step are strictly better than `value`: O(log n)."""
+        """Count the values at a step that are strictly better than `value`, in O(log n)."""
         known = self.at(step, complete=complete, among=among)
         if direction is Direction.MINIMIZE:
             return bisect_left(known, value)
@@ -87,8 +87,6 @@ class Curves:
 
 
 class _Book:
-    """Values by step, ascending."""
-
     def __init__(self) -> None:
         self._sorted: dict[int, list[float]] = {}
 

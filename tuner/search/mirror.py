@@ -23,7 +23,7 @@ _DIRECTIONS = {
 
 
 class ShownTrial(FrozenTrial):
-    """A trial with what a model would else work out anew for every suggestion.
+    """A trial with values that a model would otherwise recompute for every suggestion.
 
     `internal` are the params as Optuna's models take them, by name. `badness` orders finished
     trials as its TPE does, the best one first; None while the trial runs.
@@ -39,7 +39,7 @@ class ShownTrial(FrozenTrial):
 
 
 def _badness(trial: FrozenTrial, direction: Direction) -> tuple[int, float, float] | None:
-    """Complete before pruned; of the pruned, who got further, then who had the better value."""
+    """Rank COMPLETE before PRUNED; among pruned ones by their last step, then by their value."""
     match trial.state:
         case OptunaState.COMPLETE:
             assert trial.value is not None
@@ -53,12 +53,12 @@ def _badness(trial: FrozenTrial, direction: Direction) -> tuple[int, float, floa
 
 
 class Mirror:
-    """Every trial that was heard of, and those of them that a model may look at.
+    """Every known trial, and those of them that a model may use.
 
-    Shown are RUNNING, COMPLETE and PRUNED trials with all params that apply; a diverged trial
-    is shown as pruned without a value, so that the model stays away from it. Hidden are waiting
-    and failed trials and those with params missing. All shown trials carry the study's own
-    distributions of their params. Not thread-safe.
+    Shown are RUNNING, COMPLETE and PRUNED trials with all params that apply; a diverged trial is
+    shown as pruned without a value, so that the model avoids it. Hidden are waiting and failed
+    trials and those with params missing. All shown trials carry the study's own distributions of
+    their params. Not thread-safe.
     """
 
     def __init__(self, distributions: Distributions, direction: Direction) -> None:
@@ -74,20 +74,19 @@ class Mirror:
 
     @property
     def highest(self) -> int:
-        """The highest trial number heard of, -1 for none."""
+        """Return the highest known trial number, -1 for none."""
         return self._highest
 
     @property
     def open_numbers(self) -> frozenset[int]:
-        """The trials heard of that are not final."""
+        """Return the known trials that are not final."""
         return frozenset(self._open)
 
     @property
     def hidden_numbers(self) -> frozenset[int]:
-        """Numbers up to `highest` that may end later but are not shown now.
+        """Return numbers up to `highest` that may end later but are not shown now.
 
-        They are waiting, have params missing, or were not heard of (when numbers arrive out
-        of order).
+        They are waiting, have params missing, or are unknown (when numbers arrive out of order).
         """
         unheard: tuple[int, ...] = ()
         if len(self._records) <= self._highest:
@@ -111,10 +110,10 @@ class Mirror:
     def as_of(
         self, highest: int, open_numbers: Iterable[int], hidden: Iterable[int] = ()
     ) -> "Mirror":
-        """This mirror as it was when `highest` and the open numbers were these.
+        """Return this mirror as it was when `highest` and the open numbers were these.
 
-        `hidden` are the numbers that were not shown then (`hidden_numbers`), which matters
-        for trials that somebody enqueued.
+        `hidden` are the numbers that were not shown then (`hidden_numbers`), which matters for
+        trials that users enqueued.
         """
         running, unseen = frozenset(open_numbers), frozenset(hidden)
         earlier = Mirror(self.distributions, self.direction)
@@ -127,11 +126,11 @@ class Mirror:
         return earlier
 
     def shown(self) -> Sequence[ShownTrial]:
-        """The trials that a model may look at, by number; not to be changed."""
+        """Return the trials that a model may use, by number; callers must not change them."""
         return self._shown
 
     def running_trial(self, number: int, params: Params) -> ShownTrial:
-        """A trial that runs, or is about to."""
+        """Return a trial that runs, or is about to."""
         return self._frozen(number, OptunaState.RUNNING, params, None, {})
 
     def _applying(self, params: Params) -> tuple[str, ...]:
@@ -150,7 +149,7 @@ class Mirror:
             self._shown.insert(place, trial)
 
     def _freeze(self, record: TrialRecord) -> ShownTrial | None:
-        """The record as Optuna's trial; None when a model should not see it."""
+        """Return the record as Optuna's trial; None if models must not see it."""
         if any(name not in record.params for name in self._applying(record.params)):
             return None
         match record.state:
@@ -203,7 +202,7 @@ def open_study(
     sampler: optuna.samplers.BaseSampler,
     attributes: Mapping[str, Any] = MappingProxyType({}),
 ) -> optuna.Study:
-    """An Optuna study over these trials, without copies, for a sampler to look at.
+    """Return an Optuna study over these trials, without copies, for a sampler to read.
 
     `attributes` are the study's system attributes.
     """
@@ -216,7 +215,7 @@ def open_study(
 
 
 class _TrialsStorage(InMemoryStorage):
-    """A storage with one study of given trials; what a sampler notes there is dropped.
+    """A storage with one study of given trials; attributes that a sampler writes are dropped.
 
     Optuna's own in-memory storage copies every trial and announces its study in the log.
     """

@@ -1,4 +1,4 @@
-"""Optuna's samplers, asked on the mirror: what TPE, GP, CMA-ES and NSGA-II share."""
+"""Optuna's samplers on the mirror: the common part of TPE, GP, CMA-ES and NSGA-II."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,11 +19,11 @@ from tuner.study.trial import Direction, Params, ParamValue
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A fresh Optuna sampler, and what it would find in its storage."""
+    """A fresh Optuna sampler, and the content of its storage."""
 
     sampler: BaseSampler
     trials: Sequence[FrozenTrial]
-    trial_attributes: Mapping[str, Any] = field(default_factory=dict)  # of the asked trial
+    trial_attributes: Mapping[str, Any] = field(default_factory=dict)  # of the requested trial
     study_attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -40,7 +40,7 @@ class OptunaSampler(ABC):
         seed: int,
         shared: Collection[str] = (),
     ) -> Sequence[Suggestion]:
-        """`n` suggestions, each of which sees those before it as running trials.
+        """Return `n` suggestions, each of which sees those before it as running trials.
 
         The first one leads: the others have its values of the `shared` params.
         """
@@ -48,7 +48,7 @@ class OptunaSampler(ABC):
 
     @abstractmethod
     def _open(self, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Model:
-        """The model over these trials, for this direction, with this seed."""
+        """Return the model over these trials, for this direction, with this seed."""
 
 
 OpenModel = Callable[[Sequence[FrozenTrial], Direction, int], Model]
@@ -61,7 +61,7 @@ def propose_with(
     seed: int,
     shared: Collection[str] = (),
 ) -> Sequence[Suggestion]:
-    """`n` suggestions, each of which sees those before it as running trials.
+    """Return `n` suggestions, each of which sees those before it as running trials.
 
     The first one leads: the others have its values of the `shared` params, wherever they apply.
 
@@ -89,7 +89,7 @@ def propose_with(
 
 
 def _ask(model: Model, mirror: Mirror, number: int, led: Params) -> dict[str, ParamValue]:
-    """The calls that `study.ask` and `trial.suggest_*` would make, without their storage.
+    """Make the calls of `study.ask` and `trial.suggest_*`, without their storage.
 
     Params that only some trials have lie outside the space that these share: Optuna draws them
     independently, when the objective asks for them. Here that is when their condition holds.
@@ -118,9 +118,9 @@ def _ask(model: Model, mirror: Mirror, number: int, led: Params) -> dict[str, Pa
 
 
 def _one_of_each_shape(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """One finished trial stands for all with the same params when Optuna compares their spaces.
+    """Return one finished trial per set of param names, for Optuna's comparison of spaces.
 
-    Comparing every distribution of every trial anew would cost more than the model.
+    Comparing every distribution of every trial each time would cost more than the model.
     """
     finished = (OptunaState.COMPLETE, OptunaState.PRUNED)
     found: dict[tuple[OptunaState, int], FrozenTrial] = {}
@@ -139,7 +139,7 @@ def _only_value(distribution: BaseDistribution) -> ParamValue:
 
 
 def _plain(distribution: BaseDistribution, value: Any) -> ParamValue:
-    """The value in Python's own types (Optuna's may be NumPy's)."""
+    """Return the value in Python's own types (Optuna's may be NumPy's)."""
     internal = float(distribution.to_internal_repr(value))
     plain: ParamValue = distribution.to_external_repr(internal)
     return plain

@@ -11,8 +11,8 @@ class Permutation:
     Sources: Luby and Rackoff, "How to construct pseudorandom permutations from pseudorandom
     functions", SIAM J. Comput. 1988 (four rounds suffice in theory; eight, since our domains are
     small); Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002 (cycle walking:
-    what falls outside is permuted again, which ends because a permutation runs in cycles). The
-    domain is less than four times n, so that fewer than four walks are expected; nothing is
+    a result outside the domain is permuted again, which ends because a permutation runs in cycles).
+    The domain is less than four times n, so that fewer than four walks are expected; nothing is
     stored, whatever n is.
     """
 
@@ -28,7 +28,7 @@ class Permutation:
         ]
 
     def __getitem__(self, index: int) -> int:
-        """Where `index` goes."""
+        """Return the image of `index`."""
         assert 0 <= index < self._n, f"{index} is not below {self._n}"
         place = self._encrypt(index)
         while place >= self._n:

@@ -1,1 +1,1 @@
-"""The durable study: the embedded server, the connection and every statement on its tables."""
+"""The durable study: the embedded server, connections, and every statement on its tables."""

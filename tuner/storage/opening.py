@@ -1,4 +1,4 @@
-"""The database of a command: the one that was named, else this machine's embedded server."""
+"""The database of a command: the named one, otherwise this machine's embedded server."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from tuner.storage.embedded.server import open_server
 def open_database(url: URL | None, listen: Listen | None = None) -> Iterator[Database]:
     """Connect; without a URL, start or join the embedded server and hold it meanwhile.
 
-    `listen`: where the embedded server serves other machines.
+    `listen`: the address at which the embedded server serves other machines.
 
     Raises `DatabaseError`, `DatabaseAway`.
     """

@@ -1,6 +1,6 @@
-"""Named queries: the statements live in `sql/*.sql`, each under a line `-- name: ...`.
+"""Named queries: the statements are in `sql/*.sql`, each under a line `-- name: ...`.
 
-The first comment line after the name says what the statement is for.
+The first comment line after the name states the purpose of the statement.
 """
 
 import re
@@ -10,7 +10,7 @@ from importlib import resources
 
 @cache
 def load_queries(file: str) -> dict[str, str]:
-    """The statements of `sql/FILE.sql` by name."""
+    """Return the statements of `sql/FILE.sql` by name."""
     text = (resources.files("tuner.storage") / "sql" / f"{file}.sql").read_text(encoding="utf-8")
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
     return {

@@ -1,1 +1,1 @@
-"""The records that all layers share, and what follows from them alone."""
+"""The records that all layers share, and functions of them alone."""

@@ -1,4 +1,4 @@
-"""What an agent says it does, as it stands in `agent.telemetry`."""
+"""Activity of an agent, as stored in `agent.telemetry`."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,25 +14,25 @@ class LaneActivity:
     trial: int
     attempt: int
     step: int
-    n_steps: int | None  # of a full trial; None where the objective alone knows
+    n_steps: int | None  # of a full trial; None if only the objective knows
     value: float | None  # at that step
     seconds: float  # since the attempt began
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceActivity:
-    """What one device trains."""
+    """The trials of one device."""
 
     device: str
-    trials: tuple[int, ...]  # all of them: lanes tells only of some
-    seconds: float  # what their attempts have used of the device so far; lanes share it
+    trials: tuple[int, ...]  # all trials; `lanes` has only some
+    seconds: float  # device time of their attempts so far; lanes share it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gauge:
-    """What a device says of itself."""
+    """Measurements of a device."""
 
-    used_bytes: int  # of its memory, by whomever; of a share of the CPU, by its workers
+    used_bytes: int  # of its memory, used by any process; on a share of the CPU, by its workers
     total_bytes: int
     load: float | None = None  # the part of the last moment in which kernels ran, at most 1
     watts: float | None = None
@@ -40,17 +40,17 @@ class Gauge:
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """One agent. Devices without a lane are idle."""
+    """The activity of one agent; devices without a lane are idle."""
 
-    state: str = ""  # working, paused, waiting, stopping; empty: it has not said yet
+    state: str = ""  # working, paused, waiting, stopping; empty: not reported yet
     devices: Sequence[DeviceActivity] = ()  # those that train
-    lanes: Sequence[LaneActivity] = ()  # of each device its best and its oldest
+    lanes: Sequence[LaneActivity] = ()  # for each device its best and its oldest
     alerts: Sequence[str] = ()
     gauges: Mapping[str, Gauge] = field(default_factory=dict)  # by the worker's place
 
 
 def parse_activity(stored: object) -> Activity:
-    """What another version of tuner may have written; what cannot be read is left out."""
+    """Parse telemetry of any version of tuner; unreadable parts are left out."""
     if not isinstance(stored, Mapping):
         return Activity()
     lanes = tuple(
@@ -75,7 +75,7 @@ def _list(given: object) -> Sequence[Any]:
 
 
 def _devices_of(lanes: Sequence[LaneActivity]) -> tuple[DeviceActivity, ...]:
-    """Of an agent that tells all its lanes and nothing else: each has its device alone."""
+    """Return the devices of an agent that reports all its lanes and nothing else: one lane each."""
     return tuple(
         DeviceActivity(device=lane.device, trials=(lane.trial,), seconds=lane.seconds)
         for lane in lanes

@@ -1,4 +1,4 @@
-"""Agents as others see them."""
+"""Agents as other agents see them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,20 +11,18 @@ from tuner.study.code import Code
 
 @dataclass(frozen=True, kw_only=True)
 class AgentIdentity:
-    """Who an agent is."""
-
     agent_id: UUID
     host: str
     boot: str  # boot id and pid namespace: within one of these, pids can be compared
     pid: int
     devices: Sequence[str]
-    code: Code = field(default_factory=dict)  # what it trains with
+    code: Code = field(default_factory=dict)  # versions and devices that it trains with
     about: Mapping[str, Any] = field(default_factory=dict)  # packages, git commit, devices
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentBeat:
-    """An agent's beat counter, as it was seen."""
+    """An agent's heartbeat counter, as last read."""
 
     agent_id: UUID
     beat: int
@@ -35,7 +33,7 @@ class AgentBeat:
 
 @dataclass(frozen=True, kw_only=True)
 class Telemetry:
-    """What an agent says of itself with each beat."""
+    """State of an agent, sent with each heartbeat."""
 
     seconds_lived: float
     device_seconds_busy: float
@@ -43,20 +41,20 @@ class Telemetry:
 
 
 class Desired(StrEnum):
-    """What people want of a study."""
+    """The desired state of a study."""
 
     RUNNING = "running"
     PAUSED = "paused"
     STOPPING = "stopping"
-    HALTED = "halted"  # by too many failures: trials are handed back, agents leave
+    HALTED = "halted"  # after too many failures: trials are released, agents leave
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pulse:
-    """The answer to a beat."""
+    """The answer to a heartbeat."""
 
     others: Sequence[AgentBeat]  # the agents that hold trials, oneself excluded
     desired: Desired = Desired.RUNNING
     reason: str | None = None  # why it is not running
     limit_trials: int | None = None  # the budget, which may have been extended
-    seconds_left: float | None = None  # of the budget's time; None: no such limit
+    seconds_left: float | None = None  # until the budget's time is used up; None: no such limit

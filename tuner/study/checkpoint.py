@@ -18,7 +18,7 @@ class SavedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A registered checkpoint: what the next attempt continues from."""
+    """A registered checkpoint, from which the next attempt continues."""
 
     checkpoint_id: int
     step: int

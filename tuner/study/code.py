@@ -1,4 +1,4 @@
-"""Which code a study is trained with: the objective's own files, by their hashes."""
+"""The code of a study: the objective's own files, by their hashes."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,6 @@ Code = Mapping[str, str]  # "train.py" -> sha256 of the file; of the built-in tr
 
 
 def changed_files(stored: Code, given: Code) -> tuple[str, ...]:
-    """The files that are not the same, those that one side lacks included."""
+    """Return the files that differ, including those that one side lacks."""
     names = sorted(stored.keys() | given.keys())
     return tuple(name for name in names if stored.get(name) != given.get(name))

@@ -1,12 +1,12 @@
-"""Commands of tuner in messages: they work as they are when they are pasted into a shell."""
+"""Commands of tuner in messages, quoted so that they can be pasted into a shell."""
 
 import shlex
 
 
 def study_command(verb: str, name: str, options: str = "", *, values: str = "") -> str:
-    """`tuner VERB NAME VALUES OPTIONS`, where the name of the study may be any text.
+    """Render `tuner VERB NAME VALUES OPTIONS` for a study of any name.
 
-    A name like an option follows `--`, as everything does that is not an option then.
+    A name like an option follows `--`, after which nothing counts as an option.
     """
     if name.startswith("-"):
         words = ["tuner", verb, options, "--", quote_word(name), values]
@@ -16,23 +16,23 @@ def study_command(verb: str, name: str, options: str = "", *, values: str = "") 
 
 
 def run_study_command(name: str, file: str = "") -> str:
-    """`tuner run --study NAME`, after the study file where it is needed."""
+    """Render `tuner run --study NAME`, with the study file where it is needed."""
     words = [*([file] if file else []), *study_option(name)]
     return f"tuner run {' '.join(map(quote_word, words))}"
 
 
 def study_option(name: str) -> list[str]:
-    """`--study NAME` as arguments; a name like an option belongs to the same word."""
+    """Return `--study NAME` as arguments; a name like an option is joined to it."""
     return [f"--study={name}"] if name.startswith("-") else ["--study", name]
 
 
 def file_word(path: str) -> str:
-    """A path as an argument that is no option."""
+    """Return a path as an argument that is no option."""
     return f"./{path}" if path.startswith("-") else path
 
 
 def quote_word(word: str) -> str:
-    """One word of a shell; what steers a terminal is written as `$'\\x1b'`."""
+    r"""Quote one word for a shell; control characters are written as `$'\x1b'`."""
     if word.isprintable():
         return shlex.quote(word)
     parts = (

@@ -1,4 +1,4 @@
-"""What a command to a study has done, for the command line and other fronts to tell."""
+"""Results of commands to a study, for the command line and other fronts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ STOPPED_BY = "stopped by "
 
 @dataclass(frozen=True, kw_only=True)
 class Steered:
-    """After stop, pause and resume."""
+    """The result of stop, pause and resume."""
 
     before: Desired
     reason: str | None  # why it is paused or stopping now
-    ended: tuple[int, ...] = ()  # trials that nobody held
+    ended: tuple[int, ...] = ()  # trials that no agent held
     held: Mapping[str, Sequence[int]]  # host -> trials that living agents still hold
     n_waiting: int  # enqueued
     n_agents: int  # alive
@@ -35,7 +35,7 @@ class Amount:
 
 @dataclass(frozen=True, kw_only=True)
 class Extension:
-    """New limits: each an amount, or an amount more; None leaves the old one."""
+    """New limits: each an absolute or additional amount; None leaves the old one."""
 
     trials: Amount | None = None
     steps: Amount | None = None
@@ -52,13 +52,13 @@ class Extended:
     n_draws: int | None  # cells of a grid: no limit makes more of them
     desired: Desired
     reason: str | None
-    is_released: bool  # a limit had stopped the study; it may go on now
+    is_released: bool  # whether a limit had stopped the study and it may continue now
     n_agents: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Enqueued:
-    """After enqueue and retry."""
+    """The result of enqueue and retry."""
 
     numbers: tuple[int, ...]
     params: tuple[Params, ...]

@@ -1,4 +1,4 @@
-"""What a pruner decides, and the record of it."""
+"""A pruner's decision and its record."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tuner.study.verdict import Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Go on or prune, with the reason in words."""
+    """Continue or prune, with the reason in words."""
 
     action: Verdict  # CONTINUE or PRUNE
     reason: str  # "rung 9: rank 14 of 20, keeps 6"
@@ -16,7 +16,7 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionRecord:
-    """A decision as it is stored: where it was taken and how far the values had been seen."""
+    """A decision as stored: its trial and step, and the values that were known."""
 
     key: AttemptKey
     step: int

@@ -1,4 +1,4 @@
-"""How an agent's part in a study ended."""
+"""The end of an agent's part in a study."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,13 +7,11 @@ from tuner.errors import TunerError
 
 
 class EndingKind(StrEnum):
-    """The ways to end."""
-
-    FINISHED = "finished"  # a limit was reached or somebody stopped it; every trial is final
-    INTERRUPTED = "interrupted"  # SIGINT: the trials were handed back
+    FINISHED = "finished"  # a limit was reached or a user stopped it; every trial is final
+    INTERRUPTED = "interrupted"  # SIGINT: the trials were released
     TERMINATED = "terminated"  # SIGTERM or SIGUSR1: likewise
-    HALTED = "halted"  # too many failures in a row: the trials were handed back
-    FAILED = "failed"  # `error` says why
+    HALTED = "halted"  # too many failures in a row: the trials were released
+    FAILED = "failed"  # with the reason in `error`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,5 +20,5 @@ class Ending:
 
     kind: EndingKind
     reason: str | None = None  # which limit, or who stopped it
-    is_cut_off: bool = False  # the database was away: what was to be written last is not
+    is_cut_off: bool = False  # whether the database was away: the last writes are missing
     error: TunerError | None = None

@@ -1,4 +1,4 @@
-"""Why an attempt did not end well."""
+"""Causes of failed attempts."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +10,7 @@ MAX_LOSSES = 5
 
 
 class FailureClass(StrEnum):
-    """Causes, by what follows from them (`agent.rules.failures`)."""
+    """Causes, by their consequences (`agent.rules.failures`)."""
 
     NON_FINITE = "non_finite"  # NaN or infinity, reported or trained into
     OUT_OF_MEMORY = "out_of_memory"
@@ -26,8 +26,6 @@ class FailureClass(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """One failed attempt."""
-
     cause: FailureClass
     message: str  # one sentence for people
     traceback: str = ""
@@ -35,18 +33,18 @@ class Failure:
 
     @property
     def is_loss(self) -> bool:
-        """Whether something else than the trial's own code is to blame, as far as one can tell."""
+        """Return whether the cause is most likely outside the trial's own code."""
         return self.cause in (FailureClass.CRASH, FailureClass.KILLED, FailureClass.AGENT_LOST)
 
     @property
     def is_by_params(self) -> bool:
-        """Whether the same code with other params would most likely have done well."""
+        """Return whether the same code with other params would most likely have succeeded."""
         return self.cause in (FailureClass.NON_FINITE, FailureClass.OUT_OF_MEMORY)
 
 
 @dataclass(kw_only=True)
 class Fault:
-    """A failed attempt, held against the device that it failed on."""
+    """A failed attempt, counted against its device."""
 
     key: AttemptKey
     place: str  # "gpu:0"

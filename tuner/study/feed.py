@@ -1,4 +1,4 @@
-"""What changed in a study since one last looked."""
+"""Changes of a study since an earlier read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tuner.study.trial import TrialRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """How far a reader has seen the study."""
+    """Position of a reader in the feed."""
 
     highest: int = -1  # highest trial number seen
     open_numbers: frozenset[int] = frozenset()  # seen, but not final then
@@ -18,7 +18,7 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """New and ended trials, new rung values, and the new mark."""
+    """New and ended trials, new rung values, and the new position."""
 
     trials: Sequence[TrialRecord]
     rung_values: Sequence[RungValue]

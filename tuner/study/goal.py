@@ -1,6 +1,7 @@
 """The goal of a study: a metric and its direction.
 
-A study has one goal. Whatever compares values asks it, so that several goals can be added here.
+A study has one goal. All comparisons of values use this class, so that several goals can be added
+here.
 """
 
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ class Goal:
     direction: Direction
 
     def rank(self, value: float) -> float:
-        """A key to sort values by: the better, the lower."""
+        """Return a sort key: the better the value, the lower."""
         return self.direction.rank(value)
 
     def better(self, a: float, b: float) -> bool:
-        """Whether `a` is better than `b`; NaN never is."""
+        """Return whether `a` is better than `b`; NaN never is."""
         return self.rank(a) < self.rank(b)

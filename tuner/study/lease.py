@@ -12,18 +12,18 @@ from tuner.study.trial import AttemptKey, Params, TrialState
 
 
 class Origin(StrEnum):
-    """How a trial came to this agent."""
+    """The way in which a trial came to this agent."""
 
     NEW = "new"  # a new draw
-    WAITING = "waiting"  # enqueued by somebody
-    RELEASED = "released"  # handed back by an agent
+    WAITING = "waiting"  # enqueued by a user
+    RELEASED = "released"  # released by an agent
     TAKEN_OVER = "taken_over"  # its agent was lost
     ADOPTED = "adopted"  # claimed before, but the answer never arrived
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimedTrial:
-    """A trial this agent now holds."""
+    """A trial that this agent now holds."""
 
     key: AttemptKey
     origin: Origin
@@ -34,11 +34,11 @@ class ClaimedTrial:
     losses: int  # earlier attempts that were lost
     checkpoint: Checkpoint | None
     history: Mapping[int, float]  # objective by step, up to the checkpoint
-    seconds: float = 0.0  # that earlier attempts trained before they were handed back
+    seconds: float = 0.0  # training time of earlier attempts before their release
 
     @property
     def place(self) -> int:
-        """What pruners count by: the draw, else the number."""
+        """Return the index that pruners use: the draw, otherwise the number."""
         return self.key.number if self.draw is None else self.draw
 
 
@@ -47,14 +47,14 @@ class Claimed:
     """The answer to a claim."""
 
     trials: Sequence[ClaimedTrial]
-    n_open: int  # trials of the study that are not final, whoever holds them
+    n_open: int  # trials of the study that are not final, held by any agent
     limit_reached: bool  # nothing new will be started
     reason: str | None = None  # why it is stopping, if it is
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Everything a machine has to say about trials that go on."""
+    """All writes of a machine about trials that continue."""
 
     reports: Sequence[Report] = ()
     decisions: Sequence[DecisionRecord] = ()
@@ -75,7 +75,7 @@ class Finish:
     decisions: Sequence[DecisionRecord] = ()
     user_attrs: Mapping[str, object] = field(default_factory=dict)
     last_step: int | None = None  # later ones were reported by an attempt that counts no more
-    rungs: Sequence[RungValue] = ()  # of a COMPLETE trial, where the pruner compares such
+    rungs: Sequence[RungValue] = ()  # of a COMPLETE trial, if the pruner compares these
     printed: Printed | None = None
     device: str | None = None
     seconds: float = 0.0  # that this attempt used of its device: its share where lanes share it
@@ -84,11 +84,11 @@ class Finish:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """The end of an attempt whose trial goes on elsewhere or later."""
+    """The end of an attempt whose trial continues elsewhere or later."""
 
     key: AttemptKey
     reason: str
-    failure: Failure | None = None  # None: handed back, nobody's fault
+    failure: Failure | None = None  # None: released without a failure
     reports: Sequence[Report] = ()
     decisions: Sequence[DecisionRecord] = ()
     checkpoint: SavedFile | None = None

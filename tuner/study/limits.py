@@ -1,4 +1,4 @@
-"""What ends a study, and how much of it is used."""
+"""Limits of a study, and their use."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from tuner.study.trial import Direction
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Over all machines; None: no such limit."""
+    """Limits over all machines; None: no such limit."""
 
     trials: int | None = None
     steps: int | None = None  # trained in all trials
     seconds: float | None = None  # in which an agent lived and the study was not paused
     device_seconds: float | None = None  # of busy devices
-    target: float | None = None  # of a COMPLETE trial
+    target: float | None = None  # for a COMPLETE trial
 
 
 @dataclass(frozen=True, kw_only=True)
 class Used:
-    """What is used of each limit."""
+    """The used part of each limit."""
 
     trials: int  # claimed
     steps: int
@@ -38,12 +38,12 @@ _NAMES = {
 
 
 def limit_name(key: str, step_noun: str) -> str:
-    """Return the name of a limit for people; `key` as in `Limits`, "draws" for grid cells."""
+    """Return the displayed name of a limit; `key` as in `Limits`, "draws" for grid cells."""
     return f"{step_noun}s" if key == "steps" else _NAMES[key]
 
 
 def reached_limits(limits: Limits, used: Used, direction: Direction) -> tuple[str, ...]:
-    """The names of the limits that are used up."""
+    """Return the names of the limits that are used up."""
     amounts = {
         "trials": (used.trials, limits.trials),
         "steps": (used.steps, limits.steps),
@@ -59,7 +59,7 @@ def reached_limits(limits: Limits, used: Used, direction: Direction) -> tuple[st
 
 
 def lets_nobody_work(reached: Collection[str]) -> bool:
-    """Whether one of the limits that are used up bars all trials.
+    """Return whether one of the limits that are used up bars all trials.
 
     Those of trials and steps do not: enqueued and released trials may still continue.
     """

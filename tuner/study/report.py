@@ -1,4 +1,4 @@
-"""What a trial reports while it trains."""
+"""Reports of a trial in training."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Printed:
-    """What an attempt has printed."""
+    """New output of an attempt."""
 
     key: AttemptKey
     tail: str  # the end of it, at most 64 KiB
@@ -26,10 +26,10 @@ class Printed:
 
 @dataclass(frozen=True, kw_only=True)
 class RungValue:
-    """The objective's value of one trial at one step where the pruner compares."""
+    """The objective of one trial at a step at which the pruner compares."""
 
     step: int  # the rung; 0 for the final value of a COMPLETE trial
     number: int
     value: float
-    place: int  # what pruners count by: the draw, else the number
-    is_complete: bool = False  # of a COMPLETE trial, known only since it has ended
+    place: int  # the index that pruners use: the draw, otherwise the number
+    is_complete: bool = False  # for a COMPLETE trial, whose values count only after its end

@@ -17,20 +17,19 @@ class Schedule:
     runs: tuple[range, ...] = ()  # ascending, positive strides, steps from 1
 
     def reached(self, before: int, step: int) -> tuple[int, ...]:
-        """The rungs in (before, step], ascending: of each run the last one."""
+        """Return the rungs in (before, step], ascending, but only the last one of each run."""
         return tuple(sorted({rung for run in self.runs if (rung := _last(run, before, step))}))
 
     def bounds(self) -> tuple[tuple[int, int, int], ...]:
-        """Start, stop and stride of every run, for JSON; `from_bounds` reads it back."""
+        """Return start, stop and stride of every run, for JSON; `from_bounds` reads it back."""
         return tuple((run.start, run.stop, run.step) for run in self.runs)
 
     @classmethod
     def from_bounds(cls, bounds: Sequence[Sequence[int]]) -> "Schedule":
-        """The schedule that `bounds` gave."""
         return cls(runs=tuple(range(*run) for run in bounds))
 
 
 def _last(run: range, before: int, step: int) -> int:
-    """The last element of a run in (before, step], 0 for none."""
+    """Return the last element of a run in (before, step], 0 for none."""
     below = run[: max(0, -(-(step + 1 - run.start) // run.step))]
     return below[-1] if below and below[-1] > before else 0

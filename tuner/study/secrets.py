@@ -1,6 +1,6 @@
-"""Passwords: what this process prints or stores is passed through `redact`.
+"""Passwords: all output and stored text of this process is passed through `redact`.
 
-User code runs as the same user and may read the agent's environment; what it prints goes into the
+User code runs as the same user and may read the agent's environment; its output goes into the
 database, where every reader sees it.
 """
 
@@ -13,7 +13,7 @@ _known: tuple[str, ...] = ()
 
 
 def remember(secret: str | None) -> None:
-    """From now on it is replaced, as it is and as a URL writes it."""
+    """Redact this secret from now on, as it is and as a URL writes it."""
     global _known
     if secret and len(secret) >= MIN_LENGTH and secret not in _GUESSED:
         forms = {secret, quote(secret), quote(secret, safe="")} - set(_known)
@@ -21,14 +21,14 @@ def remember(secret: str | None) -> None:
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the user's code may see: nothing that opens the database."""
+    """Return the environment for user code: without variables that open the database."""
     return {
         name: value for name, value in environment.items() if not name.startswith(("PG", "TUNER_"))
     }
 
 
 def redact(text: str) -> str:
-    """The text with `***` for every password that is known."""
+    """Return the text with `***` for every known password."""
     for secret in _known:
         text = text.replace(secret, "***")
     return text

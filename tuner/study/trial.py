@@ -10,7 +10,7 @@ Params = Mapping[str, ParamValue]
 # A parameter's name in a study file, 64 characters at most; dots are for functions only.
 PARAM_NAME = re.compile(r"(?!.{65})[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*", re.ASCII)
 MAX_NAME = 64  # characters of a metric's or attribute's name
-MAX_ATTRIBUTE_DEPTH = 20  # of lists and dicts in one another
+MAX_ATTRIBUTE_DEPTH = 20  # of nested lists and dicts
 Values = Mapping[str, float]  # metric name -> value
 
 
@@ -30,17 +30,17 @@ class TrialState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """True once the trial cannot change any more."""
+        """Return whether the trial cannot change any more."""
         return self in FINAL_STATES
 
     @property
     def is_at_work(self) -> bool:
-        """Whether an agent still has to end the trial."""
+        """Return whether an agent still has to end the trial."""
         return self in (TrialState.RUNNING, TrialState.RELEASED)
 
     @property
     def word(self) -> str:
-        """The state as people read it in a table or on a page."""
+        """Return the state as shown in tables and on pages."""
         words = {TrialState.FAIL: "failed", TrialState.ELSEWHERE: "running elsewhere"}
         return words.get(self, self.value.lower())
 
@@ -58,13 +58,13 @@ class Direction(StrEnum):
     MAXIMIZE = "maximize"
 
     def rank(self, value: float) -> float:
-        """A key to sort values by: the better, the lower."""
+        """Return a sort key: the better the value, the lower."""
         return value if self is Direction.MINIMIZE else -value
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptKey:
-    """Which trial, and which execution of it: the fencing token of every write."""
+    """A trial and its attempt: the fencing token of every write."""
 
     number: int
     attempt: int  # from 1
@@ -78,12 +78,12 @@ class TrialRecord:
     state: TrialState
     params: Params  # only those that fit the study's search space
     value: float | None  # of a COMPLETE trial
-    last_step: int | None  # of a PRUNED or COMPLETE trial: where it ended
-    last_value: float | None  # of a PRUNED trial: its report there
+    last_step: int | None  # the last step of a PRUNED or COMPLETE trial
+    last_value: float | None  # the report of a PRUNED trial at its last step
     diverged: bool = False  # FAIL by a non-finite value or lack of memory
 
 
 def full_length(params: Params) -> int | None:
-    """Return the steps of a full trial of a function, its parameter `epochs`; None without it."""
+    """Return the length of a function's trial, its parameter `epochs`; None without it."""
     epochs = params.get("epochs")
     return epochs if type(epochs) is int and epochs > 0 else None

@@ -13,17 +13,17 @@ class Verdict(StrEnum):
 
     @property
     def outcome(self) -> "Outcome":
-        """The outcome of an attempt that obeys; `CONTINUE` has none."""
+        """Return the outcome of an attempt that obeys; `CONTINUE` has none."""
         return _OUTCOMES[self]
 
     def overrides(self, other: "Verdict") -> bool:
-        """Whether this one counts when both were given: the more final one does."""
+        """Return whether this verdict replaces an earlier one: the more final one holds."""
         order = list(Verdict)
         return order.index(self) > order.index(other)
 
 
 class Outcome(StrEnum):
-    """How an attempt left its worker."""
+    """The way an attempt left its worker."""
 
     COMPLETE = "complete"
     PRUNED = "pruned"

@@ -1,1 +1,1 @@
-"""`study.yaml` and what it means."""
+"""Reader of `study.yaml`."""

@@ -1,6 +1,6 @@
 """`best.yaml`: the best config, read with the same care as a study file.
 
-Keys are those of a study file, but for `seed`, which is the trial's, and what only a trial has.
+Keys are those of a study file, except `seed`, which is the trial's, and keys that only a trial has.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,29 +48,29 @@ _SHA256 = 64  # characters
 
 
 class Weights(Model):
-    """The trial's own weights, in a file beside this one."""
+    """The trial's own weights, in a file next to this one."""
 
     file: str
     sha256: str
 
 
 class BestConfig(Model):
-    """Everything that the final training needs, and where it comes from."""
+    """Everything that the final training needs, and its provenance."""
 
     name: str
     objective: AnyObjective
     metric: str
     direction: Direction
     params: Mapping[str, ParamValue]  # fixed and searched ones; the trainer's complete
-    seed: int  # of weights and dropout
-    data_seed: int  # of the order of the rows
+    seed: int  # for weights and dropout
+    data_seed: int  # for the order of the rows
     best_epoch: int | None = None  # the one with the best validation value; None: not known
     weights: Weights | None = None
     provenance: Mapping[str, Any] = {}
 
     @property
     def n_steps(self) -> int | None:
-        """The length of the training; None where the objective alone knows."""
+        """Return the length of the training; None if only the objective knows."""
         epochs = self.params.get("epochs")
         return epochs if type(epochs) is int and epochs > 0 else None
 
@@ -80,12 +80,12 @@ class BestConfig(Model):
 
     @property
     def has_own_code(self) -> bool:
-        """Whether it trains with code of the user."""
+        """Return whether it trains with code of the user."""
         return bool(self.objective.code_names)
 
     @property
     def fingerprint(self) -> str | None:
-        """Of the study's data."""
+        """Return the fingerprint of the study's data."""
         found = self.provenance.get("data_fingerprint")
         return found if isinstance(found, str) and found else None
 
@@ -93,7 +93,7 @@ class BestConfig(Model):
 def load_best_config(path: Path, overrides: Sequence[str] = ()) -> BestConfig:
     """Read and validate a best config; raises `StudyFileError` with every fault in it.
 
-    `overrides`: `epochs=100` sets a param, `params.epochs=100` says it in full.
+    `overrides`: `epochs=100` sets a param; `params.epochs=100` is its full form.
     """
     text = read_source(path)
     faults = Faults(text.split("\n"))
@@ -109,7 +109,7 @@ def load_best_config(path: Path, overrides: Sequence[str] = ()) -> BestConfig:
 
 
 def _in_full(override: str, root: Node) -> str:
-    """A param by its name alone is one below `params`, whatever else its name could mean."""
+    """Expand the name of a param: it is below `params`, whatever else the name could mean."""
     key = override.partition("=")[0].strip()
     entries = root.entries if isinstance(root, MapNode) else ()
     params = next((node for name, node in entries if name.text == "params"), None)
@@ -162,7 +162,7 @@ def _read_epoch(item: Item | None) -> int | None:
 
 
 def _read_weights(item: Item | None) -> Weights | None:
-    """A file's name, not a path: it lies beside this file."""
+    """Read a file name, not a path: the file is next to this one."""
     section: Section = (
         read_section(item, Keys(allowed=("file", "sha256"))) if item else None
     ) or {}
@@ -183,7 +183,7 @@ def _read_weights(item: Item | None) -> Weights | None:
 
 
 def _plain(node: Node) -> Any:
-    """A node as Python's own values."""
+    """Return a node as Python's own values."""
     match node:
         case MapNode():
             return {key.text: _plain(child) for key, child in node.entries}

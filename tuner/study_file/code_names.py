@@ -1,4 +1,4 @@
-"""`module:name` or `path/file.py:name` of the user's own, checked without running any of it."""
+"""The user's `module:name` or `path/file.py:name`, checked without running any of it."""
 
 import ast
 import os
@@ -18,24 +18,24 @@ EXAMPLE = "write module:function or path/file.py:function"
 
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
-Check = Callable[[Definition, str], str]  # (definition, file) -> what is wrong with it, or ""
+Check = Callable[[Definition, str], str]  # (definition, file) -> its fault, or ""
 
 
 def is_code_name(text: str) -> bool:
-    """Whether a text names code of the user, and nothing that is built in."""
+    """Return whether a text names code of the user instead of something built in."""
     return ":" in text
 
 
 def written_code_names(nodes: Iterable[Node]) -> tuple[str, ...]:
-    """The names of code in values that nothing has checked yet."""
+    """Return the names of code in values that are not checked yet."""
     return tuple(n.text for n in nodes if isinstance(n, ScalarNode) and is_code_name(n.text))
 
 
 def find_code_folder(path: Path, names: Iterable[str], files: Iterable[str] = ()) -> Path:
-    """The folder that the code and the files named in a study file or config are relative to.
+    """Return the folder to which code and files named in a study file or config are relative.
 
-    It is the file's own; where `path` is a link, and they are not all beside it, its target's if
-    they are all there.
+    It is the file's own. If `path` is a link and not all of them are next to it, it is the folder
+    of the link's target if they are all there.
     """
     beside = path.parent.absolute()
     modules = [name.rpartition(":")[0] for name in names]
@@ -47,7 +47,7 @@ def find_code_folder(path: Path, names: Iterable[str], files: Iterable[str] = ()
 
 
 def _is_in(folder: Path, name: str) -> bool:
-    """Whether a file, or the module of a dotted name, is in the folder; any text is looked for."""
+    """Return whether a file, or the module of a dotted name, is in the folder."""
     if "/" in name or os.path.isfile(folder / name):
         return os.path.isfile(folder / name)
     top = folder / name.partition(".")[0]
@@ -55,7 +55,7 @@ def _is_in(folder: Path, name: str) -> bool:
 
 
 def read_callable(item: Item, text: str, folder: Path, check: Check) -> str | None:
-    """Read the name of a callable; note a fault where there is none."""
+    """Read the name of a callable; report a fault if there is none."""
     if not FUNCTION_NAME.fullmatch(text.rpartition(":")[2]):
         item.fault(
             f"{quote(text)} names no callable; write module:callable or path/file.py:callable"
@@ -65,7 +65,7 @@ def read_callable(item: Item, text: str, folder: Path, check: Check) -> str | No
 
 
 def is_right(item: Item, text: str, folder: Path, check: Check) -> bool:
-    """Check a file by parsing it; a module is left to the run."""
+    """Check a file by parsing it; a module is checked by the run."""
     module, _, name = text.rpartition(":")
     if module.endswith(".py"):
         fault = _file_fault(folder, module, name, check)
@@ -77,7 +77,7 @@ def is_right(item: Item, text: str, folder: Path, check: Check) -> bool:
 
 
 def _file_fault(folder: Path, name: str, function: str, check: Check) -> str:
-    """What is wrong with the file, or empty."""
+    """Return the fault of the file, or nothing."""
     path = folder / name
     if Path(name).is_absolute():
         return f"{quote(name)} is a path of one machine; write it relative to the study file"
@@ -103,21 +103,21 @@ def _function_fault(tree: ast.Module, name: str, function: str, check: Check) ->
     if function in functions:
         return check(functions[function], name)
     if function in _other_names(tree) or _has_open_names(tree):
-        return ""  # a class, an import, an assignment: the run will tell
+        return ""  # a class, an import, an assignment: only the run can check it
     guess = did_you_mean(function, functions)
     found = guess or f"; functions there: {listed(functions) or 'none'}"
     return f"{name} has no function {quote(function)}{found}"
 
 
 def async_fault(node: Definition, name: str, example: str) -> str:
-    """Return what is wrong with an async definition, or nothing."""
+    """Return the fault of an async definition, or nothing."""
     if isinstance(node, ast.AsyncFunctionDef):
         return f"{name}:{node.lineno}: {node.name} is async; write a plain `{example}`"
     return ""
 
 
 def arity_fault(node: Definition, name: str, example: str, n: int) -> str:
-    """Return what is wrong with a definition that has to take `n` positional arguments."""
+    """Return the fault of a definition that must take `n` positional arguments, or nothing."""
     positional = [*node.args.posonlyargs, *node.args.args]
     n_required = len(positional) - len(node.args.defaults)
     n_keywords = sum(default is None for default in node.args.kw_defaults)
@@ -129,7 +129,7 @@ def arity_fault(node: Definition, name: str, example: str, n: int) -> str:
 
 
 def _other_names(tree: ast.Module) -> set[str]:
-    """Names that the module's top level defines by other means than `def`."""
+    """Return the names that the module's top level defines by other means than `def`."""
     return {
         *(node.name for node in tree.body if isinstance(node, ast.ClassDef)),
         *(node.id for node in ast.walk(tree) if isinstance(node, ast.Name)),
@@ -143,7 +143,7 @@ def _other_names(tree: ast.Module) -> set[str]:
 
 
 def _has_open_names(tree: ast.Module) -> bool:
-    """`from x import *`, or a definition inside `if` or `try`."""
+    """Return whether there is a `from x import *`, or a definition inside `if` or `try`."""
     return any(
         isinstance(node, ast.If | ast.Try)
         or (isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names))

@@ -4,6 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Model(BaseModel):
-    """Frozen; unknown keys are errors."""
+    """A frozen record in which unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,4 +1,4 @@
-"""The spec as it is stored, and whether a study file still means the stored study."""
+"""The stored spec, and its comparison with a study file."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ _ABSENT = "nothing"
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One place where two specs differ, as text."""
+    """A difference between two specs, as text."""
 
     path: str
     stored: str
@@ -27,27 +27,27 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How a study file differs from the stored study of its name."""
+    """The comparison of a study file with the stored study of its name."""
 
     identity: tuple[Difference, ...]  # these make it another study
     notices: tuple[Difference, ...]  # these may differ from machine to machine
 
 
 def dump_spec(spec: StudySpec) -> dict[str, Any]:
-    """The complete spec as JSON values; `parse_spec` reads it back."""
+    """Return the complete spec as JSON values; `parse_spec` reads it back."""
     return spec.model_dump(mode="json")
 
 
 def parse_spec(stored: Mapping[str, Any]) -> StudySpec:
-    """The spec that `dump_spec` gave."""
+    """Return the spec that `dump_spec` gave."""
     return StudySpec.model_validate(dict(stored))
 
 
 def compare_specs(stored: StudySpec, given: StudySpec) -> Comparison:
-    """What makes `given` another study than `stored`, and what may differ.
+    """Find the differences that make `given` another study than `stored`, and the allowed ones.
 
-    The order of parameters does not matter, nor whether a default is written out; the order
-    of choices does, since Optuna's record holds their indices.
+    The order of parameters does not matter, nor whether a default is written out; the order of
+    choices does, since Optuna's record holds their indices.
     """
     identity = _differences(_identity_values(stored), _identity_values(given))
     notices = _differences(_notice_values(stored), _notice_values(given))
@@ -58,7 +58,7 @@ def compare_specs(stored: StudySpec, given: StudySpec) -> Comparison:
 
 
 def render_differences(differences: Sequence[Difference]) -> str:
-    """One line each: `seed: stored 7, given 8`."""
+    """Render one line each: `seed: stored 7, given 8`."""
     return "\n".join(
         f"{difference.path}: stored {difference.stored}, given {difference.given}"
         + (f"; {difference.remark}" if difference.remark else "")
@@ -82,13 +82,13 @@ def _identity_values(spec: StudySpec) -> dict[str, Any]:
 
 
 def render_objective(spec: StudySpec) -> str:
-    """`data.sklearn digits, model mlp`, or the function's name."""
+    """Render `data.sklearn digits, model mlp`, or the function's name."""
     values = _objective_values(spec.objective)
     return ", ".join(f"{path.removeprefix('objective.')} {v}" for path, v in values.items())
 
 
 def _objective_values(objective: Objective) -> dict[str, Any]:
-    """`{"objective.data.sklearn": "digits", ...}`, or `{"objective": "train.py:train"}`."""
+    """Return `{"objective.data.sklearn": "digits", ...}`, or `{"objective": "train.py:train"}`."""
     return dict(_leaves("objective", objective.written()))
 
 
@@ -114,7 +114,7 @@ def _notice_values(spec: StudySpec) -> dict[str, Any]:
 
 
 def _remarks() -> dict[str, str]:
-    """Why the stored value counts, by path."""
+    """Return why the stored value holds, by path."""
     remarks = {}
     for found in keyed_fields(StudySpec).values():
         remarks[found.name] = found.key.stays
@@ -138,7 +138,7 @@ def _text(values: Mapping[str, Any], path: str) -> str:
 
 
 def _render(value: object) -> str:
-    """A value as the study file would write it."""
+    """Render a value as the study file would write it."""
     match value:
         case FloatRange() | IntRange():
             log = ", log: true" if value.log else ""
@@ -174,7 +174,7 @@ def _render_when(when: When | None) -> str:
 
 
 def render_algorithm(algorithm: Algorithm) -> str:
-    """A sampler or pruner as the study file would write it."""
+    """Render a sampler or pruner as the study file would write it."""
     if algorithm.name == "any":
         return f"[{', '.join(map(render_algorithm, algorithm.parts))}]"
     settings = {

@@ -23,8 +23,9 @@ _Record = TypeVar("_Record", bound=Model)
 class Key:
     """A key, and the field of a record in which its value is stored."""
 
-    value: Value | type[Model] | None  # a record: a mapping with keys of its own; None: see `load`
-    doc: str  # what it is, for the documentation and editors
+    # a record: a mapping with keys of its own; None: read in `load`
+    value: Value | type[Model] | None
+    doc: str  # description for the documentation and editors
     name: str = ""  # empty: the field's
     is_identity: bool = False  # another value makes another study; otherwise machines may differ
     stays: str = ""  # why the stored value counts where a machine's file has another one
@@ -42,19 +43,19 @@ class KeyedField:
 
     @property
     def has_default(self) -> bool:
-        """Whether the key has a default that can be written."""
+        """Return whether the key has a default that can be written."""
         is_word = isinstance(self.key.value, OrWord)
         return isinstance(self.key.value, Value) and (self.default is not None or is_word)
 
     @property
     def written_default(self) -> Any:
-        """The default as a study file writes it."""
+        """Return the default as a study file writes it."""
         assert isinstance(self.key.value, Value)
         return self.key.value.written(self.default)
 
 
 def keyed_fields(record: type[Model]) -> Mapping[str, KeyedField]:
-    """The keys of a record, in the order of its fields."""
+    """Return the keys of a record, in the order of its fields."""
     return {found.name: found for found in _keyed(record.model_fields)}
 
 
@@ -67,7 +68,7 @@ def _keyed(fields: Mapping[str, FieldInfo]) -> Iterator[KeyedField]:
 
 
 def read_fields(section: Section, record: type[Model]) -> dict[str, Any]:
-    """The values by field, without what is missing or wrong and what has a reader of its own."""
+    """Read the values by field, without missing or wrong ones and those with their own reader."""
     given: dict[str, Any] = {}
     for name, found in keyed_fields(record).items():
         kind = found.key.value
@@ -89,12 +90,12 @@ def read_record(item: Item, record: type[_Record], later: Mapping[str, str]) -> 
 
 
 def record_schema(record: type[Model]) -> Schema:
-    """JSON Schema of a mapping."""
+    """Return the JSON Schema of a mapping."""
     return object_schema({name: key_schema(found) for name, found in keyed_fields(record).items()})
 
 
 def key_schema(found: KeyedField) -> Schema:
-    """JSON Schema of one value, with its default and its description."""
+    """Return the JSON Schema of one value, with its default and its description."""
     value = found.key.value
     assert value is not None, found.name
     schema = value.schema() if isinstance(value, Value) else record_schema(value)

@@ -1,4 +1,4 @@
-"""From a study file to its spec, or to all of its faults at once."""
+"""Reading of a study file into its spec, or into all of its faults at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,24 +49,24 @@ _KEYS = Keys(allowed=STUDY_KEYS, hints=not_yet.STUDY_HINTS)
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedStudyFile:
-    """A valid study file, and what a friend would ask about it."""
+    """A valid study file and its warnings."""
 
     spec: StudySpec
-    folder: Path  # what names of the user's code are relative to
+    folder: Path  # to which names of the user's code are relative
     warnings: tuple[Fault, ...]  # located like faults, sorted by position
 
 
 def load_spec(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
     """Read and validate a study file; raises `StudyFileError` with every fault in it.
 
-    `overrides` are texts such as `budget.trials=20`, applied in order. Nothing is imported,
-    connected or written: the file is only read.
+    `overrides` are texts such as `budget.trials=20`, applied in order. The file is only read:
+    nothing is imported, connected or written.
     """
     return load_study_file(path, overrides).spec
 
 
 def load_study_file(path: Path, overrides: Sequence[str] = ()) -> LoadedStudyFile:
-    """As `load_spec`, with the warnings."""
+    """Read it like `load_spec`, with the warnings."""
     text = read_source(path)
     faults = Faults(text.split("\n"))
     node = compose(text, faults)
@@ -99,7 +99,7 @@ def _read_study(root: Item, folder: Path) -> StudySpec | None:
 
 
 def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
-    """The spec; None where a fault was noted. Every section is read, whatever fails before."""
+    """Build the spec; None after a fault. Every section is read, whatever fails before."""
     kind = find_kind(node_of(section, "objective"))
     objective = kind.read(section["objective"], folder) if "objective" in section else None
     goal = read_goal(section, kind, objective)
@@ -138,7 +138,7 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
 
 
 def _is_grid(section: Section) -> bool:
-    """Whether the sampler is a grid, or a name that was meant to be one."""
+    """Return whether the sampler is a grid, or a name that was meant to be one."""
     node = section["sampler"].node if "sampler" in section else None
     names = [key.text for key, _ in node.entries] if isinstance(node, MapNode) else []
     if isinstance(node, ScalarNode):

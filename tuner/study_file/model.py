@@ -20,7 +20,7 @@ _EXTEND = "the stored budget stays; `tuner extend` raises it"
 class Algorithm(Model):
     """A sampler or pruner by name, with its settings under their own names.
 
-    `parts` are the pruners inside a pruner: the one that `patient` wraps; all of a list, whose
+    `parts` are the pruners inside a pruner: the one that `patient` wraps, or all of a list, whose
     name is `any`.
     """
 
@@ -87,7 +87,7 @@ class Trial(Model):
 
 
 class Workers(Model):
-    """How each device is used."""
+    """Use of each device."""
 
     lanes: Annotated[
         int | None,
@@ -101,8 +101,6 @@ class Workers(Model):
 
 
 class Checkpoints(Model):
-    """When training state is saved."""
-
     every_seconds: Annotated[
         float,
         Key(Duration(0.1, 30 * DAY), "interval between two checkpoints of a trial", name="every"),
@@ -127,15 +125,13 @@ class Checkpoints(Model):
 
 
 class CodePolicy(StrEnum):
-    """When the objective's code is not the one with which the study was made."""
+    """The reaction to changed code of the objective."""
 
     WARN = "warn"
     REFUSE = "refuse"
 
 
 class Failures(Model):
-    """The policy for failures."""
-
     retries: Annotated[
         int, Key(Whole(0, 100), "further attempts after an error of the trial itself")
     ] = 2
@@ -182,7 +178,7 @@ class Failures(Model):
 
 
 class Confirms(Model):
-    """Which trials of another study are trained again, under how many fresh seeds."""
+    """The trials of another study to train again, and the number of fresh seeds."""
 
     study: str
     study_created_at: str  # a study of this name that was made at another time is another one
@@ -213,7 +209,7 @@ class StudySpec(Model):
             is_identity=True,
         ),
     ]
-    metric: str  # what `minimize:` or `maximize:` names
+    metric: str  # named by `minimize:` or `maximize:`
     direction: Direction
     params: Annotated[
         Mapping[str, ParamValue], Key(None, "fixed values of every trial", is_identity=True)
@@ -268,20 +264,20 @@ class StudySpec(Model):
 
     @property
     def has_own_code(self) -> bool:
-        """Whether code of the user trains it, or a part of it."""
+        """Return whether the user's code trains it, or a part of it."""
         return bool(self.objective.code_names)
 
     @property
     def n_steps(self) -> int | None:
-        """The steps of a full trial; None when the objective alone knows."""
+        """Return the steps of a full trial; None when only the objective knows."""
         return self.objective.n_steps(self.params)
 
     @property
     def structural_params(self) -> frozenset[str]:
-        """Lanes that agree in these can share a group; empty where trials train alone."""
+        """Return the params in which lanes of a group must agree; empty if trials train alone."""
         return self.objective.structural_params(self.params, self.search_space)
 
     @property
     def step_noun(self) -> str:
-        """What a step of the objective is called: "epoch" or "step"."""
+        """Return the noun for a step of the objective: "epoch" or "step"."""
         return "epoch" if self.objective.counts_epochs or "epochs" in self.params else "step"

@@ -1,6 +1,7 @@
-"""The planned parts of a study file that this version refuses, and what there is instead.
+"""Planned parts of a study file that this version refuses, and their present alternatives.
 
-A key that was accepted and ignored would be a lie; each entry goes when its feature comes.
+They are refused because accepted and ignored keys would mislead; each entry goes when its feature
+comes.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,7 @@
 """The sections of a study file, each read into its part of the spec.
 
-A reader returns None when a fault left nothing of use; the faults are in the item's `Faults`.
+A reader returns None if nothing usable is left after a fault; the faults are in the item's
+`Faults`.
 """
 
 import re
@@ -16,9 +17,9 @@ NAME_RULE = "start with a letter, digit or `_`; then letters, digits, `.`, `_`, 
 
 
 def read_name(item: Item, *, is_new: bool = True) -> str | None:
-    """The study's name: safe in paths and on screens, and no option of a command.
+    """Read the study's name: safe in paths and on screens, and no option of a command.
 
-    Names that are not new may begin with `-`, as an earlier version allowed.
+    Names of existing studies may begin with `-`, as an earlier version allowed.
     """
     text = read_text(item, "must be text")
     if text is None or STUDY_NAME.fullmatch(text if is_new else text.replace("-", "_", 1)):
@@ -28,7 +29,7 @@ def read_name(item: Item, *, is_new: bool = True) -> str | None:
 
 
 def read_goal(section: Section, kind: ObjectiveKind, objective: Objective | None) -> Goal | None:
-    """`minimize:` or `maximize:` with a metric that the objective reports; None for neither."""
+    """Read `minimize:` or `maximize:` with a metric of the objective; None for neither."""
     given = [direction for direction in Direction if direction in section]
     if not given:
         return None
@@ -48,19 +49,19 @@ def read_goal(section: Section, kind: ObjectiveKind, objective: Objective | None
 
 
 def node_of(section: Section, name: str) -> Node | None:
-    """The value of a key, checked or not; None where the key is missing."""
+    """Return the unchecked value of a key; None where the key is missing."""
     return section[name].node if name in section else None
 
 
 def check_budget(item: Item | None, *, is_grid: bool) -> None:
-    """Note a budget without a limit, unless a grid ends by itself."""
+    """Report a budget without a limit, unless a grid ends by itself."""
     is_empty = item is not None and isinstance(item.node, MapNode) and not item.node.entries
     if item is not None and is_empty and not is_grid:
         item.fault("holds no limit; add one, such as {trials: 100} or {time: 12h}")
 
 
 def check_lanes(item: Item | None, lanes: int | None, kind: ObjectiveKind) -> None:
-    """Note more lanes than the kind of objective can have; `item` holds `workers:`."""
+    """Report more lanes than the kind of objective can have; `item` holds `workers:`."""
     fault = kind.lanes_fault(lanes or 1)
     if item is not None and fault:
         (read_entries(item, "") or {})["lanes"].fault(fault)

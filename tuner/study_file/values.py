@@ -1,4 +1,4 @@
-"""Kinds of values in a study file: how each is read, and what the JSON Schema says of it."""
+"""Kinds of values in a study file, each with its reader and its JSON Schema."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -24,18 +24,18 @@ _ANY = Interval()
 
 
 class Value(ABC):
-    """A value that one key may have."""
+    """Port of a kind of value."""
 
     @abstractmethod
     def read(self, item: Item) -> Any:
-        """The value as the spec stores it; None after a fault, which is in the item's `Faults`."""
+        """Return the value as the spec stores it; None after a fault (see `Item.fault`)."""
 
     @abstractmethod
     def schema(self) -> Schema:
-        """JSON Schema of the value as it is written."""
+        """Return the JSON Schema of the value as it is written."""
 
     def written(self, stored: Any) -> Any:
-        """A stored value as a study file writes it."""
+        """Return a stored value as a study file writes it."""
         return stored
 
 

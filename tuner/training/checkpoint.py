@@ -1,7 +1,7 @@
 """Checkpoints: a tree of dicts, lists, tuples, scalars, tensors and arrays in one safetensors file.
 
 The tensors are the file's tensors, named t0, t1, ...; the rest of the tree is JSON in the file's
-metadata. Nothing is ever unpickled, so a prepared file can be wrong but cannot run code.
+metadata. Nothing is ever unpickled: a prepared file can be wrong but cannot run code.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ Place = tuple[object, ...]  # the keys that lead to a node
 
 
 class BadCheckpoint(Exception):
-    """A checkpoint file cannot be read, or is not what it should be."""
+    """A checkpoint file cannot be read, or has the wrong content."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +67,9 @@ def save_checkpoint(spool: Path, name: str, tree: object) -> CheckpointFile:
 
 
 def load_checkpoint(path: Path, *, sha256: str | None = None) -> Any:
-    """The tree in a file, its tensors on the CPU; raises `BadCheckpoint`.
+    """Return the tree in a file, its tensors on the CPU; raises `BadCheckpoint`.
 
-    `sha256`, where given, must be the file's: it is looked at before anything is read.
+    `sha256`, if given, must be the file's: it is checked before anything is read.
     """
     try:
         with open_tensor_file(path, sha256 or "") as file:
@@ -89,7 +89,7 @@ def load_checkpoint(path: Path, *, sha256: str | None = None) -> Any:
 
 
 def encode_tree(tree: object) -> bytes:
-    """The whole file as bytes; raises `UnfitState`, which says where in the tree, for any other."""
+    """Return the file as bytes; raises `UnfitState` with the position of an unsupported node."""
     packing = _Packing()
     try:
         skeleton = json.dumps(packing.pack(tree, ()))
@@ -119,14 +119,14 @@ def _check_dtype(tensor: torch.Tensor, place: Place) -> None:
 
 
 class _Packing:
-    """One tree on its way into a file: JSON for its nodes, and the tensors beside it."""
+    """Conversion of one tree: JSON for its nodes, and the tensors separately."""
 
     def __init__(self) -> None:
         self.tensors: dict[str, torch.Tensor] = {}
         self.places: dict[str, Place] = {}  # of the tensors
 
     def pack(self, node: object, place: Place) -> object:
-        """JSON for a node: the scalar itself, or its kind and content.
+        """Return JSON for a node: the scalar itself, or its kind and content.
 
         {"d": dict with text keys}, {"m": pairs of a dict with other scalars as keys}, {"l": list},
         {"u": tuple}, {"t": tensor's name}, {"a": name of an array's tensor}.
@@ -162,7 +162,7 @@ class _Packing:
             raise _unfit("a nested, quantized or otherwise special tensor", place)
         if tensor.is_meta:
             raise _unfit("a tensor without data (on the device meta)", place)
-        # A copy: views of one stack share their memory, which the format cannot say.
+        # A copy: views of one stack share their memory, which the format cannot represent.
         self.tensors[name] = tensor.detach().to("cpu", copy=True).contiguous()
         self.places[name] = place
         return name
@@ -210,7 +210,7 @@ def _shown(key: object) -> str:
 
 
 def _unpack(node: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """The inverse of `_pack`; takes what it uses out of `tensors`."""
+    """Invert `_pack`; remove the used tensors from `tensors`."""
     if not isinstance(node, dict):
         return node
     [(kind, content)] = node.items()

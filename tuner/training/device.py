@@ -1,4 +1,4 @@
-"""The device of a training that runs in this process, and how many threads it has use for."""
+"""The device of a training in this process, and its number of threads."""
 
 import os
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from tuner.training.model import Model
 
 
 def open_device(asked: str | None, n_threads: int) -> str:
-    """The torch device that was asked for: a GPU if there is one, where nothing was said.
+    """Return the requested torch device; by default a GPU if there is one.
 
-    Raises `CannotWork` for a GPU that is not there, never a silent training on the CPU, and
-    `UsageError` for what is no device.
+    Raises `CannotWork` for a missing GPU, so that training never silently uses the CPU, and
+    `UsageError` for an invalid device.
     """
     torch.set_num_threads(n_threads)
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -33,13 +33,13 @@ def open_device(asked: str | None, n_threads: int) -> str:
 
 
 def name_device(device: str) -> str:
-    """For people: a GPU with its product's name."""
+    """Return the device's name for display: a GPU with its product's name."""
     return f"{device}, {torch.cuda.get_device_name(device)}" if device != "cpu" else device
 
 
 @contextmanager
 def fitting_threads(model: Model, params: Params) -> Iterator[None]:
-    """One thread for a small model, whatever this process has; else all of them."""
+    """Use one thread for a small model, otherwise all of the process."""
     n_threads = torch.get_num_threads()
     if n_threads == 1 or not model.is_small(params):
         yield

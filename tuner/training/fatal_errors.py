@@ -1,4 +1,4 @@
-"""Errors of training that are more than an error: what follows from them."""
+"""Errors of training with special consequences."""
 
 import traceback
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ import torch
 
 _HERE = str(Path(__file__).parents[1])  # the package's own folder
 
-# What torch's CPU allocator says in a plain RuntimeError.
+# Message of torch's CPU allocator, in a plain RuntimeError.
 _NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")
 
 
 class ModelMistake(Exception):
-    """The user's model does not keep to the rules; trying it again is no use."""
+    """The user's model breaks the rules; a retry would fail again."""
 
 
 class ModelExit(Exception):
@@ -34,7 +34,7 @@ def exits_are_errors() -> Iterator[None]:
 
 
 def is_our_interrupt(error: BaseException) -> bool:
-    """Whether a signal handler of ours has raised it, in the middle of the user's code."""
+    """Return whether tuner's signal handler raised it while the user's code ran."""
     if not isinstance(error, KeyboardInterrupt):
         return False
     frames = traceback.extract_tb(error.__traceback__)
@@ -42,7 +42,7 @@ def is_our_interrupt(error: BaseException) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device, or the machine, had no memory left."""
+    """Return whether the device, or the machine, had no memory left."""
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)

@@ -1,4 +1,4 @@
-"""Folders and files that nobody else on this machine may read, replace or half-see."""
+"""Folders and files that no other user may read or replace, written whole."""
 
 import os
 import stat
@@ -7,18 +7,18 @@ from pathlib import Path
 
 
 class UnsafeFolder(Exception):
-    """A folder where another user could change what we write; the message says what to do."""
+    """A folder in which another user could change files; the message states the fix."""
 
 
 def open_private_folder(path: Path) -> Path:
-    """Create the folder (0700), or make sure that only its owner, us, can write to it."""
+    """Create the folder (0700), or check that only its owner, this user, can write to it."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_private_folder(path)
     return path
 
 
 def check_private_folder(path: Path) -> None:
-    """Raises `UnsafeFolder` where somebody else could change what we write; `OSError`."""
+    """Raise `UnsafeFolder` if another user could change files in it; `OSError`."""
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode):
         raise UnsafeFolder(f"{path} is not a folder of its own; choose another one")
@@ -46,7 +46,7 @@ def write_synced(handle: int, content: bytes) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file (0600) that others see whole: the old content or the new one."""
+    """Write a file (0600) whose readers see the old content or the new one, never a mixture."""
     handle, unfinished = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -58,5 +58,5 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """A new file, 0600 and synced; raises `FileExistsError`."""
+    """Write a new file, 0600 and synced; raises `FileExistsError`."""
     write_synced(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), content)

@@ -1,4 +1,4 @@
-"""Where each trained parameter of a lane lies in its row of the stack.
+"""Positions of a lane's trained parameters in its row of the stack.
 
 Shapes: K lanes, D numbers of one lane with their padding.
 """
@@ -14,28 +14,28 @@ _ALIGNMENT = 16  # floats: 64 bytes, so that a lane's place in the stack cannot 
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One trained tensor and its place in a lane's row."""
+    """One trained tensor and its position in a lane's row."""
 
     name: str
     shape: tuple[int, ...]
     offset: int
-    is_weight: bool  # what an L1 penalty counts: weights, not biases
+    is_weight: bool  # whether an L1 penalty counts it: weights, not biases
 
     def of(self, row_D: torch.Tensor) -> torch.Tensor:
-        """The parameter as a view into one row (D,) or into a stack of rows (K, D)."""
+        """Return the parameter as a view into one row (D,) or into a stack of rows (K, D)."""
         flat = row_D[..., self.offset : self.offset + prod(self.shape)]
         return flat.view(*row_D.shape[:-1], *self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """All parameters of a lane, in the order of their places."""
+    """All parameters of a lane, by position."""
 
     parameters: tuple[Parameter, ...]
     n_total: int  # D
 
     def by_name(self, row_D: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Views into a row (D,) or a stack of rows (K, D)."""
+        """Return views into a row (D,) or a stack of rows (K, D)."""
         return {parameter.name: parameter.of(row_D) for parameter in self.parameters}
 
     def fill(self, row_D: torch.Tensor, values: Mapping[str, torch.Tensor]) -> None:
@@ -48,7 +48,7 @@ class Layout:
 
 
 def lay_out(parts: Sequence[tuple[str, tuple[int, ...], bool]]) -> Layout:
-    """Place (name, shape, is_weight) one after the other, each aligned."""
+    """Lay out (name, shape, is_weight) one after the other, each aligned."""
     parameters, offset = [], 0
     for name, shape, is_weight in parts:
         parameters.append(Parameter(name=name, shape=shape, offset=offset, is_weight=is_weight))
@@ -57,5 +57,5 @@ def lay_out(parts: Sequence[tuple[str, tuple[int, ...], bool]]) -> Layout:
 
 
 def padded(n: int) -> int:
-    """The next multiple of the alignment."""
+    """Return the next multiple of the alignment."""
     return -(-n // _ALIGNMENT) * _ALIGNMENT

@@ -1,4 +1,4 @@
-"""What a group needs of a kind of model: the built-in one, or a user's module.
+"""Port between a group and a kind of model: the built-in one, or a user's module.
 
 Shapes: K lanes, D parameters of a lane with padding, S steps, B batch, F features, C outputs.
 """
@@ -15,7 +15,7 @@ from tuner.training.layout import Layout
 
 @dataclass(frozen=True, kw_only=True)
 class Fresh:
-    """The tensors of a lane that has not been trained."""
+    """The tensors of an untrained lane."""
 
     parameters: Mapping[str, torch.Tensor]
     buffers: Mapping[str, torch.Tensor] = field(default_factory=dict)  # running statistics
@@ -33,7 +33,7 @@ class Rows:
 
 
 class Untrained(Protocol):
-    """What new lanes need of a kind of model."""
+    """The part of a model that new lanes need."""
 
     def layout(self, params: Params) -> Layout: ...
 
@@ -43,9 +43,10 @@ class Untrained(Protocol):
 def stack_fresh(
     model: Untrained, params: Sequence[Params], seeds: Sequence[int], like: torch.Tensor
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Parameters (K, D) and buffers, each (K, ...), of lanes that have not been trained.
+    """Return parameters (K, D) and buffers, each (K, ...), of untrained lanes.
 
-    `like` gives device and dtype. The rows come first: where a model is too large, they say so.
+    `like` gives device and dtype. The rows come first: they raise the error of a model that is too
+    large.
     """
     layouts = [model.layout(of_lane) for of_lane in params]
     width = max(layout.n_total for layout in layouts)
@@ -61,7 +62,7 @@ def stack_fresh(
 
 
 class Stack(Protocol):
-    """The models of K lanes over their rows. Built anew whenever lanes come or go."""
+    """The models of K lanes over their rows; rebuilt whenever lanes come or go."""
 
     def take_steps(
         self,
@@ -70,54 +71,55 @@ class Stack(Protocol):
         first_steps_K: torch.Tensor,
         update: Callable[[], None],
     ) -> torch.Tensor:
-        """One step per batch (K or 1, B, F), of which the first is step `first_steps_K` of a lane.
+        """Take one step per batch (K or 1, B, F); the first is step `first_steps_K` of a lane.
 
-        For each: write all gradients, then call `update`. The mean losses (S, K). Targets are
-        class-major, as `Loss` wants them: so softmax runs over rows that lie side by side.
+        For each, write all gradients, then call `update`. Return the mean losses (S, K). Targets
+        are class-major, as `Loss` takes them, so that softmax runs over contiguous rows.
         """
 
     def outputs(self, x_BF: torch.Tensor, first: int, last: int) -> torch.Tensor:
-        """The outputs (k, C, B) of the lanes from `first` to before `last`, for validation.
+        """Return the validation outputs (k, C, B) of the lanes from `first` to before `last`.
 
-        They may lie in a buffer that the next call writes over.
+        They may share a buffer that the next call overwrites.
         """
 
 
 class Model(Protocol):
-    """A kind of model. It holds no lane's state."""
+    """A kind of model, without the state of any lane."""
 
-    uses_autograd: bool  # else epochs run in inference mode, which makes small operations cheaper
+    # otherwise epochs run in inference mode, which makes small operations cheaper
+    uses_autograd: bool
 
     def key(self, params: Params) -> str:
-        """Lanes with equal keys may share a stack; it is for people too."""
+        """Return the key by which lanes may share a stack; it is also displayed."""
 
     def structure(self, params: Params) -> str:
-        """What a checkpoint must agree with: the shapes and the meaning of a lane's own state."""
+        """Describe the shapes and the meaning of a lane's state, which a checkpoint must match."""
 
     def rank(self, params: Params) -> int:
-        """The lanes of a stack are sorted by this, ascending."""
+        """Return the sort key of a lane in its stack, ascending."""
 
     def layout(self, params: Params) -> Layout:
-        """Of one lane. A stack is as wide as its longest row; the others leave their end unused."""
+        """Return a lane's layout; the rows of a stack are as long as its longest one."""
 
     def fresh(self, params: Params, seed: int) -> Fresh:
-        """Initial values, addressed by (seed, name): the same on every device."""
+        """Return initial values, addressed by (seed, name): the same on every device."""
 
     def stack(self, rows: Rows) -> Stack:
-        """The machinery over these rows."""
+        """Build the machinery over these rows."""
 
     def choose_plain(self, params: Params, is_plain: bool) -> bool:
         """Let single lanes of this kind train as an ordinary module, or not.
 
-        False where there is no other way. Its results are those of a stack to rounding.
+        Return False if there is no choice. Its results are those of a stack to rounding.
         """
 
     def most_lanes(self, params: Params) -> int | None:
-        """None where any number fits; 1 for what cannot be fused."""
+        """Return None if any number fits; 1 for lanes that cannot be fused."""
 
     def is_small(self, params: Params) -> bool:
-        """Whether several CPU threads would rather wait for each other than share a step.
+        """Return whether several CPU threads would mostly wait for each other during a step.
 
-        A question of the kind (`key`), not of the company: a sum that threads share is rounded
-        otherwise, and the same trial must give the same bits in any group.
+        This depends on the kind (`key`), not on the other lanes: a sum that threads share is
+        rounded differently, and the same trial must give the same bits in any group.
         """

@@ -12,7 +12,7 @@ import torch
 from tuner.training.layout import Layout
 from tuner.training.settings import Settings
 
-Slots = Mapping[str, torch.Tensor]  # what optimizers remember, each (K, D) or (K,)
+Slots = Mapping[str, torch.Tensor]  # state of optimizers, each (K, D) or (K,)
 Update = Callable[[], object]
 
 N_STEPS = "n_steps"  # the slot that counts, one number a lane
@@ -24,12 +24,12 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
 
 
 def slots_of(optimizers: Sequence[str]) -> list[str]:
-    """The slots that a stack needs for lanes with these optimizers."""
+    """Return the slots that a stack needs for lanes with these optimizers."""
     return sorted({slot for optimizer in optimizers for slot in SLOTS[optimizer]})
 
 
 def new_slot(name: str, parameters_KD: torch.Tensor) -> torch.Tensor:
-    """A slot of lanes that have not taken a step."""
+    """Return a slot of lanes that have not taken a step."""
     if name == N_STEPS:
         size, device = len(parameters_KD), parameters_KD.device
         return torch.zeros(size, dtype=torch.float32, device=device)
@@ -66,7 +66,7 @@ class Optimizers:
 def _build_sgd(
     parameters_D: torch.Tensor, gradients_D: torch.Tensor, slots: Slots, lane: Settings
 ) -> Update:
-    """Stochastic gradient descent with momentum (dampening 0), as torch.optim.SGD."""
+    """Build stochastic gradient descent with momentum (dampening 0), as torch.optim.SGD."""
     return partial(
         torch._fused_sgd_,
         [parameters_D],
@@ -91,7 +91,7 @@ def _build_adam(
     *,
     kernel: Callable[..., object] = torch._fused_adam_,
 ) -> Update:
-    """Adam (Kingma & Ba, 2015), betas 0.9 and 0.999; weight decay is added to the gradient."""
+    """Build Adam (Kingma & Ba, 2015), betas 0.9 and 0.999; weight decay adds to the gradient."""
     return partial(
         kernel,
         [parameters_D],

@@ -6,12 +6,12 @@ from tuner.training.model import Fresh, Model, Rows, Stack
 
 
 class ByPrecision:
-    """`training.model.Model`: each lane belongs to the one that its params ask for."""
+    """`training.model.Model` that chooses by the precision in a lane's params."""
 
-    uses_autograd = False  # modules copy what inference mode gives them; the lean model gains
+    uses_autograd = False  # modules copy tensors of inference mode; the lean model gains
 
     def __init__(self, *, float32: Model, bfloat16: Model) -> None:
-        """Their keys differ."""
+        """Combine the two; their keys must differ."""
         self._models = {"float32": float32, "bfloat16": bfloat16}
 
     def _of(self, params: Params) -> Model:

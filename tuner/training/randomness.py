@@ -1,7 +1,7 @@
-"""Addressed randomness: what is drawn depends on its address alone, so a resume is exact.
+"""Addressed randomness: a draw depends on its address alone, so a resume is exact.
 
-Nothing here reads or advances a global generator, and no generator state needs saving.
-Shapes: K lanes, S steps, L hidden layers, B batch, H width, N rows.
+Nothing here reads or advances a global generator, and no generator state needs saving. Shapes: K
+lanes, S steps, L hidden layers, B batch, H width, N rows.
 """
 
 import math
@@ -19,12 +19,12 @@ MIX_32 = ((16, 0x85EBCA6B - 2**32), (13, 0xC2B2AE35 - 2**32))
 
 
 def row_order(data_seed: int, epoch: int, n_rows: int) -> torch.Tensor:
-    """The order (N,) in which epoch `epoch` (from 0) visits the rows: the same for all trials."""
+    """Return the order (N,) of the rows in epoch `epoch` (from 0): the same for all trials."""
     return torch.randperm(n_rows, generator=_generator(derive_seed(data_seed, "order", epoch)))
 
 
 def uniform(seed: int, name: str, shape: Sequence[int], bound: float) -> torch.Tensor:
-    """Initial values of the parameter `name` of a trial, from [-bound, bound), float32."""
+    """Draw initial values of a trial's parameter `name`, from [-bound, bound), float32."""
     values = torch.rand(*shape, generator=_generator(derive_seed(seed, "initial", name)))
     return values.mul_(2 * bound).sub_(bound)
 
@@ -37,9 +37,9 @@ def _generator(seed: int) -> torch.Generator:
 class DropoutMasks:
     """Dropout masks as a hash of (trial seed, layer, step, element).
 
-    An element's place (row and unit) is hashed once, the address (seed, layer, step) by
-    splitmix64, and their exclusive or by MurmurHash3's finalizer. With the place as it is, steps
-    whose addresses fall close together would share one mask, its elements exchanged.
+    An element's place (row and unit) is hashed once, the address (seed, layer, step) by splitmix64,
+    and their exclusive or by MurmurHash3's finalizer. With unhashed places, steps with similar
+    addresses would share one mask with its elements permuted.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class DropoutMasks:
         width: int,
         like: torch.Tensor,
     ) -> None:
-        """Buffers for `n_steps` steps of every lane; `like` gives device and dtype."""
+        """Allocate buffers for `n_steps` steps of every lane; `like` gives device and dtype."""
         device, shape = like.device, (n_layers, n_steps, len(seeds), batch, width)
         addresses = [[derive_seed(s, "dropout", layer) for s in seeds] for layer in range(n_layers)]
         # the address fills the upper half, so that the steps below it never reach another's
@@ -90,7 +90,7 @@ def mix(
     bits: int,
     buffer: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """A finalizer in place: xor-shift and multiply, twice, and a last xor-shift."""
+    """Apply a finalizer in place: xor-shift and multiply, twice, and a last xor-shift."""
     buffer = torch.empty_like(x) if buffer is None else buffer
     last = 31 if bits == 64 else 16
     for shift, factor in rounds:

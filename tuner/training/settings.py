@@ -1,4 +1,4 @@
-"""What the trainer reads from a lane's params, typed."""
+"""Typed trainer settings of a lane's params."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -8,7 +8,7 @@ from tuner.study.trial import Params
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All parameters of the built-in trainer; defaults live in `study_file.trainer_params`."""
+    """All parameters of the built-in trainer; defaults are in `study_file.trainer_params`."""
 
     learning_rate: float
     batch_size: int  # rows per step; the last batch of an epoch may be smaller
@@ -24,7 +24,7 @@ class Settings:
 
 
 def settings_of(params: Params) -> Settings:
-    """The typed view of params that are complete and valid."""
+    """Return the typed view of params that are complete and valid."""
     values: dict[str, Any] = {
         field.name: _typed(field.type, params[field.name]) for field in fields(Settings)
     }

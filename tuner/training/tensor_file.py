@@ -1,7 +1,7 @@
-"""Opening a safetensors file of unknown origin: what it claims is checked before anything is read.
+"""Opening of a safetensors file of unknown origin: its header is checked before any tensor.
 
 safetensors itself compares the place of each tensor with its dtype and shape and with the size of
-the file. It does not bound the header, and it waits for a writer where the path is a FIFO.
+the file. It does not bound the header, and it waits for a writer if the path is a FIFO.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from safetensors import SafetensorError, safe_open
 
 MAX_HEADER_BYTES = 20_000_000
 MAX_PARSED_BYTES = 100_000_000
-# What Python needs for the content of JSON, at most, for each of its signs: `{"":0}` is a dict.
+# Most bytes that Python needs for JSON's content per character: `{"":0}` is a dict.
 _PARSED_BYTES = {"{": 250, "[": 100, ",": 80, ":": 120}
 _MAX_REASON = 200
 
-# What damaged bytes can lead to, in the format, in JSON and in the tree.
+# Errors that damaged bytes can raise, in the format, in JSON and in the tree.
 READING_FAILS = (
     OSError,
     SafetensorError,
@@ -38,7 +38,7 @@ READING_FAILS = (
 
 @contextmanager
 def open_tensor_file(path: Path, sha256: str = "") -> Iterator[Any]:
-    """Open the file as `safe_open` does; `sha256`, where given, must be the file's.
+    """Open the file as `safe_open` does; `sha256`, if given, must be the file's.
 
     Raises one of `READING_FAILS` within memory of the file's size and that of `MAX_PARSED_BYTES`.
     """
@@ -71,7 +71,7 @@ def check_json_size(text: bytes | str) -> None:
 
 
 def is_usable(node: object) -> bool:
-    """Whether it is a tensor without NaN. Infinity may be meant, in a mask for instance."""
+    """Return whether it is a tensor without NaN; infinity may be intended, as in a mask."""
     if not isinstance(node, torch.Tensor):
         return False
     # The minimum is NaN where any number is; no mask of the tensor's size is made.
@@ -79,7 +79,7 @@ def is_usable(node: object) -> bool:
 
 
 def reason_of(error: BaseException) -> str:
-    """Why a file cannot be read, as a clause without control characters that the file may hold."""
+    """Return why a file cannot be read, as a clause without control characters from the file."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, KeyError):
@@ -88,6 +88,6 @@ def reason_of(error: BaseException) -> str:
 
 
 def printable(text: object) -> str:
-    """One line that cannot steer a terminal."""
+    """Return one line without terminal control characters."""
     words = " ".join(str(text).split())
     return "".join(c if unicodedata.category(c)[0] != "C" else "\ufffd" for c in words)

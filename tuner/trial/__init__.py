@@ -1,4 +1,4 @@
-"""`tuner.Trial`: what a user's `def train(trial)` gets, with and without tuner around it."""
+"""`tuner.Trial`: the argument of a user's `def train(trial)`, within tuner or alone."""
 
 from tuner.trial.ends import Mistake, TrialDropped, TrialEnd, TrialPruned, TrialReleased
 from tuner.trial.trial import MAX_ATTRIBUTES, MAX_METRICS, MAX_STEP, Trial, check_return

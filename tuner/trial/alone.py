@@ -1,4 +1,4 @@
-"""The lane of a trial that runs without tuner around it."""
+"""The lane of a trial that runs outside tuner."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ class Owner(Protocol):
 
 
 class Alone:
-    """A lane for a trial that no agent watches."""
+    """A lane for a trial without an agent."""
 
     from_step, last_value = 0, None
 
@@ -45,7 +45,7 @@ class Alone:
         return str(files[0]) if files else None
 
     def report(self, step: int, values: Values) -> None:
-        """It stands in `trial.reports` already."""
+        """Do nothing: `trial.reports` has the report already."""
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
         from tuner.training.checkpoint import save_checkpoint  # noqa: PLC0415 - loads torch
@@ -57,7 +57,7 @@ class Alone:
         return Verdict.CONTINUE
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Of a function only what it saves itself is kept."""
+        """Keep nothing: a function's own saves are its only state."""
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
-        """Nothing has told it to stop."""
+        """Do nothing: no verdict has asked it to stop."""

@@ -1,4 +1,4 @@
-"""The range that user code asks for with `suggest_*`, and draws from it.
+"""Ranges that user code requests with `suggest_*`, and draws from them.
 
 A range is written as in a study file, as plain values: `{"float": [1e-05, 0.1], "log": True}`.
 """
@@ -38,14 +38,14 @@ def ask_int(name: str, low: int, high: int, step: int, log: bool) -> Written:
 
 
 def ask_choice(name: str, choices: Sequence[object]) -> Written:
-    """Return the range of `suggest_categorical`; what a study file cannot hold is its text."""
+    """Return the range of `suggest_categorical`; values that no study file can hold become text."""
     if not choices:
         raise Mistake(f"suggest_categorical({name!r}) has no choices")
     return {"choice": [_scalar(choice) for choice in choices]}
 
 
 def is_same_range(asked: Written, given: Written) -> bool:
-    """Whether both stand for the same values; the order of choices does not matter."""
+    """Return whether both have the same values; the order of choices does not matter."""
     given = {key: value for key, value in given.items() if key != "when"}
     if "choice" in asked and "choice" in given:
         ours, theirs = ([(type(v), v) for v in r["choice"]] for r in (asked, given))
@@ -75,7 +75,7 @@ def draw(asked: Written, seed: int) -> int | float:
 
 
 def pick(choices: Sequence[object], value: ParamValue) -> object:
-    """Return the choice that a param stands for: the code's own object, of its own type."""
+    """Return the choice of a param: the code's own object, of its own type."""
     for choice in choices:
         written = _scalar(choice)
         if type(written) is type(value) and written == value:

@@ -31,7 +31,7 @@ class Checkpoints:
         self.is_used = False
 
     def load(self) -> Any:
-        """The state to go on from, tensors on the CPU; None at a trial's beginning."""
+        """Return the state to continue from, tensors on the CPU; None at a trial's beginning."""
         self.is_used = True
         if self._lane.checkpoint is None:
             return None
@@ -41,11 +41,11 @@ class Checkpoints:
         return load_checkpoint(Path(self._lane.checkpoint))
 
     def save(self, state: object | Callable[[], object]) -> None:
-        """Save the state after the last reported step, if it is time (`checkpoints.every`).
+        """Save the state after the last reported step if a checkpoint is due (`checkpoints.every`).
 
-        A tree of dicts, lists, tuples, numbers, text, tensors and arrays; `state_dict()`s are
-        such. A function is called only when something is written. Call it after `report`.
-        Raises as `report` does, and `Mistake` for anything else in the tree.
+        It is a tree of dicts, lists, tuples, numbers, text, tensors and arrays; `state_dict()`s are
+        such trees. A function as `state` is called only when a checkpoint is written. Call it after
+        `report`. Raises as `report` does, and `Mistake` for anything else in the tree.
         """
         self.is_used = True
         self._trial.end_if_swallowed()

@@ -1,4 +1,4 @@
-"""How a trial leaves the user's code before its end."""
+"""The ways a trial leaves the user's code before its end."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -23,19 +23,19 @@ class TrialReleased(TrialEnd):
 
 
 class TrialDropped(TrialEnd):
-    """The trial no longer belongs to this process: nothing that it does counts."""
+    """The trial no longer belongs to this process: its results do not count."""
 
     verdict = Verdict.DROP
 
 
 class Mistake(Exception):
-    """The objective's code does not keep to the rules; the message says which and what to do."""
+    """The objective's code breaks a rule; the message names the rule and the fix."""
 
 
 ENDS: Mapping[Verdict, type[TrialEnd]] = {
     end.verdict: end for end in (TrialPruned, TrialReleased, TrialDropped)
 }
 
-# What the log and the record say of code that goes on after `TrialEnd`.
+# Message in the log and the record for code that continues after `TrialEnd`.
 IGNORED = "the objective went on although `should_prune` had returned True"
 SWALLOWED = "the objective swallowed the exception that ends it (an `except:` without a class?)"

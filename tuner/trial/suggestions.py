@@ -17,14 +17,15 @@ log = logging.getLogger(__name__)
 
 
 class Suggestions:
-    """The half of `Trial` that an objective written for Optuna asks for params."""
+    """The half of `Trial` that serves objectives written for Optuna."""
 
     params: dict[str, ParamValue]
     seed: int
 
     def __init__(self, space: Mapping[str, Written] | None, *, is_drawing: bool) -> None:
-        """`space`: the study's, as it is written; None if it is not known. `is_drawing`: params
-        that are not given are drawn from the seed.
+        """Build it from the study's space as written; None if it is not known.
+
+        `is_drawing`: params that are not given are drawn from the seed.
         """
         self._space = space
         self._is_drawing = is_drawing
@@ -34,14 +35,14 @@ class Suggestions:
     def suggest_float(
         self, name: str, low: float, high: float, step: float | None = None, log: bool = False
     ) -> float:
-        """Return the param of this name; the study file's range counts."""
+        """Return the param of this name; the study file's range applies."""
         value = self._suggest(name, ask_float(name, low, high, step, log))
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise Mistake(f"{name} is {quote(value)}, and suggest_float returns a number")
         return float(value)
 
     def suggest_int(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> int:
-        """Return the param of this name; the study file's range counts."""
+        """Return the param of this name; the study file's range applies."""
         asked = ask_int(name, low, high, step, log)
         value = self._suggest(name, asked)
         if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
@@ -52,7 +53,7 @@ class Suggestions:
         return int(value)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Return the param of this name, as the element of `choices` that it stands for."""
+        """Return the param of this name, as an element of `choices`."""
         asked = ask_choice(name, choices)
         if name not in self.params and self._is_drawing:
             chosen = int(draw(asked, self._seed_of(name)))
@@ -73,7 +74,7 @@ class Suggestions:
 
     @property
     def relative_params(self) -> dict[str, ParamValue]:
-        """The params, by Optuna's name for those that its sampler proposed together."""
+        """Return the params, by Optuna's name for those that its sampler proposed together."""
         return dict(self.params)
 
     def _suggest(self, name: str, asked: Written) -> ParamValue:

@@ -43,7 +43,7 @@ MAX_METRICS = 100  # in one report
 MAX_ATTRIBUTES = 100  # of a trial
 MAX_STEP = 1_000_000_000
 
-# Of Optuna's trials, what has no counterpart here, and what to do instead.
+# Attributes of Optuna's trials without a counterpart here, and their replacements.
 _NOT_HERE = {
     "study": "the study is tuner's; read it with tuner.load_study",
     "storage": "only the agent talks to the database",
@@ -60,7 +60,7 @@ class NotHere(Mistake, AttributeError):
 
 
 class Form(Enum):
-    """How an objective reports: it has to keep to one form."""
+    """The form of an objective's reports, which must not change."""
 
     TUNERS = "trial.report(step=..., NAME=...)"
     OPTUNAS = "trial.report(value, step)"
@@ -69,8 +69,8 @@ class Form(Enum):
 class Trial(Suggestions):
     """One assignment of parameters to try.
 
-    Made by tuner for `def train(trial)`; by hand, `train(tuner.Trial(params={"lr": 0.1}))` runs
-    the same function alone, and `trial.reports` holds what it reported.
+    tuner creates it for `def train(trial)`. Created by hand, `train(tuner.Trial(params={"lr":
+    0.1}))` runs the same function alone, and `trial.reports` has its reports.
     """
 
     def __init__(
@@ -85,10 +85,12 @@ class Trial(Suggestions):
         lane: Lane | None = None,
         space: Mapping[str, Written] | None = None,
     ) -> None:
-        """`params`: None for what `suggest_*` then draws from the seed. `device`: None for "cuda:0"
-        where torch is loaded and has one, else "cpu". `dir`: the trial's own folder, None for a
-        temporary one. `metric`: what every report has to contain. `lane`: where tuner listens.
-        `space`: the study's search space, if it is known.
+        """Build a trial.
+
+        `params`: None to draw them from the seed in `suggest_*`. `device`: None for "cuda:0" if
+        torch is loaded and has one, otherwise "cpu". `dir`: the trial's own folder, None for a
+        temporary one. `metric`: required in every report. `lane`: the connection to tuner. `space`:
+        the study's search space, if it is known.
         """
         super().__init__(space, is_drawing=params is None)
         self.params: dict[str, ParamValue] = dict(params or {})
@@ -117,7 +119,7 @@ class Trial(Suggestions):
 
     @property
     def dir(self) -> Path:
-        """A folder of this trial's own on this machine, made when it is first asked for."""
+        """Return a folder of this trial's own on this machine, created at first use."""
         if self._dir is None:
             self._dir = Path(tempfile.mkdtemp(prefix="tuner-trial-"))
         self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -125,29 +127,28 @@ class Trial(Suggestions):
 
     @property
     def step(self) -> int:
-        """The last step reported, by the attempt whose state was loaded too; 0 for none."""
+        """Return the last reported step, that of a loaded state included; 0 for none."""
         return self.reports[-1][0] if self.reports else self._known[0]
 
     @property
     def last_value(self) -> float | None:
-        """The study's metric at that step."""
+        """Return the study's metric at that step."""
         if self.reports and self._metric is not None:
             return self.reports[-1][1][self._metric]
         return self._known[1]
 
     @property
     def is_optuna_style(self) -> bool:
-        """Whether the objective is written for Optuna, as far as its calls tell."""
+        """Return whether the objective is written for Optuna, judging by its calls."""
         return self._form is Form.OPTUNAS or (self._form is None and self.is_asked)
 
     def report(self, *numbers: float, step: int | None = None, **values: float) -> None:
         """Report metrics of a step (from 1, growing; None: the one after the last).
 
-        Raises `TrialPruned` when the pruner stops the trial and `TrialReleased` when it is handed
-        back; `Mistake` for a value that is no number, a step that does not grow, or a report
+        Raises `TrialPruned` when the pruner stops the trial and `TrialReleased` when it is
+        released; `Mistake` for a value that is no number, a step that does not grow, or a report
         without the study's metric. Steps up to the loaded state's are known and not sent again. A
-        trial that uses `trial.checkpoint` is handed back at its next
-        `save`, so that no step is lost.
+        trial that uses `trial.checkpoint` is released at its next `save`, so that no step is lost.
 
         `report(value, step)` is Optuna's form: its step s, from 0, is stored as s + 1, a step that
         does not grow is ignored, and `should_prune` gives the verdict instead of `TrialPruned`.
@@ -163,10 +164,10 @@ class Trial(Suggestions):
     def _is_optunas(
         self, numbers: tuple[float, ...], step: int | None, values: Mapping[str, float]
     ) -> bool:
-        """Whether a call of `report` has two numbers, a value and a step, and nothing else.
+        """Return whether a call of `report` has exactly two numbers, a value and a step.
 
-        Where the metric is called `value`, `report(step=..., value=...)` is tuner's form, unless
-        the objective asks for its params as Optuna's do.
+        If the metric is called `value`, `report(step=..., value=...)` is tuner's form, unless the
+        objective calls `suggest_*` as Optuna's do.
         """
         if not values:
             return len(numbers) + (step is not None) == 2 and len(numbers) > 0
@@ -205,7 +206,7 @@ class Trial(Suggestions):
         self.obey(self._lane.verdict())
 
     def should_prune(self) -> bool:
-        """Whether the pruner stops the trial, for objectives that report in Optuna's form."""
+        """Return whether the pruner stops the trial, for reports in Optuna's form."""
         with self._lock:
             self.end_if_swallowed()
             verdict = self._lane.verdict()
@@ -231,7 +232,7 @@ class Trial(Suggestions):
         self._leave(ENDS[verdict]())
 
     def end_if_swallowed(self, *, is_report: bool = False) -> None:
-        """End the process of code that goes on although it was told to stop; never from alone."""
+        """End the process if code continues after its stop; never outside tuner."""
         note = SWALLOWED
         if is_report and self._is_told and self.end is None:
             self.end, note = TrialPruned(), IGNORED
@@ -243,11 +244,11 @@ class Trial(Suggestions):
         raise self.end
 
     def resume_after(self, step: int, value: float | None) -> None:
-        """Count on from the step of the state that was loaded; the metric had this value there."""
+        """Continue the count from the step of the loaded state; the metric had this value there."""
         self._known = step, value
 
     def set_user_attr(self, key: str, value: object) -> None:
-        """Note a fact for the record (one of Optuna's user attributes): any plain JSON value.
+        """Record an attribute (one of Optuna's user attributes): any plain JSON value.
 
         One that is too long, and one too many, is dropped with a warning in the log.
         """
@@ -331,7 +332,7 @@ class Trial(Suggestions):
 
 
 def check_return(value: object, trial: Trial, metric: str) -> float:
-    """The trial's value: what the function returned, else what it reported last.
+    """Return the trial's value: the function's result, otherwise its last report.
 
     Raises `Mistake` for anything but a number, and for nothing at all.
     """
@@ -346,6 +347,6 @@ def check_return(value: object, trial: Trial, metric: str) -> float:
 
 
 def _default_device() -> str:
-    """Without loading torch for those who do not use it."""
+    """Return the default device without loading torch."""
     torch = sys.modules.get("torch")
     return "cuda:0" if torch is not None and torch.cuda.is_available() else "cpu"

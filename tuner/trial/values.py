@@ -1,4 +1,4 @@
-"""Numbers, text and other values as user code gives them: NumPy's kinds are as good as Python's."""
+"""Conversion of values from user code: NumPy's types are accepted like Python's."""
 
 import json
 import math
@@ -32,7 +32,7 @@ def plain(value: object) -> object:
 
 
 def number_of(value: object) -> float | None:
-    """Return the value as a float; None for what is no number, a plain bool included."""
+    """Return the value as a float; None if it is no number, a plain bool included."""
     if isinstance(value, bool):
         return None
     converted = plain(value)
@@ -56,7 +56,7 @@ def check_number(name: str, value: object) -> float:
 
 
 def cast_number(name: str, value: object) -> float:
-    """Return what `float` makes of a metric, as Optuna does; raise `Mistake` if it refuses."""
+    """Convert a metric with `float`, as Optuna does; raise `Mistake` if that fails."""
     number = _cast(value)
     return check_number(name, value) if number is None else number
 
@@ -69,9 +69,9 @@ def _cast(value: object) -> float | None:
 
 
 def check_returned(value: object, *, is_cast: bool) -> float:
-    """Return what the objective returned as a float; raise `Mistake` for anything but a number.
+    """Return the objective's result as a float; raise `Mistake` for anything but a number.
 
-    `is_cast`: whatever `float` takes will do, as for Optuna.
+    `is_cast`: accept everything that `float` accepts, as Optuna does.
     """
     number = number_of(value)
     if number is None and is_cast:
@@ -83,7 +83,7 @@ def check_returned(value: object, *, is_cast: bool) -> float:
 
 
 def attribute_of(key: str, value: object, depth: int = MAX_ATTRIBUTE_DEPTH) -> object:
-    """Return an attribute as plain JSON values; raise `Mistake` for what JSON cannot hold."""
+    """Return an attribute as plain JSON values; raise `Mistake` if JSON cannot represent it."""
     value = plain(value)
     if value is None or isinstance(value, bool | str):
         return value
@@ -107,7 +107,7 @@ def attribute_of(key: str, value: object, depth: int = MAX_ATTRIBUTE_DEPTH) -> o
 
 
 def is_too_long(value: object) -> bool:
-    """Whether an attribute takes more room than the record has."""
+    """Return whether an attribute exceeds the space in the record."""
     try:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except ValueError:  # an int of more digits than Python writes
@@ -116,5 +116,5 @@ def is_too_long(value: object) -> bool:
 
 
 def kind_of(value: object) -> str:
-    """The name of its type, for messages."""
+    """Return the name of its type, for messages."""
     return type(value).__name__

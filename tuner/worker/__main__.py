@@ -1,4 +1,4 @@
-"""`python -m tuner.worker train|prepare`: loads only what the command needs.
+"""`python -m tuner.worker train|prepare`: it loads only the modules of the command.
 
 Messages come on standard input and go to standard output; standard error is the log.
 """
@@ -15,7 +15,7 @@ _COMMANDS = ("train", "prepare")
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command; its exit code."""
+    """Run a command; return its exit code."""
     if not arguments or arguments[0] not in _COMMANDS:
         sys.stderr.write(f"usage: python -m tuner.worker {'|'.join(_COMMANDS)}\n")
         return 2
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
         under_reaper()
     hide_ours()
     streams = take_streams()
-    # What is imported stays: to look for garbage meanwhile takes a quarter of the time.
+    # Imported modules stay: collecting garbage during the import takes a quarter of the time.
     gc.disable()
     command = _load(arguments[0])
     gc.enable()
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _load(command: str) -> Callable[[list[str], Streams], int]:
-    """Import only what the command needs: a worker starts for every trial of a function."""
+    """Import only the command's modules: a worker starts for every trial of a function."""
     if command == "train":
         from tuner.worker.train import main  # noqa: PLC0415 - loads torch
     else:

@@ -1,5 +1,5 @@
-"""What is wrong with code of the user's own before it is run; loads no torch."""
+"""Errors in the user's own code that are found before it runs; loads no torch."""
 
 
 class BadCode(Exception):
-    """The user's code cannot be had; the message says why and what to do."""
+    """The user's code cannot be loaded; the message states the reason and the fix."""

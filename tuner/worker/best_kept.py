@@ -1,4 +1,4 @@
-"""Which trials of this process may be among the best of the study."""
+"""The best trials of this process, whose weights are worth keeping."""
 
 from bisect import insort
 
@@ -6,9 +6,9 @@ from tuner.study.trial import Direction
 
 
 class BestKept:
-    """The best trials that this process has seen: one behind so many is none of the best.
+    """The best trials that this process has seen: one behind too many others cannot be wanted.
 
-    Of equal values the lower number is the better one, as everywhere.
+    Of equal values the lower trial number is better, as everywhere.
     """
 
     def __init__(self, n_best: int, direction: Direction) -> None:
@@ -17,12 +17,12 @@ class BestKept:
         self._best: list[tuple[float, int]] = []  # the best first
 
     def is_wanted(self, value: float, number: int) -> bool:
-        """Whether fewer than so many are better."""
+        """Return whether few enough trials are better."""
         if len(self._best) < self._n_best:
             return True
         return self._n_best > 0 and (self._rank(value), number) < self._best[-1]
 
     def note(self, value: float, number: int) -> None:
-        """Its weights are kept."""
+        """Record a trial whose weights are kept."""
         insort(self._best, (self._rank(value), number))
         del self._best[self._n_best :]

@@ -1,4 +1,4 @@
-"""How a lane leaves a worker, whatever kind of objective it had."""
+"""The way a lane leaves a worker, for every kind of objective."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from tuner.training.lane import Lane
 
 @dataclass(frozen=True, kw_only=True)
 class Exit:
-    """What the agent is told of a lane that has left."""
+    """The end of a lane, as reported to the agent."""
 
     lane: Lane
     how: Outcome

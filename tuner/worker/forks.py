@@ -1,4 +1,4 @@
-"""Processes that the user's code forks: they end as they would in a program of its own."""
+"""Processes that the user's code forks: they end as they would in an ordinary program."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ _ENDING = {signal.SIGTERM}
 
 
 class ForkedEnd(SystemExit):
-    """A process that the user's code has forked leaves: it must run nothing of ours."""
+    """A process forked by the user's code has returned: it must run none of tuner's code."""
 
 
 @cache
 def release_forks() -> None:
-    """Let a SIGTERM end forked processes, although this one takes it for a request.
+    """Let a SIGTERM end forked processes, although this process takes it for a request.
 
     `multiprocessing` ends its processes that way, and then waits for them.
     """
@@ -35,7 +35,7 @@ def _end_by_signal() -> None:
 
 @contextmanager
 def ending_forks() -> Iterator[None]:
-    """Run the user's code; raise `ForkedEnd` where a process that it forked comes out of it."""
+    """Run the user's code; raise `ForkedEnd` if a process that it forked returns from it."""
     own = os.getpid()
     try:
         yield

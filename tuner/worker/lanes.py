@@ -1,4 +1,4 @@
-"""A lane whose other end is the agent: reports go out, verdicts come in."""
+"""A lane connected to the agent: it sends reports and receives verdicts."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -32,12 +32,12 @@ VERDICT_SECONDS = 1.0  # the longest that training waits for the agent
 
 
 class Mail(Protocol):
-    """What a lane needs of the worker's pipe."""
+    """The part of the worker's pipe that a lane needs."""
 
     def send(self, message: FromWorker) -> None: ...
 
     def deliver(self, wait_seconds: float) -> None:
-        """Hand messages that have come to their lanes, after waiting for at least one."""
+        """Pass received messages to their lanes, after waiting for at least one."""
 
     def end(self) -> None:
         """End the process at once."""
@@ -57,9 +57,10 @@ class PipeLane:
         is_stepwise: bool = True,
         kept: BestKept | None = None,
     ) -> None:
-        """`complete` gives the params that neither the study file nor the sampler did.
+        """Build a lane.
 
-        `is_stepwise`: the state changes only from step to step. `kept`: whose weights are wanted.
+        `complete` adds the params that neither the study file nor the sampler set. `is_stepwise`:
+        the state changes only from step to step. `kept`: the trials whose weights are wanted.
         """
         self.number = start.number
         self.attempt = start.attempt
@@ -95,7 +96,7 @@ class PipeLane:
         )
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
-        """Write a checkpoint if its time has come or the trial is being released; True if so."""
+        """Write a checkpoint if it is due or the trial is being released; return whether it did."""
         self._mail.deliver(0)
         is_due = self._clock() - self._saved_at >= self._save_every_seconds
         is_known = self._is_stepwise and step == self._saved_step
@@ -109,7 +110,7 @@ class PipeLane:
         try:
             file = save_checkpoint(self._spool, name, state())
         except OSError as error:
-            # A full disk must not end the trial: it goes on with the checkpoint before.
+            # A full disk must not end the trial: it continues with the previous checkpoint.
             reason = error.strerror or str(error)
             self._mail.send(
                 NotSaved(number=self.number, attempt=self.attempt, step=step, reason=reason)
@@ -129,10 +130,10 @@ class PipeLane:
         return True
 
     def verdict(self) -> Verdict:
-        """What the agent wants; waits for it only at the pruner's steps.
+        """Return the agent's verdict; wait for it only at the pruner's steps.
 
         The second of patience counts from the report, so that the lanes of a group wait together.
-        After a wait in vain there is none until the agent has answered.
+        After a wait in vain it does not wait until the agent has answered.
         """
         self._mail.deliver(0)
         deadline = self._reported_at + VERDICT_SECONDS
@@ -147,11 +148,11 @@ class PipeLane:
         return self._stop
 
     def _has_just_ended(self) -> bool:
-        """Whether the last report was the one that made the trial a full one."""
+        """Return whether the last report completed the trial's full length."""
         return self._n_steps is not None and self._step_before < self._n_steps <= self._step
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Write the best epoch's weights, if the trial may be among the study's best ones."""
+        """Write the best epoch's weights if the trial may be among the study's best ones."""
         if self._kept is None or not self._kept.is_wanted(value, self.number):
             return
         tree = state()
@@ -179,7 +180,7 @@ class PipeLane:
         )
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
-        """Report the end of the attempt, and end the process: its code does not."""
+        """Report the end of the attempt, and end the process if the user's code does not return."""
         self._mail.send(
             Left(
                 number=self.number,
@@ -200,7 +201,7 @@ class PipeLane:
         )
 
     def take(self, message: Continue | Stop) -> None:
-        """Note an answer of the agent."""
+        """Take in an answer of the agent."""
         self._waited_in_vain = False
         match message:
             case Continue(step=step, is_held=is_held):

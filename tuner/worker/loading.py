@@ -1,4 +1,4 @@
-"""Code of the user's own: `module:name` or `path/file.py:name`, imported and found."""
+"""Loading of the user's code: `module:name` or `path/file.py:name`."""
 
 import importlib
 import importlib.util
@@ -22,11 +22,11 @@ _HERE = str(Path(__file__).parents[2])  # the package's own folder
 def load_callable(
     name: str, folder: str, *, n_arguments: int | None = None, example: str = ""
 ) -> Callable[..., Any]:
-    """What `name` says, relative to the study file's folder; None: it may take any arguments.
+    """Return the callable `name`, relative to the study file's folder.
 
-    The module's folder comes first among those that are searched for modules, as for a script.
-    Raises `BadCode`; whatever the user's module raises when it is imported comes through as
-    `BadCode` too, with its last frame.
+    With `n_arguments` None it may take any arguments. The module's folder comes first in the search
+    path, as for a script. Raises `BadCode`, also for any error that the user's module raises during
+    its import, with the last frame.
     """
     module_name, _, function_name = name.rpartition(":")
     try:
@@ -52,7 +52,7 @@ def load_callable(
 
 
 def _needs_package(error: BaseException, module_name: str) -> bool:
-    """Whether it is `from . import x` in a file that is loaded by its path."""
+    """Return whether the error comes from `from . import x` in a file loaded by its path."""
     is_relative = isinstance(error, ImportError) and "no known parent package" in str(error)
     return is_relative and module_name.endswith(".py")
 
@@ -72,7 +72,7 @@ def _load_module(name: str, folder: str) -> ModuleType:
     path = Path(folder, name)
     if not path.is_file():
         raise BadCode(f"there is no file {path}")
-    search_first(str(path.resolve().parent))  # what a link leads to has its own neighbours
+    search_first(str(path.resolve().parent))  # a link's target has its own neighbours
     search_first(str(path.parent))
     begin_program(str(path))
     loaded = sys.modules.get(path.stem)
@@ -96,7 +96,7 @@ def _check_arity(function: Callable[..., Any], name: str, n: int, example: str) 
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return  # written in C: calling it will tell
+        return  # written in C: only a call shows it
     try:
         signature.bind(*[object()] * n)
     except TypeError:
@@ -106,7 +106,7 @@ def _check_arity(function: Callable[..., Any], name: str, n: int, example: str) 
 
 
 def last_user_frame(frames: TracebackType | None) -> str:
-    """`train.py:12 in train`: the innermost frame that is neither ours nor a library's."""
+    """Return the innermost frame of the user's code: `train.py:12 in train`."""
     own = [
         frame
         for frame in traceback.extract_tb(frames)

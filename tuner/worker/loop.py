@@ -1,4 +1,4 @@
-"""The worker's loop: take trials, train them in turns, say how each left."""
+"""The worker's loop: it takes trials, trains them in turns, and reports how each left."""
 
 import logging
 from typing import Protocol
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Post(Protocol):
-    """The pipe, as the loop sees it."""
+    """The part of the pipe that the loop needs."""
 
     def send(self, message: FromWorker) -> None: ...
 
@@ -29,7 +29,7 @@ class Post(Protocol):
 
 
 class Worker:
-    """Trains lanes in turns until it is told to leave or one of them fails."""
+    """Trains lanes in turns until it is asked to leave or one of them fails."""
 
     def __init__(self, setup: Setup, post: Post, objective: Objective) -> None:
         self._setup = setup
@@ -43,7 +43,7 @@ class Worker:
         self._kept = BestKept(setup.keep_best, setup.goal.direction)
 
     def run(self) -> int:
-        """The process's exit code: 0 after SIGTERM, 1 after a failure."""
+        """Return the process's exit code: 0 after SIGTERM, 1 after a failure."""
         while self._lanes or not self._is_terminating:
             try:
                 self._take_starts()
@@ -61,7 +61,7 @@ class Worker:
         self._post.send(message)
 
     def deliver(self, wait_seconds: float) -> None:
-        """Hand what has come to the lanes, after waiting for at least one (`lanes.Mail`)."""
+        """Pass received messages to the lanes, after waiting for at least one (`lanes.Mail`)."""
         message = self._post.receive(wait_seconds) if wait_seconds > 0 else self._post.poll()
         while message is not None:
             self._dispatch(message)
@@ -72,11 +72,11 @@ class Worker:
         self._post.end()
 
     def _take_starts(self) -> None:
-        """Admit the lanes that have come, say how much room is left; wait if there is no lane."""
+        """Admit the new lanes and report the remaining room; wait if there is no lane."""
         self.deliver(0)
         while True:
             if self._waiting:
-                # Said before they are looked at: whatever happens now may be their fault.
+                # Sent before the lanes are examined: from now on a crash may be their fault.
                 self._say(Ready(n_free=0, n_taken=self._n_taken))
                 self._objective.admit(self._waiting)
                 self._lanes, self._waiting = self._lanes + self._waiting, []
@@ -145,9 +145,9 @@ class Worker:
         )
 
     def _fail(self, failed: LaneFailed) -> int:
-        """The lane fails, the others are handed back: this process is not used any more.
+        """Fail the lane and release the others: this process is not used any more.
 
-        After some errors, those of a GPU above all, nothing that it did later could be trusted.
+        After some errors, those of a GPU above all, its later results could not be trusted.
         """
         self._say_failed(failed)
         self._send_back_waiting()
@@ -179,7 +179,7 @@ class Worker:
         )
 
     def _send_back_waiting(self) -> None:
-        """Those that were not begun."""
+        """Release the lanes that have not begun."""
         for lane in self._waiting:
             self.send(Left(number=lane.number, attempt=lane.attempt, how=Outcome.REFUSED))
         self._waiting = []

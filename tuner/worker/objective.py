@@ -1,4 +1,4 @@
-"""What the worker's loop needs of a kind of objective."""
+"""Port between the worker's loop and a kind of objective."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,27 +12,25 @@ from tuner.worker.exits import Exit
 
 
 class Objective(Protocol):
-    """What a worker trains."""
-
     is_single_use: bool  # the process ends after its first lane
     is_stepwise: bool  # its state changes only from step to step
 
     def complete(self, params: Params) -> Params:
-        """With the objective's own defaults."""
+        """Add the objective's own defaults."""
 
     def admit(self, lanes: Sequence[Lane]) -> None:
-        """They train from the next turn on."""
+        """Add lanes, which train from the next turn on."""
 
     def room(self) -> int:
-        """How many more lanes are welcome."""
+        """Return how many more lanes have room."""
 
     def turn(self) -> Iterator[Exit]:
-        """Train some of the lanes for a while; yields those that leave, raises `LaneFailed`."""
+        """Train some of the lanes for a while; yield those that leave; raises `LaneFailed`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a worker trains a kind of objective."""
+    """The functions with which a worker trains a kind of objective."""
 
     warm_up: Callable[[], None]  # while the agent still opens its database
     build: Callable[[Setup], Objective]
@@ -41,10 +39,10 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What a machine needs of an objective, once for all trials."""
+    """The prepared objective of a machine, used by all trials."""
 
-    folder: str  # of the data set; empty where there is none
-    fingerprint: str  # of the data; empty where there are none
+    folder: str  # of the data set; empty without one
+    fingerprint: str  # of the data; empty without data
     metrics: Mapping[str, str] | None  # that a study may optimize, with their direction; None: any
     summary: str  # one line for people
     code: Code  # hashes of the user's files

@@ -27,11 +27,11 @@ _CHUNK_BYTES = 65536
 
 
 class Terminated:
-    """SIGTERM has arrived: release what is being trained, then leave."""
+    """SIGTERM has arrived: release all lanes, then leave."""
 
 
 class Pipe:
-    """Messages in and out. When the agent is gone, the process ends, whatever it is doing."""
+    """Messages in both directions; when the agent is gone, the process ends at once."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._read_fd = read_fd
@@ -39,15 +39,14 @@ class Pipe:
         self._inbox: SimpleQueue[ToWorker | Terminated] = SimpleQueue()
 
     def start(self) -> None:
-        """Begin to read; a blocked read costs training nothing."""
+        """Begin to read in a thread; a blocked read does not slow training."""
         threading.Thread(target=self._read, name="pipe", daemon=True).start()
 
     def terminate(self) -> None:
-        """Put `Terminated` behind the messages that have come; safe in a signal handler."""
+        """Put `Terminated` behind the received messages; safe in a signal handler."""
         self._inbox.put(Terminated())
 
     def send(self, message: FromWorker) -> None:
-        """Send a message at once."""
         line = encode(message)
         try:
             while line:
@@ -56,21 +55,21 @@ class Pipe:
             leave_at_once()
 
     def receive(self, timeout_seconds: float | None) -> ToWorker | Terminated | None:
-        """The next message, or None when none came in time; None waits without end."""
+        """Return the next message, or None after the timeout; None as timeout waits without end."""
         try:
             return self._inbox.get(timeout=timeout_seconds)
         except Empty:
             return None
 
     def poll(self) -> ToWorker | Terminated | None:
-        """The next message if there is one."""
+        """Return the next message if there is one."""
         try:
             return self._inbox.get_nowait()
         except Empty:
             return None
 
     def end(self) -> None:
-        """End the process, whatever the user's code does; what it has printed is not lost."""
+        """End the process, whatever the user's code does; its output is flushed."""
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):  # the user's code may have closed it
                 stream.flush()
@@ -99,7 +98,7 @@ class LineCutter:
         self._is_skipping = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that this chunk completes, without their ends."""
+        """Return the lines that this chunk completes, without their ends."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         if self._is_skipping and lines:
             lines, self._is_skipping = lines[1:], False
@@ -111,7 +110,7 @@ class LineCutter:
 
 
 def message_in(line: bytes) -> ToWorker | None:
-    """The agent's message in a line; None, and a line in the log, for anything else."""
+    """Return the agent's message in a line; log anything that is none and return None."""
     try:
         message = decode(line)
     except (BadMessage, RecursionError):
@@ -124,5 +123,5 @@ def message_in(line: bytes) -> ToWorker | None:
 
 
 def leave_at_once() -> NoReturn:
-    """End the process without running anything of the user's."""
+    """End the process without running any of the user's code."""
     os._exit(0)

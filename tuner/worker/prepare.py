@@ -1,6 +1,6 @@
 """`python -m tuner.worker prepare --kind K`: a child that prepares an objective on this machine.
 
-One JSON line in, the request; one JSON line out, what was prepared or an error.
+It reads the request as one JSON line and writes the result or an error as another.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from tuner.worker.streams import Streams
 
 
 def main(arguments: list[str], streams: Streams) -> int:
-    """Answer one request; the exit code is 1 for an error."""
+    """Answer one request; return the exit code, 1 for an error."""
     parser = argparse.ArgumentParser(prog="python -m tuner.worker prepare")
     parser.add_argument("--kind", choices=PREPARATIONS, required=True)
     prepare = PREPARATIONS[parser.parse_args(arguments).kind]()

@@ -1,4 +1,4 @@
-"""What makes this process a good child: it dies with its parent and says where it hangs."""
+"""Setup of a worker process: it dies with its parent and shows where it hangs."""
 
 import ctypes
 import faulthandler
@@ -12,7 +12,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def settle(on_terminate: Callable[[], None]) -> None:
     """Tie this process to its parent and install its signal handlers.
 
-    SIGTERM calls `on_terminate`; SIGINT is ignored (a terminal sends it to everybody, and the
+    SIGTERM calls `on_terminate`; SIGINT is ignored (a terminal sends it to all processes, and the
     agent decides); SIGUSR1 writes all stacks to the log, as fatal errors do.
     """
     _die_with_parent()
@@ -29,6 +29,6 @@ def _die_with_parent() -> None:
 
 
 def prctl(option: int, value: int) -> None:
-    """Ask the kernel for a property of this process; nothing on systems that are not Linux."""
+    """Set a property of this process in the kernel; do nothing on systems other than Linux."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(option, value)

@@ -1,4 +1,4 @@
-"""What the user's code finds around it: what a program of its own would find."""
+"""The environment of the user's code: that of an ordinary program."""
 
 import os
 import sys
@@ -17,16 +17,16 @@ def begin_program(file: str) -> None:
 
 
 def search_first(folder: str) -> None:
-    """Look for modules in this folder first, as for a program that lies in it."""
+    """Search this folder for modules first, as for a program in it."""
     if folder in sys.path:
         sys.path.remove(folder)
     sys.path.insert(0, folder)
 
 
 def find_module_file(name: str) -> str:
-    """The file of a module, by its dotted name, found without importing its package.
+    """Return the file of a module by its dotted name, without importing its package.
 
-    The name itself where nothing is found: importing it says what is wrong.
+    Return the name itself if no file is found: importing it shows the error.
     """
     top, *parts = name.split(".")
     try:
@@ -46,7 +46,7 @@ def find_module_file(name: str) -> str:
 
 
 def hide_ours() -> dict[str, str]:
-    """Remove our arguments, and the variables that no code of the user's may see; return these."""
+    """Remove tuner's arguments and the variables hidden from user code; return the latter."""
     del sys.argv[1:]
     kept = clean_environment(os.environ)
     hidden = {name: value for name, value in os.environ.items() if name not in kept}
@@ -57,9 +57,9 @@ def hide_ours() -> dict[str, str]:
 
 @contextmanager
 def as_program() -> Iterator[None]:
-    """Run the user's code in our own process; afterwards, everything is as it was.
+    """Run the user's code in this process; restore everything afterwards.
 
-    It sees none of our arguments, and no variable that opens the database.
+    It sees none of tuner's arguments, and no variable that opens the database.
     """
     release_forks()
     arguments, places = sys.argv[:], sys.path[:]

@@ -1,9 +1,9 @@
-"""The small process above a worker: nothing that the worker started outlives it.
+"""The small process above a worker: no process that the worker started outlives it.
 
-Training code starts processes: loaders of data, compilers, other programs. Some leave the session
-of the worker, or outlive the process that started them. The kernel makes this process the parent of
-every orphan below it (PR_SET_CHILD_SUBREAPER), so it can end all of them: when the worker has
-ended, however it ended, and when the agent is gone or asks for it.
+Training code starts processes: data loaders, compilers, other programs. Some leave the session of
+the worker, or outlive the process that started them. The kernel makes this process the parent of
+every orphan below it (PR_SET_CHILD_SUBREAPER), so it can end all of them when the worker has ended,
+when the agent is gone, or when the agent asks for it.
 """
 
 import os
@@ -23,10 +23,10 @@ _LOOK_SECONDS = 0.05  # between looks for processes that were started while othe
 
 
 def under_reaper() -> None:
-    """Fork: the child returns and goes on as the worker, the parent watches over it and exits.
+    """Fork: the child returns and continues as the worker, the parent supervises it and exits.
 
-    The parent has the exit status of the worker. Call it while the process has one thread and has
-    loaded little: what is loaded later belongs to the worker alone.
+    The parent exits with the worker's status. Call it while the process has one thread and has
+    loaded little: later imports belong to the worker alone.
     """
     if sys.platform != "linux":
         return
@@ -36,7 +36,7 @@ def under_reaper() -> None:
     process.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     process.prctl(process.PR_SET_PDEATHSIG, END_WORKER)
     if os.getppid() != agent:
-        os._exit(0)  # the agent ended before the kernel was asked to tell
+        os._exit(0)  # the agent ended before the kernel could report it
     worker = os.fork()
     if worker == 0:
         os.setsid()  # a signal to the worker's group does not end its reaper
@@ -54,7 +54,7 @@ class _Reaper:
         self._status: int | None = None
 
     def run(self, handled: set[signal.Signals]) -> int:
-        """Until the worker and everything below it are gone; the worker's wait status."""
+        """Wait for the end of the worker and everything below it; return its wait status."""
         while self._status is None:
             number = signal.sigwait(handled)
             if number in _FORWARDED:
@@ -73,7 +73,7 @@ class _Reaper:
         return self._status
 
     def _reap(self) -> bool:
-        """Collect what has ended; whether any child is left."""
+        """Collect ended children; return whether any child is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -86,7 +86,7 @@ class _Reaper:
 
 
 def _let_go_of_files() -> None:
-    """Close what the worker uses, so that its end is the end of its pipes."""
+    """Close the worker's files, so that its end closes its pipes."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)

@@ -1,4 +1,4 @@
-"""The files that an objective's code consists of, and their hashes."""
+"""The files of an objective's code, and their hashes."""
 
 import hashlib
 import sys
@@ -9,11 +9,11 @@ _LIBRARIES = {"site-packages", "dist-packages"}
 
 
 def hash_sources(module_name: str, folder: str) -> dict[str, str]:
-    """The sha256 of each file of the user's that has been imported so far.
+    """Return the sha256 of each of the user's files that has been imported so far.
 
-    These are the modules below the study file's folder, or beside what a link there leads to, and
-    those of the objective's own package, wherever that is installed; libraries are not. Names are
-    relative, so that they are the same on every machine: "train.py", "mylab/nets.py".
+    These are the modules below the study file's folder, or next to the target of a link there, and
+    those of the objective's own package, wherever that is installed; libraries are not included.
+    Names are relative, so that they are the same on every machine: "train.py", "mylab/nets.py".
     """
     roots = [Path(folder), Path(folder).resolve()]
     package = "" if module_name.endswith(".py") else module_name.partition(".")[0]
@@ -40,7 +40,7 @@ def hash_sources(module_name: str, folder: str) -> dict[str, str]:
 
 
 def _path_below(file: Path, roots: list[Path]) -> Path | None:
-    """The path of a file of the user's, relative to the first root that holds it."""
+    """Return a file's path relative to the first root that holds it."""
     for path in (file, file.resolve()):
         for root in roots:
             if path.is_relative_to(root) and not path.is_relative_to(_HERE):

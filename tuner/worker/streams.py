@@ -1,4 +1,4 @@
-"""The two descriptors through which a child talks with its agent, out of the user code's way."""
+"""The two descriptors between a child and its agent, protected from the user's code."""
 
 import fcntl
 import os
@@ -11,14 +11,14 @@ _FIRST_FREE = 3  # after the standard streams
 
 @dataclass(frozen=True, kw_only=True)
 class Streams:
-    """The descriptors for messages: the standard input and output that the child began with."""
+    """Descriptors for messages: the child's original standard input and output."""
 
     read_fd: int
     write_fd: int
 
 
 def take_streams() -> Streams:
-    """Keep standard input and output for messages, and put the usual things in their place.
+    """Keep standard input and output for messages, and replace them for the user's code.
 
     Afterwards standard input is empty and standard output is the log. No program that the user's
     code starts inherits the kept descriptors, and in a process that it forks they lead nowhere.
@@ -37,7 +37,7 @@ def take_streams() -> Streams:
 
 
 def _forget(streams: Streams) -> None:
-    """Cut a forked process off: it has no agent."""
+    """Disconnect a forked process: it has no agent."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (streams.read_fd, streams.write_fd):
         os.dup2(nothing, descriptor, inheritable=False)

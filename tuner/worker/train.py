@@ -1,4 +1,4 @@
-"""`python -m tuner.worker train --kind K`: a device's training process."""
+"""`python -m tuner.worker train --kind K`: the training process of a device."""
 
 import argparse
 import faulthandler
@@ -16,11 +16,11 @@ from tuner.worker.pipe import Pipe, Terminated
 from tuner.worker.process import settle
 from tuner.worker.streams import Streams
 
-EXIT_SECONDS = 5.0  # for what the user's code does at its exit
+EXIT_SECONDS = 5.0  # for the exit functions of the user's code
 
 
 def main(arguments: list[str], streams: Streams) -> int:
-    """Train what the agent sends; the exit code."""
+    """Train the agent's trials; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tuner.worker train")
     parser.add_argument("--kind", choices=TRAININGS, required=True)
     options = parser.parse_args(arguments)
@@ -41,8 +41,8 @@ def main(arguments: list[str], streams: Streams) -> int:
         return Worker(setup, pipe, training.build(setup)).run()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     code = Worker(setup, pipe, training.build(setup)).run()
-    # Files are flushed and exit functions run, as in any program; what the user's code has left
-    # behind, a thread for instance, must not hold the device for long.
+    # Files are flushed and exit functions run, as in any program; leftovers of the user's code,
+    # such as a thread, must not hold the device for long.
     faulthandler.dump_traceback_later(EXIT_SECONDS, exit=True)
     for child in multiprocessing.active_children():
         child.terminate()
@@ -50,7 +50,7 @@ def main(arguments: list[str], streams: Streams) -> int:
 
 
 def _log_to_stderr() -> None:
-    """Our own lines alone: with a handler at the root, a library's lines would come twice."""
+    """Log tuner's lines alone: with a handler at the root, a library's lines would appear twice."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     ours = logging.getLogger("tuner")
@@ -59,7 +59,7 @@ def _log_to_stderr() -> None:
 
 
 def _wait_for_setup(pipe: Pipe) -> Setup | None:
-    """The first message, or None when SIGTERM came instead."""
+    """Return the first message, or None when SIGTERM came instead."""
     while True:
         match pipe.receive(None):
             case Setup() as setup:

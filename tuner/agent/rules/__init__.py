@@ -1,1 +1,1 @@
-"""What an agent does when something happens, by the kind of event."""
+"""Reactions of an agent to events, by the kind of event."""

@@ -1,4 +1,4 @@
-"""What the store, the beats and the feed answer."""
+"""Answers of the store, the heartbeats and the feed."""
 
 from tuner.agent.acts import Act, AskCheckpoint, Learn, RemoveFile, Say
 from tuner.agent.events import (
@@ -29,7 +29,7 @@ from tuner.study.verdict import Verdict
 
 
 def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
-    """New lanes; or nothing to do, and perhaps the end of the study."""
+    """Add the claimed lanes, or note that nothing is available and the study may have ended."""
     machine.claims.is_claiming = False
     acts: list[Act] = []
     for trial in event.claimed.trials:
@@ -65,7 +65,7 @@ def _nothing_claimed(machine: Machine, answer: Claimed) -> list[Act]:
 
 
 def written(machine: Machine, event: BatchWritten) -> list[Act]:
-    """Reports are stored; lost trials are dropped."""
+    """Mark reports as stored and drop lost trials."""
     machine.writes.is_writing = False
     acts: list[Act] = []
     for saved in event.batch.checkpoints:
@@ -76,7 +76,7 @@ def written(machine: Machine, event: BatchWritten) -> list[Act]:
 
 
 def _lose(machine: Machine, key: AttemptKey) -> list[Act]:
-    """The fence refused a write: somebody else holds the trial. Drop the work on it."""
+    """Drop the work on a trial: the fence refused a write because another agent holds it."""
     lane = machine.lanes.get(key)
     if lane is None or lane.phase is Phase.ENDING:
         return []  # its own end is on the way, and that will be answered
@@ -92,7 +92,7 @@ def _forget(machine: Machine, lane: Lane) -> list[Act]:
 
 
 def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:
-    """Ends are stored: the lanes are forgotten."""
+    """Forget the lanes whose ends are stored."""
     acts: list[Act] = []
     for end in event.ends:
         lane = machine.lanes.get(end.key)
@@ -131,7 +131,6 @@ def _tell(machine: Machine, lane: Lane, end: End) -> Say:
 
 
 def changed(machine: Machine, event: Changed) -> list[Act]:
-    """News from all machines."""
     for record in event.changes.trials:
         machine.standing.note(record)
     machine.standing.open_numbers = event.changes.seen.open_numbers
@@ -144,7 +143,7 @@ def changed(machine: Machine, event: Changed) -> list[Act]:
 
 
 def checkpoint_loaded(machine: Machine, event: CheckpointLoaded) -> list[Act]:
-    """The lane can start: from its checkpoint, or from the beginning if none is usable."""
+    """Start the lane from its checkpoint, or from the beginning without a usable one."""
     lane = machine.lanes.get(event.key)
     if lane is not None and lane.phase is Phase.LOADING:
         lane.phase, lane.checkpoint_path, lane.from_step = Phase.QUEUED, event.path, event.step
@@ -152,7 +151,7 @@ def checkpoint_loaded(machine: Machine, event: CheckpointLoaded) -> list[Act]:
 
 
 def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
-    """Silent agents are handed in with the next claim; an idle machine claims at once."""
+    """Note silent agents for the next claim; an idle machine claims at once."""
     if event.silent:
         machine.claims.not_before = now
     machine.fleet.has_pulse, machine.fleet.silent = True, tuple(event.silent)
@@ -164,7 +163,7 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
 
 
 def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
-    """Training continues; show the outage once, and once more each reason of a refusal."""
+    """Show the outage once, and each new reason of a refusal once; training continues."""
     machine.database.away.add(event.helper)
     was_away = machine.database.away_since is not None
     if not was_away:
@@ -184,7 +183,7 @@ def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
 
 
 def store_back(machine: Machine, event: StoreBack, now: float) -> list[Act]:
-    """The database answers again: all helpers that had missed it."""
+    """Show that the database is back once all affected helper threads have reached it."""
     machine.database.away.discard(event.helper)
     machine.database.refusals.pop(event.helper, None)
     if machine.database.away_since is None or machine.database.away:

@@ -1,7 +1,7 @@
-"""The breaker: a device, or a machine, on which trials fail that do well elsewhere works no more.
+"""The breaker stops a device or machine on which trials fail that do well elsewhere.
 
-Nobody else can tell a bad machine from a bad trial: the trial's own machine sees only failures,
-the others only a trial that was handed to them.
+Telling a bad machine from a bad trial takes both sides: the trial's own machine sees only failures,
+the others only a trial that was released to them.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,8 @@ FIRST_HOLD_SECONDS = 5.0  # between claims after a row of failures; doubles with
 LONGEST_HOLD_SECONDS = 300.0
 MOST_DEATHS = 20  # remembered, each with all of its faults
 
-# What a machine can be to blame for, and what is tried again, so that another one can show it.
+# Causes that a machine can be responsible for and that are retried, so that another machine can
+# show which it was.
 _SUSPECT = {
     FailureClass.EXCEPTION,
     FailureClass.EXIT,
@@ -32,7 +33,7 @@ _SUSPECT = {
 
 
 def note(machine: Machine, lane: Lane, end: End, place: str) -> None:
-    """An attempt has ended on a device: a failure counts against it, anything else for it."""
+    """Count the end of an attempt on a device: a failure against it, any other end for it."""
     breaker = machine.breaker
     if end.failure is None:
         if isinstance(end, Finish):
@@ -70,7 +71,7 @@ def go_on(machine: Machine) -> list[Act]:
 
 
 def heard(machine: Machine, event: ElsewhereHeard) -> list[Act]:
-    """The answer: these came further on another machine."""
+    """Count the trials that got further on other machines."""
     machine.breaker.is_asking = False
     for fault in machine.breaker.faults:
         fault.fared_better |= fault.key.number in event.numbers
@@ -78,7 +79,7 @@ def heard(machine: Machine, event: ElsewhereHeard) -> list[Act]:
 
 
 def _deaths(faults: Iterable[Fault]) -> set[tuple[str, float]]:
-    """Where and when these failed: the trials of a process that dies fail at once, and are one."""
+    """Return device and time of the failures: the trials of one crashed process count as one."""
     return {(fault.place, fault.at) for fault in faults}
 
 
@@ -88,8 +89,8 @@ def _when(death: tuple[str, float]) -> float:
 
 def _trip(machine: Machine) -> list[Act]:
     breaker = machine.breaker
-    # Of the trials of a process that has died all but one are innocent, and do well elsewhere
-    # whoever was to blame: it counts against the device when all of them do.
+    # When a process dies, all of its trials but one are innocent and do well elsewhere in any case:
+    # the crash counts against the device only when all of them do.
     in_doubt = _deaths(fault for fault in breaker.faults if not fault.fared_better)
     deaths = _deaths(breaker.faults) - in_doubt
     better = [fault for fault in breaker.faults if (fault.place, fault.at) in deaths]

@@ -1,4 +1,4 @@
-"""What is wanted of the study: to run, to pause, to stop; and what if one is cut off."""
+"""Desired state of the study (run, pause, stop), and the rules for a long outage."""
 
 import math
 
@@ -24,7 +24,7 @@ from tuner.study_file.text.durations import render_duration
 
 
 def heed(machine: Machine, pulse: Pulse) -> list[Act]:
-    """A pulse says what is wanted; a change of it is told to every lane."""
+    """Apply the desired state of a heartbeat's answer; pass a change to every lane."""
     machine.reason = pulse.reason
     if pulse.desired is machine.desired:
         return []
@@ -59,13 +59,13 @@ def _wake(machine: Machine) -> list[Act]:
 
 
 def stop_reason(machine: Machine) -> str:
-    """Why a trial of a stopping study ends PRUNED."""
+    """Return the reason that a trial of a stopping study ends as PRUNED."""
     reason = machine.reason or "the study ended"
     return reason if reason.startswith("stopped") else f"stopped: {reason}"
 
 
 def go_on(machine: Machine) -> list[Act]:
-    """While nothing is to be trained: end what no worker has, kill what does not leave."""
+    """While nothing may train, end the waiting lanes and kill workers that overrun the deadline."""
     acts = _go_offline(machine)
     if machine.database.is_offline and machine.database.refusals:
         return [*acts, *_leave_refused(machine)]
@@ -83,7 +83,7 @@ def go_on(machine: Machine) -> list[Act]:
 
 
 def _hand_back_what_waits(machine: Machine) -> list[Act]:
-    """Trials that a claim brought when the breaker of the last device had opened."""
+    """Release trials that a claim brought after the breaker of the last device opened."""
     if not machine.breaker.has_no_device:
         return []
     reason = "released: its machine trains no more"
@@ -97,7 +97,7 @@ def _end(machine: Machine, lane: Lane) -> End:
 
 
 def _go_offline(machine: Machine) -> list[Act]:
-    """Without a database for too long: others can use the devices better."""
+    """Release the devices after a long time without a database."""
     if machine.database.is_offline or machine.database.away_since is None:
         return []
     away_seconds = machine.now - machine.database.away_since
@@ -110,7 +110,7 @@ def _go_offline(machine: Machine) -> list[Act]:
 
 
 def _leave_refused(machine: Machine) -> list[Act]:
-    """A database that has refused this agent for so long does not take it back by itself."""
+    """End the agent: after so many refusals the database will not accept it by itself."""
     acts = let_go(machine, lambda lane: _end(machine, lane), machine.halt_at)
     if any(lane.phase is not Phase.ENDING for lane in machine.lanes.values()):
         return acts
@@ -124,7 +124,7 @@ def _leave_refused(machine: Machine) -> list[Act]:
 
 
 def come_online(machine: Machine) -> list[Act]:
-    """The database is back after a long time; the workers start again."""
+    """Start the workers again after a long outage."""
     if not machine.database.is_offline:
         return []
     machine.database.is_offline = False

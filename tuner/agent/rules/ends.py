@@ -1,4 +1,4 @@
-"""How attempts end: what is said of them, and how their workers let go."""
+"""Ends of attempts: their records, and how workers release the lanes."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +19,7 @@ from tuner.study.verdict import Verdict
 
 
 def prune_now(machine: Machine, lane: Lane, reason: str) -> Finish:
-    """PRUNED with its last report, Optuna's rule; without a value if there was none."""
+    """End as PRUNED with the last report, Optuna's rule; without a value if none exists."""
     reported = [lane.trial.history[step] for step in sorted(lane.trial.history)]
     reported += [report.values[machine.book.goal.metric] for report in lane.reports]
     return Finish(
@@ -35,12 +35,12 @@ def prune_now(machine: Machine, lane: Lane, reason: str) -> Finish:
 
 
 def fail_lane(machine: Machine, lane: Lane, failure: Failure) -> End:
-    """The end of an attempt that failed: FAIL, or another attempt."""
+    """End a failed attempt: as FAIL, or with another attempt."""
     return end_of(lane.trial, failure, lane.reports, machine.book.retries)
 
 
 def release(machine: Machine, lane: Lane, reason: str) -> Release:
-    """Hand a trial back, with the newest checkpoint if that is not registered yet."""
+    """Release a trial, with its newest checkpoint if that is not registered yet."""
     return Release(
         key=lane.key,
         reason=reason,
@@ -51,7 +51,7 @@ def release(machine: Machine, lane: Lane, reason: str) -> Release:
 
 
 def release_reason(machine: Machine) -> str:
-    """Why a trial is released."""
+    """Return the reason of a release."""
     if machine.desired is Desired.PAUSED:
         reason = machine.reason or "paused"
         return reason if reason.startswith("paused") else f"paused: {reason}"
@@ -63,7 +63,7 @@ def release_reason(machine: Machine) -> str:
 
 
 def post_end(machine: Machine, lane: Lane, end: End) -> list[Act]:
-    """Note an attempt's end for the store; the lane stays known until the answer."""
+    """Queue an attempt's end for the store; the lane stays known until the answer."""
     if lane.phase is Phase.ENDING:
         return []
     worker = machine.workers.get(lane.worker) if lane.worker is not None else None
@@ -82,7 +82,7 @@ def post_end(machine: Machine, lane: Lane, end: End) -> list[Act]:
 
 
 def _record(lane: Lane, finish: Finish) -> TrialRecord:
-    """The ended trial as samplers see it."""
+    """Return the ended trial as samplers see it."""
     return TrialRecord(
         number=lane.key.number,
         state=finish.state,
@@ -95,7 +95,7 @@ def _record(lane: Lane, finish: Finish) -> TrialRecord:
 
 
 def ask(lane: Lane, order: Verdict) -> list[Act]:
-    """Tell a lane's worker to stop it."""
+    """Ask a lane's worker to stop it."""
     if lane.worker is None:
         return []
     stop = Stop(number=lane.key.number, attempt=lane.key.attempt, verdict=order)
@@ -103,7 +103,7 @@ def ask(lane: Lane, order: Verdict) -> list[Act]:
 
 
 def ask_all(machine: Machine, order: Verdict, verdict: Decision | None = None) -> list[Act]:
-    """Tell every lane in training to stop, unless it was told so, or to stop for good."""
+    """Ask every lane in training to stop, unless it was asked before or is to end for good."""
     acts: list[Act] = []
     for lane in machine.in_phase(Phase.TRAINING):
         if (
@@ -117,13 +117,13 @@ def ask_all(machine: Machine, order: Verdict, verdict: Decision | None = None) -
 
 
 def give_up(machine: Machine, lane: Lane, failure: Failure) -> list[Act]:
-    """The trial has failed while its worker trains on."""
+    """Fail a trial whose worker is still training it."""
     machine.drop(lane)
     return [*ask(lane, Verdict.DROP), *post_end(machine, lane, fail_lane(machine, lane, failure))]
 
 
 def let_go(machine: Machine, end: Callable[[Lane], End], kill_at: float) -> list[Act]:
-    """End what no worker has; from `kill_at` on also what a worker has, and the worker."""
+    """End lanes without a worker; from `kill_at` on also the others, and their workers."""
     acts: list[Act] = []
     for lane in list(machine.lanes.values()):
         if lane.phase in (Phase.QUEUED, Phase.LOADING):

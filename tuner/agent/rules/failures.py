@@ -1,4 +1,4 @@
-"""What follows from a failed attempt, by its cause."""
+"""Consequences of a failed attempt, by its cause."""
 
 import signal
 from dataclasses import replace
@@ -12,7 +12,7 @@ from tuner.study.trial import TrialState
 from tuner.study.verdict import Outcome
 
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
-LOSSES_TOGETHER = 3  # of `MAX_LOSSES`: the others do not go down with a trial that crashes
+LOSSES_TOGETHER = 3  # of `MAX_LOSSES`: the other lanes do not fail with a trial that crashes
 _LEFT = {
     Outcome.NON_FINITE: FailureClass.NON_FINITE,
     Outcome.OUT_OF_MEMORY: FailureClass.OUT_OF_MEMORY,
@@ -22,14 +22,14 @@ _LEFT = {
 
 
 def failure_of_left(left: Left, log_tail: str) -> Failure:
-    """A failure that the worker itself reported."""
+    """Return the failure that the worker itself reported."""
     return Failure(
         cause=_LEFT[left.how], message=left.message, traceback=left.traceback, log_tail=log_tail
     )
 
 
 def failure_of_exit(exit_code: int, log_tail: str) -> Failure:
-    """A worker that ended without a word: its exit code tells the cause."""
+    """Return the failure of a worker that ended without a report, by its exit code."""
     if exit_code >= 0:
         message = f"the worker process left with exit code {exit_code}"
         return Failure(cause=FailureClass.EXIT, message=message, log_tail=log_tail)
@@ -47,9 +47,9 @@ def failure_of_exit(exit_code: int, log_tail: str) -> Failure:
 
 
 def as_loss(failure: Failure) -> Failure:
-    """The end of a process with several trials: borne like a crash, all but one are innocent.
+    """Treat the end of a process with several trials like a crash: all but one are innocent.
 
-    A trial that was lost `LOSSES_TOGETHER` times trains alone: then its end is its own.
+    A trial that was lost `LOSSES_TOGETHER` times trains alone, so that its next end is its own.
     """
     if failure.cause in (FailureClass.EXIT, FailureClass.SILENCE):
         return replace(failure, cause=FailureClass.CRASH)
@@ -57,11 +57,11 @@ def as_loss(failure: Failure) -> Failure:
 
 
 def end_of(trial: ClaimedTrial, failure: Failure, reports: list[Report], retries: int) -> End:
-    """FAIL at once, or hand the trial back for another attempt while it has some left.
+    """Return FAIL, or a release for another attempt while the trial has some left.
 
     A value that is not finite, a lack of memory, a mistake in the code, a timeout and a hang would
-    come again. Exceptions and exit codes are
-    tried again `retries` times; crashes and kills are losses, borne up to `MAX_LOSSES`.
+    occur again. Exceptions and exit codes are retried `retries` times; crashes and kills are
+    losses, tolerated up to `MAX_LOSSES`.
     """
     match failure.cause:
         case (

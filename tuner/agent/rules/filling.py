@@ -1,4 +1,4 @@
-"""Keeping the workers busy, the store informed, and knowing when the study is over."""
+"""Rules that keep workers busy and the store informed, and that detect the study's end."""
 
 from tuner.agent.acts import Act, AskClaim, AskEnd, AskWrite, Leave, Say, Send
 from tuner.agent.machine import Machine
@@ -12,7 +12,7 @@ from tuner.study.lease import Batch, Claimed
 
 
 def fill(machine: Machine, now: float) -> list[Act]:
-    """Give queued lanes to free workers, and ask for more where there is room."""
+    """Give queued lanes to free workers, and claim more if there is room."""
     acts: list[Act] = []
     if machine.wanted is Desired.RUNNING:
         for lane in machine.in_phase(Phase.QUEUED):
@@ -71,16 +71,16 @@ def _start(machine: Machine, lane: Lane) -> list[Act]:
 
 
 def _last_value(lane: Lane) -> float | None:
-    """The objective that was reported last up to the checkpoint."""
+    """Return the last objective value up to the checkpoint."""
     steps = [step for step in lane.trial.history if step <= lane.from_step]
     return lane.trial.history[max(steps)] if steps else None
 
 
 def send_ends(machine: Machine, now: float, *, is_due: bool) -> list[Act]:
-    """Tell the store of ended attempts, several at once where several are there.
+    """Send ended attempts to the store, several at once if possible.
 
-    A worker that has ended a lane says so, and then that it is free: the claim which follows goes
-    first, because the worker waits for that. `is_due`: do not wait for it.
+    A worker reports the end of a lane, and then that it is free. The claim that follows goes first,
+    because the worker waits for it. `is_due`: do not wait for the claim.
     """
     if not machine.writes.ends_due:
         return []
@@ -93,7 +93,7 @@ def send_ends(machine: Machine, now: float, *, is_due: bool) -> list[Act]:
 
 
 def flush(machine: Machine, now: float) -> list[Act]:
-    """Write what all lanes have reported, on the clock: no verdict waits for it."""
+    """Write the reports of all lanes periodically: no verdict waits for it."""
     lanes = [lane for lane in machine.lanes.values() if lane.has_unposted()]
     if not lanes:
         machine.writes.flush_at = None
@@ -123,10 +123,10 @@ def flush(machine: Machine, now: float) -> list[Act]:
 
 
 def wait_or_leave(machine: Machine, answer: Claimed) -> list[Act]:
-    """Nothing new will be started: wait for the others' trials to end, then leave."""
+    """Leave once the other machines' trials have ended: nothing new will start here."""
     n_open = answer.n_open
     if n_open == 0:
-        # The database has just said so, even if another helper has not noticed that it is back.
+        # The database has just answered, even if another helper has not noticed that it is back.
         machine.database.away.clear()
         machine.database.away_since = None
         return [Leave(ending=Ending(kind=EndingKind.FINISHED, reason=answer.reason))]

@@ -1,7 +1,7 @@
-"""Whether a device that several workers share has memory for one more trial.
+"""Memory check before one more trial starts on a device that several workers share.
 
-What a trial of this study takes is not asked for but measured, on those that run: until one has
-been seen at work, the others of its device wait.
+The need of a trial of this study is measured on running ones: until one has been seen at work, the
+other workers of its device wait.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ from tuner.agent.events import MemoryRead
 from tuner.agent.machine import Machine
 from tuner.agent.state import Lane
 
-SEEN_SECONDS = 10.0  # at work for so long, or past its first step: it has what it needs
+SEEN_SECONDS = 10.0  # at work for so long, or past its first step: it has allocated its memory
 _HEAD_ROOM = 1.1
 
 
 def note(machine: Machine, event: MemoryRead) -> list[Act]:
-    """Remember what is free, and the most that a worker of this study was seen to use."""
+    """Record the free memory, and the largest use by a worker of this study."""
     state = machine.memory
     state.free_bytes = {name: memory.free_bytes for name, memory in event.by_device.items()}
     state.told_apart |= {name for name, memory in event.by_device.items() if memory.used_bytes}
@@ -29,15 +29,15 @@ def note(machine: Machine, event: MemoryRead) -> list[Act]:
 
 
 def note_end(machine: Machine, lane: Lane) -> None:
-    """A trial that ended well has had what it needs, however short it was."""
+    """Mark the trial's memory as measured: it ended well, however short it was."""
     if lane.worker in machine.workers:
         machine.memory.most_bytes.setdefault(machine.workers[lane.worker].device, 0)
 
 
 def with_memory(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> set[int]:
-    """Workers with room that may be given a trial; of a shared device one idle one at a time.
+    """Return the workers that may start a trial; on a shared device one idle worker at a time.
 
-    What a worker that trains already has room for is its own affair.
+    Further lanes of a worker that already trains are not checked here.
     """
     found, devices = set(), set()
     for pid, worker in machine.workers.items():
@@ -53,7 +53,7 @@ def with_memory(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> set[in
 
 
 def _has_room(machine: Machine, device: str, lanes: Mapping[int, Sequence[Lane]]) -> bool:
-    """Whether one more trial may start on a device, beside those of its other workers."""
+    """Return whether one more trial fits on a device, next to those of its other workers."""
     workers = machine.workers
     busy = [lanes[pid] for pid in lanes if pid in workers and workers[pid].device == device]
     if not busy:
@@ -62,7 +62,8 @@ def _has_room(machine: Machine, device: str, lanes: Mapping[int, Sequence[Lane]]
     n_starting = sum(not any(_is_at_work(machine, lane) for lane in one) for one in busy)
     most_bytes = machine.memory.most_bytes.get(device)
     if most_bytes is None:
-        # Where processes cannot be told apart, as in a container, one after the other starts.
+        # Where processes cannot be distinguished, as in a container, they start one after the
+        # other.
         return device not in machine.memory.told_apart and n_starting == 0
     return machine.memory.free_bytes[device] >= (1 + n_starting) * _HEAD_ROOM * most_bytes
 

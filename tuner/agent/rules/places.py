@@ -1,4 +1,4 @@
-"""Which trials train together: how many to ask for, and which worker gets one."""
+"""Placement: the number of trials to claim, and the worker of each."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from tuner.study.trial import ParamValue
 
 # So many lanes more a worker may have than another because it trains others of the same kind.
 _AFFINITY = 4
-_FEW = 4  # of the lanes in training: a smaller part is not worth a claim of its own at once
+_FEW = 4  # of the lanes in training: a smaller part is not worth an immediate claim of its own
 
 
 def wanted_and_room(machine: Machine) -> tuple[int, int]:
-    """How many trials to ask for, and how many could be trained if they have begun or wait already.
+    """Return how many trials to claim, and how many begun or waiting ones fit.
 
-    Of a stopping study, one to hear when all of it has ended.
+    For a stopping study the claim asks for one, to learn when all of it has ended.
     """
     match machine.wanted:
         case Desired.RUNNING:
@@ -31,8 +31,10 @@ def wanted_and_room(machine: Machine) -> tuple[int, int]:
 
 
 def due(machine: Machine, n_wanted: int, n_room: int) -> float | None:
-    """When to ask: at once for a worker without a trial, else after a moment in which more places
-    may become free, so that those who come together can share a group. None: not at all.
+    """Return when to claim; None for not at all.
+
+    A worker without a trial claims at once. Otherwise the claim waits a moment in which more lanes
+    may become free, so that trials that start together can share a group.
     """
     if not n_room:
         return None
@@ -52,7 +54,7 @@ def due(machine: Machine, n_wanted: int, n_room: int) -> float | None:
 
 
 def _wanted_to_train(machine: Machine) -> tuple[int, int]:
-    """Free places, as far as the study has use for more trials at a time; and all of them."""
+    """Return the free lanes that the study has use for, and all free lanes."""
     lanes, share = machine.lanes_by_worker(), _share(machine)
     free = _open_to_any(machine, lanes)
     if not free:
@@ -69,14 +71,14 @@ def _wanted_to_train(machine: Machine) -> tuple[int, int]:
 
 
 def _n_idle(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> int:
-    """Workers with room and without a trial."""
+    """Return the number of workers with room and without a trial."""
     return sum(pid not in lanes for pid in _open_to_any(machine, lanes))
 
 
 def _open_to_any(
     machine: Machine, lanes: Mapping[int, Sequence[Lane]]
 ) -> Mapping[int, WorkerState]:
-    """Workers with room for any trial: not those that a suspect has, or is about to get."""
+    """Return workers with room for any trial: those without a suspect, now or next."""
     free = _with_room(machine, lanes)
     reserved = _reserved(machine, lanes)
     return {pid: worker for pid, worker in free.items() if pid != reserved}
@@ -95,11 +97,11 @@ def _with_room(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> Mapping
 
 
 def _share(machine: Machine) -> int:
-    """The most trials that one worker trains at a time: an equal part of half of those left.
+    """Return the maximum number of trials of a worker: an equal share of half of those left.
 
-    Else the last trials would share a device while others stand idle, and an agent that comes late
-    would find nothing to do. Source: factoring (Flynn Hummel, Schonberg & Flynn, 1992); other
-    agents are taken to be like this one.
+    Otherwise the last trials would share a device while others are idle, and an agent that joins
+    late would find no trials. Source: factoring (Flynn Hummel, Schonberg & Flynn, 1992). Other
+    agents are assumed to have the same devices.
     """
     if machine.limit_trials is None:
         return 10**9
@@ -109,17 +111,16 @@ def _share(machine: Machine) -> int:
 
 
 def _open(machine: Machine) -> frozenset[int]:
-    """The study's trials that have begun and not ended, as far as this machine has heard."""
+    """Return the study's trials that have begun and not ended, as far as the feed shows."""
     own = {lane.key.number for lane in machine.lanes.values() if lane.phase is not Phase.ENDING}
     ended = {lane.key.number for lane in machine.lanes.values() if lane.phase is Phase.ENDING}
     return (machine.standing.open_numbers - machine.standing.waiting | own) - ended
 
 
 def choose_worker(machine: Machine, lane: Lane) -> int | None:
-    """The worker with the fewest lanes, rather one that trains others of the same kind.
+    """Return the worker with the fewest lanes, preferring one with trials of the same kind.
 
-    A trial that has been lost again and again trains alone: whoever shares a process with it would
-    be lost too.
+    A trial that was lost repeatedly trains alone: others in its process would be lost with it.
     """
     lanes = machine.lanes_by_worker()
     if _is_suspect(lane):
@@ -139,7 +140,7 @@ def _is_suspect(lane: Lane) -> bool:
 
 
 def _reserved(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> int | None:
-    """The worker that is emptied for a suspect."""
+    """Return the worker that is being emptied for a suspect."""
     if not any(map(_is_suspect, machine.in_phase(Phase.QUEUED))):
         return None
     usable = machine.usable_workers()

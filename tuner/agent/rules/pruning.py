@@ -1,4 +1,4 @@
-"""Verdicts of the pruner."""
+"""Verdicts of the pruner on reports."""
 
 from tuner.agent.acts import Act, Send
 from tuner.agent.machine import Machine
@@ -18,9 +18,9 @@ def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
     """Decide at once, on the values that this machine knows: no verdict waits for the database.
 
     No trial is pruned at its last step: that would save nothing and lose a candidate. A verdict at
-    a step that may be the last one is held until a later report shows that it was not.
-    Its own lanes' values count from the moment they are reported, the others' as the feed brings
-    them. The record says which ones those were, so that the decision can be derived again.
+    a step that may be the last one is held until a later report shows that it was not. Values of
+    this machine's lanes count from the moment they are reported, others as the feed brings them.
+    The decision's record lists them, so that the decision can be derived again.
     """
     number, step, place = lane.key.number, report.step, lane.trial.place
     value = report.values[machine.book.goal.metric]
@@ -65,19 +65,20 @@ def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
 
 
 def _may_be_the_last(machine: Machine, lane: Lane, step: int) -> bool:
-    """Whether the trial may be fully trained, as far as its length is known.
+    """Return whether the trial may be fully trained, as far as its length is known.
 
-    Where its params do not tell, COMPLETE trials do: all of them were longer than this step.
+    If its params do not determine the length, COMPLETE trials do: all of them were longer than this
+    step.
     """
     shortest = machine.standing.min_steps
     return lane.n_steps is None and (shortest is None or step >= shortest)
 
 
 def _is_still_held(machine: Machine, lane: Lane) -> bool:
-    """Whether this report, too, may be the trial's last one.
+    """Return whether this report, too, may be the trial's last one.
 
-    As long as no trial is COMPLETE, each one may, up to a limit: some objectives train until they
-    are pruned. Later it is the one that reaches the length of the shortest COMPLETE trial.
+    Without a COMPLETE trial each report may be, up to a limit: some objectives train until they are
+    pruned. Later it is the report that reaches the length of the shortest COMPLETE trial.
     """
     assert lane.held is not None
     before, report = lane.reports[-2:]
@@ -101,14 +102,17 @@ def _prune(lane: Lane, record: DecisionRecord) -> list[Act]:
 
 
 def _values(machine: Machine, lane: Lane) -> dict[int, float]:
-    """The objective by step: up to the checkpoint that it went on from, and of this attempt."""
+    """Return the objective by step: up to the resumed checkpoint, and of this attempt."""
     reported = {report.step: report.values[machine.book.goal.metric] for report in lane.reports}
     earlier = {s: value for s, value in lane.trial.history.items() if s <= lane.from_step}
     return {**earlier, **reported}
 
 
 def complete_rungs(machine: Machine, lane: Lane, value: float) -> list[RungValue]:
-    """What other trials are compared with once this one is COMPLETE; step 0 is its final value."""
+    """Return the values for comparing other trials once this one is COMPLETE.
+
+    The final value is at step 0.
+    """
     if not machine.book.pruner.compares_complete:
         return []
     number, place = lane.key.number, lane.trial.place

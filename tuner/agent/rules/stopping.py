@@ -1,4 +1,4 @@
-"""A clean stop: checkpoint, hand back, leave within the grace."""
+"""A clean stop: save checkpoints, release the trials and leave within the grace period."""
 
 from tuner.agent.acts import Act, Leave, Say
 from tuner.agent.events import StopAsked
@@ -13,12 +13,12 @@ from tuner.study.verdict import Verdict
 
 # Workers have until so long before the end of the grace; the rest is for the hand-back.
 KILL_BEFORE_SECONDS = 5.0
-LEAVE_BEFORE_SECONDS = 2.0  # for the goodbye and the interpreter's own end
+LEAVE_BEFORE_SECONDS = 2.0  # for the final heartbeat and the exit of the interpreter
 SECOND_SIGNAL_SECONDS = 2.0
 
 
 def asked(machine: Machine, event: StopAsked, now: float) -> list[Act]:
-    """First signal: release every lane. A second one: now."""
+    """Release every lane at the first signal; end at once at the second."""
     if machine.stop is not None:
         machine.stop.kill_at = now
         machine.stop.leave_at = min(machine.stop.leave_at, now + SECOND_SIGNAL_SECONDS)
@@ -30,7 +30,7 @@ def asked(machine: Machine, event: StopAsked, now: float) -> list[Act]:
 
 
 def leave_with(machine: Machine, error: TunerError, now: float) -> list[Act]:
-    """This machine cannot work any more: release every lane, then end with the error."""
+    """Release every lane, then end with the error: this machine cannot continue."""
     return _begin(machine, now, "", error) if machine.stop is None else []
 
 
@@ -46,7 +46,7 @@ def _begin(machine: Machine, now: float, signal: str, error: TunerError | None =
 
 
 def go_on(machine: Machine, now: float) -> list[Act]:
-    """Hand back what no worker has, kill at the deadline, leave when all is said."""
+    """Release lanes without a worker, kill workers at the deadline, leave when all is written."""
     stop = machine.stop
     assert stop is not None
     acts = let_go(machine, lambda lane: _released(machine, lane), stop.kill_at)
@@ -69,5 +69,5 @@ def _released(machine: Machine, lane: Lane) -> Release:
 
 
 def fail(error: TunerError) -> list[Act]:
-    """A helper cannot go on: nor can we."""
+    """End the agent with the error of a helper."""
     return [Leave(ending=Ending(kind=EndingKind.FAILED, error=error))]

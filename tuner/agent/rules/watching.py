@@ -1,6 +1,7 @@
-"""Trials that take too long, and workers that give no sign of progress.
+"""Trials that take too long, and workers without progress.
 
-Life is no progress: a worker whose objective hangs still answers and its agent still beats.
+An answer is no progress: a worker whose objective hangs still answers, and its agent still sends
+heartbeats.
 """
 
 from collections.abc import Sequence
@@ -13,8 +14,8 @@ from tuner.agent.state import Lane, Phase, WorkerState
 from tuner.study.failure import Failure, FailureClass
 from tuner.study_file.text.durations import render_duration
 
-# Before a trial's first report nothing is known of it, and a function may report none: then only
-# `trial.timeout` can tell.
+# Before a trial's first report its pace is unknown, and a function may report none: then only
+# `trial.timeout` can end it.
 FIRST_STEP_SECONDS = 12 * 3600.0
 LEAST_SECONDS = 300.0
 STEPS = 10  # as long as so many of the longest steps seen
@@ -22,7 +23,7 @@ DUMP_SECONDS = 1.0  # for the stacks to reach the log
 
 
 def watch(machine: Machine) -> list[Act]:
-    """Look at every worker and lane; cheap, at every event."""
+    """Check every worker and lane; cheap enough for every event."""
     acts: list[Act] = []
     if machine.book.timeout_seconds is not None:
         for lane in machine.in_phase(Phase.TRAINING):
@@ -54,7 +55,7 @@ def _check_worker(
     if worker.leave_by is not None and now >= worker.leave_by and not lanes:
         text = "its worker did not leave a trial that was dropped, and was killed"
         return _doom(machine, pid, worker, Failure(cause=FailureClass.KILLED, message=text))
-    # What it was given since it fell silent says nothing of how long it may be so.
+    # Lanes that it was given since it fell silent do not determine the limit.
     taken = [lane for lane in lanes if lane.place <= worker.n_taken] or lanes
     limit = max((silence_limit(machine, lane) for lane in taken), default=0.0)
     if lanes and now - worker.heard_at >= limit:
@@ -65,7 +66,7 @@ def _check_worker(
 
 
 def silence_limit(machine: Machine, lane: Lane) -> float:
-    """Seconds without a message after which the worker of a lane hangs."""
+    """Return the seconds without a message after which the worker of a lane counts as hung."""
     if machine.book.silence_seconds is not None:
         return machine.book.silence_seconds
     if machine.longest_step_seconds is None or not lane.reports:
@@ -74,7 +75,7 @@ def silence_limit(machine: Machine, lane: Lane) -> float:
 
 
 def _doom(machine: Machine, pid: int, worker: WorkerState, failure: Failure) -> list[Act]:
-    """Its lanes end with this failure once it is gone, with the stacks in its log."""
+    """Kill the worker; its lanes end with this failure, with the stacks in its log."""
     worker.doom, worker.leave_by = failure, None
     worker.kill_at = machine.now + DUMP_SECONDS
     return [DumpStacks(worker=pid), Say(notice=WorkerDied(worker=worker.name, how=failure.message))]

@@ -1,4 +1,4 @@
-"""What workers say, and that they end."""
+"""Messages of workers, and their ends."""
 
 import math
 from dataclasses import replace
@@ -25,12 +25,12 @@ from tuner.study.verdict import Outcome
 
 MAX_EARLY_DEATHS = 3
 MOST_TAIL, LEAST_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
-LOG_LINES = 50  # of a failed attempt
+LOG_LINES = 50  # kept of a failed attempt
 OfLane = Reported | Saved | Kept | NotSaved | Left
 
 
 def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
-    """A message from a worker; one about an attempt that is no longer ours is ignored."""
+    """Handle a worker's message; one about an attempt that is not held here is ignored."""
     message = event.message
     worker = machine.workers.get(event.worker)
     if worker is not None:
@@ -39,7 +39,7 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
             worker.leave_by = None
     if isinstance(message, Ready):
         if worker is not None:
-            # A function's code may write on the pipe what it likes.
+            # The user's code can write any bytes to the pipe.
             worker.room = min(message.n_free, machine.book.most_lanes)
             worker.n_taken = min(message.n_taken, worker.n_started)
             worker.has_been_ready, worker.is_leaving = True, False
@@ -113,7 +113,7 @@ def _file_of(lane: Lane, message: Saved | Kept) -> SavedFile:
 
 
 def _not_saved(machine: Machine, lane: Lane, message: NotSaved) -> list[Act]:
-    """The trial goes on with the checkpoint before; said once until one is saved again."""
+    """Continue the trial with the previous checkpoint; notify once until the next one is saved."""
     if lane.has_save_trouble:
         return []
     lane.has_save_trouble = True
@@ -126,7 +126,7 @@ def _not_saved(machine: Machine, lane: Lane, message: NotSaved) -> list[Act]:
 
 
 def printed(machine: Machine, event: WorkerPrinted) -> list[Act]:
-    """Its lanes' log has grown: `tuner logs` follows it from any machine."""
+    """Pass the new lines to its lanes' logs, so that `tuner logs` can follow from any machine."""
     lanes = machine.lanes_of(event.worker)
     for lane in lanes:  # those who train together share a log, and the room for it
         tail = event.tail[-max(LEAST_TAIL, MOST_TAIL // len(lanes)) :]
@@ -154,7 +154,7 @@ def _left(machine: Machine, lane: Lane, left: Left) -> list[Act]:
             reason = _with_note(release_reason(machine), left)
             return post_end(machine, lane, release(machine, lane, reason))
         case Outcome.DROPPED:
-            # Whatever this agent told it to drop is no longer TRAINING here.
+            # Lanes that this agent dropped are no longer TRAINING here.
             return post_end(machine, lane, release(machine, lane, "dropped by its worker"))
         case Outcome.REFUSED:
             lane.phase, lane.worker = Phase.QUEUED, None
@@ -198,17 +198,17 @@ def _pruned(machine: Machine, lane: Lane, left: Left) -> End:
 
 
 def _with_note(reason: str, left: Left) -> str:
-    """What the worker says of how the trial left belongs to the reason."""
+    """Append the worker's note on how the trial left to the reason."""
     return f"{reason}; {left.message}" if left.message else reason
 
 
 def _last_lines(lane: Lane) -> str:
-    """The end of its log, as an error shows it."""
+    """Return the end of its log, as an error shows it."""
     return "\n".join(lane.printed.tail.splitlines()[-LOG_LINES:]) if lane.printed else ""
 
 
 def gone(machine: Machine, event: WorkerGone) -> list[Act]:
-    """A worker process has ended: its lanes fail, another worker takes its place."""
+    """Fail the lanes of an ended worker and replace it."""
     worker = machine.workers.get(event.worker)
     if worker is None:
         return []
@@ -234,7 +234,7 @@ def gone(machine: Machine, event: WorkerGone) -> list[Act]:
 
 
 def _begun(machine: Machine, pid: int, worker: WorkerState) -> list[Lane]:
-    """The lanes that a worker knew of; the others are given to somebody else."""
+    """Return the lanes that the worker knew of; the others go to another worker."""
     lanes = machine.lanes_of(pid)
     for lane in lanes:
         if lane.place > worker.n_taken:
@@ -247,7 +247,7 @@ def _failure_of(event: WorkerGone, worker: WorkerState, n_lanes: int) -> Failure
     failure = failure_of_exit(event.exit_code, lines)
     if worker.doom is not None:
         failure = replace(worker.doom, log_tail=lines)
-    return as_loss(failure) if n_lanes > 1 else failure  # nobody knows whose fault it was
+    return as_loss(failure) if n_lanes > 1 else failure  # the lane at fault is unknown
 
 
 def _workers_cannot_start(event: WorkerGone, failure: Failure) -> Leave:

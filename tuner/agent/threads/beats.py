@@ -1,4 +1,4 @@
-"""The beat thread: says "alive" whatever the workers do, and hears of the others."""
+"""The heartbeat thread: it sends heartbeats and receives those of other agents."""
 
 import queue
 import time
@@ -12,11 +12,11 @@ from tuner.helper_thread import HelperThread
 from tuner.study.agents import Telemetry
 
 BEATS_PER_LEASE = 6
-MOST_SECONDS = 2.0  # within which the fleet heeds `tuner stop` and its like
+MOST_SECONDS = 2.0  # maximum delay of commands such as `tuner stop`
 
 
 class BeatThread(HelperThread):
-    """Beats several times per lease time on a connection of its own."""
+    """Sends heartbeats several times per lease time on a connection of its own."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class BeatThread(HelperThread):
         self._is_away = False
 
     def work(self) -> float:
-        """Beat once; return the seconds until the next heartbeat."""
+        """Send a heartbeat; return the seconds until the next one."""
         try:
             pulse = self._store.beat(self._telemetry())
         except DatabaseAway as error:  # the observer sees the gap

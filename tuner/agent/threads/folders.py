@@ -13,21 +13,17 @@ LOOK_SECONDS = 1.0
 
 
 class Folder(Protocol):
-    """A folder that the agent cannot work without."""
-
     path: Path
 
-    def is_there(self) -> bool:
-        """Whether nothing has removed it."""
-        ...
+    def is_there(self) -> bool: ...
 
     def restore(self) -> None:
-        """Make it again, which may take seconds; raises `CannotWork`."""
+        """Create it again, which may take seconds; raises `CannotWork`."""
         ...
 
 
 class FolderThread(HelperThread):
-    """Looks after the folders, in a thread of its own: a network file system may hang."""
+    """Checks the folders in a thread of its own: a network file system may hang."""
 
     def __init__(self, folders: Sequence[Folder], inbox: "queue.SimpleQueue[Event]") -> None:
         super().__init__("folders", report_failures(inbox))
@@ -35,7 +31,7 @@ class FolderThread(HelperThread):
         self._inbox = inbox
 
     def work(self) -> float | None:
-        """Look once; end when a folder cannot be made again."""
+        """Check once; end when a folder cannot be recreated."""
         for folder in self._folders:
             try:
                 if not folder.is_there():

@@ -1,4 +1,4 @@
-"""What the devices' gauges say: memory, load and power. For screens; nothing is decided by it."""
+"""Gauges of the devices: memory, load and power. They are only displayed."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ _MILLIWATTS = 1000
 
 
 class GaugeThread(HelperThread):
-    """Reads the gauges now and then, in a thread of its own: a sick driver may hang for ever."""
+    """Reads the gauges periodically in a thread of its own: a faulty driver may hang forever."""
 
     def __init__(
         self,
@@ -32,18 +32,17 @@ class GaugeThread(HelperThread):
         self._read: tuple[float, Mapping[str, Gauge]] = (now(), {})
 
     def work(self) -> float:
-        """Read them once."""
         self._read = self._now(), read_gauges(self._workers())
         return READ_SECONDS
 
     def latest(self) -> Mapping[str, Gauge]:
-        """By the workers' place; nothing where they were last read too long ago."""
+        """Return gauges by the workers' place; empty if the last reading is too old."""
         at, gauges = self._read
         return gauges if self._now() - at < STALE_SECONDS else {}
 
 
 def read_gauges(workers: Iterable[Worker]) -> dict[str, Gauge]:
-    """By the workers' place; devices that cannot be asked are left out."""
+    """Return gauges by the workers' place; unreadable devices are left out."""
     places: dict[str, list[Worker]] = {}
     for worker in workers:
         places.setdefault(worker.place.device.name, []).append(worker)
@@ -58,13 +57,13 @@ def read_gauges(workers: Iterable[Worker]) -> dict[str, Gauge]:
 
 
 def _of_cpu(pids: Iterable[int]) -> Gauge:
-    """A share of the CPU has no gauge of its own: the memory of its workers."""
+    """Return the memory of its workers: a share of the CPU has no gauge of its own."""
     used = sum(used_bytes(pids).values())
     return Gauge(used_bytes=used, total_bytes=Cgroups().memory().total)
 
 
 def _of_gpu(device: Device) -> Gauge:
-    """All of the GPU, or of the MIG slice, which has neither a load nor a power of its own."""
+    """Return the gauge of the GPU, or of the MIG slice, which has neither load nor power."""
     with open_gpu(device) as handle:
         info = pynvml.nvmlDeviceGetMemoryInfo(handle)
         load = watts = None

@@ -1,6 +1,6 @@
-"""The store threads: one call at a time, in order of urgency, each repeated until answered.
+"""The store threads: each carries out one call at a time, in order of urgency, until answered.
 
-An agent has two: "claims" for what idle workers wait for, and "store" for all that is written.
+An agent has two: "claims" serves idle workers, and "store" does all the writing.
 """
 
 import logging
@@ -47,7 +47,7 @@ LONGEST_PAUSE_SECONDS = 2.0
 class StoreThread(JobThread[StoreJob]):
     """Carries out the agent's store jobs and puts the answers into its inbox.
 
-    Every job is idempotent, so one whose answer was lost with the connection is simply done again.
+    Every job is idempotent: one whose answer was lost with the connection is simply repeated.
     """
 
     def __init__(
@@ -70,16 +70,16 @@ class StoreThread(JobThread[StoreJob]):
         self._is_look_posted = False
 
     def post(self, job: StoreJob, urgency: int | None = None) -> None:
-        """Do it soon; without an urgency, by the kind of job."""
+        """Queue a job; without an urgency, by the kind of job."""
         super().post(job, _urgency(job) if urgency is None else urgency)
 
     def perform(self, job: StoreJob) -> None:
-        """Do a job, and give the answers to the agent."""
+        """Do a job and pass the answers to the agent."""
         for answer in self._persist(job):
             self._inbox.put(answer)
 
     def _persist(self, job: StoreJob) -> list[Event]:
-        """Do a job, again and again while the database is away."""
+        """Do a job, repeatedly while the database is unreachable."""
         pause_seconds = FIRST_PAUSE_SECONDS
         is_away = False
         while not self.is_stopped:
@@ -124,7 +124,7 @@ class StoreThread(JobThread[StoreJob]):
         return [ClaimAnswered(claimed=claimed)]
 
     def _look_soon(self) -> None:
-        """A job of its own: repeating it must not repeat what came before."""
+        """Read changes in a job of its own: a repeated read must not repeat the previous job."""
         if not self._is_look_posted:
             self._is_look_posted = True
             self.post(AskChanges())
@@ -156,7 +156,7 @@ class StoreThread(JobThread[StoreJob]):
 
 
 def _urgency(job: StoreJob) -> int:
-    """An idle worker's needs first; what an attempt reported before its end."""
+    """Return the job's rank: an idle worker's needs first, an attempt's reports before its end."""
     match job:
         case AskCheckpoint():
             return 0

@@ -1,4 +1,4 @@
-"""Where params come from: pure functions of the draw, or a model that thinks in a thread."""
+"""Sources of params: pure functions of the draw, or a model with a thread of its own."""
 
 import queue
 import threading
@@ -20,51 +20,51 @@ READY_SECONDS = 30.0  # a claim waits at most so long for a model
 
 
 class SuggestionSource(Protocol):
-    """What a claim needs of a sampler."""
+    """The part of a sampler that a claim needs."""
 
     def wait(self, n: int) -> None:
-        """Before the transaction: until so many suggestions are at hand, or never mind."""
+        """Wait, before the transaction, until `n` suggestions are ready or none can be."""
 
     def suggest(self, draws: Sequence[int]) -> Sequence[Suggestion]:
-        """As many suggestions as draws, or fewer; at once."""
+        """Return as many suggestions as draws, or fewer, without waiting."""
 
     def learn(self, records: Sequence[TrialRecord]) -> None:
-        """News of the study."""
+        """Take in new records of trials."""
 
     def stop(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Ticket:
-    """Somebody waits for suggestions."""
+    """A request for suggestions."""
 
     number: int
     n: int  # suggestions
 
 
 class DrawSource:
-    """Random and grid: nothing to wait for, nothing to learn."""
+    """Random and grid search, which neither wait nor use the record."""
 
     def __init__(self, sampler: DrawSampler) -> None:
         self._sampler = sampler
 
     def wait(self, n: int) -> None:
-        """A function of the draw is always ready."""
+        """Return at once: a function of the draw is always ready."""
 
     def suggest(self, draws: Sequence[int]) -> Sequence[Suggestion]:
         return [self._sampler.suggest(draw) for draw in draws]
 
     def learn(self, records: Sequence[TrialRecord]) -> None:
-        """The draw is all it depends on."""
+        """Ignore the records: a suggestion depends on the draw alone."""
 
     def stop(self) -> None: ...
 
 
 class ModelSource(JobThread["Sequence[TrialRecord] | _Ticket"]):
-    """A model that thinks in its own thread, before the claim's transaction.
+    """A model that works in its own thread, before the claim's transaction.
 
-    Each suggestion sees every trial that this machine has heard of when it is asked for, running
-    ones included; one that was not taken and that nothing has made stale since is used again.
+    Each suggestion considers every trial that this machine knows of at the time, running ones
+    included. A suggestion that was not taken and is not outdated is used again.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ModelSource(JobThread["Sequence[TrialRecord] | _Ticket"]):
         inbox: "queue.SimpleQueue[Event]",
         shared: frozenset[str] = frozenset(),
     ) -> None:
-        """`shared` params are equal in suggestions that are asked for together."""
+        """Build the source; `shared` params are equal in suggestions requested together."""
         # Whatever the sampler raises ends the agent, not only this thread.
         super().__init__("suggester", report_failures(inbox), role="the sampler")
         self._sampler = sampler
@@ -113,7 +113,7 @@ class ModelSource(JobThread["Sequence[TrialRecord] | _Ticket"]):
             self.post(records)
 
     def perform(self, job: "Sequence[TrialRecord] | _Ticket") -> None:
-        """Take in news in order; think when asked."""
+        """Take in records in order; compute suggestions on request."""
         if isinstance(job, _Ticket):
             self._serve(job)
             return

@@ -1,9 +1,9 @@
-"""Workers of an agent that was killed: nothing of them runs when their trials go on elsewhere.
+"""Workers of a killed agent: they are ended before their trials continue elsewhere.
 
-The reaper of a worker (`tuner.worker.reaper`) ends it as soon as its agent is gone. Here is the
-second line, for a reaper that was stopped or is slow: each agent records its workers in its spool,
-and an agent of the same machine ends what is left of them before it takes their trials over. Only
-processes whose id, start and marker in the environment all match the record are ended.
+The reaper of a worker (`tuner.worker.reaper`) ends it as soon as its agent is gone. This module is
+the second safeguard, for a reaper that was stopped or is slow: each agent records its workers in
+its spool, and an agent of the same machine ends the remaining ones before it takes their trials
+over. Only processes whose id, start and marker in the environment all match the record are ended.
 """
 
 import json
@@ -20,7 +20,7 @@ from tuner.agent.workers.process import MARKER, end_worker
 from tuner.processes import descendants_of, environment_of, started_at
 
 RECORD = "workers.json"  # in the spool of an agent
-JOIN_SECONDS = 3.0  # that an agent which starts waits for processes that were told to end
+JOIN_SECONDS = 3.0  # for which a starting agent waits for processes that it ended
 POLL_SECONDS = 0.2  # that an agent at work waits for them; it looks again with its next heartbeat
 _KILL_SECONDS = 1.0  # after so long the reaper is passed over
 _LOOK_SECONDS = 0.02
@@ -28,27 +28,27 @@ _LOOK_SECONDS = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedWorker:
-    """A worker's reaper, as its agent recorded it."""
+    """The reaper of a worker, as recorded by its agent."""
 
     pid: int
     started_at: int  # see `tuner.processes.started_at`
     marker: str
 
     def is_left(self) -> bool:
-        """Whether this very process still runs."""
+        """Return whether this very process still runs."""
         is_same = started_at(self.pid) == self.started_at
         return is_same and environment_of(self.pid).get(MARKER) == self.marker
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerRecord:
-    """What an agent writes into its spool."""
+    """The record of workers in an agent's spool."""
 
     agent_id: str
     workers: Sequence[RecordedWorker]
 
     def write(self, spool: Path) -> None:
-        """Replace the record as a whole; without room for it the agent goes on without."""
+        """Replace the whole record; without room for it the agent continues."""
         draft = spool / f"{RECORD}.new"
         with suppress(OSError):
             draft.write_text(json.dumps(asdict(self)))
@@ -56,7 +56,7 @@ class WorkerRecord:
 
 
 def read_record(spool: Path) -> WorkerRecord | None:
-    """Return the record in an agent's spool; None if there is none that can be read."""
+    """Return the record in an agent's spool; None if none can be read."""
     try:
         content = json.loads((spool / RECORD).read_text())
         workers = [
@@ -73,9 +73,9 @@ def read_record(spool: Path) -> WorkerRecord | None:
 
 
 def end_left_behind(spool: Path) -> bool:
-    """End what is left of the workers recorded in the spool of an agent that is gone.
+    """End the remaining workers recorded in the spool of an agent that is gone.
 
-    Whether all of them are gone, after at most `JOIN_SECONDS`.
+    Return whether all of them are gone, after at most `JOIN_SECONDS`.
     """
     record = read_record(spool)
     return record is None or _end(record.workers, JOIN_SECONDS)
@@ -85,11 +85,11 @@ class LeftBehind:
     """The workers of other agents of this machine, by the records in their spools."""
 
     def __init__(self, spools: Path) -> None:
-        """`spools`: the folder with the spools of all agents of this machine."""
+        """Build it for `spools`, the folder with the spools of all agents of this machine."""
         self._spools = spools
 
     def end(self, agent_id: UUID) -> bool:
-        """End what is left of an agent's workers; whether all of them are gone."""
+        """End the remaining workers of an agent; return whether all of them are gone."""
         records = self._records(str(agent_id))
         return all(_end(record.workers, POLL_SECONDS) for record in records)
 
@@ -120,7 +120,7 @@ def _end(workers: Sequence[RecordedWorker], seconds: float) -> bool:
 
 
 def _kill_below(pid: int) -> None:
-    """Kill what is below a process, and the process last: it is the parent of the orphans."""
+    """Kill the descendants of a process, and the process last: it is the parent of the orphans."""
     for each in [*descendants_of(pid), pid]:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(each, signal.SIGKILL)

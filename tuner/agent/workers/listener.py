@@ -1,4 +1,4 @@
-"""The listener of a worker pool: turns messages, prints and exits of workers into events."""
+"""The listener of a worker pool turns messages, output and exits of workers into events."""
 
 import math
 import os
@@ -28,8 +28,6 @@ MAX_LINE_BYTES = 4 << 20
 
 
 class Listener(HelperThread):
-    """Reads the pipes and logs of all workers in one thread."""
-
     def __init__(self, inbox: "queue.SimpleQueue[Event]") -> None:
         super().__init__("listener", report_failures(inbox))
         self.setup: Setup | None = None  # once it is known
@@ -38,20 +36,18 @@ class Listener(HelperThread):
         self._wake_read, self._wake_write = os.pipe()
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._arrivals: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-        self._lock = threading.Lock()  # of the logs
+        self._lock = threading.Lock()  # for the logs
 
     def add(self, worker: Worker) -> None:
-        """Listen to a new worker, too."""
         self._arrivals.put(worker)
         self._wake()
 
     def stop(self) -> None:
-        """Listen no more."""
         super().stop()
         self._wake()
 
     def close(self) -> None:
-        """Stop, wait for the end, and close what is open here."""
+        """Stop, wait for the end, and close the open descriptors."""
         self.stop()
         self.join(EXIT_SECONDS)
         self._selector.close()
@@ -59,13 +55,13 @@ class Listener(HelperThread):
         os.close(self._wake_write)
 
     def clear_log(self, worker: Worker) -> None:
-        """Forget the output: it belongs to the attempt before."""
+        """Forget the output: it belongs to the previous attempt."""
         with self._lock:
             worker.log.clear()
             worker.n_shown = 0
 
     def printed(self, worker: Worker, *, is_end: bool = False) -> tuple[str, int]:
-        """The end of the attempt's output, and the number of bytes in all of it."""
+        """Return the end of the attempt's output, and the number of bytes in all of it."""
         with self._lock:
             if is_end:
                 worker.log.finish()
@@ -111,7 +107,7 @@ class Listener(HelperThread):
                 self._selector.register(worker.exit_fd, selectors.EVENT_READ, (worker, "exit"))
 
     def _drain_log(self, worker: Worker) -> None:
-        """Take what was printed, so that printing never blocks; keep the end of it."""
+        """Read the output, so that printing never blocks; keep the end of it."""
         while True:
             try:
                 text = os.read(worker.log_fd, READ_BYTES)
@@ -125,7 +121,7 @@ class Listener(HelperThread):
                 worker.log.feed(text)
 
     def _hear(self, worker: Worker) -> bytes | None:
-        """Take in what has come; empty at the end of the pipe, None when there is nothing now."""
+        """Read the pipe: empty at its end, None when nothing is there now."""
         try:
             content = os.read(worker.read_fd, READ_BYTES)
         except BlockingIOError:
@@ -157,19 +153,19 @@ class Listener(HelperThread):
         self._inbox.put(WorkerSaid(worker=worker.pid, message=message, tail=tail, n_bytes=n_bytes))
 
     def _is_spooled(self, saved: Saved | Kept) -> bool:
-        """Whether a file is one that we may read and remove; user code may name any."""
+        """Return whether the file may be read and removed: user code may name any."""
         folder, name = os.path.split(saved.path)
         is_of_trial = name.startswith(f"{saved.number}-{saved.attempt}-") and "\0" not in name
         return self.setup is not None and folder == self.setup.spool and is_of_trial
 
     def _is_failing(self, message: FromWorker) -> bool:
-        """Whether it will end its trial, so that the log is wanted with it."""
+        """Return whether the message ends its trial, so that the log is sent with it."""
         if self.setup is None or not isinstance(message, Reported):
             return False
         return not math.isfinite(message.values.get(self.setup.goal.metric, math.nan))
 
     def _bury(self, worker: Worker) -> None:
-        """Its pipe has ended: it is about to exit, or made to."""
+        """Report a worker whose pipe has ended: it is about to exit, or made to."""
         self._selector.unregister(worker.read_fd)
         if worker.exit_fd >= 0:
             self._selector.unregister(worker.exit_fd)

@@ -1,10 +1,10 @@
-"""What a worker prints: the end of it, as a screen would show it in the end."""
+"""The end of a worker's output, as a screen would finally show it."""
 
-LOG_BYTES = 64 << 10  # kept of what an attempt prints
+LOG_BYTES = 64 << 10  # kept of an attempt's output
 
 
 class WorkerLog:
-    """The end of an attempt's output; a line that a progress bar writes again and again is one.
+    """The end of an attempt's output; repeated writes of a progress bar count as one line.
 
     A line counts once it is complete: until then, a carriage return may replace it.
     """
@@ -12,10 +12,9 @@ class WorkerLog:
     def __init__(self) -> None:
         self._lines = bytearray()
         self._open = b""  # the line that has no end yet
-        self.n_bytes = 0  # of the complete lines of the attempt
+        self.n_bytes = 0  # of the attempt's complete lines
 
     def feed(self, text: bytes) -> None:
-        """Take in what was printed."""
         *lines, rest = (self._open + text).split(b"\n")
         for line in lines:
             self._keep(_last_state(line) + b"\n")
@@ -30,12 +29,12 @@ class WorkerLog:
         self._open = b""
 
     def clear(self) -> None:
-        """Begin again for another attempt."""
+        """Clear the log for another attempt."""
         self._lines.clear()
         self._open, self.n_bytes = b"", 0
 
     def text(self) -> str:
-        """The end of the complete lines."""
+        """Return the end of the complete lines."""
         return self._lines.decode(errors="replace")
 
     def _keep(self, line: bytes) -> None:
@@ -45,5 +44,5 @@ class WorkerLog:
 
 
 def _last_state(line: bytes) -> bytes:
-    """What a line shows after its carriage returns; one at its end belongs to the line's end."""
+    """Return the visible rest of a line after its carriage returns, except one at its end."""
     return line.rstrip(b"\r").rpartition(b"\r")[2]

@@ -1,4 +1,4 @@
-"""The worker processes of this machine: started, spoken to, listened to, ended."""
+"""The worker processes of this machine: start, send, listen, end."""
 
 import os
 import queue
@@ -29,19 +29,21 @@ from tuner.messages import (
 from tuner.processes import started_at
 from tuner.study_file.kinds.objective import Objective
 
-SHOW_SECONDS = 3.0  # between two looks at what a worker prints: each rewrites the stored tail
+SHOW_SECONDS = 3.0  # between two reads of a worker's output: each rewrites the stored tail
 
 
 class WorkerPool:
-    """All worker processes of a machine, in their places; `listener` turns messages into events.
+    """All worker processes of a machine by place; `listener` turns messages into events.
 
-    `start`, `send`, `replace` and `kill` are for the main thread: the parent-death signal that a
-    worker asks for is tied to the thread that started it.
+    `start`, `send`, `replace` and `kill` are for the main thread: a worker's parent-death signal is
+    tied to the thread that started it.
     """
 
     def __init__(self, places: Sequence[Place], *, kind: str, has_spare: bool = False) -> None:
-        """`kind`: of objective, "trainer" or "function". A spare is one more worker, loaded and
-        without a place, that takes the place of the next one that ends.
+        """Build the pool for a kind of objective, "trainer" or "function".
+
+        A spare is an additional worker, loaded and without a place, that replaces the next one that
+        ends.
         """
         self.inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.workers: dict[int, Worker] = {}
@@ -57,9 +59,9 @@ class WorkerPool:
         self._listener.start()
 
     def set_up(self, setup: Setup, agent_id: UUID | None = None) -> None:
-        """Tell every worker, and each that will replace one, what it is for.
+        """Send the setup to every worker, and later to each replacement.
 
-        From now on they are recorded in the spool as those of an agent, if one is named.
+        From now on they are recorded in the spool under the agent's id, if one is given.
         """
         self._setup, self._agent_id = setup, agent_id
         self._listener.setup = setup
@@ -77,20 +79,19 @@ class WorkerPool:
         except BlockingIOError:
             self.kill(pid)  # it has not read for 64 KiB of messages
         except BrokenPipeError:
-            pass  # the listener will tell of its end
+            pass  # the listener will report its end
 
     def clear_log(self, pid: int) -> None:
-        """What it printed so far belongs to the attempt before."""
+        """Forget its output so far: it belongs to the previous attempt."""
         self._listener.clear_log(self.workers[pid])
 
     @property
     def are_devices_shared(self) -> bool:
-        """Whether several workers run on one device."""
         names = [worker.place.device.name for worker in self.workers.values()]
         return len(set(names)) < len(names)
 
     def new_output(self, now: float) -> list[WorkerPrinted]:
-        """The logs that have grown since one last looked, not too often of one worker."""
+        """Return the logs that have grown since the last call, each at limited intervals."""
         grown = []
         for worker in self.workers.values():
             if worker.log.n_bytes > worker.n_shown and now - worker.shown_at >= SHOW_SECONDS:
@@ -101,7 +102,7 @@ class WorkerPool:
         return grown
 
     def dump_stacks(self, pid: int) -> None:
-        """Let a worker write where its threads stand into its log."""
+        """Make a worker write the stacks of its threads into its log."""
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGUSR1)
 
@@ -110,7 +111,7 @@ class WorkerPool:
         end_worker(pid)
 
     def replace(self, pid: int) -> Worker:
-        """A new worker in the place of one that is gone."""
+        """Replace a worker that is gone."""
         gone = self.workers.pop(pid)
         gone.buried.wait(EXIT_SECONDS)
         self._close_pipes(gone)
@@ -130,8 +131,8 @@ class WorkerPool:
         return [self.replace(pid) for pid in list(self.workers)]
 
     def close(self) -> None:
-        """End all workers; what they were to save is saved by now."""
-        self._listener.stop()  # what ends from now on is no event
+        """End all workers; their checkpoints are saved by now."""
+        self._listener.stop()  # ends from now on are no events
         everyone = self._everyone()
         for worker in everyone:
             self.kill(worker.pid)
@@ -145,7 +146,7 @@ class WorkerPool:
         return [*self.workers.values(), *([self._spare] if self._spare else [])]
 
     def _next_worker(self, place: Place) -> Worker:
-        """The spare if there is one alive, and a new one in its stead."""
+        """Return the spare if it is alive, and start a new one."""
         spare = self._spare
         if spare is None:
             return self._adopt(self._start(place))
@@ -167,7 +168,7 @@ class WorkerPool:
         return worker
 
     def record(self) -> None:
-        """Before a trial is sent to a new worker: another agent may have to end it."""
+        """Record a worker before it gets a trial: another agent may have to end it."""
         if self._setup is None or self._agent_id is None:
             return
         recorded = [
@@ -199,7 +200,7 @@ def open_workers(
 ) -> Iterator[WorkerPool]:
     """Start the workers at once: their imports take as long as the database's start.
 
-    A function gets a fresh process for every trial: a spare is loaded meanwhile.
+    A function gets a fresh process for every trial; a spare is loaded meanwhile.
     """
     places = build_places(devices, processes)
     pool = WorkerPool(places, kind=objective.kind, has_spare=objective.is_single_use)

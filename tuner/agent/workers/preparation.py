@@ -1,4 +1,4 @@
-"""The one-shot child that prepares what all trials of a study need, before it is made or joined."""
+"""The one-shot child that prepares the data of a study before it is created or joined."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tuner.study_file.model import StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedData:
-    """Arrays on this machine's disk; of a function, only that it can be imported."""
+    """Arrays on this machine's disk; for a function, only the fact that it can be imported."""
 
     folder: str
     fingerprint: str
@@ -30,9 +30,9 @@ class PreparedData:
 def start_preparation(
     spec: StudySpec, folder: Path, data_folder: Path
 ) -> Iterator["subprocess.Popen[str]"]:
-    """The one-shot child that puts this machine's data on its disk, once for all trials.
+    """Start the one-shot child that puts this machine's data on its disk, once for all trials.
 
-    Of a function, the child that imports it: what fails there would fail every trial.
+    For a function it only imports the code: a failure there would fail every trial.
     """
     request = spec.objective.preparation(spec.params, spec.search_space, folder)
     child = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""One worker process: where it runs, what it may see, the ends of its pipes."""
+"""One worker process: its place, its environment, and the ends of its pipes."""
 
 import os
 import signal
@@ -25,8 +25,6 @@ EXIT_SECONDS = 10.0  # from the end of a worker's pipe to its exit
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a worker runs."""
-
     name: str  # "gpu:0", or "gpu:0#1" for the second process on a device
     device: Device
 
@@ -44,29 +42,30 @@ class Worker:
     log: WorkerLog = field(default_factory=WorkerLog)
     marker: str = ""  # the value of `MARKER` in its environment
     exit_fd: int = -1  # readable once the process has exited; -1 where the kernel has no such
-    n_shown: int = 0  # bytes of the attempt's log that were told to the agent
+    n_shown: int = 0  # bytes of the attempt's log that the agent has received
     shown_at: float = 0.0
     buried: threading.Event = field(default_factory=threading.Event)  # its pipe has ended
     _training_pid: int | None = None  # once it is known
 
     @property
     def pid(self) -> int:
-        """The process id of its reaper (`tuner.worker.reaper`), which the agent started."""
+        """Return the process id of its reaper (`tuner.worker.reaper`), which the agent started."""
         return self.process.pid
 
     @property
     def training_pid(self) -> int:
-        """The process that trains, below the reaper: the one that uses the device's memory."""
+        """Return the training process below the reaper: the one that uses the device's memory."""
         if self._training_pid is None:
             self._training_pid = min(children_of(self.pid), default=None)
         return self.pid if self._training_pid is None else self._training_pid
 
 
 def worker_environment(environment: dict[str, str], device: Device) -> dict[str, str]:
-    """A worker's environment: no credential, exactly its device, its share of the threads."""
+    """Return a worker's environment: no credential, exactly its device, its share of threads."""
     n_threads = str(device.n_threads)
     return {
-        # Threads that wait do not spin: beside another worker, they made an epoch ten times longer.
+        # Waiting threads do not spin: next to another worker, spinning made an epoch ten times
+        # longer.
         "OMP_WAIT_POLICY": "PASSIVE",
         **clean_environment(environment),
         "OMP_NUM_THREADS": n_threads,
@@ -78,8 +77,8 @@ def worker_environment(environment: dict[str, str], device: Device) -> dict[str,
 def start_worker(place: Place, kind: str) -> Worker:
     """Spawn a worker for this kind of objective; it waits for its setup.
 
-    From the main thread: the parent-death signal that a worker asks for is tied to the thread
-    that started it.
+    Call it from the main thread: a worker's parent-death signal is tied to the thread that started
+    it.
     """
     their_read, write_fd = os.pipe()
     read_fd, their_write = os.pipe()
@@ -115,7 +114,7 @@ def end_worker(pid: int) -> None:
 
 
 def wait_for_end(worker: Worker) -> int:
-    """Return the exit code of a worker that is about to end; make it end if it does not."""
+    """Return the exit code of a worker that is about to end; kill it if it does not end."""
     with suppress(subprocess.TimeoutExpired):
         return worker.process.wait(EXIT_SECONDS)
     end_worker(worker.pid)
@@ -126,7 +125,6 @@ def wait_for_end(worker: Worker) -> int:
 
 
 def build_places(devices: Sequence[Device], processes: int) -> list[Place]:
-    """`processes` workers on each device."""
     return [
         Place(name=device.name if processes == 1 else f"{device.name}#{index}", device=device)
         for device in devices

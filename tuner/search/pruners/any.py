@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the protocol of its parts
 
 
 class AnyPruner:
-    """Prunes when one of its parts does, for the reason of the first that does."""
+    """Prunes when one of its parts does, with the reason of the first one."""
 
     def __init__(self, parts: "Sequence[Pruner]") -> None:
         assert parts
@@ -23,7 +23,7 @@ class AnyPruner:
         self.compares_complete = any(part.compares_complete for part in parts)
 
     def schedule(self, place: int, n_steps: int | None) -> Schedule:
-        """The steps of all parts."""
+        """Return the steps of all parts."""
         return Schedule(
             runs=tuple(run for part in self._parts for run in part.schedule(place, n_steps).runs)
         )

@@ -1,4 +1,4 @@
-"""Successive halving at one rung: what ASHA and Hyperband share."""
+"""Successive halving at one rung, used by ASHA and Hyperband."""
 
 import math
 
@@ -11,7 +11,7 @@ from tuner.study.verdict import Verdict
 
 
 def halving_schedule(first: int, eta: int, n_steps: int | None) -> Schedule:
-    """The rungs `first * eta**k` below `n_steps`; without an end where the length is unknown."""
+    """Return the rungs `first * eta**k` below `n_steps`; without an end if that is None."""
     end = ENDLESS if n_steps is None else n_steps
     runs = []
     rung = first
@@ -31,8 +31,8 @@ def judge_rung(
 ) -> Decision:
     """Judge the latest value at the highest rung that its report reached.
 
-    It goes on among the best max(1, floor(n / eta)) of the n values known there; ties go on. A
-    value that is not finite is pruned at any step.
+    The trial continues among the best max(1, floor(n / eta)) of the n values known there; ties
+    continue. A value that is not finite is pruned at any step.
     """
     step = trial.step
     if step == 0:
@@ -60,7 +60,7 @@ def _count(
     others: Curves,
     among: Among | None,
 ) -> tuple[int, int]:
-    """How many trials are strictly better, and how many there are, this one included."""
+    """Count the trials that are strictly better, and all trials, this one included."""
     n_better = others.n_better(rung, value, direction, among=among)
     n_values = len(others.at(rung, among=among))
     own = others.of(rung, number)

@@ -19,19 +19,19 @@ class HyperbandPruner:
     Source: Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar, "Hyperband: A Novel Bandit-Based
     Approach to Hyperparameter Optimization", JMLR 18, 2018, arXiv:1603.06560, in the asynchronous
     form of Optuna's `HyperbandPruner`: floor(log_eta(max_resource / min_resource)) + 1 = B
-    brackets, of which bracket b gets a share of trials in proportion to
-    ceil(B * eta**s / (s + 1)), s = B - 1 - b. Inside its bracket a trial is judged as by ASHA,
-    against trials of the same bracket alone.
+    brackets, of which bracket b gets a share of trials in proportion to ceil(B * eta**s / (s + 1)),
+    s = B - 1 - b. Inside its bracket a trial is judged as by ASHA, against trials of the same
+    bracket alone.
 
     Deliberate differences from Optuna's (5.0):
 
-    - Places are dealt in turns (smooth weighted round robin), so that the shares hold exactly
-      among the first trials too; Optuna draws the bracket by a hash of study name and number.
-    - The number of brackets is counted in whole numbers: where the ratio is a power of eta,
-      Optuna's logarithm may miss it by one.
-    - `max_resource` is the length of a trial where none is given; Optuna's "auto" waits for the
-      first COMPLETE trial and prunes nothing until then.
-    - What `AshaPruner` lists for a single bracket; no `bootstrap_count`.
+    - Places are dealt in turns (smooth weighted round robin), so that the shares hold exactly among
+      the first trials too; Optuna draws the bracket by a hash of study name and number.
+    - The number of brackets is computed in whole numbers: if the ratio is a power of eta, Optuna's
+      logarithm may miss it by one.
+    - `max_resource` defaults to the length of a trial; Optuna's "auto" waits for the first COMPLETE
+      trial and prunes nothing until then.
+    - The differences that `AshaPruner` lists for a single bracket; no `bootstrap_count`.
     """
 
     compares_running = True
@@ -48,7 +48,7 @@ class HyperbandPruner:
         )
 
     def schedule(self, place: int, n_steps: int | None) -> Schedule:
-        """The rungs of the place's bracket below `n_steps`."""
+        """Return the rungs of the place's bracket below `n_steps`."""
         first = self._min_resource * self._eta ** self.brackets(place)
         return halving_schedule(first, self._eta, n_steps)
 
@@ -63,19 +63,19 @@ class HyperbandPruner:
 
 @dataclass(frozen=True, kw_only=True)
 class Brackets:
-    """Which bracket a place belongs to, from 0: a partition, equal where its numbers are."""
+    """The partition of places into brackets, from 0; two are equal if their numbers are."""
 
     min_resource: int
     max_resource: int
     reduction_factor: int
 
     def __call__(self, place: int) -> int:
-        """The bracket of a place."""
+        """Return the bracket of a place."""
         cycle = deal(self.weights())
         return cycle[place % len(cycle)]
 
     def weights(self) -> tuple[int, ...]:
-        """The share of each bracket, as Optuna allocates them."""
+        """Return the share of each bracket, as Optuna allocates them."""
         n = 1
         while self.min_resource * self.reduction_factor**n <= self.max_resource:
             n += 1
@@ -85,10 +85,11 @@ class Brackets:
 
 @lru_cache(maxsize=64)
 def deal(weights: tuple[int, ...]) -> tuple[int, ...]:
-    """A cycle in which every index comes as often as its weight says, spread evenly.
+    """Return a cycle in which every index occurs as often as its weight, spread evenly.
 
-    Smooth weighted round robin (as in nginx): everybody gains its weight, the richest has its turn
-    and pays the sum of all. Weights with a long cycle are scaled down, at least to 1.
+    Smooth weighted round robin (as in nginx): in each turn every index gains its weight, and the
+    one with the highest sum is chosen and pays the total. Weights with a long cycle are scaled
+    down, at least to 1.
     """
     scale = max(1.0, sum(weights) / _MAX_CYCLE)
     shares = [max(1, round(weight / scale)) for weight in weights]

@@ -17,18 +17,18 @@ if TYPE_CHECKING:  # the protocol that it wraps, not the one that it fulfils
 
 
 class PatientPruner:
-    """A trial is left alone until its last `patience` + 1 reports brought nothing better.
+    """A trial continues until its last `patience` + 1 reports brought no improvement.
 
-    As Optuna's `PatientPruner` (5.0): with b the best of the reports before the last
-    `patience` + 1 ones and l the best of these, it is patient while l is not worse than b by more
-    than `min_delta`; NaN is passed over. Out of patience, the wrapped pruner decides; without one
-    the trial is pruned.
+    As Optuna's `PatientPruner` (5.0): with b the best of the reports before the last `patience` + 1
+    ones and l the best of these, it is patient while l is not worse than b by more than
+    `min_delta`; NaN is skipped. Out of patience, the wrapped pruner decides; without one the trial
+    is pruned.
 
     Deliberate differences from Optuna's:
 
-    - A wrapped pruner judges at its own steps. Optuna's is asked at every step, so that its
-      `SuccessiveHalvingPruner`, first asked long after a rung, judges there belatedly.
-    - Where all reports on one side are NaN the trial goes on, as Optuna's documentation says,
+    - A wrapped pruner judges at its own steps. Optuna's is called at every step, so that its
+      `SuccessiveHalvingPruner`, first called long after a rung, judges there belatedly.
+    - If all reports on one side are NaN the trial continues, as Optuna's documentation describes,
       without the warning that NumPy gives.
     """
 
@@ -48,7 +48,7 @@ class PatientPruner:
         self.compares_complete = wrapped is not None and wrapped.compares_complete
 
     def schedule(self, place: int, n_steps: int | None) -> Schedule:
-        """The steps of the wrapped pruner; without one, all at which patience can be at an end."""
+        """Return the steps of the wrapped pruner; without one, all at which patience can end."""
         if self._wrapped is not None:
             return self._wrapped.schedule(place, n_steps)
         return strided_schedule(self._patience + 2, 1, n_steps)
@@ -70,6 +70,6 @@ class PatientPruner:
         return Decision(action=Verdict.PRUNE, reason=f"step {trial.step}: {reason}")
 
     def _best(self, values: Sequence[float]) -> float:
-        """NaN where there is nothing else: it compares as neither better nor worse."""
+        """Return the best value; NaN without any, which compares as neither better nor worse."""
         known = (self._rank(value) for value in values if not math.isnan(value))
         return self._rank(min(known, default=math.nan))

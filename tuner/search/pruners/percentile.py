@@ -13,20 +13,20 @@ from tuner.study.verdict import Verdict
 
 
 class PercentilePruner:
-    """A trial goes on while its best value so far is among the best `percentile` percent.
+    """A trial continues while its best value so far is among the best `percentile` percent.
 
-    It is compared with what COMPLETE trials reported at the same step, as in Optuna's
-    `PercentilePruner`; 50 is its `MedianPruner`. With the trial's best value b up to step s, and
-    P the percentile (linear interpolation, of the best values) of the COMPLETE trials' values at
-    s: pruned when b is worse than P. Not before `n_startup_trials` trials are COMPLETE, nor where
-    fewer than `n_min_trials` of them have a value at s.
+    It is compared with the reports of COMPLETE trials at the same step, as in Optuna's
+    `PercentilePruner`; 50 is its `MedianPruner`. With the trial's best value b up to step s, and P
+    the percentile (linear interpolation, of the best values) of the COMPLETE trials' values at s:
+    pruned when b is worse than P. It is not pruned before `n_startup_trials` trials are COMPLETE,
+    nor if fewer than `n_min_trials` of them have a value at s.
 
     Deliberate differences from Optuna's (5.0):
 
     - Steps count from 1, so checks are at max(1, n_warmup_steps) and every `interval_steps` after;
       Optuna's are at n_warmup_steps + k * interval_steps, the first one at once.
-    - With intervals, what a trial that skips steps reported first at or after a check counts
-      there. Optuna compares at the exact step, where no other trial may have a value.
+    - With intervals, the first report at or after a check counts there for a trial that skips
+      steps. Optuna compares at the exact step, where no other trial may have a value.
     """
 
     compares_running = False
@@ -51,7 +51,7 @@ class PercentilePruner:
         self._name = "median" if percentile == 50 else f"{percentile:g} % percentile"
 
     def schedule(self, place: int, n_steps: int | None) -> Schedule:
-        """Every `interval_steps` steps after the warm-up."""
+        """Return every `interval_steps`-th step after the warm-up."""
         return strided_schedule(self._n_warmup_steps, self._interval_steps, n_steps)
 
     def decide(self, trial: History, others: Curves) -> Decision:
@@ -84,7 +84,7 @@ class PercentilePruner:
 
 
 def percentile_of(ascending: Sequence[float], percentile: float) -> float:
-    """As `numpy.percentile` gives it, rounding included, without a copy of all values."""
+    """Compute the percentile as `numpy.percentile` does, rounding included, without a copy."""
     place = (len(ascending) - 1) * (percentile / 100)
     below = math.floor(place)
     low, high = ascending[below], ascending[min(below + 1, len(ascending) - 1)]

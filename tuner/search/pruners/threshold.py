@@ -11,11 +11,11 @@ from tuner.study.verdict import Verdict
 
 
 class ThresholdPruner:
-    """A trial goes on while its latest value is a number between `lower` and `upper`.
+    """A trial continues while its latest value is a number between `lower` and `upper`.
 
-    As Optuna's `ThresholdPruner` (5.0), bounds included; None is no bound. Checks are at
-    max(1, n_warmup_steps) and every `interval_steps` after, since steps count from 1; Optuna's are
-    at n_warmup_steps + k * interval_steps, the first one at once.
+    As Optuna's `ThresholdPruner` (5.0), bounds included; None is no bound. Checks are at max(1,
+    n_warmup_steps) and every `interval_steps` after, since steps count from 1; Optuna's are at
+    n_warmup_steps + k * interval_steps, the first one at once.
     """
 
     compares_running = False
@@ -35,7 +35,7 @@ class ThresholdPruner:
         self._interval_steps = interval_steps
 
     def schedule(self, place: int, n_steps: int | None) -> Schedule:
-        """Every `interval_steps` steps after the warm-up."""
+        """Return every `interval_steps`-th step after the warm-up."""
         return strided_schedule(self._n_warmup_steps, self._interval_steps, n_steps)
 
     def decide(self, trial: History, others: Curves) -> Decision:

@@ -15,29 +15,29 @@ from tuner.study.trial import Direction
 
 
 class CmaesSampler(OptunaSampler):
-    """Proposes with an optimizer that is told all COMPLETE trials anew for every suggestion.
+    """Proposes with an optimizer that replays all COMPLETE trials for every suggestion.
 
     Source: Hansen, "The CMA Evolution Strategy: A Tutorial", 2016, arXiv:1604.00772, and Optuna 5
     with the package `cmaes`. Choices, constants and params with conditions are drawn at random, as
     Optuna does.
 
     Deliberate difference from Optuna's: generations are counted off the COMPLETE trials by number,
-    `popsize` each, and told to a fresh optimizer. Optuna pickles the optimizer into the record,
-    where every reader unpickles it, and tells it only trials that it had asked for; here trials of
-    all machines count, those that somebody enqueued included (as "injected solutions": Hansen,
-    2011, arXiv:1110.4181), one generation late where many run at once.
+    `popsize` each, and passed to a fresh optimizer. Optuna pickles the optimizer into the record,
+    where every reader unpickles it, and gives it only trials that it had suggested; here trials of
+    all machines count, including enqueued ones (as "injected solutions": Hansen, 2011,
+    arXiv:1110.4181), one generation late when many run at once.
     """
 
     def _open(self, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Model:
         with warnings.catch_warnings():
-            # Whoever writes `consider_pruned_trials` has read about it.
+            # A user who sets `consider_pruned_trials` has read about it.
             warnings.simplefilter("ignore", ExperimentalWarning)
             sampler = _Retold(**self._settings, seed=seed, warn_independent_sampling=False)
         return Model(sampler=sampler, trials=trials)
 
 
 class _Retold(OptunasCmaEsSampler):
-    """Tells a fresh optimizer all generations instead of restoring a pickled one."""
+    """Replays all generations to a fresh optimizer instead of restoring a pickled one."""
 
     _told: Sequence[FrozenTrial] = ()
 

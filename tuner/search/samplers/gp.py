@@ -20,11 +20,11 @@ MAX_TRIALS = 300
 class GpSampler(OptunaSampler):
     """Proposes with a fresh, seeded `optuna.samplers.GPSampler` for every suggestion.
 
-    Source: Optuna 5 (Matern 5/2 kernel with automatic relevance, log expected improvement). Pruned
-    trials are not looked at, running ones are. Params that not all COMPLETE trials have are drawn
-    at random. Deliberate differences from Optuna's: of more than `MAX_TRIALS` COMPLETE trials it
-    sees the best half and the latest half; kernel parameters are fitted from scratch, so that
-    nothing depends on what was asked before.
+    Source: Optuna 5 (Matern 5/2 kernel with automatic relevance, log expected improvement). It uses
+    running trials, but not pruned ones. Params that not all COMPLETE trials have are drawn at
+    random. Deliberate differences from Optuna's: of more than `MAX_TRIALS` COMPLETE trials it uses
+    the best half and the latest half; kernel parameters are fitted from scratch, so that nothing
+    depends on earlier suggestions.
     """
 
     def _open(self, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Model:
@@ -35,7 +35,7 @@ class GpSampler(OptunaSampler):
 
 
 def _most_telling(trials: Sequence[FrozenTrial], direction: Direction) -> Sequence[FrozenTrial]:
-    """All trials, or of the COMPLETE ones the best and the latest; in their order."""
+    """Return all trials, or the best and the latest of the COMPLETE ones; in their order."""
     complete = [trial for trial in trials if trial.state is OptunaState.COMPLETE]
     if len(complete) <= MAX_TRIALS:
         return trials

@@ -9,9 +9,9 @@ from tuner.study_file.params.space import SearchSpace
 class GridSampler:
     """Draw -> cell through a seeded permutation: lazy, and exact on any number of machines.
 
-    Shuffled, so that a study which ends early has seen all of the space, and so that no machine
-    gets all the slow cells. Optuna's `GridSampler` picks a cell at random among those that no
-    trial seems to have taken: with 8 workers it visited some cells twice and others never.
+    Shuffled, so that a study which ends early has covered all of the space, and so that no machine
+    gets all the slow cells. Optuna's `GridSampler` picks a cell at random among those that no trial
+    seems to have taken: with 8 workers it visited some cells twice and others never.
     """
 
     def __init__(self, *, seed: int, space: SearchSpace) -> None:
@@ -19,9 +19,9 @@ class GridSampler:
         self._order = Permutation(self._grid.n_cells, seed)
 
     def suggest(self, draw: int) -> Suggestion:
-        """The params of a draw from 0 to below `n_draws`."""
+        """Return the params of a draw from 0 to below `n_draws`."""
         return Suggestion(params=self._grid.params(self._order[draw]))
 
     def n_draws(self) -> int | None:
-        """The number of valid combinations."""
+        """Return the number of valid combinations."""
         return self._grid.n_cells

@@ -1,4 +1,4 @@
-"""A list of params, again and again: one trial for each of them under each of several seeds."""
+"""A repeated list of params: one trial for each entry under each of several seeds."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from tuner.study.trial import Params
 
 
 class ListedSampler:
-    """Draw n gets the params at n modulo their number: each has had as many seeds as the others.
+    """Draw n gets the params at n modulo their number, so that all get equally many seeds.
 
     A trial's seed follows from its number, so the draws of one list entry differ in that alone.
     """
@@ -17,9 +17,9 @@ class ListedSampler:
         self._n_times = n_times
 
     def suggest(self, draw: int) -> Suggestion:
-        """The params of a draw from 0 to below `n_draws`."""
+        """Return the params of a draw from 0 to below `n_draws`."""
         return Suggestion(params=dict(self._listed[draw % len(self._listed)]))
 
     def n_draws(self) -> int | None:
-        """Each of the list as often as it is to be tried."""
+        """Return the length of the list times its repetitions."""
         return len(self._listed) * self._n_times

@@ -21,8 +21,8 @@ class Nsga2Sampler(OptunaSampler):
     params that not all COMPLETE trials have.
 
     Deliberate difference from Optuna's: generations are counted off the COMPLETE trials by number,
-    `population_size` each. Optuna writes a trial's generation into its record when it is asked for,
-    and the parents as database ids into the study, where machines overwrite each other.
+    `population_size` each. Optuna writes a trial's generation into its record when the trial is
+    suggested, and the parents as database ids into the study, where machines overwrite each other.
     """
 
     def _open(self, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Model:
@@ -37,7 +37,7 @@ class Nsga2Sampler(OptunaSampler):
             return direction.rank(trial.value), trial.number
 
         parents = heapq.nsmallest(size, ancestors, key=rank)
-        # What `get_trial_generation` and `get_parent_population` look for.
+        # The attributes that `get_trial_generation` and `get_parent_population` read.
         generation_key = sampler._get_generation_key()
         parents_key = f"{sampler._get_parent_cache_key_prefix()}{generation}"
         return Model(

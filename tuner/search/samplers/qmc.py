@@ -21,14 +21,14 @@ class QmcSampler:
 
     Sources: Sobol, "On the distribution of points in a cube", 1967; Owen, "Scrambling Sobol' and
     Niederreiter-Xing points", 1998; Bergstra and Bengio, "Random Search for Hyper-Parameter
-    Optimization", JMLR 2012; `scipy.stats.qmc`. As Optuna's `QMCSampler` (5.0), a choice takes one
-    coordinate, cut into equal parts.
+    Optimization", JMLR 2012; `scipy.stats.qmc`. As in Optuna's `QMCSampler` (5.0), a choice takes
+    one coordinate, cut into equal parts.
 
     Deliberate differences from Optuna's:
 
     - The index in the sequence is the draw. Optuna counts in an attribute of the study, which
-      machines that ask at the same time read twice.
-    - Params with conditions have coordinates too, which count where the condition holds. Optuna
+      simultaneous machines read twice.
+    - Params with conditions have coordinates too, which count when the condition holds. Optuna
       draws them at random and warns.
     - The first trial is the sequence's first point; Optuna's is a random one. Scrambled by default:
       without it, the first point is the lowest corner of the space.
@@ -51,7 +51,7 @@ class QmcSampler:
         self._engines: Any = qmc
 
     def suggest(self, draw: int) -> Suggestion:
-        """The params of a draw, from 0: the same on every machine."""
+        """Return the params of a draw, from 0: the same on every machine."""
         point = dict(zip(self._distributions, self._point(draw), strict=True))
 
         def choose(name: str, distribution: BaseDistribution) -> ParamValue:
@@ -63,7 +63,7 @@ class QmcSampler:
         return None
 
     def _point(self, draw: int) -> list[float]:
-        """A new engine each time: nothing is remembered, and skipping costs microseconds."""
+        """Compute a point with a new engine: skipping costs microseconds, and no state is kept."""
         n = len(self._distributions)
         kind = self._engines.Sobol if self._qmc_type == "sobol" else self._engines.Halton
         engine = kind(n, scramble=self._scramble, rng=self._seed)
@@ -73,7 +73,7 @@ class QmcSampler:
 
 
 def value_at(distribution: BaseDistribution, coordinate: float) -> ParamValue:
-    """The value that a coordinate in [0, 1) stands for: equal parts for equal values."""
+    """Return the value of a coordinate in [0, 1): equal parts for equal values."""
     match distribution:
         case CategoricalDistribution(choices=choices):
             chosen: ParamValue = choices[_part(coordinate, len(choices))]

@@ -28,7 +28,7 @@ class RandomSampler:
         self._distributions = distributions
 
     def suggest(self, draw: int) -> Suggestion:
-        """The params of a draw, from 0: the same on every machine."""
+        """Return the params of a draw, from 0: the same on every machine."""
 
         def choose(name: str, distribution: BaseDistribution) -> ParamValue:
             return draw_value(distribution, derive_seed(self._seed, "draw", draw, name))
@@ -40,7 +40,7 @@ class RandomSampler:
 
 
 def draw_value(distribution: BaseDistribution, seed: int) -> ParamValue:
-    """One value, a pure function of the seed. With steps every value is equally likely."""
+    """Draw a value as a pure function of the seed; with steps every value is equally likely."""
     generator = np.random.Generator(np.random.PCG64(seed))
     match distribution:
         case CategoricalDistribution():

@@ -21,28 +21,28 @@ from tuner.study.trial import Direction
 
 
 class TpeSampler(OptunaSampler):
-    """Proposes with a fresh, seeded sampler for every suggestion, to the bit as Optuna's own would.
+    """Proposes with a fresh, seeded sampler for every suggestion, with the bits of Optuna's own.
 
     Source: Watanabe, "Tree-Structured Parzen Estimator", 2023, arXiv:2304.11127, and Optuna 5.
-    Params with conditions are modelled alone, or with `group: true` together with those that
-    always come with them.
+    Params with conditions are modelled alone, or with `group: true` together with those that always
+    come with them.
     """
 
     def _open(self, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Model:
         if not self._settings.get("group"):
             return Model(sampler=_MirrorTpe(**self._settings, seed=seed), trials=trials)
         with warnings.catch_warnings():
-            # Whoever writes `group: true` has read about it; the agent's log need not repeat it.
+            # A user who sets `group: true` has read about it; the agent's log need not repeat it.
             warnings.simplefilter("ignore", ExperimentalWarning)
             return Model(sampler=_MirrorTpe(**self._settings, seed=seed), trials=trials)
 
 
 class _MirrorTpe(TPESampler):
-    """Optuna's own, but for what it works out anew for every trial and suggestion.
+    """Optuna's own, without the repeated work for every trial and suggestion.
 
-    Most of its time went into splitting the trials and converting their params; a `ShownTrial`
-    knows both. Overrides what Optuna 5.0 calls `_sample` and `_get_internal_repr`
-    (`pyproject.toml` allows no later one); a test compares the suggestions with stock ones.
+    Most of its time went into splitting the trials and converting their params; a `ShownTrial` has
+    both. Overrides `_sample` and `_get_internal_repr` of Optuna 5.0 (`pyproject.toml` allows no
+    later version); a test compares the suggestions with stock ones.
     """
 
     def _sample(
@@ -51,7 +51,7 @@ class _MirrorTpe(TPESampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
-        shown: Any = study.get_trials(deepcopy=False)  # `open_study` over what the mirror shows
+        shown: Any = study.get_trials(deepcopy=False)  # `open_study` over the mirror's trials
         below, above = self._split(shown, trial.number)
         good = self._build_parzen_estimator(study, search_space, below, handle_below=True)
         bad = self._build_parzen_estimator(study, search_space, above, handle_below=False)
@@ -63,7 +63,7 @@ class _MirrorTpe(TPESampler):
     def _split(
         self, shown: Sequence[ShownTrial], asked: int
     ) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
-        """The best finished trials, and all others, with those that run where they count as bad."""
+        """Return the best finished trials, and all others, some running ones included."""
         finished = [trial for trial in shown if trial.badness is not None]
         n_below = (self._gamma or default_gamma)(len(finished))
         best = heapq.nsmallest(n_below, finished, key=attrgetter("badness"))

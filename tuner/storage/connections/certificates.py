@@ -1,4 +1,4 @@
-"""Why a server's certificate was refused: libpq says only that it was."""
+"""The reason why a server's certificate was refused, which libpq does not give."""
 
 import os
 import socket
@@ -12,9 +12,9 @@ _SECONDS = 3.0
 
 
 def find_reason(keywords: Mapping[str, object]) -> str | None:
-    """What is wrong with it, in OpenSSL's words ("certificate has expired").
+    """Return the fault of the certificate in OpenSSL's words ("certificate has expired").
 
-    `keywords` are libpq's. None: it is in order by now, or cannot be looked at from here.
+    `keywords` are libpq's. None: it is valid by now, or cannot be checked from here.
     """
     hosts, ports = (
         str(keywords.get(name) or os.environ.get(f"PG{name.upper()}") or default).split(",")

@@ -1,4 +1,4 @@
-"""How a connection is made: what libpq is told, TLS where it is demanded, and our settings."""
+"""Opening of a connection: libpq's keywords, TLS if it is required, and tuner's settings."""
 
 import os
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK = {"localhost", "::1"}
 
-# Nothing of this reaches the server but what poolers know as well: they refuse other settings.
+# Only settings that poolers know reach the server: they refuse others.
 CONNECT_ARGS: dict[str, object] = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -31,13 +31,13 @@ CONNECT_ARGS: dict[str, object] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
     "application_name": "tuner",
-    "client_encoding": "UTF8",  # whatever PGCLIENTENCODING and the database say
+    "client_encoding": "UTF8",  # in spite of PGCLIENTENCODING and the database's default
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """What this process knows of a URL."""
+    """Facts about a URL that this process has learned."""
 
     pooling: Pooling = field(default_factory=Pooling)
     reconnects: Reconnects = field(default_factory=Reconnects)
@@ -49,10 +49,10 @@ def _known(_: URL) -> _Known:
 
 
 def connect(url: URL) -> "RawConnection":
-    """Connect with our settings, unless the URL says otherwise.
+    """Connect with tuner's settings, unless the URL sets others.
 
-    Raises the driver's errors, `DatabaseError` for a connection that we refuse, `DatabaseRefused`
-    if it is refused although an earlier connection of this process was accepted.
+    Raises the driver's errors, `DatabaseError` for a connection that tuner refuses,
+    `DatabaseRefused` if it is refused although an earlier connection of this process was accepted.
     """
     known = _known(url)
     known.reconnects.admit()
@@ -60,7 +60,7 @@ def connect(url: URL) -> "RawConnection":
         raw = _open(url, known.pooling)
     except (psycopg2.Error, DatabaseError) as error:
         known.pooling.has_own_sessions = False  # it may be set up otherwise when it is back
-        # What we refuse ourselves, such as a connection without TLS, may be put right as well.
+        # A connection that tuner itself refuses, such as one without TLS, may become acceptable.
         is_ours = isinstance(error, DatabaseError) and not isinstance(error, DatabaseAway)
         known.reconnects.fail(str(error), is_refusal=is_ours or is_answer(str(error)))
         raise
@@ -69,7 +69,7 @@ def connect(url: URL) -> "RawConnection":
 
 
 def libpq_keywords(url: URL) -> dict[str, Any]:
-    """What a URL says, in libpq's names; raises `ArgumentError` for hosts and ports that differ."""
+    """Return libpq's keywords of a URL; `ArgumentError` if hosts and ports differ in number."""
     _, keywords = url.get_dialect()().create_connect_args(url)
     return dict(keywords)
 
@@ -102,7 +102,7 @@ def _open(url: URL, pooling: Pooling) -> "RawConnection":
 
 
 def _in_utc(text: str | bytes | None, cursor: "Cursor") -> datetime | None:
-    """A moment does not depend on the time zone of a session."""
+    """Read a timestamp in UTC, whatever the time zone of the session."""
     moment: datetime | None = extensions.PYDATETIMETZ(text, cursor)
     return None if moment is None else moment.astimezone(UTC)
 
@@ -111,12 +111,12 @@ _UTC_TIMESTAMPS = extensions.new_type((1184,), "UTC_TIMESTAMPS", _in_utc)
 
 
 def is_exposed(raw: "RawConnection") -> bool:
-    """Whether another machine is at the other end, and the network in between can read."""
+    """Return whether the server is on another machine and the network can read the traffic."""
     return not (is_here(raw.info.host or "") or raw.info.ssl_in_use)
 
 
 def is_here(host: str) -> bool:
-    """Sockets and loopback addresses: no network in between; of several, all are meant."""
+    """Return whether all hosts are sockets or loopback addresses, with no network in between."""
     return all(
         name in _LOOPBACK or name.startswith(("/", "@", "127.")) or not name
         for name in host.split(",")
@@ -124,7 +124,7 @@ def is_here(host: str) -> bool:
 
 
 def _is_tls_required() -> bool:
-    """`--require-tls` sets it too: every connection of this process is meant."""
+    """Return whether TLS is required; `--require-tls` sets it for the whole process."""
     return os.environ.get("TUNER_REQUIRE_TLS", "").lower() not in ("", "0", "no", "false")
 
 
@@ -132,9 +132,9 @@ _ENCRYPTED = ("require", "verify-ca", "verify-full")
 
 
 def _demanded_sslmode(keywords: Mapping[str, object]) -> str | None:
-    """What makes libpq refuse before it sends a password; None: leave it as it is.
+    """Return the sslmode with which libpq refuses before it sends a password; None for no change.
 
-    A service may ask for more than we would, and would be overruled: it is checked afterwards.
+    A service file may require more, and this value would override it: that is checked afterwards.
     """
     given = keywords.get("sslmode", os.environ.get("PGSSLMODE"))
     host = str(keywords.get("host", os.environ.get("PGHOST", "")))

@@ -1,4 +1,4 @@
-"""Connections: the URL, the pool, and errors in our words."""
+"""Connections: the URL, the pool, and the driver's errors as tuner's."""
 
 import os
 import re
@@ -33,7 +33,7 @@ from tuner.study.secrets import redact, remember
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as RawConnection
 
-# What other packages hold and hand back to this one, without importing SQLAlchemy themselves.
+# Names that other packages pass to this one, without importing SQLAlchemy themselves.
 DatabaseUrl: TypeAlias = URL
 Snapshot: TypeAlias = sqlalchemy.Connection  # from `Database.reading`
 
@@ -43,24 +43,22 @@ MIN_SERVER_VERSION = 130000  # pg_current_xact_id() and the xid8 type
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """A reachable Postgres."""
-
     engine: sqlalchemy.Engine
-    warnings: tuple[str, ...] = ()  # what a friend would say about the connection
+    warnings: tuple[str, ...] = ()  # advice about the connection for the user
     revive: Callable[[], None] | None = None  # starts it again where it is ours
     is_read_only: bool = False  # every transaction begins so: no pooler can lose that
 
     def open_raw(self) -> "RawConnection":
         """Open a connection outside the pool, in autocommit mode unless it is read-only.
 
-        A server of ours that has died is started again.
+        An embedded server that has died is started again.
         """
         try:
             return self._open_raw()
         except DatabaseAway as error:
             if self.revive is None or isinstance(error, DatabaseRefused):
                 raise
-            with suppress(TunerError, OSError):  # the second try says what is wrong
+            with suppress(TunerError, OSError):  # the second attempt reports the error
                 self.revive()
             return self._open_raw()
 
@@ -74,12 +72,12 @@ class Database:
         return raw
 
     def open_dbapi(self) -> "RawConnection":
-        """A connection for another engine on the same database; raises the driver's errors."""
+        """Open a connection for another engine on the same database; raises the driver's errors."""
         return connect(self.engine.url)
 
     @contextmanager
     def reading(self) -> Iterator[sqlalchemy.Connection]:
-        """A connection whose statements all see the same snapshot, and that writes nothing."""
+        """Yield a read-only connection whose statements all see the same snapshot."""
         with (
             database_errors(),
             self.engine.connect() as connection,
@@ -90,7 +88,6 @@ class Database:
             yield connection
 
     def close(self) -> None:
-        """Close the pool."""
         self.engine.dispose()
 
 
@@ -128,7 +125,7 @@ def open_database_url(url: URL) -> Database:
         return replace(database, warnings=_warnings(raw))
 
 
-# By what libpq or the server says: what to do about it.
+# Advice by the text of libpq or the server.
 _HINTS = (
     ("could not translate host name", "check the host's name"),
     ("local user with ID .* does not exist", "the URL names no role, and this user has no name on "
@@ -181,7 +178,7 @@ def _certificate_hint(url: URL) -> str:
 
 
 def _warnings(raw: "RawConnection") -> tuple[str, ...]:
-    """An unencrypted connection to another host: everybody on the way can read it."""
+    """Warn about an unencrypted connection to another host, which the network can read."""
     if not is_exposed(raw):
         return ()
     return (
@@ -192,7 +189,6 @@ def _warnings(raw: "RawConnection") -> tuple[str, ...]:
 
 @contextmanager
 def raw_closing(raw: "RawConnection") -> Iterator[None]:
-    """Close the connection at the end."""
     try:
         yield
     finally:
@@ -200,7 +196,7 @@ def raw_closing(raw: "RawConnection") -> Iterator[None]:
 
 
 def parse_url(text: str) -> URL:
-    """The URL with its driver made explicit; raises `UsageError` for anything but Postgres.
+    """Return the URL with its driver made explicit; raises `UsageError` for anything but Postgres.
 
     SQLAlchemy 2.1 takes plain `postgresql://` for psycopg 3, so the driver is always named.
     """
@@ -232,7 +228,7 @@ PASSWORD_REFUSED = (
 
 
 def parse_argument(text: str) -> URL:
-    """As `parse_url`, for text from the command line, where every user of the machine reads it."""
+    """Parse a URL from the command line, where every user of the machine can read it."""
     if re.search(r"password\s*=", text, re.IGNORECASE):  # in a query, or words as libpq takes them
         raise UsageError(PASSWORD_REFUSED)
     url = parse_url(text)
@@ -242,7 +238,7 @@ def parse_argument(text: str) -> URL:
 
 
 def render_url(url: URL) -> str:
-    """The URL without its password, for people; with a password file it works as it is."""
+    """Return the URL without its password, for display; with a password file it works as it is."""
     shown = URL.create(
         url.drivername,
         username=url.username,
@@ -256,7 +252,7 @@ def render_url(url: URL) -> str:
 
 
 def storage_setting(argument: str | None) -> URL | None:
-    """`--storage`, else `TUNER_STORAGE`, else None: the embedded server."""
+    """Return `--storage`, otherwise `TUNER_STORAGE`, otherwise None for the embedded server."""
     if argument is not None:
         return parse_argument(argument)
     text = os.environ.get("TUNER_STORAGE")
@@ -265,7 +261,7 @@ def storage_setting(argument: str | None) -> URL | None:
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Raise the driver's errors as ours, with a text that names no secret."""
+    """Raise the driver's errors as tuner's, with a text that contains no secret."""
     try:
         yield
     except DBAPIError as error:

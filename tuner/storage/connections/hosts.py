@@ -13,10 +13,10 @@ _DEFAULT_PORT = "5432"
 
 
 def spread_hosts(text: str) -> str:
-    """Move several hosts, or a socket's folder, from their usual place into the query.
+    """Move several hosts, or a socket's folder, from their usual position into the query.
 
-    `h1:1,h2:2/db` becomes `/db?host=h1,h2&port=1,2`, which libpq reads as well; one port is that of
-    all hosts. Any other URL is returned as it is. Raises `ValueError` for a host that is none.
+    `h1:1,h2:2/db` becomes `/db?host=h1,h2&port=1,2`, which libpq reads as well; a single port holds
+    for all hosts. Any other URL is returned as it is. Raises `ValueError` for an invalid host.
     """
     match = _URL.fullmatch(text)
     if match is None:
@@ -41,7 +41,7 @@ def spread_hosts(text: str) -> str:
 
 
 def _read_hosts(text: str) -> tuple[str, str]:
-    """The names and the ports, each in one text; a port that is left out is the usual one."""
+    """Return the names and the ports, each in one text; a missing port is the default one."""
     names, ports = [], []
     for part in text.split(","):
         match = _HOST.fullmatch(part)

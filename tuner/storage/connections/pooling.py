@@ -1,8 +1,8 @@
-"""The settings of a connection, also where a pooler such as PgBouncer lies in between.
+"""Settings of a connection, also behind a pooler such as PgBouncer.
 
-A pooler that pools sessions leaves a session to us for as long as we are connected. One that pools
-transactions gives every transaction another session: what is set for a session is lost there, and
-reaches the sessions of other clients. So nothing is set before it is known which of them it is.
+A pooler in session mode reserves a session for the whole connection. One in transaction mode gives
+every transaction another session: a session's setting is lost there and reaches the sessions of
+other clients. So nothing is set before the mode is known.
 """
 
 import select
@@ -46,7 +46,7 @@ OpenProbe = Callable[[], "RawConnection"]  # a connection to the same database, 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What lies behind a connection."""
+    """The server or pooler behind a connection."""
 
     role: str
     database: str
@@ -55,14 +55,14 @@ class Standing:
 
 @dataclass(kw_only=True)
 class Pooling:
-    """Settles the connections to one URL; remembers that a session stays ours."""
+    """Sets up the connections to one URL; remembers whether a session stays reserved."""
 
     has_own_sessions: bool = False
 
     def settle(self, raw: "RawConnection", open_probe: OpenProbe, given: str) -> None:
-        """Give a connection in autocommit mode our settings, but for those that `given` names.
+        """Apply tuner's settings to a connection in autocommit mode, except those in `given`.
 
-        Raises `PoolerUnfit` for one that a study cannot work with as it is set up.
+        Raises `PoolerUnfit` for a pooler whose configuration cannot serve a study.
         """
         settings = {n: v for n, v in (TIMEOUTS | _KEEPALIVES).items() if n not in given}
         values = {"names": list(settings), "values": list(settings.values())}
@@ -83,12 +83,12 @@ class Pooling:
 
 
 def is_pooled(cursor: "Cursor") -> bool:
-    """Whether a pooler lies in between."""
+    """Return whether a pooler is in between."""
     return _served_by(cursor) != cursor.connection.info.backend_pid
 
 
 def read_standing(cursor: "Cursor") -> Standing:
-    """Read it from the session that serves this statement."""
+    """Read the facts from the session that serves this statement."""
     cursor.execute(load_queries("pooling")["standing"], {"names": list(TIMEOUTS)})
     ((role, database, missing),) = cursor.fetchall()
     return Standing(role=role, database=database, missing=tuple(missing))
@@ -98,7 +98,7 @@ def _begin(cursor: "Cursor", open_probe: OpenProbe) -> None:
     """Begin a transaction; raises `PoolerUnfit` for a pooler that allows none.
 
     Such a pooler answers single statements, and closes every connection that begins a transaction,
-    in some versions without a word.
+    in some versions without a message.
     """
     try:
         cursor.execute("begin")
@@ -113,7 +113,7 @@ def _begin(cursor: "Cursor", open_probe: OpenProbe) -> None:
 
 
 def _is_closed_by_begin(open_probe: OpenProbe) -> bool:
-    """Whether it happens to a second connection as well, which is accepted all the same."""
+    """Return whether a second connection, accepted before, is closed as well."""
     until = time.monotonic() + _PROBE_SECONDS
     with closing(open_probe()) as probe:
         _wait(probe, until)
@@ -129,11 +129,11 @@ def _is_closed_by_begin(open_probe: OpenProbe) -> bool:
 
 
 def _are_sessions_shared(cursor: "Cursor", open_probe: OpenProbe) -> bool:
-    """Whether a session that has served us serves others as well, between our transactions.
+    """Return whether a session serves other clients between two transactions of this one.
 
     A second client begins a transaction while the first one is idle. If it gets the same session,
     sessions are shared. If it gets another one and holds that, the first client's next transaction
-    may get a third one. A pooler that takes its sessions in turn shows it in the second round.
+    may get a third one. A pooler that assigns its sessions in turn shows this in the second round.
     """
     until = time.monotonic() + _PROBE_SECONDS
     with closing(open_probe()) as probe:
@@ -159,7 +159,7 @@ def _served_by(cursor: "Cursor") -> int:
 
 
 def _wait(probe: "RawConnection", until: float) -> None:
-    """Until an answer is there; a pooler without a free session lets its clients wait."""
+    """Wait for an answer until a deadline: a pooler without a free session makes clients wait."""
     while (state := probe.poll()) != extensions.POLL_OK:
         poll = select.poll()
         poll.register(probe, select.POLLIN if state == extensions.POLL_READ else select.POLLOUT)
@@ -173,7 +173,7 @@ def _wait(probe: "RawConnection", until: float) -> None:
 def render_limits(
     role: str, database: str, scope: "Cursor", timeouts: Mapping[str, str] | None = TIMEOUTS
 ) -> str:
-    """The statements that give a role these time-outs in a database; None: that take them back."""
+    """Render the statements that set a role's time-outs in a database; None resets them."""
     query = load_queries("pooling")["unlimit" if timeouts is None else "limit"]
     text = "\n".join(line for line in query.splitlines() if not line.startswith("--"))
     names = {"role": Identifier(role), "database": Identifier(database)}

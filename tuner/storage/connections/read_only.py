@@ -1,4 +1,4 @@
-"""A database that can only be looked at, whatever its role may do."""
+"""A database that is only read, whatever its role is allowed to do."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from tuner.storage.connections.connection import N_CONNECTIONS, Database
 
 
 def read_only(database: Database) -> Database:
-    """The same database; in every transaction on it the server refuses what would write.
+    """Return the same database with transactions in which the server refuses any write.
 
     Each begins with `begin read only`: a setting of the session would be lost in a pooler.
     """
@@ -18,7 +18,7 @@ def read_only(database: Database) -> Database:
         execution_options={"postgresql_readonly": True},
         pool_size=3,
         max_overflow=N_CONNECTIONS - 3,
-        pool_timeout=5.0,  # a page that waits longer says so
+        pool_timeout=5.0,  # a page that waits longer shows so
         pool_pre_ping=True,
     )
     return replace(database, engine=engine, is_read_only=True)

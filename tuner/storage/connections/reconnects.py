@@ -1,4 +1,4 @@
-"""Reconnects: once a connection has been accepted, a refusal is an outage like another one."""
+"""Reconnects: once a connection has been accepted, a refusal counts as an outage."""
 
 import re
 import time
@@ -17,7 +17,7 @@ _REFUSED = re.compile(
     r"|not permitted to log in|not currently accepting connections|no such (user|database)"
     r"|unsupported startup parameter"
 )
-# What a server, or a pooler, answers while the server starts, stops or is away.
+# Answers of a server, or a pooler, while the server starts, stops or is unreachable.
 _PASSING = re.compile(
     r"starting up|shutting down|recovery|not yet accepting|cannot connect to server"
     r"|server.login|query_wait_timeout|conn crashed|terminating connection"
@@ -25,18 +25,18 @@ _PASSING = re.compile(
 
 
 def is_refusal(text: str) -> bool:
-    """Whether libpq's message says that this user, on this machine, cannot connect at all."""
+    """Return whether libpq's message refuses this user on this machine in principle."""
     return _REFUSED.search(text) is not None
 
 
 def is_answer(text: str) -> bool:
-    """Whether a server that is up has refused: also in another language, or for want of room."""
+    """Return whether a running server has refused, in any language or for lack of room."""
     return is_refusal(text) or ("FATAL" in text and not _PASSING.search(text))
 
 
 @dataclass(kw_only=True)
 class Reconnects:
-    """What is known of the connections to one URL in this process; for all of its threads."""
+    """State of the connections to one URL in this process, shared by its threads."""
 
     clock: Callable[[], float] = time.monotonic
     has_connected: bool = False
@@ -45,7 +45,7 @@ class Reconnects:
     _lock: Lock = field(default_factory=Lock)
 
     def admit(self) -> None:
-        """Raise `DatabaseRefused` without an attempt if the last refusal is too fresh."""
+        """Raise `DatabaseRefused` without an attempt if the last refusal is too recent."""
         with self._lock:
             if self._refusal is None:
                 return
@@ -54,12 +54,12 @@ class Reconnects:
             self._not_before = self.clock() + PAUSE_SECONDS  # this attempt is the one
 
     def succeed(self) -> None:
-        """A connection was accepted."""
+        """Note an accepted connection."""
         with self._lock:
             self.has_connected, self._refusal = True, None
 
     def fail(self, text: str, *, is_refusal: bool) -> None:
-        """An attempt has failed; raises `DatabaseRefused` for a refusal after an acceptance."""
+        """Note a failed attempt; raises `DatabaseRefused` for a refusal after an acceptance."""
         with self._lock:
             if not self.has_connected:
                 return

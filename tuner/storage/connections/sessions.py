@@ -1,4 +1,4 @@
-"""A connection that comes back: one per thread that talks to the database."""
+"""A connection that reopens after a failure: one per thread that uses the database."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ Statement = tuple[str, str, Mapping[str, object]]  # file, query, params
 class Session:
     """Runs named queries on a connection of its own; opens a new one after a failure.
 
-    Not for two threads. Errors: `DatabaseAway` when the same call may succeed later.
+    One session serves one thread. Errors: `DatabaseAway` when the same call may succeed later.
     """
 
     def __init__(self, database: Database) -> None:
@@ -31,7 +31,7 @@ class Session:
         self._raw: RawConnection | None = None
 
     def rows(self, file: str, query: str, params: Mapping[str, object]) -> list[Row]:
-        """One statement, committed by itself: one round trip."""
+        """Run one statement, committed by itself in one round trip."""
         with self._connected() as raw, raw.cursor() as cursor:
             return run(cursor, file, query, params)
 
@@ -39,7 +39,7 @@ class Session:
     def transaction(
         self, file: str, query: str, params: Mapping[str, object]
     ) -> Iterator[tuple["Cursor", list[Row]]]:
-        """A cursor in a transaction, and the rows of its first statement, which opens it.
+        """Yield a cursor in a transaction, and the rows of its first statement, which opens it.
 
         Commits at the end, rolls back on any exception.
         """
@@ -55,7 +55,6 @@ class Session:
             cursor.execute("commit")
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
         if self._raw is not None:
             self._raw.close()
             self._raw = None
@@ -67,7 +66,8 @@ class Session:
         try:
             with database_errors():
                 yield self._raw
-                self._raw.commit()  # of a read-only connection; others commit by themselves
+                # ends the snapshot of a read-only connection; others commit by themselves
+                self._raw.commit()
         except DatabaseAway:
             self.close()
             raise
@@ -78,7 +78,7 @@ class Session:
 
 
 def run_all(cursor: "Cursor", *statements: Statement) -> None:
-    """Statements whose rows nobody needs, in one round trip."""
+    """Run statements whose rows are not needed, in one round trip."""
     texts = [
         cursor.mogrify(load_queries(file)[query], params) for file, query, params in statements
     ]
@@ -87,6 +87,6 @@ def run_all(cursor: "Cursor", *statements: Statement) -> None:
 
 
 def run(cursor: "Cursor", file: str, query: str, params: Mapping[str, object]) -> list[Row]:
-    """The rows that a named query returns, none for one that returns nothing."""
+    """Return the rows of a named query; empty for a query without rows."""
     cursor.execute(load_queries(file)[query], params)
     return cursor.fetchall() if cursor.description else []

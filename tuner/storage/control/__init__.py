@@ -1,1 +1,1 @@
-"""Changes to a study that people ask for: each command is one short transaction."""
+"""Changes to a study that users request: each command is one short transaction."""

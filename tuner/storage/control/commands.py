@@ -1,4 +1,4 @@
-"""What people change about a study from any terminal: each command one short transaction."""
+"""Commands of users to a study: each is one short transaction."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class _Standing:
-    """A study as it is found under the lock."""
+    """State of a study, read under the lock."""
 
     desired: Desired
     reason: str | None
@@ -46,23 +46,23 @@ class _Standing:
 
     @property
     def reached_names(self) -> list[str]:
-        """The limits that are used up, by their names for people."""
+        """Return the limits that are used up, by their names for users."""
         return [limit_name(key, self.step_noun) for key in self.reached]
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended by itself."""
+        """Return whether it has ended by itself."""
         return self.desired is Desired.RUNNING and self.has_ended
 
     @property
     def is_stopped_by_person(self) -> bool:
-        """Not by a limit."""
+        """Return whether a user, not a limit, stopped it."""
         is_ours = (self.reason or "").startswith(STOPPED_BY)
         return self.desired is Desired.STOPPING and is_ours
 
 
 def why_no_pause(name: str, standing: _Standing) -> str | None:
-    """What keeps a study from being paused, and what to do; None where nothing does."""
+    """Return the reason that prevents a pause, and what to do; None if nothing does."""
     go_on = f"{study_command('resume', name)} continues it"
     if lets_nobody_work(standing.reached):
         go_on = (
@@ -97,7 +97,7 @@ class Control:
         self._spec = spec
 
     def stop(self, who: str, why: str = "") -> Steered:
-        """No new trials; what agents train ends PRUNED at their next beat, the rest here."""
+        """Stop the study: trials end as PRUNED, those of agents at their next heartbeat."""
         reason = f"{STOPPED_BY}{who}{f': {why}' if why else ''}"
         with self._session() as cursor:
             standing = self._lock(cursor)
@@ -113,7 +113,7 @@ class Control:
             return self._steered(cursor, standing, reason, tuple(sorted(n for (n,) in ended)))
 
     def pause(self, who: str, why: str = "") -> Steered:
-        """Trials are saved and released; agents wait.
+        """Save and release trials; agents wait.
 
         Raises `UsageError` for a study that stops, is halted or has ended.
         """
@@ -129,7 +129,7 @@ class Control:
             return self._steered(cursor, standing, reason)
 
     def resume(self, who: str) -> Steered:
-        """Agents may work again. Raises `UsageError` when a limit that ends it is used up."""
+        """Let agents work again; raises `UsageError` when a limit that ends it is used up."""
         with self._session() as cursor:
             standing = self._lock(cursor)
             is_held_back = standing.desired is not Desired.RUNNING
@@ -144,7 +144,7 @@ class Control:
             return self._steered(cursor, standing, None)
 
     def extend(self, wanted: Extension) -> Extended:
-        """Other limits; a study that one of them had ended may continue. Raises `UsageError`."""
+        """Change limits; a study that one of them had ended may continue; raises `UsageError`."""
         with self._session() as cursor:
             standing = self._lock(cursor)
             limits = extend_limits(standing.limits, standing.used, wanted, self._spec)
@@ -168,16 +168,17 @@ class Control:
             )
 
     def enqueue(self, trials: Sequence[Params]) -> Enqueued:
-        """Trials for the next claims; params were checked, missing ones are drawn at the claim."""
+        """Add trials for the next claims; params were checked, missing ones are drawn later."""
         nothing = [None] * len(trials)
         with self._session() as cursor:
             standing = self._lock(cursor)
             return self._insert(cursor, standing, "enqueue", trials, nothing, nothing)
 
     def retry(self, numbers: Sequence[int] | None) -> Enqueued:
-        """New trials with the params and draws of FAIL ones; None: all that have no retry yet.
+        """Add trials with the params and draws of FAIL ones; None: all that have no retry yet.
 
-        The limit rises by one each. Raises `NotFound`, and `UsageError` for what cannot be retried.
+        The limit rises by one each. Raises `NotFound`, and `UsageError` for a trial that cannot be
+        retried.
         """
         session = Session(self._database)
         try:
@@ -201,9 +202,9 @@ class Control:
             )
 
     def delete(self, *, force: bool = False) -> None:
-        """The study with all its rows. Raises `UsageError` while agents are alive.
+        """Delete the study with all its rows; raises `UsageError` while agents are alive.
 
-        Once more after a deadlock: rows go in another order than agents lock them.
+        It is repeated after a deadlock: rows are deleted in another order than agents lock them.
         """
         try:
             self._delete(force)
@@ -233,7 +234,7 @@ class Control:
 
     @contextmanager
     def _session(self) -> Iterator["Cursor"]:
-        """A transaction that begins as a claim does: with the lock on Optuna's row."""
+        """Begin a transaction as a claim does: with the lock on Optuna's row."""
         with self._transaction("claim", "lock_numbers") as (cursor, found):
             if not found:
                 raise NotFound(f"study {self._spec.name!r} was deleted just now")
@@ -241,7 +242,7 @@ class Control:
 
     @contextmanager
     def _transaction(self, file: str, query: str) -> Iterator[tuple["Cursor", list[Row]]]:
-        """On a connection of its own; when the commit's answer is lost, the error says so."""
+        """Open a transaction on a connection of its own; report if the commit's answer is lost."""
         session = Session(self._database)
         is_committing = False
         try:
@@ -306,7 +307,7 @@ class Control:
         draws: Sequence[int | None],
         retries: Sequence[int | None],
     ) -> Enqueued:
-        """WAITING trials, numbered under the lock as a claim numbers its own."""
+        """Insert WAITING trials, numbered under the lock as a claim numbers its own."""
         ((first,),) = run(cursor, "claim", "next_number", self._study)
         numbers = list(range(first, first + len(trials)))
         waiting = {

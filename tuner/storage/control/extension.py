@@ -1,4 +1,4 @@
-"""Other limits for a study: what was asked for, applied to what is there and what is used."""
+"""New limits for a study: the request, checked against the present limits and their use."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,7 +20,7 @@ _OPTIONS = {
 
 
 def extend_limits(limits: Limits, used: Used, wanted: Extension, spec: StudySpec) -> Limits:
-    """Return the new limits; raises `UsageError` for one below its use, or more of none."""
+    """Return the new limits; raises `UsageError` for one below its use, or `+` without a limit."""
     direction = spec.direction
     changes: dict[str, Any] = {}
     for name in _OPTIONS:

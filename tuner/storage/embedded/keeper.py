@@ -1,10 +1,10 @@
-"""The embedded server's keeper: stops Postgres when the last tuner process of this home is gone.
+"""The embedded server's keeper stops Postgres when the last tuner process of this home ends.
 
-A script of its own (standard library only, started with `python -I -S`), so that it outlives
+It is a separate script (standard library only, started with `python -I -S`), so that it outlives
 the process that started it and costs little. Every tuner process holds a shared lock on
-`users.lock`; the kernel drops it however the process ends. The keeper waits for the exclusive one:
-when it gets it, nobody is left, and it stops the server. While it stops, newcomers wait for their
-shared lock.
+`users.lock`; the kernel drops it however the process ends. The keeper waits for the exclusive lock:
+when it gets it, no user is left, and it stops the server. While it stops, new processes wait for
+their shared lock.
 
 usage: keeper.py SERVER_FOLDER
 """
@@ -50,9 +50,9 @@ def stop_server(folder: Path) -> None:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether a server process lives, also one that has not written its pid file yet.
+    """Return whether a server process lives, even one that has not written its pid file yet.
 
-    Each holds a shared lock on `server.lock` from before its first instruction: it inherits it.
+    Each holds a shared lock on `server.lock`, which it inherits at its start.
     """
     try:
         # Never made here: once the server is gone, its owner may be removing the folder.
@@ -66,9 +66,9 @@ def is_running(folder: Path) -> bool:
 
 
 def find_postmaster(data: Path) -> int | None:
-    """The process in the pid file, if it is the server of this folder.
+    """Return the process in the pid file, if it is the server of this folder.
 
-    After a crash the file stays, and its number may be given out again to another program.
+    The file remains after a crash, and another program may have its number now.
     """
     try:
         pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])

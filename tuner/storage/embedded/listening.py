@@ -1,7 +1,7 @@
-"""The embedded server for other machines: an address, a password file, the rights of a worker.
+"""The embedded server for other machines: an address, a password file, a worker's rights.
 
-The packaged Postgres is built without TLS: passwords are never sent (SCRAM), but what agents write
-can be read on the way. Who needs more names a Postgres of their own, or tunnels.
+The packaged Postgres is built without TLS: passwords are never sent (SCRAM), but the agents' data
+can be read on the way. For more protection use a separate Postgres or a tunnel.
 """
 
 import os
@@ -26,26 +26,26 @@ _RULES = "local all all peer map=owner\nhost tuner all all scram-sha-256\n"
 
 @dataclass(frozen=True, kw_only=True)
 class Listen:
-    """Where the embedded server takes connections of other machines."""
+    """The address of the embedded server for other machines."""
 
     address: str  # "0.0.0.0": on every one of this machine's
     port: int
 
     @property
     def host(self) -> str:
-        """What other machines call this one."""
+        """Return the name of this machine for others."""
         is_any = self.address in ("0.0.0.0", "::", "*")
         return socket.gethostname() if is_any else self.address
 
     @property
     def url(self) -> str:
-        """For other machines; the password is in the file."""
+        """Return the URL for other machines; the password is in the file."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"postgresql://{FLEET}@{host}:{self.port}/tuner"
 
 
 def check_free(listen: Listen) -> None:
-    """Raises `UsageError` for an address that is not ours, or a port that is taken."""
+    """Raise `UsageError` for an address of another machine, or a port in use."""
     try:
         found = socket.getaddrinfo(
             listen.address, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -62,11 +62,11 @@ def check_free(listen: Listen) -> None:
 
 
 def admit_others(data: Path) -> None:
-    """Let other machines in with a password; on this one the kernel still vouches for us."""
+    """Admit other machines by password; on this one the kernel still authenticates users."""
     rules = data / "pg_hba.conf"
     if rules.read_text() == _RULES:
         return
-    # Written beside the server's folder: root must not follow a link that its user put there.
+    # Written next to the server's folder: root must not follow a link that its user put there.
     owner = data.stat()
     descriptor, new = tempfile.mkstemp(dir=data.parent, prefix="pg_hba-")  # mode 0600
     with os.fdopen(descriptor, "w") as file:
@@ -76,9 +76,9 @@ def admit_others(data: Path) -> None:
 
 
 def make_fleet_role(database: Database, home: Home) -> Path:
-    """The role of other machines, with a worker's rights; returns its password file.
+    """Create the role of other machines, with a worker's rights; return its password file.
 
-    The file is what libpq reads (`PGPASSFILE`, `~/.pgpass`), so it is copied as it is.
+    The file has libpq's format (`PGPASSFILE`, `~/.pgpass`), so it is copied as it is.
     """
     path = home.server / f"{FLEET}.pgpass"
     password = _password_of(path)
@@ -95,7 +95,7 @@ def make_fleet_role(database: Database, home: Home) -> Path:
 
 
 def _password_of(path: Path) -> str:
-    """The one of the last time, or a new one of 32 random bytes."""
+    """Return the existing password, or a new one of 32 random bytes."""
     try:
         if not path.exists():
             text = f"*:*:tuner:{FLEET}:{secrets.token_urlsafe(32)}\n"

@@ -1,10 +1,10 @@
 """The embedded Postgres: started by the first tuner process of a home, stopped after the last.
 
 Life cycle: every user holds a shared lock on `users.lock` while it needs the server; the keeper
-(`keeper.py`) stops the server once the exclusive lock is to be had. "Running" is judged by
-connecting, never by a pid file. Clients come over a Unix socket only, and the server asks the
-kernel who they are (peer authentication): there is no password that could leak, and no other user
-of the machine gets in.
+(`keeper.py`) stops the server once it gets the exclusive lock. "Running" is judged by connecting,
+never by a pid file. Clients come over a Unix socket only, and the server asks the kernel for their
+user (peer authentication): there is no password that could leak, and other users of the machine are
+refused.
 """
 
 import fcntl
@@ -40,7 +40,7 @@ from tuner.storage.embedded.keeper import find_postmaster
 from tuner.storage.embedded.listening import Listen, admit_others, check_free
 from tuner.storage.embedded.server_parent import NO_RIGHT
 
-PORT = 5432  # names the socket; said everywhere, because PGPORT may say another
+PORT = 5432  # names the socket; always given, because PGPORT may differ
 START_SECONDS = 60.0
 RECOVERY_SECONDS = 30.0  # for a server that runs but takes no connection
 SOCKET_NAME = f".s.PGSQL.{PORT}"
@@ -68,23 +68,23 @@ class Server:
     socket_folder: Path
     user: ServerUser | None
     users_lock: IO[str]
-    listen_lock: IO[str] | None = None  # of the one that serves other machines
+    listen_lock: IO[str] | None = None  # of the process that serves other machines
 
     @property
     def url(self) -> str:
-        """For SQLAlchemy, `optuna.load_study` and optuna-dashboard; holds no secret."""
+        """Return the URL for SQLAlchemy, Optuna and optuna-dashboard; it contains no secret."""
         query = {"host": str(self.socket_folder), "port": str(PORT)}
         url = URL.create("postgresql+psycopg2", username=ROLE, database=DATABASE, query=query)
         return url.render_as_string()
 
     def close(self) -> None:
-        """Give up our share; the keeper stops the server if it was the last."""
+        """Give up the shared lock; the keeper stops the server if it was the last."""
         if self.listen_lock is not None:
             self.listen_lock.close()
         self.users_lock.close()
 
     def revive(self) -> None:
-        """Start it again if it has died under us; raises `DatabaseError` if it does not come up."""
+        """Start the server again if it has died; raises `DatabaseError` if it does not come up."""
         with _exclusive(self.folder / "start.lock"):
             if not _is_up(self.socket_folder):
                 _start_keeper(self.folder)
@@ -92,9 +92,9 @@ class Server:
 
 
 def open_server(home: Home, listen: Listen | None = None) -> Server:
-    """Start the server or join the one that runs; raises `DatabaseError` if it does not come up.
+    """Start the server or join the running one; raises `DatabaseError` if it does not come up.
 
-    `listen`: for other machines too. Raises `UsageError` where it runs already without that.
+    `listen`: serve other machines too; raises `UsageError` if it runs already without that.
     """
     folder = home.server
     user = find_server_user(folder / "data")
@@ -122,7 +122,7 @@ def open_server(home: Home, listen: Listen | None = None) -> Server:
 
 
 def _in_words(error: OSError) -> str:
-    """The first of the failures of a copy, which has one for each file."""
+    """Return the first failure of a copy, which has one for each file."""
     failures = error.args[0] if isinstance(error, shutil.Error) else None
     return str(failures[0][2]) if isinstance(failures, list) and failures else str(error)
 
@@ -134,7 +134,8 @@ def _join_or_start(folder: Path, user: ServerUser | None, listen: Listen | None)
     try:
         with _exclusive(folder / "start.lock"):
             socket_folder = _socket_folder(folder, user)
-            _start_keeper(folder)  # first: nobody is left behind if we are killed meanwhile
+            # first, so that the server has a keeper if this process is killed meanwhile
+            _start_keeper(folder)
             is_ours = not _is_up(socket_folder) and _start(
                 folder, socket_folder, user, listen or _served_at(folder)
             )
@@ -154,7 +155,7 @@ def _join_or_start(folder: Path, user: ServerUser | None, listen: Listen | None)
 
 
 def _say_served(folder: Path, listen: Listen) -> IO[str]:
-    """For whoever has to start it again; said for as long as the lock is held."""
+    """Record the address for the process that restarts the server, as long as the lock is held."""
     lock = _open_private(folder / "listen")
     fcntl.flock(lock, fcntl.LOCK_EX)
     lock.truncate(0)
@@ -164,7 +165,7 @@ def _say_served(folder: Path, listen: Listen) -> IO[str]:
 
 
 def _served_at(folder: Path) -> Listen | None:
-    """Where a living `tuner db serve --listen` serves other machines; None without one."""
+    """Return the address of a living `tuner db serve --listen`; None without one."""
     try:
         with open(folder / "listen") as said:
             try:
@@ -174,7 +175,7 @@ def _served_at(folder: Path) -> Listen | None:
                 return Listen(address=address, port=int(port))
     except FileNotFoundError:
         pass
-    return None  # nobody holds it: what it says is of the past
+    return None  # the lock is free: the record is outdated
 
 
 def _is_up_already() -> UsageError:
@@ -192,12 +193,12 @@ def _exclusive(path: Path) -> Iterator[None]:
 
 
 def _open_private(path: Path) -> IO[str]:
-    """Append to a file that no other user may open: a lock of theirs would stop us."""
+    """Append to a file that no other user may open: a lock of theirs would block this process."""
     return open(path, "a", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def _socket_folder(folder: Path, user: ServerUser | None) -> Path:
-    """A 0700 folder of the server's user whose path is short enough for a socket.
+    """Return a 0700 folder of the server's user whose path is short enough for a socket.
 
     Clients and server read a comma as the end of one path and the start of another.
     """
@@ -230,7 +231,7 @@ def _is_up(socket_folder: Path) -> bool:
 def _start(
     folder: Path, socket_folder: Path, user: ServerUser | None, listen: Listen | None
 ) -> bool:
-    """Until it is up; False where it runs already, and only took no connection."""
+    """Start it and wait until it is up; False if it runs already and only refused a connection."""
     binaries = find_binaries(folder, user)
     data = folder / "data"
     log = folder / "server.log"
@@ -272,7 +273,7 @@ def _settings(socket_folder: Path, listen: Listen | None) -> list[str]:
 
 
 def _link_socket(socket_folder: Path, port: int) -> None:
-    """The socket is named after the port; everybody looks for it under the usual one."""
+    """Link the socket, which is named after the port, to its usual name."""
     usual = socket_folder / SOCKET_NAME
     usual.unlink(missing_ok=True)
     if port != PORT:
@@ -280,10 +281,10 @@ def _link_socket(socket_folder: Path, port: int) -> None:
 
 
 def _remove_stale_files(data: Path, socket_folder: Path) -> None:
-    """Remove what a crashed server left behind, if its process number was given out again.
+    """Remove a crashed server's files, if its process number belongs to another process now.
 
     Postgres itself only checks that some process of its user has that number, and would refuse to
-    start. We hold the start lock and nobody answers on the socket.
+    start. The start lock is held and the socket does not answer.
     """
     if find_postmaster(data) is None:
         (data / "postmaster.pid").unlink(missing_ok=True)
@@ -291,9 +292,9 @@ def _remove_stale_files(data: Path, socket_folder: Path) -> None:
 
 
 def _answers_at_last(data: Path, socket_folder: Path, log: Path) -> bool:
-    """Whether a server that others started recovers, or gets a connection to spare.
+    """Return whether a server that others started recovers, or has a free connection again.
 
-    False if there is none, or no more: its parent may have been killed, and it stops.
+    False if there is none any more: its parent may have been killed, and it stops.
     """
     end = time.monotonic() + RECOVERY_SECONDS
     while find_postmaster(data) is not None:
@@ -308,7 +309,7 @@ def _answers_at_last(data: Path, socket_folder: Path, log: Path) -> bool:
 def _wait_until_up(
     process: "subprocess.Popen[bytes]", socket_folder: Path, log: Path, binaries: Path
 ) -> None:
-    """Until it takes connections."""
+    """Wait until it takes connections."""
     end = time.monotonic() + START_SECONDS
     while not _is_up(socket_folder):
         if process.poll() == NO_RIGHT:
@@ -329,12 +330,12 @@ def _says(log: Path, what: str) -> DatabaseError:
 
 
 def _reap_later(process: "subprocess.Popen[bytes]") -> None:
-    """It may outlive us; if it ends before us, it must not stay as a zombie."""
+    """Collect the server's exit status: it may outlive this process, but must not stay a zombie."""
     threading.Thread(target=process.wait, name=f"reaper-{process.pid}", daemon=True).start()
 
 
 def _start_keeper(folder: Path) -> None:
-    """A keeper that finds another at work leaves at once."""
+    """Start a keeper; it leaves at once if another one is at work."""
     keeper = subprocess.Popen(
         [*_python("keeper.py"), str(folder)],
         stdin=subprocess.DEVNULL,
@@ -348,5 +349,5 @@ def _start_keeper(folder: Path) -> None:
 
 
 def _python(script: str) -> list[str]:
-    """A script of this folder that outlives us, without anything of ours loaded."""
+    """Run a script of this folder that outlives this process, without loading tuner."""
     return [sys.executable, "-I", "-S", str(Path(__file__).with_name(script))]

@@ -1,10 +1,10 @@
-"""The embedded server's parent: the server has a keeper, or ends.
+"""The embedded server's parent makes sure that the server has a keeper, or ends.
 
-A script of its own (standard library only, started with `python -I -S`). It starts the server as
-its child, under the server's own user, and looks once a second for the keeper (`keeper.py`), which
-stops the server after its last user. A keeper that was killed is replaced. When this process itself
-is killed the kernel asks the server to stop (PR_SET_PDEATHSIG), and users that are still there
-start all of it again.
+It is a separate script (standard library only, started with `python -I -S`). It starts the server
+as its child, under the server's own user, and checks once a second for the keeper (`keeper.py`),
+which stops the server after its last user. A killed keeper is replaced. When this process itself is
+killed the kernel asks the server to stop (PR_SET_PDEATHSIG), and the remaining users start all of
+it again.
 
 usage: server_parent.py SERVER_FOLDER UID:GID|- LOCK_DESCRIPTOR COMMAND...
 """
@@ -23,16 +23,16 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
-    """Until the server has ended; the exit code is the server's."""
+    """Run until the server has ended; return the server's exit code."""
     folder, account, lock, *command = sys.argv[1:]
-    for ignored in (signal.SIGINT, signal.SIGHUP):  # of a terminal that a user has closed
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # from a terminal that a user has closed
         signal.signal(ignored, signal.SIG_IGN)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     uid, gid = map(int, account.split(":")) if account != "-" else (None, None)
     own = os.getpid()
 
     def tie() -> None:
-        """In the child, after its user was set: that would undo this."""
+        """Tie the child to its parent; after its user was set, which would undo this."""
         for ignored in (signal.SIGINT, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

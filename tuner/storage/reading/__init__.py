@@ -1,1 +1,1 @@
-"""Reading a study for people."""
+"""Reads of a study for display."""

@@ -1,4 +1,4 @@
-"""Reading many trials at once, as columns: for screens that follow studies of 100,000 trials."""
+"""Reads of many trials at once, as columns: for screens that follow studies of 100,000 trials."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from tuner.study.trial import TRIAL_STATES, Params
 
 # A column holds a state as its place here, as the query does.
 STATES = TRIAL_STATES
-# What a trial may have beside its columns, as `tuner trials --where` names it.
+# Facts about a trial outside its columns, as `tuner trials --where` names them.
 TEXT_FIELDS = ("host", "device", "reason", "failure", "retry_of")
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class TrialColumns:
-    """Some trials by number, ascending; every column is as long."""
+    """Some trials by number, ascending; all columns have the same length."""
 
     numbers: Ints
     states: Ints  # places in `STATES`
@@ -38,7 +38,7 @@ class TrialColumns:
     devices: Sequence[str]
     attempts: Ints
     failures: Mapping[int, tuple[str | None, str]]  # number -> failure class, reason
-    given: Mapping[int, Params]  # of WAITING trials: what they were enqueued with
+    given: Mapping[int, Params]  # params with which WAITING trials were enqueued
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class ParamColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """What a trial reported."""
+    """Reported values of a trial by step."""
 
     steps: Ints
     values: Floats
@@ -74,7 +74,7 @@ class EarlyAttempt:
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """The moment of a snapshot."""
+    """The time of a snapshot."""
 
     lived_seconds: float
     last_event: int
@@ -82,14 +82,14 @@ class Clock:
 
 
 def read_column_rows(connection: Connection, query: str, **params: object) -> Sequence[Any]:
-    """The rows of a query of `columns.sql`."""
+    """Return the rows of a query of `columns.sql`."""
     return connection.execute(text(load_queries("columns")[query]), params).all()
 
 
 def read_trial_columns(
     connection: Connection, study_id: int, highest: int, open_numbers: Sequence[int]
 ) -> TrialColumns | None:
-    """Trials above `highest`, and the open ones again; None where there are none."""
+    """Return trials above `highest`, and the open ones again; None if there are none."""
     (row,) = read_column_rows(
         connection, "trials", study_id=study_id, highest=highest, open=list(open_numbers)
     )
@@ -115,7 +115,7 @@ def read_trial_columns(
 def read_param_columns(
     connection: Connection, study_id: int, highest: int, open_numbers: Sequence[int]
 ) -> list[ParamColumn]:
-    """The params of the same trials, in the order of the search space."""
+    """Return the params of the same trials, in the order of the search space."""
     rows = read_column_rows(
         connection, "params", study_id=study_id, highest=highest, open=list(open_numbers)
     )
@@ -130,7 +130,7 @@ def read_param_columns(
 def read_curves(
     connection: Connection, study_id: int, numbers: Sequence[int], stride: int
 ) -> dict[int, Curve]:
-    """The curves of these trials, thinned to every `stride`-th step."""
+    """Return the curves of these trials, thinned to every `stride`-th step."""
     if not numbers:
         return {}
     rows = read_column_rows(
@@ -142,7 +142,7 @@ def read_curves(
 
 
 def read_metric_names(connection: Connection, study_id: int, numbers: Sequence[int]) -> list[str]:
-    """What these trials reported beside the objective."""
+    """Return the names of the metrics that these trials reported, apart from the objective."""
     rows = read_column_rows(connection, "metric_names", study_id=study_id, numbers=list(numbers))
     return sorted(name for (name,) in rows)
 
@@ -150,7 +150,7 @@ def read_metric_names(connection: Connection, study_id: int, numbers: Sequence[i
 def read_metric_curves(
     connection: Connection, study_id: int, numbers: Sequence[int], name: str
 ) -> dict[int, Curve]:
-    """One metric of these trials."""
+    """Return one metric of these trials."""
     rows = read_column_rows(
         connection, "metrics", study_id=study_id, numbers=list(numbers), name=name
     )
@@ -161,14 +161,13 @@ def read_metric_curves(
 
 
 def read_early_attempts(connection: Connection, study_id: int) -> list[EarlyAttempt]:
-    """Attempts that others followed; the last 2,000."""
+    """Return attempts that others followed; the last 2,000."""
     names = ("number", "attempt", "agent", "device", "began", "ended", "how")
     rows = read_column_rows(connection, "early_attempts", study_id=study_id)
     return [EarlyAttempt(**dict(zip(names, row, strict=True))) for row in rows]
 
 
 def read_clock(connection: Connection, study_id: int) -> Clock:
-    """The moment of this snapshot."""
     ((seconds, event, now),) = read_column_rows(connection, "clock", study_id=study_id)
     return Clock(lived_seconds=seconds, last_event=event, now=now)
 
@@ -176,7 +175,7 @@ def read_clock(connection: Connection, study_id: int) -> Clock:
 def read_notable(
     connection: Connection, study_id: int, kinds: Sequence[str], n_events: int
 ) -> list[EventRow]:
-    """The newest events of these kinds, oldest first."""
+    """Return the newest events of these kinds, oldest first."""
     rows = read_column_rows(
         connection, "notable", study_id=study_id, kinds=list(kinds), n_events=n_events
     )
@@ -185,25 +184,25 @@ def read_notable(
 
 
 def read_text_field(connection: Connection, study_id: int, field: str) -> dict[int, object]:
-    """One of `TEXT_FIELDS`, of the trials that have it."""
+    """Return one of `TEXT_FIELDS`, of the trials that have it."""
     rows = read_column_rows(connection, "text_field", study_id=study_id, field=field)
     return {number: int(found) if field == "retry_of" else found for number, found in rows}
 
 
 def read_attribute(connection: Connection, study_id: int, key: str) -> dict[int, object]:
-    """A user attribute, of the trials that have it."""
+    """Return a user attribute of the trials that have it."""
     rows = read_column_rows(connection, "attribute", study_id=study_id, key=key)
     return {number: parse_json(found) for number, found in rows}
 
 
 def read_attribute_names(connection: Connection, study_id: int) -> list[str]:
-    """Of all trials."""
+    """Return the names of user attributes of all trials."""
     rows = read_column_rows(connection, "attribute_names", study_id=study_id)
     return [name for (name,) in rows]
 
 
 def parse_json(text: str) -> object:
-    """What another program may have written."""
+    """Parse JSON that another program may have written."""
     try:
         return json.loads(text)
     except ValueError:
@@ -212,7 +211,7 @@ def parse_json(text: str) -> object:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointRow:
-    """Training state that is registered."""
+    """A registered checkpoint."""
 
     step: int
     attempt: int
@@ -222,8 +221,6 @@ class CheckpointRow:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricRow:
-    """The last value of a metric."""
-
     name: str
     step: int
     value: float

@@ -1,4 +1,4 @@
-"""Reading what has failed, and what the failed trials have in common."""
+"""Reads of failures, and of the params that failed trials have in common."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from tuner.study.trial import ParamValue
 
 MOST_EXPLAINED = 10  # kinds of failure whose params are looked at
 MOST_NAMED = 8  # trials of a kind
-# A range of params tells something when so few of the trials that ended well lie in it.
+# A range of params is significant when so few of the trials that ended well are in it.
 _RARE = 0.25
 _LEAST_GOOD = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedParam:
-    """A parameter that failed trials share, and that others mostly do not."""
+    """A parameter range that failed trials share, and that others mostly do not."""
 
     name: str
     low: ParamValue
@@ -26,7 +26,7 @@ class SharedParam:
 
 @dataclass(frozen=True, kw_only=True)
 class FailureRow:
-    """FAIL trials with the same reason, numbers in it aside."""
+    """FAIL trials with the same reason, apart from numbers in it."""
 
     reason: str  # of the first one
     cause: str | None  # a failure class; None: ended by an Optuna client
@@ -38,7 +38,7 @@ class FailureRow:
 
 
 def read_failures(connection: Connection, study_id: int) -> list[FailureRow]:
-    """FAIL trials by reason, most frequent first."""
+    """Return FAIL trials by reason, most frequent first."""
     found = read_rows(connection, "failures", study_id=study_id)
     rows = []
     for place, row in enumerate(found):

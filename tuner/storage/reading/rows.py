@@ -1,4 +1,4 @@
-"""Reading a study for people: rows, each query of one command in the same snapshot."""
+"""Rows of a study for display; all queries of one command see the same snapshot."""
 
 import difflib
 import json
@@ -23,7 +23,7 @@ _MAX_NUMBERS = 1000  # in a statement: before version 14, Postgres compares each
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRow:
-    """A study that tuner made."""
+    """A study that tuner created."""
 
     study_id: int
     name: str
@@ -37,19 +37,19 @@ class StudyRow:
     n_claimed: int  # trials that count against the limit
     desired: Desired
     reason: str | None  # why it is not running
-    code: Code | None  # of the objective, as the study began
+    code: Code | None  # of the objective, at the study's start
     fingerprint: str = ""  # of the data
 
     @property
     def n_trials(self) -> int | None:
-        """How many trials there can be; None: as many as other limits allow."""
+        """Return the limit of trials; None if only other limits hold."""
         bounds = [n for n in (self.limits.trials, self.n_draws) if n is not None]
         return min(bounds, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CountRow:
-    """What the trials of one state amount to."""
+    """Totals of the trials in one state."""
 
     state: TrialState
     n_trials: int
@@ -92,12 +92,12 @@ class AgentRow:
 
 
 def read_rows(connection: Connection, query: str, **params: object) -> Sequence[Any]:
-    """The rows of a query of `read.sql`."""
+    """Return the rows of a query of `read.sql`."""
     return connection.execute(text(load_queries("read")[query]), params).all()
 
 
 def read_studies(connection: Connection, name: str | None = None) -> list[StudyRow]:
-    """All studies, or the one of this name; newest first."""
+    """Return all studies, or the one of this name; newest first."""
     return [
         StudyRow(
             study_id=row[0],
@@ -126,12 +126,11 @@ def read_studies(connection: Connection, name: str | None = None) -> list[StudyR
 
 
 def read_names(connection: Connection) -> list[str]:
-    """The names of all studies."""
     return [name for (name,) in read_rows(connection, "names")]
 
 
 def find_row(connection: Connection, name: str) -> StudyRow:
-    """The study of this name; raises `NotFound` with the closest names."""
+    """Return the study of this name; raises `NotFound` with the closest names."""
     rows = read_studies(connection, name)
     if rows:
         return rows[0]
@@ -141,7 +140,7 @@ def find_row(connection: Connection, name: str) -> StudyRow:
 
 
 def read_counts(connection: Connection, study_id: int) -> list[CountRow]:
-    """Trials, steps and the seconds of ended attempts by state."""
+    """Return trials, steps and the seconds of ended attempts by state."""
     return [
         CountRow(
             state=TrialState(state),
@@ -154,13 +153,13 @@ def read_counts(connection: Connection, study_id: int) -> list[CountRow]:
 
 
 def read_n_open(connection: Connection, study_id: int) -> int:
-    """How many trials agents still have to end."""
+    """Return how many trials agents still have to end."""
     ((n_open,),) = read_rows(connection, "open", study_id=study_id)
     return int(n_open)
 
 
 def read_used(connection: Connection, study: StudyRow) -> Used:
-    """What is used of each limit."""
+    """Return the used part of each limit."""
     query = load_queries("control")["used"]  # the query by which commands judge
     params = {
         "study_id": study.study_id,
@@ -179,13 +178,12 @@ def read_used(connection: Connection, study: StudyRow) -> Used:
 
 
 def read_span(connection: Connection, study_id: int) -> tuple[float, float] | None:
-    """The first start and the last end of a trial, in seconds since 1970; None without both."""
+    """Return the first start and the last end of a trial, in Unix seconds; None without both."""
     ((first, last),) = read_rows(connection, "span", study_id=study_id)
     return None if first is None or last is None else (first, last)
 
 
 def read_best_number(connection: Connection, study_id: int, direction: Direction) -> int | None:
-    """The best COMPLETE trial."""
     minimize = direction is Direction.MINIMIZE
     rows = read_rows(connection, "best", study_id=study_id, minimize=minimize)
     return rows[0][0] if rows else None
@@ -194,7 +192,7 @@ def read_best_number(connection: Connection, study_id: int, direction: Direction
 def read_trials(
     connection: Connection, study_id: int, numbers: Collection[int] | None = None
 ) -> list[TrialRow]:
-    """All trials by number, or those of some numbers."""
+    """Return all trials by number, or those of some numbers."""
     few = None if numbers is None or len(numbers) > _MAX_NUMBERS else list(numbers)
     rows = read_rows(connection, "trials", study_id=study_id, numbers=few)
     wanted = None if numbers is None else set(numbers)
@@ -233,23 +231,23 @@ def _trial(row: Any) -> TrialRow:
 
 
 def parse_given(text: str | None) -> Params:
-    """What a waiting trial was enqueued with, by whichever program."""
+    """Parse the params that a waiting trial was enqueued with, by any program."""
     given = json.loads(text) if text else {}
     return given if isinstance(given, dict) else {}
 
 
 def _aware(naive: datetime | None) -> datetime | None:
-    """Optuna's columns hold naive UTC."""
+    """Add the time zone: Optuna's columns hold naive UTC."""
     return None if naive is None else naive.replace(tzinfo=UTC)
 
 
 def read_agents(connection: Connection, study_id: int) -> list[AgentRow]:
-    """The study's agents in the order in which they joined."""
+    """Return the study's agents in the order in which they joined."""
     return [build_agent(row) for row in read_rows(connection, "agents", study_id=study_id)]
 
 
 def build_agent(row: Sequence[Any]) -> AgentRow:
-    """An agent from a row of the query `agents`."""
+    """Build an agent from a row of the query `agents`."""
     return AgentRow(
         host=row[0],
         pid=row[1],

@@ -1,4 +1,4 @@
-"""Reading what is shipped: the best trials, where they come from, and their weights."""
+"""Reads for shipping: the best trials, their origin, and their weights."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from tuner.study.trial import Direction
 
 @dataclass(frozen=True, kw_only=True)
 class OriginRow:
-    """Where a trial comes from."""
+    """The origin of a trial."""
 
     seed: int
     draw: int | None  # None: enqueued
@@ -27,7 +27,7 @@ class OriginRow:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsRow:
-    """Weights that are kept."""
+    """Kept weights of a trial."""
 
     number: int
     weights_id: int
@@ -44,7 +44,7 @@ def read_top_numbers(
     *,
     distinct: bool = False,
 ) -> list[int]:
-    """The best COMPLETE trials, best first; `distinct`: no two with the same params."""
+    """Return the best COMPLETE trials, best first; `distinct`: no two with the same params."""
     rows = read_rows(
         connection,
         "top",
@@ -57,7 +57,7 @@ def read_top_numbers(
 
 
 def read_origin(connection: Connection, study_id: int, number: int) -> OriginRow | None:
-    """None for a trial that no agent of ours has trained."""
+    """Return the origin of a trial; None for one that no tuner agent has trained."""
     rows = read_rows(connection, "origin", study_id=study_id, number=number)
     if not rows:
         return None
@@ -66,7 +66,7 @@ def read_origin(connection: Connection, study_id: int, number: int) -> OriginRow
 
 
 def read_weights(connection: Connection, study_id: int, direction: Direction) -> list[WeightsRow]:
-    """The trials whose weights are kept, the best first."""
+    """Return the trials whose weights are kept, the best first."""
     rows = read_rows(
         connection, "weights", study_id=study_id, minimize=direction is Direction.MINIMIZE
     )
@@ -77,7 +77,7 @@ def read_weights(connection: Connection, study_id: int, direction: Direction) ->
 
 
 def read_weights_content(connection: Connection, weights: WeightsRow) -> bytes:
-    """The file as the worker wrote it; raises `RunFailed` if it has been damaged since."""
+    """Return the file as the worker wrote it; raises `RunFailed` if it has been damaged since."""
     rows = read_rows(connection, "weights_content", weights_id=weights.weights_id)
     content = b"".join(bytes(part) for (part,) in rows)
     if hashlib.sha256(content).hexdigest() != weights.sha256:
@@ -89,7 +89,7 @@ def read_weights_content(connection: Connection, weights: WeightsRow) -> bytes:
 
 
 def read_linked_name(connection: Connection, name: str, created_at: str) -> str | None:
-    """The newest study that confirms the one of this name and birth; None without any."""
+    """Return the newest study that confirms the one of this name and creation time, or None."""
     rows = read_rows(connection, "linked", name=name, created_at=created_at)
     return rows[0][0] if rows else None
 
@@ -97,13 +97,13 @@ def read_linked_name(connection: Connection, name: str, created_at: str) -> str 
 def read_values(
     connection: Connection, study_id: int, numbers: Sequence[int]
 ) -> dict[int, float | None]:
-    """What these trials came to."""
+    """Return the final values of these trials."""
     rows = read_rows(connection, "values_of", study_id=study_id, numbers=list(numbers))
     return {number: value for number, value in rows}
 
 
 def read_metrics(connection: Connection, study_id: int, number: int) -> dict[int, dict[str, float]]:
-    """What a trial reported beside the objective, by step."""
+    """Return a trial's metrics by step, apart from the objective."""
     found: dict[int, dict[str, float]] = {}
     for step, name, value in read_rows(connection, "metrics", study_id=study_id, number=number):
         found.setdefault(step, {})[name] = value
@@ -111,7 +111,7 @@ def read_metrics(connection: Connection, study_id: int, number: int) -> dict[int
 
 
 def read_basis(connection: Connection, study_id: int, number: int) -> Basis | None:
-    """What the sampler had seen; None of what no model suggested."""
+    """Return the sampler's basis of a suggestion; None if no model suggested it."""
     rows = read_rows(connection, "basis", study_id=study_id, number=number)
     if not rows:
         return None

@@ -1,4 +1,4 @@
-"""Reading one trial in full, what is being trained, and the study's history."""
+"""Reads of one trial in full, of trials in training, and of the study's history."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,13 +13,13 @@ from tuner.study.trial import Direction, TrialState
 
 @dataclass(frozen=True, kw_only=True)
 class EventRow:
-    """Something that happened."""
+    """An event of the study."""
 
     event_id: int
     at: datetime
     number: int | None
     attempt: int | None
-    host: str | None  # of the agent that did it
+    host: str | None  # of the agent that caused it
     device: str | None
     kind: str  # "claimed", "pruned", "stop"
     detail: str | None
@@ -39,7 +39,7 @@ class DecisionRow:
 
 @dataclass(frozen=True, kw_only=True)
 class LogRow:
-    """What an attempt printed."""
+    """The log of an attempt."""
 
     attempt: int
     message: str  # of its failure
@@ -69,13 +69,13 @@ class RecordRow:
 
 
 def read_events(connection: Connection, study_id: int, n_events: int) -> list[EventRow]:
-    """The study's last events, oldest first."""
+    """Return the study's last events, oldest first."""
     rows = read_rows(connection, "events", study_id=study_id, n_events=n_events)
     return [_event(row) for row in reversed(rows)]
 
 
 def read_trial_events(connection: Connection, study_id: int, number: int) -> list[EventRow]:
-    """What happened to a trial, in order."""
+    """Return the events of a trial, in order."""
     rows = read_rows(connection, "trial_events", study_id=study_id, number=number)
     return [_event(row) for row in rows]
 
@@ -96,19 +96,19 @@ def _event(row: Any) -> EventRow:
 
 
 def read_beside(connection: Connection, study_id: int, number: int) -> dict[int, float]:
-    """With how many others an attempt shared its device, on average; those that shared it."""
+    """Return the average number of neighbours on its device, by attempt, if it had any."""
     rows = read_rows(connection, "beside", study_id=study_id, number=number)
     return {attempt: n_others for attempt, n_others in rows}
 
 
 def read_curve(connection: Connection, study_id: int, number: int) -> dict[int, float]:
-    """Finite intermediate values by step."""
+    """Return finite intermediate values by step."""
     rows = read_rows(connection, "curve", study_id=study_id, number=number)
     return {step: value for step, value in rows}
 
 
 def read_decisions(connection: Connection, study_id: int, number: int) -> list[DecisionRow]:
-    """The pruner's decisions on a trial."""
+    """Return the pruner's decisions on a trial."""
     return [
         DecisionRow(attempt=attempt, step=step, action=action, reason=reason)
         for attempt, step, action, reason in read_rows(
@@ -118,7 +118,7 @@ def read_decisions(connection: Connection, study_id: int, number: int) -> list[D
 
 
 def read_logs(connection: Connection, study_id: int, number: int) -> list[LogRow]:
-    """What its attempts printed; attempts that left nothing are not among them."""
+    """Return the logs of its attempts; attempts without output are left out."""
     return [
         LogRow(
             attempt=row[0], message=row[1], traceback=row[2], tail=row[3], n_bytes=row[4], at=row[5]
@@ -128,7 +128,7 @@ def read_logs(connection: Connection, study_id: int, number: int) -> list[LogRow
 
 
 def read_retries_of(connection: Connection, study_id: int, number: int) -> dict[int, TrialState]:
-    """The trials that try this one again, with their states."""
+    """Return the trials that retry this one, with their states."""
     rows = read_rows(connection, "retries_of", study_id=study_id, number=number)
     return {retry: TrialState(state) for retry, state in rows}
 
@@ -136,13 +136,13 @@ def read_retries_of(connection: Connection, study_id: int, number: int) -> dict[
 def read_standing(
     connection: Connection, study_id: int, number: int
 ) -> tuple[TrialState, int] | None:
-    """State and attempt; None without such a trial."""
+    """Return state and attempt; None without such a trial."""
     rows = read_rows(connection, "trial_standing", study_id=study_id, number=number)
     return (TrialState(rows[0][0]), rows[0][1]) if rows else None
 
 
 def read_held(connection: Connection, study_id: int) -> list[HeldRow]:
-    """The trials that agents hold."""
+    """Return the trials that agents hold."""
     return [
         HeldRow(number=number, attempt=attempt, step=step or 0, value=value)
         for number, attempt, step, value in read_rows(connection, "in_training", study_id=study_id)
@@ -150,7 +150,7 @@ def read_held(connection: Connection, study_id: int) -> list[HeldRow]:
 
 
 def read_records(connection: Connection, study_id: int, direction: Direction) -> list[RecordRow]:
-    """Best so far, trial by trial."""
+    """Return the best value so far, trial by trial."""
     minimize = direction is Direction.MINIMIZE
     rows = read_rows(connection, "records", study_id=study_id, minimize=minimize)
     return [RecordRow(nth=nth, number=number, value=value) for nth, number, value in rows]

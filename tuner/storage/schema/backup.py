@@ -1,7 +1,7 @@
-"""A backup of all studies in one file, and back: one snapshot, no other program, no password.
+"""A backup of all studies in one file: one snapshot, no other program, no password.
 
 The file is a zip archive: a binary COPY of each table, and `manifest.json`. It can be restored to
-any server that tuner works with, whatever version of Postgres it was made on.
+any supported server, whatever its version of Postgres.
 """
 
 import json
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 FORMAT = "tuner-backup-1"
 MANIFEST = "manifest.json"
 _MAX_MANIFEST_BYTES = 1 << 20
-# What `zipfile` raises for damaged, encrypted and unknown content; `json` for a deep one.
+# Errors of `zipfile` for damaged, encrypted and unknown content; of `json` for a deep one.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError)
-# What Postgres says of rows that are none, or do not go together; canceled: reading them failed.
+# Errors of Postgres for invalid or inconsistent rows; canceled: reading them failed.
 _UNFIT = (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.errors.QueryCanceled)
 
 
@@ -57,7 +57,7 @@ class TableCopy:
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """What a file holds."""
+    """The content of a backup file."""
 
     made_at: str  # ISO 8601, UTC, by this machine's clock
     optuna_revision: str
@@ -65,7 +65,7 @@ class Backup:
     tables: tuple[TableCopy, ...]  # in the order in which they are restored
 
     def n_rows(self, name: str) -> int:
-        """Of one table, such as "optuna.trials"."""
+        """Return the rows of a table, such as "optuna.trials"."""
         return sum(table.n_rows for table in self.tables if table.name == name)
 
 
@@ -82,7 +82,7 @@ class _Table:
 
     @property
     def entry(self) -> str:
-        """Whatever schema Optuna's tables are in, here or there."""
+        """Return the entry's name, independent of the schema of Optuna's tables."""
         return f"{'tuner' if self.schema == 'tuner' else 'optuna'}.{self.name}"
 
     def statement(self, query: str, columns: Sequence[str], **more: Composable) -> Composable:
@@ -93,10 +93,10 @@ class _Table:
 
 
 def write_backup(database: Database, path: Path) -> Backup:
-    """All studies as they are at one moment; agents go on meanwhile.
+    """Back up all studies as of one moment; agents continue meanwhile.
 
-    The file appears complete or not at all, readable by its owner alone.
-    Raises `UsageError` where there is one already, `RunFailed` where it cannot be written.
+    The file appears complete or not at all, readable by its owner alone. Raises `UsageError` if it
+    exists already, `RunFailed` if it cannot be written.
     """
     if path.exists():
         raise UsageError(f"{path} exists already; name another file with -o")
@@ -117,7 +117,7 @@ def write_backup(database: Database, path: Path) -> Backup:
 
 
 def read_backup(path: Path) -> Backup:
-    """What a file holds; raises `UsageError` for a file that is no backup of ours."""
+    """Read the manifest; raises `UsageError` for a file that is no backup by tuner."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open(MANIFEST) as entry:
             found = json.loads(entry.read(_MAX_MANIFEST_BYTES))
@@ -135,7 +135,7 @@ def read_backup(path: Path) -> Backup:
 
 
 def _is_typed(backup: Backup) -> bool:
-    """JSON may hold anything in any place."""
+    """Return whether the types are right: JSON may hold anything anywhere."""
     texts = [backup.made_at, backup.optuna_revision]
     numbers = [backup.schema_version - 1]
     for table in backup.tables:
@@ -147,7 +147,7 @@ def _is_typed(backup: Backup) -> bool:
 
 
 def restore_backup(database: Database, path: Path) -> Backup:
-    """Fill an empty database; all or nothing, but for the schema.
+    """Fill an empty database; all or nothing, except for the schema.
 
     Raises `UsageError` for a database that holds studies, `DatabaseError` for a file that does not
     fit this version of tuner or is damaged.
@@ -167,7 +167,7 @@ def restore_backup(database: Database, path: Path) -> Backup:
         cursor.execute("begin")
         run(cursor, "backup", "take_time", {})
         run(cursor, "backup", "lock_studies", {})
-        _refuse_studies(cursor, backup)  # somebody may have made one meanwhile
+        _refuse_studies(cursor, backup)  # one may have been created meanwhile
         try:
             with zipfile.ZipFile(path) as archive:
                 tables = {table.entry: table for table in _tables(cursor)}
@@ -204,7 +204,7 @@ def _copy_all(cursor: "Cursor", archive: zipfile.ZipFile) -> Backup:
 
 
 def _tables(cursor: "Cursor") -> list[_Table]:
-    """Those of both schemas, each after the ones that it refers to."""
+    """Return the tables of both schemas, each after the ones that it refers to."""
     names = {"optuna_tables": list(OPTUNA_TABLES), "versions": [v.split(".")[-1] for v in VERSIONS]}
     tables = {
         (schema, name): _Table(
@@ -241,7 +241,7 @@ def _refuse_studies(cursor: "Cursor", backup: Backup) -> None:
 def _fill(
     cursor: "Cursor", archive: zipfile.ZipFile, copy: TableCopy, known: Mapping[str, _Table]
 ) -> None:
-    """One table, if it and its columns are ours: the file may say anything."""
+    """Fill one table, if it and its columns are known: the file may contain any names."""
     table = known.get(copy.name)
     if table is None or set(copy.columns) != set(table.columns):
         raise KeyError(f"unknown table or columns: {copy.name}")
@@ -260,7 +260,7 @@ def _fill(
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A private file that gets its name when it is complete, if nobody else took it."""
+    """Open a private file that gets its name when it is complete, if the name is still free."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,4 +1,4 @@
-"""Transactions that change tables wait in short tries, and name the session that blocks them."""
+"""Schema changes retry briefly instead of queueing for locks, and name the blocking session."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ _MAX_STATEMENT_CHARACTERS = 80
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """A transaction that holds locks on tables of ours."""
+    """A transaction that holds locks on tuner's tables."""
 
     transaction: str  # Postgres' own name of it
     pid: int | None  # None: a prepared transaction
@@ -42,12 +42,12 @@ class Holder:
 
     @property
     def is_autovacuum(self) -> bool:
-        """A process of the server has no role."""
+        """Return whether it is autovacuum: a process of the server has no role."""
         return self.pid is not None and self.role is None
 
     @property
     def sentence(self) -> str:
-        """Who it is and what it does, for people."""
+        """Describe the session for users: its origin and activity."""
         if self.pid is None:
             return f"a prepared transaction ({self.transaction}; pg_prepared_xacts lists them)"
         application = repr(self.application) if self.application else "no name"
@@ -63,7 +63,7 @@ class Holder:
 
 
 def find_holders(cursor: "Cursor") -> list[Holder]:
-    """All of them but our own."""
+    """Return all transactions with such locks except this one."""
     rows = run(cursor, "locks", "holders", {"optuna_tables": list(OPTUNA_TABLES)})
     return [
         Holder(
@@ -80,11 +80,11 @@ def find_holders(cursor: "Cursor") -> list[Holder]:
 
 
 def run_patiently(cursor: "Cursor", change: Callable[["Cursor", float], T]) -> T:
-    """Run `change` in a transaction, again while locks of others are in its way.
+    """Run `change` in a transaction, again while locks of others block it.
 
-    `change` gets the cursor, within the transaction, and the seconds that are left to wait for
-    locks that no agent needs. Raises `DatabaseAway`, naming the session that blocks, after
-    `MAX_WAIT_SECONDS`; what else `change` raises, after a rollback.
+    `change` gets the cursor, within the transaction, and the seconds left for waiting for locks
+    that no agent needs. Raises `DatabaseAway`, naming the session that blocks, after
+    `MAX_WAIT_SECONDS`; other errors of `change` are raised after a rollback.
     """
     until = time.monotonic() + MAX_WAIT_SECONDS
     stuck: list[Holder] | None = None
@@ -122,7 +122,7 @@ def _roll_back(cursor: "Cursor") -> None:
 
 
 def _is_passing(error: psycopg2.Error | DBAPIError) -> bool:
-    """Whether a second try may succeed: a lock of others, or an Optuna client made its tables."""
+    """Return whether another try may succeed: after a lock, or a race with an Optuna client."""
     if isinstance(error, DBAPIError):  # from Optuna's own code
         return isinstance(error.orig, (*_PASSING, *_MADE_BY_OTHERS))
     return isinstance(error, _PASSING)

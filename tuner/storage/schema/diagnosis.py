@@ -1,4 +1,4 @@
-"""What `tuner doctor` asks a database, without changing anything in it."""
+"""Diagnosis of a database for `tuner doctor`, without changing it."""
 
 import time
 from dataclasses import dataclass
@@ -17,8 +17,6 @@ N_PINGS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """A database as it is found."""
-
     role: str
     server_version: str
     is_standby: bool
@@ -33,13 +31,13 @@ class Diagnosis:
     schema_version: int  # 0: none yet
     known_version: int
     can_create: bool  # schemas in this database
-    has_tables: bool  # whoever made them
-    kind: RoleKind | None  # what the role amounts to; None: it cannot even look
+    has_tables: bool  # created by any program
+    kind: RoleKind | None  # the role's kind; None: it cannot even read
     missing: tuple[str, ...]  # rights that the next better kind has ("insert on trials")
 
 
 def diagnose(database: Database) -> Diagnosis:
-    """Raises `DatabaseError`."""
+    """Read the facts; raises `DatabaseError`."""
     raw = database.open_raw()
     with database_errors(), raw_closing(raw), raw.cursor() as cursor:
         trips = []

@@ -1,4 +1,4 @@
-"""The two schemas: Optuna's, made by Optuna's own code, and ours, by numbered migrations."""
+"""The two schemas: Optuna's, created by Optuna's own code, and tuner's, by numbered migrations."""
 
 import warnings
 from functools import partial
@@ -25,9 +25,9 @@ OPTUNA_REVISIONS = frozenset({"v3.2.0.a"})
 def migrate(database: Database, version: int | None = None) -> None:
     """Bring both schemas up to date; safe when many agents start at the same moment.
 
-    `version`: ours to stop at, for a backup of that version.
-    Raises `DatabaseError` for a schema that is newer than this program or unknown to it,
-    `DatabaseAway` if another session blocks a change.
+    `version`: the last migration to apply, for a backup of that version. Raises `DatabaseError` for
+    a schema that is newer than this program or unknown to it, `DatabaseAway` if another session
+    blocks a change.
     """
     ours = load_migrations()[:version]
     raw = database.open_raw()
@@ -45,19 +45,19 @@ def migrate(database: Database, version: int | None = None) -> None:
 
 
 def read_schema(database: Database) -> tuple[str | None, int]:
-    """As `read_versions`, on a connection of its own."""
+    """Read the versions on a connection of its own."""
     raw = database.open_raw()
     with database_errors(), raw_closing(raw), raw.cursor() as cursor:
         return read_versions(cursor)
 
 
 def read_versions(cursor: "Cursor") -> tuple[str | None, int]:
-    """Optuna's revision (None: no schema) and our version (0: none) in this database."""
+    """Return Optuna's revision (None: no schema) and tuner's version (0: none) in this database."""
     return _optuna_revision(cursor), _our_version(cursor)
 
 
 def load_migrations() -> list[str]:
-    """The texts in order; the n-th (from 1) brings the schema to version n."""
+    """Return the texts in order; the n-th (from 1) brings the schema to version n."""
     folder = resources.files("tuner.storage") / "sql" / "migrations"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
     assert [int(f.name[:4]) for f in files] == list(range(1, len(files) + 1))
@@ -78,7 +78,7 @@ def _our_version(cursor: "Cursor") -> int:
 
 
 def _optional(cursor: "Cursor", table: str, query: str) -> str | None:
-    """The first value of a query on a table that may not exist."""
+    """Return the first value of a query on a table that may not exist."""
     cursor.execute("select to_regclass(%s) is not null", (table,))
     if cursor.fetchone() != (True,):
         return None
@@ -88,7 +88,7 @@ def _optional(cursor: "Cursor", table: str, query: str) -> str | None:
 
 
 def _cannot_migrate(cursor: "Cursor", known: int) -> DatabaseDenied:
-    """Only the owner of the tables makes and changes them."""
+    """Return the error for a role that does not own the tables."""
     role = cursor.connection.info.user
     cursor.execute("rollback")
     version = _our_version(cursor)
@@ -120,14 +120,14 @@ def _refuse_unknown(cursor: "Cursor", known: int) -> None:
 def _advance(cursor: "Cursor", seconds: float, *, url: str, ours: list[str]) -> bool:
     """Take one step in a transaction of its own; False if there is none left.
 
-    The transaction itself holds the lock, so that none outlives it, whatever lies in between.
+    The transaction itself holds the lock, so that no lock outlives it, even behind a pooler.
     """
     cursor.execute("show lock_timeout")
     ((timeout,),) = cursor.fetchall()
     cursor.execute(f"set local lock_timeout = '{1000 * seconds:.0f}ms'")
     cursor.execute("select to_regclass('tuner.migration') is not null")
     if cursor.fetchone() != (True,) and not _make_versions(cursor):
-        return True  # what the other session made is seen by the next transaction
+        return True  # the next transaction sees the other session's tables
     run(cursor, "locks", "lock_versions", {})
     cursor.execute(f"set local lock_timeout = '{timeout}'")
     _refuse_unknown(cursor, len(ours))
@@ -143,7 +143,7 @@ def _advance(cursor: "Cursor", seconds: float, *, url: str, ours: list[str]) -> 
 
 
 def _make_versions(cursor: "Cursor") -> bool:
-    """Make the table on which migrations lock each other out; False if another session made it.
+    """Create the table on which migrations lock each other out; False if another session did.
 
     A second session waits at the catalogue's unique indexes until the first has committed.
     """
@@ -168,9 +168,10 @@ _EXISTS = (
 
 
 def _make_optuna(cursor: "Cursor", url: str) -> None:
-    """By Optuna's own code, on our connection and in its transaction.
+    """Create the tables by Optuna's own code, on this connection and in its transaction.
 
-    The driver leaves commits of a connection in autocommit mode to who began the transaction.
+    With a connection in autocommit mode, the driver leaves the commit to the code that began the
+    transaction.
     """
     assert cursor.connection.autocommit
     # The embedded server's role is named as our schema is, which so comes first in its search path.

@@ -1,4 +1,4 @@
-"""Three kinds of database roles: the owner migrates and deletes, a worker runs, a reader looks."""
+"""Three kinds of database roles: the owner migrates and deletes, a worker runs, a reader reads."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,15 +19,13 @@ from tuner.storage.schema.optuna_tables import OPTUNA_TABLES
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-# What running deletes. Everything else is deleted by the owner alone (`tuner delete`).
+# Tables from which a worker deletes. Only the owner deletes from others (`tuner delete`).
 TRIMMED = ("tuner.checkpoint", "tuner.metric", "tuner.weights", "trial_intermediate_values")
-# What says which version a schema has: nobody but the owner writes there.
+# Tables with the version of a schema: only the owner writes there.
 VERSIONS = ("tuner.migration", "alembic_version", "version_info")
 
 
 class RoleKind(StrEnum):
-    """What a role is for."""
-
     OWNER = "owner"  # makes and changes the tables, deletes studies
     WORKER = "worker"  # runs and steers studies
     READER = "reader"  # looks at them
@@ -35,7 +33,7 @@ class RoleKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TableRights:
-    """What the current role may do with one table."""
+    """Rights of the current role on one table."""
 
     table: str  # "tuner.lease", "trials"
     is_owner: bool
@@ -47,10 +45,10 @@ class TableRights:
 
 @dataclass(frozen=True, kw_only=True)
 class Granted:
-    """What was done for a role, or would be."""
+    """The changes to a role, made or planned."""
 
     script: str
-    notes: tuple[str, ...]  # what a friend would say about the role
+    notes: tuple[str, ...]  # advice about the role for the user
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +67,10 @@ class _Standing:
 def grant(
     database: Database, kind: RoleKind | None, role: str, *, is_rehearsal: bool = False
 ) -> Granted:
-    """Make a role a worker or a reader, or with None take back what it had; all or nothing.
+    """Make a role a worker or a reader, or with None revoke its rights; all or nothing.
 
-    `is_rehearsal`: only say what would be run, whoever asks.
-    Raises `UsageError` for a role that there is not, `DatabaseError` without the owner's rights.
+    `is_rehearsal`: only return the statements. Raises `UsageError` for an unknown role,
+    `DatabaseError` without the owner's rights.
     """
     raw = database.open_raw()
     with database_errors(), raw_closing(raw), raw.cursor() as cursor:
@@ -95,7 +93,7 @@ def grant(
 
 
 def read_rights(cursor: "Cursor") -> list[TableRights]:
-    """What the current role may do with the tables of both schemas, as far as there are any."""
+    """Return the current role's rights on the tables of both schemas that exist."""
     rows = run(cursor, "roles", "rights", {"optuna_tables": list(OPTUNA_TABLES)})
     return [
         TableRights(
@@ -111,7 +109,7 @@ def read_rights(cursor: "Cursor") -> list[TableRights]:
 
 
 def find_kind(rights: Sequence[TableRights]) -> tuple[RoleKind | None, list[str]]:
-    """What a role amounts to, and what it lacks for the next better kind but the owner's."""
+    """Return a role's kind, and the rights it lacks for the next better kind below owner."""
     if rights and all(right.is_owner for right in rights):
         return RoleKind.OWNER, []
     for_reading = [f"select on {r.table}" for r in rights if not r.can_select]
@@ -155,7 +153,7 @@ def _render(
     standing: _Standing,
     sequences: Sequence[str],
 ) -> str:
-    """One transaction, as text for people and for Postgres."""
+    """Render one transaction, as text for users and for Postgres."""
     names = ["revoke_ours", "revoke_optuna", "revoke_sequences", "revoke_schema", "revoke_later"]
     if kind is not None:
         names += ["connect", "use_schemas", "read_ours", "read_optuna", "read_later"]
@@ -184,7 +182,7 @@ _LIMITS_HEAD = "-- By the role itself or an administrator; for poolers that pool
 
 
 def _limit(cursor: "Cursor", limits: str) -> bool:
-    """Give the role its time-outs; False without the right to: its own, or an administrator's."""
+    """Set the role's time-outs; False without the right, which the role or an administrator has."""
     try:
         cursor.execute(limits)
     except psycopg2.errors.InsufficientPrivilege:
@@ -193,7 +191,7 @@ def _limit(cursor: "Cursor", limits: str) -> bool:
 
 
 def _unlimited(cursor: "Cursor", kind: RoleKind | None, role: str, limits: str) -> Iterable[str]:
-    """What a role lacks that may only connect through some poolers."""
+    """Yield the settings a role lacks when some poolers let it only connect."""
     if kind is None or run(cursor, "roles", "limits", {"role": role, "names": list(TIMEOUTS)}):
         return
     yield (

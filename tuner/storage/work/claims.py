@@ -31,7 +31,7 @@ MAX_REASON = 500  # characters
 
 @dataclass(frozen=True, kw_only=True)
 class Claimer:
-    """What stays the same from claim to claim."""
+    """The constants of all claims."""
 
     study_id: int
     me: UUID
@@ -61,13 +61,12 @@ def claim(
     suggest: Suggest,
     complete: Complete,
 ) -> Claimed:
-    """Up to `limit` trials: adopted, taken over, handed back, enqueued, then new draws.
+    """Claim up to `limit` trials: adopted, taken over, released, enqueued, then new draws.
 
     Lost work goes before new work. Number, params, budget and lease of a new trial appear in one
-    commit. `suggest` may return fewer suggestions than draws: then fewer trials are made. Of a
-    study that is paused nothing is given out; of one that is stopping, trials that nobody works
-    on are ended.
-    Raises `StudyGone` when somebody deleted the study.
+    commit. `suggest` may return fewer suggestions than draws: then fewer trials are created. A
+    paused study gives out nothing; for a stopping one, trials that no agent holds are ended. Raises
+    `StudyGone` when the study was deleted.
     """
     study = {"study_id": claimer.study_id}
     with session.transaction("claim", "lock_numbers", study) as (cursor, found):
@@ -92,7 +91,7 @@ def _take_existing(
     origins: dict[int, Origin],
     desired: Desired,
 ) -> None:
-    """Adopted ones whatever is desired: they are this agent's already."""
+    """Take existing trials; adopted ones in any desired state: this agent holds them already."""
     params = {
         "study_id": claimer.study_id,
         "me": claimer.me,
@@ -123,7 +122,7 @@ def _take_new(
     complete: Complete,
     origins: dict[int, Origin],
 ) -> None:
-    """Enqueued trials, then new draws, as far as the budget goes."""
+    """Take enqueued trials, then new draws, within the budget."""
     study = {"study_id": claimer.study_id}
     ((n_left, next_draw, n_draws_left),) = run(cursor, "claim", "lock_budget", study)
     room = min(room, n_left)
@@ -142,7 +141,7 @@ def _take_new(
 def _take_waiting(
     claimer: Claimer, cursor: "Cursor", room: int, complete: Complete
 ) -> tuple[list[NewTrial], int]:
-    """Enqueued trials that can start, and the number of those refused."""
+    """Take enqueued trials that can start; also return the number of those refused."""
     taken: list[NewTrial] = []
     n_refused = 0
     params = {"study_id": claimer.study_id, "limit": room}
@@ -170,9 +169,9 @@ def _take_waiting(
 
 
 def _load_fixed_params(fixed_json: str | None) -> Params | None:
-    """What Optuna's `enqueue_trial` wrote: nothing for a bare trial, None if it is no mapping.
+    """Parse the params of Optuna's `enqueue_trial`: empty for a bare trial, None if invalid.
 
-    Other programs write here: whatever it is, it must not stop the fleet.
+    Other programs write here: no content may stop the agents.
     """
     try:
         fixed = json.loads(fixed_json) if fixed_json else {}

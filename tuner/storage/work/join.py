@@ -1,4 +1,4 @@
-"""Creating a study or joining the one that is there, if it is the same."""
+"""Creation of a study, or joining of the existing one if it is the same."""
 
 import json
 from dataclasses import dataclass, replace
@@ -24,21 +24,21 @@ _OTHER_CODE = "this machine trains with the given one; `tuner show` says which t
 
 @dataclass(frozen=True, kw_only=True)
 class JoinedStudy:
-    """A study in the database, and how this study file relates to it."""
+    """A study in the database, and its relation to this study file."""
 
     study_id: int
     is_new: bool  # made by this call
     unique_id: str  # of this study among all databases, safe in paths
     n_trials: int | None  # the stored budget; None: other limits end the study
     lease_seconds: float  # the stored one: agents that judged by their own would rob each other
-    notices: tuple[Difference, ...]  # what may differ, and does
+    notices: tuple[Difference, ...]  # differences that are allowed
     desired: Desired = Desired.RUNNING
     reason: str | None = None  # why it is paused or stopping
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundStudy:
-    """What the database holds under a study's name."""
+    """The study that the database holds under a name."""
 
     study_id: int
     spec: dict[str, Any]  # `dump_spec`
@@ -57,12 +57,12 @@ def join_study(
     n_draws: int | None = None,
     code: Code | None = None,
 ) -> JoinedStudy:
-    """Make the study unless it exists; join it if it means the same.
+    """Create the study unless it exists; join it if it means the same.
 
-    `n_draws`: of its sampler, None for no end. What the file enqueues is enqueued once.
+    `n_draws`: of its sampler, None for no end. Trials that the file enqueues are enqueued once.
     Raises `StudyMismatch` with a diff for another search, other data, other code of the objective
-    where one of the two says `code: refuse`, or an Optuna study of this name that tuner did not
-    make. Nothing is written then.
+    if one of the two has `code: refuse`, or an Optuna study of this name that tuner did not create.
+    Nothing is written then.
     """
     session = Session(database)
     try:
@@ -81,7 +81,7 @@ def join_study(
 def _create(
     session: Session, spec: StudySpec, fingerprint: str, n_draws: int | None, code: Code
 ) -> JoinedStudy | None:
-    """Make the study in one transaction; None if another session made one of this name first."""
+    """Create the study in one transaction; None if another session was first with this name."""
     new = {**_new_study(spec, fingerprint), "n_draws": n_draws, "code": json.dumps(dict(code))}
     with session.transaction("join", "create", new) as (cursor, rows):
         if not rows:
@@ -138,7 +138,7 @@ def _found(name: str, row: tuple[Any, ...]) -> FoundStudy:
 
 
 def _unique_id(created_at: datetime) -> str:
-    """The moment of its creation, in microseconds: no two studies share it in practice."""
+    """Return the creation time in microseconds, which no two studies share in practice."""
     return f"{created_at:%Y%m%d-%H%M%S-%f}"
 
 
@@ -189,7 +189,7 @@ def _compare_code(stored: Code | None, given: Code) -> list[Difference]:
 
 
 def is_finished(database: Database, study_id: int) -> bool:
-    """Whether the budget is used up and every trial of it final."""
+    """Return whether the budget is used up and every trial of it final."""
     session = Session(database)
     try:
         ((n_open, limit_reached, _reason),) = session.rows(

@@ -1,4 +1,4 @@
-"""The weights of the best trials: registered with a trial's end, dropped with a better one's."""
+"""Weights of the best trials: stored with a trial's end, dropped with a better one's."""
 
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -22,9 +22,9 @@ def keep_weights(
     n_best: int,
     minimize: bool,
 ) -> None:
-    """In the transaction of the trial's end: stored if it is among the `n_best`; the others go.
+    """Store weights in the transaction of the trial's end if it is among the `n_best`; drop others.
 
-    Without content, where the file is not what the worker wrote, nothing is kept.
+    Nothing is kept without content, when the file is not as the worker wrote it.
     """
     if content is None or n_best == 0:
         return

@@ -7,7 +7,7 @@ from tuner.study.trial import TrialRecord, TrialState
 
 
 def trial_record(row: Row, distributions: Distributions) -> TrialRecord:
-    """A row of the query `trials` in `feed.sql`."""
+    """Build the record from a row of the query `trials` in `feed.sql`."""
     number, state, names, values, stored, value, step, step_value, diverged = row
     params = {
         name: decode_param(distribution, internal)
@@ -29,7 +29,7 @@ def trial_record(row: Row, distributions: Distributions) -> TrialRecord:
 def read_records(
     database: Database, study_id: int, distributions: Distributions
 ) -> list[TrialRecord]:
-    """All trials of a study, by number."""
+    """Return all trials of a study, by number."""
     session = Session(database)
     try:
         rows = session.rows("feed", "trials", {"study_id": study_id, "highest": -1, "open": []})

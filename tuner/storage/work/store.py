@@ -1,4 +1,4 @@
-"""The store: what an agent reads and writes, over three connections.
+"""The store: reads and writes of an agent, over three connections.
 
 `beat`, and `claim` with `load_checkpoint`, may be called from threads of their own: each has its
 connection, so that an idle worker's claim waits for no other statement.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class PostgresStore:
-    """One agent's view of one study. Errors: `DatabaseAway`, `DatabaseError`, `StudyGone`."""
+    """One agent's access to one study. Errors: `DatabaseAway`, `DatabaseError`, `StudyGone`."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class PostgresStore:
         *,
         lease_seconds: float | None = None,
     ) -> None:
-        """`lease_seconds`: the study's, where that is not the spec's."""
+        """Build the store; `lease_seconds` is the study's, if it differs from the spec's."""
         self._main = Session(database)
         self._claims = Session(database)
         self._beats = Session(database)
@@ -73,7 +73,7 @@ class PostgresStore:
         self.ordinal = self._join()
 
     def _join(self) -> int:
-        """Take a place in the study; the how-manyeth agent this is, from 0."""
+        """Join the study as an agent; return the ordinal of this agent, from 0."""
         rows = self._main.rows(
             "agent",
             "join",
@@ -101,11 +101,11 @@ class PostgresStore:
         suggest: Suggest,
         complete: Complete,
     ) -> Claimed:
-        """Up to `limit` trials; see `claims.claim`."""
+        """Claim up to `limit` trials; see `claims.claim`."""
         return claim(self._claimer, self._claims, known, limit, silent, suggest, complete)
 
     def fared_better(self, faults: Sequence[Fault]) -> frozenset[int]:
-        """The trials among those that failed here which came further on another machine."""
+        """Return the trials that failed here and got further on another machine."""
         params = {
             "study_id": self._study_id,
             "boot": self._identity.boot,
@@ -116,15 +116,15 @@ class PostgresStore:
         return frozenset(n for (n,) in self._claims.rows("claim", "fared_better", params))
 
     def report(self, batch: Batch) -> frozenset[AttemptKey]:
-        """Write a batch under the fence; returns the attempts that are no longer ours."""
+        """Write a batch under the fence; return the attempts that this agent no longer holds."""
         return write_batch(self._writer, self._main, batch)
 
     def end(self, ends: Sequence[End]) -> frozenset[AttemptKey]:
-        """End attempts; returns those that were no longer ours."""
+        """End attempts; return those that this agent no longer held."""
         return write_ends(self._writer, self._main, ends)
 
     def changes(self, seen: Seen) -> Changes:
-        """What happened in the study since `seen`."""
+        """Return the changes of the study since `seen`."""
         trials = self._main.rows(
             "feed",
             "trials",
@@ -155,7 +155,7 @@ class PostgresStore:
         )
 
     def load_checkpoint(self, number: int) -> tuple[Checkpoint, bytes] | None:
-        """The newest registered checkpoint whose content has its hash; None if there is none."""
+        """Return the newest registered checkpoint whose content has its hash, or None."""
         own = {"study_id": self._study_id, "number": number}
         for checkpoint_id, step, sha256, n_bytes in self._claims.rows("report", "checkpoints", own):
             params = {"checkpoint_id": checkpoint_id}
@@ -169,8 +169,9 @@ class PostgresStore:
         return None
 
     def beat(self, telemetry: Telemetry) -> Pulse:
-        """Say "alive" and hear of the others."""
-        # The study's clock advances by the time since this agent last said "alive": it lived then.
+        """Send a heartbeat; return the states of the study and of the other agents."""
+        # The study's clock advances by the time since this agent's last heartbeat: it was alive
+        # then.
         asked_at = monotonic()
         vouched = {"vouched_seconds": asked_at - self._vouched_until}
         rows = self._beats.rows("agent", "beat", {**self._telemetry(telemetry), **vouched})
@@ -208,12 +209,11 @@ class PostgresStore:
         )
 
     def leave(self, telemetry: Telemetry) -> None:
-        """Say goodbye and close the connections."""
+        """Sign off and close the connections."""
         self._main.rows("agent", "leave", self._telemetry(telemetry))
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
         self._main.close()
         self._claims.close()
         self._beats.close()

@@ -1,4 +1,4 @@
-"""What is used of the limits that beats watch."""
+"""Use of the limits that are checked with every heartbeat."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Usage:
     device_seconds: float | None  # summed only where it is limited
 
     def exceeded(self) -> str | None:
-        """The limit that is used up, in words."""
+        """Return the limit that is used up, in words."""
         if self.limit_seconds is not None and self.seconds >= self.limit_seconds:
             return f"the budget's time of {render_duration(self.limit_seconds)} is used up"
         limit, used = self.limit_device_seconds, self.device_seconds
@@ -24,5 +24,5 @@ class Usage:
         return None
 
     def seconds_left(self) -> float | None:
-        """Until the time is used up."""
+        """Return the time left; None without a limit."""
         return None if self.limit_seconds is None else self.limit_seconds - self.seconds

@@ -27,7 +27,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # Postgres text holds neither
 
 @dataclass(frozen=True, kw_only=True)
 class Writer:
-    """Who writes, and which of the reported values is the objective."""
+    """The writing agent, and the name of the objective among the reported values."""
 
     study_id: int
     me: UUID
@@ -40,7 +40,10 @@ class Writer:
 
 
 def write_batch(writer: Writer, session: Session, batch: Batch) -> frozenset[AttemptKey]:
-    """One statement for all lanes; with checkpoints, one transaction. Returns the lost attempts."""
+    """Write all lanes in one statement; with checkpoints, one transaction.
+
+    Return the lost attempts.
+    """
     params = _report_params(writer, batch)
     if not batch.checkpoints:
         return _missing(batch, session.rows("report", "report", params))
@@ -52,7 +55,7 @@ def write_batch(writer: Writer, session: Session, batch: Batch) -> frozenset[Att
 
 
 def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozenset[AttemptKey]:
-    """End attempts, with all their reports again, in one transaction. Returns the lost ones."""
+    """End attempts, with all their reports again, in one transaction; return the lost ones."""
     by_key = {end.key: end for end in ends}
     files = [end.checkpoint if isinstance(end, Release) else end.weights for end in ends]
     contents = {file: _read_verified(file) for file in files if file is not None}
@@ -89,7 +92,7 @@ def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozens
 def _store(
     writer: Writer, cursor: "Cursor", end: End, saved: SavedFile, content: bytes | None
 ) -> None:
-    """A checkpoint to go on from, or the weights of a COMPLETE trial."""
+    """Store a checkpoint to resume from, or the weights of a COMPLETE trial."""
     if isinstance(end, Release):
         _register(writer, cursor, saved, content)
         return
@@ -123,7 +126,7 @@ def _key_arrays(keys: Collection[AttemptKey]) -> dict[str, object]:
 def _report_params(
     writer: Writer, batch: Batch, finishes: Sequence[Finish] = ()
 ) -> dict[str, object]:
-    # A step that was reported twice counts once, with what was said last.
+    # A step that was reported twice counts once, with the last values.
     reports = list({(r.key, r.step): r for r in batch.reports}.values())
     keys = _keys(batch) | {finish.key for finish in finishes}
     return {
@@ -174,7 +177,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> dict[str,
 
 
 def _kind(value: float) -> str:
-    """Optuna's TrialIntermediateValueType."""
+    """Return Optuna's TrialIntermediateValueType."""
     if math.isnan(value):
         return "NAN"
     if math.isinf(value):
@@ -183,7 +186,7 @@ def _kind(value: float) -> str:
 
 
 def _metric_arrays(writer: Writer, reports: Sequence[Report]) -> dict[str, object]:
-    # Names that differ in what cannot be stored alone are one: a row is written once.
+    # Names that differ only in unstorable characters are one: a row is written once.
     rows = {
         (report.key.number, report.key.attempt, report.step, _storable(name)): value
         for report in reports
@@ -211,7 +214,7 @@ def _decision_arrays(records: Sequence[DecisionRecord]) -> dict[str, object]:
 
 
 def _read_verified(saved: SavedFile) -> bytes | None:
-    """The file's content; None if it is no longer what the worker wrote."""
+    """Return the file's content; None if it is not as the worker wrote it."""
     try:
         content = Path(saved.path).read_bytes()
     except OSError:
@@ -220,7 +223,7 @@ def _read_verified(saved: SavedFile) -> bytes | None:
 
 
 def _register(writer: Writer, cursor: "Cursor", saved: SavedFile, content: bytes | None) -> None:
-    """Store a checkpoint and point the lease to it, if the lease is still mine."""
+    """Store a checkpoint and point the lease to it, if this agent still holds the lease."""
     if content is None:
         return  # the one before stays
     own = {
@@ -289,7 +292,7 @@ def _finish_statements(
 
 
 def _described(finish: Finish) -> dict[str, object]:
-    """The user attributes: facts, and why a trial did not complete."""
+    """Return the user attributes: facts, and why a trial did not complete."""
     attributes: dict[str, object] = _storable_tree(dict(finish.user_attrs))
     if finish.reason is not None:
         attributes["reason"] = _storable(finish.reason)
@@ -299,7 +302,7 @@ def _described(finish: Finish) -> dict[str, object]:
 
 
 def _storable_tree(value: Any) -> Any:
-    """The same plain JSON values, with every text in them fit for the database."""
+    """Return the same plain JSON values with every text made storable."""
     match value:
         case str():
             return _storable(value)
@@ -330,7 +333,7 @@ def _release(own: Mapping[str, object], cursor: "Cursor", releases: Sequence[Rel
 
 
 def _blame(ends: Sequence[End]) -> dict[str, object]:
-    """Failures and losses apart."""
+    """Count failures and losses separately."""
     return {
         "failed": [int(end.failure is not None and not end.failure.is_loss) for end in ends],
         "lost": [int(end.failure is not None and end.failure.is_loss) for end in ends],
@@ -338,7 +341,7 @@ def _blame(ends: Sequence[End]) -> dict[str, object]:
 
 
 def _count_failures(writer: Writer, cursor: "Cursor", ends: Sequence[End]) -> None:
-    """Failures in a row, study-wide; too many of them halt the study."""
+    """Count failures in a row, study-wide; too many of them halt the study."""
     study = {"study_id": writer.study_id}
     failed = [end for end in ends if end.failure is not None and not end.failure.is_loss]
     if not failed or writer.stop_after is None:
@@ -375,5 +378,5 @@ def _log_params(writer: Writer, end: End) -> dict[str, object]:
 
 
 def _storable(text: str) -> str:
-    """Without passwords, and with what Postgres cannot hold replaced."""
+    """Return the text without passwords, with unstorable characters replaced."""
     return redact(_UNSTORABLE.sub("\ufffd", text))

@@ -1,6 +1,7 @@
-"""Whether sampler and pruner fit the search space, the budget and the length of a trial.
+"""Checks of sampler and pruner against the search space, the budget and the trial length.
 
-Faults where they cannot work at all; warnings where they would not do what was meant.
+They report faults if an algorithm cannot work at all, and warnings if it would not do what the user
+intends.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from tuner.study_file.params.space import Choice, FloatRange, Range, SearchSpace
 from tuner.study_file.text.items import Item, Section, read_entries
 from tuner.study_file.text.yaml_nodes import ListNode
 
-# What each model does before it has seen so many trials is random search.
+# Trials before which each model uses random search.
 _STARTUP = ("n_startup_trials", "population_size")
 _FIRST_STEPS = ("min_resource", "n_warmup_steps")
 
@@ -19,7 +20,7 @@ _FIRST_STEPS = ("min_resource", "n_warmup_steps")
 def check_sampler(
     item: Item | None, sampler: Algorithm | None, ranges: Section, space: SearchSpace
 ) -> None:
-    """Faults where a sampler cannot work on this space."""
+    """Report faults if a sampler cannot work on this space."""
     if item is None or sampler is None:
         return
     if sampler.name == "grid":
@@ -35,14 +36,14 @@ def check_sampler(
 
 
 def _suits_cmaes(given: Range) -> bool:
-    """Optuna's CMA-ES leaves choices, constants and params with conditions to chance."""
+    """Return whether CMA-ES models it; Optuna draws constants, choices and conditions at random."""
     if isinstance(given, Choice):
         return False
     return given.when is None and given.low < given.high
 
 
 def check_pruner(item: Item | None, pruner: Algorithm | None, n_epochs: object) -> None:
-    """Faults where a pruner cannot work without the length of a trial."""
+    """Report a fault if a pruner cannot work without the length of a trial."""
     for part in _with_parts(pruner):
         knows = part.settings.get("max_resource") is not None or isinstance(n_epochs, int)
         if item is not None and part.name == "hyperband" and not knows:
@@ -50,7 +51,7 @@ def check_pruner(item: Item | None, pruner: Algorithm | None, n_epochs: object) 
 
 
 def warn_of_ranges(ranges: Section, space: SearchSpace) -> None:
-    """Ranges that are hardly meant as they stand."""
+    """Warn of ranges that are probably mistakes."""
     for name, given in space.items():
         if isinstance(given, Choice) or name not in ranges:
             continue
@@ -67,7 +68,7 @@ def warn_of_ranges(ranges: Section, space: SearchSpace) -> None:
 def warn_of_budget(
     section: Section, sampler: Algorithm | None, budget: Budget | None, space: SearchSpace
 ) -> None:
-    """A budget that does not suit the sampler."""
+    """Warn of a budget that does not suit the sampler."""
     if sampler is not None and sampler.name == "grid" and "pruner" not in section:
         section["sampler"].key_warn(
             "the default pruner asha stops most cells early; `pruner: none` trains each to its end"
@@ -96,7 +97,7 @@ def warn_of_budget(
 def _warn_of_repeats(
     section: Section, sampler: Algorithm, n_trials: int, space: SearchSpace
 ) -> None:
-    """More trials than there are combinations of params."""
+    """Warn of more trials than there are combinations of params."""
     is_grid = sampler.name == "grid"
     n_combinations = count_cells(space if is_grid else _without_grids(space))
     n_enqueued = _count_enqueued(section.get("enqueue")) if is_grid else 0
@@ -117,7 +118,7 @@ def _warn_of_repeats(
 
 
 def _without_grids(space: SearchSpace) -> SearchSpace:
-    """The space of the other samplers, which take any value of a range."""
+    """Return the space for other samplers, which take any value of a range."""
     return {
         name: given if isinstance(given, Choice) else given.model_copy(update={"grid": None})
         for name, given in space.items()
@@ -138,7 +139,7 @@ def _warn_of_enqueued(item: Item | None, n_trials: int) -> None:
 
 
 def warn_of_pruner(item: Item | None, pruner: Algorithm | None, n_epochs: object) -> None:
-    """A pruner that starts when a trial is over."""
+    """Warn of a pruner that starts when a trial is over."""
     if item is None or not isinstance(n_epochs, int):
         return
     for part in _with_parts(pruner):
@@ -152,7 +153,7 @@ def warn_of_pruner(item: Item | None, pruner: Algorithm | None, n_epochs: object
 
 
 def _with_parts(pruner: Algorithm | None) -> Iterator[Algorithm]:
-    """A pruner and those inside it."""
+    """Yield a pruner and those inside it."""
     if pruner is not None:
         yield pruner
         for part in pruner.parts:

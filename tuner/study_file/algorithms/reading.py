@@ -30,7 +30,7 @@ class Setting:
 
     value: Value
     default: ParamValue = None  # None: nothing is set
-    example: str = ""  # not empty: it has no default, and what it may look like
+    example: str = ""  # an example value; not empty if the setting has no default
 
 
 def _whole(low: int, high: int, default: int | None, example: str = "") -> Setting:
@@ -51,10 +51,10 @@ def _one_of(*names: str) -> Setting:
 
 _N_STARTUP = partial(_whole, 0, 10_000_000)
 
-# By Optuna's names and defaults. Left out are functions, what Optuna deprecates, and what asks for
-# several objectives. TPE's `multivariate` is what Optuna's None means here, where there is one
-# objective. QMC is scrambled by default: Optuna's is not, because its machines might not agree on
-# a seed; the study's seed is the same everywhere.
+# By Optuna's names and defaults. Functions, deprecated settings and those for several objectives
+# are left out. TPE's `multivariate` has the value of Optuna's None for one objective. QMC is
+# scrambled by default: Optuna's is not, because its machines might not agree on a seed; the study's
+# seed is the same everywhere.
 SAMPLERS: Mapping[str, Mapping[str, Setting]] = {
     "tpe": {
         "n_startup_trials": _N_STARTUP(10),
@@ -131,7 +131,7 @@ SETTING_HINTS: Mapping[str, Mapping[str, str]] = {
 
 
 def read_sampler(item: Item | None) -> Algorithm | None:
-    """The sampler with all its settings, defaults filled in; TPE when none is named."""
+    """Read the sampler with all its settings, defaults filled in; TPE when none is named."""
     if item is None:
         return _algorithm("tpe", SAMPLERS["tpe"], {})
     named = _read_name(item, SAMPLERS, "sampler")
@@ -143,9 +143,9 @@ def read_sampler(item: Item | None) -> Algorithm | None:
 
 
 def read_pruner(item: Item | None) -> Algorithm | None:
-    """The pruner with all its settings, defaults filled in; ASHA when none is named.
+    """Read the pruner with all its settings, defaults filled in; ASHA when none is named.
 
-    Of a list each prunes; `patient` may wrap another one.
+    Each pruner of a list prunes; `patient` may wrap another one.
     """
     if item is None:
         return _algorithm("asha", PRUNERS["asha"], {})
@@ -194,7 +194,7 @@ def _read_list(item: Item) -> Algorithm | None:
 
 
 def _check_settings(item: Item, pruner: Algorithm) -> bool:
-    """Faults between the settings of one pruner."""
+    """Report faults between the settings of one pruner; return whether there are none."""
     settings = pruner.settings
     lower, upper = settings.get("lower"), settings.get("upper")
     low, high = settings.get("min_resource"), settings.get("max_resource")
@@ -232,7 +232,7 @@ def _read_name(item: Item, table: Mapping[str, Mapping[str, Setting]], what: str
 
 
 def _name_item(settings: Item) -> Item:
-    """The key of `{tpe: ...}` as a value: a name like any other."""
+    """Return the key of `{tpe: ...}` as a value: a name like any other."""
     assert settings.key is not None
     return Item(node=settings.key, path=settings.path, faults=settings.faults)
 
@@ -253,7 +253,7 @@ def _read_settings(
         return None
     given = {key: known[key].value.read(entry) for key, entry in section.items() if key != _WRAPPED}
     if named.settings is not None and has_refused_key(named.settings, section):
-        return None  # whatever is missing may be what was meant
+        return None  # the missing setting may be the intended one
     missing = [s.example for key, s in known.items() if s.example and key not in section]
     for example in missing:
         key = example.split(":")[0]

@@ -26,7 +26,7 @@ _ANY_PARAMS = KnownParams(table={}, takes_others=True)
 
 
 class FunctionObjective(Objective):
-    """`module:function` or `path/file.py:function`, relative to the study file's folder."""
+    """A `module:function` or `path/file.py:function`, relative to the study file's folder."""
 
     kind: ClassVar[str] = "function"
     max_lanes: ClassVar[int] = 1
@@ -54,12 +54,12 @@ class FunctionObjective(Objective):
         return frozenset()
 
     def preparation(self, params: Params, space: SearchSpace, folder: Path) -> dict[str, Any]:
-        """The function is imported once: what fails there would fail every trial."""
+        """Request one import of the function: a failure there would fail every trial."""
         return {"function": self.function, "folder": str(folder)}
 
 
 class FunctionKind(ObjectiveKind):
-    """A text is the name of a function."""
+    """An objective that is the name of a function."""
 
     spec = FunctionObjective
 
@@ -67,7 +67,7 @@ class FunctionKind(ObjectiveKind):
         return isinstance(node, ScalarNode) and isinstance(node.value, str)
 
     def read(self, item: Item, folder: Path) -> FunctionObjective | None:
-        """A file is parsed, a module is left to the run."""
+        """Read the name: a file is parsed, a module is checked by the run."""
         assert isinstance(item.node, ScalarNode)
         text = str(item.node.value)
         _, colon, name = text.rpartition(":")
@@ -82,7 +82,7 @@ class FunctionKind(ObjectiveKind):
     def goal_fault(
         self, metric: str, direction: Direction, objective: Objective | None, node: Node | None
     ) -> str:
-        """A metric is an argument of `trial.report`."""
+        """Check that a metric can be an argument of `trial.report`."""
         return "" if _METRIC.fullmatch(metric) else f"{quote(metric)} is no name in Python"
 
     def lanes_fault(self, lanes: int) -> str:

@@ -1,4 +1,4 @@
-"""All kinds of objectives of a study file. Other code asks an `Objective`, never for its type."""
+"""All kinds of objectives of a study file; other code uses the methods of `Objective`."""
 
 from collections.abc import Sequence
 
@@ -16,12 +16,12 @@ KINDS: Sequence[ObjectiveKind] = (FunctionKind(), TrainerKind())
 
 
 def find_kind(node: Node | None) -> ObjectiveKind:
-    """The kind that a value of `objective:` is meant to be of; None: there is no value."""
+    """Return the kind that a value of `objective:` is meant to be of; None without a value."""
     return next(kind for kind in KINDS if kind.is_meant(node))
 
 
 def written_code(root: Node) -> tuple[str, ...]:
-    """The user's code that a whole file names, though nothing in it has been checked yet."""
+    """Return the user's code that a whole file names, before anything in it has been checked."""
     entries = root.entries if isinstance(root, MapNode) else ()
     values = [node for key, node in entries if key.text == "objective"]
     return written_code_names(n for value in values for n in find_kind(value).code_nodes(value))

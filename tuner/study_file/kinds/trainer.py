@@ -73,12 +73,12 @@ class TrainerObjective(Objective):
 
     @property
     def has_own_model(self) -> bool:
-        """Whether the user's code builds the model."""
+        """Return whether the user's code builds the model."""
         return is_code_name(self.model)
 
     @property
     def is_same_in_company(self) -> bool:
-        """Lanes of a user's module round differently in a stack."""
+        """Return False for a user's module, whose lanes round differently in a stack."""
         return not self.has_own_model
 
     @classmethod
@@ -86,14 +86,14 @@ class TrainerObjective(Objective):
         return resolve(params)
 
     def written(self) -> Any:
-        """The mapping, without a loss that follows from the data."""
+        """Return the mapping, without a loss that follows from the data."""
         return self.model_dump(exclude_none=True)
 
     def n_steps(self, params: Params) -> int | None:
         return int(resolve(params)["epochs"] or 0)
 
     def structural_params(self, params: Params, space: SearchSpace) -> frozenset[str]:
-        """Those of the multilayer perceptron, or all searched ones of a user's model.
+        """Return those of the multilayer perceptron, or all searched ones of a user's model.
 
         A user's model may not take all of them; then lanes with other values may share a group as
         well, which the worker finds out.
@@ -103,7 +103,7 @@ class TrainerObjective(Objective):
         return _OF_MLP_AS_A_MODULE if _may_be_bfloat16(params, space) else _OF_MLP
 
     def preparation(self, params: Params, space: SearchSpace, folder: Path) -> dict[str, Any]:
-        """The data, and the user's code with the params that it has to take."""
+        """Request the data, and the user's code with the params that it has to take."""
         own = {
             "folder": str(folder),
             "model": self.model if self.has_own_model else None,
@@ -125,7 +125,7 @@ def _may_be_bfloat16(params: Params, space: SearchSpace) -> bool:
 
 
 class TrainerKind(ObjectiveKind):
-    """A mapping with `data:` and `model:`, and whatever was meant to be one."""
+    """A mapping with `data:` and `model:`, or an attempt at one."""
 
     spec = TrainerObjective
 
@@ -153,7 +153,7 @@ class TrainerKind(ObjectiveKind):
     def goal_fault(
         self, metric: str, direction: Direction, objective: Objective | None, node: Node | None
     ) -> str:
-        """Where a key of the objective is refused, any metric may be meant."""
+        """Check the goal; if a key of the objective is refused, any metric may be right."""
         if _has_unknown_key(node):
             return ""
         assert objective is None or isinstance(objective, TrainerObjective)
@@ -189,7 +189,7 @@ class TrainerKind(ObjectiveKind):
 
 
 def _has_unknown_key(node: Node | None) -> bool:
-    """Whether a key is refused: then nothing can be said of what goes with it."""
+    """Return whether a key is refused: then related values cannot be checked."""
     return isinstance(node, MapNode) and any(k.text not in _KEYS for k, _ in node.entries)
 
 
@@ -209,7 +209,7 @@ def _read_data(item: Item) -> SklearnData | None:
 
 
 def _read_model(item: Item, folder: Path) -> str | None:
-    """`mlp`, or a callable that builds a module: a class may be one."""
+    """Read `mlp`, or a callable that builds a module, such as a class."""
     text = item.node.text if isinstance(item.node, ScalarNode) else ""
     if not is_code_name(text):
         return read_option(item, ("mlp", "module:callable"), not_yet.MODELS, "model")
@@ -217,7 +217,7 @@ def _read_model(item: Item, folder: Path) -> str | None:
 
 
 def _read_loss(item: Item, folder: Path) -> str | None:
-    """A callable of outputs and labels."""
+    """Read a callable of outputs and labels."""
     text = read_text(item, "must name a callable of your own, such as losses.py:focal")
     if text is None:
         return None
@@ -231,7 +231,7 @@ def _read_loss(item: Item, folder: Path) -> str | None:
 
 
 def _model_fault(node: Definition, name: str) -> str:
-    """It may take any arguments: it gets those params that it names."""
+    """Return no fault: the callable may take any arguments, and gets those params that it names."""
     return async_fault(node, name, f"def {node.name}(n_features, n_outputs)")
 
 
@@ -240,7 +240,7 @@ def _loss_fault(node: Definition, name: str) -> str:
 
 
 def _known_goals(objective: TrainerObjective | None) -> dict[str, Direction]:
-    """What can be optimized; everything where the data is not known."""
+    """Return the metrics that can be optimized; all if the data is unknown."""
     tasks = [DATA_SETS[objective.data.sklearn]] if objective else list(Task)
     return {name: direction for task in tasks for name, direction in OBJECTIVES[task].items()}
 

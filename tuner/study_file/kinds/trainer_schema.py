@@ -11,7 +11,7 @@ from tuner.study_file.schema.ranges import range_schema, values_schema
 
 
 def trainer_sections(known: KnownParams) -> dict[str, Schema]:
-    """What is narrower for the built-in trainer, with its own model or with the user's."""
+    """Return the narrower schemas of the trainer, for the built-in and the user's model."""
     fixed = {
         name: {**values_schema(param), "default": param.default}
         for name, param in known.table.items()
@@ -35,6 +35,6 @@ def trainer_sections(known: KnownParams) -> dict[str, Schema]:
 
 
 def _others(schema: Schema) -> Schema:
-    """Names that no table knows."""
+    """Return the schema of names outside the table."""
     reserved = {"not": {"enum": [*PLANNED_PARAMS, *SHAPE_NAMES]}}
     return {"additionalProperties": schema, "propertyNames": reserved}

@@ -1,4 +1,4 @@
-"""`when: {optimizer: sgd}`: parameters that apply only where a choice has certain values."""
+"""`when: {optimizer: sgd}`: parameters that apply only for certain values of a choice."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ _MAX_SHOWN = 10  # choices in a message
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenWhen:
-    """A condition as it stands in the file: nothing is compared with the space yet."""
+    """A condition as written in the file, not yet compared with the space."""
 
-    item: Item  # of `when`
-    parent: Item  # of the parameter that it names
+    item: Item  # the value of `when`
+    parent: Item  # the parameter that it names
     parameter: str
     values: tuple[Item, ...]  # at least one, single values
 
 
 def read_when(item: Item) -> WrittenWhen | None:
-    """One parameter and the value or values under which the condition holds."""
+    """Read one parameter and the value or values under which the condition holds."""
     entries = read_entries(item, "must name a choice and its values, as in {optimizer: sgd}")
     if entries is None:
         return None
@@ -59,10 +59,10 @@ def read_when(item: Item) -> WrittenWhen | None:
 def attach_conditions(
     space: Mapping[str, Range], written: Mapping[str, WrittenWhen], names: tuple[str, ...]
 ) -> dict[str, Range]:
-    """The ranges with their conditions; faults for those that can never be right.
+    """Attach the conditions to the ranges; report faults for those that can never be right.
 
-    `names` are all parameters of the file, those included whose range was refused: about a
-    condition on them nothing can be said.
+    `names` are all parameters of the file, including those whose range was refused: a condition on
+    them is not checked.
     """
     conditions = {
         name: when
@@ -128,7 +128,7 @@ def _read_values(written: WrittenWhen, parent: Choice) -> When | None:
 
 
 class _Lookup:
-    """Which choice a written value means: `0` may stand for the choice 0.0, never for false."""
+    """Finds the choice of a written value: `0` may mean the choice 0.0, never false."""
 
     def __init__(self, choices: Sequence[ParamValue]) -> None:
         self._exact = {(type(choice), choice): index for index, choice in enumerate(choices)}
@@ -144,7 +144,7 @@ class _Lookup:
 
 
 def _way_up(name: str, conditions: Mapping[str, When]) -> list[str]:
-    """From a parameter over the choices that it hangs on; to itself where that is a circle."""
+    """Return the chain of choices that a parameter depends on; up to itself for a circle."""
     way = [name]
     while way[-1] in conditions and len(way) <= MAX_NESTED:
         way.append(conditions[way[-1]].parameter)

@@ -1,4 +1,4 @@
-"""`enqueue:`: trials to begin with, whole or in part."""
+"""`enqueue:`: the first trials of a study, with all or some params."""
 
 from collections.abc import Collection, Mapping
 
@@ -15,9 +15,9 @@ _WANTED = "must be a list of mappings, such as [{learning_rate: 0.1}]"
 def read_enqueue(
     item: Item | None, space: SearchSpace | None, refused: Collection[str] = ()
 ) -> tuple[Mapping[str, ParamValue], ...]:
-    """The trials; faults for params that the search space does not have or hold.
+    """Read the trials; report faults for params outside the search space.
 
-    `refused` are params whose ranges have faults: nothing is said of their values.
+    `refused` are params whose ranges have faults: their values are not checked.
     """
     items = read_list(item, _WANTED) if item is not None else None
     if item is not None and items is not None and len(items) > MAX_ENQUEUED:
@@ -54,7 +54,7 @@ def _read_trial(item: Item, space: SearchSpace, refused: Collection[str]) -> dic
 
 
 def is_met(when: When, params: Mapping[str, ParamValue]) -> bool:
-    """Whether the params hold the condition's parameter with one of its values."""
+    """Return whether the params meet the condition."""
     if when.parameter not in params:
         return False
     value = params[when.parameter]
@@ -62,7 +62,7 @@ def is_met(when: When, params: Mapping[str, ParamValue]) -> bool:
 
 
 def fit_value(given: Range, value: ParamValue) -> tuple[ParamValue, str]:
-    """The value in the range's own type, or what is wrong with it."""
+    """Return the value in the range's own type, and its fault or nothing."""
     match given:
         case Choice():
             for choice in given.choices:

@@ -1,9 +1,8 @@
-"""The grid of a search space: how many cells it has, and which params a cell stands for.
+"""The grid of a search space: its number of cells, and the params of each cell.
 
-Nothing is enumerated but the points of ranges with `grid: n`: a space of 10**12 cells costs no
-more than one of 48. A cell is a number in mixed radix, one digit for each parameter; where a
-choice has parameters that hang on it, each of its values owns as many cells as these have under
-it.
+Nothing is enumerated except the points of ranges with `grid: n`: a space of 10**12 cells costs no
+more than one of 48. A cell is a number in mixed radix, one digit for each parameter; if parameters
+depend on a choice, each of its values has as many cells as these have under it.
 """
 
 import math
@@ -30,7 +29,7 @@ class _Part(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _Leaf:
-    """One parameter on which nothing hangs."""
+    """One parameter on which no other depends."""
 
     name: str
     points: Sequence[ParamValue]
@@ -63,7 +62,7 @@ class _Product:
 
 @dataclass(frozen=True, kw_only=True)
 class _Branching:
-    """A choice and, for each of its values, what applies under it."""
+    """A choice and, for each of its values, the part that applies under it."""
 
     name: str
     choices: tuple[ParamValue, ...]
@@ -94,7 +93,7 @@ class Grid:
         self.n_cells = self._root.n_cells
 
     def params(self, cell: int) -> dict[str, ParamValue]:
-        """The params of a cell from 0 to below `n_cells`, in the space's order."""
+        """Return the params of a cell from 0 to below `n_cells`, in the space's order."""
         assert 0 <= cell < self.n_cells, f"the grid has no cell {cell}"
         found = self._root.params(cell)
         return {name: found[name] for name in self._space if name in found}
@@ -118,7 +117,7 @@ def _holds(given: Range, value: ParamValue) -> bool:
 
 
 def is_finite(given: Range) -> bool:
-    """False for a float range with neither `step` nor `grid`."""
+    """Return False for a float range with neither `step` nor `grid`."""
     return (
         not isinstance(given, FloatRange) or bool(given.step or given.grid) or _is_constant(given)
     )
@@ -129,7 +128,7 @@ def _is_constant(given: FloatRange | IntRange) -> bool:
 
 
 def points_of(given: Range) -> Sequence[ParamValue]:
-    """The values of a range in the grid, ascending and each once; those with steps on demand."""
+    """Return the distinct values of a range in the grid, ascending; those with steps on demand."""
     match given:
         case Choice():
             return given.choices
@@ -167,14 +166,14 @@ def _float_points(given: FloatRange) -> Sequence[float]:
 
 
 def _geometric(low: float, high: float, n: int) -> list[float]:
-    """`n` points, each the same multiple of the one before; the ends are exact."""
+    """Return `n` points, each the same multiple of the one before; the ends are exact."""
     start, width = math.log(low), math.log(high) - math.log(low)
     inside = [math.exp(start + width * k / (n - 1)) for k in range(1, n - 1)]
     return [low, *inside, high]
 
 
 def _even_indices(n_values: int, n: int) -> list[int]:
-    """`n` of the indices below `n_values`, both ends included, as even as whole numbers are."""
+    """Return `n` indices below `n_values`, both ends included, as evenly spaced as possible."""
     return [(2 * k * (n_values - 1) + n - 1) // (2 * (n - 1)) for k in range(n)]
 
 
@@ -200,5 +199,5 @@ def _exact(value: float) -> Fraction:
 
 
 def count_cells(space: Mapping[str, Range]) -> int | None:
-    """The cells of a space's grid; None where a range has infinitely many values."""
+    """Count the cells of a space's grid; None if a range has infinitely many values."""
     return Grid(space).n_cells if all(map(is_finite, space.values())) else None

@@ -22,7 +22,7 @@ _ABOVE_ZERO = Interval(low=0, is_open_low=True)
 
 
 def read_float_range(section: Section, domain: Interval) -> FloatRange | None:
-    """A float range inside the parameter's domain; faults and None otherwise."""
+    """Read a float range inside the parameter's domain; faults and None otherwise."""
     bounds = _bound_items(section["float"])
     log = _read_log(section)
     grid = (
@@ -41,7 +41,7 @@ def read_float_range(section: Section, domain: Interval) -> FloatRange | None:
 
 
 def read_int_range(section: Section, domain: Interval) -> IntRange | None:
-    """An int range inside the parameter's domain; faults and None otherwise."""
+    """Read an int range inside the parameter's domain; faults and None otherwise."""
     bounds = _bound_items(section["int"])
     log = _read_log(section)
     grid = (
@@ -74,7 +74,7 @@ def _read_log(section: Section) -> bool | None:
 
 
 def _is_refused(section: Section, **values: float | None) -> bool:
-    """True when one of these stands in the file and could not be read."""
+    """Return whether one of these values is in the file and could not be read."""
     return any(name in section and value is None for name, value in values.items())
 
 
@@ -99,7 +99,7 @@ def _check_log(section: Section, low_item: Item, low: float, log: bool) -> bool:
 
 
 def _check_step(section: Section, low: float, high: float, step: float | None) -> bool:
-    """Steps must lead from low to high exactly, counted in the decimals that were written."""
+    """Check that steps lead from low to high exactly, counted in the written decimals."""
     if step is None:
         return True
     width, exact_step = _exact(high) - _exact(low), _exact(step)

@@ -1,7 +1,7 @@
-"""`params:` and `search_space:`, checked against what the objective is known to take.
+"""`params:` and `search_space:`, checked against the params of the objective.
 
-The built-in trainer has a table. A model of the user's own takes others as well, and a function
-any: then names follow the rule for names, and values are of any type, kept as they are written.
+The built-in trainer has a table. A custom model takes further names, and a function any: these
+follow the rule for names, and their values are of any type, kept as they are written.
 """
 
 import math
@@ -49,7 +49,7 @@ _ANY_TEXT = 1000  # characters of a choice
 
 
 class _Refused(Enum):
-    """A fault is noted; apart from None, which is a value."""
+    """Marks a refused value; None is a valid value."""
 
     REFUSED = auto()
 
@@ -58,7 +58,7 @@ _REFUSED: Literal[_Refused.REFUSED] = _Refused.REFUSED
 
 
 def read_params(item: Item | None, known: KnownParams) -> dict[str, ParamValue]:
-    """The fixed values that are right; faults for the others."""
+    """Read the fixed values that are right; report faults for the others."""
     entries = read_entries(item, "must be a mapping of names to values") if item else None
     params: dict[str, ParamValue] = {}
     for name, entry in (entries or {}).items():
@@ -71,7 +71,7 @@ def read_params(item: Item | None, known: KnownParams) -> dict[str, ParamValue]:
 
 
 def read_search_space(item: Item, known: KnownParams) -> dict[str, Range]:
-    """The ranges that are right, with their conditions; faults for the others."""
+    """Read the ranges that are right, with their conditions; report faults for the others."""
     entries = read_entries(item, "must be a mapping of names to ranges")
     if entries is not None and not entries:
         item.fault("holds no parameter; add one, such as `learning_rate: {float: [1e-4, 1e-1]}`")
@@ -95,7 +95,7 @@ def read_search_space(item: Item, known: KnownParams) -> dict[str, Range]:
 
 
 def check_parameters(params_item: Item | None, space_item: Item | None, known: KnownParams) -> None:
-    """Faults between parameters: one in both places, one that could have no effect."""
+    """Report faults between parameters: one in both sections, one without any effect."""
     params = entries_of(params_item)
     space = entries_of(space_item)
     for name, entry in params.items():
@@ -110,15 +110,15 @@ def check_parameters(params_item: Item | None, space_item: Item | None, known: K
 def _check_effect(
     entry: Item, known: Mapping[str, TrainerParam], only_with: tuple[str, str], given: Section
 ) -> None:
-    """A fault where a parameter never has an effect, a warning where a `when` was forgotten."""
+    """Report a parameter that never has an effect; warn of a forgotten `when`."""
     other, value = only_with
     condition = _condition_texts(entry, other)
     possible = _texts(given[other]) if other in given else [str(known[other].default)]
     if not set(possible) <= set(known[other].choices):
-        return  # a fault says already what is wrong with one of them
+        return  # one of them has a fault already
     if condition is not None:
         if not condition or not set(condition) <= set(possible):
-            return  # a fault says already what is wrong with the condition
+            return  # the condition has a fault already
         possible = condition
     if value not in possible:
         entry.key_fault(f"has an effect only with `{other}: {value}`; set that or remove this")
@@ -129,7 +129,7 @@ def _check_effect(
 
 
 def _condition_texts(entry: Item, other: str) -> list[str] | None:
-    """The values of `other` under which the condition of `entry` holds; None without such a one."""
+    """Return the values of `other` under which the condition of `entry` holds; None without one."""
     if isinstance(entry.node, MapNode):
         for key, when in entry.node.entries:
             if key.text == "when" and isinstance(when, MapNode):
@@ -140,7 +140,7 @@ def _condition_texts(entry: Item, other: str) -> list[str] | None:
 
 
 def _texts(item: Item) -> list[str]:
-    """The values that a valid item of kind choice allows."""
+    """Return the values that a valid item of kind choice allows."""
     node = item.node
     if isinstance(node, ScalarNode):
         return [node.text]
@@ -158,7 +158,7 @@ def _inside(item: Item, node: object) -> Item:
 
 
 def entries_of(item: Item | None) -> Section:
-    """The items of a mapping by name; nothing where there is none, or none that can be read."""
+    """Return the items of a mapping by name; empty if it is missing or unreadable."""
     if item is None or not isinstance(item.node, MapNode):
         return {}
     return read_entries(item, "") or {}
@@ -207,7 +207,7 @@ def _read_value(item: Item, param: TrainerParam) -> ParamValue | Literal[_Refuse
 
 
 def _read_anything(item: Item) -> ParamValue | Literal[_Refused.REFUSED]:
-    """A single value of any type, as it is written; null included."""
+    """Read a single value of any type, as it is written; null included."""
     if not isinstance(item.node, ScalarNode):
         return _REFUSED
     value = item.node.value

@@ -8,7 +8,7 @@ from tuner.study_file.frozen import Model
 
 
 class When(Model):
-    """`when: {optimizer: [sgd]}`: a parameter applies only where another one has such a value.
+    """`when: {optimizer: [sgd]}`: a parameter applies only if another one has such a value.
 
     The other one is a `Choice` of the search space and may have a condition of its own: then both
     must hold.

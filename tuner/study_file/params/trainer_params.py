@@ -1,4 +1,4 @@
-"""What the built-in trainer takes and reports: its parameters, data sets and metrics."""
+"""Parameters, tasks and metrics of the built-in trainer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tuner.study_file.text.intervals import Interval
 
 
 class Task(StrEnum):
-    """What a data set asks for."""
+    """The task of a data set."""
 
     CLASSIFICATION = "classification"
     REGRESSION = "regression"
@@ -119,21 +119,21 @@ PLANNED_PARAMS = (
     "patience",
 )
 
-# What may differ between lanes of one stack, whatever the model is.
+# Params that may differ between lanes of one stack of any model.
 PER_LANE_PARAMS = ("learning_rate", "weight_decay", "momentum", "l1", "optimizer", "epochs")
 
-# What the data tells a model of the user's own, beside the params.
+# Arguments that a custom model gets from the data, besides the params.
 SHAPE_NAMES = ("n_features", "n_outputs")
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownParams:
-    """Which parameters an objective takes."""
+    """The parameters that an objective takes."""
 
     table: Mapping[str, TrainerParam]
     takes_others: bool  # names are free then, and values of any type
 
 
 def resolve(params: Params) -> dict[str, ParamValue]:
-    """Every parameter of the trainer, with its default where none is given, and all others."""
+    """Return every parameter of the trainer, with its default if none is given, and all others."""
     return {name: param.default for name, param in TRAINER_PARAMS.items()} | dict(params)

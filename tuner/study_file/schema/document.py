@@ -1,5 +1,7 @@
-"""The JSON Schema of study files, for editors. Names, choices and domains come from the tables by
-which files are read; what those hold in code stands here, and a test compares it with the reader.
+"""The JSON Schema of study files, for editors.
+
+Names, choices and domains come from the tables by which files are read; rules that the reader has
+in code are repeated here, and a test compares them with the reader.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +25,7 @@ _NAME_PATTERN = f"^{PARAM_NAME.pattern}$"
 
 
 def build_schema() -> Schema:
-    """JSON Schema, draft 2020-12."""
+    """Build the JSON Schema, draft 2020-12."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "tuner study file",
@@ -44,7 +46,7 @@ def build_schema() -> Schema:
 
 
 def _rules(sections: Sequence[tuple[Schema, Mapping[str, Schema]]]) -> list[Schema]:
-    """One conditional schema: the sections of the first condition that holds."""
+    """Build one conditional schema: the sections of the first condition that holds."""
     rule: Schema = {}
     for condition, properties in reversed(sections):
         then = {"properties": dict(properties)}
@@ -55,7 +57,7 @@ def _rules(sections: Sequence[tuple[Schema, Mapping[str, Schema]]]) -> list[Sche
 
 
 def _named(name: str) -> Schema:
-    """This algorithm, bare or with settings."""
+    """Return the schema of this algorithm, bare or with settings."""
     return {"anyOf": [{"const": name}, {"type": "object", "required": [name]}]}
 
 
@@ -63,7 +65,7 @@ def _algorithms(
     table: Mapping[str, Mapping[str, Setting]],
     nested: Mapping[str, Mapping[str, Schema]] | None = None,
 ) -> Schema:
-    """A bare name, or one with settings; `nested` are settings that are algorithms."""
+    """Return the schema of a name, bare or with settings; `nested` settings are algorithms."""
     nested = nested or {}
     bare = [name for name, known in table.items() if not any(s.example for s in known.values())]
     with_settings = [
@@ -88,7 +90,7 @@ _ONE_PRUNER: Schema = {"$ref": "#/$defs/pruner"}
 _PRUNER: Schema = {"anyOf": [_ONE_PRUNER, {"type": "array", "items": _ONE_PRUNER, "minItems": 1}]}
 
 
-# What the keys without a kind of value look like; their readers are in `load`.
+# Schemas of the keys without a kind of value, whose readers are in `load`.
 _OWN_READERS: Mapping[str, Schema] = {
     "name": {"type": "string", "pattern": f"^{STUDY_NAME.pattern}$"},
     "objective": {"anyOf": [kind.schema() for kind in KINDS]},

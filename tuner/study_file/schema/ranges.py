@@ -16,7 +16,7 @@ from tuner.study_file.schema.parts import (
 
 
 def range_schema(param: TrainerParam | None = None) -> Schema:
-    """`{float: [low, high]}` and its kin; of a trainer's parameter, inside its domain."""
+    """Return the schema of `{float: [low, high]}` and its kin, in a trainer parameter's domain."""
     kinds = KINDS_OF_RANGES if param is None else _kinds_of(param)
     bound = number_schema(param.domain) if param and param.kind != "choice" else {"type": "number"}
     values: dict[str, Schema] = {

@@ -9,7 +9,7 @@ _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds; None where the text is no duration."""
+    """Return seconds; None if the text is no duration."""
     match = _DURATION.fullmatch(text) if 0 < len(text) <= 40 else None
     if match is None:
         return None
@@ -18,7 +18,7 @@ def parse_duration(text: str) -> float | None:
 
 
 def render_duration(seconds: float) -> str:
-    """The text that `parse_duration` reads as these seconds."""
+    """Return the text that `parse_duration` reads as these seconds."""
     rest, parts = seconds, []
     for unit in "dhm":
         n, rest = divmod(rest, _SECONDS[unit])

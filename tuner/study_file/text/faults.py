@@ -1,6 +1,6 @@
-"""The mistakes found in a study file, gathered while it is read; and how values are quoted.
+"""Faults in a study file, collected while it is read; and the quoting of values.
 
-Warnings go the same way: what is allowed, but hardly meant.
+Warnings are collected in the same way: allowed content that is probably a mistake.
 """
 
 import difflib
@@ -17,7 +17,7 @@ _PASSWORD = re.compile(r"(?<=://)([^\s/@:]*:)([^\s@]+)(?=@)")
 
 
 class Faults:
-    """Collects faults in any order and gives them sorted by position."""
+    """Collects faults in any order and returns them sorted by position."""
 
     def __init__(self, lines: Sequence[str] = ()) -> None:
         self._lines = lines
@@ -25,26 +25,26 @@ class Faults:
         self._warnings: set[_Note] = set()
 
     def add(self, line: int, column: int, path: str, message: str) -> None:
-        """Note one mistake; line and column count from 1."""
+        """Add a fault; line and column count from 1."""
         self._faults.add((line, column, path, message))
 
     def warn(self, line: int, column: int, path: str, message: str) -> None:
-        """Note what a friend would ask about; the file stays valid."""
+        """Add a warning; the file stays valid."""
         self._warnings.add((line, column, path, message))
 
     def __bool__(self) -> bool:
         return bool(self._faults)
 
     def first(self) -> tuple[Fault, ...]:
-        """The first faults of the file, at most `MAX_FAULTS`."""
+        """Return the first faults of the file, at most `MAX_FAULTS`."""
         return self._located(self._faults)
 
     def warnings(self) -> tuple[Fault, ...]:
-        """The first warnings of the file, at most `MAX_FAULTS`."""
+        """Return the first warnings of the file, at most `MAX_FAULTS`."""
         return self._located(self._warnings)
 
     def n_more(self) -> int:
-        """The mistakes beyond those of `first`."""
+        """Return the number of faults beyond those of `first`."""
         return max(0, len(self._faults) - MAX_FAULTS)
 
     def _located(self, notes: "set[_Note]") -> tuple[Fault, ...]:
@@ -66,7 +66,7 @@ class Faults:
 
 
 def quote(value: object) -> str:
-    """A value as a message shows it: short, printable, text in quotes, the rest as in YAML."""
+    """Return a value for a message: short, printable, text in quotes, the rest as in YAML."""
     words = {None: "null", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
         return words[value]
@@ -77,23 +77,23 @@ def quote(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Every character that could act on a terminal is replaced, one for one; tabs stay."""
+    """Replace every character that could act on a terminal, one for one; tabs stay."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def hide_passwords(text: str) -> str:
-    """Masks `user:password@` in URLs, keeping the length, so that carets still fit."""
+    """Mask `user:password@` in URLs, keeping the length, so that carets still fit."""
     return _PASSWORD.sub(lambda match: match[1] + "*" * len(match[2]), text)
 
 
 def listed(names: Iterable[object]) -> str:
-    """`a, b, c`."""
+    """Return `a, b, c`."""
     return ", ".join(str(name) for name in names)
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    """`; did you mean x?`, or nothing where no allowed name is close."""
+    """Return `; did you mean x?`, or nothing if no allowed name is close."""
     close = difflib.get_close_matches(given[:100].lower(), list(allowed), n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""

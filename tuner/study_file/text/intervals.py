@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """All numbers between two bounds; a bound belongs to it unless it is said to be open."""
+    """All numbers between two bounds, which are included unless marked as open."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -19,7 +19,7 @@ class Interval:
         return above and below
 
     def __str__(self) -> str:
-        """`from 0 to below 1`, `above 0`, `from 1 to 64`; nothing where there is no bound."""
+        """Return `from 0 to below 1`, `above 0`, `from 1 to 64`; empty without bounds."""
         if math.isinf(self.low) and math.isinf(self.high):
             return ""
         if math.isinf(self.high):

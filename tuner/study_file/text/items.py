@@ -1,7 +1,7 @@
 """Items of a study file, value and path together, and the readers that check them.
 
-A reader returns the value, or notes a fault and returns None. It passes over `BrokenNode` in
-silence, since its fault is noted already.
+A reader returns the value, or reports a fault and returns None. It skips a `BrokenNode`, whose
+fault is reported already.
 """
 
 import math
@@ -24,7 +24,7 @@ from tuner.study_file.text.yaml_text import core_value, meant_value
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """A value in the file and where it belongs."""
+    """A value in the file and its position."""
 
     node: Node
     key: Node | None = None  # None for the whole file and for items of lists
@@ -32,21 +32,21 @@ class Item:
     faults: Faults = field(repr=False)
 
     def fault(self, message: str) -> None:
-        """Note a mistake in the value."""
+        """Report a fault in the value."""
         if not isinstance(self.node, BrokenNode):
             self.faults.add(self.node.line, self.node.column, self.path, message)
 
     def key_fault(self, message: str) -> None:
-        """Note a mistake in the key itself."""
+        """Report a fault in the key itself."""
         place = self.key or self.node
         self.faults.add(place.line, place.column, self.path, message)
 
     def warn(self, message: str) -> None:
-        """Note what is allowed, but hardly meant, at the value."""
+        """Warn of a value that is allowed, but probably a mistake."""
         self.faults.warn(self.node.line, self.node.column, self.path, message)
 
     def key_warn(self, message: str) -> None:
-        """Note what is allowed, but hardly meant, at the key."""
+        """Warn of a key that is allowed, but probably a mistake."""
         place = self.key or self.node
         self.faults.warn(place.line, place.column, self.path, message)
 
@@ -56,15 +56,15 @@ class Keys:
     """The keys that a mapping may have."""
 
     allowed: Sequence[str]
-    later: Mapping[str, str] = field(default_factory=dict)  # planned key -> what there is now
-    hints: Mapping[str, str] = field(default_factory=dict)  # wrong key -> what to do instead
+    later: Mapping[str, str] = field(default_factory=dict)  # planned key -> its present alternative
+    hints: Mapping[str, str] = field(default_factory=dict)  # wrong key -> the right one
 
 
 Section = Mapping[str, Item]
 
 
 def read_section(item: Item, keys: Keys) -> Section | None:
-    """The items of a mapping by key; unknown and unsupported keys are faults."""
+    """Read the items of a mapping by key; unknown and unsupported keys are faults."""
     entries = read_entries(item, f"must be a mapping with {listed(keys.allowed)}")
     if entries is None:
         return None
@@ -84,12 +84,12 @@ def _refuse_key(name: str, keys: Keys) -> str:
 
 
 def has_refused_key(item: Item, section: Section) -> bool:
-    """True when a fault already says what is wrong with what stands here instead."""
+    """Return whether a fault about another key already explains the missing one."""
     return isinstance(item.node, MapNode) and len(item.node.entries) > len(section)
 
 
 def is_misspelt(item: Item, name: str, keys: Keys) -> bool:
-    """True when an unknown key of the mapping was probably meant to be `name`."""
+    """Return whether an unknown key of the mapping was probably meant to be `name`."""
     if not isinstance(item.node, MapNode):
         return False
     given = (key.text for key, _ in item.node.entries)
@@ -100,7 +100,7 @@ def is_misspelt(item: Item, name: str, keys: Keys) -> bool:
 
 
 def read_entries(item: Item, wanted: str) -> Section | None:
-    """The items of a mapping whose keys are names that the user chose."""
+    """Read a mapping whose keys are names that the user chose."""
     node = item.node
     if not isinstance(node, MapNode):
         item.fault(f"{wanted}, not {describe(node)}")
@@ -113,7 +113,7 @@ def read_entries(item: Item, wanted: str) -> Section | None:
 
 
 def read_list(item: Item, wanted: str) -> list[Item] | None:
-    """The items of a list."""
+    """Read the items of a list."""
     if not isinstance(item.node, ListNode):
         item.fault(f"{wanted}, not {describe(item.node)}")
         return None
@@ -124,7 +124,7 @@ def read_list(item: Item, wanted: str) -> list[Item] | None:
 
 
 def read_int(item: Item, interval: Interval) -> int | None:
-    """A whole number; `1.0` and `true` are none."""
+    """Read a whole number; `1.0` and `true` are none."""
     value = _scalar_value(item)
     if isinstance(value, int) and not isinstance(value, bool) and value in interval:
         return value
@@ -133,7 +133,7 @@ def read_int(item: Item, interval: Interval) -> int | None:
 
 
 def read_float(item: Item, interval: Interval) -> float | None:
-    """A finite number, whole ones included."""
+    """Read a finite number, whole ones included."""
     value = _scalar_value(item)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and math.isfinite(number := float(value)) and number in interval:  # type: ignore[arg-type]
@@ -144,7 +144,7 @@ def read_float(item: Item, interval: Interval) -> float | None:
 
 
 def read_bool(item: Item) -> bool | None:
-    """`true` or `false`."""
+    """Read `true` or `false`."""
     value = _scalar_value(item)
     if isinstance(value, bool):
         return value
@@ -153,7 +153,7 @@ def read_bool(item: Item) -> bool | None:
 
 
 def read_text(item: Item, wanted: str) -> str | None:
-    """Text that is not empty."""
+    """Read text that is not empty."""
     value = _scalar_value(item)
     if isinstance(value, str) and value:
         return value
@@ -164,7 +164,7 @@ def read_text(item: Item, wanted: str) -> str | None:
 def read_option(
     item: Item, options: Sequence[str], later: Iterable[str] = (), what: str = "value"
 ) -> str | None:
-    """One of the names in `options`; those in `later` are planned."""
+    """Read one of the names in `options`; those in `later` are planned."""
     text = read_text(item, f"must be one of {listed(options)}")
     if text is None or text in options:
         return text
@@ -177,7 +177,7 @@ def read_option(
 
 
 def read_seconds(item: Item, interval: Interval) -> float | None:
-    """A duration, in seconds."""
+    """Read a duration, in seconds."""
     node = item.node
     value = _scalar_value(item)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -215,7 +215,7 @@ def _is_meant(value: ParamValue) -> bool:
 
 
 def _quoted(value: ParamValue) -> str:
-    """A hint where a number is text only because of its quotes."""
+    """Return a hint if a number is text only because of its quotes."""
     is_text_only = isinstance(value, str) and isinstance(core_value(value[:40]), int | float)
     return "; remove the quotes" if is_text_only else ""
 
@@ -225,7 +225,7 @@ def _scalar_value(item: Item) -> ParamValue:
 
 
 def describe(node: Node) -> str:
-    """A node in a message."""
+    """Describe a node for a message."""
     match node:
         case MapNode():
             return "a mapping"

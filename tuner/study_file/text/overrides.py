@@ -15,14 +15,14 @@ from tuner.study_file.text.yaml_nodes import (
     compose,
 )
 
-ARGUMENT_LINE = 0  # of nodes that stand in no file
+ARGUMENT_LINE = 0  # of nodes that are in no file
 
 
 def apply_override(root: Node, text: str) -> Node:
-    """The tree with one value set, made if it is not there; raises `UsageError`.
+    """Return the tree with one value set, created if it is missing; raises `UsageError`.
 
     The value is read as YAML, so that `search_space.lr={float: [1e-4, 1]}` works as well. Names of
-    params may hold dots: the longest key that is there and fits is the one that is meant.
+    params may hold dots: the longest existing key that fits is used.
     """
     path, equals, value_text = text.partition("=")
     keys = path.strip().split(".")
@@ -59,7 +59,7 @@ def _set(node: Node, keys: Sequence[str], value: Node, above: tuple[str, ...]) -
 
 
 def _find_entry(node: MapNode, keys: Sequence[str], above: tuple[str, ...]) -> int | None:
-    """The place of the entry whose key is the longest beginning of the path that can be meant."""
+    """Return the index of the entry whose key is the longest possible beginning of the path."""
     for n in range(len(keys), 0, -1):
         if n < len(keys) and not _has_parts(above, keys[n]):
             continue
@@ -70,7 +70,7 @@ def _find_entry(node: MapNode, keys: Sequence[str], above: tuple[str, ...]) -> i
 
 
 def _has_parts(above: tuple[str, ...], part: str) -> bool:
-    """Whether what is named in this place can have such a part; params are single values."""
+    """Return whether the named value can have such a part; params are single values."""
     if above == ("search_space",):
         return part in RANGE_KEYS.allowed
     return not _is_of_names(above)
@@ -81,9 +81,9 @@ def _is_of_names(above: tuple[str, ...]) -> bool:
 
 
 def _length_of_new(keys: Sequence[str], value: Node, above: tuple[str, ...]) -> int:
-    """How many parts of the path are the name of a key that is not there yet.
+    """Return how many parts of the path form the name of a new key.
 
-    All of them where any name may stand, but for what a range says of itself.
+    All of them if any name is allowed, except the keys of a range.
     """
     if above == ("search_space",):
         is_of_range = (
@@ -94,7 +94,7 @@ def _length_of_new(keys: Sequence[str], value: Node, above: tuple[str, ...]) -> 
 
 
 def _moved(node: Node) -> Node:
-    """The node as one that stands in no file."""
+    """Return a copy of the node without a position in the file."""
     line, column = ARGUMENT_LINE, 1
     match node:
         case MapNode():

@@ -1,4 +1,4 @@
-"""A study file's text: read within limits, decoded, and free of what could hide in it."""
+"""Text of a study file: read within limits, decoded, and free of hidden characters."""
 
 import stat
 import unicodedata
@@ -13,7 +13,7 @@ _BREAKS = frozenset("\u0085\u2028\u2029\ufeff\ufffe\uffff")
 
 
 def read_source(path: Path) -> str:
-    """The file's text with `\\n` line ends; raises `StudyFileError`."""
+    r"""Return the file's text with `\n` line ends; raises `StudyFileError`."""
     text = _decode(path, _read_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise _file_error(path, "the file is empty; `name:` and `objective:` are a start")

@@ -1,8 +1,8 @@
-"""YAML text as a tree in which every key and value knows its line and column.
+"""YAML text as a tree with line and column of every key and value.
 
-The tree is built from ruamel.yaml's events (YAML 1.2, pure Python), so that depth and size
-are limited while the text is still being read and nothing is ever constructed from a tag.
-Plain scalars follow the YAML 1.2 core schema: `1e-5` is a float, `no` is text.
+The tree is built from ruamel.yaml's events (YAML 1.2, pure Python), so that depth and size are
+limited while the text is still being read and nothing is ever constructed from a tag. Plain scalars
+follow the YAML 1.2 core schema: `1e-5` is a float, `no` is text.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ class ListNode:
 
 @dataclass(frozen=True, kw_only=True)
 class MapNode:
-    """Keys, each once, and their values, in the order of the file."""
+    """Distinct keys and their values, in the order of the file."""
 
     line: int
     column: int
@@ -62,7 +62,7 @@ class MapNode:
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenNode:
-    """A value that is already reported as a fault: readers pass over it in silence."""
+    """A value that is already reported as a fault: readers skip it."""
 
     line: int
     column: int
@@ -72,11 +72,11 @@ Node = ScalarNode | ListNode | MapNode | BrokenNode
 
 
 class _Unreadable(Exception):
-    """The text cannot be read any further; the fault is noted."""
+    """The text cannot be read any further; the fault is reported."""
 
 
 def compose(text: str, faults: Faults) -> Node | None:
-    """The only document in `text`; None after a fault that leaves nothing to look at."""
+    """Return the only document in `text`; None after a fault that leaves nothing to check."""
     try:
         return _Composer(text, faults).document()
     except _Unreadable:
@@ -98,7 +98,7 @@ def compose(text: str, faults: Faults) -> Node | None:
 
 
 class _Composer:
-    """Walks the events of one text."""
+    """Builds the tree from the events of one text."""
 
     def __init__(self, text: str, faults: Faults) -> None:
         self._events: Iterator[Event] = iter(YAML(typ="safe", pure=True).parse(text))
@@ -106,7 +106,7 @@ class _Composer:
         self._n_values = 0
 
     def document(self) -> Node | None:
-        """The document's root; faults for directives and for a second document."""
+        """Return the document's root; report directives and a second document."""
         root: Node | None = None
         n_documents = 0
         for event in self._events:

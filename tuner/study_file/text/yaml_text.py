@@ -1,4 +1,4 @@
-"""Values as text in YAML: what a plain scalar means, and how a value is written."""
+"""Values as text in YAML: the meaning of a plain scalar, and the form of a value."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from typing import Any
 
 from tuner.study.trial import ParamValue
 
-# What some version takes for something else than text.
+# Text that some version reads as another value.
 WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
 
 _INT = re.compile(r"[-+]?[0-9]+")
@@ -25,7 +25,7 @@ _SPECIAL: dict[str, ParamValue] = {
 }
 _GROUPED = re.compile(r"[-+]?[0-9]+(_[0-9]+)+[0-9.eE+-]*")  # 1_000
 
-# What Python's users and YAML 1.1 write for a value, and YAML 1.2 reads as text.
+# Values as Python and YAML 1.1 write them, which YAML 1.2 reads as text.
 _MEANT = {
     **dict.fromkeys(("y", "yes", "on", "true"), "true"),
     **dict.fromkeys(("n", "no", "off", "false"), "false"),
@@ -36,7 +36,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]*[A-Za-z0-9_]|[A-Za-z]", re.ASCII
 
 
 def core_value(text: str) -> ParamValue:
-    """What a plain scalar means by the YAML 1.2 core schema (yaml.org/spec/1.2.2, 10.3.2)."""
+    """Return the meaning of a plain scalar by the core schema (yaml.org/spec/1.2.2, 10.3.2)."""
     if text in _SPECIAL:
         return _SPECIAL[text]
     if _INT.fullmatch(text):
@@ -51,12 +51,12 @@ def core_value(text: str) -> ParamValue:
 
 
 def is_number(text: str) -> bool:
-    """Whether the core schema reads a plain scalar as a finite number."""
+    """Return whether the core schema reads a plain scalar as a finite number."""
     return any(pattern.fullmatch(text) for pattern in (_INT, _OCTAL, _HEX, _FLOAT))
 
 
 def meant_value(text: str) -> str:
-    """The value that was probably meant by plain text, as YAML 1.2 writes it; empty if none."""
+    """Return the value that plain text was probably meant as, in YAML 1.2's form; empty if none."""
     if text in _SPECIAL or is_number(text):
         return ""
     if text == "None":
@@ -67,7 +67,7 @@ def meant_value(text: str) -> str:
 
 
 def render_float(value: float) -> str:
-    """With a point: YAML 1.1 takes 1e-05 for text, and no version reads `inf`."""
+    """Write it with a point: YAML 1.1 takes 1e-05 for text, and no version reads `inf`."""
     if not math.isfinite(value):
         return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     mantissa, e, exponent = repr(value).partition("e")
@@ -76,7 +76,7 @@ def render_float(value: float) -> str:
 
 
 def render_inline(value: Any) -> str:
-    """A value in one line; mappings and lists in their braces."""
+    """Write a value in one line; mappings and lists in their braces."""
     match value:
         case Mapping():
             parts = [f"{render_text(str(k))}: {render_inline(v)}" for k, v in value.items()]
@@ -94,7 +94,7 @@ def render_inline(value: Any) -> str:
 
 
 def render_text(text: str) -> str:
-    """Text, in quotes if it could be read as something else."""
+    """Write text, in quotes if it could be read as another value."""
     if _PLAIN.fullmatch(text) and text.lower() not in WORDS:
         return text
     quoted = json.dumps(text, ensure_ascii=False)
@@ -102,7 +102,7 @@ def render_text(text: str) -> str:
 
 
 def render_readable(value: object) -> str:
-    """A value for a table: text is in quotes only where YAML 1.2 would read another value."""
+    """Write a value for a table: text is in quotes only if YAML 1.2 would read another value."""
     if value is None or isinstance(value, bool):
         return render_inline(value)
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""From a source to a prepared folder: load, split, fit, write. Loads scikit-learn and NumPy."""
+"""Building of a prepared folder: load, split, fit, write. Loads scikit-learn and NumPy."""
 
 import io
 import json
@@ -47,7 +47,7 @@ def _summary(table: Table, rows: Mapping[str, Array]) -> str:
 
 
 def _encode(array: Array) -> bytes:
-    """NumPy's own format."""
+    """Return NumPy's own format."""
     content = io.BytesIO()
     np.save(content, array, allow_pickle=False)
     return content.getvalue()

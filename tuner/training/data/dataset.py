@@ -15,8 +15,6 @@ from tuner.study_file.params.trainer_params import Task
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Rows and their labels."""
-
     x_NF: torch.Tensor  # standardized features
     y_N: torch.Tensor  # classes (int64) or the standardized target
 
@@ -27,7 +25,7 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """What the search sees of a data set, on one device."""
+    """The part of a data set that the search uses, on one device."""
 
     task: Task
     n_classes: int  # 0 for regression
@@ -44,7 +42,7 @@ class Dataset:
         return self.n_classes if self.task is Task.CLASSIFICATION else 1
 
     def to(self, device: str) -> "Dataset":
-        """The same on another device."""
+        """Copy the data set to another device."""
         return Dataset(
             task=self.task,
             n_classes=self.n_classes,
@@ -55,7 +53,7 @@ class Dataset:
 
 
 def load_dataset(folder: Path, device: str) -> Dataset:
-    """Open a prepared folder; the test split stays shut."""
+    """Open a prepared folder, without the test split."""
     meta = json.loads((folder / "meta.json").read_text())
     data = Dataset(
         task=Task(meta["task"]),
@@ -68,17 +66,17 @@ def load_dataset(folder: Path, device: str) -> Dataset:
 
 
 def open_split(folder: Path, name: str) -> Split:
-    """One of train, validation and test."""
+    """Open one of train, validation and test."""
     return Split(x_NF=_open(folder / f"{name}_x.npy"), y_N=_open(folder / f"{name}_y.npy"))
 
 
 def open_test_split(folder: Path) -> Split:
-    """The rows that no search has seen: for one look, after the last decision."""
+    """Open the rows that no search has seen, for one evaluation after the last decision."""
     return open_split(folder, "test")
 
 
 def with_validation(data: Dataset) -> Dataset:
-    """Train on both; the validation split is still there to be reported, not to be selected by."""
+    """Merge both splits for training; the validation split stays for reports, not for selection."""
     both = Split(
         x_NF=torch.cat([data.train.x_NF, data.validation.x_NF]),
         y_N=torch.cat([data.train.y_N, data.validation.y_N]),
@@ -87,8 +85,8 @@ def with_validation(data: Dataset) -> Dataset:
 
 
 def _open(path: Path) -> torch.Tensor:
-    # Mapped privately: pages are shared until written, and nobody writes. (A read-only mapping
-    # does the same, but torch warns of every array that it could not write to.)
+    # Mapped privately: pages are shared until written, and nothing writes to them. (A read-only
+    # mapping does the same, but torch warns of every array that it could not write to.)
     return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
 
 

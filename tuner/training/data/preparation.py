@@ -27,15 +27,15 @@ class Step(Protocol):
     kind: ClassVar[str]  # its name in the file
 
     def apply(self, x_NF: Array) -> Array:
-        """The rows after this step."""
+        """Return the rows after this step."""
 
     def arrays(self) -> Mapping[str, Array]:
-        """What was fitted."""
+        """Return the fitted arrays."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standardize:
-    """Mean 0 and scale 1 over the training rows."""
+    """Scales features to mean 0 and deviation 1 over the training rows."""
 
     kind: ClassVar[str] = "standardize"
 
@@ -71,14 +71,13 @@ class Target:
 
     @classmethod
     def fit(cls, table: Table, rows: Array) -> "Target":
-        """Fit on training rows."""
         if table.task is Task.CLASSIFICATION:
             return cls(task=table.task, classes=table.target.categories)
         fitted = Standardize.fit(table.target.values_N[rows].astype(np.float64)[:, None])
         return cls(task=table.task, mean=float(fitted.mean_F[0]), scale=float(fitted.scale_F[0]))
 
     def apply(self, y_N: Array) -> Array:
-        """Class numbers (int64), or standardized numbers (float32)."""
+        """Return class numbers (int64), or standardized numbers (float32)."""
         if self.task is Task.CLASSIFICATION:
             return y_N.astype(np.int64)
         return ((y_N.astype(np.float64) - self.mean) / self.scale).astype(np.float32)
@@ -86,15 +85,12 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """All fitted transforms of a data set."""
-
     steps: Sequence[Step]
     target: Target
     features: tuple[str, ...]  # the names of the columns
 
     @classmethod
     def fit(cls, table: Table, rows: Array) -> "Preparation":
-        """Fit on the training rows."""
         x_NF = table.numbers_NF().astype(np.float64)
         return cls(
             steps=(Standardize.fit(x_NF[rows]),),
@@ -103,7 +99,7 @@ class Preparation:
         )
 
     def inputs(self, table: Table) -> Array:
-        """The model's inputs of all rows, (N, F) float32."""
+        """Return the model's inputs of all rows, (N, F) float32."""
         x_NF = table.numbers_NF().astype(np.float64)
         for step in self.steps:
             x_NF = step.apply(x_NF)
@@ -111,11 +107,11 @@ class Preparation:
 
     @property
     def standardize(self) -> Standardize:
-        """The step that a model's file stores."""
+        """Return the step that a model's file stores."""
         return next(step for step in self.steps if isinstance(step, Standardize))
 
     def save(self, folder: Path) -> None:
-        """Write it to a folder that has none yet."""
+        """Write it to a new folder."""
         text = {
             "steps": [step.kind for step in self.steps],
             "task": self.target.task.value,
@@ -134,7 +130,7 @@ class Preparation:
 
 
 def load_preparation(folder: Path) -> Preparation:
-    """As `Preparation.save` wrote it."""
+    """Load a preparation that `Preparation.save` wrote."""
     text: Mapping[str, Any] = json.loads((folder / _TEXT).read_text())
     arrays = load_arrays((folder / _ARRAYS).read_bytes())
     steps = [

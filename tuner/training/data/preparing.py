@@ -16,7 +16,7 @@ from tuner.training.data.source import Source
 from tuner.training.data.sources import open_source
 from tuner.training.folders import open_private_folder, sync_folder
 
-VERSION = 3  # of what preparation does; a change here prepares again
+VERSION = 3  # of the preparation; a change here prepares again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class PreparedData:
 
 
 def prepare(data: Mapping[str, Any], parent: Path) -> PreparedData:
-    """Prepare `{"sklearn": name}` below `parent`, or find it finished."""
+    """Prepare `{"sklearn": name}` below `parent`, or reuse the finished folder."""
     source = open_source(data)
     folder = open_private_folder(parent) / _key(data, source)
     if not (folder / "meta.json").exists():
@@ -50,7 +50,7 @@ def _key(data: Mapping[str, Any], source: Source) -> str:
 
 
 def _build(source: Source, folder: Path) -> None:
-    """Write under a name of its own, then rename: a folder that exists is complete."""
+    """Write to a temporary folder, then rename it: a folder that exists is complete."""
     from tuner.training.data.building import build_folder  # noqa: PLC0415 - loads scikit-learn
 
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -65,7 +65,8 @@ def _publish(unfinished: Path, folder: Path) -> None:
     try:
         unfinished.rename(folder)
     except OSError:
-        if not (folder / "meta.json").exists():  # else another process was first: same content
+        # otherwise another process was first, with the same content
+        if not (folder / "meta.json").exists():
             raise
         return
     sync_folder(folder.parent)

@@ -12,20 +12,19 @@ if TYPE_CHECKING:
 
 
 class SklearnSource:
-    """One of the sets by its name."""
+    """A data set of scikit-learn by its name."""
 
     def __init__(self, name: object) -> None:
-        """Raises `UnknownSource` for a name that is not known."""
+        """Raise `UnknownSource` for an unknown name."""
         if name not in DATA_SETS:
             raise UnknownSource(f"no data set {name!r}; sklearn has: {', '.join(DATA_SETS)}")
         self._name = str(name)
 
     def versions(self) -> Mapping[str, str]:
-        """The set is part of the package."""
+        """Return the package's version: the set is part of the package."""
         return {"scikit-learn": metadata.version("scikit-learn")}
 
     def load(self) -> "Table":
-        """Read it from the package."""
         from sklearn import datasets  # noqa: PLC0415 - takes a second
 
         from tuner.training.data.table import Column, ColumnKind, Table  # noqa: PLC0415 - NumPy

@@ -1,6 +1,6 @@
-"""What every source of a data set offers.
+"""Port of all sources of data sets.
 
-A source is cheap to open: `load` reads the data, and `versions` says without reading them whether
+Opening a source is cheap: `load` reads the data, and `versions` shows without reading them whether
 an earlier preparation can be used again.
 """
 
@@ -16,10 +16,8 @@ class UnknownSource(Exception):
 
 
 class Source(Protocol):
-    """Where a data set comes from."""
-
     def versions(self) -> Mapping[str, str]:
-        """What the content depends on, such as versions of packages or hashes of files."""
+        """Return the versions or hashes that determine the content."""
 
     def load(self) -> "Table":
-        """The data set; raises an error whose text is one sentence."""
+        """Return the data set; raises an error whose text is one sentence."""

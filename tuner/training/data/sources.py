@@ -8,7 +8,7 @@ from tuner.training.data.source import Source, UnknownSource
 
 
 def open_source(asked: Mapping[str, Any]) -> Source:
-    """The source of `{"sklearn": name}`; raises `UnknownSource`."""
+    """Open the source of `{"sklearn": name}`; raises `UnknownSource`."""
     if len(asked) != 1 or next(iter(asked)) not in _SOURCES:
         known = ", ".join(_SOURCES)
         raise UnknownSource(f"no data source {json.dumps(dict(asked))}; sources: {known}")

@@ -11,7 +11,7 @@ _SEED = 0
 
 
 def split_rows(table: Table) -> dict[str, Array]:
-    """Row numbers of train, validation and test: 70, 15, 15 %, stratified by class."""
+    """Return row numbers of train, validation and test: 70, 15, 15 %, stratified by class."""
     rows = np.arange(table.n_rows)
     rest, test = _cut(table, rows, round(len(rows) * _TEST_SHARE))
     train, validation = _cut(table, rest, round(len(rows) * _VALIDATION_SHARE))

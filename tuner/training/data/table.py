@@ -1,4 +1,4 @@
-"""A table as its source gives it: typed columns, and a target. Shapes: N rows, F features."""
+"""A table as its source returns it: typed columns, and a target. Shapes: N rows, F features."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 class ColumnKind(StrEnum):
-    """What the values of a column are."""
+    """Kind of a column's values."""
 
     NUMBER = "number"
     CATEGORY = "category"  # a number from 0 for each of `Column.categories`
@@ -45,16 +45,16 @@ class Table:
 
     @property
     def task(self) -> Task:
-        """It follows from the target."""
+        """Derive the task from the target."""
         is_category = self.target.kind is ColumnKind.CATEGORY
         return Task.CLASSIFICATION if is_category else Task.REGRESSION
 
     def numbers_NF(self) -> Array:
-        """All columns side by side, which must be numbers of one type."""
+        """Return all columns as one matrix; they must be numbers of one type."""
         return np.stack([column.values_N for column in self.columns], axis=1)
 
     def fingerprint(self, rows: Mapping[str, Array]) -> str:
-        """The sha256 of the raw values and of the split, by which machines know the same data."""
+        """Return the sha256 of raw values and split, which identifies the data on all machines."""
         digest = hashlib.sha256()
         for array in (self.numbers_NF(), self.target.values_N, *rows.values()):
             digest.update(f"{array.dtype.str} {array.shape}\n".encode())

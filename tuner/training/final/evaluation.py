@@ -1,4 +1,4 @@
-"""How good predictions are, by scikit-learn's metrics. Shapes: N rows, C classes."""
+"""Quality of predictions, by scikit-learn's metrics. Shapes: N rows, C classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One split, looked at once."""
+    """The evaluation of one split."""
 
     n_rows: int
     metrics: dict[str, float]
@@ -31,7 +31,7 @@ class Evaluation:
 
 
 def evaluate(model: FinalModel, split: Split) -> Evaluation:
-    """All metrics that fit the task, on standardized rows."""
+    """Compute all metrics that fit the task, on standardized rows."""
     outputs_NC = model.outputs(split.x_NF)
     y_N = split.y_N.cpu().numpy()
     card = model.card
@@ -43,7 +43,7 @@ def evaluate(model: FinalModel, split: Split) -> Evaluation:
 
 
 def _of_classes(p_NC: Array, y_N: NDArray[np.int64], n_classes: int) -> Evaluation:
-    """Precision, recall, F1 and AUROC are means over classes (macro), one against the rest."""
+    """Compute the metrics; precision, recall, F1 and AUROC are means over classes (macro)."""
     labels = list(range(n_classes))
     chosen_N = p_NC.argmax(1)
     of_labels = {"labels": labels, "average": "macro", "zero_division": 0.0}
@@ -65,7 +65,7 @@ def _of_classes(p_NC: Array, y_N: NDArray[np.int64], n_classes: int) -> Evaluati
 
 
 def _of_targets(predicted_N: Array, y_N: Array) -> Evaluation:
-    """In the target's own unit."""
+    """Compute the metrics in the target's own unit."""
     mse = float(metrics.mean_squared_error(y_N, predicted_N))
     return Evaluation(
         n_rows=len(y_N),
@@ -82,7 +82,7 @@ def _of_targets(predicted_N: Array, y_N: Array) -> Evaluation:
 
 @torch.no_grad()
 def validate(model: FinalModel, data: Dataset, loss: Loss) -> Values:
-    """The metrics by which the search chose, on the validation split."""
+    """Compute the metrics that the search optimized, on the validation split."""
     split = data.validation
     metrics_of_task = metrics_with(loss, metrics_of(data))
     output_1CN = model.outputs(split.x_NF).T[None].to(split.x_NF.device)

@@ -1,6 +1,6 @@
-"""A trained model in one safetensors file: weights, fitted preprocessing, and what builds it.
+"""A trained model in one safetensors file: weights, fitted preprocessing, and its architecture.
 
-Nothing in the file can run code: a model of the user's own is built by a callable that is given.
+Nothing in the file can run code: a custom model is built by a callable that the caller passes.
 Shapes: N rows, F features, C outputs.
 """
 
@@ -60,11 +60,11 @@ class FinalModel:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes by number; empty for regression."""
+        """Return the names of the classes by number; empty for regression."""
         return self.card.classes
 
     def predict(self, x: ArrayLike) -> NDArray[Any]:
-        """Of each row its class, by number, or its target in its own unit.
+        """Return each row's class number, or its target in its own unit.
 
         Raises `BadRows`, a `ValueError`, for rows of another width or with NaN or infinity.
         """
@@ -74,7 +74,7 @@ class FinalModel:
         return outputs_NC[:, 0].double().numpy() * self.card.target_scale + self.card.target_mean
 
     def predict_proba(self, x: ArrayLike) -> NDArray[np.float64]:
-        """The probability of each class (N, C).
+        """Return the probability of each class (N, C).
 
         Raises `BadRows` as `predict` does, and `UsageError` for regression.
         """
@@ -85,7 +85,7 @@ class FinalModel:
 
     @torch.no_grad()
     def outputs(self, x_NF: torch.Tensor) -> torch.Tensor:
-        """The raw outputs (N, C) for standardized features, on the CPU."""
+        """Return the raw outputs (N, C) for standardized features, on the CPU."""
         device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
         is_half = self.card.params["precision"] == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=is_half):
@@ -95,20 +95,21 @@ class FinalModel:
         return torch.cat(parts) if parts else torch.zeros(0, self.card.n_outputs)
 
     def _standardized(self, x: ArrayLike) -> torch.Tensor:
-        """As the preparation did it; raises `BadRows` for what the model has no answer to."""
-        # A copy: of what cannot be written to, a column of pandas for instance, torch warns.
+        """Standardize rows as the preparation did; raises `BadRows` for rows without an answer."""
+        # A copy: torch warns of read-only memory, such as a column of pandas.
         rows_NF = torch.from_numpy(np.array(x, dtype=np.float64, ndmin=2))
         if rows_NF.dim() != 2 or rows_NF.shape[1] != self.card.n_features:
             given = "x".join(map(str, rows_NF.shape))
             raise BadRows(f"rows of {self.card.n_features} features are needed, not {given}")
         x_NF = ((rows_NF - self.mean_F) / self.scale_F).float()
-        is_bad_NF = ~torch.isfinite(x_NF)  # here: what is finite in 64 bits may not be in 32
+        # after the conversion: a finite 64-bit number may be infinite in 32
+        is_bad_NF = ~torch.isfinite(x_NF)
         if bool(is_bad_NF.any()):
             raise BadRows(_bad_rows(is_bad_NF, self.card.features))
         return x_NF
 
     def to(self, device: str) -> "FinalModel":
-        """The same on another device."""
+        """Copy the model to another device."""
         self.module.to(device)
         return self
 
@@ -116,7 +117,7 @@ class FinalModel:
 def card_of(
     model: str, params: Params, seed: int, data: Dataset, preparation: Preparation
 ) -> ModelCard:
-    """Of a model that was trained on this data."""
+    """Return the card of a model that was trained on this data."""
     return ModelCard(
         model=model,
         params=params,
@@ -132,7 +133,7 @@ def card_of(
 
 
 def scaling_of(preparation: Preparation) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and scale of the features, as a model's file stores them."""
+    """Return mean and scale of the features, as a model's file stores them."""
     scaling = preparation.standardize
     return torch.from_numpy(scaling.mean_F), torch.from_numpy(scaling.scale_F)
 
@@ -143,10 +144,10 @@ def build_final_model(
     preprocessing: tuple[torch.Tensor, torch.Tensor],
     build: Build | None = None,
 ) -> FinalModel:
-    """The module with these weights.
+    """Build the module with these weights.
 
     `weights` by their names in the module; `preprocessing`: mean and scale of the features;
-    `build`: of a model of the user's own.
+    `build`: the callable of a custom model.
     """
     if not card.has_own_model:
         build = mlp_module
@@ -169,10 +170,10 @@ def build_final_model(
 
 
 def _check_sizes(build: Build, card: ModelCard, weights: Mapping[str, torch.Tensor]) -> None:
-    """Raise `RunFailed` where a callable would make larger tensors than the file holds.
+    """Raise `RunFailed` if a callable would create larger tensors than the file holds.
 
-    The params of a prepared file may ask for any size. Built on torch's device without memory
-    first, the model shows its sizes; one that cannot be built there is not checked.
+    The params of a prepared file may ask for any size. Built on torch's meta device first, the
+    model shows its sizes without memory; one that cannot be built there is not checked.
     """
     given = {"n_features": card.n_features, "n_outputs": card.n_outputs, **card.params}
     try:
@@ -186,7 +187,6 @@ def _check_sizes(build: Build, card: ModelCard, weights: Mapping[str, torch.Tens
 
 
 def encode_model(model: FinalModel) -> bytes:
-    """The whole file."""
     weights = _tensors_of(model.module)
     tensors = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in weights.items()}
     tensors |= {MEAN: model.mean_F.contiguous(), SCALE: model.scale_F.contiguous()}
@@ -198,10 +198,10 @@ def encode_model(model: FinalModel) -> bytes:
 def load_model(
     folder: str | Path, build: Build | None = None, *, device: str = "cpu", sha256: str = ""
 ) -> FinalModel:
-    """The final model of `tuner train`: its folder, or the file `model.safetensors` itself.
+    """Load the final model of `tuner train`: its folder, or the file `model.safetensors` itself.
 
-    `build` is the callable of a model of your own; `sha256`, where given, must be the file's.
-    Raises `RunFailed` for a file that is damaged or none of ours, `UsageError` without `build`.
+    `build` is the callable of a custom model; `sha256`, if given, must be the file's. Raises
+    `RunFailed` for a file that is damaged or not by tuner, `UsageError` without `build`.
     """
     path = _model_file(folder)
     try:
@@ -265,9 +265,9 @@ def _check_numbers(
 
 
 def load_state(folder: str | Path) -> Any:
-    """What a function saved last in its final training: the tree, tensors on the CPU.
+    """Load the last state that a function saved in its final training, with tensors on the CPU.
 
-    Raises `RunFailed` for a file that is damaged or none of ours.
+    Raises `RunFailed` for a file that is damaged or not by tuner.
     """
     path = _model_file(folder)
     if not os.path.exists(path):
@@ -284,7 +284,7 @@ def natural_weights(
     weights: Mapping[str, torch.Tensor],
     buffers: Mapping[str, torch.Tensor],
 ) -> dict[str, torch.Tensor]:
-    """A lane's weights as its module has them: the lean perceptron stores hidden ones (F, H)."""
+    """Return a lane's weights by the module's names; the lean stack stores hidden ones (F, H)."""
     if is_code_name(model) or params["precision"] != "float32":
         return {**weights, **buffers}
     return {name: _natural(name, weight) for name, weight in weights.items()}
@@ -297,13 +297,13 @@ def _natural(name: str, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _tensors_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Parameters, each once however often it is used, and buffers, whether persistent or not."""
+    """Return parameters, each once even if shared, and buffers, whether persistent or not."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 @torch.no_grad()
 def _fill(module: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Raises `RunFailed` where names, shapes or dtypes are not the module's."""
+    """Raise `RunFailed` if names, shapes or dtypes differ from the module's."""
     tensors = _tensors_of(module)
     _check_shapes({name: tensor.shape for name, tensor in tensors.items()}, weights)
     for name, tensor in tensors.items():
@@ -324,7 +324,7 @@ def _check_shapes(shapes: Mapping[str, torch.Size], weights: Mapping[str, torch.
 
 
 def _shapes(card: ModelCard) -> Dataset:
-    """What a callable may ask of the data, without the data."""
+    """Return empty data with the shapes that a callable may ask for."""
     x_NF = torch.zeros(2, card.n_features)
     split = Split(x_NF=x_NF, y_N=torch.zeros(2, dtype=torch.int64))
     n_classes = card.n_outputs if card.task is Task.CLASSIFICATION else 0
@@ -334,7 +334,7 @@ def _shapes(card: ModelCard) -> Dataset:
 
 
 def _bad_rows(is_bad_NF: torch.Tensor, features: tuple[str, ...]) -> str:
-    """Which rows, counted from 0, and the first feature of the first one."""
+    """Name the bad rows, counted from 0, and the first bad feature of the first one."""
     rows: list[int] = is_bad_NF.any(1).nonzero()[:, 0].tolist()
     named = ", ".join(map(str, rows[:_MOST_NAMED]))
     more = f" and {len(rows) - _MOST_NAMED} more" if len(rows) > _MOST_NAMED else ""

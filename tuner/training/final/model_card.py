@@ -1,4 +1,4 @@
-"""What a model's file says of the model: checked field by field, and against its tensors."""
+"""Facts in a model's file: checked field by field, and against its tensors."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ _MAX_SEED = 2**64
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What builds the model and reads its outputs."""
+    """Facts that build the model and give its outputs a meaning."""
 
     model: str  # "mlp", or the callable of the user's own
     params: Params  # complete
@@ -31,20 +31,20 @@ class ModelCard:
 
     @property
     def has_own_model(self) -> bool:
-        """Whether a callable of the user builds it."""
+        """Return whether a callable of the user builds it."""
         return is_code_name(self.model)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TensorHead:
-    """What the header says of a tensor."""
+    """A tensor's entry in the header."""
 
     dtype: str  # as safetensors writes it: F32
     shape: tuple[int, ...]
 
 
 def load_card(stored: Any) -> ModelCard:
-    """The card of a file; raises `ValueError` or `LookupError` where no model follows from it."""
+    """Return the card of a file; raises `ValueError` or `LookupError` if it describes no model."""
     known = {field.name for field in fields(ModelCard)}
     if not isinstance(stored, dict) or stored.keys() != known:
         raise ValueError("its card lacks fields or has others")
@@ -66,7 +66,7 @@ def load_card(stored: Any) -> ModelCard:
 
 
 def check_heads(card: ModelCard, heads: Mapping[str, TensorHead]) -> None:
-    """Raise `ValueError` or `LookupError` where the tensors are not those of the card's model."""
+    """Raise `ValueError` or `LookupError` if the tensors do not belong to the card's model."""
     for name in (MEAN, SCALE):
         _check_head(name, heads[name], TensorHead(dtype="F64", shape=(card.n_features,)))
     if card.has_own_model:
@@ -101,7 +101,7 @@ def _mlp_shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
 
 
 def _check_params(card: ModelCard) -> None:
-    """Those of the trainer that shape the model, by the rules of the study file."""
+    """Check the trainer's params that shape the model by the rules of the study file."""
     for name in ("precision",) if card.has_own_model else _OF_THE_FORWARD_PASS:
         param, value = TRAINER_PARAMS[name], card.params[name]
         if param.kind == "choice":

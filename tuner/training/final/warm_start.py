@@ -1,4 +1,4 @@
-"""A training that begins with weights that are there already. K lanes, D parameters of a lane."""
+"""A training that starts from existing weights. K lanes, D parameters of a lane."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -17,9 +17,9 @@ from tuner.training.model import Model
 def warm_state(
     model: Model, params: Params, seed: int, like: torch.Tensor, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The state of a lane before its first epoch, but with the weights and buffers of `given`.
+    """Return a lane's state before its first epoch, with the weights and buffers of `given`.
 
-    Its optimizer is a new one. Raises `BadCheckpoint` where they are of another model.
+    Its optimizer is a new one. Raises `BadCheckpoint` if they belong to another model.
     """
     state = deepcopy(Group(model, [Nobody(params, seed)], like).state(0))
     for kind in ("weights", "buffers"):

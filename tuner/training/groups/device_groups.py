@@ -1,4 +1,4 @@
-"""All groups of a device: who joins which, and whose turn it is. Read it from `train` down."""
+"""All groups of a device: their lanes and turns. Read it from `train` down."""
 
 import math
 from collections import Counter, deque
@@ -25,7 +25,7 @@ from tuner.training.model import Model
 
 @dataclass(frozen=True, kw_only=True)
 class Departure:
-    """How a lane left its group."""
+    """The exit of a lane from its group."""
 
     lane: Lane
     how: Outcome
@@ -38,9 +38,9 @@ class Departure:
 class Groups:
     """Groups that take turns, an epoch each.
 
-    A group's turn: its lanes are asked for their verdicts on the epoch before and leave or stay,
-    new lanes join, then all train for one epoch, report and save. So the agent has the other
-    groups' turns to make up its mind, and a pruned lane's place is filled at once.
+    At a group's turn, its lanes get their verdicts on the previous epoch and leave or stay, new
+    lanes join, then all train for one epoch, report and save. So the agent has the other groups'
+    turns for its verdicts, and a pruned lane is replaced at once.
     """
 
     def __init__(
@@ -65,18 +65,18 @@ class Groups:
 
     @property
     def lanes(self) -> list[Lane]:
-        """Everybody who is here, the new ones last."""
+        """Return all lanes, the new ones last."""
         seats = (seat for group in self._groups for seat in group.seats)
         return [seat.lane for seat in seats if not seat.has_left] + self._new
 
     def admit(self, lanes: Sequence[Lane]) -> None:
-        """They join at the next turn."""
+        """Add lanes, which join at the next turn."""
         for lane in lanes:
             self._sizes.learn(self._model, lane.params, lane.seed)
         self._new += lanes
 
     def room(self) -> int:
-        """How many more lanes are welcome: those that would train at little extra cost."""
+        """Return how many more lanes would train at little extra cost."""
         held = Counter(self._model.key(lane.params) for lane in self._new)
         for group in self._groups:
             held[group.key] += sum(not seat.has_left for seat in group.seats)
@@ -84,7 +84,7 @@ class Groups:
 
     @torch.no_grad()
     def turn(self) -> Iterator[Departure]:
-        """One group's turn, or nothing where nobody is; yields each lane that leaves.
+        """Run one group's turn if there is a group; yield each lane that leaves.
 
         Raises `LaneFailed` for a lane that cannot be resumed or that breaks its model when it
         trains alone. It has left then, and the others are as they were.
@@ -113,10 +113,10 @@ class Groups:
                 _save(group, k)
 
     def _take_next(self) -> Group:
-        """In turn, but every other turn belongs to the group with the most advanced lane.
+        """Take the groups in turn, but every other turn the one with the most advanced lane.
 
-        Else the first trial would be COMPLETE only after as many rounds as it has epochs, while
-        trials that are about to be pruned take their turns.
+        Otherwise the first trial would be COMPLETE only after as many rounds as it has epochs,
+        while trials that are about to be pruned take their turns.
         """
         self._n_turns += 1
         if self._n_turns % 2:
@@ -126,7 +126,7 @@ class Groups:
         return ahead
 
     def _seat_new(self) -> Iterator[Departure]:
-        """New lanes of one key sit together; at its turn a group takes in what fits."""
+        """Put new lanes of one key together; at its turn a group takes in as many as fit."""
         while self._new:
             key = self._model.key(self._new[0].params)
             alike = [lane for lane in self._new if self._model.key(lane.params) == key]
@@ -157,10 +157,10 @@ class Groups:
             group.seats[k].has_left = True
             failed = LaneFailed(lane)
             failed.__cause__ = error
-            self._failed.append(failed)  # told once the others are where they belong
+            self._failed.append(failed)  # raised once the others are in their groups
 
     def _hear_verdicts(self, group: Group) -> Iterator[Departure]:
-        """Ask who stays, and compact the stack; whoever is released has saved before it leaves."""
+        """Apply the verdicts and compact the stack; released lanes save before they leave."""
         ends = {}
         for k, seat in enumerate(group.seats):
             if seat.has_left:
@@ -174,7 +174,7 @@ class Groups:
         group.keep([k for k, seat in enumerate(group.seats) if not seat.has_left])
 
     def _merge_into(self, group: Group) -> Iterator[Departure]:
-        """Take in groups of the same key that fit: new lanes, and what is left of others."""
+        """Take in groups of the same key that fit: new lanes, and remainders of others."""
         size = self._sizes.of(group.key)
         for other in [other for other in self._groups if other.key == group.key]:
             if len(group.seats) + len(other.seats) > size:
@@ -190,7 +190,7 @@ class Groups:
             self._groups.remove(other)
 
     def _train(self, group: Group) -> list[Values] | None:
-        """An epoch's values per lane; None where the group was too large and is split up."""
+        """Return an epoch's values per lane; None if the group was too large and is split up."""
         if len(group.seats) == 1:
             return self._train_alone(group)
         is_kept = False
@@ -213,7 +213,7 @@ class Groups:
             return self._trainer.epoch(group)
 
     def _train_alone(self, group: Group) -> list[Values]:
-        """Where there is no memory, what the other groups can build anew makes room for it."""
+        """Train with the memory that the other groups can release and rebuild."""
         (seat,) = group.seats
         has_others = bool(self._groups)
         if has_others:
@@ -232,7 +232,7 @@ class Groups:
             raise LaneFailed(seat.lane) from error
 
     def _end(self, group: Group, ends: dict[int, Outcome]) -> Iterator[Departure]:
-        """Tell who leaves; the stack is compacted at the group's next turn."""
+        """End lanes; the stack is compacted at the group's next turn."""
         for k, how in ends.items():
             seat = group.seats[k]
             if how is Outcome.COMPLETE:
@@ -252,7 +252,7 @@ def train(groups: Groups, lanes: Sequence[Lane]) -> Iterator[Departure]:
 
 
 def _ends_without_question(seats: Sequence[Seat], metric: str) -> dict[int, Outcome]:
-    """The seats that leave whatever anybody says, by index."""
+    """Return the seats that leave in spite of any verdict, by index."""
     ends = {}
     for k, seat in enumerate(seats):
         watched = (seat.last_values[name] for name in ("train_loss", "val_loss", metric))

@@ -22,7 +22,7 @@ from tuner.training.tensor_file import READING_FAILS, reason_of
 
 @dataclass(kw_only=True)
 class Seat:
-    """A lane's place in the group: how far it is and how good it was."""
+    """A lane's position in the group, with its progress and its best value."""
 
     lane: Lane
     settings: Settings
@@ -40,7 +40,7 @@ class Seat:
 
 @dataclass(frozen=True, kw_only=True)
 class Tensors:
-    """Everything of K lanes that training changes; the first dimension is the lane's."""
+    """All tensors of K lanes that training changes; the first dimension is the lane's."""
 
     parameters_KD: torch.Tensor
     best_KD: torch.Tensor
@@ -49,13 +49,13 @@ class Tensors:
     best_buffers: Mapping[str, torch.Tensor]
 
     def in_steps(self) -> Sequence[torch.Tensor]:
-        """What steps change, in one order: the best so far is noted after them."""
+        """Return the tensors that steps change, in a fixed order, without the best so far."""
         by_name = (self.slots, self.buffers)
         named = [tensors[name] for tensors in by_name for name in sorted(tensors)]
         return [self.parameters_KD, *named]
 
     def at(self, index: torch.Tensor | slice) -> "Tensors":
-        """Copies of these lanes' parts; of a slice they are the parts themselves."""
+        """Return copies of these lanes' parts; for a slice, the parts themselves."""
         return Tensors(
             parameters_KD=self.parameters_KD[index],
             best_KD=self.best_KD[index],
@@ -66,13 +66,13 @@ class Tensors:
 
 
 class Group:
-    """The stacked rows of all seats, and the machinery that is built over them."""
+    """The stacked rows of all seats, and the machinery built over them."""
 
     _built: "_Machinery | None"
-    _kept: list[torch.Tensor] | None  # what steps change, as it was before an epoch
+    _kept: list[torch.Tensor] | None  # the tensors that steps change, as before an epoch
 
     def __init__(self, model: Model, lanes: Sequence[Lane], like: torch.Tensor) -> None:
-        """Each lane from its seed; `resume` replaces that. `like` gives device and dtype."""
+        """Start each lane from its seed; `resume` replaces that. `like` gives device and dtype."""
         assert len({model.key(lane.params) for lane in lanes}) == 1, "lanes of several kinds"
         self.model = model
         self.key = model.key(lanes[0].params)
@@ -100,25 +100,25 @@ class Group:
         self._set(*self._part(kept))
 
     def split(self, first: Sequence[int]) -> "Group":
-        """Another group with the seats at these indices; this one keeps the rest."""
+        """Move the seats at these indices to another group."""
         group = self._sibling(*self._part(first))
         self.keep([k for k in range(len(self.seats)) if k not in first])
         return group
 
     def repeated(self, n_lanes: int) -> "Group":
-        """A group of so many copies of this one's only lane."""
+        """Return a group of so many copies of this one's only lane."""
         index = torch.zeros(n_lanes, dtype=torch.int64, device=self._like.device)
         return self._sibling(self.seats * n_lanes, self.tensors.at(index))
 
     def _sibling(self, seats: Sequence[Seat], tensors: Tensors) -> "Group":
-        """A group of this kind with these seats."""
+        """Return a group of this kind with these seats."""
         group = Group.__new__(Group)
         group.model, group.key, group._like = self.model, self.key, self._like
         group._set(seats, tensors)
         return group
 
     def n_bytes(self) -> int:
-        """What its tensors take, gradients and a snapshot included."""
+        """Return the memory of its tensors, gradients and a snapshot included."""
         tensors = self.tensors
         parts = [tensors.best_KD, *tensors.slots.values(), *tensors.buffers.values()]
         n_rows = sum(part.nbytes for part in parts)
@@ -131,7 +131,7 @@ class Group:
         return seats, self.tensors.at(torch.tensor(kept, device=self._like.device))
 
     def _set(self, seats: Sequence[Seat], tensors: Tensors) -> None:
-        """Sort the seats as the model wants them; what works on their rows is built anew."""
+        """Sort the seats in the model's order; the machinery over their rows is rebuilt."""
         ranks = [self.model.rank(seat.lane.params) for seat in seats]
         order = sorted(range(len(seats)), key=ranks.__getitem__)
         if order != list(range(len(seats))):
@@ -141,7 +141,7 @@ class Group:
 
     @property
     def _machinery(self) -> "_Machinery":
-        """Built when it is first used, in an epoch: that can be undone if there is no memory."""
+        """Build the machinery at its first use, in an epoch, which can be undone without memory."""
         if self._built is None:
             with torch.inference_mode(False), torch.no_grad():
                 self._built = _Machinery(self.model, self.seats, self.tensors)
@@ -152,14 +152,14 @@ class Group:
         return self._machinery.stack
 
     def update(self) -> None:
-        """One step of every lane, from the gradients that are there."""
+        """Take one step of every lane from the present gradients."""
         machinery = self._machinery
         if machinery.penalty is not None:
             machinery.penalty.add()
         machinery.optimizers.step()
 
     def note(self, k: int, values: Values, goal: Goal) -> None:
-        """An epoch of seat k has ended with these values; the best epoch's weights are kept."""
+        """Note the values of an epoch of seat k; the best epoch's weights are kept."""
         seat, tensors = self.seats[k], self.tensors
         seat.step += 1
         seat.last_values = values
@@ -181,20 +181,20 @@ class Group:
             kept.copy_(tensor)
 
     def make_room(self) -> None:
-        """Give back what the next epoch can build anew."""
+        """Release memory that the next epoch can rebuild."""
         self._built, self._kept = None, None
 
     def restore(self) -> None:
-        """Put every lane where the snapshot was taken; needs no memory, and gives some back."""
+        """Return every lane to the snapshot; needs no memory, and releases some."""
         assert self._kept is not None
         for tensor, kept in zip(self.tensors.in_steps(), self._kept, strict=True):
             tensor.copy_(kept)
         self.make_room()
 
     def state(self, k: int) -> dict[str, Any]:
-        """Seat k as a tree that a checkpoint can hold and `resume` takes.
+        """Return seat k as a tree that a checkpoint can hold and `resume` takes.
 
-        Its tensors are views: to be written or copied before training goes on.
+        Its tensors are views: to be written or copied before training continues.
         """
         seat, tensors = self.seats[k], self.tensors
         by_name = seat.layout.by_name
@@ -217,7 +217,7 @@ class Group:
         }
 
     def resume(self, k: int, state: Any) -> None:
-        """Put seat k where `state` was taken; raises `BadCheckpoint` if it does not fit."""
+        """Return seat k to a former `state`; raises `BadCheckpoint` if it does not fit."""
         seat, tensors = self.seats[k], self.tensors
         wanted = self.model.structure(seat.lane.params)
         try:
@@ -242,7 +242,7 @@ class Group:
 
 
 class _Machinery:
-    """What works on the rows of some seats."""
+    """The objects that work on the rows of some seats."""
 
     def __init__(self, model: Model, seats: Sequence[Seat], tensors: Tensors) -> None:
         settings = [seat.settings for seat in seats]
@@ -265,7 +265,7 @@ class _Machinery:
 
 
 def _fresh(model: Model, lanes: Sequence[Lane], like: torch.Tensor) -> tuple[list[Seat], Tensors]:
-    """New lanes, each from its seed."""
+    """Create new lanes, each from its seed."""
     seats = [
         Seat(lane=lane, settings=settings_of(lane.params), layout=model.layout(lane.params))
         for lane in lanes
@@ -284,7 +284,7 @@ def _fresh(model: Model, lanes: Sequence[Lane], like: torch.Tensor) -> tuple[lis
 
 
 def _joined(one: Tensors, other: Tensors) -> Tensors:
-    """The lanes of both, the rows as wide as the wider ones, with the slots of either."""
+    """Return the lanes of both, the rows as wide as the wider ones, with the slots of either."""
     width = max(one.parameters_KD.shape[1], other.parameters_KD.shape[1])
 
     def join(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -303,7 +303,7 @@ def _joined(one: Tensors, other: Tensors) -> Tensors:
 
 
 def _slot(tensors: Tensors, name: str) -> torch.Tensor:
-    """The slot, or a new one where none of the lanes has an optimizer that uses it."""
+    """Return the slot, or a new one if none of the lanes has an optimizer that uses it."""
     if name in tensors.slots:
         return tensors.slots[name]
     return new_slot(name, tensors.parameters_KD)

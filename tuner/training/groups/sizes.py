@@ -1,7 +1,7 @@
-"""How many lanes a stack takes: measured once per kind of lane, and remembered.
+"""Number of lanes in a stack: measured once per kind of lane, and remembered.
 
 More lanes share the cost of launching kernels and of the interpreter, until arithmetic, caches or
-memory are the limit; where that is depends on the device and on the shapes, so it is measured.
+memory are the limit. The limit depends on the device and on the shapes, so it is measured.
 """
 
 import json
@@ -34,14 +34,14 @@ MOST_ON_GPU = 1024
 _LEAST_GAIN = 1.05  # of throughput; less is not worth more lanes in a stack
 _MOST = 0.6  # of the best throughput
 _HEAD_ROOM = 0.5  # of the free memory that a stack may take: snapshot and validation come on top
-_KEEP_SECONDS = 24 * 3600.0  # what was measured beside other programs is measured again
-_SHARE = 0.05  # of its time that a worker measures
+_KEEP_SECONDS = 24 * 3600.0  # a measurement next to other programs is repeated later
+_SHARE = 0.05  # share of its time that a worker measures
 _FIRST_SECONDS = 0.5  # which it may take at its start
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How many lanes of a kind train together."""
+    """Number of lanes of a kind that train together."""
 
     best: int  # the fewest with nearly the best throughput
     prompt: int  # the fewest with most of it: each lane's own epochs are done earlier
@@ -51,20 +51,20 @@ class Sizes(Protocol):
     """The most lanes of one stack, per kind of lane (`Model.key`)."""
 
     def learn(self, model: Model, params: Params, seed: int) -> None:
-        """A lane of this kind has come."""
+        """Measure a kind of lane if it is new."""
 
     def of(self, key: str) -> int:
-        """How many lanes of a kind that was learnt fit into a stack, at least 1."""
+        """Return how many lanes of a known kind fit into a stack, at least 1."""
 
     def room(self, held: Mapping[str, int]) -> int:
-        """How many more lanes are welcome beside these numbers by key."""
+        """Return how many more lanes have room, given these numbers by key."""
 
     def shrink(self, key: str, n_lanes: int, error: Exception) -> None:
-        """A stack of `n_lanes` broke with this error."""
+        """Note that a stack of `n_lanes` failed with this error."""
 
 
 class FixedSizes:
-    """So many lanes on the device, whatever their kind."""
+    """A fixed number of lanes on the device, whatever their kind."""
 
     def __init__(self, n_lanes: int) -> None:
         self._n_lanes = n_lanes
@@ -84,7 +84,7 @@ class FixedSizes:
 
 
 class MeasuredSizes:
-    """As many lanes as the device has use for."""
+    """As many lanes as use the device well, by measurement."""
 
     def __init__(
         self,
@@ -95,10 +95,10 @@ class MeasuredSizes:
         known: Mapping[str, Size] = MappingProxyType({}),
         remember: Callable[[Mapping[str, Size]], None] | None = None,
     ) -> None:
-        """`measure` a kind of lane; `known` sizes by key, and who is to `remember` new ones.
+        """Build it from functions: `measure` a kind of lane, and `remember` new sizes.
 
-        `is_prompt`: of all kinds together, as many lanes are welcome as the largest prompt size of
-        the present ones says; else as many as there are places in stacks.
+        `known` gives sizes by key. `is_prompt`: all kinds together have room for the largest prompt
+        size among the present ones; otherwise for as many lanes as their stacks hold.
         """
         self._measure = measure
         self._most = most
@@ -122,7 +122,7 @@ class MeasuredSizes:
         started = perf_counter()
         allowed_seconds = _FIRST_SECONDS + _SHARE * (started - self._started)
         if self._sizes and self._spent_seconds > allowed_seconds:
-            # A space with as many kinds as trials: nearly nobody will have company anyway.
+            # A space with as many kinds as trials: nearly all lanes will train alone anyway.
             self._guesses[key] = list(self._sizes.values())[-1]
             return
         self._sizes[key] = self._measure(model, params, seed)
@@ -134,7 +134,7 @@ class MeasuredSizes:
         return self._size(key).best
 
     def room(self, held: Mapping[str, int]) -> int:
-        """Places for lanes of the present kinds; to begin with, one lane to measure."""
+        """Return the room for lanes of the present kinds; at first, for one lane to measure."""
         if not held:
             known = self._sizes.values()
             return min(self._welcome(known), max(s.best for s in known)) if known else 1
@@ -143,7 +143,7 @@ class MeasuredSizes:
         return max(0, min(free, self._welcome(sizes.values()) - sum(held.values())))
 
     def _welcome(self, sizes: Collection[Size]) -> int:
-        """How many lanes of these kinds may train on the device at a time."""
+        """Return how many lanes of these kinds may train on the device at a time."""
         return max(size.prompt for size in sizes) if self._is_prompt else self._most
 
     def _size(self, key: str) -> Size:
@@ -157,7 +157,7 @@ class MeasuredSizes:
 
 
 def _smaller(key: str, n_lanes: int, error: Exception) -> int:
-    """Half of what there was no memory for; what breaks otherwise trains alone, to tell which."""
+    """Return half after a lack of memory; after other errors 1, to isolate the faulty lane."""
     if is_out_of_memory(error):
         half = max(1, n_lanes // 2)
         log.warning("no memory for %d lanes of %s: from now on %d", n_lanes, key, half)
@@ -175,7 +175,7 @@ class Measurement:
         self._most = most
 
     def __call__(self, model: Model, params: Params, seed: int) -> Size:
-        """Among powers of two; 1 for a model that breaks: its own training will say how."""
+        """Measure powers of two; return 1 for a model that fails: its own training reports why."""
         seconds: dict[int, float] = {}  # per lane and step
         plain_seconds = float("inf")
         try:
@@ -205,7 +205,7 @@ class Measurement:
         )
 
     def _time(self, group: Group) -> float:
-        """Of one step, in seconds: the fastest of a few, since others use the machine too."""
+        """Return the seconds of a step: the fastest of a few, since others use the machine too."""
         x_1BF = self._x_NF[None, : group.batch_size]
         target_11CB = self._targets_NC[: group.batch_size].T[None, None]
         target_1KCB = target_11CB.contiguous().expand(-1, len(group.seats), -1, -1)
@@ -221,12 +221,12 @@ class Measurement:
         return fastest
 
     def _fits(self, one: Group, n_lanes: int) -> bool:
-        """Whether so many rows leave room; what steps need beside them shows when they run."""
+        """Return whether so many rows fit in memory; the buffers of steps show when they run."""
         return n_lanes * one.n_bytes() <= _HEAD_ROOM * _free_bytes(self._x_NF.device)
 
 
 def _is_hopeful(seconds: Mapping[int, float]) -> bool:
-    """Whether one of the last two doublings was worth it."""
+    """Return whether one of the last two doublings was worth it."""
     times = list(seconds.values())
     return len(times) < 3 or min(times[-2:]) * _LEAST_GAIN <= min(times[:-2])
 
@@ -242,15 +242,15 @@ def _free_bytes(device: torch.device) -> int:
 
 
 class SizeFile:
-    """What was measured on this machine, for the next worker."""
+    """Measurements of this machine, for the next worker."""
 
     def __init__(self, path: Path, scope: str) -> None:
-        """`scope` names what sizes depend on beside the kind of lane: device, threads, data."""
+        """Open the file; `scope` names more facts for sizes: device, threads, data."""
         self._path = path
         self._scope = scope
 
     def load(self) -> dict[str, Size]:
-        """Sizes by key; nothing where the file is not there, damaged or old."""
+        """Return sizes by key; empty if the file is missing, damaged or old."""
         try:
             entry = json.loads(self._path.read_text())[self._scope]
             is_fresh = 0 <= time.time() - float(entry["time"]) < _KEEP_SECONDS
@@ -262,7 +262,7 @@ class SizeFile:
             return {}
 
     def save(self, sizes: Mapping[str, Size]) -> None:
-        """Beside those of other scopes; what another worker writes at the same time may win."""
+        """Save them with those of other scopes; a simultaneous write of another worker may win."""
         try:
             content = json.loads(self._path.read_text())
         except (OSError, ValueError):

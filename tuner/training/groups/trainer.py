@@ -25,10 +25,8 @@ _VALIDATION_LANES = 16  # at once: more would only move more memory
 
 
 class Trainer:
-    """Trains groups on one data set."""
-
     def __init__(self, data: Dataset, loss: Loss, data_seed: int) -> None:
-        """`data_seed` is that of the order of the rows, the same for all trials."""
+        """Build it; `data_seed` is for the order of the rows, the same for all trials."""
         self._data = data
         self._loss = loss
         self._data_seed = data_seed
@@ -36,7 +34,7 @@ class Trainer:
         self._targets_NC = loss.targets(data.train.y_N).to(data.train.x_NF.dtype)
 
     def epoch(self, group: Group) -> list[Values]:
-        """Train and validate every lane for one epoch; its values per lane.
+        """Train and validate every lane for one epoch; return its values per lane.
 
         `seconds` is each lane's share of the wall time: over lanes they add up to it.
         """
@@ -55,7 +53,7 @@ class Trainer:
         ]
 
     def _train(self, group: Group) -> list[float]:
-        """Take every step of an epoch; the mean loss of each lane."""
+        """Take every step of an epoch; return the mean loss of each lane."""
         x_NF = self._data.train.x_NF
         n_rows, losses, sizes = len(x_NF), [], []
         per_epoch = math.ceil(n_rows / group.batch_size)
@@ -79,9 +77,9 @@ class Trainer:
         return [_sum(map(math.prod, zip(lane, sizes, strict=True))) / n_rows for lane in by_lane]
 
     def _orders(self, epochs: Sequence[int]) -> torch.Tensor:
-        """The rows in the order of each lane's epoch, (K, N).
+        """Return the rows in the order of each lane's epoch, (K, N).
 
-        One order (1, N) where all are at the same epoch: they share each gather.
+        The result is one order (1, N) if all are at the same epoch: they share each gather.
         """
         x_NF = self._data.train.x_NF
         epochs = epochs[:1] if len(set(epochs)) == 1 else epochs
@@ -89,7 +87,7 @@ class Trainer:
         return torch.stack([orders[epoch] for epoch in epochs]).to(x_NF.device)
 
     def _validate(self, group: Group) -> list[Values]:
-        """The metrics of the validation split per lane, without dropout."""
+        """Return the metrics of the validation split per lane, without dropout."""
         split, n_lanes = self._data.validation, len(group.seats)
         n_chunks = math.ceil(split.n_rows / _VALIDATION_ROWS)
         chunks = list(zip(split.x_NF.chunk(n_chunks), split.y_N.chunk(n_chunks), strict=True))
@@ -116,7 +114,7 @@ def _blocks(n_rows: int, batch_size: int, most_steps: int) -> Iterator[tuple[int
 
 
 def _sum(values: Iterable[float]) -> float:
-    """Exactly rounded, hence independent of the order; NaN if infinities of both signs meet."""
+    """Sum with exact rounding, independent of the order; NaN if infinities of both signs meet."""
     try:
         return math.fsum(values)
     except (OverflowError, ValueError):

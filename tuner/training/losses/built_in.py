@@ -1,7 +1,7 @@
-"""Loss functions: their gradient during a step, their value afterwards, many steps at once.
+"""Loss functions: their gradient during a step, and the values of many steps at once.
 
-Shapes: S steps, K lanes (1 in targets that all lanes share), B batch, C outputs, N rows.
-A step keeps what its loss needs in `kept_KCB`; the losses of a block of steps follow in one go.
+Shapes: S steps, K lanes (1 in targets that all lanes share), B batch, C outputs, N rows. A step
+keeps the inputs of its loss in `kept_KCB`; the losses of a block of steps follow in one go.
 """
 
 from typing import Protocol, assert_never
@@ -16,7 +16,7 @@ class Loss(Protocol):
     """The mean loss of a batch."""
 
     def targets(self, y_N: torch.Tensor) -> torch.Tensor:
-        """The labels in the form that the other two want (N, C)."""
+        """Return the labels in the form that the other two methods take (N, C)."""
 
     def gradient(
         self,
@@ -26,10 +26,10 @@ class Loss(Protocol):
         kept: torch.Tensor,
         out: torch.Tensor,
     ) -> None:
-        """Write the gradient of the mean loss to `out`, and what `of_steps` needs to `kept`."""
+        """Write the gradient of the mean loss to `out`, and the inputs of `of_steps` to `kept`."""
 
     def of_steps(self, kept_SKCB: torch.Tensor, target_SKCB: torch.Tensor) -> torch.Tensor:
-        """The mean losses (S, K) of steps that were taken; `kept` is used up."""
+        """Return the mean losses (S, K) of past steps; `kept` is used up."""
 
 
 class CrossEntropy:
@@ -81,7 +81,7 @@ class SquaredError:
 
 
 def loss_of(data: Dataset) -> Loss:
-    """The loss that fits the data's task."""
+    """Return the loss that fits the data's task."""
     match data.task:
         case Task.CLASSIFICATION:
             return CrossEntropy(data.n_classes)

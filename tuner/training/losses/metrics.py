@@ -1,7 +1,7 @@
-"""What is reported of the validation split after an epoch.
+"""Metrics of the validation split after an epoch.
 
-Shapes: K lanes, B rows of a chunk, C outputs, M sums. A split may be seen in chunks: each gives
-sums per lane, which add up; the metrics follow from the totals.
+Shapes: K lanes, B rows of a chunk, C outputs, M sums. A split may be processed in chunks: each
+gives sums per lane, which add up; the metrics follow from the totals.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ class Metrics(Protocol):
     """The metrics of one kind of task."""
 
     def sums(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
-        """What this chunk adds, (K, M)."""
+        """Return this chunk's part of the sums, (K, M)."""
 
     def values(self, totals_M: Sequence[float], n_rows: int) -> Values:
-        """The metrics of one lane."""
+        """Return the metrics of one lane."""
 
 
 class ClassificationMetrics:
@@ -43,7 +43,7 @@ class RegressionMetrics:
     """Mean squared error of the standardized target, mean absolute error in its own unit, R^2."""
 
     def __init__(self, y_N: torch.Tensor, target_scale: float) -> None:
-        """`y_N` are all standardized targets of the split."""
+        """Take `y_N`, all standardized targets of the split."""
         self._target_scale = target_scale
         y_N = y_N.double()
         self._variance_sum = float((y_N - y_N.mean()).square().sum())
@@ -64,7 +64,7 @@ class RegressionMetrics:
 
 
 def metrics_of(data: Dataset) -> Metrics:
-    """The metrics that fit the data's task."""
+    """Return the metrics that fit the data's task."""
     match data.task:
         case Task.CLASSIFICATION:
             return ClassificationMetrics()

@@ -1,4 +1,4 @@
-"""A user's loss behind the protocol of our own, and `val_loss` from it.
+"""A custom loss behind the protocol of the built-in ones, and `val_loss` from it.
 
 Shapes: S steps, K lanes (1 in targets that all lanes share), B batch, C outputs, N rows, M sums.
 """
@@ -23,11 +23,11 @@ LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (B, C), (
 class OwnLoss:
     """`loss(outputs_BC, y_B)`, the mean over a batch, for all lanes at once.
 
-    Where torch.vmap refuses it, lanes are asked one after the other; one log line says so.
+    If torch.vmap refuses it, it is called once per lane; one log line reports this.
     """
 
     def __init__(self, function: LossFunction, y_type: torch.dtype, *, name: str) -> None:
-        """`y_type` is that of the labels; `name` is for people."""
+        """Wrap `function`; `y_type` is the labels' dtype, `name` is for display."""
         self._function = function
         self._y_type = y_type
         self._name = name
@@ -35,7 +35,7 @@ class OwnLoss:
         self._is_fused = True
 
     def targets(self, y_N: torch.Tensor) -> torch.Tensor:
-        """The labels as a column. Classes stay whole in any type of float that holds them."""
+        """Return the labels as a column; classes stay exact in any float type that holds them."""
         return y_N[:, None]
 
     def gradient(
@@ -46,23 +46,23 @@ class OwnLoss:
         kept: torch.Tensor,
         out: torch.Tensor,
     ) -> None:
-        """Write the gradient to `out`, and the loss to the first place of each lane in `kept`."""
+        """Write the gradient to `out`, and the loss to the first element of each lane in `kept`."""
         gradient_KBC, loss_K = self._gradient_and_value(output_KCB, target_KCB[:, 0])
         out.copy_(gradient_KBC.transpose(1, 2))
         kept[:, 0, 0] = loss_K
 
     def of_steps(self, kept_SKCB: torch.Tensor, target_SKCB: torch.Tensor) -> torch.Tensor:
-        """The mean losses (S, K)."""
+        """Return the mean losses (S, K)."""
         return kept_SKCB[:, :, 0, 0]
 
     def values(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
-        """The mean loss of each lane (K,), on rows that they share."""
+        """Return the mean loss of each lane (K,), on rows that they share."""
         return self._gradient_and_value(output_KCB, y_B[None])[1]
 
     def _gradient_and_value(
         self, output_KCB: torch.Tensor, y_KB: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of each lane: the gradient (K, B, C) and the loss (K,)."""
+        """Return the gradient (K, B, C) and the loss (K,) of each lane."""
         output_KBC = output_KCB.transpose(1, 2).contiguous()
         y_KB = y_KB.expand(len(output_KBC), -1)
         with torch.inference_mode(False), torch.enable_grad():
@@ -72,7 +72,8 @@ class OwnLoss:
                     return self._at_once(output_KBC, y_KB)
                 except ModelMistake:
                     raise
-                except Exception as error:  # vmap has none of its own; alone it is the user's
+                # vmap raises no type of its own; the call alone shows an error of the user's code
+                except Exception as error:
                     found = self._one_by_one(output_KBC, y_KB)
                     self._is_fused = False
                     log.warning(
@@ -106,23 +107,23 @@ class OwnLoss:
 
 
 class OwnLossMetrics:
-    """The metrics of the task, with `val_loss` from a loss of the user's own."""
+    """The metrics of the task, with `val_loss` from a custom loss."""
 
     def __init__(self, metrics: Metrics, loss: OwnLoss) -> None:
         self._metrics = metrics
         self._loss = loss
 
     def sums(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
-        """What this chunk adds, (K, M + 1): the means of chunks count by their rows."""
+        """Return this chunk's sums, (K, M + 1): the means of chunks count by their rows."""
         loss_K = self._loss.values(output_KCB, y_B).double() * len(y_B)
         return torch.cat([self._metrics.sums(output_KCB, y_B), loss_K[:, None]], 1)
 
     def values(self, totals_M: Sequence[float], n_rows: int) -> Values:
-        """The metrics of one lane."""
+        """Return the metrics of one lane."""
         *totals, loss = totals_M
         return {**self._metrics.values(totals, n_rows), "val_loss": loss / n_rows}
 
 
 def metrics_with(loss: Loss, metrics: Metrics) -> Metrics:
-    """Those of the task; `val_loss` is the user's where the loss is."""
+    """Return the metrics of the task, with `val_loss` from a custom loss."""
     return OwnLossMetrics(metrics, loss) if isinstance(loss, OwnLoss) else metrics

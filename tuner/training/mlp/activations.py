@@ -1,4 +1,4 @@
-"""Activation functions and their derivatives, into buffers that exist already."""
+"""Activation functions and their derivatives, written into existing buffers."""
 
 from typing import Protocol
 
@@ -11,7 +11,7 @@ class Activation(Protocol):
     def forward(self, z: torch.Tensor, *, out: torch.Tensor) -> torch.Tensor: ...
 
     def backward(self, d: torch.Tensor, z: torch.Tensor, a: torch.Tensor) -> None:
-        """Multiply `d` in place by the derivative at `z`, where the function gave `a`."""
+        """Multiply `d` in place by the derivative at `z`; `a` is the function's value there."""
 
 
 class ReLU:

@@ -1,4 +1,4 @@
-"""The built-in multilayer perceptron as an ordinary module: for what its lean stack cannot do.
+"""The built-in multilayer perceptron as an ordinary module, for cases its lean stack excludes.
 
 Weights are torch's, (outputs, inputs). Initial values are those of the lean stack.
 """
@@ -22,12 +22,12 @@ def mlp_module(
     activation: str,
     dropout: float,
 ) -> torch.nn.Module:
-    """Linear layers `hidden.0`, `hidden.1`, ... and `output`."""
+    """Build linear layers `hidden.0`, `hidden.1`, ... and `output`."""
     return _MLP(n_features, n_outputs, n_layers, width, _ACTIVATIONS[activation](), dropout)
 
 
 def initialize_mlp(module: torch.nn.Module, seed: int) -> None:
-    """The values that a lane of this seed starts from, in either kind of stack."""
+    """Set the values that a lane of this seed starts from, in either kind of stack."""
     with torch.no_grad():
         for name, layer in module.named_modules():
             if isinstance(layer, torch.nn.Linear):

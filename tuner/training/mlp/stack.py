@@ -1,10 +1,10 @@
-"""The built-in multilayer perceptron of K lanes, stacked; a backward pass written by hand.
+"""The built-in multilayer perceptron of K lanes, stacked, with a hand-written backward pass.
 
-Lanes of one width, activation and batch size share a stack whatever their depth: they are sorted
-by depth, the deepest first, so that layer i is that of the first k_i lanes.
-Shapes: K lanes, k lanes of one layer or one depth, S steps, B batch, F inputs of a layer, H its
-outputs, C outputs of the model, D parameters of a lane. Weights are stored (F, H), the transpose
-of torch.nn.Linear's; the output layer's as there, (C, F).
+Lanes of one width, activation and batch size share a stack whatever their depth: they are sorted by
+depth, the deepest first, so that layer i is that of the first k_i lanes. Shapes: K lanes, k lanes
+of one layer or one depth, S steps, B batch, F inputs of a layer, H its outputs, C outputs of the
+model, D parameters of a lane. Weights are stored (F, H), the transpose of torch.nn.Linear's; those
+of the output layer as there, (C, F).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +58,7 @@ class MLP:
         return -settings_of(params).n_layers
 
     def layout(self, params: Params) -> Layout:
-        """The output layer lies first: so a layer has one place in lanes of any depth."""
+        """Lay out a lane, the output layer first: each layer has the same position at any depth."""
         parts: list[tuple[str, tuple[int, ...], bool]] = []
         for name, (n_in, n_out) in self._layers(settings_of(params)):
             if name == _OUTPUT:
@@ -74,7 +74,7 @@ class MLP:
         return lay_out(parts)
 
     def fresh(self, params: Params, seed: int) -> Fresh:
-        """As torch.nn.Linear.reset_parameters draws them.
+        """Draw the values as torch.nn.Linear.reset_parameters does.
 
         Kaiming-uniform with a = sqrt(5) (He et al., 2015): within 1 / sqrt(fan_in), biases too.
         """
@@ -97,12 +97,12 @@ class MLP:
     def is_small(self, params: Params) -> bool:
         lane = settings_of(params)
         n_in, n_out = self._n_features, self._n_outputs
-        # The key says whether there are hidden layers, not how many.
+        # The key depends on whether there are hidden layers, not on their number.
         largest = lane.width * max(n_in, lane.width, n_out) if lane.n_layers else n_in * n_out
         return lane.batch_size * largest <= _SMALL_PRODUCTS
 
     def _layers(self, lane: Settings) -> list[tuple[str, tuple[int, int]]]:
-        """Names, inputs and outputs of the layers, the output layer first."""
+        """Return names, inputs and outputs of the layers, the output layer first."""
         last = lane.width if lane.n_layers else self._n_features
         inputs = [self._n_features, *[lane.width] * (lane.n_layers - 1)]
         hidden = [(f"hidden.{i}", (inputs[i], lane.width)) for i in range(lane.n_layers)]
@@ -132,13 +132,13 @@ class Layer:
         self._product = weight_grad.new_empty(weight_grad.shape) if has_copy else None
 
     def of(self, lanes: slice) -> "Layer":
-        """The layer of some of its lanes."""
+        """Return the layer of some of its lanes."""
         return Layer(
             self.weight[lanes], self.bias[lanes], self._weight_grad[lanes], self.bias_grad[lanes]
         )
 
     def write_weight_grad(self, left: torch.Tensor, right: torch.Tensor) -> None:
-        """The product of the two."""
+        """Write the product of the two."""
         if self._product is None:
             torch.bmm(left, right, out=self._weight_grad)
         else:
@@ -154,7 +154,7 @@ class Layers:
     output: Layer
 
     def of(self, first: int, last: int) -> "Layers":
-        """Those of the lanes from `first` to before `last`."""
+        """Return those of the lanes from `first` to before `last`."""
         depths = self.depths[first:last]
         return Layers(
             depths=depths,
@@ -167,7 +167,7 @@ class Layers:
 
 
 def _deeper(depths: Sequence[int], layer: int) -> int:
-    """How many lanes have hidden layer number `layer`."""
+    """Return how many lanes have hidden layer number `layer`."""
     return sum(depth > layer for depth in depths)
 
 
@@ -175,7 +175,7 @@ class MLPStack:
     """Forward and backward over rows that are sorted by depth (`model.Stack`)."""
 
     def __init__(self, layout: Layout, rows: Rows, loss: Loss) -> None:
-        """`layout` is that of the first lane: the longest."""
+        """Build it; `layout` is that of the first lane, the longest."""
         self._settings = [settings_of(params) for params in rows.params]
         self._seeds = rows.seeds
         self._loss = loss
@@ -225,7 +225,7 @@ class MLPStack:
     def _masks_of_steps(
         self, n_steps: int, batch: int, first_steps_K: torch.Tensor
     ) -> Iterator[Sequence[torch.Tensor]]:
-        """Per step the masks (k, B, H) of the layers; none where no lane has dropout."""
+        """Yield per step the masks (k, B, H) of the layers; none if no lane has dropout."""
         depths, width = self._layers.depths, self._settings[0].width
         if not (depths[0] and any(lane.dropout for lane in self._settings)):
             yield from [()] * n_steps
@@ -272,7 +272,7 @@ class MLPStack:
     def _backward(
         self, x_KBF: torch.Tensor, masks_LkBH: Sequence[torch.Tensor], buffers: "Buffers"
     ) -> None:
-        """Write the gradients, from `buffers.d_output` and what `_forward` left there."""
+        """Write the gradients, from `buffers.d_output` and the results of `_forward`."""
         layers = self._layers
         torch.sum(buffers.d_output, 2, keepdim=True, out=layers.output.bias_grad)
         inputs = buffers.dropped if masks_LkBH else buffers.a
@@ -331,10 +331,10 @@ class Buffers:
 
 
 class _Rows:
-    """What a layer writes: each lane's part aligned like its weights, with padding after it.
+    """Outputs of a layer: each lane's part aligned like its weights, with padding after it.
 
-    Activations run over the padding too: it keeps the rows contiguous, and a kernel that treats
-    the end of its input apart treats it alike for every lane.
+    Activations run over the padding too: it keeps the rows contiguous, and a kernel with a special
+    case for the end of its input treats it alike for every lane.
     """
 
     def __init__(self, weight_kFH: torch.Tensor, batch: int) -> None:
@@ -344,9 +344,9 @@ class _Rows:
 
 
 class _End:
-    """The output layer of the lanes of one depth: what it gives is class-major, (k, C, B).
+    """The output layer of the lanes of one depth, with class-major outputs, (k, C, B).
 
-    With a batch's rows side by side, softmax and the small products run several times faster.
+    With a batch's rows next to each other, softmax and the small products run several times faster.
     """
 
     def __init__(
@@ -358,12 +358,12 @@ class _End:
         self._d_output_kCB = d_output_KCB[lanes]
 
     def forward(self, x_kBH: torch.Tensor) -> None:
-        """From the last hidden layer, of which these lanes have a part."""
+        """Compute outputs from the last hidden layer, of which these lanes have a part."""
         x_kHB = x_kBH[self._lanes].transpose(1, 2)
         torch.baddbmm(self._layer.bias, self._layer.weight, x_kHB, out=self._output_kCB)
 
     def backward(self, x_kBH: torch.Tensor, d_kBH: torch.Tensor | None) -> None:
-        """The gradient of the weights, and, into their part of `d_kBH`, that of the input."""
+        """Compute the weights' gradient and, into their part of `d_kBH`, that of the input."""
         layer, d_output_kCB = self._layer, self._d_output_kCB
         layer.write_weight_grad(d_output_kCB, x_kBH[self._lanes])
         if d_kBH is not None:

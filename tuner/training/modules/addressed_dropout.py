@@ -1,8 +1,8 @@
 """Dropout for modules of any kind: a hash of (trial seed, layer name, step, element).
 
-As `randomness.DropoutMasks`, with the same mixing: an element's place and the address (seed,
-layer, step) are hashed apart, and then their exclusive or. Nothing is written in place to what
-vmap has not batched. Shapes: K lanes, S steps, L dropout layers.
+It mixes like `randomness.DropoutMasks`: an element's place and the address (seed, layer, step) are
+hashed separately, and then their exclusive or. No tensor that vmap has not batched is written in
+place. Shapes: K lanes, S steps, L dropout layers.
 """
 
 import math
@@ -15,7 +15,7 @@ from tuner.study.seeds import derive_seed
 from tuner.training.randomness import GOLDEN_64, MIX_32, MIX_64, mix
 
 _KEY = "key"
-# What one mask value covers: an element, or all that follows the channel.
+# Extent of one mask value: an element, or everything after the channel.
 _SPATIAL_DIMS: Mapping[type[torch.nn.Module], int] = {
     torch.nn.Dropout: 0,
     torch.nn.Dropout1d: 1,
@@ -25,10 +25,10 @@ _SPATIAL_DIMS: Mapping[type[torch.nn.Module], int] = {
 
 
 class AddressedDropout(torch.nn.Module):
-    """In place of torch's dropout modules; `key` holds the hashed address of the step.
+    """Replaces torch's dropout modules; `key` holds the hashed address of the step.
 
-    One that is called several times in a step goes on counting its elements, so that no two of
-    its masks are alike. `begin_step` starts to count anew.
+    A layer that is called several times in a step continues to count its elements, so that no two
+    of its masks are alike. `begin_step` resets the count.
     """
 
     key: torch.Tensor  # int32, of one lane
@@ -43,11 +43,11 @@ class AddressedDropout(torch.nn.Module):
         self._places: dict[tuple[int, torch.Size], torch.Tensor] = {}
 
     def begin_step(self) -> None:
-        """The next element is the first one again."""
+        """Reset the count of elements."""
         self._n_drawn = self._n_calls = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """`x` with the elements of this step's mask zeroed and the others scaled."""
+        """Return `x` with the elements of this step's mask zeroed and the others scaled."""
         if not self.training or self.rate == 0:
             return x
         if self.rate == 1:
@@ -60,7 +60,7 @@ class AddressedDropout(torch.nn.Module):
         return x * (is_kept.to(x.dtype) * (1 / (1 - self.rate)))
 
     def _next_places(self, shape: torch.Size, device: torch.device) -> torch.Tensor:
-        """The hashed numbers of the next elements."""
+        """Return the hashed numbers of the next elements."""
         if torch._C._current_graph_task_id() != -1:  # checkpointing runs forward again, backward
             assert self._n_calls == 1, (
                 "a dropout module that is called several times in a step cannot be run again by "
@@ -79,7 +79,7 @@ class AddressedDropout(torch.nn.Module):
 
 
 def replace_dropouts(module: torch.nn.Module) -> dict[str, AddressedDropout]:
-    """Put ours in place of torch's, wherever they are, and say where; subclasses are left alone."""
+    """Replace torch's dropout modules and return them by name; subclasses are left alone."""
     replaced: dict[int, AddressedDropout] = {}
     for parent in list(module.modules()):
         for name, child in list(parent._modules.items()):
@@ -95,7 +95,7 @@ def replace_dropouts(module: torch.nn.Module) -> dict[str, AddressedDropout]:
 
 
 def key_name(dropout_name: str) -> str:
-    """The name of the key among the module's buffers."""
+    """Return the name of the key among the module's buffers."""
     return f"{dropout_name}.{_KEY}"
 
 
@@ -109,14 +109,14 @@ class DropoutKeys:
         self._address_LK = address_LK.view(len(names), len(seeds))
 
     def of_steps(self, first_steps_K: torch.Tensor, n_steps: int) -> torch.Tensor:
-        """(S, L, K) of the steps that follow each lane's `first_steps_K`."""
+        """Return the keys (S, L, K) of the steps that follow each lane's `first_steps_K`."""
         steps_S11 = torch.arange(n_steps, device=first_steps_K.device)[:, None, None]
         key_SLK = self._address_LK + steps_S11 + first_steps_K
         return (mix(key_SLK.mul_(GOLDEN_64), MIX_64, bits=64) >> 32).int()
 
 
 def _mix_32(x: torch.Tensor) -> torch.Tensor:
-    """`randomness.mix` for 32 bits, without buffers: vmap takes no `out=`."""
+    """Apply `randomness.mix` for 32 bits without buffers: vmap takes no `out=`."""
     for shift, factor in MIX_32:
         x = _xor_shift(x, shift) * factor
     return _xor_shift(x, 16)

@@ -1,4 +1,4 @@
-"""Whether a user's module can be fused: tried with two lanes on a few real rows.
+"""Test whether a user's module can be fused, with two lanes on a few real rows.
 
 Shapes: K lanes, B batch, F features, C outputs.
 """
@@ -23,7 +23,7 @@ _TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-2}
 _TOLERANCE_BFLOAT16 = 0.25
 
 _DRAWS = "its forward draws random numbers; torch.nn.Dropout can be fused"
-# What torch says, and what people can do something about.
+# Messages of torch, and advice for users.
 _IN_WORDS = (
     (".item()", "it reads a tensor's value (.item(), float(), int(), tolist())"),
     ("data-dependent control flow", "its forward branches on a tensor's value (if, while)"),
@@ -34,7 +34,7 @@ _IN_WORDS = (
 
 
 class Fusible(Untrained, Protocol):
-    """What is asked here of a model of modules."""
+    """The part of a model of modules that the test needs."""
 
     def fused_stack(self, rows: Rows) -> ModuleStack: ...
 
@@ -43,16 +43,16 @@ class Fusible(Untrained, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _Traces:
-    """What a step and a look at its outputs leave behind, of each kind, each (K, ...)."""
+    """Results of a step and of an evaluation, each (K, ...)."""
 
     of_kind: dict[str, torch.Tensor]
 
 
 def find_obstacle(model: Fusible, params: Params, data: Dataset, loss: Loss) -> str:
-    """Why lanes of these params cannot be fused, as a clause; empty if they can.
+    """Return why lanes of these params cannot be fused, as a clause; empty if they can.
 
-    One step of two lanes at once is compared with one of each alone, as an ordinary module.
-    Raises whatever the user's code raises when it has nothing to do with fusing.
+    One step of two lanes at once is compared with one of each alone, as an ordinary module. Raises
+    errors of the user's code that are unrelated to fusing.
     """
     device = data.train.x_NF.device
     with torch.inference_mode(False), torch.no_grad(), generators_kept(device):
@@ -64,7 +64,8 @@ def find_obstacle(model: Fusible, params: Params, data: Dataset, loss: Loss) -> 
                 obstacle = _DRAWS
         except ModelMistake:
             raise
-        except Exception as error:  # vmap has no exception of its own; `_alone` tells whose it is
+        # vmap raises no type of its own; `_alone` shows an error of the user's code
+        except Exception as error:
             obstacle = in_words(error)
         alone = [_alone(model, params, data, loss, seed) for seed in _SEEDS]
     if obstacle or fused is None:
@@ -96,7 +97,7 @@ def _new_rows(model: Fusible, params: Params, data: Dataset, seeds: tuple[int, .
 
 
 def _trace(stack: ModuleStack, rows: Rows, data: Dataset, loss: Loss) -> _Traces:
-    """Of one step on the first rows, and of the outputs afterwards."""
+    """Return the results of one step on the first rows, and the outputs afterwards."""
     n_rows = min(int(rows.params[0]["batch_size"] or 1), _MOST_ROWS, data.train.n_rows)
     x_BF, y_B = data.train.x_NF[:n_rows], data.train.y_N[:n_rows]
     target_SKCB = loss.targets(y_B).to(x_BF.dtype).T[None, None]
@@ -120,7 +121,7 @@ def _no_update() -> None: ...
 
 
 def _is_close(found: torch.Tensor, wanted: torch.Tensor, tolerance: float) -> bool:
-    """Within the tolerance of the largest number; what is not finite must be so in both."""
+    """Compare relative to the largest number; non-finite values must be so in both."""
     if not found.is_floating_point():
         return torch.equal(found, wanted)
     found, wanted = (tensor.double().nan_to_num(1e30, 1e30, -1e30) for tensor in (found, wanted))
@@ -130,7 +131,7 @@ def _is_close(found: torch.Tensor, wanted: torch.Tensor, tolerance: float) -> bo
 
 
 def in_words(error: Exception) -> str:
-    """What torch.vmap has against user code, as a clause."""
+    """Return torch.vmap's objection to user code, as a clause."""
     text = " ".join(str(error).split())
     for sign, words in _IN_WORDS:
         if sign in text:

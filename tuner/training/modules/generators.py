@@ -1,4 +1,4 @@
-"""The global generators of Python, NumPy and torch: for user code, seeded and put back."""
+"""The global generators of Python, NumPy and torch: seeded for user code and restored."""
 
 import random
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import torch
 
 @contextmanager
 def generators_kept(device: "torch.device") -> Iterator[None]:
-    """Whatever happens to the global generators inside, afterwards they are as before."""
+    """Restore the global generators on every exit."""
     of_python, of_numpy = random.getstate(), np.random.get_state()
     cpu = torch.default_generator.get_state()
     cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
@@ -35,6 +35,6 @@ def seed_generators(seed: int, device_type: str) -> None:
 
 
 def generators_state() -> object:
-    """Something that differs once one of them, on the CPU, has been drawn from."""
+    """Return an object that differs once a generator on the CPU has been drawn from."""
     cpu = torch.default_generator.get_state()
     return random.getstate(), str(np.random.get_state()), cpu.numpy().tobytes()

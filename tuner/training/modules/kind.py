@@ -1,7 +1,8 @@
 """A user's module as a kind of model: fused wherever torch.vmap can run it.
 
-Training is a leaf: the callable that builds the module is given, its name is for people.
-Shapes: K lanes, D parameters of a lane with padding, B batch, F features, C outputs.
+Training is independent of other packages: the callable that builds the module is a parameter, its
+name is for display. Shapes: K lanes, D parameters of a lane with padding, B batch, F features, C
+outputs.
 """
 
 import logging
@@ -35,10 +36,10 @@ _MOST_TEMPLATES = 8  # modules that wait on the device for their next stack
 
 
 class ModuleModel:
-    """`training.model.Model` over what a callable builds.
+    """`training.model.Model` over the result of a callable.
 
-    Lanes share a stack when their batch size and all params that the callable takes are equal:
-    then their modules are the same function of their parameters and buffers.
+    Lanes share a stack when their batch size and all params that the callable takes are equal: then
+    their modules are the same function of their parameters and buffers.
     """
 
     uses_autograd = True
@@ -52,8 +53,11 @@ class ModuleModel:
         name: str,
         initialize: Initialize | None = None,
     ) -> None:
-        """`initialize(module, seed)` sets the first values; else they are as the callable leaves
-        them, with the global generators started from the seed."""
+        """Build it; `initialize(module, seed)` sets the first values.
+
+        Without it they are as the callable leaves them, with the global generators started from the
+        seed.
+        """
         self._build = build
         self._arguments = arguments_of(build)
         self._data = data
@@ -67,35 +71,35 @@ class ModuleModel:
         self._plain: set[str] = set()
 
     def key(self, params: Params) -> str:
-        """The module's name, all that it is built from, and what a step is."""
+        """Return the module's name, all arguments of its callable, and the batch size."""
         shared = {name: params[name] for name in ("batch_size", "precision")}
         taken = {**shared, **self._arguments.of(params)}
         return " ".join([self._name, *(f"{name}={taken[name]}" for name in sorted(taken))])
 
     def structure(self, params: Params) -> str:
-        """Two lanes of a stack may have different optimizers, a lane and its checkpoint not."""
+        """Describe the state: lanes of a stack may differ in the optimizer, checkpoints may not."""
         return f"{self.key(params)} optimizer={params['optimizer']}"
 
     def rank(self, params: Params) -> int:
-        """Any order will do."""
+        """Return any rank: the order does not matter."""
         return 0
 
     def layout(self, params: Params) -> Layout:
-        """Weights, then all that has one dimension."""
+        """Lay out weights first, then all that has one dimension."""
         key = self.key(params)
         if key not in self._layouts:
             self._layouts[key] = self._template(params).layout
         return self._layouts[key]
 
     def fresh(self, params: Params, seed: int) -> Fresh:
-        """A module of its own for each lane gives them."""
+        """Take the values from a separate module for each lane."""
         module = build_module(self._build, params, self._data, seed)
         if self._initialize is not None:
             self._initialize(module, seed)
         return Fresh(parameters=parameters_of(module), buffers=buffers_of(module))
 
     def stack(self, rows: Rows) -> Stack:
-        """All lanes in one pass; a single one as it is, where that pays or nothing else works."""
+        """Run all lanes in one pass; a single one as it is, if that is faster or required."""
         params = rows.params[0]
         is_better_alone = self.key(params) in self._plain or bool(self._obstacle(params))
         # Several may be together all the same: their kind was measured after they had joined.
@@ -104,7 +108,7 @@ class ModuleModel:
         return self.fused_stack(rows)
 
     def choose_plain(self, params: Params, is_plain: bool) -> bool:
-        """`torch.vmap` over a single lane costs more than no `vmap`."""
+        """Choose for single lanes: `torch.vmap` over one costs more than no `vmap`."""
         if is_plain:
             self._plain.add(self.key(params))
         else:
@@ -112,9 +116,9 @@ class ModuleModel:
         return True
 
     def most_lanes(self, params: Params) -> int | None:
-        """1 for what cannot be fused; found by trying once per key, and said once.
+        """Return 1 if the lanes cannot be fused; tested once per key, and logged once.
 
-        1 as well for what is broken: its own training will say how.
+        It is 1 as well for a broken model: its own training reports the error.
         """
         try:
             with exits_are_errors():
@@ -127,11 +131,11 @@ class ModuleModel:
         return False  # the products of a convolution, for one, do not show in its parameters
 
     def fused_stack(self, rows: Rows) -> ModuleStack:
-        """The stack for what can be fused."""
+        """Return the stack of fused lanes."""
         return self._stack(FusedLanes, self._template(rows.params[0]), rows)
 
     def plain_stack(self, rows: Rows) -> ModuleStack:
-        """The stack for one lane of any module."""
+        """Return the stack for one lane of any module."""
         return self._stack(PlainLane, self._new_template(rows.params[0], rows.seeds[0]), rows)
 
     def _stack(
@@ -143,7 +147,7 @@ class ModuleModel:
         return ModuleStack(template, rows, lanes, self._loss)
 
     def _obstacle(self, params: Params) -> str:
-        """Why lanes of these params cannot be fused; empty if they can."""
+        """Return why lanes of these params cannot be fused; empty if they can."""
         key = self.key(params)
         if key not in self._obstacles:
             self._obstacles[key] = find_obstacle(self, params, self._data, self._loss)

@@ -1,6 +1,6 @@
 """The two ways to run modules over stacked rows: all lanes at once, or one lane as it is.
 
-The rows belong to the group; tensors of inference mode are no good to autograd, so what runs has
+The rows belong to the group. Autograd cannot use tensors of inference mode, so the modules have
 copies of those. Shapes: K lanes, L dropout layers, B batch, F features, C outputs.
 """
 
@@ -21,27 +21,27 @@ _ALL = slice(None)
 
 
 class ModuleLanes(Protocol):
-    """Modules whose tensors follow the rows. To be called outside of inference mode."""
+    """Modules whose tensors follow the rows; called outside of inference mode."""
 
     def read_parameters(self) -> None:
-        """From the rows, after an update of them."""
+        """Read the parameters from the rows, after an update of them."""
 
     def read_buffers(self) -> None:
-        """From the rows."""
+        """Read the buffers from the rows."""
 
     def buffers(self) -> Mapping[str, torch.Tensor]:
-        """As they are now, each (K, ...)."""
+        """Return the present buffers, each (K, ...)."""
 
     def train(self, x_KBF: torch.Tensor, keys_LK: torch.Tensor, step: int) -> torch.Tensor:
-        """The outputs (K, B, C), with their graph; `step` is that of the first lane."""
+        """Return the outputs (K, B, C), with their graph; `step` is that of the first lane."""
 
     def gradients(
         self, output_KBC: torch.Tensor, d_output_KBC: torch.Tensor
     ) -> Sequence[torch.Tensor | None]:
-        """Of what is trained, in the order of the layout; each (K, ...) or of the only lane."""
+        """Return gradients in layout order; each (K, ...) or that of the only lane."""
 
     def evaluate(self, x_KBF: torch.Tensor, lanes: slice) -> torch.Tensor:
-        """The outputs (k, B, C) of some lanes."""
+        """Return the outputs (k, B, C) of some lanes."""
 
 
 class FusedLanes:
@@ -68,33 +68,33 @@ class FusedLanes:
         self._run = torch.vmap(self._one_lane, randomness="error")
 
     def read_parameters(self) -> None:
-        """Nothing to do where the rows themselves are at work."""
+        """Do nothing if the modules use the rows themselves."""
         if self._parameters_KD is not self._rows.parameters_KD:
             self._parameters_KD.copy_(self._rows.parameters_KD)
 
     def read_buffers(self) -> None:
-        """As `read_parameters`."""
+        """Read them as `read_parameters` does."""
         for name, buffer in self._rows.buffers.items():
             if self._buffers[name] is not buffer:
                 self._buffers[name].copy_(buffer)
 
     def buffers(self) -> Mapping[str, torch.Tensor]:
-        """They are written in place."""
+        """Return the buffers, which are written in place."""
         return self._buffers
 
     def train(self, x_KBF: torch.Tensor, keys_LK: torch.Tensor, step: int) -> torch.Tensor:
-        """The outputs (K, B, C)."""
+        """Return the outputs (K, B, C)."""
         self._template.begin_step()
         return self._run(x_KBF, *self._tensors, *keys_LK)
 
     def gradients(
         self, output_KBC: torch.Tensor, d_output_KBC: torch.Tensor
     ) -> Sequence[torch.Tensor | None]:
-        """Each (K, ...)."""
+        """Return the gradients, each (K, ...)."""
         return torch.autograd.grad(output_KBC, self._leaves, d_output_KBC, allow_unused=True)
 
     def evaluate(self, x_KBF: torch.Tensor, lanes: slice) -> torch.Tensor:
-        """The outputs (k, B, C)."""
+        """Return the outputs (k, B, C) of some lanes."""
         n_keys = len(self._template.dropouts)
         no_keys = x_KBF.new_zeros(n_keys, len(x_KBF), dtype=torch.int32)  # nothing is dropped
         return self._run(x_KBF, *(tensor[lanes] for tensor in self._tensors), *no_keys)
@@ -106,17 +106,16 @@ class FusedLanes:
 
 
 class PlainLane:
-    """A lane alone, as an ordinary module, for what cannot be fused.
+    """A lane alone, as an ordinary module, for modules that cannot be fused.
 
-    Its tensors are its own, copied from and to the rows: user code may do with them what it likes.
-    What draws from the global generators finds them seeded by (trial seed, step), so that a
-    resume is exact.
+    Its tensors are its own, copied from and to the rows: user code may change them freely. The
+    global generators are seeded by (trial seed, step), so that a resume is exact.
     """
 
     def __init__(
         self, template: Template, rows: Rows, n_outputs: int, *, is_bfloat16: bool
     ) -> None:
-        """The template is this lane's own."""
+        """Build it from a template of its own."""
         (self._seed,) = rows.seeds
         self._template = template
         self._rows = rows
@@ -128,22 +127,22 @@ class PlainLane:
         self._step = 0
 
     def read_parameters(self) -> None:
-        """Into the module."""
+        """Copy the parameters into the module."""
         with torch.no_grad():
             for leaf, value in zip(self._leaves, self._row.values(), strict=True):
                 leaf.copy_(value)
 
     def read_buffers(self) -> None:
-        """Into the module, whose buffers may have been exchanged for others."""
+        """Copy the buffers into the module, which may have replaced them."""
         for name, buffer in buffers_of(self._template.module).items():
             buffer.copy_(self._rows.buffers[name][0])
 
     def buffers(self) -> Mapping[str, torch.Tensor]:
-        """Out of the module."""
+        """Copy the buffers out of the module."""
         return {n: buffer[None] for n, buffer in buffers_of(self._template.module).items()}
 
     def train(self, x_KBF: torch.Tensor, keys_LK: torch.Tensor, step: int) -> torch.Tensor:
-        """The outputs (1, B, C)."""
+        """Return the outputs (1, B, C)."""
         self._template.begin_step()
         for dropout, key_K in zip(self._template.dropouts.values(), keys_LK, strict=True):
             dropout.key.copy_(key_K[0])
@@ -154,14 +153,14 @@ class PlainLane:
     def gradients(
         self, output_KBC: torch.Tensor, d_output_KBC: torch.Tensor
     ) -> Sequence[torch.Tensor | None]:
-        """By `backward`: reentrant checkpointing takes nothing else."""
+        """Compute gradients by `backward`: reentrant checkpointing supports nothing else."""
         for leaf in self._leaves:
             leaf.grad = None
         torch.autograd.backward(output_KBC, d_output_KBC)
         return [leaf.grad for leaf in self._leaves]
 
     def evaluate(self, x_KBF: torch.Tensor, lanes: slice) -> torch.Tensor:
-        """The outputs (1, B, C), of a lane that has just taken its step."""
+        """Return the outputs (1, B, C) of a lane that has just taken its step."""
         seed_generators(derive_seed(self._seed, "validation", self._step), x_KBF.device.type)
         return self._run(x_KBF)
 
@@ -173,17 +172,17 @@ class PlainLane:
 
 
 def ordinary(tensor: torch.Tensor) -> torch.Tensor:
-    """One that autograd can save: itself, or a copy of an inference tensor."""
+    """Return a tensor that autograd can save: itself, or a copy of an inference tensor."""
     return tensor.clone() if tensor.is_inference() else tensor
 
 
 def _half_precision(device: torch.device, *, is_on: bool) -> torch.autocast:
-    # no cache: what it keeps of one call must not be found by the next
+    # no cache: values of one call must not be found by the next
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_on, cache_enabled=False)
 
 
 def _checked(output: object, x_BF: torch.Tensor, n_outputs: int) -> torch.Tensor:
-    """In the type of the rows; raises `ModelMistake` for anything but (B, C)."""
+    """Convert the output to the rows' dtype; raises `ModelMistake` for anything but (B, C)."""
     wanted = (len(x_BF), n_outputs)
     if not isinstance(output, torch.Tensor):
         raise ModelMistake(

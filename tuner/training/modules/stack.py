@@ -15,7 +15,7 @@ from tuner.training.modules.template import Template
 
 
 class ModuleStack:
-    """`training.model.Stack`, whichever way the lanes are run."""
+    """`training.model.Stack` over either kind of `ModuleLanes`."""
 
     def __init__(self, template: Template, rows: Rows, lanes: ModuleLanes, loss: Loss) -> None:
         self._template = template
@@ -32,7 +32,7 @@ class ModuleStack:
         first_steps_K: torch.Tensor,
         update: Callable[[], None],
     ) -> torch.Tensor:
-        """One step per batch (K or 1, B, F); the mean losses (S, K)."""
+        """Take one step per batch (K or 1, B, F); return the mean losses (S, K)."""
         lanes, n_lanes = self._lanes, len(self._rows.seeds)
         target_SKCB = target_SKCB.expand(-1, n_lanes, -1, -1)
         first_step = int(first_steps_K[0])
@@ -60,7 +60,7 @@ class ModuleStack:
         return self._loss.of_steps(torch.stack(kept), target_SKCB)
 
     def outputs(self, x_BF: torch.Tensor, first: int, last: int) -> torch.Tensor:
-        """The outputs (k, C, B) of the lanes from `first` to before `last`, for validation."""
+        """Return the validation outputs (k, C, B) of the lanes from `first` to before `last`."""
         self._template.module.eval()
         with torch.inference_mode(False), torch.no_grad():
             self._lanes.read_parameters()
@@ -71,7 +71,7 @@ class ModuleStack:
     def _of_loss(
         self, output_KBC: torch.Tensor, target_KCB: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What `of_steps` needs, and the gradient with respect to the outputs (K, B, C)."""
+        """Return the inputs of `of_steps`, and the gradient by the outputs (K, B, C)."""
         # contiguous: the loss's kernels write to any other buffer as if it were
         output_KCB = output_KBC.transpose(1, 2).contiguous()
         kept, gradient = torch.empty_like(output_KCB), torch.empty_like(output_KCB)

@@ -1,6 +1,6 @@
-"""Calls of a module in which other tensors stand in for its parameters and buffers.
+"""Calls of a module in which other tensors replace its parameters and buffers.
 
-As `torch.func.functional_call`, which looks for the places of all tensors at every call: that took
+It works like `torch.func.functional_call`, which searches for all tensors at every call: that took
 as long as the forward pass of a small model.
 """
 
@@ -13,10 +13,10 @@ _Place = tuple[dict[str, torch.Tensor | None], str]  # where a module keeps it, 
 
 
 class StandIns:
-    """Puts tensors in the places of a module's own, and its own back."""
+    """Replaces a module's tensors for a call, and restores them."""
 
     def __init__(self, module: torch.nn.Module, names: Sequence[str]) -> None:
-        """`names` of parameters and buffers; one that is shared has several places."""
+        """Find the `names` of parameters and buffers; a shared one has several places."""
         self._module = module
         places = _places_of(module)
         own = dict(chain(module.named_parameters(), module.named_buffers()))
@@ -24,7 +24,7 @@ class StandIns:
         self._places = [places[id(tensor)] for tensor in self._own]
 
     def call(self, tensors: Iterable[torch.Tensor], x: torch.Tensor) -> object:
-        """What the module makes of `x` with these tensors, in the order of the names."""
+        """Call the module with these tensors, in the order of the names."""
         try:
             self._put(tensors)
             return self._module(x)

@@ -1,4 +1,4 @@
-"""A user's module as a group needs it: built without a trace, its tensors by name and kind."""
+"""A user's module as a group uses it: built without side effects, its tensors by name and kind."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -22,16 +22,16 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a callable can be given by name."""
+    """Arguments of a callable that can be passed by name."""
 
     named: frozenset[str]
     takes_any: bool  # `**params`
 
     def of(self, params: Params) -> dict[str, ParamValue]:
-        """Those params that it takes.
+        """Return the params that it takes.
 
-        `**params` takes all that may shape a model: not the learning rate and its like, which
-        differ from lane to lane (`PER_LANE_PARAMS`). Who wants one of those names it.
+        `**params` takes all that may shape a model, but not the learning rate and the like, which
+        differ from lane to lane (`PER_LANE_PARAMS`): those must be named explicitly.
         """
         return {
             name: value
@@ -41,7 +41,7 @@ class Arguments:
 
 
 def arguments_of(build: Build) -> Arguments:
-    """From its signature; what has none is given everything: calling it will tell."""
+    """Read the signature; a callable without one gets everything, and its call shows the error."""
     try:
         parameters = inspect.signature(build).parameters.values()
     except (TypeError, ValueError):
@@ -54,10 +54,10 @@ def arguments_of(build: Build) -> Arguments:
 
 
 def build_module(build: Build, params: Params, data: Dataset, seed: int) -> torch.nn.Module:
-    """A new module on the CPU, in the data's type, as `seed` gives it.
+    """Build a new module on the CPU, in the data's dtype, determined by `seed`.
 
-    The global generators start from the seed while the user's code runs, and are as before
-    afterwards. Raises `ModelMistake` if that is no module, and whatever the user's code raises.
+    The global generators start from the seed while the user's code runs, and are restored
+    afterwards. Raises `ModelMistake` if the result is no module, and errors of the user's code.
     """
     given = {"n_features": data.n_features, "n_outputs": data.n_outputs, **params}
     with torch.inference_mode(False), torch.enable_grad(), generators_kept(_CPU):
@@ -69,35 +69,34 @@ def build_module(build: Build, params: Params, data: Dataset, seed: int) -> torc
             )
         module = module.to(_CPU, data.train.x_NF.dtype)
         if any(torch.nn.parameter.is_lazy(parameter) for parameter in module.parameters()):
-            module.eval()(data.train.x_NF[:2].to(_CPU))  # lazy modules learn their shapes
+            module.eval()(data.train.x_NF[:2].to(_CPU))  # lazy modules get their shapes
             module.train()
     return module
 
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """One module of a kind, on the device of the data, and where its tensors belong."""
+    """One module of a kind, on the device of the data, and the layout of its tensors."""
 
     module: torch.nn.Module
-    layout: Layout  # of what is trained
+    layout: Layout  # of the trained parameters
     dropouts: Mapping[str, AddressedDropout]  # ours, by their names in the module
 
     def begin_step(self) -> None:
-        """The dropout layers count the elements of a new step."""
+        """Reset the counts of the dropout layers."""
         for dropout in self.dropouts.values():
             dropout.begin_step()
 
     @property
     def device(self) -> torch.device:
-        """Where it is."""
         parameters = (*self.module.parameters(), *self.module.buffers())
         return parameters[0].device if parameters else _CPU
 
 
 def make_template(module: torch.nn.Module, device: torch.device) -> Template:
-    """The module as a template; its dropout layers are replaced by ours."""
+    """Return the module as a template with its dropout layers replaced."""
     trained = [(n, tuple(p.shape), p.dim() > 1) for n, p in _trained(module).items()]
-    # weights first: what a penalty on them reads is one piece
+    # weights first: a penalty on them reads one contiguous range
     layout = lay_out(sorted(trained, key=lambda part: not part[2]))
     with torch.inference_mode(False):
         dropouts = replace_dropouts(module)
@@ -105,12 +104,12 @@ def make_template(module: torch.nn.Module, device: torch.device) -> Template:
 
 
 def parameters_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """What is trained, by name."""
+    """Return the trained tensors by name."""
     return {name: parameter.detach() for name, parameter in _trained(module).items()}
 
 
 def buffers_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """What else belongs to a lane: buffers, and parameters that are frozen."""
+    """Return the other tensors of a lane: buffers, and frozen parameters."""
     frozen = {n: p.detach() for n, p in module.named_parameters() if not p.requires_grad}
     keys = {
         key_name(name)

@@ -1,1 +1,1 @@
-"""What a worker does for each kind of objective; `table.py` has them all."""
+"""The worker's part of each kind of objective; `table.py` lists them."""

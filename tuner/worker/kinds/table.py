@@ -1,4 +1,4 @@
-"""The parts of a worker by kind of objective, loaded when they are needed: each takes its time."""
+"""The parts of a worker by kind of objective, loaded on demand because imports take time."""
 
 from collections.abc import Callable, Mapping
 

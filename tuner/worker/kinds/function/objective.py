@@ -1,4 +1,4 @@
-"""A user's `def train(trial)` as an objective: found, called once, its end put into words."""
+"""A user's `def train(trial)` as an objective, called once for one trial."""
 
 import sys
 import traceback
@@ -40,20 +40,20 @@ class FunctionObjective:
         self._n_admitted = 0
 
     def complete(self, params: Params) -> Params:
-        """Nothing is filled in: the function has its own defaults."""
+        """Return the params unchanged: the function has its own defaults."""
         return params
 
     def admit(self, lanes: Sequence[Lane]) -> None:
-        """The one lane of this process."""
+        """Take the one lane of this process."""
         self._lanes += lanes
         self._n_admitted += len(lanes)
 
     def room(self) -> int:
-        """Nothing after the first lane."""
+        """Return 0 after the first lane."""
         return 1 - self._n_admitted
 
     def turn(self) -> Iterator[Exit]:
-        """Load the user's code and call it, to the trial's end."""
+        """Load the user's code and call it until the trial ends."""
         if not self._lanes:
             return
         lane = self._lanes.pop()
@@ -93,7 +93,7 @@ class FunctionObjective:
         except BaseException as error:
             if is_our_interrupt(error):
                 raise
-            if trial.end is not None:  # what was told to stop broke while it cleaned up
+            if trial.end is not None:  # a trial that was asked to stop failed while it cleaned up
                 traceback.print_exception(error)
                 return Exit(lane=lane, how=trial.end.verdict.outcome, facts=trial.user_attrs)
             if is_pruned_by_optuna(error):
@@ -128,19 +128,19 @@ class FunctionObjective:
 
 
 def is_pruned_by_optuna(error: BaseException) -> bool:
-    """Whether it is Optuna's `TrialPruned`, which there is none of unless Optuna is loaded."""
+    """Return whether it is Optuna's `TrialPruned`; it cannot be unless Optuna is loaded."""
     optuna = sys.modules.get("optuna")
     pruned = getattr(optuna, "TrialPruned", None)
     return isinstance(pruned, type) and isinstance(error, pruned)
 
 
 def load_function(name: str, folder: str) -> Function:
-    """The objective, as `load_callable`: it takes one argument."""
+    """Load the objective like `load_callable`; it takes one argument."""
     return load_callable(name, folder, n_arguments=1, example="trial")
 
 
 def definition_of(function: Function | None) -> str:
-    """`train.py:3 in train`: where a function begins."""
+    """Return where a function begins: `train.py:3 in train`."""
     code = getattr(function, "__code__", None)
     if code is None:
         return "the objective"

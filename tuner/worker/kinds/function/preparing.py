@@ -1,4 +1,4 @@
-"""A function is imported before its study is made: what fails here would fail every trial."""
+"""Import of a function before its study is created: a failure here would fail every trial."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,6 @@ from tuner.worker.source_files import hash_sources
 
 
 def prepare_function(request: Mapping[str, Any]) -> Prepared:
-    """Import the function `{"function": ..., "folder": ...}`."""
     name, folder = request["function"], request["folder"]
     load_function(name, folder)
     return Prepared(

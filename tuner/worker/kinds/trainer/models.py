@@ -1,4 +1,4 @@
-"""The built-in trainer's model and loss: our own, or callables of the user's."""
+"""Model and loss of the built-in trainer: built-in ones, or callables of the user."""
 
 from tuner.messages import Setup
 from tuner.study_file.code_names import is_code_name
@@ -16,7 +16,7 @@ from tuner.worker.loading import load_callable
 
 
 def loss_of(setup: Setup, data: Dataset) -> Loss:
-    """The user's loss, or the one that fits the data."""
+    """Return the user's loss, or the one that fits the data."""
     name = setup.objective.get("loss")
     if name is None:
         return losses.loss_of(data)
@@ -24,7 +24,7 @@ def loss_of(setup: Setup, data: Dataset) -> Loss:
 
 
 def model_of(setup: Setup, data: Dataset, loss: Loss) -> Model:
-    """The user's model, or the multilayer perceptron."""
+    """Return the user's model, or the multilayer perceptron."""
     name = str(setup.objective["model"])
     if not is_code_name(name):
         return mlp_of(data, loss)
@@ -32,16 +32,16 @@ def model_of(setup: Setup, data: Dataset, loss: Loss) -> Model:
 
 
 def mlp_of(data: Dataset, loss: Loss) -> Model:
-    """The multilayer perceptron; in half precision it is an ordinary module."""
+    """Return the multilayer perceptron; in half precision it is an ordinary module."""
     module = ModuleModel(mlp_module, data, loss, name="mlp", initialize=initialize_mlp)
     return ByPrecision(float32=MLP(data.n_features, data.n_outputs, loss), bfloat16=module)
 
 
 def load_model(name: str, folder: str) -> Build:
-    """The callable that builds the model; raises `BadCode`."""
+    """Load the callable that builds the model; raises `BadCode`."""
     return load_callable(name, folder)
 
 
 def load_loss(name: str, folder: str) -> LossFunction:
-    """The callable of outputs and labels; raises `BadCode`."""
+    """Load the callable of outputs and labels; raises `BadCode`."""
     return load_callable(name, folder, n_arguments=2, example="outputs, y")

@@ -1,4 +1,4 @@
-"""The built-in trainer as an objective: its data, its groups, and what a departure says."""
+"""The built-in trainer as an objective: its data, its groups, and the exits of its lanes."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -35,13 +35,11 @@ SIZES_FILE = "sizes.json"
 
 
 class TrainerObjective:
-    """Trains groups of lanes on the study's data."""
-
     is_single_use = False
     is_stepwise = True
 
     def __init__(self, setup: Setup, data: Dataset | None = None) -> None:
-        """`data`: None for those of the setup."""
+        """Build the objective; without `data` it loads those of the setup."""
         data = data or load_dataset(Path(setup.data_folder), setup.device)
         loss = loss_of(setup, data)
         self._metric = setup.goal.metric
@@ -55,15 +53,15 @@ class TrainerObjective:
         )
 
     def complete(self, params: Params) -> Params:
-        """Every parameter of the trainer."""
+        """Return every parameter of the trainer."""
         return resolve(params)
 
     def admit(self, lanes: Sequence[Lane]) -> None:
-        """They train with the others, each in a group of its kind."""
+        """Add lanes, each to a group of its kind."""
         self._groups.admit(lanes)
 
     def room(self) -> int:
-        """How many more lanes would be welcome."""
+        """Return how many more lanes have room."""
         return self._groups.room()
 
     def turn(self) -> Iterator[Exit]:
@@ -86,7 +84,7 @@ def _sizes(setup: Setup, data: Dataset, loss: Loss) -> Sizes:
 
 
 def _scope(setup: Setup, data: Dataset) -> str:
-    """What the sizes depend on beside the kind of lane."""
+    """Return the facts that sizes depend on, in addition to the kind of lane."""
     on_gpu = setup.device.startswith("cuda")
     device = torch.cuda.get_device_name(setup.device) if on_gpu else f"{setup.n_threads} threads"
     shape = f"{data.train.n_rows}x{data.n_features} -> {data.n_outputs}"
@@ -94,7 +92,7 @@ def _scope(setup: Setup, data: Dataset) -> str:
 
 
 def exit_of(departure: Departure, metric: str) -> Exit:
-    """What the agent is told; of a diverged lane, by which values."""
+    """Return the lane's exit; for a diverged lane, with the values that diverged."""
     is_complete = departure.how is Outcome.COMPLETE
     message = ""
     if departure.how is Outcome.NON_FINITE:
@@ -110,9 +108,9 @@ def exit_of(departure: Departure, metric: str) -> Exit:
 
 
 def facts_of(departure: Departure, metric: str) -> dict[str, float | int | str]:
-    """What the public record says beside the value; finite numbers only.
+    """Return the attributes for the public record; finite numbers only.
 
-    Of a complete trial its best epoch, of any other its last.
+    For a COMPLETE trial they describe its best epoch, otherwise its last.
     """
     if departure.how is Outcome.COMPLETE:
         facts: dict[str, float | int | str] = {"best_step": departure.best_step}
@@ -124,7 +122,7 @@ def facts_of(departure: Departure, metric: str) -> dict[str, float | int | str]:
 
 
 def warm_up() -> None:
-    """Train on a handful of numbers, so that the first trial finds every kernel loaded."""
+    """Train on a few numbers, so that the first trial finds every kernel loaded."""
     split = Split(x_NF=torch.zeros(32, 8), y_N=torch.zeros(32, dtype=torch.int64))
     data = Dataset(
         task=Task.CLASSIFICATION, n_classes=2, target_scale=1.0, train=split, validation=split

@@ -1,6 +1,6 @@
-"""A model and a loss of the user's own, looked at before a study is made.
+"""Checks of a custom model and loss before a study is created.
 
-What fails here would fail every trial.
+A failure here would fail every trial.
 """
 
 import inspect
@@ -34,10 +34,10 @@ def look_at(own: Mapping[str, Any]) -> Code:
 def check_params(
     build: Build, name: str, params: Mapping[str, ParamValue], searched: Collection[str]
 ) -> None:
-    """Every param of the study must do what it seems to do; raises `BadCode` if one does not.
+    """Check that every param of the study has an effect; raises `BadCode` if one has none.
 
-    One that is not the trainer's must be taken by the callable. One that the callable needs must
-    be there. A default of the callable's own that the trainer's would replace is a trap.
+    The callable must take each param that is not the trainer's, and each argument that it requires
+    must be given. A default of the callable that the trainer's default would replace is an error.
     """
     given = {*params, *searched}
     arguments = arguments_of(build)
@@ -62,7 +62,7 @@ def check_params(
 
 
 def _defaults(build: Build) -> dict[str, object]:
-    """Of the arguments that can be given by name."""
+    """Return the defaults of the arguments that can be passed by name."""
     named = arguments_of(build).named
     if not named:
         return {}

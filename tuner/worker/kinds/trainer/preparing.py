@@ -1,6 +1,6 @@
-"""The data of the built-in trainer, and the user's model and loss, before a study is made.
+"""Preparation of the trainer's data and of a custom model and loss before a study is created.
 
-What fails here would fail every trial.
+A failure here would fail every trial.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def prepare_trainer(request: Mapping[str, Any]) -> Prepared:
     """Prepare `{"data": ..., "own": ..., "data_folder": parent}`.
 
     "own" is None, or `{"folder": the study file's, "model": ..., "loss": ..., "params": the fixed
-    ones, "searched": names}`; model or loss are None where they are built in.
+    ones, "searched": names}`; model or loss is None if built in.
     """
     code = {"tuner": metadata.version("tuner")}
     own, summary = request["own"], ""
