@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from tuner.dashboard import words
 from tuner.dashboard.serving import dashboard_of, status_of
 from tuner.errors import TunerError, UsageError
+from tuner.results.actions import Action
 from tuner.storage.connections.connection import Database
 from tuner.storage.control.commands import Control
 from tuner.storage.control.given_params import check_params
@@ -208,11 +209,11 @@ def parse_pairs(text: str) -> Params:
 
 
 ACTIONS: Mapping[str, Callable[[Target, Mapping[str, Any]], str]] = {
-    "pause": _pause,
-    "resume": _resume,
-    "stop": _stop,
-    "extend": _extend,
-    "stop-trial": _stop_trial,
-    "retry": _retry,
-    "enqueue": _enqueue,
+    Action.PAUSE: _pause,
+    Action.RESUME: _resume,
+    Action.STOP: _stop,
+    Action.EXTEND: _extend,
+    Action.STOP_TRIAL: _stop_trial,
+    Action.RETRY: _retry,
+    Action.ENQUEUE: _enqueue,
 }
