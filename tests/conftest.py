@@ -107,19 +107,19 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`pytest tests/faults --long`: everything, for the night."""
-    parser.addoption("--long", action="store_true", help="the long tests of faults as well")
+    """`pytest --long`: the extended suite."""
+    parser.addoption("--long", action="store_true", help="run the tests marked `long` as well")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A marker known to `--strict-markers`; and Ctrl-C means something to the commands we start.
+    """What every process that tests start inherits: threads that sleep, and a Ctrl-C that counts.
 
-    A shell without job control starts what it puts into the background with SIGINT ignored, and
-    every process below inherits that.
+    On a busy machine torch's threads would spend most of their time in loops that wait for each
+    other. A shell without job control starts what it puts into the background with SIGINT ignored.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.addinivalue_line("markers", "long: only with --long")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

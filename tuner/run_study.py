@@ -20,7 +20,12 @@ from tuner.agent.threads.folders import Folder
 from tuner.agent.threads.suggester import DrawSource, ModelSource, SuggestionSource
 from tuner.agent.workers.left_behind import end_left_behind
 from tuner.agent.workers.pool import WorkerPool, open_workers
-from tuner.agent.workers.preparation import PreparedData, finish_preparation, start_preparation
+from tuner.agent.workers.preparation import (
+    PreparedData,
+    check_goal,
+    finish_preparation,
+    start_preparation,
+)
 from tuner.errors import DatabaseAway, RunFailed, render_short
 from tuner.export.code_source import folder_of_code
 from tuner.export.linked_study import compare_with_search
@@ -117,6 +122,7 @@ def work(
     ):
         migrate(database)
         data = finish_preparation(preparation)
+        check_goal(spec, data)
         notes = (*notes, *compare_with_search(database, spec, data.fingerprint, data.code))
         study = join_study(database, spec, data.fingerprint, n_draws_of(spec), data.code)
         names = tuple(worker.place.name for worker in pool.workers.values())

@@ -1,5 +1,6 @@
 """The `tuner` command as a user starts it, and study files small enough for a test."""
 
+import io
 import json
 import os
 import re
@@ -8,15 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from tuner.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "studies"
 # For workers of functions that need no torch: its import takes two seconds of a core.
 LIGHT = {"PYTHONPATH": f"{ROOT / 'tests' / 'faults' / 'light'}{os.pathsep}{ROOT}"}
-SECONDS = 60  # a command that takes longer hangs
+SECONDS = 150  # a command that takes longer hangs, also on a busy machine
 
 
 def find_command() -> list[str]:
@@ -61,6 +66,27 @@ class Tuner:
         finished = self.finish(self.start(*arguments, **environment))
         if code is not None:
             assert finished.code == code, finished
+        return finished
+
+    def look(self, *arguments: object, code: int | None = 0) -> Finished:
+        """Run in this process a command that ends at once: a start takes most of a second."""
+        streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
+        with (
+            mock.patch.dict(os.environ, build_environment(self.environment), clear=True),
+            redirect_stdout(streams[0]),
+            redirect_stderr(streams[1]),
+        ):
+            try:
+                found = main([str(argument) for argument in arguments])
+            except SystemExit as ended:  # of the parser
+                found = int(ended.code or 0)
+        texts = []
+        for stream in streams:
+            stream.seek(0)
+            texts.append(stream.read())
+        finished = Finished(code=found, out=texts[0], err=texts[1])
+        assert code in (None, found), finished
+        assert "Traceback" not in texts[0] + texts[1], finished
         return finished
 
     def start(self, *arguments: object, **environment: str) -> "subprocess.Popen[str]":
@@ -126,6 +152,27 @@ def write_study(folder: Path, **changes: str) -> Path:
     path = folder / "plain.yaml"
     path.write_text("".join(f"{key}: {value}\n" for key, value in (sections | changes).items()))
     return path
+
+
+TRAIN = """\
+import time
+
+def train(trial):
+    state = trial.checkpoint.load() or {"step": 0}
+    for step in range(state["step"] + 1, trial.params["epochs"] + 1):
+        time.sleep(SECONDS)
+        trial.report(step=step, val_loss=trial.params["learning_rate"] / step)
+        trial.checkpoint.save({"step": step})
+"""
+
+
+def write_light_study(folder: Path, *, seconds: float = 0.0, **changes: str) -> Path:
+    """The same study with a function as its objective, which needs no torch: run it with LIGHT.
+
+    `seconds` is how long a step takes.
+    """
+    (folder / "train.py").write_text(TRAIN.replace("SECONDS", str(seconds)))
+    return write_study(folder, objective="train.py:train", **changes)
 
 
 def wait_until(is_so: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:

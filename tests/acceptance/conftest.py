@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import psycopg2
@@ -13,6 +14,8 @@ from tests.acceptance.command import Tuner, wait_until, write_study
 from tuner.storage.embedded.home import Home
 from tuner.storage.embedded.server import Server
 
+_numbers = count()
+
 
 @pytest.fixture
 def tuner(tuner_home: Home, database_url: str) -> Iterator[Tuner]:
@@ -22,19 +25,42 @@ def tuner(tuner_home: Home, database_url: str) -> Iterator[Tuner]:
     tuner.close()
 
 
-@pytest.fixture(scope="module")
-def finished(
+@pytest.fixture(scope="session")
+def finished_template(
     server: Server, template: str, tuner_home: Home, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Tuner]:
-    """`tuner` with a finished study "plain" of two trials, for tests that only look."""
-    folder = tmp_path_factory.mktemp("finished")
-    _administer(server, f"create database finished template {template}")
-    url = make_url(server.url).set(database="finished").render_as_string()
-    tuner = Tuner(environment={"TUNER_HOME": str(tuner_home.path), "TUNER_STORAGE": url})
-    tuner("run", write_study(folder), "--workers", 2)
+) -> str:
+    """A database to copy, with a finished study "plain" of two trials."""
+    name = "finished_template"
+    _administer(server, f"create database {name} template {template}")
+    tuner = _on_database(server, tuner_home, name)
+    tuner("run", write_study(tmp_path_factory.mktemp("finished")), "--workers", 2)
+    return name
+
+
+@pytest.fixture(scope="module")
+def finished(server: Server, finished_template: str, tuner_home: Home) -> Iterator[Tuner]:
+    """`tuner` with the finished study, for the tests of a module that only look."""
+    yield from _copy(server, finished_template, tuner_home)
+
+
+@pytest.fixture
+def own_finished(server: Server, finished_template: str, tuner_home: Home) -> Iterator[Tuner]:
+    """`tuner` with the finished study, for one test that changes it."""
+    yield from _copy(server, finished_template, tuner_home)
+
+
+def _copy(server: Server, template: str, home: Home) -> Iterator[Tuner]:
+    name = f"finished_{next(_numbers)}"
+    _administer(server, f"create database {name} template {template}")
+    tuner = _on_database(server, home, name)
     yield tuner
     tuner.close()
-    _administer(server, "drop database finished with (force)")
+    _administer(server, f"drop database {name} with (force)")
+
+
+def _on_database(server: Server, home: Home, name: str) -> Tuner:
+    url = make_url(server.url).set(database=name).render_as_string()
+    return Tuner(environment={"TUNER_HOME": str(home.path), "TUNER_STORAGE": url})
 
 
 def _administer(server: Server, statement: str) -> None:

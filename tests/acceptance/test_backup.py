@@ -102,14 +102,14 @@ def test_a_backup_of_a_running_study_goes_on_elsewhere(
         psql(server, empty_url, dump)
         elsewhere = Tuner(environment={**tuner.environment, "TUNER_STORAGE": empty_url})
     (tmp_path / "gate").touch()
-    before = elsewhere("trials", "plain", "--json").json
+    before = elsewhere.look("trials", "plain", "--json").json
     assert [trial["number"] for trial in before][:2] == [0, 1]
     finished = elsewhere("run", file, "--workers", 2, "--json", **LIGHT)
     events = [json.loads(line) for line in finished.out.splitlines()]
     started = [event for event in events if event["event"] == "TrialStarted"]
     resumed = [event for event in started if event["from_step"] > 0]
     assert len(resumed) == 2, started
-    trials = elsewhere("trials", "plain", "--json").json
+    trials = elsewhere.look("trials", "plain", "--json").json
     assert [trial["number"] for trial in trials] == list(range(N_TRIALS))
     assert {trial["state"] for trial in trials} == {"COMPLETE"}
     assert {trial["attempt"] for trial in trials[:2]} == {2}
@@ -117,14 +117,14 @@ def test_a_backup_of_a_running_study_goes_on_elsewhere(
     # Numbers that the database gives out go on where they were.
     elsewhere("extend", "plain", "--trials", "+1")
     elsewhere("enqueue", "plain", "x=0.01")
-    assert len(elsewhere("trials", "plain", "--json").json) == N_TRIALS + 1
+    assert len(elsewhere.look("trials", "plain", "--json").json) == N_TRIALS + 1
 
 
 @pytest.fixture
 def backup(finished: Tuner, tmp_path: Path) -> Path:
     """Of a finished study."""
     file = tmp_path / "finished.zip"
-    finished("db", "backup", "--output", file)
+    finished.look("db", "backup", "--output", file)
     return file
 
 
@@ -139,23 +139,23 @@ def test_what_comes_back_is_what_was_there(finished, empty, backup):
     held = json.loads(empty("db", "restore", backup, "--json").out)
     assert (held["studies"], held["trials"]) == (1, 2)
     for words in (("trials", "plain", "--json"), ("show", "plain", "1", "--json")):
-        assert empty(*words).json == finished(*words).json
+        assert empty.look(*words).json == finished.look(*words).json
     refused = empty("db", "restore", backup, code=2)
     assert "the database holds 1 study already; a backup is restored into an empty" in refused.err
 
 
 def test_an_upgraded_database_without_studies_is_empty_enough(empty, backup):
-    empty("db", "upgrade")
-    empty("db", "restore", backup)
-    assert empty("best", "plain").out
+    empty.look("db", "upgrade")
+    empty.look("db", "restore", backup)
+    assert empty.look("best", "plain").out
 
 
 def test_an_older_schema_without_studies_is_empty_enough(empty, backup):
     database = open_database_url(parse_url(empty.environment["TUNER_STORAGE"]))
     migrate(database, 2)  # as a restore of an older file leaves it that failed
     database.close()
-    empty("db", "restore", backup)
-    assert empty("best", "plain").out
+    empty.look("db", "restore", backup)
+    assert empty.look("best", "plain").out
 
 
 def test_a_study_that_is_made_meanwhile_is_not_mixed_with_the_restored_ones(empty, backup):
@@ -176,10 +176,10 @@ def test_a_study_that_is_made_meanwhile_is_not_mixed_with_the_restored_ones(empt
 
 def test_a_backup_overwrites_nothing_and_leaves_nothing_behind(finished, backup, tmp_path):
     content = backup.read_bytes()
-    refused = finished("db", "backup", "-o", backup, code=2)
+    refused = finished.look("db", "backup", "-o", backup, code=2)
     assert refused.err == f"tuner: {backup} exists already; name another file with -o\n"
     assert backup.read_bytes() == content
-    refused = finished("db", "backup", "-o", tmp_path / "none" / "x.zip", code=1)
+    refused = finished.look("db", "backup", "-o", tmp_path / "none" / "x.zip", code=1)
     assert "cannot write" in refused.err
     assert [path.name for path in tmp_path.iterdir()] == [backup.name]
 

@@ -7,30 +7,33 @@ import signal
 
 import pytest
 
-from tests.acceptance.command import ROOT, SECONDS, wait_until, write_study
+from tests.acceptance.command import (
+    LIGHT,
+    ROOT,
+    SECONDS,
+    wait_until,
+    write_light_study,
+    write_study,
+)
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-LONG = {
-    "params": "{epochs: 3000}",
-    "budget": "{trials: 3}",
-    "checkpoints": "{every: 1s}",
-    "workers": "{lanes: 1}",
-}
+LONG = {"params": "{epochs: 3000}", "budget": "{trials: 3}", "checkpoints": "{every: 1s}"}
 
 
 def _counts(tuner):
-    status = tuner("status", "plain", "--json", code=None)
+    status = tuner.look("status", "plain", "--json", code=None)
     return status.json["counts"] if status.code == 0 else {}
 
 
 def test_pause_resume_and_stop_reach_the_agent(tuner, tmp_path):
-    run = tuner.start("run", write_study(tmp_path, **LONG), "--workers", 2)
+    file = write_light_study(tmp_path, seconds=0.05, **LONG)
+    run = tuner.start("run", file, "--workers", 2, **LIGHT)
     wait_until(lambda: _counts(tuner).get("RUNNING") == 2, "both workers train")
     paused = tuner("pause", "plain", "--reason", "lunch")
     assert re.search(r"plain: paused \(paused by .*@.*: lunch\)", paused.out)
     assert "next: tuner resume plain" in paused.out
     wait_until(lambda: _counts(tuner)["RELEASED"] == 2, "the trials are released")
-    assert tuner("status", "plain", "--json").json["state"] == "paused"
+    assert tuner.look("status", "plain", "--json").json["state"] == "paused"
 
     assert "1 agent at work" in tuner("resume", "plain").out
     wait_until(lambda: _counts(tuner)["RUNNING"] == 2, "the trials go on")
@@ -38,7 +41,7 @@ def test_pause_resume_and_stop_reach_the_agent(tuner, tmp_path):
     assert "its agent ends them" in stopped.out
     ended = tuner.finish(run)
     assert ended.code in (0, 5)
-    trials = tuner("trials", "plain", "--json").json
+    trials = tuner.look("trials", "plain", "--json").json
     assert {trial["state"] for trial in trials} == {"PRUNED"}
     assert all("enough" in trial["reason"] for trial in trials)
     page = tuner("status", "plain").out
@@ -46,8 +49,8 @@ def test_pause_resume_and_stop_reach_the_agent(tuner, tmp_path):
 
 
 def test_an_idle_study_is_stopped_at_once_and_can_go_on(tuner, tmp_path):
-    file = write_study(tmp_path, **LONG)
-    run = tuner.start("run", file, "--workers", 2)
+    file = write_light_study(tmp_path, seconds=0.05, **LONG)
+    run = tuner.start("run", file, "--workers", 2, **LIGHT)
     wait_until(lambda: _counts(tuner).get("RUNNING") == 2, "both workers train")
     tuner.stop(run, signal.SIGINT)
     assert re.search(r"ended here.*: trials 0, 1$", tuner("stop", "plain").out, re.M)
@@ -56,9 +59,8 @@ def test_an_idle_study_is_stopped_at_once_and_can_go_on(tuner, tmp_path):
     assert "no agent is at work; tuner run" in tuner("resume", "plain").out
 
 
-def test_more_trials_and_trials_of_ones_own(tuner, tmp_path):
-    file = write_study(tmp_path)
-    tuner("run", file, "--workers", 2)
+def test_more_trials_and_trials_of_ones_own(own_finished, tmp_path):
+    tuner, file = own_finished, write_study(tmp_path)
     assert "has ended already" in tuner("stop", "plain").out
     refused = tuner("pause", "plain", code=2).err
     assert "nothing to pause; tuner extend plain continues it\n" in refused
@@ -68,10 +70,10 @@ def test_more_trials_and_trials_of_ones_own(tuner, tmp_path):
     assert "next: no agent is at work; tuner run STUDY.yaml" in extended.out
     enqueued = tuner("enqueue", "plain", "learning_rate=0.05", "--json").json
     assert (enqueued["numbers"], enqueued["n_left"]) == ([2], 2)
-    (waiting,) = tuner("trials", "plain", "--state", "waiting", "--json").json
+    (waiting,) = tuner.look("trials", "plain", "--state", "waiting", "--json").json
     assert waiting["number"] == 2
-    tuner("run", file, "--workers", 2)
-    trials = tuner("trials", "plain", "--json").json
+    tuner("run", file, "--workers", 1)
+    trials = tuner.look("trials", "plain", "--json").json
     assert len(trials) == 4
     assert trials[2]["params"] == {"learning_rate": 0.05}
     assert tuner("trials", "plain", "--where", "learning_rate=0.05", "--csv").out.count("\n") == 2
@@ -80,24 +82,24 @@ def test_more_trials_and_trials_of_ones_own(tuner, tmp_path):
 def test_a_failed_trial_is_shown_and_tried_again(tuner, tmp_path):
     space = "{learning_rate: {float: [1e18, 1e19]}}"
     file = write_study(tmp_path, search_space=space, params="{epochs: 3, optimizer: sgd}")
-    tuner("run", file, "--workers", 2, code=5)
+    tuner("run", file, "--workers", 1, code=5)
     page = tuner("show", "plain", 0)
     assert "plain trial 0: FAIL" in page.out
     assert re.search(r"^ +1  .* fail", page.out, re.M)
-    assert tuner("show", "plain", 0, "--json").json["failure"] == "non_finite"
+    assert tuner.look("show", "plain", 0, "--json").json["failure"] == "non_finite"
     retried = tuner("retry", "plain", "--failed")
     assert "trial 2: tries trial 0 again" in retried.out
     assert "the limit is now 4 trials" in retried.out
     assert "tried again as trial 2" in tuner("show", "plain", 0).out
     assert "being retried already" in tuner("retry", "plain", 0, code=2).err
-    tuner("run", file, "--workers", 2, code=5)
-    trials = tuner("trials", "plain", "--json").json
+    tuner("run", file, "--workers", 1, code=5)
+    trials = tuner.look("trials", "plain", "--json").json
     assert [trial["retry_of"] for trial in trials] == [None, None, 0, 1]
     assert trials[2]["params"] == trials[0]["params"]
 
 
-def test_a_study_is_deleted_only_when_one_is_sure(tuner, tmp_path):
-    tuner("run", write_study(tmp_path), "--workers", 2)
+def test_a_study_is_deleted_only_when_one_is_sure(own_finished):
+    tuner = own_finished
     assert "--yes" in tuner("delete", "plain", code=2).err
     assert tuner("delete", "plain", "--yes").out.startswith("deleted plain with 2 trials\n")
     assert "no study" in tuner("show", "plain", 0, code=3).err
@@ -135,7 +137,7 @@ def test_a_study_is_deleted_only_when_one_is_sure(tuner, tmp_path):
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(finished, arguments, code, words):
-    refused = finished(*arguments, code=code)
+    refused = finished.look(*arguments, code=code)
     assert words in refused.err
     assert refused.out == ""
 
@@ -154,7 +156,7 @@ def test_the_watch_of_a_finished_study_ends_at_once(finished):
 
 def test_a_new_machine_is_told_what_to_do_and_no_database_is_made(fresh_tuner, fresh_home):
     assert fresh_tuner("status").out == "no study yet; tuner run STUDY.yaml makes one\n"
-    assert fresh_tuner("status", "--json").json == []
+    assert fresh_tuner.look("status", "--json").json == []
     for command in (("status", "a"), ("trials", "a"), ("show", "a", "0"), ("stop", "a")):
         assert "no study yet" in fresh_tuner(*command, code=3).err
     doctor = fresh_tuner("doctor")
@@ -194,7 +196,7 @@ def test_from_an_empty_folder_to_a_finished_study(tuner, tmp_path):
     folder = tmp_path / "first"
     assert "next: tuner check" in tuner("init", folder).out
     assert "first: valid" in tuner("check", folder / "study.yaml").out
-    ended = tuner("run", folder / "study.yaml", "--set", "budget.trials=4", "--workers", 2)
+    ended = tuner("run", folder / "study.yaml", "--set", "budget.trials=4", "--workers", 1)
     assert "first: finished, 4 of 4 trials" in ended.out
 
 

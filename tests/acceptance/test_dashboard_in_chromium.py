@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.acceptance.command import Tuner, wait_until, write_study
+from tests.acceptance.command import LIGHT, Tuner, wait_until, write_study
 from tests.acceptance.dashboards import Served, open_dashboard
 from tests.bench.filler import fill
 from tuner.storage.connections.connection import open_database_url
@@ -327,7 +327,7 @@ def test_new_trials_are_seen_and_a_restart_of_the_server_is_survived(browser, tu
     )
     file = write_study(tmp_path, objective="train.py:train", params="{epochs: 3}",
                        budget="{trials: 400}")  # fmt: skip
-    run = tuner.start("run", file, "--workers", 1)
+    run = tuner.start("run", file, "--workers", 1, **LIGHT)
     wait_until(lambda: _n_trials(tuner) > 1, "trials end")
     with open_dashboard(tuner, "plain") as first:
         port = first.port
@@ -373,8 +373,10 @@ def test_the_first_best_trial_is_announced_and_new_ones_are_visible_within_3_sec
     n_trials = 6
     file = write_study(tmp_path, objective="train.py:train", params="{epochs: 1}",
                        budget=f"{{trials: {n_trials}}}", workers="{lanes: 1}")  # fmt: skip
-    run = tuner.start("run", file, "--workers", 1)
-    wait_until(lambda: tuner("trials", "plain", "--json", code=None).code == 0, "the study is made")
+    run = tuner.start("run", file, "--workers", 1, **LIGHT)
+    wait_until(
+        lambda: tuner.look("trials", "plain", "--json", code=None).code == 0, "the study is made"
+    )
     with open_dashboard(tuner, "plain") as served, looking(browser, served) as looker:
         looker.go("/s/plain")
         looker.page.wait_for_selector("#live.on")
@@ -397,12 +399,12 @@ def _delay_of_next(looker: Looker, tuner: Tuner, folder: Path, number: int) -> f
     (folder / f"go-{number - 1}").touch()
     looker.wait(f"{number + 1} in window.seenAt")
     seen_at = looker.ask(f"window.seenAt[{number + 1}]")
-    trial = tuner("trials", "plain", "--where", f"number={number}", "--json").json[0]
+    trial = tuner.look("trials", "plain", "--where", f"number={number}", "--json").json[0]
     return float(seen_at) - datetime.fromisoformat(trial["started_at"]).timestamp()
 
 
 def _n_trials(tuner: Tuner) -> int:
-    told = tuner("trials", "plain", "--json", code=None)
+    told = tuner.look("trials", "plain", "--json", code=None)
     if told.code:
         return 0
     return sum(trial["state"] == "COMPLETE" for trial in told.json)
@@ -416,8 +418,8 @@ def _wait_for_news(looker: Looker) -> None:
     looker.wait(f"{count} > {looker.ask(count)}")
 
 
-def test_an_action_is_asked_done_and_seen(browser, tuner, tmp_path):
-    tuner("run", write_study(tmp_path), "--workers", 1)
+def test_an_action_is_asked_done_and_seen(browser, own_finished):
+    tuner = own_finished
     with (
         open_dashboard(tuner, "plain", "--allow-actions") as served,
         looking(browser, served) as looker,
@@ -437,4 +439,4 @@ def test_an_action_is_asked_done_and_seen(browser, tuner, tmp_path):
         )
         looker.wait("/2 *\\/ *9/.test(document.getElementById('part-headline').textContent)")
         assert [t for t in looker.troubles if " 400 " not in t] == []
-    assert tuner("status", "plain", "--json").json["limits"]["trials"] == 9
+    assert tuner.look("status", "plain", "--json").json["limits"]["trials"] == 9

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.acceptance.command import wait_until, write_study
+from tests.acceptance.command import LIGHT, wait_until, write_study
 from tests.acceptance.dashboards import open_dashboard
 
 PATHS = ("/", "/s/plain", "/s/plain/figures", "/s/plain/live", "/s/plain/trials",
@@ -148,8 +148,8 @@ def test_a_reader_of_the_dashboard_writes_nothing(finished, tuner_home):
     plain.close()
 
 
-def test_actions_are_done_noted_and_refused_without_their_marks(tuner, tmp_path):
-    tuner("run", write_study(tmp_path), "--workers", 1)
+def test_actions_are_done_noted_and_refused_without_their_marks(own_finished):
+    tuner = own_finished
     with open_dashboard(tuner, "plain", "--allow-actions") as served:
         for changes, status in (
             ({"origin": "http://evil.example"}, 403),
@@ -163,7 +163,7 @@ def test_actions_are_done_noted_and_refused_without_their_marks(tuner, tmp_path)
         ):
             answer = served.post("/s/plain/actions/extend", {"trials": "+5"}, **changes)
             assert answer.status == status, changes
-        assert tuner("status", "plain", "--json").json["limits"]["trials"] == 2
+        assert tuner.look("status", "plain", "--json").json["limits"]["trials"] == 2
         assert _offered(served) == {"extend", "enqueue"}
         for action, given, status, said in (
             ("pause", {}, 400, "tuner extend plain continues it"),
@@ -215,7 +215,7 @@ def test_a_trial_in_training_is_stopped_from_the_page(tuner, tmp_path):
     )
     file = write_study(tmp_path, objective="train.py:train", params="{epochs: 4000}",
                        budget="{trials: 2}")  # fmt: skip
-    run = tuner.start("run", file, "--workers", 1)
+    run = tuner.start("run", file, "--workers", 1, **LIGHT)
     with open_dashboard_when_ready(tuner) as served:
         wait_until(lambda: _steps(served, 0) > 3, "the trial reports")
         answer = served.post("/s/plain/actions/stop-trial", {"number": 0})
@@ -229,7 +229,7 @@ def test_a_trial_in_training_is_stopped_from_the_page(tuner, tmp_path):
 
 
 def open_dashboard_when_ready(tuner):
-    wait_until(lambda: tuner("status", "plain", code=None).code == 0, "the study is there")
+    wait_until(lambda: tuner.look("status", "plain", code=None).code == 0, "the study is there")
     return open_dashboard(tuner, "plain", "--allow-actions")
 
 
@@ -271,7 +271,7 @@ def test_sessions_outlive_a_restart_and_the_token_file_lets_everybody_in(finishe
     ],
 )
 def test_what_cannot_be_served_is_a_sentence(finished, arguments, code, said):
-    refused = finished("dashboard", *arguments, code=code)
+    refused = finished.look("dashboard", *arguments, code=code)
     assert said in refused.err
     assert refused.out == ""
 

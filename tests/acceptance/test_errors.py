@@ -32,12 +32,12 @@ def test_what_is_no_study_file_is_refused(tuner, file):
 
 @pytest.mark.parametrize("command", ["status", "trials", "best"])
 def test_an_unknown_study_is_not_found_and_close_names_are_offered(finished, command):
-    refused = finished(command, "plane", code=3)
+    refused = finished.look(command, "plane", code=3)
     assert refused.err == (
         "tuner: no study 'plane' (did you mean 'plain'?); tuner status lists them\n"
     )
     assert refused.out == ""
-    assert finished(command, "plane", "--json", code=3).out == ""
+    assert finished.look(command, "plane", "--json", code=3).out == ""
 
 
 @pytest.mark.parametrize("command", ["status", "run"])
@@ -57,14 +57,14 @@ def test_a_study_without_a_complete_trial_is_exit_code_5(tuner, tmp_path):
     assert re.search(r"^failures\n(  \d x .*val_loss is .*\n)+", ended.out, re.M)
     assert "no COMPLETE trial" in ended.out
     assert "tuner best" not in ended.out
-    refused = tuner("best", "plain", code=5)
+    refused = tuner.look("best", "plain", code=5)
     assert "has no COMPLETE trial (2 of 2 trials are final)" in refused.err
     assert refused.out == ""
 
 
 def test_a_password_on_the_command_line_is_refused_with_the_alternatives(tuner):
     url = "postgresql://somebody:canary@127.0.0.1:1/nothing"
-    refused = tuner("status", "--storage", url, code=2)
+    refused = tuner.look("status", "--storage", url, code=2)
     for alternative in ("TUNER_STORAGE", "PGPASSFILE", "service="):
         assert alternative in refused.err
     assert "canary" not in refused.err + refused.out
@@ -79,7 +79,7 @@ def test_a_password_in_the_environment_is_never_shown(tuner, command):
 
 
 def test_another_database_than_postgres_is_refused(tuner):
-    assert "mysql" in tuner("status", "--storage", "mysql://host/name", code=2).err
+    assert "mysql" in tuner.look("status", "--storage", "mysql://host/name", code=2).err
 
 
 def test_another_study_under_the_same_name_is_refused_with_a_diff(finished, tmp_path):
@@ -94,7 +94,7 @@ def test_another_study_under_the_same_name_is_refused_with_a_diff(finished, tmp_
         "given {float: [0.001, 1.0], log: true}"
     ) in lines
     assert "search_space.dropout: stored nothing, given {float: [0.0, 0.5]}" in lines
-    assert len(finished("trials", "plain", "--json").json) == 2
+    assert len(finished.look("trials", "plain", "--json").json) == 2
 
 
 def test_what_may_differ_is_only_noted(finished, tmp_path):
@@ -124,7 +124,7 @@ def test_what_may_differ_is_only_noted(finished, tmp_path):
     ],
 )
 def test_a_wrong_command_line_shows_the_usage(tuner, arguments):
-    refused = tuner(*arguments, code=2)
+    refused = tuner.look(*arguments, code=2)
     assert refused.err.startswith("usage: tuner ")
     assert re.search(r"^tuner[ a-z]*: error: ", refused.err, re.M)
     assert refused.out == ""

@@ -28,7 +28,7 @@ def _curves(tuner, name):
     }
 
 
-@pytest.mark.parametrize("data", ["digits", "diabetes"])
+@pytest.mark.parametrize("data", ["digits", pytest.param("diabetes", marks=pytest.mark.long)])
 def test_fused_equals_solo_bit_for_bit(tuner, tmp_path, data):
     objective = f"{{data: {{sklearn: {data}}}, model: mlp}}"
     changes = {**SPACE, "objective": objective}
@@ -50,10 +50,10 @@ def test_a_running_study_shows_how_many_trials_share_a_device(tuner, tmp_path):
     )
 
     def has_eight() -> bool:
-        status = tuner("status", "seen", "--json", code=None)
+        status = tuner.look("status", "seen", "--json", code=None)
         return status.code == 0 and status.json["counts"]["RUNNING"] == 8
 
     wait_until(has_eight, "eight trials train")
-    wait_until(lambda: "8 lanes" in tuner("status", "seen").out, "the device shows them")
+    wait_until(lambda: "8 lanes" in tuner.look("status", "seen").out, "the device shows them")
     tuner("stop", "seen")
     assert run.wait(60) == 5  # none was COMPLETE

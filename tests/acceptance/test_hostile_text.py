@@ -52,11 +52,10 @@ def rename(url: str, *statements: str, name: str = NAME, text: str = "") -> None
 
 
 @pytest.fixture
-def hostile(tuner: Tuner, database_url: str, tmp_path: Path) -> Tuner:
+def hostile(own_finished: Tuner) -> Tuner:
     """A database whose only study is full of escapes."""
-    tuner("run", write_study(tmp_path), "--workers", 1)
-    rename(database_url, *STATEMENTS, text=HOSTILE)
-    return tuner
+    rename(own_finished.environment["TUNER_STORAGE"], *STATEMENTS, text=HOSTILE)
+    return own_finished
 
 
 def commands(folder: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -105,9 +104,9 @@ def is_harmless(text: str) -> bool:
 
 
 @pytest.fixture
-def call(tuner: Tuner, capsys, monkeypatch):
+def call(own_finished: Tuner, capsys, monkeypatch):
     """A command in this process, which is quick: all that it printed."""
-    for name, value in tuner.environment.items():
+    for name, value in own_finished.environment.items():
         monkeypatch.setenv(name, value)
 
     def run(*words: object) -> str:
@@ -170,8 +169,9 @@ def test_json_and_files_that_are_printed_steer_no_terminal_either(hostile, call)
             assert piece not in text, (words, piece)
 
 
-def test_commands_that_are_shown_work_for_every_name(tuner, call, database_url, tmp_path):
-    tuner("run", write_study(tmp_path), "--workers", 1)
+def test_commands_that_are_shown_work_for_every_name(own_finished, call, tmp_path):
+    tuner = own_finished
+    database_url = tuner.environment["TUNER_STORAGE"]
     script = shlex.join(find_command())
     for name in ("--json", "it's; false", NAME):
         rename(database_url, "update studies set study_name = %(name)s", name=name)
@@ -196,9 +196,8 @@ def test_commands_that_are_shown_work_for_every_name(tuner, call, database_url, 
     assert done.returncode == 0, (found[0], done)
 
 
-def test_new_studies_have_no_name_like_an_option(tuner, call, tmp_path):
+def test_new_studies_have_no_name_like_an_option(call, tmp_path):
     file = write_study(tmp_path)
-    tuner("run", file, "--workers", 1)
     study = json.loads(call("status", "--json"))[0]["name"]
     for name in ("--json", "-rf", "-"):
         for command in ("check", "run"):

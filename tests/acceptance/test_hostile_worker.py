@@ -77,11 +77,11 @@ def test_noise_on_the_pipe_never_ends_the_agent(tuner, tmp_path: Path):
     agent = tuner.start("run", file, "--workers", 2, **LIGHT)
     out, err = agent.communicate(timeout=100)
     assert agent.returncode == 0, out + err
-    trials = tuner("trials", "plain", "--json").json
+    trials = tuner.look("trials", "plain", "--json").json
     states = {trial["params"]["kind"]: trial["state"] for trial in trials}
     assert set(states) == set(kinds)
     assert set(states.values()) <= {"COMPLETE", "FAIL"}, states
     assert precious.exists()
     spoilt = {1}  # a torn last line
     assert {k for k in kinds if states[k] != "COMPLETE"} <= spoilt, (states, err)
-    assert tuner("best", "plain", "--json").json["params"]["kind"] == 0
+    assert tuner.look("best", "plain", "--json").json["params"]["kind"] == 0

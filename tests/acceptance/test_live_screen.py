@@ -12,7 +12,14 @@ import threading
 
 import pytest
 
-from tests.acceptance.command import build_environment, find_command, wait_until, write_study
+from tests.acceptance.command import (
+    LIGHT,
+    SECONDS,
+    build_environment,
+    find_command,
+    wait_until,
+    write_light_study,
+)
 
 ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 LONG = {"params": "{epochs: 3000}", "checkpoints": "{every: 1s}"}
@@ -29,15 +36,20 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env=build_environment({**tuner.environment, "TERM": "xterm", **environment}),
+            env=build_environment({**tuner.environment, "TERM": "xterm", **LIGHT, **environment}),
             start_new_session=True,
-            # The terminal that hangs up its session when it is closed.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=self._take_terminal,
         )
         os.close(slave)
         self.content = b""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    @staticmethod
+    def _take_terminal():
+        """Have it hang up its session when it is closed, also below `nohup pytest`."""
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     def _read(self):
         while True:
@@ -56,10 +68,10 @@ class Terminal:
     def close(self):
         """Hang up, as a lost SSH connection does; its exit code."""
         os.close(self.master)
-        return self.process.wait(60)
+        return self.process.wait(SECONDS)
 
     def finish(self):
-        code = self.process.wait(60)
+        code = self.process.wait(SECONDS)
         self._reader.join(5)
         os.close(self.master)
         assert "Traceback" not in self.text, self.text[-3000:]
@@ -70,7 +82,7 @@ class Terminal:
     ("columns", "locale"), [(80, {}), (20, {"LC_ALL": "C", "PYTHONUTF8": "0"})]
 )
 def test_a_run_is_drawn_and_leaves_a_clean_summary(tuner, tmp_path, columns, locale):
-    file = write_study(tmp_path, params="{epochs: 400}", budget="{trials: 6}")
+    file = write_light_study(tmp_path, seconds=0.005, params="{epochs: 400}", budget="{trials: 6}")
     terminal = Terminal(tuner, "run", file, "--workers", 2, columns=columns, **locale)
     assert terminal.finish() == 0
     drawn, _, after = terminal.text.rpartition(LEAVE)
@@ -81,7 +93,7 @@ def test_a_run_is_drawn_and_leaves_a_clean_summary(tuner, tmp_path, columns, loc
 
 
 def test_ctrl_c_is_told_in_plain_lines_and_resizing_is_met(tuner, tmp_path):
-    file = write_study(tmp_path, **LONG)
+    file = write_light_study(tmp_path, seconds=0.02, **LONG)
     two = re.compile(r"/3000[^\n]*/3000")
     terminal = Terminal(tuner, "run", file, "--workers", 2, columns=120)
     wait_until(lambda: two.search(terminal.text), "both devices are on the screen, training")
@@ -98,14 +110,14 @@ def test_ctrl_c_is_told_in_plain_lines_and_resizing_is_met(tuner, tmp_path):
 
 @pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": ""}])
 def test_a_dumb_terminal_gets_lines(tuner, tmp_path, environment):
-    terminal = Terminal(tuner, "run", write_study(tmp_path), "--workers", 2, **environment)
+    terminal = Terminal(tuner, "run", write_light_study(tmp_path), "--workers", 2, **environment)
     assert terminal.finish() == 0
     assert "\x1b" not in terminal.text
     assert "trial 0: complete" in terminal.text
 
 
 def test_no_color_is_a_screen_without_colours(tuner, tmp_path):
-    file = write_study(tmp_path, params="{epochs: 400}")
+    file = write_light_study(tmp_path, seconds=0.005, params="{epochs: 400}")
     terminal = Terminal(tuner, "run", file, "--workers", 2, NO_COLOR="1")
     assert terminal.finish() == 0
     assert ENTER in terminal.text
@@ -113,8 +125,9 @@ def test_no_color_is_a_screen_without_colours(tuner, tmp_path):
 
 
 def test_the_watch_ends_with_ctrl_c_and_the_study_goes_on(tuner, tmp_path):
-    run = tuner.start("run", write_study(tmp_path, **LONG), "--workers", 2)
-    wait_until(lambda: tuner("status", "plain", code=None).code == 0, "the study is there")
+    file = write_light_study(tmp_path, seconds=0.02, **LONG)
+    run = tuner.start("run", file, "--workers", 2, **LIGHT)
+    wait_until(lambda: tuner.look("status", "plain", code=None).code == 0, "the study is there")
     terminal = Terminal(tuner, "status", "plain", "--watch")
     wait_until(lambda: "/3000" in terminal.text, "devices are on the screen")
     os.killpg(terminal.process.pid, signal.SIGINT)
@@ -126,10 +139,10 @@ def test_the_watch_ends_with_ctrl_c_and_the_study_goes_on(tuner, tmp_path):
 
 def test_a_closed_terminal_hands_the_trials_back(tuner, tmp_path):
     """The kernel sends SIGHUP, and nothing can be printed any more."""
-    file = write_study(tmp_path, **LONG)
+    file = write_light_study(tmp_path, seconds=0.02, **LONG)
     terminal = Terminal(tuner, "run", file, "--workers", 2)
     wait_until(lambda: "/3000" in terminal.text, "devices are on the screen")
     assert terminal.close() == 143
-    status = tuner("status", "plain", "--json").json
+    status = tuner.look("status", "plain", "--json").json
     assert status["counts"]["RELEASED"] == 2
     assert not status["active"]

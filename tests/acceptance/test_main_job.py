@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.acceptance.command import STUDIES, smoke, write_study
+from tests.acceptance.command import LIGHT, STUDIES, smoke, write_light_study, write_study
 
 EXAMPLES = sorted(path.stem for path in STUDIES.glob("*.yaml"))
 
@@ -17,7 +17,7 @@ def test_there_are_example_studies():
 @pytest.mark.parametrize("study", EXAMPLES)
 def test_every_example_study_runs_to_its_end(tuner, tmp_path, study):
     file = smoke(study, tmp_path)
-    finished = tuner("run", file, "--workers", 2)
+    finished = tuner("run", file, "--workers", 1)
     assert f"{study}: finished, 4 of 4 trials in" in finished.out
     assert re.search(r"^best trial \d: val_\w+ [\d.e-]+ \(train_loss", finished.out, re.M)
     assert f"tuner best {study}" in finished.out
@@ -28,9 +28,8 @@ def test_every_example_study_runs_to_its_end(tuner, tmp_path, study):
     assert states <= {"COMPLETE", "PRUNED"}
 
 
-def test_a_second_run_says_finished_and_adds_nothing(tuner, tmp_path):
-    file = write_study(tmp_path)
-    tuner("run", file, "--workers", 2)
+def test_a_second_run_says_finished_and_adds_nothing(own_finished, tmp_path):
+    tuner, file = own_finished, write_study(tmp_path)
     before = tuner("trials", "plain", "--json").json
     again = tuner("run", file, "--workers", 2)
     assert "joining study plain (2 trials)" in again.err
@@ -39,7 +38,7 @@ def test_a_second_run_says_finished_and_adds_nothing(tuner, tmp_path):
 
 
 def test_the_reading_commands_agree(tuner, tmp_path):
-    tuner("run", smoke("digits", tmp_path, trials=6), "--workers", 2)
+    tuner("run", smoke("digits", tmp_path, trials=6), "--workers", 1)
 
     trials = tuner("trials", "digits", "--json").json
     assert [trial["number"] for trial in trials] == list(range(6))
@@ -78,7 +77,7 @@ def test_without_a_study_status_says_how_to_make_one(tuner):
 
 
 def test_run_with_json_prints_one_object_a_line(tuner, tmp_path):
-    finished = tuner("run", smoke("digits", tmp_path), "--workers", 2, "--json")
+    finished = tuner("run", smoke("digits", tmp_path), "--workers", 1, "--json")
     events = [json.loads(line) for line in finished.out.splitlines()]
     names = [event["event"] for event in events]
     assert names[0] == "StudyJoined"
@@ -89,15 +88,15 @@ def test_run_with_json_prints_one_object_a_line(tuner, tmp_path):
 
 
 def test_two_agents_share_the_work_and_the_budget_is_exact(tuner, tmp_path):
-    file = write_study(tmp_path, budget="{trials: 60}", params="{epochs: 200}")
-    agents = [tuner.start("run", file, "--workers", 2) for _ in range(2)]
+    file = write_light_study(tmp_path, seconds=0.1, budget="{trials: 20}")
+    agents = [tuner.start("run", file, "--workers", 2, **LIGHT) for _ in range(2)]
     ends = [tuner.finish(agent) for agent in agents]
     assert [end.code for end in ends] == [0, 0]
     assert sum("new study" in end.err for end in ends) == 1
 
     trials = tuner("trials", "plain", "--json").json
-    assert [trial["number"] for trial in trials] == list(range(60))
+    assert [trial["number"] for trial in trials] == list(range(20))
     assert {(trial["state"], trial["attempt"]) for trial in trials} == {("COMPLETE", 1)}
     told = [set(re.findall(r"^trial (\d+): complete", end.err, re.M)) for end in ends]
     assert all(told)
-    assert len(told[0]) + len(told[1]) == len(told[0] | told[1]) == 60
+    assert len(told[0]) + len(told[1]) == len(told[0] | told[1]) == 20

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.acceptance.command import write_study
+from tests.acceptance.command import LIGHT, write_study
 
 OBJECTIVE = """\
 import optuna
@@ -42,11 +42,11 @@ def test_it_runs_unchanged_or_fails_once_with_the_line_to_write(tuner, tmp_path:
     link = tmp_path / "links" / "study.yaml"  # its code lies beside the file that it leads to
     link.parent.mkdir()
     link.symlink_to(file)
-    ended = tuner("run", link, "--workers", 1)
+    ended = tuner("run", link, "--workers", 1, **LIGHT)
     found = tuner("trials", "plain", "--where", "mode.kind=prunes", "--csv").out
     assert "params.mode.kind" in found
     assert found.count("\n") == 2
-    plain, prunes, unknown = tuner("trials", "plain", "--json").json
+    plain, prunes, unknown = tuner.look("trials", "plain", "--json").json
     assert (plain["state"], plain["value"], plain["steps"]) == ("COMPLETE", 0.01, 5)
     assert plain["user_attrs"]["sizes"] == {"hidden": [16, 32]}
     assert (prunes["state"], prunes["value"], prunes["steps"]) == ("PRUNED", 0.01 / 3, 3)

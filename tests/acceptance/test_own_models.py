@@ -61,13 +61,13 @@ def _write(folder, model="cnn", params="n_channels: 4"):
     return path
 
 
-@pytest.mark.parametrize("model", ["cnn", "Recurrent"])
+@pytest.mark.parametrize("model", ["cnn", pytest.param("Recurrent", marks=pytest.mark.long)])
 def test_a_model_and_a_loss_in_a_file_are_searched(model, tuner, tmp_path):
     file = _write(tmp_path, model)
     tuner("check", file)
     finished = tuner("run", file, "--workers", 1)
     assert "own-net: finished, 3 of 3 trials" in finished.out
-    trials = tuner("trials", "own-net", "--json").json
+    trials = tuner.look("trials", "own-net", "--json").json
     assert [trial["state"] for trial in trials] == ["COMPLETE"] * 3
     assert len({trial["value"] for trial in trials}) == 3
     # of 10 classes: chance is 2.3, and smoothed labels cannot come below 0.5
@@ -82,7 +82,7 @@ def test_half_precision_is_searched_by_the_built_in_model(tuner, tmp_path):
         "sampler: grid\npruner: none\n"
     )
     tuner("run", file, "--workers", 1)
-    trials = tuner("trials", "half", "--json").json
+    trials = tuner.look("trials", "half", "--json").json
     single, half = sorted(trials, key=lambda trial: trial["params"]["precision"], reverse=True)
     assert single["value"] != half["value"]
     assert half["value"] == pytest.approx(single["value"], rel=0.2)
@@ -102,12 +102,12 @@ def test_params_that_do_not_fit_the_model_are_said_before_there_is_a_study(
     tuner("check", file)  # which runs no code of the user's
     refused = tuner("run", file, "--workers", 1, code=1)
     assert sentence in refused.err
-    assert tuner("status", "--json").json == []
+    assert tuner.look("status", "--json").json == []
 
 
 def test_a_broken_model_fails_with_its_own_error(tuner, tmp_path):
     tuner("run", _write(tmp_path, "Broken"), "--workers", 1, code=5)
-    for trial in tuner("trials", "own-net", "--json").json:
+    for trial in tuner.look("trials", "own-net", "--json").json:
         assert trial["state"] == "FAIL"
         assert "mat1 and mat2 shapes cannot be multiplied" in trial["reason"]
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.command import (
     LIGHT,
+    SECONDS,
     STUDIES,
     Tuner,
     build_environment,
@@ -36,7 +37,7 @@ def _paste(code: str, folder: Path) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -151,7 +152,7 @@ def test_a_function_is_shipped_and_no_database_says_which_code_runs(tuner: Tuner
         ["export", "plain"],
         ["export", "plain", "--trial", 1, "--format", "json"],
     ):
-        refused = tuner(*words, code=2)
+        refused = tuner.look(*words, code=2)
         assert "a database may not say which code runs here" in refused.err
         assert f"(tuner {words[0]} " in refused.err
         assert "study 'plain' trains" in refused.err
@@ -193,7 +194,9 @@ def test_a_config_that_somebody_sent_chooses_no_code(tuner: Tuner, tmp_path):
     assert again in (tmp_path / "out" / "model-card.md").read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.long)]
+)
 def test_a_final_training_that_is_ended_goes_on(tuner: Tuner, tmp_path, number):
     study = _own(tmp_path)
     tuner("run", study, "--workers", 1, **LIGHT)
@@ -244,10 +247,10 @@ def test_a_model_of_ones_own_is_shipped_with_its_code(tuner: Tuner, tmp_path):
 def test_a_study_without_a_complete_trial_is_code_5_and_unknown_ones_are_3(
     tuner: Tuner, finished: Tuner, tmp_path
 ):
-    assert "did you mean 'plain'" in finished("export", "plian", code=3).err
-    assert "no trial 99" in finished("export", "plain", "--trial", 99, code=3).err
-    assert "no trial 99" in finished("reproduce", "plain", 99, code=3).err
-    assert "did you mean" in finished("confirm", "plian", code=3).err
+    assert "did you mean 'plain'" in finished.look("export", "plian", code=3).err
+    assert "no trial 99" in finished.look("export", "plain", "--trial", 99, code=3).err
+    assert "no trial 99" in finished.look("reproduce", "plain", 99, code=3).err
+    assert "did you mean" in finished.look("confirm", "plian", code=3).err
     (tmp_path / "train.py").write_text("def train(trial): raise ValueError('no')\n")
     failing = write_study(
         tmp_path,
@@ -263,16 +266,17 @@ def test_a_study_without_a_complete_trial_is_code_5_and_unknown_ones_are_3(
 def test_what_is_in_the_way_is_left_alone(finished: Tuner, tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text("name: a study file of mine\n")
-    assert "is no export of tuner" in finished("export", "plain", "-o", mine, code=2).err
+    assert "is no export of tuner" in finished.look("export", "plain", "-o", mine, code=2).err
     assert mine.read_text() == "name: a study file of mine\n"
-    assert "is a folder" in finished("export", "plain", "-o", tmp_path, code=2).err
-    refused = finished("export", "plain", "-o", tmp_path / "no" / "best.yaml", code=1)
+    assert "is a folder" in finished.look("export", "plain", "-o", tmp_path, code=2).err
+    refused = finished.look("export", "plain", "-o", tmp_path / "no" / "best.yaml", code=1)
     assert "cannot write" in refused.err
     for _ in range(2):  # an export of ours may be written over
-        finished("export", "plain", "-o", tmp_path / "best.yaml", "--top", 2)
+        finished.look("export", "plain", "-o", tmp_path / "best.yaml", "--top", 2)
     assert sorted(p.name for p in tmp_path.glob("best*")) == ["best-1.yaml", "best-2.yaml"]
-    assert finished("export", "plain", "--top", 2, "--format", "json").json[0]["name"] == "plain"
-    asked = finished(
+    (best, _) = finished.look("export", "plain", "--top", 2, "--format", "json").json
+    assert best["name"] == "plain"
+    asked = finished.look(
         "train", tmp_path / "best-1.yaml", "-o", tmp_path / "o", "--device", "cuda:7", code=7
     )
     assert "torch sees 0 GPUs here" in asked.err

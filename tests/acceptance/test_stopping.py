@@ -6,20 +6,28 @@ import time
 
 import pytest
 
-from tests.acceptance.command import wait_until, write_study
+from tests.acceptance.command import LIGHT, wait_until, write_light_study, write_study
 
 GRACE_SECONDS = 25.0
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+    ("number", "code", "is_light"),
+    [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, True)],
+    ids=["Ctrl-C", "SIGTERM"],
 )
-def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(tuner, tmp_path, number, code):
-    file = write_study(tmp_path, params="{epochs: 1200}", checkpoints="{every: 1s}")
-    run = tuner.start("run", file, "--workers", 2)
+def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(
+    tuner, tmp_path, number, code, is_light
+):
+    changes = {"params": "{epochs: 1200}", "checkpoints": "{every: 1s}"}
+    if is_light:
+        file, environment = write_light_study(tmp_path, seconds=0.005, **changes), LIGHT
+    else:
+        file, environment = write_study(tmp_path, **changes), {}
+    run = tuner.start("run", file, "--workers", 2, **environment)
 
     def steps() -> list[int]:
-        listing = tuner("trials", "plain", "--json", code=None)
+        listing = tuner.look("trials", "plain", "--json", code=None)
         return [trial["steps"] for trial in listing.json] if listing.code == 0 else []
 
     wait_until(lambda: sum(n > 0 for n in steps()) == 2, "both trials report")
@@ -33,7 +41,7 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(tuner, tmp_path, 
 
     waiting = tuner("status", "plain")
     assert re.search(r"^  released +2 ", waiting.out, re.M)
-    status = tuner("status", "plain", "--json").json
+    status = tuner.look("status", "plain", "--json").json
     zeros = dict.fromkeys(("COMPLETE", "PRUNED", "FAIL", "RUNNING", "ELSEWHERE", "WAITING"), 0)
     assert status["counts"] == {"RELEASED": 2, "FREE": 2, **zeros}
     assert not status["active"]
@@ -41,10 +49,10 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(tuner, tmp_path, 
     assert min(seen) > 0
     assert max(seen) < 1200
 
-    again = tuner("run", file, "--workers", 2)
+    again = tuner("run", file, "--workers", 2, **environment)
     starts = re.findall(
         r"^trial \d: was released, continues here from epoch (\d+) \(attempt 2\)", again.err, re.M
     )
     assert sorted(map(int, starts)) == sorted(seen)
-    trials = tuner("trials", "plain", "--json").json
+    trials = tuner.look("trials", "plain", "--json").json
     assert [(t["state"], t["steps"], t["attempt"]) for t in trials] == 2 * [("COMPLETE", 1200, 2)]

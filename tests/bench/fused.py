@@ -10,7 +10,7 @@ import torch
 
 from tuner.study.trial import Params
 from tuner.study_file.trainer_params import Task, resolve
-from tuner.training.data.tensors import Split, TrainingData
+from tuner.training.data.dataset import Dataset, Split
 from tuner.training.groups.device_groups import Goal, Groups
 from tuner.training.groups.sizes import MOST_ON_CPU, FixedSizes, Measurement
 from tuner.training.lane import Nobody
@@ -23,7 +23,7 @@ RATE = 1e-5  # of learning, so small that no unit dies, however long a cell trai
 CELL_SECONDS = 0.05  # a cell of a round takes about so long, and at least an epoch
 
 
-def random_data(n_rows: int, n_features: int = 64, n_classes: int = 10) -> TrainingData:
+def random_data(n_rows: int, n_features: int = 64, n_classes: int = 10) -> Dataset:
     """Random rows; 64 of them to validate on."""
     generator = torch.Generator().manual_seed(0)
 
@@ -33,7 +33,7 @@ def random_data(n_rows: int, n_features: int = 64, n_classes: int = 10) -> Train
             y_N=torch.randint(n_classes, (n,), generator=generator),
         )
 
-    return TrainingData(
+    return Dataset(
         task=Task.CLASSIFICATION,
         n_classes=n_classes,
         target_scale=1.0,
@@ -44,7 +44,7 @@ def random_data(n_rows: int, n_features: int = 64, n_classes: int = 10) -> Train
 
 def fused_epoch(
     all_params: Sequence[Params],
-    data: TrainingData,
+    data: Dataset,
     most_together: int = 10**6,
     build: Callable[..., torch.nn.Module] | None = None,
 ) -> Callable[[], None]:
@@ -80,7 +80,7 @@ def fused_epoch(
     return epoch
 
 
-def measured_lanes(params: Params, data: TrainingData) -> int:
+def measured_lanes(params: Params, data: Dataset) -> int:
     """The number of lanes that a worker would find best."""
     loss = loss_of(data)
     model = MLP(data.n_features, data.n_outputs, loss)

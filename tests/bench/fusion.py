@@ -35,7 +35,7 @@ from tests.bench.fused import (
 from tests.bench.fusion_gpu import gpu_table
 from tests.bench.mixed_shapes import mixed
 from tests.bench.sequential import best_epoch, loader_epoch, mlp
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 
 AUTO = "auto"  # as many lanes as a worker's own measurement chooses
 
@@ -84,7 +84,7 @@ class Cells:
 
 
 def measure(
-    shape: Shape, data: TrainingData, lanes: Sequence[int], options: argparse.Namespace
+    shape: Shape, data: Dataset, lanes: Sequence[int], options: argparse.Namespace
 ) -> Cells:
     """All cells of a shape, round after round."""
     modules = options.modules

@@ -13,7 +13,7 @@ import torch
 
 from tests.bench.fused import RATE, epoch_seconds, fused_epoch, random_data
 from tests.bench.sequential import best_epoch, mlp
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 
 LANES = (1, 16, 64, 256, 1024)
 BATCH = 64
@@ -78,7 +78,7 @@ def gpu_table(rounds: int) -> str:
 def _row(
     name: str,
     module: Callable[[], torch.nn.Module],
-    data: TrainingData,
+    data: Dataset,
     build: Callable[..., torch.nn.Module] | None,
     target: float,
     rounds: int,
@@ -112,7 +112,7 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def _epoch_flops(data: TrainingData) -> float:
+def _epoch_flops(data: Dataset) -> float:
     """Of one lane's products: forward, weight gradients, and those of all inputs but the data."""
     sizes = [data.n_features, *[WIDTH] * DEPTH, data.n_outputs]
     products = [a * b for a, b in pairwise(sizes)]

@@ -14,7 +14,7 @@ import torch
 from tests.bench.fused import RATE, epoch_seconds, fused_epoch, random_data
 from tests.bench.sequential import best_epoch, mlp
 from tuner.study.trial import Params
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 
 N_CONFIGURATIONS = 64
 N_ROWS = 1257  # those of the digits
@@ -35,7 +35,7 @@ def draw(n: int, seed: int) -> list[Params]:
     ]
 
 
-def ways_of(configurations: list[Params], data: TrainingData) -> dict[str, tuple[Epoch, int]]:
+def ways_of(configurations: list[Params], data: Dataset) -> dict[str, tuple[Epoch, int]]:
     """The ways to train them, each with its number of groups."""
     by_class: dict[tuple[object, ...], list[Params]] = {}
     for params in configurations:
@@ -51,7 +51,7 @@ def ways_of(configurations: list[Params], data: TrainingData) -> dict[str, tuple
     }
 
 
-def _module(params: Params, data: TrainingData) -> Epoch:
+def _module(params: Params, data: Dataset) -> Epoch:
     width, depth, batch = (int(str(params[name])) for name in ("width", "n_layers", "batch_size"))
     model: torch.nn.Module = mlp(data.n_features, data.n_outputs, width=width, depth=depth)
     return best_epoch(model, data, batch, RATE)

@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 
 Epoch = Callable[[], float]  # trains and validates for one epoch; the validation loss
 
@@ -28,7 +28,7 @@ def mlp(n_features: int, n_outputs: int, *, width: int, depth: int) -> torch.nn.
     return torch.nn.Sequential(*layers, torch.nn.Linear(n_in, n_outputs))
 
 
-def loader_epoch(model: torch.nn.Module, data: TrainingData, batch_size: int, rate: float) -> Epoch:
+def loader_epoch(model: torch.nn.Module, data: Dataset, batch_size: int, rate: float) -> Epoch:
     """DataLoader, module, Adam with its defaults."""
     rows = TensorDataset(data.train.x_NF, data.train.y_N)
     loader: DataLoader[Any] = DataLoader(rows, batch_size=batch_size, shuffle=True)
@@ -47,7 +47,7 @@ def loader_epoch(model: torch.nn.Module, data: TrainingData, batch_size: int, ra
     return epoch
 
 
-def best_epoch(model: torch.nn.Module, data: TrainingData, batch_size: int, rate: float) -> Epoch:
+def best_epoch(model: torch.nn.Module, data: Dataset, batch_size: int, rate: float) -> Epoch:
     """Preloaded data, batches by index, fused Adam, losses summed on the device."""
     x_NF, y_N = data.train.x_NF, data.train.y_N
     optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
@@ -66,6 +66,6 @@ def best_epoch(model: torch.nn.Module, data: TrainingData, batch_size: int, rate
     return epoch
 
 
-def _validate(model: torch.nn.Module, data: TrainingData) -> float:
+def _validate(model: torch.nn.Module, data: Dataset) -> float:
     with torch.inference_mode():
         return float(cross_entropy(model(data.validation.x_NF), data.validation.y_N))

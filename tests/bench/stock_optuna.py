@@ -189,9 +189,9 @@ def _digits() -> "Splits":
 
 def _prepared(options: argparse.Namespace) -> "Splits":
     """What tuner has prepared: the same rows in the same split, the same standardized target."""
-    from tuner.training.data.tensors import Split, load_data
+    from tuner.training.data.dataset import Split, load_dataset
 
-    data = load_data(Path(options.prepared), "cpu")
+    data = load_dataset(Path(options.prepared), "cpu")
 
     def tensors(split: Split) -> "Tensors":
         return split.x_NF, split.y_N if data.n_classes else split.y_N[:, None]
@@ -204,7 +204,7 @@ def train_ours(options: argparse.Namespace) -> Train:
     from tuner.study.trial import Values
     from tuner.study.verdict import Outcome, Verdict
     from tuner.study_file.trainer_params import resolve
-    from tuner.training.data.tensors import load_data
+    from tuner.training.data.dataset import load_dataset
     from tuner.training.groups.device_groups import Goal, Groups
     from tuner.training.groups.device_groups import train as train_lanes
     from tuner.training.groups.sizes import FixedSizes
@@ -212,7 +212,7 @@ def train_ours(options: argparse.Namespace) -> Train:
     from tuner.training.losses.built_in import loss_of
     from tuner.training.mlp.stack import MLP
 
-    data = load_data(Path(options.data), "cpu")
+    data = load_dataset(Path(options.data), "cpu")
     loss = loss_of(data)
     model = MLP(data.n_features, data.n_outputs, loss)
     goal = Goal(metric="val_loss", minimize=True)

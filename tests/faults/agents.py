@@ -19,6 +19,8 @@ from tuner.processes import children_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+# Test processes that run side by side place their first agents on different cores.
+_FIRST_CORE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 STUDY = """\
 name: {name}
@@ -112,7 +114,7 @@ class AgentProcess:
                     "PYTHONPATH": os.pathsep.join(filter(None, paths)),
                     **(environment or {}),
                 },
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+                preexec_fn=lambda: _begin_on(core),
             )
 
     @property
@@ -146,6 +148,11 @@ class AgentProcess:
         return [int(line.split()[0]) for line in listing.splitlines() if "tuner.worker" in line]
 
 
+def _begin_on(core: int) -> None:
+    os.sched_setaffinity(0, {core})
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which `nohup pytest` would have it ignore
+
+
 def is_running(pid: int) -> bool:
     """Whether a process lives; one that nobody has reaped yet does not."""
     try:
@@ -169,7 +176,7 @@ class Fleet:
         """Another agent; `more` as `AgentProcess` takes it."""
         log = self.folder / f"agent-{len(self.agents)}.log"
         cores = sorted(os.sched_getaffinity(0))
-        core = cores[len(self.agents) % len(cores)]
+        core = cores[(_FIRST_CORE + len(self.agents)) % len(cores)]
         more["environment"] = {**more.get("environment", {}), "FAULTS_MARK": self._mark}
         agent = AgentProcess(study, url or self.url, log, workers=workers, core=core, **more)
         self.agents.append(agent)

@@ -39,19 +39,19 @@ def _kill_at(fleet: Fleet, agent: AgentProcess, step: int, attempt: int = 1) -> 
 def test_a_trainers_trial_killed_at_a_random_step_ends_bit_equal(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    step = random.Random(SEED).randrange(10, 80)
+    step = random.Random(SEED).randrange(10, 40)
     print(f"seed {SEED}: killed after step {step}")
-    study = write_study(tmp_path, epochs=120, width=256, trials=1, every="0.2s")
+    study = write_study(tmp_path, epochs=60, width=256, trials=1, every="0.2s")
     first = fleet.start(study, patches=[["machine", "first"]])
     _kill_at(fleet, first, step)
     second = fleet.start(study, patches=[["machine", "second"]])
-    calm = fleet.start(write_study(tmp_path, name="calm", epochs=120, width=256, trials=1))
+    calm = fleet.start(write_study(tmp_path, name="calm", epochs=60, width=256, trials=1))
     assert [second.wait(), calm.wait()] == [0, 0], second.output + calm.output
     assert "was lost by its agent, continues here from epoch" in second.output, first.output
     leases = fleet.query("select attempt, losses, failures from tuner.lease order by study_id")
     assert leases == [(2, 1, 0), (1, 0, 0)]
     ((_, curve, steps),) = fleet.query(CURVES, "faulty")
-    assert steps == list(range(1, 121))
+    assert steps == list(range(1, 61))
     assert [(0, curve, steps)] == fleet.query(CURVES, "calm")
     fleet.check_nothing_is_left()
 

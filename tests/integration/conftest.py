@@ -7,12 +7,19 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
+from tests.acceptance.command import LIGHT
 from tests.conftest import url_of
 from tests.integration.stores import StoredStudy, close_stock, connect, make_spec
 from tuner.storage.connections.connection import Database, open_database_url
 from tuner.storage.embedded.server import Server
 
 NewStudy = Callable[..., StoredStudy]
+
+
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that the test starts find a stand-in for torch, which takes seconds to import."""
+    monkeypatch.setenv("PYTHONPATH", LIGHT["PYTHONPATH"])
 
 
 @pytest.fixture(scope="session")

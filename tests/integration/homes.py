@@ -1,5 +1,6 @@
 """Homes of one's own for tests of the embedded server, and processes that use them."""
 
+import atexit
 import os
 import pwd
 import shutil
@@ -10,10 +11,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tuner.storage.embedded.binaries import find_server_user
+from tuner.storage.embedded.binaries import PACKAGE, find_server_user
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -48,6 +51,7 @@ class Machine:
         self.home.mkdir()
         self.home.chmod(0o711 if os.geteuid() == 0 else 0o700)
         self.owner = pwd.getpwuid(os.geteuid())
+        self.environment: dict[str, str] = {}  # of its users
         if prepared is None:
             return
         self.server.mkdir()
@@ -124,15 +128,30 @@ class Machine:
 
     def start_late(self, seconds: float) -> None:
         """From now on a server process does nothing for a while before it is a server."""
-        (binaries,) = self.server.glob("binaries-*")
-        real = binaries.resolve()
-        binaries.unlink()
-        subprocess.run(["cp", "-as", real, binaries], check=True)
-        (postgres,) = binaries.glob("*/*18/bin/postgres")
+        (bin_folder,) = self._own_binaries().glob("*/*18/bin")
+        postgres = bin_folder / "postgres"
         original = postgres.resolve()
         postgres.unlink()
         postgres.write_text(f'#!/bin/sh\nsleep {seconds}\nexec "{original}" "$@"\n')
         postgres.chmod(0o755)
+
+    def _own_binaries(self) -> Path:
+        """Links to the server's programs, which this home uses from now on."""
+        for binaries in self.server.glob("binaries-*"):  # only the server of root has a copy
+            real = binaries.resolve()
+            binaries.unlink()
+            subprocess.run(["cp", "-as", real, binaries], check=True)
+            return binaries
+        packages = self.root / "packages"
+        packages.mkdir()
+        for part in Path(str(metadata.distribution(PACKAGE).locate_file(""))).glob(
+            "pixeltable_pg*"
+        ):
+            subprocess.run(["cp", "-as", part, packages], check=True)
+        (initdb,) = packages.glob("*/*18/bin/initdb")  # the product follows this link
+        subprocess.run(["cp", "--remove-destination", initdb.resolve(), initdb], check=True)
+        self.environment["PYTHONPATH"] = str(packages)
+        return packages
 
     def is_starting(self) -> bool:
         """Whether a server process has begun, however far it is."""
@@ -173,7 +192,7 @@ class Machine:
 
     def run_python_as(self, uid: int, gid: int, code: str) -> str:
         """The same of any user id; its environment names no home."""
-        python, environment = reachable_python(self.root)
+        python, environment = reachable_python()
         result = subprocess.run(
             [python, "-c", code],
             env=environment,
@@ -204,7 +223,7 @@ class HomeUser:
         self, machine: Machine, statement: str, *, umask: int = 0o022, **environment: str
     ) -> None:
         is_other = machine.owner.pw_uid != os.geteuid()
-        python, paths = reachable_python(machine.root) if is_other else (sys.executable, {})
+        python, paths = reachable_python() if is_other else (sys.executable, {})
         self.answer = ""
         self.process = subprocess.Popen(
             [python, "-c", SCRIPT, statement, f"{umask:o}"],
@@ -213,7 +232,13 @@ class HomeUser:
             stderr=subprocess.STDOUT,
             text=True,
             cwd="/" if is_other else REPOSITORY,
-            env={**_clean(), **paths, "TUNER_HOME": str(machine.home), **environment},
+            env={
+                **_clean(),
+                **paths,
+                "TUNER_HOME": str(machine.home),
+                **machine.environment,
+                **environment,
+            },
             user=machine.owner.pw_uid if is_other else None,
             group=machine.owner.pw_gid if is_other else None,
             extra_groups=[] if is_other else None,
@@ -237,7 +262,7 @@ class HomeUser:
         self.process.stdout.close()
 
 
-def reachable_python(folder: Path) -> tuple[str, dict[str, str]]:
+def reachable_python() -> tuple[str, dict[str, str]]:
     """An interpreter that other users can run, and the environment in which it finds our code.
 
     The one that runs us may lie below root's home: then a copy of it without its packages.
@@ -246,25 +271,27 @@ def reachable_python(folder: Path) -> tuple[str, dict[str, str]]:
     nobody = pwd.getpwnam("nobody")
     if "Permission denied" not in _run_as(nobody, "cat", os.path.realpath(sys.executable), "/x"):
         return sys.executable, paths
-    home = folder / "python"
-    if not home.exists():
-        _copy_python(home)
+    home = _copy_python()
     more = {"PYTHONHOME": str(home), "LD_LIBRARY_PATH": str(home / "lib")}
     return str(home / "bin" / "python3"), {**paths, **more}
 
 
-def _copy_python(home: Path) -> None:
-    base = Path(sys.base_prefix)
-    (home / "bin").mkdir(parents=True)
+@cache
+def _copy_python() -> Path:
+    base, home = Path(sys.base_prefix), Path(tempfile.mkdtemp(prefix="tuner-python-", dir="/tmp"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    home.chmod(0o755)
+    (home / "bin").mkdir()
     shutil.copy(os.path.realpath(sys.executable), home / "bin" / "python3")
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     shutil.copytree(
         base / "lib" / version,
         home / "lib" / version,
-        ignore=shutil.ignore_patterns("site-packages", "test", "idlelib", "config-*", "*.pyc"),
+        ignore=shutil.ignore_patterns("site-packages", "test", "idlelib", "config-*"),
     )
     for library in (base / "lib").glob("libpython*.so*"):
         shutil.copy(library, home / "lib")
+    return home
 
 
 def _command(pid: int) -> bytes:

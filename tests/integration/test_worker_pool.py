@@ -17,6 +17,8 @@ from tuner.agent.workers.pool import WorkerPool
 from tuner.agent.workers.process import Place, Worker
 from tuner.processes import children_of
 
+pytestmark = pytest.mark.usefixtures("light")
+
 CPU = Device(name="cpu:0", torch_device="cpu")
 
 
@@ -62,7 +64,7 @@ def test_the_pipes_of_a_dead_spare_stay_open_until_the_listener_has_let_go_of_th
     assert spare is not None
     pool.kill(first.pid)
     first.buried.wait(30)
-    bury, close, let_go = pool._bury, pool._close_pipes, threading.Event()
+    bury, close, let_go = pool._listener._bury, pool._close_pipes, threading.Event()
     was_buried: dict[int, bool] = {}
 
     def bury_late(worker: Worker) -> None:
@@ -73,7 +75,7 @@ def test_the_pipes_of_a_dead_spare_stay_open_until_the_listener_has_let_go_of_th
         was_buried[worker.pid] = worker.buried.is_set()
         close(worker)
 
-    monkeypatch.setattr(pool, "_bury", bury_late)
+    monkeypatch.setattr(pool._listener, "_bury", bury_late)
     monkeypatch.setattr(pool, "_close_pipes", note_close)
     pool.kill(spare.pid)
     spare.process.wait()
@@ -101,10 +103,10 @@ def test_nothing_is_read_from_a_worker_that_was_buried_just_before(pool: WorkerP
     """Its descriptors may be another's by then: reading a pipe that blocks made the agent deaf."""
     (first,) = pool.workers.values()
     deadline = time.monotonic() + 30
-    while first.read_fd not in pool._selector.get_map() and time.monotonic() < deadline:
+    while first.read_fd not in pool._listener._selector.get_map() and time.monotonic() < deadline:
         time.sleep(0.01)
     read_key, log_key = (
-        pool._selector.get_key(descriptor) for descriptor in (first.read_fd, first.log_fd)
+        pool._listener._selector.get_key(descriptor) for descriptor in (first.read_fd, first.log_fd)
     )
 
     def batch() -> Iterator[Any]:
@@ -119,10 +121,10 @@ def test_nothing_is_read_from_a_worker_that_was_buried_just_before(pool: WorkerP
         os.close(blocking)
         os.close(unused)
 
-    real = pool._selector
-    pool._selector = OneBatch(real, [])  # type: ignore[assignment]
-    pool._selector._batch = batch()  # type: ignore[attr-defined]
-    pool._wake()
+    real = pool._listener._selector
+    pool._listener._selector = OneBatch(real, [])  # type: ignore[assignment]
+    pool._listener._selector._batch = batch()  # type: ignore[attr-defined]
+    pool._listener._wake()
     assert isinstance(pool.inbox.get(timeout=30), WorkerGone)
     spare = pool._spare
     assert spare is not None

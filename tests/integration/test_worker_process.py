@@ -314,4 +314,4 @@ def test_preparation_says_what_is_wrong_in_one_sentence(tmp_path):
     )
     assert done.returncode == 1
     error = json.loads(done.stdout)["error"]
-    assert error.startswith('cannot prepare the data: no data source {"sklearn": "digitz"}')
+    assert error.startswith("cannot prepare the data: no data set 'digitz'; sklearn has: digits, ")

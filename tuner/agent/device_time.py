@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from tuner.agent.machine import Lane, Machine
+from tuner.agent.machine import Machine
+from tuner.agent.state import Lane
 from tuner.study.trial import AttemptKey
 
 

@@ -1,6 +1,7 @@
 """What can happen to an agent."""
 
-from collections.abc import Mapping, Sequence
+import queue
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tuner.agent.memory import Memory
@@ -177,3 +178,8 @@ def away(error: DatabaseAway, helper: str) -> StoreAway:
     """What a helper thread has met."""
     is_refusal = isinstance(error, DatabaseRefused)
     return StoreAway(message=str(error), helper=helper, is_refusal=is_refusal)
+
+
+def report_failures(inbox: "queue.SimpleQueue[Event]") -> Callable[[TunerError], None]:
+    """What a helper thread does with its failure: the agent ends with it."""
+    return lambda error: inbox.put(HelperFailed(error=error))

@@ -12,11 +12,12 @@ from typing import assert_never
 
 from tuner.agent import acts, events
 from tuner.agent.judge import go_on, judge
-from tuner.agent.machine import Machine, Phase, Rulebook, Standing, WorkerState
+from tuner.agent.machine import Machine, Rulebook
 from tuner.agent.memory import read_memory
 from tuner.agent.observing import Observer
 from tuner.agent.port import Complete, Store, View
 from tuner.agent.screen import render_screen
+from tuner.agent.state import Phase, Standing, WorkerState
 from tuner.agent.threads.beats import BEATS_PER_LEASE, BeatThread
 from tuner.agent.threads.folders import Folder, FolderThread
 from tuner.agent.threads.gauges import GaugeThread
@@ -94,7 +95,7 @@ class Agent:
                     self._act(act)
             for act in go_on(self._machine, time.monotonic()):
                 self._act(act)
-        is_cut_off = self._machine.away_since is not None or self._owes_the_store()
+        is_cut_off = self._machine.database.away_since is not None or self._owes_the_store()
         return replace(self.ending, is_cut_off=is_cut_off)
 
     def close(self) -> None:
@@ -105,7 +106,7 @@ class Agent:
         self._store_thread.stop()
         self._claim_thread.stop()
         self._source.stop()
-        if self._machine.away_since is not None or self._owes_the_store():
+        if self._machine.database.away_since is not None or self._owes_the_store():
             return  # it would not hear our goodbye
         threads = (self._store_thread, self._claim_thread)
         for thread in threads:
@@ -117,7 +118,7 @@ class Agent:
 
     def _owes_the_store(self) -> bool:
         """Whether something that was to be written or answered is not: no answer came in time."""
-        return bool(self._machine.lanes) or self._machine.is_claiming
+        return bool(self._machine.lanes) or self._machine.claims.is_claiming
 
     def _begin(self) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)

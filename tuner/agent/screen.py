@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from tuner.agent.device_time import used_seconds
-from tuner.agent.machine import Lane, Machine, Phase
+from tuner.agent.machine import Machine
+from tuner.agent.state import Lane, Phase
 from tuner.study.activity import Gauge
 from tuner.study.agents import Desired
 from tuner.study.trial import Direction
@@ -37,7 +38,7 @@ def render_screen(machine: Machine, now: float, gauges: Mapping[str, Gauge] | No
             for device, lanes in devices.items()
             for lane in _shown(machine, lanes)
         ],
-        "alerts": [text for at, text in list(machine.alerts) if now - at < ALERT_SECONDS],
+        "alerts": [text for at, text in list(machine.shown.alerts) if now - at < ALERT_SECONDS],
         "gauges": {place: asdict(gauge) for place, gauge in (gauges or {}).items()},
     }
     return json.dumps(said)

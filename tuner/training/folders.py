@@ -55,3 +55,8 @@ def replace_file(path: Path, content: bytes) -> None:
     except BaseException:
         Path(unfinished).unlink(missing_ok=True)
         raise
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """A new file, 0600 and synced; raises `FileExistsError`."""
+    write_synced(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), content)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tuner.messages import Setup
+from tuner.study.code import Code
 from tuner.study.trial import Params
 from tuner.training.lane import Lane
 from tuner.worker.exits import Exit
@@ -38,6 +39,16 @@ class Training:
     is_program: bool  # the process is the user's: its lines are flushed, its exit functions run
 
 
-# {"folder": where, "fingerprint": of the data, "summary": for people, "code": hashes by file} from
-# the request of `study_file.kinds`, with "data_folder" added; raises `BadCode`.
-Prepare = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a machine needs of an objective, once for all trials."""
+
+    folder: str  # of the data set; empty where there is none
+    fingerprint: str  # of the data; empty where there are none
+    metrics: Mapping[str, str] | None  # that a study may optimize, with their direction; None: any
+    summary: str  # one line for people
+    code: Code  # hashes of the user's files
+
+
+# From the request of `study_file.kinds`, with "data_folder" added; raises `BadCode`.
+Prepare = Callable[[Mapping[str, Any]], Prepared]

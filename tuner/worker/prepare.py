@@ -6,6 +6,7 @@ One JSON line in, the request; one JSON line out, what was prepared or an error.
 import argparse
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from tuner.worker.bad_code import BadCode
@@ -22,7 +23,7 @@ def main(arguments: list[str], streams: Streams) -> int:
 
     def answer(request: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
-            return prepare(request)
+            return asdict(prepare(request))
         except BadCode as error:
             return {"error": str(error)}
 

@@ -5,7 +5,8 @@ from typing import Any
 from tuner.agent import events
 from tuner.agent.acts import Act, AskEnd
 from tuner.agent.judge import go_on, judge
-from tuner.agent.machine import Machine, Rulebook, Standing, WorkerState
+from tuner.agent.machine import Machine, Rulebook
+from tuner.agent.state import FleetState, Standing, WorkerState
 from tuner.messages import Left, Ready, Reported
 from tuner.search.protocols import Pruner
 from tuner.search.pruners.asha import AshaPruner
@@ -37,7 +38,7 @@ class Bench:
             **rules,
         )
         standing = Standing(direction=Direction.MINIMIZE)
-        self.machine = Machine(book=book, standing=standing, has_pulse=True)
+        self.machine = Machine(book=book, standing=standing, fleet=FleetState(has_pulse=True))
         self.now = 100.0
         for index in range(n_workers):
             self.machine.workers[WORKER + index] = WorkerState(name=f"cpu:{index}")

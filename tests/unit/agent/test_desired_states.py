@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.agent.machines import WORKER, Bench, a_checkpoint, claimed_trial, of_type
 from tuner.agent import acts, events, notices
-from tuner.agent.machine import WorkerState
+from tuner.agent.state import WorkerState
 from tuner.messages import Saved, Stop
 from tuner.study.agents import Desired
 from tuner.study.ending import EndingKind

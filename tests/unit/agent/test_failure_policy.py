@@ -4,9 +4,9 @@ from uuid import uuid4
 
 from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type
 from tuner.agent import acts, events, notices
-from tuner.agent.machine import WorkerState
 from tuner.agent.rules import places
 from tuner.agent.rules.breaker import FIRST_HOLD_SECONDS, TRIP_AFTER
+from tuner.agent.state import WorkerState
 from tuner.errors import CannotWork
 from tuner.messages import Ready, Stop
 from tuner.study.agents import AgentBeat, Desired, Pulse
@@ -54,7 +54,7 @@ def test_failures_alone_open_no_breaker_and_slow_nothing_on_a_lonely_machine() -
     for number in range(2 * TRIP_AFTER):
         result = _train(bench, number, Outcome.EXCEPTION)
         assert not of_type(result, acts.AskElsewhere)
-    bench.machine.claim_not_before = 0.0
+    bench.machine.claims.not_before = 0.0
     assert of_type(bench.ready(), acts.AskClaim)
     assert bench.machine.breaker.open_places == set()
 
@@ -65,7 +65,7 @@ def test_a_row_of_failures_beside_another_machine_is_looked_into_and_claims_wait
     for number in range(TRIP_AFTER - 1):
         assert not _asked(_train(bench, number, Outcome.EXCEPTION))
     assert _asked(_train(bench, TRIP_AFTER - 1, Outcome.EXCEPTION)) == list(range(TRIP_AFTER))
-    bench.machine.claim_not_before = 0.0
+    bench.machine.claims.not_before = 0.0
     assert not of_type(bench.ready(), acts.AskClaim), "others show first who is to blame"
     assert of_type(bench.tick(FIRST_HOLD_SECONDS), acts.AskClaim)
 

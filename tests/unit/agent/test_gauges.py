@@ -90,7 +90,7 @@ def test_what_was_read_too_long_ago_is_not_shown(driver, process):
     now = [100.0]
     thread = GaugeThread(lambda: [_worker("gpu:0", GPU, process)], now=lambda: now[0])
     assert thread.latest() == {}
-    thread.look()
+    thread.work()
     now[0] += STALE_SECONDS - 1
     assert thread.latest().keys() == {"gpu:0"}
     now[0] += 2

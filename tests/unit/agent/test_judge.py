@@ -14,7 +14,7 @@ from tests.unit.agent.machines import (
     rung_value,
 )
 from tuner.agent import acts, events, notices
-from tuner.agent.machine import Phase, WorkerState
+from tuner.agent.state import Phase, WorkerState
 from tuner.errors import StudyGone
 from tuner.messages import Continue, Kept, Left, Reported, Saved, Start, Stop
 from tuner.study.agents import AgentBeat
@@ -414,7 +414,7 @@ def test_an_end_that_a_claim_hears_of_counts_before_the_beats_are_back() -> None
     bench.ready()
     bench.do(events.StoreAway(message="gone", helper="beats"))
     assert of_type(bench.claimed(n_open=0, limit=True), acts.Leave)
-    assert bench.machine.away_since is None, "else the agent believes that it is cut off"
+    assert bench.machine.database.away_since is None, "else the agent believes that it is cut off"
 
 
 def test_an_idle_agent_waits_for_the_others_says_so_once_and_asks_again() -> None:
@@ -431,7 +431,7 @@ def test_an_idle_agent_waits_for_the_others_says_so_once_and_asks_again() -> Non
 def test_nothing_is_claimed_before_the_first_look_at_the_other_agents() -> None:
     """Or new trials would be drawn while lost ones of this machine wait."""
     bench = Bench()
-    bench.machine.has_pulse = False
+    bench.machine.fleet.has_pulse = False
     assert of_type(bench.ready(), acts.AskClaim) == []
     assert of_type(bench.tick(60), acts.AskClaim) == []
     lost = AgentBeat(agent_id=uuid.uuid4(), beat=3, host="here", boot="mine", pid=7)

@@ -7,8 +7,8 @@ import sys
 from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type
 from tuner.agent import acts, events
 from tuner.agent.devices import Device
-from tuner.agent.machine import WorkerState
 from tuner.agent.memory import Memory, read_memory
+from tuner.agent.state import WorkerState
 from tuner.agent.workers.process import Place, Worker
 from tuner.messages import Ready
 from tuner.study.verdict import Outcome
@@ -41,16 +41,16 @@ def _asked(result: list[acts.Act]) -> int:
 
 def test_the_others_wait_until_one_has_been_seen_at_work() -> None:
     bench = _bench()
-    assert not bench.machine.is_claiming
+    assert not bench.machine.claims.is_claiming
     _read(bench, free=5 * GIB, used={WORKER: 3 * GIB})
-    assert not bench.machine.is_claiming, "it has not reported a step"
+    assert not bench.machine.claims.is_claiming, "it has not reported a step"
     bench.report(claimed_trial(0), 1, 0.5)
-    assert not bench.machine.is_claiming, "it has not been looked at since"
+    assert not bench.machine.claims.is_claiming, "it has not been looked at since"
     assert _asked(_read(bench, free=5 * GIB, used={WORKER: 3 * GIB})) == 1
     # the one that starts leaves too little for the third
     result = bench.claimed(claimed_trial(1))
     assert [act.worker for act in of_type(result, acts.Send)] == [WORKER + 1]
-    assert not bench.machine.is_claiming
+    assert not bench.machine.claims.is_claiming
 
 
 def test_a_full_device_gets_no_more_and_a_free_one_does() -> None:
@@ -59,7 +59,7 @@ def test_a_full_device_gets_no_more_and_a_free_one_does() -> None:
     bench.report(claimed_trial(0), 1, 0.5)
     assert _asked(_read(bench, free=2 * GIB, used={WORKER: 3 * GIB})) == 0
     assert _asked(_read(bench, free=3 * GIB, used={WORKER: 2 * GIB})) == 0
-    assert bench.machine.most_bytes == {"gpu:0": 3 * GIB}, "the most that was seen counts"
+    assert bench.machine.memory.most_bytes == {"gpu:0": 3 * GIB}, "the most that was seen counts"
     assert _asked(_read(bench, free=7 * GIB)) == 1
     result = bench.claimed(claimed_trial(1))
     assert [act.worker for act in of_type(result, acts.Send)] == [WORKER + 1]
@@ -75,9 +75,9 @@ def test_an_empty_device_needs_no_measure() -> None:
 
 def test_processes_that_cannot_be_told_apart_start_one_after_the_other() -> None:
     bench = _bench()
-    assert not bench.machine.is_claiming
+    assert not bench.machine.claims.is_claiming
     bench.report(claimed_trial(0), 1, 0.5)
-    assert bench.machine.is_claiming
+    assert bench.machine.claims.is_claiming
 
 
 def test_what_a_process_uses_is_read() -> None:
@@ -102,7 +102,7 @@ def test_what_a_process_uses_is_read() -> None:
 def test_trials_too_short_to_be_measured_do_not_train_one_by_one_for_ever() -> None:
     bench = _bench()
     _read(bench, free=5 * GIB, used={WORKER: 1 * GIB})
-    assert not bench.machine.is_claiming
+    assert not bench.machine.claims.is_claiming
     result = bench.leave(claimed_trial(0), Outcome.COMPLETE, value=0.5)
     assert _asked(result) == 1
     result = bench.claimed(claimed_trial(1))

@@ -2,8 +2,8 @@
 
 from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type
 from tuner.agent import acts, events
-from tuner.agent.machine import Phase
 from tuner.agent.rules import places
+from tuner.agent.state import Phase
 from tuner.messages import Left, Ready
 from tuner.study.failure import FailureClass
 from tuner.study.feed import Changes, Seen
@@ -81,7 +81,7 @@ def test_no_worker_gets_more_than_an_equal_part_of_half_of_what_is_left() -> Non
     bench.feed(trials=_final(20))
     (claim,) = of_type(_ready(bench, 16), acts.AskClaim)
     assert claim.limit == 3
-    bench.machine.n_other_agents = 4
+    bench.machine.fleet.n_other_agents = 4
     bench.claimed()
     (claim,) = of_type(bench.tick(2.0), acts.AskClaim)
     assert claim.limit == 1

@@ -92,7 +92,7 @@ def test_news_between_the_wait_and_the_transaction_do_not_take_the_suggestion_aw
 ) -> None:
     source.wait(1)
     source.learn([_running(0)])
-    while not source._news.empty():
+    while not source._jobs.empty():
         time.sleep(0.001)
     time.sleep(0.01)
     assert len(source.suggest([0])) == 1

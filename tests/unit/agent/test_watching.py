@@ -4,8 +4,8 @@ import pytest
 
 from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type, rung_value
 from tuner.agent import acts, events, notices
-from tuner.agent.machine import Phase
 from tuner.agent.rules.watching import FIRST_STEP_SECONDS, LEAST_SECONDS, silence_limit
+from tuner.agent.state import Phase
 from tuner.messages import NotSaved, Ready, Stop
 from tuner.search.pruners.percentile import PercentilePruner
 from tuner.study.failure import FailureClass

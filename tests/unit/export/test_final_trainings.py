@@ -20,9 +20,9 @@ from tuner.export.train_options import Rows, TrainOptions
 from tuner.study_file.best import Weights
 from tuner.study_file.kinds.function import FunctionObjective
 from tuner.training.checkpoint import save_checkpoint
-from tuner.training.data import tensors as data_module
+from tuner.training.data import dataset as data_module
+from tuner.training.data.dataset import load_dataset
 from tuner.training.data.preparing import prepare
-from tuner.training.data.tensors import load_data
 from tuner.training.groups.device_groups import Goal, Groups, train
 from tuner.training.groups.sizes import FixedSizes
 from tuner.training.losses.built_in import loss_of
@@ -83,7 +83,7 @@ def _curve(trained) -> dict[int, dict[str, float]]:
 
 def _trial(config) -> RecorderLane:
     """The same trial in company, as a worker of the search trains it."""
-    data = load_data(
+    data = load_dataset(
         prepare({"sklearn": "digits"}, Path(os.environ["TUNER_HOME"], "data")).folder, "cpu"
     )
     loss = loss_of(data)

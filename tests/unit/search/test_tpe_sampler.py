@@ -125,16 +125,6 @@ def test_params_are_plain_values_in_the_order_of_the_space():
             assert suggestion.params["width"] == 8
 
 
-def test_given_params_are_kept():
-    for n_finished in (0, 40):
-        (suggestion,) = TpeSampler(settings={}).propose(
-            mirror_of(n_finished), 1, 1, {"n_layers": 4, "dropout": 0.2, "stranger": 1}
-        )
-        assert suggestion.params["n_layers"] == 4
-        assert suggestion.params["dropout"] == 0.2
-        assert list(suggestion.params) == list(DISTRIBUTIONS)
-
-
 def test_running_trials_are_seen():
     sampler = TpeSampler(settings={})
     alone = sampler.propose(mirror_of(40), 4, 5)

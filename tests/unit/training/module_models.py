@@ -6,7 +6,7 @@ from torch.nn.functional import dropout, max_pool2d, relu
 from torch.utils.checkpoint import checkpoint
 
 from tuner.study_file.trainer_params import resolve
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 from tuner.training.losses.built_in import Loss, loss_of
 from tuner.training.model import Rows, stack_fresh
 from tuner.training.modules.kind import ModuleModel
@@ -203,7 +203,7 @@ UNFUSIBLE = (
 )
 
 
-def model_of(build, data: TrainingData, loss: Loss | None = None) -> ModuleModel:
+def model_of(build, data: Dataset, loss: Loss | None = None) -> ModuleModel:
     """A model of modules under the callable's own name."""
     return ModuleModel(build, data, loss or loss_of(data), name=f"net.py:{build.__name__}")
 

@@ -11,7 +11,7 @@ from tuner.study.trial import Params, Values
 from tuner.study.verdict import Verdict
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.checkpoint import save_checkpoint
-from tuner.training.data.tensors import Split, TrainingData
+from tuner.training.data.dataset import Dataset, Split
 from tuner.training.groups.device_groups import Departure, Goal, Groups, train
 from tuner.training.groups.sizes import FixedSizes
 from tuner.training.losses.built_in import loss_of
@@ -76,19 +76,19 @@ class RecorderLane:
 
 def classification(
     n_train: int = 150, n_features: int = 20, dtype: torch.dtype = torch.float32
-) -> TrainingData:
+) -> Dataset:
     """Three classes that a small model can tell apart, mostly."""
     return _data(Task.CLASSIFICATION, n_train, n_features, dtype)
 
 
 def regression(
     n_train: int = 150, n_features: int = 20, dtype: torch.dtype = torch.float32
-) -> TrainingData:
+) -> Dataset:
     """A noisy linear target."""
     return _data(Task.REGRESSION, n_train, n_features, dtype)
 
 
-def _data(task: Task, n_train: int, n_features: int, dtype: torch.dtype) -> TrainingData:
+def _data(task: Task, n_train: int, n_features: int, dtype: torch.dtype) -> Dataset:
     generator = torch.Generator().manual_seed(7)
     n_rows = n_train + 40
     x_NF = torch.randn(n_rows, n_features, generator=generator, dtype=torch.float64)
@@ -96,7 +96,7 @@ def _data(task: Task, n_train: int, n_features: int, dtype: torch.dtype) -> Trai
     score_N3 = x_NF[:, :3] * 2 + noise_N3
     y_N = score_N3.argmax(1) if task is Task.CLASSIFICATION else score_N3.sum(1).to(dtype) / 4
     x_NF = x_NF.to(dtype)
-    return TrainingData(
+    return Dataset(
         task=task,
         n_classes=3 if task is Task.CLASSIFICATION else 0,
         target_scale=5.0,
@@ -107,7 +107,7 @@ def _data(task: Task, n_train: int, n_features: int, dtype: torch.dtype) -> Trai
 
 def run(
     lanes: Sequence[RecorderLane],
-    data: TrainingData,
+    data: Dataset,
     metric: str = "val_loss",
     *,
     minimize: bool = True,

@@ -6,14 +6,14 @@ from math import sqrt
 import torch
 
 from tuner.study_file.trainer_params import Task
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 from tuner.training.randomness import row_order, uniform
 from tuner.training.settings import Settings
 
 _ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "gelu": torch.nn.GELU}
 
 
-def reference_model(data: TrainingData, settings: Settings, seed: int) -> torch.nn.Sequential:
+def reference_model(data: Dataset, settings: Settings, seed: int) -> torch.nn.Sequential:
     """A module with the initial values that a lane of this seed starts from."""
     sizes = [data.n_features, *[settings.width] * settings.n_layers]
     modules: list[torch.nn.Module] = []
@@ -35,7 +35,7 @@ def _linear(n_in: int, n_out: int, name: str, seed: int) -> torch.nn.Linear:
 
 
 def train_reference(
-    data: TrainingData, settings: Settings, seed: int, data_seed: int
+    data: Dataset, settings: Settings, seed: int, data_seed: int
 ) -> tuple[torch.nn.Sequential, list[float]]:
     """Train; the module and the mean training loss of each epoch."""
     model = reference_model(data, settings, seed)
@@ -55,7 +55,7 @@ def train_reference(
     return model, losses
 
 
-def reference_loss(data: TrainingData, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def reference_loss(data: Dataset, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Cross-entropy or squared error."""
     if data.task is Task.CLASSIFICATION:
         return torch.nn.functional.cross_entropy(output, y)

@@ -11,7 +11,8 @@ from tests.unit.training.recorder import RecorderLane, classification, regressio
 from tuner.errors import RunFailed, UsageError
 from tuner.export.files import write_whole
 from tuner.study_file.trainer_params import Task, resolve
-from tuner.training.data.test_split import Preprocessing, with_validation
+from tuner.training.data.dataset import with_validation
+from tuner.training.data.preparation import Preparation, Standardize, Target
 from tuner.training.final.evaluation import evaluate, validate
 from tuner.training.final.model import (
     MODEL_FILE,
@@ -20,22 +21,26 @@ from tuner.training.final.model import (
     encode_model,
     load_model,
     natural_weights,
+    scaling_of,
 )
 from tuner.training.losses.built_in import loss_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def _preprocessing(data, classes=("a", "b", "c")):
+def _preparation(data, classes=("a", "b", "c")):
     n = data.n_features
-    return Preprocessing(
-        mean_F=torch.linspace(-2, 5, n, dtype=torch.float64),
-        scale_F=torch.linspace(0.5, 3, n, dtype=torch.float64),
-        target_mean=150.0,
-        target_scale=data.target_scale,
-        classes=classes if data.task is Task.CLASSIFICATION else (),
-        features=tuple(f"f{i}" for i in range(n)),
+    scaling = Standardize(
+        mean_F=torch.linspace(-2, 5, n, dtype=torch.float64).numpy(),
+        scale_F=torch.linspace(0.5, 3, n, dtype=torch.float64).numpy(),
     )
+    target = Target(
+        task=data.task,
+        mean=150.0,
+        scale=data.target_scale,
+        classes=classes if data.task is Task.CLASSIFICATION else (),
+    )
+    return Preparation(steps=(scaling,), target=target, features=tuple(f"f{i}" for i in range(n)))
 
 
 def _trained(data, **params):
@@ -44,11 +49,10 @@ def _trained(data, **params):
     assert lane.kept is not None
     value, state = lane.kept
     best = state["best"]
-    preprocessing = _preprocessing(data)
-    card = card_of("mlp", lane.params, lane.seed, data, preprocessing)
+    preparation = _preparation(data)
+    card = card_of("mlp", lane.params, lane.seed, data, preparation)
     weights = natural_weights("mlp", lane.params, best["weights"], best["buffers"])
-    fitted = (preprocessing.mean_F, preprocessing.scale_F)
-    return lane, value, build_final_model(card, weights, fitted)
+    return lane, value, build_final_model(card, weights, scaling_of(preparation))
 
 
 @pytest.mark.parametrize("n_layers", [0, 1, 3])
@@ -152,15 +156,14 @@ def test_one_flipped_bit_is_found_by_the_hash(tmp_path):
 
 def test_a_model_of_the_users_own_is_built_by_what_is_given_and_by_nothing_else(tmp_path):
     data = classification()
-    preprocessing = _preprocessing(data)
-    card = card_of("evil:run", resolve({}), 1, data, preprocessing)
+    preparation = _preparation(data)
+    card = card_of("evil:run", resolve({}), 1, data, preparation)
 
     def build(n_features, n_outputs):
         return torch.nn.Sequential(torch.nn.BatchNorm1d(n_features), torch.nn.Linear(20, 3))
 
     weights = build(20, 3).state_dict()
-    fitted = (preprocessing.mean_F, preprocessing.scale_F)
-    model = build_final_model(card, weights, fitted, build)
+    model = build_final_model(card, weights, scaling_of(preparation), build)
     (tmp_path / MODEL_FILE).write_bytes(encode_model(model))
     with pytest.raises(UsageError, match=r"load_model\(\.\.\., build=run\)"):
         load_model(tmp_path)

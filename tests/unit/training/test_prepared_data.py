@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from tuner.study_file.trainer_params import DATA_SETS, Task
-from tuner.training.data import tensors as data_module
+from tuner.study_file.trainer_params import DATA_SETS, OBJECTIVES, Task
+from tuner.training.data import dataset as data_module
+from tuner.training.data.dataset import load_dataset
+from tuner.training.data.preparation import Preparation, load_preparation
 from tuner.training.data.preparing import prepare
-from tuner.training.data.sklearn_sets import UnknownSource, load_source, split_rows
-from tuner.training.data.tensors import load_data
+from tuner.training.data.source import UnknownSource
+from tuner.training.data.sources import open_source
+from tuner.training.data.split import split_rows
 from tuner.training.folders import UnsafeFolder, open_private_folder
 
 
@@ -28,16 +31,17 @@ def parent(tmp_path_factory):
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_every_data_set_is_split_and_standardized(name, parent):
     prepared = prepare({"sklearn": name}, parent)
-    data = load_data(prepared.folder, "cpu")
-    raw = load_source({"sklearn": name})
-    n_rows = len(raw.x_NF)
-    assert prepared.task == data.task == DATA_SETS[name]
+    data = load_dataset(prepared.folder, "cpu")
+    raw = open_source({"sklearn": name}).load()
+    n_rows = raw.n_rows
+    assert data.task == DATA_SETS[name]
+    assert prepared.metrics == OBJECTIVES[data.task]
     assert data.train.n_rows == pytest.approx(0.7 * n_rows, abs=1.01)
     assert data.validation.n_rows == pytest.approx(0.15 * n_rows, abs=1.01)
     assert data.train.x_NF.dtype is torch.float32
     mean_F, scale_F = data.train.x_NF.mean(0), data.train.x_NF.std(0, correction=0)
     assert mean_F.abs().max() < 1e-4
-    constant_F = torch.from_numpy(raw.x_NF[split_rows(raw)["train"]].std(0) == 0)
+    constant_F = torch.from_numpy(raw.numbers_NF()[split_rows(raw)["train"]].std(0) == 0)
     assert torch.allclose(scale_F[~constant_F], torch.ones(1), atol=1e-3)
     assert not scale_F[constant_F].any()
     if data.task is Task.REGRESSION:
@@ -49,7 +53,7 @@ def test_every_data_set_is_split_and_standardized(name, parent):
 
 
 def test_the_splits_cover_every_row_once():
-    raw = load_source({"sklearn": "digits"})
+    raw = open_source({"sklearn": "digits"}).load()
     rows = split_rows(raw)
     assert np.array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(1797))
     assert [len(index) for index in rows.values()] == [1257, 270, 270]
@@ -77,10 +81,14 @@ def test_preparation_is_repeatable_and_private(parent, tmp_path):
 
 def test_a_finished_folder_is_found_without_torch_or_sklearn(parent):
     prepared = prepare({"sklearn": "iris"}, parent)
-    request = {"data": {"sklearn": "iris"}, "folder": str(parent)}
+    request = {"data": {"sklearn": "iris"}, "own": None, "data_folder": str(parent)}
     code = (
-        "import sys; from tuner.worker.__main__ import main; code = main(['prepare']); "
-        "print(sorted({'torch', 'sklearn', 'numpy', 'optuna'} & set(sys.modules)), code)"
+        "import os, sys; from tuner.worker.__main__ import main\n"
+        "def leave(code):\n"
+        "    print(sorted({'torch', 'sklearn', 'numpy', 'optuna'} & set(sys.modules)), code)\n"
+        "    sys.stdout.flush(); real(0)\n"
+        "real, os._exit = os._exit, leave\n"
+        "main(['prepare', '--kind', 'trainer'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -94,7 +102,7 @@ def test_a_finished_folder_is_found_without_torch_or_sklearn(parent):
         "folder": str(prepared.folder),
         "fingerprint": prepared.fingerprint,
         "summary": prepared.summary,
-        "task": "classification",
+        "metrics": {"val_loss": "minimize", "val_accuracy": "maximize"},
         "code": {"tuner": metadata.version("tuner")},
     }
     assert modules == "[] 0"
@@ -107,14 +115,16 @@ def test_the_test_split_is_never_opened(parent, monkeypatch):
     monkeypatch.setattr(
         data_module.np, "load", lambda path, **how: opened.append(path.name) or real(path, **how)
     )
-    load_data(prepared.folder, "cpu")
+    load_dataset(prepared.folder, "cpu")
     assert sorted(opened) == ["train_x.npy", "train_y.npy", "validation_x.npy", "validation_y.npy"]
     assert (prepared.folder / "test_x.npy").exists()
 
 
 def test_a_preparation_that_fails_leaves_nothing(tmp_path):
-    for bad in ({"sklearn": "nope"}, {"sklearn": "iris", "more": 1}, {"csv": "x"}):
-        with pytest.raises(UnknownSource, match="digits, breast_cancer"):
+    with pytest.raises(UnknownSource, match="digits, breast_cancer"):
+        prepare({"sklearn": "nope"}, tmp_path)
+    for bad in ({"sklearn": "iris", "more": 1}, {"csv": "x"}, {}):
+        with pytest.raises(UnknownSource, match="sources: sklearn"):
             prepare(bad, tmp_path)
     assert not os.listdir(tmp_path)
 
@@ -144,3 +154,31 @@ def test_folders_that_others_can_write_to_are_refused(tmp_path):
     link.symlink_to(tmp_path)
     with pytest.raises(UnsafeFolder, match="not a folder"):
         open_private_folder(link)
+
+
+@pytest.mark.parametrize("name", ["wine", "diabetes"])
+def test_a_preparation_is_stored_without_code_and_read_back(name, parent):
+    prepared = prepare({"sklearn": name}, parent)
+    table = open_source({"sklearn": name}).load()
+    fitted = Preparation.fit(table, split_rows(table)["train"])
+    stored = load_preparation(prepared.folder)
+    assert np.array_equal(stored.inputs(table), fitted.inputs(table))
+    assert (stored.target, stored.features) == (fitted.target, fitted.features)
+    data = load_dataset(prepared.folder, "cpu")
+    rows = split_rows(table)["validation"]
+    assert np.array_equal(data.validation.x_NF.numpy(), stored.inputs(table)[rows])
+    y_N = stored.target.apply(table.target.values_N)
+    assert np.array_equal(data.validation.y_N.numpy(), y_N[rows])
+    suffixes = {file.suffix for file in prepared.folder.iterdir()}
+    assert suffixes == {".npy", ".json", ".safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("name", "fingerprint"),
+    [
+        ("digits", "f659258d20e2120f955f44e5334acff403d1066c000ad470d675a714de8f662f"),
+        ("diabetes", "df2997ed43724d8588e0057748e73a15c08a98dbb31190b9ea23d7493649fa8e"),
+    ],
+)
+def test_the_fingerprints_of_stored_studies_stay(name, fingerprint, parent):
+    assert prepare({"sklearn": name}, parent).fingerprint == fingerprint

@@ -7,7 +7,7 @@ import torch
 
 from tuner.messages import Setup
 from tuner.study_file.trainer_params import Task, resolve
-from tuner.training.data.tensors import Split, TrainingData
+from tuner.training.data.dataset import Dataset, Split
 from tuner.training.losses.built_in import CrossEntropy
 from tuner.training.losses.metrics import ClassificationMetrics, metrics_of
 from tuner.training.losses.own import OwnLoss, OwnLossMetrics, metrics_with
@@ -176,7 +176,7 @@ def _setup(folder, **objective):
 
 def test_the_trainers_parts_follow_from_the_setup(folder):
     split = Split(x_NF=torch.randn(20, 4), y_N=torch.zeros(20, dtype=torch.int64))
-    data = TrainingData(
+    data = Dataset(
         task=Task.CLASSIFICATION, n_classes=3, target_scale=1.0, train=split, validation=split
     )
     setup = _setup(folder)

@@ -11,7 +11,7 @@ from tuner.agent.events import (
     StoreAway,
     StoreBack,
 )
-from tuner.agent.machine import Lane, Machine, Phase
+from tuner.agent.machine import Machine
 from tuner.agent.notices import (
     AttemptLost,
     AttemptReleased,
@@ -22,6 +22,7 @@ from tuner.agent.notices import (
 )
 from tuner.agent.rules import control, filling
 from tuner.agent.rules.ends import ask
+from tuner.agent.state import Lane, Phase
 from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
 from tuner.study.trial import AttemptKey, TrialRecord, TrialState, full_length
 from tuner.study.verdict import Verdict
@@ -29,7 +30,7 @@ from tuner.study.verdict import Verdict
 
 def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
     """New lanes; or nothing to do, and perhaps the end of the study."""
-    machine.is_claiming = False
+    machine.claims.is_claiming = False
     acts: list[Act] = []
     for trial in event.claimed.trials:
         n_steps = machine.book.n_steps or full_length(trial.params)
@@ -41,7 +42,7 @@ def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
             acts.append(AskCheckpoint(key=trial.key))
     acts.append(Learn(records=[_running(trial) for trial in event.claimed.trials]))
     if not event.claimed.trials:
-        machine.claim_not_before = now + machine.book.idle_seconds
+        machine.claims.not_before = now + machine.book.idle_seconds
         acts += _nothing_claimed(machine, event.claimed)
     return acts
 
@@ -65,7 +66,7 @@ def _nothing_claimed(machine: Machine, answer: Claimed) -> list[Act]:
 
 def written(machine: Machine, event: BatchWritten) -> list[Act]:
     """Reports are stored; lost trials are dropped."""
-    machine.is_writing = False
+    machine.writes.is_writing = False
     acts: list[Act] = []
     for saved in event.batch.checkpoints:
         acts.append(RemoveFile(path=saved.path))
@@ -104,7 +105,7 @@ def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:
             if isinstance(end, Finish):
                 machine.note_rungs(end.rungs)
             acts.append(_tell(machine, lane, end))
-    machine.claim_not_before = now
+    machine.claims.not_before = now
     return acts
 
 
@@ -153,42 +154,42 @@ def checkpoint_loaded(machine: Machine, event: CheckpointLoaded) -> list[Act]:
 def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
     """Silent agents are handed in with the next claim; an idle machine claims at once."""
     if event.silent:
-        machine.claim_not_before = now
-    machine.has_pulse, machine.silent = True, tuple(event.silent)
+        machine.claims.not_before = now
+    machine.fleet.has_pulse, machine.fleet.silent = True, tuple(event.silent)
     living = [other.boot for other in event.pulse.others if other not in event.silent]
-    machine.n_other_agents = len(living)
-    machine.n_other_machines = len(set(living) - {machine.boot})
+    machine.fleet.n_other_agents = len(living)
+    machine.fleet.n_other_machines = len(set(living) - {machine.boot})
     machine.limit_trials = event.pulse.limit_trials
     return control.heed(machine, event.pulse)
 
 
 def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:
     """Training continues; show the outage once, and once more each reason of a refusal."""
-    machine.away.add(event.helper)
-    was_away = machine.away_since is not None
+    machine.database.away.add(event.helper)
+    was_away = machine.database.away_since is not None
     if not was_away:
-        machine.away_since = now
-    machine.refusals.pop(event.helper, None)
+        machine.database.away_since = now
+    machine.database.refusals.pop(event.helper, None)
     if event.is_refusal:
-        machine.refusals[event.helper] = event.message
-        if event.message == machine.told_refusal:
+        machine.database.refusals[event.helper] = event.message
+        if event.message == machine.database.told_refusal:
             return []
-        machine.told_refusal = event.message
-        machine.alerts.append((now, "the database refuses this agent"))
+        machine.database.told_refusal = event.message
+        machine.shown.alerts.append((now, "the database refuses this agent"))
         return [Say(notice=DatabaseRefuses(message=event.message))]
     if was_away:
         return []
-    machine.alerts.append((now, "the database is away"))
+    machine.shown.alerts.append((now, "the database is away"))
     return [Say(notice=DatabaseLost(message=event.message))]
 
 
 def store_back(machine: Machine, event: StoreBack, now: float) -> list[Act]:
     """The database answers again: all helpers that had missed it."""
-    machine.away.discard(event.helper)
-    machine.refusals.pop(event.helper, None)
-    if machine.away_since is None or machine.away:
+    machine.database.away.discard(event.helper)
+    machine.database.refusals.pop(event.helper, None)
+    if machine.database.away_since is None or machine.database.away:
         return []
-    away_seconds, machine.away_since = now - machine.away_since, None
-    machine.told_refusal = None
-    machine.alerts.append((now, f"the database was away for {away_seconds:.0f} s"))
+    away_seconds, machine.database.away_since = now - machine.database.away_since, None
+    machine.database.told_refusal = None
+    machine.shown.alerts.append((now, f"the database was away for {away_seconds:.0f} s"))
     return [Say(notice=DatabaseBack(away_seconds=away_seconds)), *control.come_online(machine)]

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from tuner.agent.acts import Act, AskElsewhere, Leave, Say
 from tuner.agent.events import ElsewhereHeard
-from tuner.agent.machine import Lane, Machine
+from tuner.agent.machine import Machine
 from tuner.agent.notices import BreakerOpened
+from tuner.agent.state import Lane
 from tuner.errors import CannotWork
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.failure import FailureClass, Fault
@@ -48,7 +49,7 @@ def note(machine: Machine, lane: Lane, end: End, place: str) -> None:
     kept = set(sorted(deaths, key=_when)[-MOST_DEATHS:])
     breaker.faults = [fault for fault in breaker.faults if (fault.place, fault.at) in kept]
     n_in_a_row = sum(at > breaker.good_at for _, at in deaths)
-    if n_in_a_row >= TRIP_AFTER and machine.n_other_machines:
+    if n_in_a_row >= TRIP_AFTER and machine.fleet.n_other_machines:
         # Meanwhile others show whether the trials or this machine are at fault.
         doublings = n_in_a_row - TRIP_AFTER
         pause = min(FIRST_HOLD_SECONDS * 2**doublings, LONGEST_HOLD_SECONDS)
@@ -62,7 +63,7 @@ def go_on(machine: Machine) -> list[Act]:
     acts = _trip(machine)
     if len(_deaths(breaker.faults)) < TRIP_AFTER or not in_doubt or breaker.is_asking:
         return acts
-    if machine.now < breaker.ask_at or not machine.n_other_machines:
+    if machine.now < breaker.ask_at or not machine.fleet.n_other_machines:
         return acts
     breaker.is_asking, breaker.ask_at = True, machine.now + ASK_SECONDS
     return [*acts, AskElsewhere(faults=tuple(in_doubt))]
@@ -103,9 +104,9 @@ def _trip(machine: Machine) -> list[Act]:
         breaker.open_places |= new
         numbers = tuple(sorted({fault.key.number for fault in better}))
         notice = BreakerOpened(places=tuple(sorted(new)), numbers=numbers)
-        machine.alerts.append((machine.now, notice.sentence))
+        machine.shown.alerts.append((machine.now, notice.sentence))
         acts.append(Say(notice=notice))
-    if breaker.has_no_device and not machine.lanes and not machine.is_claiming:
+    if breaker.has_no_device and not machine.lanes and not machine.claims.is_claiming:
         text = "trials that fail on this machine do well on others; look at what differs here"
         error = CannotWork(f"{text} (trials {_listed(better)})")
         acts.append(Leave(ending=Ending(kind=EndingKind.FAILED, error=error)))

@@ -3,7 +3,7 @@
 import math
 
 from tuner.agent.acts import Act, Leave, RestWorkers, Say, WakeWorkers
-from tuner.agent.machine import Lane, Machine, Phase
+from tuner.agent.machine import Machine
 from tuner.agent.notices import (
     StudyHalted,
     StudyPaused,
@@ -13,6 +13,7 @@ from tuner.agent.notices import (
 )
 from tuner.agent.rules.ends import ask_all, let_go, prune_now, release, release_reason
 from tuner.agent.rules.stopping import KILL_BEFORE_SECONDS
+from tuner.agent.state import Lane, Phase
 from tuner.errors import DatabaseRefused
 from tuner.study.agents import Desired, Pulse
 from tuner.study.decision import Decision
@@ -28,7 +29,7 @@ def heed(machine: Machine, pulse: Pulse) -> list[Act]:
     if pulse.desired is machine.desired:
         return []
     machine.desired = pulse.desired
-    machine.claim_not_before = machine.now
+    machine.claims.not_before = machine.now
     _give_grace(machine)
     why = pulse.reason or "somebody asked for it"
     match pulse.desired:
@@ -66,7 +67,7 @@ def stop_reason(machine: Machine) -> str:
 def go_on(machine: Machine) -> list[Act]:
     """While nothing is to be trained: end what no worker has, kill what does not leave."""
     acts = _go_offline(machine)
-    if machine.is_offline and machine.refusals:
+    if machine.database.is_offline and machine.database.refusals:
         return [*acts, *_leave_refused(machine)]
     if machine.wanted is Desired.RUNNING:
         return [*acts, *_hand_back_what_waits(machine)]
@@ -76,7 +77,7 @@ def go_on(machine: Machine) -> list[Act]:
         machine.is_resting = True  # GPUs are free for others meanwhile
         machine.workers.clear()
         acts.append(RestWorkers())
-    if machine.wanted is Desired.HALTED and not machine.lanes and not machine.is_claiming:
+    if machine.wanted is Desired.HALTED and not machine.lanes and not machine.claims.is_claiming:
         acts.append(Leave(ending=Ending(kind=EndingKind.HALTED, reason=machine.reason)))
     return acts
 
@@ -97,12 +98,12 @@ def _end(machine: Machine, lane: Lane) -> End:
 
 def _go_offline(machine: Machine) -> list[Act]:
     """Without a database for too long: others can use the devices better."""
-    if machine.is_offline or machine.away_since is None:
+    if machine.database.is_offline or machine.database.away_since is None:
         return []
-    away_seconds = machine.now - machine.away_since
+    away_seconds = machine.now - machine.database.away_since
     if away_seconds < machine.book.max_offline_seconds:
         return []
-    machine.is_offline = True
+    machine.database.is_offline = True
     _give_grace(machine)
     notice = WorkersResting(away_seconds=away_seconds)
     return [Say(notice=notice), *ask_all(machine, Verdict.RELEASE)]
@@ -117,15 +118,15 @@ def _leave_refused(machine: Machine) -> list[Act]:
     error = DatabaseRefused(
         f"the database has refused this agent for longer than failures.max_offline ({limit}); its "
         f"trials continue on another agent, or here after the next `tuner run` "
-        f"({next(iter(machine.refusals.values()))})"
+        f"({next(iter(machine.database.refusals.values()))})"
     )
     return [*acts, Leave(ending=Ending(kind=EndingKind.FAILED, error=error))]
 
 
 def come_online(machine: Machine) -> list[Act]:
     """The database is back after a long time; the workers start again."""
-    if not machine.is_offline:
+    if not machine.database.is_offline:
         return []
-    machine.is_offline = False
-    machine.claim_not_before = machine.now
+    machine.database.is_offline = False
+    machine.claims.not_before = machine.now
     return _wake(machine) if machine.desired is Desired.RUNNING else []

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from tuner.agent.acts import Act, KillWorker, Learn, Send
 from tuner.agent.device_time import used_seconds
-from tuner.agent.machine import Lane, Machine, Phase
+from tuner.agent.machine import Machine
 from tuner.agent.rules import breaker
 from tuner.agent.rules.failures import end_of
+from tuner.agent.state import Lane, Phase
 from tuner.messages import Stop
 from tuner.study.agents import Desired
 from tuner.study.decision import Decision
@@ -56,7 +57,7 @@ def release_reason(machine: Machine) -> str:
         return reason if reason.startswith("paused") else f"paused: {reason}"
     if machine.desired is Desired.HALTED:
         return "released: the study was halted"
-    if machine.is_offline:
+    if machine.database.is_offline:
         return "released: its machine was without a database for too long"
     return "released"
 
@@ -76,7 +77,7 @@ def post_end(machine: Machine, lane: Lane, end: End) -> list[Act]:
         device=worker.name if worker else None,
         printed=lane.printed,
     )
-    machine.ends_due.append(end)
+    machine.writes.ends_due.append(end)
     return [Learn(records=[_record(lane, end)])] if isinstance(end, Finish) else []
 
 

@@ -1,9 +1,10 @@
 """Keeping the workers busy, the store informed, and knowing when the study is over."""
 
 from tuner.agent.acts import Act, AskClaim, AskEnd, AskWrite, Leave, Say, Send
-from tuner.agent.machine import Lane, Machine, Phase
+from tuner.agent.machine import Machine
 from tuner.agent.notices import TrialStarted, WaitingForOthers
 from tuner.agent.rules import places
+from tuner.agent.state import Lane, Phase
 from tuner.messages import Start
 from tuner.study.agents import Desired
 from tuner.study.ending import Ending, EndingKind
@@ -18,18 +19,24 @@ def fill(machine: Machine, now: float) -> list[Act]:
             acts += _start(machine, lane)
     n_wanted, n_room = places.wanted_and_room(machine)
     if n_wanted == 0:
-        machine.fill_at = None
-    machine.claim_due = places.due(machine, n_wanted, n_room)
-    if machine.claim_due is not None and not machine.is_claiming and now >= machine.claim_due:
-        machine.is_claiming, machine.fill_at = True, None
+        machine.claims.fill_at = None
+    machine.claims.due = places.due(machine, n_wanted, n_room)
+    if (
+        machine.claims.due is not None
+        and not machine.claims.is_claiming
+        and now >= machine.claims.due
+    ):
+        machine.claims.is_claiming, machine.claims.fill_at = True, None
         if not n_wanted:
-            machine.look_at = now + machine.book.look_seconds
+            machine.claims.look_at = now + machine.book.look_seconds
         known = tuple(machine.lanes)
-        acts.append(AskClaim(known=known, limit=n_room, n_new=n_wanted, silent=machine.silent))
-    if now >= machine.tally_at:
-        if machine.tally_at > 0:
+        acts.append(
+            AskClaim(known=known, limit=n_room, n_new=n_wanted, silent=machine.fleet.silent)
+        )
+    if now >= machine.shown.tally_at:
+        if machine.shown.tally_at > 0:
             acts.append(Say(notice=machine.tally()))
-        machine.tally_at = now + machine.book.tally_seconds
+        machine.shown.tally_at = now + machine.book.tally_seconds
     return acts
 
 
@@ -75,13 +82,13 @@ def send_ends(machine: Machine, now: float, *, is_due: bool) -> list[Act]:
     A worker that has ended a lane says so, and then that it is free: the claim which follows goes
     first, because the worker waits for that. `is_due`: do not wait for it.
     """
-    if not machine.ends_due:
+    if not machine.writes.ends_due:
         return []
-    if machine.ends_at is None:
-        machine.ends_at = now + machine.book.end_seconds
-    if not (is_due or now >= machine.ends_at):
+    if machine.writes.ends_at is None:
+        machine.writes.ends_at = now + machine.book.end_seconds
+    if not (is_due or now >= machine.writes.ends_at):
         return []
-    ends, machine.ends_due, machine.ends_at = tuple(machine.ends_due), [], None
+    ends, machine.writes.ends_due, machine.writes.ends_at = tuple(machine.writes.ends_due), [], None
     return [AskEnd(ends=ends)]
 
 
@@ -89,13 +96,13 @@ def flush(machine: Machine, now: float) -> list[Act]:
     """Write what all lanes have reported, on the clock: no verdict waits for it."""
     lanes = [lane for lane in machine.lanes.values() if lane.has_unposted()]
     if not lanes:
-        machine.flush_at = None
+        machine.writes.flush_at = None
         return []
-    if machine.is_writing:
+    if machine.writes.is_writing:
         return []
-    if machine.flush_at is None or now < machine.flush_at:
+    if machine.writes.flush_at is None or now < machine.writes.flush_at:
         return []
-    machine.is_writing, machine.flush_at = True, None
+    machine.writes.is_writing, machine.writes.flush_at = True, None
     batch = Batch(
         reports=[report for lane in lanes for report in lane.reports[lane.n_posted :]],
         decisions=[decision for lane in lanes for decision in lane.decisions],
@@ -120,10 +127,10 @@ def wait_or_leave(machine: Machine, answer: Claimed) -> list[Act]:
     n_open = answer.n_open
     if n_open == 0:
         # The database has just said so, even if another helper has not noticed that it is back.
-        machine.away.clear()
-        machine.away_since = None
+        machine.database.away.clear()
+        machine.database.away_since = None
         return [Leave(ending=Ending(kind=EndingKind.FINISHED, reason=answer.reason))]
-    if machine.shown_open == n_open:
+    if machine.shown.shown_open == n_open:
         return []
-    machine.shown_open = n_open
+    machine.shown.shown_open = n_open
     return [Say(notice=WaitingForOthers(n_open=n_open))]

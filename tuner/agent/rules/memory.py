@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from tuner.agent.acts import Act
 from tuner.agent.events import MemoryRead
-from tuner.agent.machine import Lane, Machine
+from tuner.agent.machine import Machine
+from tuner.agent.state import Lane
 
 SEEN_SECONDS = 10.0  # at work for so long, or past its first step: it has what it needs
 _HEAD_ROOM = 1.1
@@ -16,20 +17,21 @@ _HEAD_ROOM = 1.1
 
 def note(machine: Machine, event: MemoryRead) -> list[Act]:
     """Remember what is free, and the most that a worker of this study was seen to use."""
-    machine.free_bytes = {name: memory.free_bytes for name, memory in event.by_device.items()}
-    machine.told_apart |= {name for name, memory in event.by_device.items() if memory.used_bytes}
+    state = machine.memory
+    state.free_bytes = {name: memory.free_bytes for name, memory in event.by_device.items()}
+    state.told_apart |= {name for name, memory in event.by_device.items() if memory.used_bytes}
     lanes = machine.lanes_by_worker()
     for name, memory in event.by_device.items():
         for pid, used_bytes in memory.used_bytes.items():
             if any(_is_at_work(machine, lane) for lane in lanes.get(pid, ())):
-                machine.most_bytes[name] = max(machine.most_bytes.get(name, 0), used_bytes)
+                state.most_bytes[name] = max(state.most_bytes.get(name, 0), used_bytes)
     return []
 
 
 def note_end(machine: Machine, lane: Lane) -> None:
     """A trial that ended well has had what it needs, however short it was."""
     if lane.worker in machine.workers:
-        machine.most_bytes.setdefault(machine.workers[lane.worker].device, 0)
+        machine.memory.most_bytes.setdefault(machine.workers[lane.worker].device, 0)
 
 
 def with_memory(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> set[int]:
@@ -42,7 +44,7 @@ def with_memory(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> set[in
         if worker.n_free == 0:
             continue
         device = worker.device
-        if pid in lanes or device not in machine.free_bytes:
+        if pid in lanes or device not in machine.memory.free_bytes:
             found.add(pid)
         elif device not in devices and _has_room(machine, device, lanes):
             found.add(pid)
@@ -58,11 +60,11 @@ def _has_room(machine: Machine, device: str, lanes: Mapping[int, Sequence[Lane]]
         return True
     # Those that have just started have not taken theirs yet.
     n_starting = sum(not any(_is_at_work(machine, lane) for lane in one) for one in busy)
-    most_bytes = machine.most_bytes.get(device)
+    most_bytes = machine.memory.most_bytes.get(device)
     if most_bytes is None:
         # Where processes cannot be told apart, as in a container, one after the other starts.
-        return device not in machine.told_apart and n_starting == 0
-    return machine.free_bytes[device] >= (1 + n_starting) * _HEAD_ROOM * most_bytes
+        return device not in machine.memory.told_apart and n_starting == 0
+    return machine.memory.free_bytes[device] >= (1 + n_starting) * _HEAD_ROOM * most_bytes
 
 
 def _is_at_work(machine: Machine, lane: Lane) -> bool:

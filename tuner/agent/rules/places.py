@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from tuner.agent.machine import Lane, Machine, Phase, WorkerState
+from tuner.agent.machine import Machine
 from tuner.agent.rules.failures import LOSSES_TOGETHER
 from tuner.agent.rules.memory import with_memory
+from tuner.agent.state import Lane, Phase, WorkerState
 from tuner.study.agents import Desired
 from tuner.study.trial import ParamValue
 
@@ -39,15 +40,15 @@ def due(machine: Machine, n_wanted: int, n_room: int) -> float | None:
         # Enough have begun; perhaps not all of them are in training.
         n_own = sum(lane.phase is not Phase.ENDING for lane in machine.lanes.values())
         has_others = len(_open(machine)) > n_own
-        return max(machine.claim_at, machine.look_at) if has_others else None
+        return max(machine.claim_at, machine.claims.look_at) if has_others else None
     lanes = machine.lanes_by_worker()
     n_training = sum(map(len, lanes.values()))
     is_urgent = machine.wanted is not Desired.RUNNING or _n_idle(machine, lanes) > 0
     if is_urgent or n_wanted * _FEW >= n_training:
         return machine.claim_at
-    if machine.fill_at is None:
-        machine.fill_at = machine.now + machine.book.fill_seconds
-    return max(machine.claim_at, machine.fill_at)
+    if machine.claims.fill_at is None:
+        machine.claims.fill_at = machine.now + machine.book.fill_seconds
+    return max(machine.claim_at, machine.claims.fill_at)
 
 
 def _wanted_to_train(machine: Machine) -> tuple[int, int]:
@@ -103,7 +104,7 @@ def _share(machine: Machine) -> int:
     if machine.limit_trials is None:
         return 10**9
     n_final = sum(machine.standing.counts.values())
-    n_workers = max(1, len(machine.workers) * (1 + machine.n_other_agents))
+    n_workers = max(1, len(machine.workers) * (1 + machine.fleet.n_other_agents))
     return max(1, math.ceil((machine.limit_trials - n_final) / (2 * n_workers)))
 
 

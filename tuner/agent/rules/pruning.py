@@ -1,8 +1,9 @@
 """Verdicts of the pruner."""
 
 from tuner.agent.acts import Act, Send
-from tuner.agent.machine import Lane, Machine
+from tuner.agent.machine import Machine
 from tuner.agent.rules.ends import ask
+from tuner.agent.state import Lane
 from tuner.messages import Continue
 from tuner.search.history import History
 from tuner.study.decision import DecisionRecord

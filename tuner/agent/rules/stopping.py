@@ -2,9 +2,10 @@
 
 from tuner.agent.acts import Act, Leave, Say
 from tuner.agent.events import StopAsked
-from tuner.agent.machine import Lane, Machine, Phase, StopState
+from tuner.agent.machine import Machine
 from tuner.agent.notices import Stopping
 from tuner.agent.rules.ends import ask_all, let_go, release, release_reason
+from tuner.agent.state import Lane, Phase, StopState
 from tuner.errors import TunerError
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.lease import Release
@@ -49,7 +50,7 @@ def go_on(machine: Machine, now: float) -> list[Act]:
     stop = machine.stop
     assert stop is not None
     acts = let_go(machine, lambda lane: _released(machine, lane), stop.kill_at)
-    if (not machine.lanes and not machine.is_claiming) or now >= stop.leave_at:
+    if (not machine.lanes and not machine.claims.is_claiming) or now >= stop.leave_at:
         acts.append(Leave(ending=_ending(stop)))
     return acts
 

@@ -6,9 +6,10 @@ Life is no progress: a worker whose objective hangs still answers and its agent 
 from collections.abc import Sequence
 
 from tuner.agent.acts import Act, DumpStacks, KillWorker, Say
-from tuner.agent.machine import Lane, Machine, Phase, WorkerState
+from tuner.agent.machine import Machine
 from tuner.agent.notices import WorkerDied
 from tuner.agent.rules.ends import give_up
+from tuner.agent.state import Lane, Phase, WorkerState
 from tuner.study.failure import Failure, FailureClass
 from tuner.study_file.durations import render_duration
 

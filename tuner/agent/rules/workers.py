@@ -6,11 +6,12 @@ from typing import assert_never
 
 from tuner.agent.acts import Act, Leave, RemoveFile, ReplaceWorker, Say
 from tuner.agent.events import WorkerGone, WorkerPrinted, WorkerSaid
-from tuner.agent.machine import Lane, Machine, Phase, WorkerState
+from tuner.agent.machine import Machine
 from tuner.agent.notices import CheckpointTrouble, WorkerDied
 from tuner.agent.rules import memory, pruning
 from tuner.agent.rules.ends import fail_lane, give_up, post_end, prune_now, release, release_reason
 from tuner.agent.rules.failures import as_loss, failure_of_exit, failure_of_left
+from tuner.agent.state import Lane, Phase, WorkerState
 from tuner.errors import RunFailed
 from tuner.messages import Kept, Left, NotSaved, Ready, Reported, Saved
 from tuner.study.agents import Desired
@@ -85,8 +86,8 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
     if not math.isfinite(value):
         text = f"{machine.book.metric} is {value} at step {message.step}"
         return give_up(machine, lane, Failure(cause=FailureClass.NON_FINITE, message=text))
-    if machine.flush_at is None:
-        machine.flush_at = now + machine.book.flush_seconds
+    if machine.writes.flush_at is None:
+        machine.writes.flush_at = now + machine.book.flush_seconds
     is_due = reached or lane.held is not None
     return pruning.decide(machine, lane, lane.reports[-1]) if is_due else []
 
@@ -95,8 +96,8 @@ def _saved(machine: Machine, lane: Lane, message: Saved, now: float) -> list[Act
     superseded = lane.saved if lane.saved and not lane.is_saved_posted else None
     lane.saved = _file_of(lane, message)
     lane.is_saved_posted, lane.has_save_trouble = False, False
-    if machine.flush_at is None:
-        machine.flush_at = now + machine.book.flush_seconds
+    if machine.writes.flush_at is None:
+        machine.writes.flush_at = now + machine.book.flush_seconds
     # One that was posted may still be read by the store thread; it goes with the answer.
     return [RemoveFile(path=superseded.path)] if superseded else []
 
@@ -120,7 +121,7 @@ def _not_saved(machine: Machine, lane: Lane, message: NotSaved) -> list[Act]:
     notice = CheckpointTrouble(
         number=lane.key.number, step=message.step, reason=message.reason, kept_step=kept
     )
-    machine.alerts.append((machine.now, notice.sentence))
+    machine.shown.alerts.append((machine.now, notice.sentence))
     return [Say(notice=notice)]
 
 
@@ -130,8 +131,8 @@ def printed(machine: Machine, event: WorkerPrinted) -> list[Act]:
     for lane in lanes:  # those who train together share a log, and the room for it
         tail = event.tail[-max(LEAST_TAIL, MOST_TAIL // len(lanes)) :]
         _note_printed(lane, tail, event.n_bytes)
-        if machine.flush_at is None:
-            machine.flush_at = machine.now
+        if machine.writes.flush_at is None:
+            machine.writes.flush_at = machine.now
     return []
 
 
@@ -221,7 +222,7 @@ def gone(machine: Machine, event: WorkerGone) -> list[Act]:
     if machine.stop is not None:
         return acts
     if (lanes and worker.doom is None) or not worker.has_been_ready:
-        machine.alerts.append((machine.now, f"worker {worker.name}: {failure.message}"))
+        machine.shown.alerts.append((machine.now, f"worker {worker.name}: {failure.message}"))
         acts.append(Say(notice=WorkerDied(worker=worker.name, how=failure.message)))
     if not worker.has_been_ready:
         machine.n_early_deaths += 1

@@ -1,6 +1,5 @@
 """What the devices' gauges say: memory, load and power. For screens; nothing is decided by it."""
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -11,6 +10,7 @@ from tuner.agent.devices import Device
 from tuner.agent.memory import open_gpu, used_bytes
 from tuner.agent.workers.process import Worker
 from tuner.cgroups import Cgroups
+from tuner.helper_thread import HelperThread
 from tuner.study.activity import Gauge
 
 READ_SECONDS = 2.0
@@ -18,7 +18,7 @@ STALE_SECONDS = 15.0  # a driver that hangs leaves no old numbers on a screen
 _MILLIWATTS = 1000
 
 
-class GaugeThread(threading.Thread):
+class GaugeThread(HelperThread):
     """Reads the gauges now and then, in a thread of its own: a sick driver may hang for ever."""
 
     def __init__(
@@ -26,29 +26,20 @@ class GaugeThread(threading.Thread):
         workers: Callable[[], Iterable[Worker]],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(name="gauges", daemon=True)
+        super().__init__("gauges")
         self._workers = workers
         self._now = now
-        self._stopped = threading.Event()
         self._read: tuple[float, Mapping[str, Gauge]] = (now(), {})
 
-    def run(self) -> None:
-        while not self._stopped.is_set():
-            self.look()
-            self._stopped.wait(READ_SECONDS)
-
-    def look(self) -> None:
+    def work(self) -> float:
         """Read them once."""
         self._read = self._now(), read_gauges(self._workers())
+        return READ_SECONDS
 
     def latest(self) -> Mapping[str, Gauge]:
         """By the workers' place; nothing where they were last read too long ago."""
         at, gauges = self._read
         return gauges if self._now() - at < STALE_SECONDS else {}
-
-    def stop(self) -> None:
-        """Read no more."""
-        self._stopped.set()
 
 
 def read_gauges(workers: Iterable[Worker]) -> dict[str, Gauge]:

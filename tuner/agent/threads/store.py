@@ -8,8 +8,6 @@ import os
 import queue
 import random
 import tempfile
-import threading
-from itertools import count
 from pathlib import Path
 from typing import assert_never
 
@@ -30,13 +28,14 @@ from tuner.agent.events import (
     ElsewhereHeard,
     EndsWritten,
     Event,
-    HelperFailed,
     StoreBack,
     away,
+    report_failures,
 )
 from tuner.agent.port import Complete, Store
 from tuner.agent.threads.suggester import SuggestionSource
-from tuner.errors import DatabaseAway, RunFailed, TunerError
+from tuner.errors import DatabaseAway
+from tuner.helper_thread import JobThread
 from tuner.study.feed import Seen
 
 log = logging.getLogger(__name__)
@@ -45,7 +44,7 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
 
-class StoreThread(threading.Thread):
+class StoreThread(JobThread[StoreJob]):
     """Carries out the agent's store jobs and puts the answers into its inbox.
 
     Every job is idempotent, so one whose answer was lost with the connection is simply done again.
@@ -61,59 +60,36 @@ class StoreThread(threading.Thread):
         *,
         name: str = "store",
     ) -> None:
-        super().__init__(name=name, daemon=True)
+        super().__init__(name, report_failures(inbox))
         self._store = store
         self._source = source
         self._complete = complete
         self._inbox = inbox
         self._spool = spool
         self._seen = Seen()
-        self._jobs: queue.PriorityQueue[tuple[int, int, StoreJob | None]] = queue.PriorityQueue()
-        self._counter = count()
         self._is_look_posted = False
-        self._stopped = threading.Event()
 
-    def post(self, job: StoreJob) -> None:
-        """Do it soon."""
-        self._jobs.put((_urgency(job), next(self._counter), job))
+    def post(self, job: StoreJob, urgency: int | None = None) -> None:
+        """Do it soon; without an urgency, by the kind of job."""
+        super().post(job, _urgency(job) if urgency is None else urgency)
 
-    def stop(self) -> None:
-        """Do no more; a job that is being repeated is given up."""
-        self._stopped.set()
-        self._jobs.put((-1, next(self._counter), None))
-
-    def run(self) -> None:
-        """Jobs until stopped."""
-        while not self._stopped.is_set():
-            _, _, job = self._jobs.get()
-            if job is None:
-                return
-            try:
-                answers = self._persist(job)
-            except TunerError as error:
-                self._inbox.put(HelperFailed(error=error))
-                return
-            except Exception as error:
-                # A bug of ours must not leave the agent waiting for an answer for ever.
-                failed = RunFailed(f"the store thread failed: {type(error).__name__}: {error}")
-                failed.__cause__ = error
-                self._inbox.put(HelperFailed(error=failed))
-                return
-            for answer in answers:
-                self._inbox.put(answer)
+    def perform(self, job: StoreJob) -> None:
+        """Do a job, and give the answers to the agent."""
+        for answer in self._persist(job):
+            self._inbox.put(answer)
 
     def _persist(self, job: StoreJob) -> list[Event]:
         """Do a job, again and again while the database is away."""
         pause_seconds = FIRST_PAUSE_SECONDS
         is_away = False
-        while not self._stopped.is_set():
+        while not self.is_stopped:
             try:
                 answers = self._perform(job)
             except DatabaseAway as error:
                 is_away = True
                 self._inbox.put(away(error, self.name))
                 # Jitter: a fleet must not come back in step.
-                self._stopped.wait(pause_seconds * random.uniform(0.5, 1.5))
+                self.pause(pause_seconds * random.uniform(0.5, 1.5))
                 pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
             else:
                 return [StoreBack(helper=self.name), *answers] if is_away else answers

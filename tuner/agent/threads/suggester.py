@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tuner.agent.events import Event, HelperFailed
-from tuner.errors import RunFailed
+from tuner.agent.events import Event, report_failures
+from tuner.helper_thread import JobThread
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler, ModelSampler
 from tuner.study.seeds import derive_seed
@@ -60,7 +60,7 @@ class DrawSource:
     def stop(self) -> None: ...
 
 
-class ModelSource(threading.Thread):
+class ModelSource(JobThread["Sequence[TrialRecord] | _Ticket"]):
     """A model that thinks in its own thread, before the claim's transaction.
 
     Each suggestion sees every trial that this machine has heard of when it is asked for, running
@@ -78,16 +78,14 @@ class ModelSource(threading.Thread):
         shared: frozenset[str] = frozenset(),
     ) -> None:
         """`shared` params are equal in suggestions that are asked for together."""
-        super().__init__(name="suggester", daemon=True)
+        # Whatever the sampler raises ends the agent, not only this thread.
+        super().__init__("suggester", report_failures(inbox), role="the sampler")
         self._sampler = sampler
         self._mirror = mirror
         self._study_seed = study_seed
         self._ordinal = ordinal
         self._shared = shared
         self._seconds_each = SERVE_SECONDS  # that a suggestion takes: the first one shows
-        self._inbox = inbox
-        # Records to learn, a ticket of `wait` to serve, or None: stop.
-        self._news: queue.SimpleQueue[Sequence[TrialRecord] | _Ticket | None] = queue.SimpleQueue()
         self._ready: list[Suggestion] = []  # news make it stale
         self._reserved: list[Suggestion] = []  # for the claim that waited, whatever comes meanwhile
         self._n_proposed = 0
@@ -99,7 +97,7 @@ class ModelSource(threading.Thread):
         with self._changed:
             self._n_asked += 1
             ticket = self._n_asked
-        self._news.put(_Ticket(number=ticket, n=n))
+        self.post(_Ticket(number=ticket, n=n))
         with self._changed:
             self._changed.wait_for(lambda: self._n_served >= ticket, READY_SECONDS)
 
@@ -112,26 +110,16 @@ class ModelSource(threading.Thread):
 
     def learn(self, records: Sequence[TrialRecord]) -> None:
         if records:
-            self._news.put(records)
+            self.post(records)
 
-    def stop(self) -> None:
-        self._news.put(None)
-
-    def run(self) -> None:
+    def perform(self, job: "Sequence[TrialRecord] | _Ticket") -> None:
         """Take in news in order; think when asked."""
-        try:
-            while (news := self._news.get()) is not None:
-                if isinstance(news, _Ticket):
-                    self._serve(news)
-                else:
-                    self._mirror.update(news)
-                    with self._changed:
-                        self._ready = []  # stale
-        except Exception as error:
-            # Whatever the sampler raises ends the agent, not only this thread.
-            failed = RunFailed(f"the sampler failed: {type(error).__name__}: {error}")
-            failed.__cause__ = error
-            self._inbox.put(HelperFailed(error=failed))
+        if isinstance(job, _Ticket):
+            self._serve(job)
+            return
+        self._mirror.update(job)
+        with self._changed:
+            self._ready = []  # stale
 
     def _serve(self, ticket: "_Ticket") -> None:
         n = ticket.n

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ class PreparedData:
     fingerprint: str
     code: Code
     summary: str  # "digits: 1797 rows, ...", "function train.py:train"
+    metrics: Mapping[str, str] | None  # that a study may optimize, with their direction; None: any
 
 
 @contextmanager
@@ -70,4 +71,19 @@ def finish_preparation(child: "subprocess.Popen[str]") -> PreparedData:
         fingerprint=answer["fingerprint"],
         code=answer["code"],
         summary=answer["summary"],
+        metrics=answer["metrics"],
+    )
+
+
+def check_goal(spec: StudySpec, data: PreparedData) -> None:
+    """Raise `RunFailed` for a goal that the prepared objective does not report.
+
+    The task, and with it the metrics, may be known only after the preparation.
+    """
+    if data.metrics is None or data.metrics.get(spec.metric) == spec.direction:
+        return
+    known = ", ".join(f"{direction}: {name}" for name, direction in data.metrics.items())
+    raise RunFailed(
+        f"the goal {spec.direction}: {spec.metric} does not fit the data ({data.summary}); "
+        f"choose one of {known}"
     )

@@ -1,7 +1,6 @@
 """Reads a study again and again in a thread of its own, on a connection of its own."""
 
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 
 from tuner.cli.text.words import clean
 from tuner.errors import NotFound, TunerError
+from tuner.helper_thread import HelperThread
 from tuner.results.live import LiveStudy, load_live
 from tuner.storage.connections.connection import Database
 
@@ -48,36 +48,30 @@ class Trouble:
             print(clean(f"note: {error}; trying again"), file=sys.stderr, flush=True)
 
 
-class LiveReader:
-    """Never raises into its thread's end but for our own bugs: an outage is a `Look`."""
+class LiveReader(HelperThread):
+    """Reads until it is stopped; an outage of the database is a `Look`."""
 
     def __init__(self, open_database: OpenDatabase, name: str, every_seconds: float = 1.0) -> None:
+        super().__init__("screen-reader")
         self._open = open_database
         self._name = name
         self._every_seconds = every_seconds
-        self._stopped = threading.Event()
         self.look = Look()
-        self._thread = threading.Thread(target=self._run, name="screen-reader", daemon=True)
-
-    def start(self) -> None:
-        """Begin to read."""
-        self._thread.start()
 
     def stop(self) -> None:
         """Read no more; returns soon, even while the database hangs."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(0.5)
+        super().stop()
+        self.join(0.5)
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                with self._open() as database:
-                    while not self._stopped.is_set():
-                        self._stopped.wait(self._read(database))
-            except TunerError as error:  # it cannot be opened
-                self._note(error)
-                self._stopped.wait(self._every_seconds)
+    def work(self) -> float:
+        """Open the database and read, until it is stopped or cannot be opened."""
+        try:
+            with self._open() as database:
+                while not self.is_stopped:
+                    self.pause(self._read(database))
+        except TunerError as error:
+            self._note(error)
+        return self._every_seconds
 
     def _read(self, database: Database) -> float:
         """Look once; returns the pause until the next look."""

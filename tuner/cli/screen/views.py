@@ -1,9 +1,7 @@
 """What `tuner run` shows while it works: one line per event, or one JSON object."""
 
-import queue
 import re
 import sys
-import threading
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Protocol, assert_never
@@ -20,6 +18,7 @@ from tuner.cli.text.words import (
     terminal_width,
     wrap,
 )
+from tuner.helper_thread import JobThread
 from tuner.study.durations import render_seconds
 from tuner.study.lease import Origin
 from tuner.study.trial import TrialState
@@ -37,35 +36,38 @@ class NoticeView(Protocol):
     def close(self) -> None: ...
 
 
-class QueuedView:
+class QueuedView(JobThread[notices.Notice]):
     """Shows notices in a thread of its own: a screen that takes no text stops only itself."""
 
     def __init__(self, view: NoticeView) -> None:
+        super().__init__("view", max_jobs=QUEUED_NOTICES)
         self._view = view
-        self._notices: queue.Queue[notices.Notice | None] = queue.Queue(maxsize=QUEUED_NOTICES)
-        self._thread = threading.Thread(target=self._run, name="view", daemon=True)
-        self._thread.start()
+        self.start()
 
     def show(self, notice: notices.Notice) -> None:
-        """Soon; dropped while nobody reads."""
-        with suppress(queue.Full):
-            self._notices.put_nowait(notice)
+        """Show it soon; it is dropped while the screen takes no text."""
+        self.post(notice)
 
     def close(self) -> bool:
-        """Show what is left; False when nobody reads it."""
-        with suppress(queue.Full):
-            self._notices.put_nowait(None)
-            self._thread.join(CLOSE_SECONDS)
-        return not self._thread.is_alive()
+        """Show the waiting notices; return False when the screen takes no text."""
+        return self.finish(CLOSE_SECONDS)
 
-    def _run(self) -> None:
+    def work(self) -> float | None:
         # A reader that has gone away is met again, and dealt with, when the end is printed.
         with suppress(OSError, ValueError):
             try:
-                while (notice := self._notices.get()) is not None:
-                    self._view.show(notice)
-            finally:
+                seconds = super().work()
+            except BaseException:
                 self._view.close()
+                raise
+            if seconds is None:
+                self._view.close()
+            return seconds
+        return None
+
+    def perform(self, job: notices.Notice) -> None:
+        """Show one notice."""
+        self._view.show(job)
 
 
 class PlainView:

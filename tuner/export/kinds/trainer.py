@@ -19,12 +19,18 @@ from tuner.study.trial import Direction, Values
 from tuner.study_file.best import BestConfig
 from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
+from tuner.training.data.dataset import Dataset, load_dataset, open_test_split, with_validation
+from tuner.training.data.preparation import load_preparation
 from tuner.training.data.preparing import PreparedData, prepare
-from tuner.training.data.tensors import TrainingData, load_data
-from tuner.training.data.test_split import load_preprocessing, open_test_split, with_validation
 from tuner.training.device import name_device
 from tuner.training.final.evaluation import evaluate, validate
-from tuner.training.final.model import FinalModel, build_final_model, card_of, natural_weights
+from tuner.training.final.model import (
+    FinalModel,
+    build_final_model,
+    card_of,
+    natural_weights,
+    scaling_of,
+)
 from tuner.training.final.warm_start import warm_state
 from tuner.training.lane import LaneFailed
 from tuner.training.modules.template import Build
@@ -56,7 +62,7 @@ def _train_on(
         code = _own_code(job, objective)
         build = load_model(objective.model, str(job.source)) if objective.has_own_model else None
     setup = job.setup(str(prepared.folder))
-    data = load_data(prepared.folder, job.device)
+    data = load_dataset(prepared.folder, job.device)
     exported = _exported_weights(job)
     lane = job.lane(is_stepwise=True)
     with redirect_stdout(sys.stderr):
@@ -151,9 +157,7 @@ def _check_weights(weights: Weights) -> None:
                 raise ValueError(f"{name} is not a tensor of numbers")
 
 
-def _begin_from(
-    lane: FinalLane, setup: Setup, data: TrainingData, exported: Weights | None
-) -> None:
+def _begin_from(lane: FinalLane, setup: Setup, data: Dataset, exported: Weights | None) -> None:
     """A checkpoint of step 0 with these weights; a later one goes before it."""
     assert exported is not None
     if lane.checkpoint is not None:
@@ -166,7 +170,7 @@ def _begin_from(
     lane.begin_with(state)
 
 
-def _train(job: Job, lane: FinalLane, setup: Setup, data: TrainingData) -> Trained | None:
+def _train(job: Job, lane: FinalLane, setup: Setup, data: Dataset) -> Trained | None:
     """To the end, or until somebody wants it to stop."""
     is_both = job.options.rows is Rows.BOTH
     trainer = Trainer(setup, with_validation(data) if is_both else data)
@@ -196,16 +200,15 @@ def _candidates(job: Job, lane: FinalLane, exported: Weights | None) -> dict[str
 def _final_model(
     job: Job,
     objective: TrainerObjective,
-    data: TrainingData,
+    data: Dataset,
     prepared: PreparedData,
     weights: Weights,
     build: Build | None,
 ) -> FinalModel:
     config = job.config
-    preprocessing = load_preprocessing(prepared.folder)
-    card = card_of(objective.model, config.params, config.seed, data, preprocessing)
+    preparation = load_preparation(prepared.folder)
+    card = card_of(objective.model, config.params, config.seed, data, preparation)
     natural = natural_weights(
         objective.model, config.params, weights["weights"], weights["buffers"]
     )
-    fitted = preprocessing.mean_F, preprocessing.scale_F
-    return build_final_model(card, natural, fitted, build).to(job.device)
+    return build_final_model(card, natural, scaling_of(preparation), build).to(job.device)

@@ -9,13 +9,14 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tuner.training.data.source import Source
+from tuner.training.data.sources import open_source
 from tuner.training.folders import open_private_folder, sync_folder
 
-VERSION = 2  # of what preparation does; a change here prepares again
+VERSION = 3  # of what preparation does; a change here prepares again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,35 +26,36 @@ class PreparedData:
     folder: Path
     fingerprint: str  # sha256 of the raw arrays and the split
     summary: str  # one line for people
-    task: str  # classification or regression
+    metrics: Mapping[str, str]  # that a study may optimize, by name, with their direction
 
 
 def prepare(data: Mapping[str, Any], parent: Path) -> PreparedData:
     """Prepare `{"sklearn": name}` below `parent`, or find it finished."""
-    folder = open_private_folder(parent) / _key(data)
+    source = open_source(data)
+    folder = open_private_folder(parent) / _key(data, source)
     if not (folder / "meta.json").exists():
-        _build(data, folder)
+        _build(source, folder)
     meta = json.loads((folder / "meta.json").read_text())
     return PreparedData(
         folder=folder,
         fingerprint=meta["fingerprint"],
         summary=meta["summary"],
-        task=meta["task"],
+        metrics=meta["metrics"],
     )
 
 
-def _key(data: Mapping[str, Any]) -> str:
-    recipe = [dict(data), VERSION, metadata.version("scikit-learn")]
+def _key(data: Mapping[str, Any], source: Source) -> str:
+    recipe = [dict(data), VERSION, dict(source.versions())]
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _build(data: Mapping[str, Any], folder: Path) -> None:
+def _build(source: Source, folder: Path) -> None:
     """Write under a name of its own, then rename: a folder that exists is complete."""
-    from tuner.training.data.sklearn_sets import write_arrays  # noqa: PLC0415 - loads scikit-learn
+    from tuner.training.data.building import build_folder  # noqa: PLC0415 - loads scikit-learn
 
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        write_arrays(data, unfinished)
+        build_folder(source, unfinished)
         _publish(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from tuner.study.trial import Values
 from tuner.study_file.trainer_params import Task
-from tuner.training.data.tensors import Split, TrainingData
+from tuner.training.data.dataset import Dataset, Split
 from tuner.training.final.model import FinalModel
 from tuner.training.losses.built_in import Loss
 from tuner.training.losses.metrics import metrics_of
@@ -81,7 +81,7 @@ def _of_targets(predicted_N: Array, y_N: Array) -> Evaluation:
 
 
 @torch.no_grad()
-def validate(model: FinalModel, data: TrainingData, loss: Loss) -> Values:
+def validate(model: FinalModel, data: Dataset, loss: Loss) -> Values:
     """The metrics by which the search chose, on the validation split."""
     split = data.validation
     metrics_of_task = metrics_with(loss, metrics_of(data))

@@ -21,8 +21,8 @@ from tuner.study.trial import Params
 from tuner.study_file.code_names import is_code_name
 from tuner.study_file.trainer_params import Task
 from tuner.training.checkpoint import CHECKPOINT_FORMAT, BadCheckpoint, load_checkpoint
-from tuner.training.data.tensors import Split, TrainingData
-from tuner.training.data.test_split import Preprocessing
+from tuner.training.data.dataset import Dataset, Split
+from tuner.training.data.preparation import Preparation
 from tuner.training.final.model_card import (
     MEAN,
     SCALE,
@@ -114,7 +114,7 @@ class FinalModel:
 
 
 def card_of(
-    model: str, params: Params, seed: int, data: TrainingData, preprocessing: Preprocessing
+    model: str, params: Params, seed: int, data: Dataset, preparation: Preparation
 ) -> ModelCard:
     """Of a model that was trained on this data."""
     return ModelCard(
@@ -124,11 +124,17 @@ def card_of(
         task=data.task,
         n_features=data.n_features,
         n_outputs=data.n_outputs,
-        target_mean=preprocessing.target_mean,
-        target_scale=preprocessing.target_scale,
-        classes=preprocessing.classes,
-        features=preprocessing.features,
+        target_mean=preparation.target.mean,
+        target_scale=preparation.target.scale,
+        classes=preparation.target.classes,
+        features=preparation.features,
     )
+
+
+def scaling_of(preparation: Preparation) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and scale of the features, as a model's file stores them."""
+    scaling = preparation.standardize
+    return torch.from_numpy(scaling.mean_F), torch.from_numpy(scaling.scale_F)
 
 
 def build_final_model(
@@ -317,12 +323,12 @@ def _check_shapes(shapes: Mapping[str, torch.Size], weights: Mapping[str, torch.
             raise RunFailed(f"these weights are of another model: {name} has shape {found}")
 
 
-def _shapes(card: ModelCard) -> TrainingData:
+def _shapes(card: ModelCard) -> Dataset:
     """What a callable may ask of the data, without the data."""
     x_NF = torch.zeros(2, card.n_features)
     split = Split(x_NF=x_NF, y_N=torch.zeros(2, dtype=torch.int64))
     n_classes = card.n_outputs if card.task is Task.CLASSIFICATION else 0
-    return TrainingData(
+    return Dataset(
         task=card.task, n_classes=n_classes, target_scale=1.0, train=split, validation=split
     )
 

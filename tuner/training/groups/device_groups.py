@@ -12,7 +12,7 @@ import torch
 from tuner.study.trial import Values
 from tuner.study.verdict import Outcome, Verdict
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 from tuner.training.fatal_errors import exits_are_errors, is_out_of_memory
 from tuner.training.groups.group import Group, Seat
 from tuner.training.groups.sizes import Sizes
@@ -53,7 +53,7 @@ class Groups:
     def __init__(
         self,
         model: Model,
-        data: TrainingData,
+        data: Dataset,
         loss: Loss,
         *,
         data_seed: int,

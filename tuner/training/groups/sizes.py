@@ -18,7 +18,7 @@ import torch
 
 from tuner.cgroups import Cgroups
 from tuner.study.trial import Params
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 from tuner.training.device import fitting_threads
 from tuner.training.fatal_errors import exits_are_errors, is_out_of_memory
 from tuner.training.folders import replace_file
@@ -169,7 +169,7 @@ def _smaller(key: str, n_lanes: int, error: Exception) -> int:
 class Measurement:
     """Times steps of ever larger stacks on the study's own data."""
 
-    def __init__(self, data: TrainingData, loss: Loss, most: int) -> None:
+    def __init__(self, data: Dataset, loss: Loss, most: int) -> None:
         self._x_NF = data.train.x_NF
         self._targets_NC = loss.targets(data.train.y_N).to(self._x_NF.dtype)
         self._most = most

@@ -10,7 +10,7 @@ from time import perf_counter
 import torch
 
 from tuner.study.trial import Values
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 from tuner.training.device import fitting_threads
 from tuner.training.groups.group import Group
 from tuner.training.losses.built_in import Loss
@@ -27,7 +27,7 @@ _VALIDATION_LANES = 16  # at once: more would only move more memory
 class Trainer:
     """Trains groups on one data set."""
 
-    def __init__(self, data: TrainingData, loss: Loss, data_seed: int) -> None:
+    def __init__(self, data: Dataset, loss: Loss, data_seed: int) -> None:
         """`data_seed` is that of the order of the rows, the same for all trials."""
         self._data = data
         self._loss = loss

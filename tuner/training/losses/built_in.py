@@ -9,7 +9,7 @@ from typing import Protocol, assert_never
 import torch
 
 from tuner.study_file.trainer_params import Task
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 
 
 class Loss(Protocol):
@@ -80,7 +80,7 @@ class SquaredError:
         return kept_SKCB.square_().flatten(2).mean(2)
 
 
-def loss_of(data: TrainingData) -> Loss:
+def loss_of(data: Dataset) -> Loss:
     """The loss that fits the data's task."""
     match data.task:
         case Task.CLASSIFICATION:

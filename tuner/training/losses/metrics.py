@@ -11,7 +11,7 @@ import torch
 
 from tuner.study.trial import Values
 from tuner.study_file.trainer_params import Task
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 
 
 class Metrics(Protocol):
@@ -63,7 +63,7 @@ class RegressionMetrics:
         }
 
 
-def metrics_of(data: TrainingData) -> Metrics:
+def metrics_of(data: Dataset) -> Metrics:
     """The metrics that fit the data's task."""
     match data.task:
         case Task.CLASSIFICATION:

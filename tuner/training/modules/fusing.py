@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 
 from tuner.study.trial import Params
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 from tuner.training.fatal_errors import ModelMistake
 from tuner.training.losses.built_in import Loss
 from tuner.training.model import Rows, Untrained, stack_fresh
@@ -48,7 +48,7 @@ class _Traces:
     of_kind: dict[str, torch.Tensor]
 
 
-def find_obstacle(model: Fusible, params: Params, data: TrainingData, loss: Loss) -> str:
+def find_obstacle(model: Fusible, params: Params, data: Dataset, loss: Loss) -> str:
     """Why lanes of these params cannot be fused, as a clause; empty if they can.
 
     One step of two lanes at once is compared with one of each alone, as an ordinary module.
@@ -78,12 +78,12 @@ def find_obstacle(model: Fusible, params: Params, data: TrainingData, loss: Loss
     return ""
 
 
-def _alone(model: Fusible, params: Params, data: TrainingData, loss: Loss, seed: int) -> _Traces:
+def _alone(model: Fusible, params: Params, data: Dataset, loss: Loss, seed: int) -> _Traces:
     rows = _new_rows(model, params, data, (seed,))
     return _trace(model.plain_stack(rows), rows, data, loss)
 
 
-def _new_rows(model: Fusible, params: Params, data: TrainingData, seeds: tuple[int, ...]) -> Rows:
+def _new_rows(model: Fusible, params: Params, data: Dataset, seeds: tuple[int, ...]) -> Rows:
     all_params = [params] * len(seeds)
     parameters_KD, buffers = stack_fresh(model, all_params, seeds, data.train.x_NF)
     return Rows(
@@ -95,7 +95,7 @@ def _new_rows(model: Fusible, params: Params, data: TrainingData, seeds: tuple[i
     )
 
 
-def _trace(stack: ModuleStack, rows: Rows, data: TrainingData, loss: Loss) -> _Traces:
+def _trace(stack: ModuleStack, rows: Rows, data: Dataset, loss: Loss) -> _Traces:
     """Of one step on the first rows, and of the outputs afterwards."""
     n_rows = min(int(rows.params[0]["batch_size"] or 1), _MOST_ROWS, data.train.n_rows)
     x_BF, y_B = data.train.x_NF[:n_rows], data.train.y_N[:n_rows]

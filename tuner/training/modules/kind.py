@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 from tuner.study.trial import Params
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 from tuner.training.fatal_errors import exits_are_errors
 from tuner.training.layout import Layout
 from tuner.training.losses.built_in import Loss
@@ -46,7 +46,7 @@ class ModuleModel:
     def __init__(
         self,
         build: Build,
-        data: TrainingData,
+        data: Dataset,
         loss: Loss,
         *,
         name: str,

@@ -9,7 +9,7 @@ import torch
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Params, ParamValue
 from tuner.study_file.trainer_params import PER_LANE_PARAMS
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 from tuner.training.fatal_errors import ModelMistake
 from tuner.training.layout import Layout, lay_out
 from tuner.training.modules.addressed_dropout import AddressedDropout, key_name, replace_dropouts
@@ -53,7 +53,7 @@ def arguments_of(build: Build) -> Arguments:
     )
 
 
-def build_module(build: Build, params: Params, data: TrainingData, seed: int) -> torch.nn.Module:
+def build_module(build: Build, params: Params, data: Dataset, seed: int) -> torch.nn.Module:
     """A new module on the CPU, in the data's type, as `seed` gives it.
 
     The global generators start from the seed while the user's code runs, and are as before

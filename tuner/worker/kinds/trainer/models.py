@@ -2,7 +2,7 @@
 
 from tuner.messages import Setup
 from tuner.study_file.code_names import is_code_name
-from tuner.training.data.tensors import TrainingData
+from tuner.training.data.dataset import Dataset
 from tuner.training.losses import built_in as losses
 from tuner.training.losses.built_in import Loss
 from tuner.training.losses.own import LossFunction, OwnLoss
@@ -15,7 +15,7 @@ from tuner.training.precision import ByPrecision
 from tuner.worker.loading import load_callable
 
 
-def loss_of(setup: Setup, data: TrainingData) -> Loss:
+def loss_of(setup: Setup, data: Dataset) -> Loss:
     """The user's loss, or the one that fits the data."""
     name = setup.objective.get("loss")
     if name is None:
@@ -23,7 +23,7 @@ def loss_of(setup: Setup, data: TrainingData) -> Loss:
     return OwnLoss(load_loss(name, setup.folder), data.train.y_N.dtype, name=name)
 
 
-def model_of(setup: Setup, data: TrainingData, loss: Loss) -> Model:
+def model_of(setup: Setup, data: Dataset, loss: Loss) -> Model:
     """The user's model, or the multilayer perceptron."""
     name = str(setup.objective["model"])
     if not is_code_name(name):
@@ -31,7 +31,7 @@ def model_of(setup: Setup, data: TrainingData, loss: Loss) -> Model:
     return ModuleModel(load_model(name, setup.folder), data, loss, name=name)
 
 
-def mlp_of(data: TrainingData, loss: Loss) -> Model:
+def mlp_of(data: Dataset, loss: Loss) -> Model:
     """The multilayer perceptron; in half precision it is an ordinary module."""
     module = ModuleModel(mlp_module, data, loss, name="mlp", initialize=initialize_mlp)
     return ByPrecision(float32=MLP(data.n_features, data.n_outputs, loss), bfloat16=module)

@@ -11,7 +11,7 @@ from tuner.study.trial import Params, Values
 from tuner.study.verdict import Outcome
 from tuner.study_file.code_names import is_code_name
 from tuner.study_file.trainer_params import Task, resolve
-from tuner.training.data.tensors import Split, TrainingData, load_data
+from tuner.training.data.dataset import Dataset, Split, load_dataset
 from tuner.training.groups.device_groups import Departure, Goal, Groups, train
 from tuner.training.groups.sizes import (
     MOST_ON_CPU,
@@ -39,9 +39,9 @@ class TrainerObjective:
     is_single_use = False
     is_stepwise = True
 
-    def __init__(self, setup: Setup, data: TrainingData | None = None) -> None:
+    def __init__(self, setup: Setup, data: Dataset | None = None) -> None:
         """`data`: None for those of the setup."""
-        data = data or load_data(Path(setup.data_folder), setup.device)
+        data = data or load_dataset(Path(setup.data_folder), setup.device)
         loss = loss_of(setup, data)
         goal = Goal(metric=setup.metric, minimize=setup.minimize)
         self._metric = setup.metric
@@ -71,7 +71,7 @@ class TrainerObjective:
         return (exit_of(departure, self._metric) for departure in self._groups.turn())
 
 
-def _sizes(setup: Setup, data: TrainingData, loss: Loss) -> Sizes:
+def _sizes(setup: Setup, data: Dataset, loss: Loss) -> Sizes:
     if setup.n_lanes is not None:
         return FixedSizes(setup.n_lanes)
     most = MOST_ON_CPU if setup.device == "cpu" else MOST_ON_GPU
@@ -85,7 +85,7 @@ def _sizes(setup: Setup, data: TrainingData, loss: Loss) -> Sizes:
     )
 
 
-def _scope(setup: Setup, data: TrainingData) -> str:
+def _scope(setup: Setup, data: Dataset) -> str:
     """What the sizes depend on beside the kind of lane."""
     on_gpu = setup.device.startswith("cuda")
     device = torch.cuda.get_device_name(setup.device) if on_gpu else f"{setup.n_threads} threads"
@@ -126,7 +126,7 @@ def facts_of(departure: Departure, metric: str) -> dict[str, float | int | str]:
 def warm_up() -> None:
     """Train on a handful of numbers, so that the first trial finds every kernel loaded."""
     split = Split(x_NF=torch.zeros(32, 8), y_N=torch.zeros(32, dtype=torch.int64))
-    data = TrainingData(
+    data = Dataset(
         task=Task.CLASSIFICATION, n_classes=2, target_scale=1.0, train=split, validation=split
     )
     loss = losses.loss_of(data)

@@ -10,9 +10,10 @@ from typing import Any
 
 from tuner.training.data.preparing import prepare
 from tuner.worker.bad_code import BadCode
+from tuner.worker.objective import Prepared
 
 
-def prepare_trainer(request: Mapping[str, Any]) -> Mapping[str, Any]:
+def prepare_trainer(request: Mapping[str, Any]) -> Prepared:
     """Prepare `{"data": ..., "own": ..., "data_folder": parent}`.
 
     "own" is None, or `{"folder": the study file's, "model": ..., "loss": ..., "params": the fixed
@@ -30,13 +31,13 @@ def prepare_trainer(request: Mapping[str, Any]) -> Mapping[str, Any]:
         prepared = prepare(request["data"], Path(request["data_folder"]))
     except Exception as error:  # whatever it is, the agent needs one sentence
         raise BadCode(f"cannot prepare the data: {_sentence(error)}") from error
-    return {
-        "folder": str(prepared.folder),
-        "fingerprint": prepared.fingerprint,
-        "summary": prepared.summary + summary,
-        "task": prepared.task,
-        "code": code,
-    }
+    return Prepared(
+        folder=str(prepared.folder),
+        fingerprint=prepared.fingerprint,
+        summary=prepared.summary + summary,
+        metrics=dict(prepared.metrics),
+        code=code,
+    )
 
 
 def _sentence(error: Exception) -> str:

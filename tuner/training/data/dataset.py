@@ -1,10 +1,10 @@
 """The prepared arrays as tensors: read once per worker, shared between workers by the kernel.
 
-Only the training and validation splits are opened here. Shapes: N rows, F features.
+`load_dataset` opens only the training and validation splits. Shapes: N rows, F features.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingData:
+class Dataset:
     """What the search sees of a data set, on one device."""
 
     task: Task
@@ -43,9 +43,9 @@ class TrainingData:
     def n_outputs(self) -> int:
         return self.n_classes if self.task is Task.CLASSIFICATION else 1
 
-    def to(self, device: str) -> "TrainingData":
+    def to(self, device: str) -> "Dataset":
         """The same on another device."""
-        return TrainingData(
+        return Dataset(
             task=self.task,
             n_classes=self.n_classes,
             target_scale=self.target_scale,
@@ -54,10 +54,10 @@ class TrainingData:
         )
 
 
-def load_data(folder: Path, device: str) -> TrainingData:
+def load_dataset(folder: Path, device: str) -> Dataset:
     """Open a prepared folder; the test split stays shut."""
     meta = json.loads((folder / "meta.json").read_text())
-    data = TrainingData(
+    data = Dataset(
         task=Task(meta["task"]),
         n_classes=meta["n_classes"],
         target_scale=meta["target_scale"],
@@ -70,6 +70,20 @@ def load_data(folder: Path, device: str) -> TrainingData:
 def open_split(folder: Path, name: str) -> Split:
     """One of train, validation and test."""
     return Split(x_NF=_open(folder / f"{name}_x.npy"), y_N=_open(folder / f"{name}_y.npy"))
+
+
+def open_test_split(folder: Path) -> Split:
+    """The rows that no search has seen: for one look, after the last decision."""
+    return open_split(folder, "test")
+
+
+def with_validation(data: Dataset) -> Dataset:
+    """Train on both; the validation split is still there to be reported, not to be selected by."""
+    both = Split(
+        x_NF=torch.cat([data.train.x_NF, data.validation.x_NF]),
+        y_N=torch.cat([data.train.y_N, data.validation.y_N]),
+    )
+    return replace(data, train=both)
 
 
 def _open(path: Path) -> torch.Tensor:

@@ -1,0 +1,231 @@
+"""The parts of an agent's state: lanes, workers, and the state of its helpers."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tuner.errors import TunerError
+from tuner.study.agents import AgentBeat
+from tuner.study.checkpoint import SavedFile
+from tuner.study.decision import Decision, DecisionRecord
+from tuner.study.failure import Failure, Fault
+from tuner.study.lease import ClaimedTrial, End
+from tuner.study.report import Printed, Report
+from tuner.study.schedule import Schedule
+from tuner.study.trial import AttemptKey, Direction, TrialRecord, TrialState
+from tuner.study.verdict import Verdict
+
+
+class Phase(StrEnum):
+    """Where a lane stands on this machine."""
+
+    LOADING = "loading"  # its checkpoint is being fetched
+    QUEUED = "queued"  # waits for a worker
+    TRAINING = "training"
+    ENDING = "ending"  # its end is on its way to the store
+
+
+@dataclass(kw_only=True)
+class Lane:
+    """An attempt that this agent holds."""
+
+    trial: ClaimedTrial
+    schedule: Schedule  # where the pruner judges it
+    n_steps: int | None  # of the full trial; None: not known
+    phase: Phase = Phase.QUEUED
+    worker: int | None = None
+    place: int = 0  # among the starts given to that worker, from 1
+    checkpoint_path: str | None = None  # where it goes on from
+    from_step: int = 0
+    started_at: float = 0.0  # on the agent's clock, when a worker got it
+    reported_at: float = 0.0
+    measured_seconds: float = 0.0  # of its device, in the steps reported; see `seconds_metric`
+    printed: Printed | None = None  # the end of its log, as it was last seen
+    is_printed_posted: bool = True
+    reports: list[Report] = field(default_factory=list)  # all of this attempt
+    n_posted: int = 0  # of `reports`, given to the store thread
+    decisions: list[DecisionRecord] = field(default_factory=list)  # not posted yet
+    verdict: Decision | None = None  # that prunes it
+    held: DecisionRecord | None = None  # prunes it at its next report, if there is one
+    saved: SavedFile | None = None  # the newest checkpoint in the spool
+    is_saved_posted: bool = False
+    kept: SavedFile | None = None  # the best epoch's weights, in the spool
+    has_save_trouble: bool = False  # the last one could not be written
+    stop: Verdict | None = None  # what the worker was told
+
+    @property
+    def key(self) -> AttemptKey:
+        return self.trial.key
+
+    @property
+    def last_step(self) -> int:
+        """The last step reported in this attempt, else where it began."""
+        return self.reports[-1].step if self.reports else self.from_step
+
+    def seconds(self, now: float) -> float:
+        """How long this attempt has been on its device."""
+        return max(0.0, now - self.started_at) if self.started_at else 0.0
+
+    def has_unposted(self) -> bool:
+        """Whether the store thread has something to write for it."""
+        return self.phase is Phase.TRAINING and bool(
+            self.n_posted < len(self.reports)
+            or self.decisions
+            or not self.is_printed_posted
+            or (self.saved and not self.is_saved_posted)
+        )
+
+
+@dataclass(kw_only=True)
+class WorkerState:
+    """A worker process, as its messages show it."""
+
+    name: str
+    room: int = 0  # for more lanes, as it said when it had received `n_taken` starts
+    n_taken: int = 0
+    n_started: int = 0  # starts given to it
+    is_leaving: bool = False  # a trial failed in it: it ends by itself
+    has_been_ready: bool = False
+    heard_at: float = 0.0  # its last message, or the last start given to it
+    leave_by: float | None = None  # it was told to drop a trial
+    kill_at: float | None = None  # after it was told to dump its stacks
+    doom: Failure | None = None  # what its lanes fail by once it is gone
+
+    @property
+    def device(self) -> str:
+        """Several worker processes on one device are named "gpu:0#0", "gpu:0#1"."""
+        return self.name.partition("#")[0]
+
+    @property
+    def n_free(self) -> int:
+        """Lanes that it has room for beside those that were given to it."""
+        return 0 if self.is_leaving else max(0, self.room - (self.n_started - self.n_taken))
+
+
+@dataclass(kw_only=True)
+class StopState:
+    """A stop that was asked for, and its deadlines on the agent's own clock."""
+
+    signal: str  # empty: none, but an error
+    kill_at: float
+    leave_at: float
+    error: TunerError | None = None  # why this machine cannot work any more
+
+
+@dataclass(kw_only=True)
+class Breaker:
+    """What speaks against this machine's devices."""
+
+    faults: list[Fault] = field(default_factory=list)
+    good_at: float = float("-inf")  # when an attempt last ended well here
+    places: set[str] = field(default_factory=set)  # all devices, those between two workers too
+    open_places: set[str] = field(default_factory=set)  # devices that get no more trials
+    hold_until: float = 0.0  # no claims before
+    ask_at: float = 0.0
+    is_asking: bool = False
+
+    @property
+    def has_no_device(self) -> bool:
+        """Whether nothing on this machine gets trials any more."""
+        return bool(self.places) and self.places <= self.open_places
+
+
+@dataclass(kw_only=True)
+class Standing:
+    """Counts and best trial of the whole study, as the feed told them."""
+
+    direction: Direction
+    counts: dict[TrialState, int] = field(default_factory=dict)
+    best_value: float | None = None
+    best_number: int | None = None
+    min_steps: int | None = None  # of the COMPLETE trials
+    open_numbers: frozenset[int] = frozenset()
+    waiting: set[int] = field(default_factory=set)  # enqueued and not begun
+
+    def note(self, record: TrialRecord) -> None:
+        """Count a final trial; the feed brings each one once."""
+        if record.state is TrialState.WAITING:
+            self.waiting.add(record.number)
+        else:
+            self.waiting.discard(record.number)
+        if record.state.is_final:
+            self.counts[record.state] = self.counts.get(record.state, 0) + 1
+        if record.state is TrialState.COMPLETE and record.value is not None:
+            self.note_value(record.number, record.value)
+        if record.state is TrialState.COMPLETE and record.last_step is not None:
+            self.note_length(record.last_step)
+
+    def note_length(self, n_steps: int) -> None:
+        """A COMPLETE trial was so long."""
+        self.min_steps = n_steps if self.min_steps is None else min(self.min_steps, n_steps)
+
+    def note_value(self, number: int, value: float) -> bool:
+        """Whether this COMPLETE trial is the best so far; ties go to the lower number."""
+        if self.best_number == number:
+            return True
+        if self.best_value is not None and self.best_number is not None:
+            sign = 1 if self.direction is Direction.MINIMIZE else -1
+            if (sign * value, number) >= (sign * self.best_value, self.best_number):
+                return False
+        self.best_value, self.best_number = value, number
+        return True
+
+
+@dataclass(kw_only=True)
+class DatabaseState:
+    """Whether the database answers."""
+
+    away_since: float | None = None
+    away: set[str] = field(default_factory=set)  # the helpers that miss the database
+    refusals: dict[str, str] = field(default_factory=dict)  # the database's, by helper
+    told_refusal: str | None = None  # the last one that was shown in this outage
+    is_offline: bool = False  # without a database for too long
+
+
+@dataclass(kw_only=True)
+class ClaimState:
+    """When to ask for trials."""
+
+    is_claiming: bool = False  # a claim is under way
+    not_before: float = 0.0
+    due: float | None = None  # when to ask for trials; None: nothing is wanted
+    fill_at: float | None = None  # when places are filled though there are few
+    look_at: float = 0.0  # when to look for released trials, though enough trials have begun
+
+
+@dataclass(kw_only=True)
+class WriteState:
+    """What waits for the store."""
+
+    is_writing: bool = False  # a batch of reports is under way
+    flush_at: float | None = None  # when reports were first waiting, plus the flush time
+    ends_due: list[End] = field(default_factory=list)  # behind a claim
+    ends_at: float | None = None  # when they are sent at the latest
+
+
+@dataclass(kw_only=True)
+class FleetState:
+    """The other agents of the study, by their heartbeats."""
+
+    has_pulse: bool = False  # whether their heartbeats have been looked at
+    silent: tuple[AgentBeat, ...] = ()
+    n_other_agents: int = 0  # that beat, on this machine or another
+    n_other_machines: int = 0  # that hold trials and beat
+
+
+@dataclass(kw_only=True)
+class MemoryState:
+    """Memory of devices with several workers."""
+
+    free_bytes: dict[str, int] = field(default_factory=dict)
+    told_apart: set[str] = field(default_factory=set)  # devices whose users are known one by one
+    most_bytes: dict[str, int] = field(default_factory=dict)  # that one worker was seen to use
+
+
+@dataclass(kw_only=True)
+class ShownState:
+    """What views have shown."""
+
+    tally_at: float = 0.0
+    shown_open: int | None = None  # the last WaitingForOthers
+    alerts: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=5))

@@ -1,0 +1,185 @@
+"""The listener of a worker pool: turns messages, prints and exits of workers into events."""
+
+import math
+import os
+import queue
+import selectors
+import threading
+from contextlib import suppress
+
+from tuner.agent.events import Event, WorkerGone, WorkerSaid, report_failures
+from tuner.agent.workers.process import Worker, end_worker, wait_for_end
+from tuner.helper_thread import HelperThread
+from tuner.messages import (
+    BadMessage,
+    FromWorker,
+    Kept,
+    Left,
+    Reported,
+    Saved,
+    Setup,
+    decode,
+)
+
+READ_BYTES = 1 << 16
+EXIT_SECONDS = 10.0  # for the listener thread to notice an end
+# Printed output and messages beyond this are a runaway worker's.
+MAX_LINE_BYTES = 4 << 20
+
+
+class Listener(HelperThread):
+    """Reads the pipes and logs of all workers in one thread."""
+
+    def __init__(self, inbox: "queue.SimpleQueue[Event]") -> None:
+        super().__init__("listener", report_failures(inbox))
+        self.setup: Setup | None = None  # once it is known
+        self._inbox = inbox
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        self._arrivals: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._lock = threading.Lock()  # of the logs
+
+    def add(self, worker: Worker) -> None:
+        """Listen to a new worker, too."""
+        self._arrivals.put(worker)
+        self._wake()
+
+    def stop(self) -> None:
+        """Listen no more."""
+        super().stop()
+        self._wake()
+
+    def close(self) -> None:
+        """Stop, wait for the end, and close what is open here."""
+        self.stop()
+        self.join(EXIT_SECONDS)
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def clear_log(self, worker: Worker) -> None:
+        """Forget the output: it belongs to the attempt before."""
+        with self._lock:
+            worker.log.clear()
+            worker.n_shown = 0
+
+    def printed(self, worker: Worker, *, is_end: bool = False) -> tuple[str, int]:
+        """The end of the attempt's output, and the number of bytes in all of it."""
+        with self._lock:
+            if is_end:
+                worker.log.finish()
+            return worker.log.text(), worker.log.n_bytes
+
+    def _wake(self) -> None:
+        os.write(self._wake_write, b"x")
+
+    def work(self) -> float:
+        """Wait until something can be read, and read it."""
+        for key, _ in self._selector.select():
+            if key.data is None:
+                os.read(self._wake_read, READ_BYTES)
+                self._welcome()
+            else:
+                worker, what = key.data
+                if worker.buried.is_set():
+                    continue  # just now: its descriptors may be another worker's already
+                self._attend(worker, what)
+        return 0.0
+
+    def _attend(self, worker: Worker, what: str) -> None:
+        match what:
+            case "log":
+                self._drain_log(worker)
+            case "pipe":
+                if self._hear(worker) == b"":
+                    self._bury(worker)
+            case _:
+                # It has exited; a process that it has left behind may hold its pipe open.
+                while self._hear(worker):
+                    pass
+                self._bury(worker)
+
+    def _welcome(self) -> None:
+        while not self._arrivals.empty():
+            worker = self._arrivals.get()
+            self._selector.register(worker.read_fd, selectors.EVENT_READ, (worker, "pipe"))
+            self._selector.register(worker.log_fd, selectors.EVENT_READ, (worker, "log"))
+            # Kernels before 5.3 and some sandboxes refuse: then the end of the pipe has to do.
+            with suppress(OSError):
+                worker.exit_fd = os.pidfd_open(worker.pid)
+                self._selector.register(worker.exit_fd, selectors.EVENT_READ, (worker, "exit"))
+
+    def _drain_log(self, worker: Worker) -> None:
+        """Take what was printed, so that printing never blocks; keep the end of it."""
+        while True:
+            try:
+                text = os.read(worker.log_fd, READ_BYTES)
+            except BlockingIOError:
+                return
+            if not text:
+                with suppress(KeyError):
+                    self._selector.unregister(worker.log_fd)
+                return
+            with self._lock:
+                worker.log.feed(text)
+
+    def _hear(self, worker: Worker) -> bytes | None:
+        """Take in what has come; empty at the end of the pipe, None when there is nothing now."""
+        try:
+            content = os.read(worker.read_fd, READ_BYTES)
+        except BlockingIOError:
+            return None
+        if not content:
+            return content
+        worker.pending += content
+        *lines, rest = bytes(worker.pending).split(b"\n")
+        worker.pending = bytearray(rest)
+        for line in lines:
+            self._deliver(worker, line)
+        if len(rest) > MAX_LINE_BYTES:
+            end_worker(worker.pid)
+        return content
+
+    def _deliver(self, worker: Worker, line: bytes) -> None:
+        try:
+            message = decode(line)
+        except BadMessage:
+            return  # user code that writes on our descriptor harms only its own messages
+        if not isinstance(message, FromWorker):
+            return
+        if isinstance(message, Saved | Kept) and not self._is_spooled(message):
+            return
+        tail, n_bytes = "", 0
+        if isinstance(message, Left) or self._is_failing(message):
+            self._drain_log(worker)
+            tail, n_bytes = self.printed(worker, is_end=True)
+        self._inbox.put(WorkerSaid(worker=worker.pid, message=message, tail=tail, n_bytes=n_bytes))
+
+    def _is_spooled(self, saved: Saved | Kept) -> bool:
+        """Whether a file is one that we may read and remove; user code may name any."""
+        folder, name = os.path.split(saved.path)
+        is_of_trial = name.startswith(f"{saved.number}-{saved.attempt}-") and "\0" not in name
+        return self.setup is not None and folder == self.setup.spool and is_of_trial
+
+    def _is_failing(self, message: FromWorker) -> bool:
+        """Whether it will end its trial, so that the log is wanted with it."""
+        if self.setup is None or not isinstance(message, Reported):
+            return False
+        return not math.isfinite(message.values.get(self.setup.metric, math.nan))
+
+    def _bury(self, worker: Worker) -> None:
+        """Its pipe has ended: it is about to exit, or made to."""
+        self._selector.unregister(worker.read_fd)
+        if worker.exit_fd >= 0:
+            self._selector.unregister(worker.exit_fd)
+            os.close(worker.exit_fd)
+        exit_code = wait_for_end(worker)
+        self._drain_log(worker)
+        tail, n_bytes = self.printed(worker, is_end=True)
+        with suppress(KeyError):
+            self._selector.unregister(worker.log_fd)
+        worker.buried.set()
+        if not self.is_stopped:
+            gone = WorkerGone(worker=worker.pid, exit_code=exit_code, tail=tail, n_bytes=n_bytes)
+            self._inbox.put(gone)

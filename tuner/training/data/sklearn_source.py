@@ -1,0 +1,45 @@
+"""`{sklearn: digits}`: the data sets that scikit-learn ships."""
+
+from collections.abc import Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from tuner.study_file.trainer_params import DATA_SETS, Task
+from tuner.training.data.source import UnknownSource
+
+if TYPE_CHECKING:
+    from tuner.training.data.table import Table
+
+
+class SklearnSource:
+    """One of the sets by its name."""
+
+    def __init__(self, name: object) -> None:
+        """Raises `UnknownSource` for a name that is not known."""
+        if name not in DATA_SETS:
+            raise UnknownSource(f"no data set {name!r}; sklearn has: {', '.join(DATA_SETS)}")
+        self._name = str(name)
+
+    def versions(self) -> Mapping[str, str]:
+        """The set is part of the package."""
+        return {"scikit-learn": metadata.version("scikit-learn")}
+
+    def load(self) -> "Table":
+        """Read it from the package."""
+        from sklearn import datasets  # noqa: PLC0415 - takes a second
+
+        from tuner.training.data.table import Column, ColumnKind, Table  # noqa: PLC0415 - NumPy
+
+        bunch = getattr(datasets, f"load_{self._name}")()
+        is_class = DATA_SETS[self._name] is Task.CLASSIFICATION
+        columns = [
+            Column(name=str(name), kind=ColumnKind.NUMBER, values_N=bunch.data[:, index])
+            for index, name in enumerate(bunch.feature_names)
+        ]
+        target = Column(
+            name="target",
+            kind=ColumnKind.CATEGORY if is_class else ColumnKind.NUMBER,
+            values_N=bunch.target,
+            categories=tuple(map(str, bunch.target_names)) if is_class else (),
+        )
+        return Table(name=self._name, columns=columns, target=target)
