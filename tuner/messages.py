@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tuner.study.trial import MAX_ATTRIBUTE_DEPTH, MAX_NAME, Params, Values
+from tuner.study.goal import Goal
+from tuner.study.trial import MAX_ATTRIBUTE_DEPTH, MAX_NAME, Direction, Params, Values
 from tuner.study.verdict import Outcome, Verdict
 
 # The agent's signal to the process above a worker: end the worker and everything that it started.
@@ -28,8 +29,7 @@ class Setup:
     fixed: Params  # the study file's `params`
     data_folder: str  # prepared arrays
     data_seed: int  # of the order of the training rows, the same for all trials
-    minimize: bool
-    metric: str  # the objective's name among the reported values
+    goal: Goal
     spool: str  # folder for checkpoints, 0700
     save_every_seconds: float
     folder: str = ""  # the study file's: what a function's name is relative to
@@ -232,7 +232,12 @@ def _run(bounds: list[int]) -> tuple[int, int, int]:
     return start, stop, stride
 
 
+def _goal(goal: dict[str, str]) -> Goal:
+    return Goal(metric=goal["metric"], direction=Direction(goal["direction"]))
+
+
 _CONVERSIONS: dict[type[Any], dict[str, Any]] = {
+    Setup: {"goal": _goal},
     Start: {"decide_at": lambda runs: tuple(map(_run, runs))},
     Reported: {"values": _numeric},
     Stop: {"verdict": Verdict},

@@ -47,7 +47,6 @@ from tuner.study.agents import AgentIdentity, Desired
 from tuner.study.command_line import run_study_command
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.seeds import derive_seed
-from tuner.study.trial import Direction
 from tuner.study_file.identity import parse_spec, render_differences
 from tuner.study_file.load import load_study_file
 from tuner.study_file.model import StudySpec
@@ -265,8 +264,7 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
     return Rulebook(
         pruner=build_pruner(spec),
         n_steps=spec.n_steps,
-        metric=spec.metric,
-        direction=spec.direction,
+        goal=spec.goal,
         retries=spec.failures.retries,
         grace_seconds=spec.failures.grace_seconds,
         timeout_seconds=spec.trial.timeout_seconds,
@@ -314,8 +312,7 @@ def build_setup(
         fixed=dict(spec.params),
         data_folder=data.folder,
         data_seed=derive_seed(spec.seed, "data"),
-        minimize=spec.direction is Direction.MINIMIZE,
-        metric=spec.metric,
+        goal=spec.goal,
         spool=str(spool),
         save_every_seconds=spec.checkpoints.every_seconds,
         folder=str(folder),

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
-from tuner.study.trial import Params
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction, Params
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.data.dataset import Dataset, Split
-from tuner.training.groups.device_groups import Goal, Groups
+from tuner.training.groups.device_groups import Groups
 from tuner.training.groups.sizes import MOST_ON_CPU, FixedSizes, Measurement
 from tuner.training.lane import Nobody
 from tuner.training.losses.built_in import loss_of
@@ -61,7 +62,7 @@ def fused_epoch(
         data,
         loss,
         data_seed=5,
-        goal=Goal(metric="val_loss", minimize=True),
+        goal=Goal(metric="val_loss", direction=Direction.MINIMIZE),
         sizes=FixedSizes(most_together),
     )
     lanes = [

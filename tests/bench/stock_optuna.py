@@ -201,11 +201,12 @@ def _prepared(options: argparse.Namespace) -> "Splits":
 
 def train_ours(options: argparse.Namespace) -> Train:
     """tuner's own trainer under Optuna's loop."""
-    from tuner.study.trial import Values
+    from tuner.study.goal import Goal
+    from tuner.study.trial import Direction, Values
     from tuner.study.verdict import Outcome, Verdict
     from tuner.study_file.trainer_params import resolve
     from tuner.training.data.dataset import load_dataset
-    from tuner.training.groups.device_groups import Goal, Groups
+    from tuner.training.groups.device_groups import Groups
     from tuner.training.groups.device_groups import train as train_lanes
     from tuner.training.groups.sizes import FixedSizes
     from tuner.training.lane import Nobody
@@ -215,7 +216,7 @@ def train_ours(options: argparse.Namespace) -> Train:
     data = load_dataset(Path(options.data), "cpu")
     loss = loss_of(data)
     model = MLP(data.n_features, data.n_outputs, loss)
-    goal = Goal(metric="val_loss", minimize=True)
+    goal = Goal(metric="val_loss", direction=Direction.MINIMIZE)
 
     class OptunaLane(Nobody):
         def __init__(self, number: int, params: Params, should_stop: ShouldStop) -> None:

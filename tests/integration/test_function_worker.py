@@ -13,6 +13,8 @@ import pytest
 
 from tests.integration.worker_processes import PATIENCE_SECONDS, WorkerProcess
 from tuner.messages import Continue, FromWorker, Left, Ready, Reported, Saved, Setup, Start, Stop
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction
 from tuner.study.verdict import Outcome, Verdict
 from tuner.trial.ends import IGNORED, SWALLOWED
 
@@ -65,8 +67,7 @@ def _setup(folder: Path, function: str = "train.py:train", **changes: Any) -> Se
         "fixed": {"epochs": 6},
         "data_folder": "",
         "data_seed": 3,
-        "minimize": True,
-        "metric": "val_loss",
+        "goal": Goal(metric="val_loss", direction=Direction.MINIMIZE),
         "spool": str(folder.parent / "spool"),
         "save_every_seconds": 30.0,
         "folder": str(folder),

@@ -13,6 +13,8 @@ import pytest
 
 from tests.integration.worker_processes import PATIENCE_SECONDS, WorkerProcess, worker_command
 from tuner.messages import Continue, Left, Ready, Reported, Saved, Setup, Start, Stop, encode
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction
 from tuner.study.verdict import Outcome, Verdict
 from tuner.training.data.preparing import prepare
 
@@ -51,8 +53,7 @@ def setup(tmp_path, data_folder):
         fixed={"epochs": 6},
         data_folder=str(data_folder),
         data_seed=3,
-        minimize=True,
-        metric="val_loss",
+        goal=Goal(metric="val_loss", direction=Direction.MINIMIZE),
         spool=str(spool),
         save_every_seconds=30.0,
     )

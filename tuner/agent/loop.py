@@ -61,7 +61,7 @@ class Agent:
         self.ending: Ending | None = None
         self.inbox: queue.SimpleQueue[events.Event] = pool.inbox
         self._machine = Machine(
-            book=book, standing=Standing(direction=book.direction), limit_trials=n_trials, boot=boot
+            book=book, standing=Standing(goal=book.goal), limit_trials=n_trials, boot=boot
         )
         self._store = store
         self._pool = pool

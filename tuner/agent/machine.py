@@ -22,8 +22,9 @@ from tuner.agent.state import (
 from tuner.search.curves import Curves
 from tuner.search.protocols import Pruner
 from tuner.study.agents import Desired
+from tuner.study.goal import Goal
 from tuner.study.report import RungValue
-from tuner.study.trial import AttemptKey, Direction, TrialState
+from tuner.study.trial import AttemptKey, TrialState
 
 WATCH_SECONDS = 1.0  # between looks at what should have happened
 LEAVE_SECONDS = 10.0  # a worker that was told to drop a trial has so long to do it
@@ -37,8 +38,7 @@ class Rulebook:
     pruner: Pruner
     # Of a full trial; None: its params may have it, or the objective alone knows.
     n_steps: int | None
-    metric: str
-    direction: Direction
+    goal: Goal
     retries: int
     grace_seconds: float
     timeout_seconds: float | None = None  # of a trial
@@ -181,7 +181,7 @@ class Machine:
                 InTraining(
                     number=lane.key.number,
                     step=lane.last_step,
-                    value=lane.reports[-1].values[self.book.metric] if lane.reports else None,
+                    value=lane.reports[-1].values[self.book.goal.metric] if lane.reports else None,
                 )
                 for lane in self.in_phase(Phase.TRAINING)
             ),

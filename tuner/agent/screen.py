@@ -10,7 +10,6 @@ from tuner.agent.machine import Machine
 from tuner.agent.state import Lane, Phase
 from tuner.study.activity import Gauge
 from tuner.study.agents import Desired
-from tuner.study.trial import Direction
 
 ALERT_SECONDS = 600.0  # an alert is shown so long
 MOST_LANES = 4  # told of a device: a beat stays small, however many lanes share it
@@ -48,11 +47,10 @@ def _shown(machine: Machine, lanes: Sequence[Lane]) -> list[Lane]:
     """The best ones by their last reports, and the oldest: a beat tells no more of a device."""
     if len(lanes) <= MOST_LANES:
         return list(lanes)
-    sign = 1 if machine.standing.direction is Direction.MINIMIZE else -1
 
     def rank(lane: Lane) -> float:
         value = _value(machine, lane)
-        return math.inf if value is None else sign * value
+        return math.inf if value is None else machine.book.goal.rank(value)
 
     best = sorted(lanes, key=rank)[: MOST_LANES - 1]
     oldest = min(lanes, key=lambda lane: lane.started_at)
@@ -73,7 +71,7 @@ def _lane(machine: Machine, device: str, lane: Lane, now: float) -> dict[str, ob
 
 def _value(machine: Machine, lane: Lane) -> float | None:
     """The last one reported, if it is finite."""
-    value = lane.reports[-1].values[machine.book.metric] if lane.reports else math.nan
+    value = lane.reports[-1].values[machine.book.goal.metric] if lane.reports else math.nan
     return value if math.isfinite(value) else None
 
 

@@ -9,10 +9,11 @@ from tuner.study.agents import AgentBeat
 from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import Decision, DecisionRecord
 from tuner.study.failure import Failure, Fault
+from tuner.study.goal import Goal
 from tuner.study.lease import ClaimedTrial, End
 from tuner.study.report import Printed, Report
 from tuner.study.schedule import Schedule
-from tuner.study.trial import AttemptKey, Direction, TrialRecord, TrialState
+from tuner.study.trial import AttemptKey, TrialRecord, TrialState
 from tuner.study.verdict import Verdict
 
 
@@ -134,7 +135,7 @@ class Breaker:
 class Standing:
     """Counts and best trial of the whole study, as the feed told them."""
 
-    direction: Direction
+    goal: Goal
     counts: dict[TrialState, int] = field(default_factory=dict)
     best_value: float | None = None
     best_number: int | None = None
@@ -164,8 +165,8 @@ class Standing:
         if self.best_number == number:
             return True
         if self.best_value is not None and self.best_number is not None:
-            sign = 1 if self.direction is Direction.MINIMIZE else -1
-            if (sign * value, number) >= (sign * self.best_value, self.best_number):
+            rank = self.goal.rank
+            if (rank(value), number) >= (rank(self.best_value), self.best_number):
                 return False
         self.best_value, self.best_number = value, number
         return True

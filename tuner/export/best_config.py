@@ -27,7 +27,7 @@ from tuner.storage.reading.shipping import (
 from tuner.storage.reading.trials import read_curve
 from tuner.study.command_line import study_command
 from tuner.study.seeds import derive_seed
-from tuner.study.trial import FINAL_STATES, Direction
+from tuner.study.trial import FINAL_STATES
 from tuner.study_file.best import BestConfig
 from tuner.study_file.identity import parse_spec, render_algorithm
 from tuner.study_file.model import StudySpec
@@ -240,8 +240,7 @@ def _best_epoch(
     if type(noted) is int and noted > 0:
         return noted
     curve = read_curve(connection, study_id, trial.number)
-    sign = 1 if spec.direction is Direction.MINIMIZE else -1
-    return min(curve, key=lambda step: (sign * curve[step], step), default=None)
+    return min(curve, key=lambda step: (spec.direction.rank(curve[step]), step), default=None)
 
 
 def _read_weights(connection: Snapshot, summary: StudySummary, number: int) -> KeptWeights:

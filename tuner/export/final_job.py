@@ -10,7 +10,6 @@ from tuner.errors import RunFailed
 from tuner.export.final_lane import FinalLane, Told
 from tuner.export.train_options import TrainOptions, threads_of
 from tuner.messages import Setup
-from tuner.study.trial import Direction
 from tuner.study.verdict import Outcome
 from tuner.study_file.best import BestConfig
 from tuner.worker.exits import Exit
@@ -48,8 +47,7 @@ class Job:
             fixed={},
             data_folder=data_folder,
             data_seed=config.data_seed,
-            minimize=config.direction is Direction.MINIMIZE,
-            metric=config.metric,
+            goal=config.goal,
             spool=str(self.folder),
             save_every_seconds=0.0,
             folder=str(self.source),
@@ -64,11 +62,10 @@ class Job:
             config.params,
             config.seed,
             self.folder,
-            config.metric,
+            config.goal,
             n_steps=config.n_steps,
             stop=self.stop,
             tell=self.tell,
-            is_minimized=config.direction is Direction.MINIMIZE,
             is_stepwise=is_stepwise,
         )
         if lane.from_step:

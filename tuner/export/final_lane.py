@@ -17,6 +17,7 @@ from typing import Any
 
 from tuner.errors import RunFailed
 from tuner.export.files import write_whole
+from tuner.study.goal import Goal
 from tuner.study.trial import Params, Values
 from tuner.study.verdict import Verdict
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
@@ -46,12 +47,11 @@ class FinalLane:
         params: Params,
         seed: int,
         folder: Path,
-        metric: str,
+        goal: Goal,
         *,
         n_steps: int | None,
         stop: threading.Event,
         tell: Callable[[Told | str], None],
-        is_minimized: bool = True,
         is_stepwise: bool = True,
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -62,9 +62,9 @@ class FinalLane:
         self.checkpoint: str | None = None
         self.from_step = 0
         self.last_value: float | None = None
-        self._folder, self._metric, self._n_steps = folder, metric, n_steps
+        self._folder, self._goal, self._n_steps = folder, goal, n_steps
         self._stop, self._tell, self._clock = stop, tell, clock
-        self._is_minimized, self._is_stepwise = is_minimized, is_stepwise
+        self._is_stepwise = is_stepwise
         self._saved_at = clock()
         self._has_trouble = False
         self._resume()
@@ -81,7 +81,7 @@ class FinalLane:
             self.curve = {int(s): values for s, values in stored.items() if int(s) <= step}
             self.checkpoint, self.from_step = str(path), step
             if step in self.curve:
-                self.last_value = self.curve[step][self._metric]
+                self.last_value = self.curve[step][self._goal.metric]
             return
 
     def _stored_curve(self) -> dict[str, Values]:
@@ -103,10 +103,10 @@ class FinalLane:
 
     def _best(self) -> tuple[int, float] | None:
         """The first of the best values so far."""
-        known = {s: v[self._metric] for s, v in self.curve.items() if self._metric in v}
-        sign = 1 if self._is_minimized else -1
+        known = {s: v[self._goal.metric] for s, v in self.curve.items() if self._goal.metric in v}
+        rank = self._goal.rank
         finite = [step for step, value in known.items() if math.isfinite(value)]
-        step = min(finite, key=lambda step: (sign * known[step], step), default=None)
+        step = min(finite, key=lambda step: (rank(known[step]), step), default=None)
         return None if step is None else (step, known[step])
 
     def save(self, step: int, state: Callable[[], object]) -> bool:

@@ -35,18 +35,18 @@ class ShownTrial(FrozenTrial):
             name: distribution.to_internal_repr(self.params[name])
             for name, distribution in self.distributions.items()
         }
-        self.badness = _badness(self, -1.0 if direction is Direction.MAXIMIZE else 1.0)
+        self.badness = _badness(self, direction)
 
 
-def _badness(trial: FrozenTrial, sign: float) -> tuple[int, float, float] | None:
+def _badness(trial: FrozenTrial, direction: Direction) -> tuple[int, float, float] | None:
     """Complete before pruned; of the pruned, who got further, then who had the better value."""
     match trial.state:
         case OptunaState.COMPLETE:
             assert trial.value is not None
-            return (0, 0.0, sign * trial.value)
+            return (0, 0.0, direction.rank(trial.value))
         case OptunaState.PRUNED if trial.intermediate_values:
             step, value = max(trial.intermediate_values.items())
-            return (1, -step, math.inf if math.isnan(value) else sign * value)
+            return (1, -step, math.inf if math.isnan(value) else direction.rank(value))
         case OptunaState.PRUNED:
             return (1, 1.0, 0.0)
     return None

@@ -57,6 +57,10 @@ class Direction(StrEnum):
     MINIMIZE = "minimize"
     MAXIMIZE = "maximize"
 
+    def rank(self, value: float) -> float:
+        """A key to sort values by: the better, the lower."""
+        return value if self is Direction.MINIMIZE else -value
+
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptKey:

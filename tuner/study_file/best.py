@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import StudyFileError
+from tuner.study.goal import Goal
 from tuner.study.trial import Direction, ParamValue
 from tuner.study_file.code_names import find_code_folder
 from tuner.study_file.faults import Faults
@@ -72,6 +73,10 @@ class BestConfig(Model):
         """The length of the training; None where the objective alone knows."""
         epochs = self.params.get("epochs")
         return epochs if type(epochs) is int and epochs > 0 else None
+
+    @property
+    def goal(self) -> Goal:
+        return Goal(metric=self.metric, direction=self.direction)
 
     @property
     def has_own_code(self) -> bool:

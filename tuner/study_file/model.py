@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
+from tuner.study.goal import Goal
 from tuner.study.trial import Direction, ParamValue
 from tuner.study_file import not_yet
 from tuner.study_file.frozen import Model
@@ -260,6 +261,10 @@ class StudySpec(Model):
         ),
     ] = ()
     confirms: Confirms | None = None  # never in a study file: `tuner confirm` makes such studies
+
+    @property
+    def goal(self) -> Goal:
+        return Goal(metric=self.metric, direction=self.direction)
 
     @property
     def has_own_code(self) -> bool:

@@ -4,8 +4,8 @@ A reader returns None when a fault left nothing of use; the faults are in the it
 """
 
 import re
-from dataclasses import dataclass
 
+from tuner.study.goal import Goal
 from tuner.study.trial import Direction
 from tuner.study_file.items import Item, Section, read_entries, read_text
 from tuner.study_file.kinds.objective import Objective, ObjectiveKind
@@ -25,14 +25,6 @@ def read_name(item: Item, *, is_new: bool = True) -> str | None:
         return text
     item.fault(NAME_RULE)
     return None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Goal:
-    """What the study is after."""
-
-    metric: str
-    direction: Direction
 
 
 def read_goal(section: Section, kind: ObjectiveKind, objective: Objective | None) -> Goal | None:

@@ -40,7 +40,7 @@ class Worker:
         self._n_taken = 0
         self._said: Ready | None = None
         self._is_terminating = False
-        self._kept = BestKept(setup.keep_best, minimize=setup.minimize)
+        self._kept = BestKept(setup.keep_best, setup.goal.direction)
 
     def run(self) -> int:
         """The process's exit code: 0 after SIGTERM, 1 after a failure."""

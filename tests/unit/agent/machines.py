@@ -13,6 +13,7 @@ from tuner.search.pruners.asha import AshaPruner
 from tuner.study.agents import Desired, Pulse
 from tuner.study.checkpoint import Checkpoint
 from tuner.study.feed import Changes, Seen
+from tuner.study.goal import Goal
 from tuner.study.lease import Claimed, ClaimedTrial, End, Origin
 from tuner.study.report import RungValue
 from tuner.study.trial import AttemptKey, Direction, TrialRecord
@@ -31,13 +32,12 @@ class Bench:
             pruner=pruner
             or AshaPruner(direction=Direction.MINIMIZE, min_resource=1, reduction_factor=3),
             n_steps=rules.pop("n_steps", 27),
-            metric="val_loss",
-            direction=Direction.MINIMIZE,
+            goal=Goal(metric="val_loss", direction=Direction.MINIMIZE),
             retries=retries,
             grace_seconds=25.0,
             **rules,
         )
-        standing = Standing(direction=Direction.MINIMIZE)
+        standing = Standing(goal=Goal(metric="val_loss", direction=Direction.MINIMIZE))
         self.machine = Machine(book=book, standing=standing, fleet=FleetState(has_pulse=True))
         self.now = 100.0
         for index in range(n_workers):

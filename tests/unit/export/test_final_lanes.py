@@ -8,6 +8,8 @@ import torch
 
 from tuner.export import final_lane
 from tuner.export.final_lane import FinalLane, Told, remove_checkpoints
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction
 from tuner.study.verdict import Verdict
 
 
@@ -20,9 +22,12 @@ class Clock:
         return self.now
 
 
+GOAL = Goal(metric="val_loss", direction=Direction.MINIMIZE)
+
+
 def _lane(folder: Path, **changes) -> FinalLane:
     fields = {"n_steps": 9, "stop": threading.Event(), "tell": lambda news: None, **changes}
-    return FinalLane({"epochs": 9}, 3, folder, "val_loss", **fields)
+    return FinalLane({"epochs": 9}, 3, folder, GOAL, **fields)
 
 
 def _state(step: int) -> dict:

@@ -17,13 +17,15 @@ from tuner.errors import RunFailed, UsageError
 from tuner.export.final_lane import Told
 from tuner.export.final_training import train_final
 from tuner.export.train_options import Rows, TrainOptions
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction
 from tuner.study_file.best import Weights
 from tuner.study_file.kinds.function import FunctionObjective
 from tuner.training.checkpoint import save_checkpoint
 from tuner.training.data import dataset as data_module
 from tuner.training.data.dataset import load_dataset
 from tuner.training.data.preparing import prepare
-from tuner.training.groups.device_groups import Goal, Groups, train
+from tuner.training.groups.device_groups import Groups, train
 from tuner.training.groups.sizes import FixedSizes
 from tuner.training.losses.built_in import loss_of
 from tuner.training.mlp.stack import MLP
@@ -91,7 +93,7 @@ def _trial(config) -> RecorderLane:
     lanes = [RecorderLane(n, **{**config.params, "learning_rate": 0.01 * n}) for n in (1, 2)]
     mine = RecorderLane(0, **config.params)
     mine.seed = config.seed
-    goal = Goal(metric="val_loss", minimize=True)
+    goal = Goal(metric="val_loss", direction=Direction.MINIMIZE)
     groups = Groups(model, data, loss, data_seed=config.data_seed, goal=goal, sizes=FixedSizes(4))
     list(train(groups, [lanes[0], mine, lanes[1]]))
     return mine

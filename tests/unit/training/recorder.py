@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from tuner.study.trial import Params, Values
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction, Params, Values
 from tuner.study.verdict import Verdict
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.checkpoint import save_checkpoint
 from tuner.training.data.dataset import Dataset, Split
-from tuner.training.groups.device_groups import Departure, Goal, Groups, train
+from tuner.training.groups.device_groups import Departure, Groups, train
 from tuner.training.groups.sizes import FixedSizes
 from tuner.training.losses.built_in import loss_of
 from tuner.training.mlp.stack import MLP
@@ -116,5 +117,8 @@ def run(
     """Train to the end, in stacks of at most `n_lanes`."""
     loss = loss_of(data)
     model = MLP(data.n_features, data.n_outputs, loss)
-    goal, sizes = Goal(metric=metric, minimize=minimize), FixedSizes(n_lanes)
+    goal, sizes = (
+        Goal(metric=metric, direction=Direction.MINIMIZE if minimize else Direction.MAXIMIZE),
+        FixedSizes(n_lanes),
+    )
     return list(train(Groups(model, data, loss, data_seed=5, goal=goal, sizes=sizes), lanes))

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from tests.unit.training.recorder import RecorderLane, classification, regression, run
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction
 from tuner.study.verdict import Outcome, Verdict
 from tuner.training.checkpoint import load_checkpoint
-from tuner.training.groups.device_groups import Goal, Groups
+from tuner.training.groups.device_groups import Groups
 from tuner.training.groups.sizes import FixedSizes
 from tuner.training.lane import LaneFailed
 from tuner.training.losses.built_in import loss_of
@@ -174,7 +176,7 @@ def test_kinds_that_cannot_share_a_stack_train_side_by_side():
 def _groups(data, n_lanes=64):
     loss = loss_of(data)
     model = MLP(data.n_features, data.n_outputs, loss)
-    goal = Goal(metric="val_loss", minimize=True)
+    goal = Goal(metric="val_loss", direction=Direction.MINIMIZE)
     sizes = FixedSizes(n_lanes)
     return Groups(model, data, loss, data_seed=5, goal=goal, sizes=sizes), sizes
 
@@ -262,7 +264,7 @@ class Fragile(MLP):
 
 def _run_fragile(lanes, data, breaks):
     model, loss = Fragile(data, breaks), loss_of(data)
-    goal = Goal(metric="val_loss", minimize=True)
+    goal = Goal(metric="val_loss", direction=Direction.MINIMIZE)
     groups = Groups(model, data, loss, data_seed=5, goal=goal, sizes=FixedSizes(64))
     groups.admit(lanes)
     left = []
@@ -343,7 +345,7 @@ def test_no_memory_for_the_stack_of_those_that_stay_is_no_reason_to_lose_them():
 
     loss = loss_of(data)
     model = Short(data.n_features, data.n_outputs, loss)
-    goal = Goal(metric="val_loss", minimize=True)
+    goal = Goal(metric="val_loss", direction=Direction.MINIMIZE)
     groups = Groups(model, data, loss, data_seed=5, goal=goal, sizes=FixedSizes(64))
     lanes = [RecorderLane(n, dropout=0.1, **params) for n in range(8)]
     lanes[3].verdicts = {1: Verdict.PRUNE}
@@ -388,7 +390,7 @@ def test_a_lane_that_breaks_its_stack_is_found_and_fails_alone():
 
     lanes = [RecorderLane(n, **params) for n in range(4)]
     model, loss = Fragile(data, bad_one), loss_of(data)
-    goal = Goal(metric="val_loss", minimize=True)
+    goal = Goal(metric="val_loss", direction=Direction.MINIMIZE)
     groups = Groups(model, data, loss, data_seed=5, goal=goal, sizes=FixedSizes(64))
     groups.admit(lanes)
     failed, left = [], []

@@ -13,13 +13,15 @@ from tests.unit.training.module_models import (
     model_of,
 )
 from tests.unit.training.recorder import RecorderLane, classification
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction
 from tuner.study.verdict import Outcome, Verdict
-from tuner.training.groups.device_groups import Goal, Groups, LaneFailed, train
+from tuner.training.groups.device_groups import Groups, LaneFailed, train
 from tuner.training.groups.sizes import FixedSizes
 from tuner.training.losses.built_in import loss_of
 
 PARAMS = {"epochs": 4, "batch_size": 16, "width": 24, "learning_rate": 0.01}
-GOAL = Goal(metric="val_loss", minimize=True)
+GOAL = Goal(metric="val_loss", direction=Direction.MINIMIZE)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")

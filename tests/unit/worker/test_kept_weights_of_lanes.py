@@ -8,6 +8,8 @@ import torch
 
 from tests.unit.worker.test_pipe_lane import FakeMail
 from tuner.messages import Kept, Setup, Start, decode, encode
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction
 from tuner.training.checkpoint import load_checkpoint
 from tuner.worker import lanes
 from tuner.worker.best_kept import BestKept
@@ -22,8 +24,7 @@ def _lane(mail, folder, kept, number=3):
         fixed={},
         data_folder="",
         data_seed=0,
-        minimize=True,
-        metric="val_loss",
+        goal=Goal(metric="val_loss", direction=Direction.MINIMIZE),
         spool=str(folder),
         save_every_seconds=30.0,
     )
@@ -41,7 +42,7 @@ def _state():
 @pytest.mark.parametrize("minimize", [True, False])
 def test_a_trial_behind_enough_others_of_its_process_is_not_wanted(minimize):
     rng = random.Random(2)
-    kept, seen = BestKept(3, minimize=minimize), []
+    kept, seen = BestKept(3, Direction.MINIMIZE if minimize else Direction.MAXIMIZE), []
     sign = 1 if minimize else -1
     for number in rng.sample(range(200), 200):
         value = rng.choice([0.1, 0.2, 0.3, 0.4])
@@ -50,11 +51,11 @@ def test_a_trial_behind_enough_others_of_its_process_is_not_wanted(minimize):
         if kept.is_wanted(value, number):
             kept.note(value, number)
         seen.append(rank)
-    assert not BestKept(0, minimize=True).is_wanted(-1e9, 0)
+    assert not BestKept(0, Direction.MINIMIZE).is_wanted(-1e9, 0)
 
 
 def test_of_equal_values_the_lower_number_is_kept(tmp_path):
-    mail, kept = FakeMail(), BestKept(1, minimize=True)
+    mail, kept = FakeMail(), BestKept(1, Direction.MINIMIZE)
     for number in (7, 3, 5):
         _lane(mail, tmp_path, kept, number=number).keep(0.5, _state)
     assert [message.number for message in mail.sent] == [7, 3]
@@ -62,7 +63,7 @@ def test_of_equal_values_the_lower_number_is_kept(tmp_path):
 
 def test_the_best_epochs_weights_are_written_and_named(tmp_path):
     mail = FakeMail()
-    _lane(mail, tmp_path, BestKept(5, minimize=True)).keep(0.5, _state)
+    _lane(mail, tmp_path, BestKept(5, Direction.MINIMIZE)).keep(0.5, _state)
     (kept,) = mail.sent
     assert isinstance(kept, Kept)
     assert decode(encode(kept)) == kept
@@ -73,7 +74,7 @@ def test_the_best_epochs_weights_are_written_and_named(tmp_path):
 
 
 def test_nothing_is_written_for_nobody_or_behind_better_ones(tmp_path):
-    mail, kept = FakeMail(), BestKept(1, minimize=True)
+    mail, kept = FakeMail(), BestKept(1, Direction.MINIMIZE)
     _lane(mail, tmp_path, None).keep(0.5, _state)
     _lane(mail, tmp_path, kept).keep(0.5, _state)
     _lane(mail, tmp_path, kept, number=4).keep(0.6, lambda: pytest.fail("not even looked at"))
@@ -88,10 +89,10 @@ def test_a_full_disk_and_too_large_a_model_keep_nothing_and_fail_nothing(tmp_pat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(lanes, "save_checkpoint", no_room)
-    kept = BestKept(1, minimize=True)
+    kept = BestKept(1, Direction.MINIMIZE)
     _lane(mail, tmp_path, kept).keep(0.5, _state)
     assert kept.is_wanted(0.6, 9), "what is not there keeps nobody out"
     monkeypatch.undo()
     monkeypatch.setattr(lanes, "MOST_WEIGHTS_BYTES", 11)
-    _lane(mail, tmp_path, BestKept(5, minimize=True)).keep(0.5, _state)
+    _lane(mail, tmp_path, BestKept(5, Direction.MINIMIZE)).keep(0.5, _state)
     assert mail.sent == []

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from tuner.messages import Setup
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.data.dataset import Dataset, Split
 from tuner.training.losses.built_in import CrossEntropy
@@ -166,8 +168,7 @@ def _setup(folder, **objective):
         fixed={},
         data_folder="",
         data_seed=0,
-        minimize=True,
-        metric="val_loss",
+        goal=Goal(metric="val_loss", direction=Direction.MINIMIZE),
         spool="",
         save_every_seconds=30.0,
         folder=str(folder),

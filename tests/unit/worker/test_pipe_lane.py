@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tuner.messages import Continue, NotSaved, Reported, Saved, Setup, Start, Stop
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction
 from tuner.study.verdict import Verdict
 from tuner.training.checkpoint import load_checkpoint
 from tuner.worker.lanes import PipeLane
@@ -52,8 +54,7 @@ def _lane(mail, tmp_path, *, is_stepwise=True, **start):
         fixed={"width": 8, "epochs": 5},
         data_folder="",
         data_seed=0,
-        minimize=True,
-        metric="val_loss",
+        goal=Goal(metric="val_loss", direction=Direction.MINIMIZE),
         spool=str(tmp_path),
         save_every_seconds=30.0,
     )

@@ -21,7 +21,7 @@ from tuner.study.verdict import Verdict
 def prune_now(machine: Machine, lane: Lane, reason: str) -> Finish:
     """PRUNED with its last report, Optuna's rule; without a value if there was none."""
     reported = [lane.trial.history[step] for step in sorted(lane.trial.history)]
-    reported += [report.values[machine.book.metric] for report in lane.reports]
+    reported += [report.values[machine.book.goal.metric] for report in lane.reports]
     return Finish(
         key=lane.key,
         state=TrialState.PRUNED,

@@ -23,7 +23,7 @@ def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
     them. The record says which ones those were, so that the decision can be derived again.
     """
     number, step, place = lane.key.number, report.step, lane.trial.place
-    value = report.values[machine.book.metric]
+    value = report.values[machine.book.goal.metric]
     machine.note_rungs(
         [RungValue(step=rung, number=number, value=value, place=place) for rung in report.rungs]
     )
@@ -102,7 +102,7 @@ def _prune(lane: Lane, record: DecisionRecord) -> list[Act]:
 
 def _values(machine: Machine, lane: Lane) -> dict[int, float]:
     """The objective by step: up to the checkpoint that it went on from, and of this attempt."""
-    reported = {report.step: report.values[machine.book.metric] for report in lane.reports}
+    reported = {report.step: report.values[machine.book.goal.metric] for report in lane.reports}
     earlier = {s: value for s, value in lane.trial.history.items() if s <= lane.from_step}
     return {**earlier, **reported}
 

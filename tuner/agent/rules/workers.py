@@ -74,9 +74,9 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
         step_seconds = now - lane.reported_at
         machine.longest_step_seconds = max(machine.longest_step_seconds or 0.0, step_seconds)
     lane.reported_at = now
-    value = message.values.get(machine.book.metric)
+    value = message.values.get(machine.book.goal.metric)
     if value is None:
-        text = f"no {machine.book.metric} was reported at step {message.step}"
+        text = f"no {machine.book.goal.metric} was reported at step {message.step}"
         return give_up(machine, lane, Failure(cause=FailureClass.EXCEPTION, message=text))
     reached = lane.schedule.reached(lane.last_step, message.step)
     rungs = reached if machine.book.pruner.compares_running else ()
@@ -84,7 +84,7 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
         lane.measured_seconds += message.values.get(machine.book.seconds_metric, 0.0)
     lane.reports.append(Report(key=lane.key, step=message.step, values=message.values, rungs=rungs))
     if not math.isfinite(value):
-        text = f"{machine.book.metric} is {value} at step {message.step}"
+        text = f"{machine.book.goal.metric} is {value} at step {message.step}"
         return give_up(machine, lane, Failure(cause=FailureClass.NON_FINITE, message=text))
     if machine.writes.flush_at is None:
         machine.writes.flush_at = now + machine.book.flush_seconds

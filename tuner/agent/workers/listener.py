@@ -166,7 +166,7 @@ class Listener(HelperThread):
         """Whether it will end its trial, so that the log is wanted with it."""
         if self.setup is None or not isinstance(message, Reported):
             return False
-        return not math.isfinite(message.values.get(self.setup.metric, math.nan))
+        return not math.isfinite(message.values.get(self.setup.goal.metric, math.nan))
 
     def _bury(self, worker: Worker) -> None:
         """Its pipe has ended: it is about to exit, or made to."""

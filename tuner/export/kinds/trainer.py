@@ -15,7 +15,7 @@ from tuner.export.train_options import Rows
 from tuner.messages import Setup
 from tuner.storage.embedded.home import open_home
 from tuner.study.code import Code
-from tuner.study.trial import Direction, Values
+from tuner.study.trial import Values
 from tuner.study_file.best import BestConfig
 from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
@@ -97,8 +97,8 @@ def _train_on(
 
 def choose(config: BestConfig, values: Mapping[str, Values]) -> str:
     """The better one on the validation split; of equals the new one."""
-    sign = 1 if config.direction is Direction.MINIMIZE else -1
-    return min(values, key=lambda name: (sign * values[name][config.metric], name != NEW))
+    goal = config.goal
+    return min(values, key=lambda name: (goal.rank(values[name][goal.metric]), name != NEW))
 
 
 def _prepare(config: BestConfig, objective: TrainerObjective) -> PreparedData:

@@ -66,5 +66,5 @@ def _count(
     own = others.of(rung, number)
     if own is None:
         return n_better, n_values + 1
-    is_own_better = own < value if direction is Direction.MINIMIZE else own > value
+    is_own_better = direction.rank(own) < direction.rank(value)
     return n_better - is_own_better, n_values

@@ -40,7 +40,7 @@ class PatientPruner:
         min_delta: float,
         wrapped: "Pruner | None",
     ) -> None:
-        self._sign = 1.0 if direction is Direction.MINIMIZE else -1.0
+        self._rank = direction.rank
         self._patience = patience
         self._min_delta = min_delta
         self._wrapped = wrapped
@@ -61,7 +61,7 @@ class PatientPruner:
             reason = f"step {trial.step}: {len(values)} reports, patient up to {n_last}"
             return Decision(action=Verdict.CONTINUE, reason=reason)
         before, after = self._best(values[:-n_last]), self._best(values[-n_last:])
-        if not before * self._sign + self._min_delta < after * self._sign:
+        if not self._rank(before) + self._min_delta < self._rank(after):
             reason = f"step {trial.step}: the last {n_last} reports kept up with those before"
             return Decision(action=Verdict.CONTINUE, reason=reason)
         if self._wrapped is not None:
@@ -71,5 +71,5 @@ class PatientPruner:
 
     def _best(self, values: Sequence[float]) -> float:
         """NaN where there is nothing else: it compares as neither better nor worse."""
-        known = (value * self._sign for value in values if not math.isnan(value))
-        return min(known, default=math.nan) * self._sign
+        known = (self._rank(value) for value in values if not math.isnan(value))
+        return self._rank(min(known, default=math.nan))

@@ -39,11 +39,10 @@ def _most_telling(trials: Sequence[FrozenTrial], direction: Direction) -> Sequen
     complete = [trial for trial in trials if trial.state is OptunaState.COMPLETE]
     if len(complete) <= MAX_TRIALS:
         return trials
-    sign = 1.0 if direction is Direction.MINIMIZE else -1.0
 
     def rank(trial: FrozenTrial) -> float:
         assert trial.value is not None
-        return sign * trial.value
+        return direction.rank(trial.value)
 
     latest = complete[-(MAX_TRIALS // 2) :]
     best = heapq.nsmallest(MAX_TRIALS // 2, complete[: -len(latest)], key=rank)

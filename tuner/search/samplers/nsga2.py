@@ -31,11 +31,10 @@ class Nsga2Sampler(OptunaSampler):
         complete = [trial for trial in trials if trial.state is OptunaState.COMPLETE]
         generation = len(complete) // size
         ancestors = complete[: generation * size]
-        sign = 1.0 if direction is Direction.MINIMIZE else -1.0
 
         def rank(trial: FrozenTrial) -> tuple[float, int]:
             assert trial.value is not None
-            return sign * trial.value, trial.number
+            return direction.rank(trial.value), trial.number
 
         parents = heapq.nsmallest(size, ancestors, key=rank)
         # What `get_trial_generation` and `get_parent_population` look for.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from tuner.study.goal import Goal
 from tuner.study.trial import Values
 from tuner.study.verdict import Outcome, Verdict
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
@@ -20,14 +21,6 @@ from tuner.training.groups.trainer import Trainer
 from tuner.training.lane import Lane, LaneFailed
 from tuner.training.losses.built_in import Loss
 from tuner.training.model import Model
-
-
-@dataclass(frozen=True, kw_only=True)
-class Goal:
-    """What is optimized."""
-
-    metric: str
-    minimize: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +104,7 @@ class Groups:
             return
         self._groups.append(group)
         for k, lane_values in enumerate(values):
-            group.note(k, lane_values, metric=self._goal.metric, minimize=self._goal.minimize)
+            group.note(k, lane_values, self._goal)
         for seat in group.seats:
             seat.lane.report(seat.step, seat.last_values)
         yield from self._end(group, _ends_without_question(group.seats, self._goal.metric))

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from tuner.study.goal import Goal
 from tuner.study.trial import Values
 from tuner.training.checkpoint import BadCheckpoint
 from tuner.training.lane import Lane
@@ -157,13 +158,13 @@ class Group:
             machinery.penalty.add()
         machinery.optimizers.step()
 
-    def note(self, k: int, values: Values, *, metric: str, minimize: bool) -> None:
+    def note(self, k: int, values: Values, goal: Goal) -> None:
         """An epoch of seat k has ended with these values; the best epoch's weights are kept."""
         seat, tensors = self.seats[k], self.tensors
         seat.step += 1
         seat.last_values = values
-        value, sign = values[metric], 1 if minimize else -1
-        is_best = not seat.best_step or sign * value < sign * seat.best_values[metric]
+        value = values[goal.metric]
+        is_best = not seat.best_step or goal.better(value, seat.best_values[goal.metric])
         if is_best and abs(value) < float("inf"):
             seat.best_step, seat.best_values = seat.step, values
             tensors.best_KD[k].copy_(tensors.parameters_KD[k])

@@ -64,7 +64,7 @@ class FunctionObjective:
             device=setup.device,
             dir=Path(setup.trials_folder) / str(lane.number),
             number=lane.number,
-            metric=setup.metric,
+            metric=setup.goal.metric,
             lane=lane,
             space=setup.search_space,
         )
@@ -80,7 +80,7 @@ class FunctionObjective:
                 returned = function(trial)
             if trial.end is not None:  # it was caught; that does not undo it
                 return self._swallowed(lane, trial, trial.end)
-            value = check_return(returned, trial, self._setup.metric)
+            value = check_return(returned, trial, self._setup.goal.metric)
         except TrialEnd as end:
             return Exit(lane=lane, how=end.verdict.outcome, facts=trial.user_attrs)
         except Mistake as mistake:

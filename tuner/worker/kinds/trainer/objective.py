@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 
 from tuner.messages import Setup
-from tuner.study.trial import Params, Values
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction, Params, Values
 from tuner.study.verdict import Outcome
 from tuner.study_file.code_names import is_code_name
 from tuner.study_file.trainer_params import Task, resolve
 from tuner.training.data.dataset import Dataset, Split, load_dataset
-from tuner.training.groups.device_groups import Departure, Goal, Groups, train
+from tuner.training.groups.device_groups import Departure, Groups, train
 from tuner.training.groups.sizes import (
     MOST_ON_CPU,
     MOST_ON_GPU,
@@ -43,14 +44,13 @@ class TrainerObjective:
         """`data`: None for those of the setup."""
         data = data or load_dataset(Path(setup.data_folder), setup.device)
         loss = loss_of(setup, data)
-        goal = Goal(metric=setup.metric, minimize=setup.minimize)
-        self._metric = setup.metric
+        self._metric = setup.goal.metric
         self._groups = Groups(
             model_of(setup, data, loss),
             data,
             loss,
             data_seed=setup.data_seed,
-            goal=goal,
+            goal=setup.goal,
             sizes=_sizes(setup, data, loss),
         )
 
@@ -130,7 +130,7 @@ def warm_up() -> None:
         task=Task.CLASSIFICATION, n_classes=2, target_scale=1.0, train=split, validation=split
     )
     loss = losses.loss_of(data)
-    model, goal = MLP(8, 2, loss), Goal(metric="val_loss", minimize=True)
+    model, goal = MLP(8, 2, loss), Goal(metric="val_loss", direction=Direction.MINIMIZE)
     lane = Nobody(resolve({"epochs": 1, "dropout": 0.1, "batch_size": 16, "width": 32}))
     groups = Groups(model, data, loss, data_seed=0, goal=goal, sizes=FixedSizes(1))
     for _ in train(groups, [lane]):
