@@ -151,7 +151,7 @@ class _Fields:
         self._params = {*table.params, *more.fixed, *more.searched, *given}
 
     def fault(self, field: str) -> str:
-        """What is wrong with the name of a field, or empty."""
+        """Return the fault in the name of a field; empty without one."""
         if field in self._params or field in OWN_FIELDS:
             return ""
         if field.startswith(PARAMS):
