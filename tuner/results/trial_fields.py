@@ -17,7 +17,7 @@ PARAMS, ATTRS = "params.", "attrs."
 
 
 class MoreFields(Protocol):
-    """What a filter may name in addition to the columns of a table."""
+    """Fields that a filter may name in addition to the columns of a table."""
 
     @property
     def fixed(self) -> Params:
