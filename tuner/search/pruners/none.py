@@ -18,5 +18,5 @@ class NoPruner:
         return Schedule()
 
     def decide(self, trial: History, others: Curves) -> Decision:
-        """Always continue."""
+        """Continue: this pruner stops no trial."""
         return Decision(action=Verdict.CONTINUE, reason="the study does not prune")
