@@ -15,7 +15,7 @@ from typing import Any
 
 from tuner.cli.parser.build import build_parser
 from tuner.study.trial import Direction
-from tuner.study_file.algorithms import (
+from tuner.study_file.algorithms.reading import (
     _WRAPPED,
     PRUNERS,
     SAMPLERS,
@@ -23,9 +23,14 @@ from tuner.study_file.algorithms import (
     read_pruner,
     read_sampler,
 )
-from tuner.study_file.intervals import Interval
-from tuner.study_file.schema import build_schema
-from tuner.study_file.trainer_params import DATA_SETS, OBJECTIVES, TRAINER_PARAMS, TrainerParam
+from tuner.study_file.params.trainer_params import (
+    DATA_SETS,
+    OBJECTIVES,
+    TRAINER_PARAMS,
+    TrainerParam,
+)
+from tuner.study_file.schema.document import build_schema
+from tuner.study_file.text.intervals import Interval
 from tuner.study_file.values import OneOf
 
 ROOT = Path(__file__).parents[1]

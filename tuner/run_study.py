@@ -50,7 +50,7 @@ from tuner.study.seeds import derive_seed
 from tuner.study_file.identity import parse_spec, render_differences
 from tuner.study_file.load import load_study_file
 from tuner.study_file.model import StudySpec
-from tuner.study_file.written_ranges import write_space
+from tuner.study_file.params.written import write_space
 
 LEARNING_SHARE = 8  # one in so many of the budget's trials; see search_at_equal_time.py
 _MOST_DRAWS = 10**18  # fits the database's column; larger grids cannot be finished anyway

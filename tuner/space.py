@@ -15,7 +15,7 @@ from optuna.distributions import (
 )
 
 from tuner.study.trial import Params, ParamValue
-from tuner.study_file.space import Choice, FloatRange, IntRange, Range, SearchSpace, When
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Range, SearchSpace, When
 
 Distributions = Mapping[str, BaseDistribution]
 

@@ -10,7 +10,7 @@ from tuner.storage.work.join import join_study
 from tuner.study.trial import Direction
 from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
 from tuner.study_file.model import Algorithm, Budget, StudySpec
-from tuner.study_file.space import Choice, FloatRange, IntRange
+from tuner.study_file.params.space import Choice, FloatRange, IntRange
 
 N_HOSTS, N_GPUS, N_STEPS = 4, 8, 27
 

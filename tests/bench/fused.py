@@ -10,7 +10,7 @@ import torch
 
 from tuner.study.goal import Goal
 from tuner.study.trial import Direction, Params
-from tuner.study_file.trainer_params import Task, resolve
+from tuner.study_file.params.trainer_params import Task, resolve
 from tuner.training.data.dataset import Dataset, Split
 from tuner.training.groups.device_groups import Groups
 from tuner.training.groups.sizes import MOST_ON_CPU, FixedSizes, Measurement

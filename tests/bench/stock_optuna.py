@@ -204,7 +204,7 @@ def train_ours(options: argparse.Namespace) -> Train:
     from tuner.study.goal import Goal
     from tuner.study.trial import Direction, Values
     from tuner.study.verdict import Outcome, Verdict
-    from tuner.study_file.trainer_params import resolve
+    from tuner.study_file.params.trainer_params import resolve
     from tuner.training.data.dataset import load_dataset
     from tuner.training.groups.device_groups import Groups
     from tuner.training.groups.device_groups import train as train_lanes

@@ -14,7 +14,7 @@ from tuner.study.report import RungValue
 from tuner.study.schedule import ENDLESS
 from tuner.study.trial import Direction
 from tuner.study.verdict import Verdict
-from tuner.study_file.algorithms import PRUNERS as SETTINGS
+from tuner.study_file.algorithms.reading import PRUNERS as SETTINGS
 from tuner.study_file.load import load_spec
 from tuner.study_file.model import Algorithm
 

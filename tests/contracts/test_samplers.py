@@ -11,10 +11,10 @@ from tuner.search.protocols import DrawSampler, ModelSampler
 from tuner.space import applying, fitting_params, to_distributions
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import TrialRecord, TrialState
-from tuner.study_file.algorithms import SAMPLERS as SETTINGS
+from tuner.study_file.algorithms.reading import SAMPLERS as SETTINGS
 from tuner.study_file.load import load_spec
 from tuner.study_file.model import Algorithm, StudySpec
-from tuner.study_file.space import Choice, FloatRange, IntRange, SearchSpace, When
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, SearchSpace, When
 
 DIGITS = Path(__file__).parents[2] / "studies" / "digits.yaml"
 SPACE = {

@@ -29,7 +29,7 @@ from tuner.study.control import Amount, Extension
 from tuner.study.lease import Batch, ClaimedTrial, Finish, Release
 from tuner.study.trial import AttemptKey, TrialState
 from tuner.study_file.model import Failures
-from tuner.study_file.space import IntRange
+from tuner.study_file.params.space import IntRange
 
 CONTENT = b"training state"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -25,7 +25,7 @@ from tuner.study.suggestion import Suggestion
 from tuner.study.trial import AttemptKey, Direction, Params, TrialState
 from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
 from tuner.study_file.model import Algorithm, Budget, Failures, StudySpec
-from tuner.study_file.space import Choice, FloatRange, IntRange
+from tuner.study_file.params.space import Choice, FloatRange, IntRange
 
 Rows = list[tuple[Any, ...]]
 Suggest = Callable[[Sequence[int]], Sequence[Suggestion]]

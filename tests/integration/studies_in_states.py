@@ -13,7 +13,7 @@ from tuner.study.lease import Batch, ClaimedTrial, Release
 from tuner.study.trial import TrialState
 from tuner.study_file.kinds.function import FunctionObjective
 from tuner.study_file.model import Algorithm, Budget, Failures
-from tuner.study_file.space import IntRange
+from tuner.study_file.params.space import IntRange
 
 WHO = "me@box"
 

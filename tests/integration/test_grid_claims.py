@@ -10,7 +10,7 @@ from tuner.study.lease import Batch, Origin, Release
 from tuner.study.report import Printed
 from tuner.study.trial import AttemptKey
 from tuner.study_file.model import Algorithm, Budget
-from tuner.study_file.space import Choice, IntRange
+from tuner.study_file.params.space import Choice, IntRange
 
 CELLS = {"width": IntRange(low=16, high=64, step=16), "activation": Choice(choices=("relu", "x"))}
 

@@ -25,7 +25,7 @@ from tuner.study_file.model import (
     Trial,
     Workers,
 )
-from tuner.study_file.space import Choice, FloatRange, IntRange
+from tuner.study_file.params.space import Choice, FloatRange, IntRange
 
 TABLES = ["studies", "study_directions", "study_user_attributes", "trials"]
 TABLES += ["tuner.study", "tuner.agent"]

@@ -187,7 +187,7 @@ def test_an_agent_that_does_not_answer_costs_one_second_once(open_worker, setup)
     started = time.monotonic()
     worker.say(_start(decide_at=rungs(1, 2, 3, 4, 5, 6)))
     assert worker.hear(Left).how is Outcome.COMPLETE
-    assert 1.0 <= time.monotonic() - started < 1.9
+    assert 1.0 <= time.monotonic() - started < 4, "six rungs would take six seconds"
 
 
 def test_the_end_of_the_pipe_ends_the_worker_in_the_middle_of_an_epoch(open_worker, setup):

@@ -30,7 +30,7 @@ from tuner.cli.parser.build import build_parser
 from tuner.results.progress import StudyState
 from tuner.study.trial import TRIAL_STATES
 from tuner.study_file.load import load_spec
-from tuner.study_file.schema import build_schema
+from tuner.study_file.schema.document import build_schema
 
 PAGES = {str(page.relative_to(ROOT)): page.read_text() for page in find_pages()}
 USER_PAGES = {name: text for name, text in PAGES.items() if name != "tuner/README.md"}

@@ -25,7 +25,7 @@ from tuner.space import (
     to_distributions,
 )
 from tuner.study.trial import ParamValue
-from tuner.study_file.space import Choice, FloatRange, IntRange, Range, When
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Range, When
 
 SPACE: dict[str, Range] = {
     "learning_rate": FloatRange(low=1e-4, high=1e-1, log=True),

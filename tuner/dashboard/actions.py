@@ -23,11 +23,11 @@ from tuner.storage.control.trial_stop import note_event, stop_trial
 from tuner.storage.reading.rows import find_row
 from tuner.study.control import Amount, Extension
 from tuner.study.trial import Params, ParamValue
-from tuner.study_file.durations import parse_duration
-from tuner.study_file.faults import quote
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
-from tuner.study_file.yaml_text import core_value
+from tuner.study_file.text.durations import parse_duration
+from tuner.study_file.text.faults import quote
+from tuner.study_file.text.yaml_text import core_value
 
 _log = logging.getLogger(__name__)
 _LONGEST_TEXT = 500

@@ -17,7 +17,7 @@ from tuner.results.figures.assets import PLOTLY
 from tuner.results.figures.figure import Figure
 from tuner.results.figures.matters import importance_figure
 from tuner.results.importances import find_importances
-from tuner.study_file.faults import listed, quote
+from tuner.study_file.text.faults import listed, quote
 
 _MOST_NARROW = 2
 _ALL = (*PLOTS, "importance")

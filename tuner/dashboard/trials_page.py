@@ -28,7 +28,7 @@ from tuner.storage.connections.connection import Database
 from tuner.storage.reading.columns import TEXT_FIELDS, Ints
 from tuner.storage.reading.rows import TrialRow
 from tuner.study.trial import TRIAL_STATES
-from tuner.study_file.faults import quote
+from tuner.study_file.text.faults import quote
 
 PAGE_ROWS = 50
 _CHUNK_ROWS = 1000

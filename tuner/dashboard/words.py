@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from tuner.study.durations import render_seconds
 from tuner.study.secrets import redact
-from tuner.study_file.yaml_text import WORDS, render_float, render_readable
+from tuner.study_file.text.yaml_text import WORDS, render_float, render_readable
 
 
 def clean(text: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from tuner.errors import UsageError
 from tuner.study.secrets import redact
 from tuner.study_file.best import FORMAT, BestConfig
-from tuner.study_file.yaml_text import render_inline, render_text
+from tuner.study_file.text.yaml_text import render_inline, render_text
 
 _COMMENTS = {
     "params": "all of them: fixed and searched",

@@ -17,7 +17,7 @@ from tuner.study.failure import FailureClass
 from tuner.study.trial import TrialState, Values
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
-from tuner.study_file.trainer_params import SECONDS_METRIC
+from tuner.study_file.params.trainer_params import SECONDS_METRIC
 
 Curve = Mapping[int, Values]
 COMPLETE, STOPPED = "complete", "stopped"  # how a trial ends again

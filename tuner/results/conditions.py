@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from tuner.errors import UsageError
 from tuner.results import old_names
 from tuner.study.trial import TRIAL_STATES, TrialState
-from tuner.study_file.faults import listed, quote
-from tuner.study_file.yaml_text import core_value
+from tuner.study_file.text.faults import listed, quote
+from tuner.study_file.text.yaml_text import core_value
 
 _LARGEST = 10**300
 _OPERATORS: Mapping[str, Callable[[object, object], object]] = {

@@ -17,7 +17,7 @@ from tuner.results.trial_table import FAIL, Mask, ParamTable, TrialTable
 from tuner.space import decode_param
 from tuner.storage.reading.columns import STATES, TEXT_FIELDS, Floats, Ints
 from tuner.study.trial import TrialState
-from tuner.study_file.faults import listed, quote
+from tuner.study_file.text.faults import listed, quote
 
 # Fields that columns hold, with what the table calls them.
 _COLUMNS = {

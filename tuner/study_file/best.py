@@ -11,16 +11,16 @@ from tuner.errors import StudyFileError
 from tuner.study.goal import Goal
 from tuner.study.trial import Direction, ParamValue
 from tuner.study_file.code_names import find_code_folder
-from tuner.study_file.faults import Faults
 from tuner.study_file.frozen import Model
-from tuner.study_file.intervals import Interval
-from tuner.study_file.items import Item, Keys, Section, read_int, read_section, read_text
 from tuner.study_file.kinds.table import AnyObjective, find_kind, written_code
-from tuner.study_file.overrides import apply_override
-from tuner.study_file.parameters import read_params
+from tuner.study_file.params.reading import read_params
 from tuner.study_file.sections import node_of, read_goal, read_name
-from tuner.study_file.source import read_source
-from tuner.study_file.yaml_nodes import ListNode, MapNode, Node, ScalarNode, compose
+from tuner.study_file.text.faults import Faults
+from tuner.study_file.text.intervals import Interval
+from tuner.study_file.text.items import Item, Keys, Section, read_int, read_section, read_text
+from tuner.study_file.text.overrides import apply_override
+from tuner.study_file.text.source import read_source
+from tuner.study_file.text.yaml_nodes import ListNode, MapNode, Node, ScalarNode, compose
 
 FORMAT = "tuner-best-1"
 _KEYS = Keys(

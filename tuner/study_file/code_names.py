@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tuner.study_file.faults import did_you_mean, listed, quote
-from tuner.study_file.items import Item
-from tuner.study_file.yaml_nodes import Node, ScalarNode
+from tuner.study_file.text.faults import did_you_mean, listed, quote
+from tuner.study_file.text.items import Item
+from tuner.study_file.text.yaml_nodes import Node, ScalarNode
 
 FUNCTION_NAME = re.compile(r"[^\W\d]\w*")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")

@@ -9,8 +9,8 @@ from tuner.study_file.frozen import Model
 from tuner.study_file.keys import keyed_fields
 from tuner.study_file.kinds.objective import Objective
 from tuner.study_file.model import Algorithm, Confirms, StudySpec
-from tuner.study_file.space import Choice, FloatRange, IntRange, When
-from tuner.study_file.yaml_text import render_inline
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, When
+from tuner.study_file.text.yaml_text import render_inline
 
 _ABSENT = "nothing"
 

@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tuner.study_file.frozen import Model
-from tuner.study_file.items import Item, Keys, Section, read_section
-from tuner.study_file.schema_parts import Schema, object_schema
+from tuner.study_file.schema.parts import Schema, object_schema
+from tuner.study_file.text.items import Item, Keys, Section, read_section
 from tuner.study_file.values import OrWord, Value
 
 _Record = TypeVar("_Record", bound=Model)

@@ -7,26 +7,31 @@ from pathlib import Path
 from tuner.errors import Fault, StudyFileError
 from tuner.study.trial import Direction
 from tuner.study_file import not_yet
-from tuner.study_file.algorithm_checks import (
+from tuner.study_file.algorithms.checks import (
     check_pruner,
     check_sampler,
     warn_of_budget,
     warn_of_pruner,
     warn_of_ranges,
 )
-from tuner.study_file.algorithms import SAMPLERS, read_pruner, read_sampler
+from tuner.study_file.algorithms.reading import SAMPLERS, read_pruner, read_sampler
 from tuner.study_file.code_names import find_code_folder
-from tuner.study_file.enqueue import read_enqueue
-from tuner.study_file.faults import Faults, did_you_mean
-from tuner.study_file.items import Item, Keys, Section, is_misspelt, read_section
 from tuner.study_file.keys import keyed_fields, read_fields
 from tuner.study_file.kinds.table import find_kind, written_code
 from tuner.study_file.model import Budget, StudySpec, Workers
-from tuner.study_file.overrides import apply_override
-from tuner.study_file.parameters import check_parameters, entries_of, read_params, read_search_space
+from tuner.study_file.params.enqueue import read_enqueue
+from tuner.study_file.params.reading import (
+    check_parameters,
+    entries_of,
+    read_params,
+    read_search_space,
+)
 from tuner.study_file.sections import check_budget, check_lanes, node_of, read_goal, read_name
-from tuner.study_file.source import read_source
-from tuner.study_file.yaml_nodes import MapNode, ScalarNode, compose
+from tuner.study_file.text.faults import Faults, did_you_mean
+from tuner.study_file.text.items import Item, Keys, Section, is_misspelt, read_section
+from tuner.study_file.text.overrides import apply_override
+from tuner.study_file.text.source import read_source
+from tuner.study_file.text.yaml_nodes import MapNode, ScalarNode, compose
 
 _EXAMPLES = {
     "name": "name: digits",

@@ -11,7 +11,7 @@ from tuner.study_file.frozen import Model
 from tuner.study_file.keys import Key
 from tuner.study_file.kinds.objective import MAX_LANES
 from tuner.study_file.kinds.table import AnyObjective
-from tuner.study_file.space import Range
+from tuner.study_file.params.space import Range
 from tuner.study_file.values import DAY, Duration, Hours, OneOf, OrWord, Real, Whole
 
 _EXTEND = "the stored budget stays; `tuner extend` raises it"

@@ -8,9 +8,9 @@ import re
 
 from tuner.study.goal import Goal
 from tuner.study.trial import Direction
-from tuner.study_file.items import Item, Section, read_entries, read_text
 from tuner.study_file.kinds.objective import Objective, ObjectiveKind
-from tuner.study_file.yaml_nodes import MapNode, Node
+from tuner.study_file.text.items import Item, Section, read_entries, read_text
+from tuner.study_file.text.yaml_nodes import MapNode, Node
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
 NAME_RULE = "start with a letter, digit or `_`; then letters, digits, `.`, `_`, `-`: at most 64"

@@ -5,12 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuner.study_file.durations import render_duration
-from tuner.study_file.faults import quote
-from tuner.study_file.intervals import Interval
-from tuner.study_file.items import Item, read_bool, read_float, read_int, read_option, read_seconds
-from tuner.study_file.schema_parts import DURATION, Schema, number_schema
-from tuner.study_file.yaml_nodes import ScalarNode
+from tuner.study_file.schema.parts import DURATION, Schema, number_schema
+from tuner.study_file.text.durations import render_duration
+from tuner.study_file.text.faults import quote
+from tuner.study_file.text.intervals import Interval
+from tuner.study_file.text.items import (
+    Item,
+    read_bool,
+    read_float,
+    read_int,
+    read_option,
+    read_seconds,
+)
+from tuner.study_file.text.yaml_nodes import ScalarNode
 
 DAY = 86_400  # seconds
 _ANY = Interval()

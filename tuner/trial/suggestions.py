@@ -7,8 +7,8 @@ from typing import Any
 
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import PARAM_NAME, ParamValue
-from tuner.study_file.faults import did_you_mean, quote
-from tuner.study_file.yaml_text import render_inline
+from tuner.study_file.text.faults import did_you_mean, quote
+from tuner.study_file.text.yaml_text import render_inline
 from tuner.trial.asked import Written, ask_choice, ask_float, ask_int, draw, is_same_range, pick
 from tuner.trial.ends import Mistake
 from tuner.trial.values import kind_of

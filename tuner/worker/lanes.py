@@ -21,7 +21,7 @@ from tuner.messages import (
 from tuner.study.schedule import Schedule
 from tuner.study.trial import Params, Values
 from tuner.study.verdict import Verdict
-from tuner.study_file.trainer_params import resolve
+from tuner.study_file.params.trainer_params import resolve
 from tuner.training.checkpoint import save_checkpoint
 from tuner.worker.best_kept import BestKept
 

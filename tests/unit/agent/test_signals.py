@@ -75,6 +75,7 @@ def test_hangups_after_the_first_signal_are_no_impatience(monkeypatch: pytest.Mo
     """A closed terminal sends SIGHUP, and its shell once more."""
     clock, inbox = Clock(monkeypatch), queue.SimpleQueue[Any]()
     before = {n: signal.getsignal(n) for n in (signal.SIGHUP, signal.SIGTERM)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup pytest` ignores it
     with stop_on_signals(inbox):
         _send(signal.SIGHUP)
         clock.now += 3

@@ -5,7 +5,7 @@ from typing import Any
 from tuner.study.trial import Direction
 from tuner.study_file.best import BestConfig
 from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
-from tuner.study_file.trainer_params import resolve
+from tuner.study_file.params.trainer_params import resolve
 
 
 def make_config(**changes: Any) -> BestConfig:

@@ -3,7 +3,7 @@
 from tests.unit.export.configs import make_config
 from tuner.export.card import render_function_card, render_model_card
 from tuner.study_file.kinds.function import FunctionObjective
-from tuner.study_file.trainer_params import Task
+from tuner.study_file.params.trainer_params import Task
 from tuner.training.final.model_card import ModelCard
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m|\u202e\n# x"

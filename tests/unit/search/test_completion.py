@@ -2,7 +2,7 @@
 
 from tuner.search.completion import complete
 from tuner.space import to_distributions
-from tuner.study_file.space import Choice, FloatRange, IntRange, When
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, When
 
 DISTRIBUTIONS = to_distributions(
     {"a": FloatRange(low=0, high=1), "b": IntRange(low=0, high=99), "c": IntRange(low=0, high=99)}

@@ -4,7 +4,7 @@ import pytest
 
 from tuner.search.samplers.grid import GridSampler
 from tuner.space import fitting_params, is_inside, to_distributions
-from tuner.study_file.space import Choice, FloatRange, IntRange, Range, When
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Range, When
 
 SPACE: dict[str, Range] = {
     "learning_rate": FloatRange(low=1e-4, high=1e-1, log=True, grid=4),

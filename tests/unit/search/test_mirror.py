@@ -9,7 +9,7 @@ from optuna.trial import TrialState as OptunaState
 from tuner.search.mirror import Mirror
 from tuner.space import to_distributions
 from tuner.study.trial import Direction, TrialRecord, TrialState
-from tuner.study_file.space import Choice, FloatRange, When
+from tuner.study_file.params.space import Choice, FloatRange, When
 
 DISTRIBUTIONS = to_distributions({"a": FloatRange(low=0, high=1)})
 

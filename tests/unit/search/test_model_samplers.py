@@ -17,7 +17,7 @@ from tuner.search.samplers.random import RandomSampler
 from tuner.space import to_distributions
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction, Params, TrialRecord, TrialState
-from tuner.study_file.space import Choice, FloatRange, IntRange
+from tuner.study_file.params.space import Choice, FloatRange, IntRange
 
 NUMBERS = to_distributions(
     {

@@ -9,7 +9,7 @@ from scipy.stats import qmc
 from tuner.search.samplers.qmc import QmcSampler, value_at
 from tuner.search.samplers.random import RandomSampler
 from tuner.space import is_inside, to_distributions
-from tuner.study_file.space import Choice, FloatRange, IntRange, Range, When
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Range, When
 
 
 def build(space: dict[str, Range], kind: str = "sobol", scramble: bool = True) -> QmcSampler:

@@ -6,7 +6,7 @@ import pytest
 
 from tuner.search.samplers.random import RandomSampler, draw_value
 from tuner.space import to_distributions
-from tuner.study_file.space import Choice, FloatRange, IntRange, Range
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Range
 
 
 def draws(given: Range, n: int) -> list[float]:

@@ -16,7 +16,7 @@ from tuner.search.samplers.tpe import TpeSampler
 from tuner.space import choose_params, to_distributions
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Direction, Params, TrialRecord, TrialState
-from tuner.study_file.space import Choice, FloatRange, IntRange, When
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, When
 
 DISTRIBUTIONS = to_distributions(
     {

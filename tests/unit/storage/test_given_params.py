@@ -5,7 +5,7 @@ import pytest
 from tests.integration.stores import make_spec
 from tuner.errors import UsageError
 from tuner.storage.control.given_params import check_params
-from tuner.study_file.space import Choice, FloatRange, IntRange, When
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, When
 
 SPACE = {
     "optimizer": Choice(choices=("sgd", "adam", True, None)),

@@ -7,7 +7,7 @@ from optuna import pruners
 from optuna.samplers import CmaEsSampler, GPSampler, NSGAIISampler, QMCSampler, TPESampler
 
 from tuner.search import catalog
-from tuner.study_file import algorithms
+from tuner.study_file.algorithms import reading as algorithms
 
 
 def test_the_settings_of_tpe_are_those_of_optuna():

@@ -16,7 +16,7 @@ from tuner.results.filters import Filter
 from tuner.study_file.best import load_best_config
 from tuner.study_file.kinds.function import FunctionObjective
 from tuner.study_file.load import load_spec
-from tuner.study_file.space import FloatRange, When
+from tuner.study_file.params.space import FloatRange, When
 
 STUDY = """\
 name: dotted

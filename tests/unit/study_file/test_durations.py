@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuner.study_file.durations import parse_duration, render_duration
+from tuner.study_file.text.durations import parse_duration, render_duration
 
 
 @pytest.mark.parametrize(

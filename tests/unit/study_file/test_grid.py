@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuner.study.trial import ParamValue
-from tuner.study_file.grid import Grid, count_cells, points_of
-from tuner.study_file.space import Choice, FloatRange, IntRange, Range, When
+from tuner.study_file.params.grid import Grid, count_cells, points_of
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Range, When
 
 
 @pytest.mark.parametrize(

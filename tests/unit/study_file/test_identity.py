@@ -8,7 +8,7 @@ import pytest
 from tuner.study_file.identity import compare_specs, dump_spec, parse_spec, render_differences
 from tuner.study_file.load import load_spec
 from tuner.study_file.model import Algorithm, Budget, StudySpec, Workers
-from tuner.study_file.space import Choice, FloatRange, When
+from tuner.study_file.params.space import Choice, FloatRange, When
 
 STUDIES = sorted((Path(__file__).parents[3] / "studies").glob("*.yaml"))
 

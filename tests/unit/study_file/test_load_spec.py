@@ -10,7 +10,7 @@ from tuner.errors import StudyFileError
 from tuner.study.trial import Direction
 from tuner.study_file.load import load_spec, load_study_file
 from tuner.study_file.model import Algorithm, StudySpec
-from tuner.study_file.space import Choice, FloatRange, IntRange, When
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, When
 
 STUDIES = Path(__file__).parents[3] / "studies"
 GOOD = """\

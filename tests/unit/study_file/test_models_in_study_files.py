@@ -11,8 +11,8 @@ from tuner.errors import StudyFileError
 from tuner.study_file.identity import compare_specs, dump_spec, parse_spec
 from tuner.study_file.load import load_spec
 from tuner.study_file.model import StudySpec
-from tuner.study_file.schema import build_schema
-from tuner.study_file.space import Choice, FloatRange
+from tuner.study_file.params.space import Choice, FloatRange
+from tuner.study_file.schema.document import build_schema
 
 STUDY = """\
 name: own

@@ -5,12 +5,12 @@ import time
 import pytest
 
 from tuner.study.trial import ParamValue
-from tuner.study_file.faults import Faults
-from tuner.study_file.items import Item
-from tuner.study_file.parameters import check_parameters, read_params, read_search_space
-from tuner.study_file.space import Choice, FloatRange, IntRange, Range, When
-from tuner.study_file.trainer_params import KnownParams
-from tuner.study_file.yaml_nodes import compose
+from tuner.study_file.params.reading import check_parameters, read_params, read_search_space
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Range, When
+from tuner.study_file.params.trainer_params import KnownParams
+from tuner.study_file.text.faults import Faults
+from tuner.study_file.text.items import Item
+from tuner.study_file.text.yaml_nodes import compose
 
 OF_A_FUNCTION = KnownParams(table={}, takes_others=True)
 

@@ -10,9 +10,9 @@ from ruamel.yaml import YAML, YAMLError
 
 from tests.unit.study_file.test_malformed_files import CASES, GOOD
 from tuner.errors import StudyFileError
-from tuner.study_file.algorithms import PRUNERS, SAMPLERS
+from tuner.study_file.algorithms.reading import PRUNERS, SAMPLERS
 from tuner.study_file.load import load_spec
-from tuner.study_file.schema import build_schema
+from tuner.study_file.schema.document import build_schema
 
 STUDIES = sorted((Path(__file__).parents[3] / "studies").glob("*.yaml"))
 SCHEMA = json.loads(json.dumps(build_schema()))

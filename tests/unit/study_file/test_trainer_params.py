@@ -3,7 +3,7 @@
 import pytest
 
 from tuner.study.trial import Direction
-from tuner.study_file.trainer_params import (
+from tuner.study_file.params.trainer_params import (
     DATA_SETS,
     OBJECTIVES,
     PLANNED_PARAMS,

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from tuner.study_file.faults import Faults
-from tuner.study_file.yaml_nodes import ListNode, MapNode, ScalarNode, compose
-from tuner.study_file.yaml_text import core_value
+from tuner.study_file.text.faults import Faults
+from tuner.study_file.text.yaml_nodes import ListNode, MapNode, ScalarNode, compose
+from tuner.study_file.text.yaml_text import core_value
 
 
 @pytest.mark.parametrize(

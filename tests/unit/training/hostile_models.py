@@ -16,7 +16,7 @@ import torch
 
 import tuner
 from tuner.errors import TunerError
-from tuner.study_file.trainer_params import Task, resolve
+from tuner.study_file.params.trainer_params import Task, resolve
 from tuner.training.checkpoint import encode_tree
 from tuner.training.final.model import build_final_model, encode_model
 from tuner.training.final.model_card import ModelCard

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import dropout, max_pool2d, relu
 from torch.utils.checkpoint import checkpoint
 
-from tuner.study_file.trainer_params import resolve
+from tuner.study_file.params.trainer_params import resolve
 from tuner.training.data.dataset import Dataset
 from tuner.training.losses.built_in import Loss, loss_of
 from tuner.training.model import Rows, stack_fresh

@@ -10,7 +10,7 @@ import torch
 from tuner.study.goal import Goal
 from tuner.study.trial import Direction, Params, Values
 from tuner.study.verdict import Verdict
-from tuner.study_file.trainer_params import Task, resolve
+from tuner.study_file.params.trainer_params import Task, resolve
 from tuner.training.checkpoint import save_checkpoint
 from tuner.training.data.dataset import Dataset, Split
 from tuner.training.groups.device_groups import Departure, Groups, train

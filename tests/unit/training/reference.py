@@ -5,7 +5,7 @@ from math import sqrt
 
 import torch
 
-from tuner.study_file.trainer_params import Task
+from tuner.study_file.params.trainer_params import Task
 from tuner.training.data.dataset import Dataset
 from tuner.training.randomness import row_order, uniform
 from tuner.training.settings import Settings

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from tests.unit.training.recorder import RecorderLane, classification, regression, run
 from tuner.errors import RunFailed, UsageError
 from tuner.export.files import write_whole
-from tuner.study_file.trainer_params import Task, resolve
+from tuner.study_file.params.trainer_params import Task, resolve
 from tuner.training.data.dataset import with_validation
 from tuner.training.data.preparation import Preparation, Standardize, Target
 from tuner.training.final.evaluation import evaluate, validate

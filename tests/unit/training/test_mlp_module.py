@@ -6,7 +6,7 @@ import torch
 from tests.unit.training.module_models import Lanes
 from tests.unit.training.recorder import classification
 from tests.unit.training.reference import reference_model
-from tuner.study_file.trainer_params import resolve
+from tuner.study_file.params.trainer_params import resolve
 from tuner.training.losses.built_in import loss_of
 from tuner.training.mlp.module import initialize_mlp, mlp_module
 from tuner.training.modules.kind import ModuleModel

@@ -16,7 +16,7 @@ from tests.unit.training.module_models import (
     ordinary_losses,
 )
 from tests.unit.training.recorder import classification, regression
-from tuner.study_file.trainer_params import resolve
+from tuner.study_file.params.trainer_params import resolve
 from tuner.training.losses.metrics import metrics_of
 from tuner.training.modules.template import build_module
 

@@ -22,7 +22,7 @@ from tests.unit.training.module_models import (
     ordinary_losses,
 )
 from tests.unit.training.recorder import classification
-from tuner.study_file.trainer_params import resolve
+from tuner.study_file.params.trainer_params import resolve
 from tuner.training.fatal_errors import ModelMistake
 from tuner.training.modules.template import build_module
 

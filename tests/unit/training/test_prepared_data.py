@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuner.study_file.trainer_params import DATA_SETS, OBJECTIVES, Task
+from tuner.study_file.params.trainer_params import DATA_SETS, OBJECTIVES, Task
 from tuner.training.data import dataset as data_module
 from tuner.training.data.dataset import load_dataset
 from tuner.training.data.preparation import Preparation, load_preparation

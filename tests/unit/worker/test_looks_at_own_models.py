@@ -8,7 +8,7 @@ import torch
 from tuner.messages import Setup
 from tuner.study.goal import Goal
 from tuner.study.trial import Direction
-from tuner.study_file.trainer_params import Task, resolve
+from tuner.study_file.params.trainer_params import Task, resolve
 from tuner.training.data.dataset import Dataset, Split
 from tuner.training.losses.built_in import CrossEntropy
 from tuner.training.losses.metrics import ClassificationMetrics, metrics_of

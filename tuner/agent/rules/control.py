@@ -20,7 +20,7 @@ from tuner.study.decision import Decision
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.lease import End
 from tuner.study.verdict import Verdict
-from tuner.study_file.durations import render_duration
+from tuner.study_file.text.durations import render_duration
 
 
 def heed(machine: Machine, pulse: Pulse) -> list[Act]:

@@ -12,7 +12,7 @@ from tuner.agent.notices import WorkerDied
 from tuner.agent.rules.ends import give_up
 from tuner.agent.state import Lane, Phase, WorkerState
 from tuner.study.failure import Failure, FailureClass
-from tuner.study_file.durations import render_duration
+from tuner.study_file.text.durations import render_duration
 
 # Before a trial's first report its pace is unknown, and a function may report none: then only
 # `trial.timeout` can end it.

@@ -11,10 +11,17 @@ from tuner.cli.text.control import render_enqueued
 from tuner.errors import Fault, StudyFileError, UsageError
 from tuner.storage.control.given_params import check_params
 from tuner.study.trial import Params, ParamValue
-from tuner.study_file.faults import Faults, quote
-from tuner.study_file.source import MAX_BYTES, read_source
-from tuner.study_file.yaml_nodes import BrokenNode, ListNode, MapNode, Node, ScalarNode, compose
-from tuner.study_file.yaml_text import core_value
+from tuner.study_file.text.faults import Faults, quote
+from tuner.study_file.text.source import MAX_BYTES, read_source
+from tuner.study_file.text.yaml_nodes import (
+    BrokenNode,
+    ListNode,
+    MapNode,
+    Node,
+    ScalarNode,
+    compose,
+)
+from tuner.study_file.text.yaml_text import core_value
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuner.errors import RunFailed, UsageError
 from tuner.study.command_line import file_word, quote_word
-from tuner.study_file.schema import build_schema
+from tuner.study_file.schema.document import build_schema
 
 STUDY, CODE, SCHEMA = "study.yaml", "train.py", "study.schema.json"
 

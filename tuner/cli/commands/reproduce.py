@@ -14,7 +14,7 @@ from tuner.reproduce_trial import Rederived, rederive, reproduce
 from tuner.run_study import RunOptions
 from tuner.storage.connections.connection import storage_setting
 from tuner.study.trial import Params, TrialState, Values
-from tuner.study_file.faults import quote
+from tuner.study_file.text.faults import quote
 
 DIFFERS = 1  # the exit code
 _ABSENT = object()  # apart from None, which is a value of a param

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from tuner.study_file.schema import build_schema
+from tuner.study_file.schema.document import build_schema
 
 
 def execute(options: argparse.Namespace) -> int:

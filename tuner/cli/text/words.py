@@ -9,7 +9,7 @@ from typing import TextIO
 
 from tuner.study.durations import render_seconds
 from tuner.study.secrets import redact
-from tuner.study_file.yaml_text import render_readable
+from tuner.study_file.text.yaml_text import render_readable
 
 
 def clean(text: str) -> str:

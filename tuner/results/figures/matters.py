@@ -18,7 +18,7 @@ from tuner.results.figures.thinning import thin
 from tuner.results.importances import LEAST_TRIALS, Importances
 from tuner.results.trial_table import PRUNED, TrialTable
 from tuner.storage.reading.columns import Floats, Ints
-from tuner.study_file.yaml_text import render_readable
+from tuner.study_file.text.yaml_text import render_readable
 
 N_SLICES = 3
 _MOST_BARS = 8

@@ -2,8 +2,8 @@
 
 from tuner.search.permutation import Permutation
 from tuner.study.suggestion import Suggestion
-from tuner.study_file.grid import Grid
-from tuner.study_file.space import SearchSpace
+from tuner.study_file.params.grid import Grid
+from tuner.study_file.params.space import SearchSpace
 
 
 class GridSampler:

@@ -3,10 +3,10 @@
 from tuner.errors import UsageError
 from tuner.space import fitting_params, is_inside, to_distributions
 from tuner.study.trial import Params, ParamValue
-from tuner.study_file.enqueue import is_met
-from tuner.study_file.faults import did_you_mean, listed, quote
 from tuner.study_file.model import StudySpec
-from tuner.study_file.space import Choice, FloatRange, IntRange, Range, SearchSpace
+from tuner.study_file.params.enqueue import is_met
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Range, SearchSpace
+from tuner.study_file.text.faults import did_you_mean, listed, quote
 
 
 def check_params(given: Params, spec: StudySpec) -> dict[str, ParamValue]:

@@ -18,7 +18,7 @@ from tuner.study.lease import Claimed, ClaimedTrial, Origin
 from tuner.study.seeds import derive_seed
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import AttemptKey, Params
-from tuner.study_file.faults import quote
+from tuner.study_file.text.faults import quote
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor

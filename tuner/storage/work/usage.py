@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tuner.study_file.durations import render_duration
+from tuner.study_file.text.durations import render_duration
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from tuner.study_file.code_names import (
     arity_fault,
     is_right,
 )
-from tuner.study_file.faults import quote
-from tuner.study_file.items import Item
 from tuner.study_file.kinds.objective import Objective, ObjectiveKind
-from tuner.study_file.schema_parts import Schema, callable_schema
-from tuner.study_file.space import SearchSpace
-from tuner.study_file.trainer_params import KnownParams
-from tuner.study_file.yaml_nodes import Node, ScalarNode
+from tuner.study_file.params.space import SearchSpace
+from tuner.study_file.params.trainer_params import KnownParams
+from tuner.study_file.schema.parts import Schema, callable_schema
+from tuner.study_file.text.faults import quote
+from tuner.study_file.text.items import Item
+from tuner.study_file.text.yaml_nodes import Node, ScalarNode
 
 _METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)  # an argument of trial.report
 _ANY_PARAMS = KnownParams(table={}, takes_others=True)

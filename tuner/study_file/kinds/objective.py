@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from tuner.study.trial import Direction, Params, ParamValue
 from tuner.study_file.frozen import Model
-from tuner.study_file.items import Item
-from tuner.study_file.schema_parts import Schema
-from tuner.study_file.space import SearchSpace
-from tuner.study_file.trainer_params import KnownParams
-from tuner.study_file.yaml_nodes import Node
+from tuner.study_file.params.space import SearchSpace
+from tuner.study_file.params.trainer_params import KnownParams
+from tuner.study_file.schema.parts import Schema
+from tuner.study_file.text.items import Item
+from tuner.study_file.text.yaml_nodes import Node
 
 MAX_LANES = 4096
 

@@ -6,7 +6,7 @@ from tuner.study_file.code_names import written_code_names
 from tuner.study_file.kinds.function import FunctionKind, FunctionObjective
 from tuner.study_file.kinds.objective import ObjectiveKind
 from tuner.study_file.kinds.trainer import TrainerKind, TrainerObjective
-from tuner.study_file.yaml_nodes import MapNode, Node
+from tuner.study_file.text.yaml_nodes import MapNode, Node
 
 # Specs are stored without the kind's name: the fields of no two kinds may fit the same record.
 AnyObjective = TrainerObjective | FunctionObjective

@@ -13,21 +13,11 @@ from tuner.study_file.code_names import (
     is_code_name,
     read_callable,
 )
-from tuner.study_file.faults import did_you_mean, listed, quote
 from tuner.study_file.frozen import Model
-from tuner.study_file.items import (
-    Item,
-    Keys,
-    has_refused_key,
-    read_option,
-    read_section,
-    read_text,
-)
 from tuner.study_file.kinds.objective import Objective, ObjectiveKind
 from tuner.study_file.kinds.trainer_schema import trainer_sections
-from tuner.study_file.schema_parts import Schema, callable_schema, object_schema
-from tuner.study_file.space import Choice, SearchSpace
-from tuner.study_file.trainer_params import (
+from tuner.study_file.params.space import Choice, SearchSpace
+from tuner.study_file.params.trainer_params import (
     DATA_SETS,
     OBJECTIVES,
     PER_LANE_PARAMS,
@@ -38,7 +28,17 @@ from tuner.study_file.trainer_params import (
     Task,
     resolve,
 )
-from tuner.study_file.yaml_nodes import MapNode, Node, ScalarNode
+from tuner.study_file.schema.parts import Schema, callable_schema, object_schema
+from tuner.study_file.text.faults import did_you_mean, listed, quote
+from tuner.study_file.text.items import (
+    Item,
+    Keys,
+    has_refused_key,
+    read_option,
+    read_section,
+    read_text,
+)
+from tuner.study_file.text.yaml_nodes import MapNode, Node, ScalarNode
 
 _KEYS = ("data", "model", "loss")
 _BUILT_IN = KnownParams(table=TRAINER_PARAMS, takes_others=False)

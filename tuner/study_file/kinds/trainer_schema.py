@@ -1,8 +1,13 @@
 """JSON Schema of params, search space and goals of the built-in trainer."""
 
-from tuner.study_file.ranges_schema import range_schema, values_schema
-from tuner.study_file.schema_parts import SCALAR, Schema, object_schema
-from tuner.study_file.trainer_params import OBJECTIVES, PLANNED_PARAMS, SHAPE_NAMES, KnownParams
+from tuner.study_file.params.trainer_params import (
+    OBJECTIVES,
+    PLANNED_PARAMS,
+    SHAPE_NAMES,
+    KnownParams,
+)
+from tuner.study_file.schema.parts import SCALAR, Schema, object_schema
+from tuner.study_file.schema.ranges import range_schema, values_schema
 
 
 def trainer_sections(known: KnownParams) -> dict[str, Schema]:

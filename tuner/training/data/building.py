@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tuner.study_file.trainer_params import OBJECTIVES
+from tuner.study_file.params.trainer_params import OBJECTIVES
 from tuner.training.data.preparation import Preparation
 from tuner.training.data.source import Source
 from tuner.training.data.split import split_rows

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tuner.study_file.trainer_params import Task
+from tuner.study_file.params.trainer_params import Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from tuner.study_file.trainer_params import Task
+from tuner.study_file.params.trainer_params import Task
 from tuner.training.data.table import Array, Table
 from tuner.training.folders import write_new
 

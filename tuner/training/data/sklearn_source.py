@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from tuner.study_file.trainer_params import DATA_SETS, Task
+from tuner.study_file.params.trainer_params import DATA_SETS, Task
 from tuner.training.data.source import UnknownSource
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from tuner.study_file.trainer_params import Task
+from tuner.study_file.params.trainer_params import Task
 from tuner.training.data.table import Array, Table
 
 _VALIDATION_SHARE = _TEST_SHARE = 0.15

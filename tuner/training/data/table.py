@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.study_file.trainer_params import Task
+from tuner.study_file.params.trainer_params import Task
 
 Array = NDArray[Any]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from tuner.study.trial import Values
-from tuner.study_file.trainer_params import Task
+from tuner.study_file.params.trainer_params import Task
 from tuner.training.data.dataset import Dataset, Split
 from tuner.training.final.model import FinalModel
 from tuner.training.losses.built_in import Loss

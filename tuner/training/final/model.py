@@ -19,7 +19,7 @@ from safetensors.torch import save
 from tuner.errors import BadRows, RunFailed, TunerError, UsageError
 from tuner.study.trial import Params
 from tuner.study_file.code_names import is_code_name
-from tuner.study_file.trainer_params import Task
+from tuner.study_file.params.trainer_params import Task
 from tuner.training.checkpoint import CHECKPOINT_FORMAT, BadCheckpoint, load_checkpoint
 from tuner.training.data.dataset import Dataset, Split
 from tuner.training.data.preparation import Preparation

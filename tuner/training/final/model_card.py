@@ -7,7 +7,7 @@ from typing import Any
 
 from tuner.study.trial import Params
 from tuner.study_file.code_names import is_code_name
-from tuner.study_file.trainer_params import TRAINER_PARAMS, Task
+from tuner.study_file.params.trainer_params import TRAINER_PARAMS, Task
 
 MEAN, SCALE = "preprocessing.mean", "preprocessing.scale"
 _OF_THE_FORWARD_PASS = ("n_layers", "width", "activation", "dropout", "precision")

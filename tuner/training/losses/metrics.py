@@ -10,7 +10,7 @@ from typing import Protocol, assert_never
 import torch
 
 from tuner.study.trial import Values
-from tuner.study_file.trainer_params import Task
+from tuner.study_file.params.trainer_params import Task
 from tuner.training.data.dataset import Dataset
 
 

@@ -8,7 +8,7 @@ import torch
 
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import Params, ParamValue
-from tuner.study_file.trainer_params import PER_LANE_PARAMS
+from tuner.study_file.params.trainer_params import PER_LANE_PARAMS
 from tuner.training.data.dataset import Dataset
 from tuner.training.fatal_errors import ModelMistake
 from tuner.training.layout import Layout, lay_out

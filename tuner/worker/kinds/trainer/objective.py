@@ -11,7 +11,7 @@ from tuner.study.goal import Goal
 from tuner.study.trial import Direction, Params, Values
 from tuner.study.verdict import Outcome
 from tuner.study_file.code_names import is_code_name
-from tuner.study_file.trainer_params import Task, resolve
+from tuner.study_file.params.trainer_params import Task, resolve
 from tuner.training.data.dataset import Dataset, Split, load_dataset
 from tuner.training.groups.device_groups import Departure, Groups, train
 from tuner.training.groups.sizes import (

@@ -9,9 +9,9 @@ from typing import Any
 
 from tuner.study.code import Code
 from tuner.study.trial import ParamValue
-from tuner.study_file.faults import did_you_mean, listed, quote
-from tuner.study_file.trainer_params import SHAPE_NAMES, TRAINER_PARAMS
-from tuner.study_file.yaml_text import render_inline
+from tuner.study_file.params.trainer_params import SHAPE_NAMES, TRAINER_PARAMS
+from tuner.study_file.text.faults import did_you_mean, listed, quote
+from tuner.study_file.text.yaml_text import render_inline
 from tuner.training.modules.template import Build, arguments_of
 from tuner.worker.bad_code import BadCode
 from tuner.worker.kinds.trainer.models import load_loss, load_model

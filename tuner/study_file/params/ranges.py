@@ -4,8 +4,9 @@ import math
 from decimal import Decimal
 from fractions import Fraction
 
-from tuner.study_file.intervals import Interval
-from tuner.study_file.items import (
+from tuner.study_file.params.space import FloatRange, IntRange
+from tuner.study_file.text.intervals import Interval
+from tuner.study_file.text.items import (
     Item,
     Section,
     read_bool,
@@ -13,7 +14,6 @@ from tuner.study_file.items import (
     read_int,
     read_list,
 )
-from tuner.study_file.space import FloatRange, IntRange
 
 MAX_POINTS = 10_000  # of one range in a grid: they are computed one by one
 MAX_VALUES = 10**9  # of a range with steps: Optuna's decimal arithmetic is exact up to there

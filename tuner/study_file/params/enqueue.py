@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping
 
 from tuner.study.trial import ParamValue
-from tuner.study_file.faults import did_you_mean, listed, quote
-from tuner.study_file.items import Item, read_entries, read_list, warn_of_text
-from tuner.study_file.space import Choice, FloatRange, IntRange, Range, SearchSpace, When
-from tuner.study_file.yaml_nodes import ScalarNode
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Range, SearchSpace, When
+from tuner.study_file.text.faults import did_you_mean, listed, quote
+from tuner.study_file.text.items import Item, read_entries, read_list, warn_of_text
+from tuner.study_file.text.yaml_nodes import ScalarNode
 
 MAX_ENQUEUED = 10_000
 _WANTED = "must be a list of mappings, such as [{learning_rate: 0.1}]"

@@ -6,11 +6,11 @@ intends.
 
 from collections.abc import Iterator
 
-from tuner.study_file.grid import count_cells, is_finite
-from tuner.study_file.items import Item, Section, read_entries
 from tuner.study_file.model import Algorithm, Budget
-from tuner.study_file.space import Choice, FloatRange, Range, SearchSpace
-from tuner.study_file.yaml_nodes import ListNode
+from tuner.study_file.params.grid import count_cells, is_finite
+from tuner.study_file.params.space import Choice, FloatRange, Range, SearchSpace
+from tuner.study_file.text.items import Item, Section, read_entries
+from tuner.study_file.text.yaml_nodes import ListNode
 
 # Trials before which each model uses random search.
 _STARTUP = ("n_startup_trials", "population_size")

@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tuner.errors import UsageError
-from tuner.study_file.faults import Faults, quote
-from tuner.study_file.parameters import RANGE_KEYS
-from tuner.study_file.yaml_nodes import BrokenNode, ListNode, MapNode, Node, ScalarNode, compose
+from tuner.study_file.params.reading import RANGE_KEYS
+from tuner.study_file.text.faults import Faults, quote
+from tuner.study_file.text.yaml_nodes import (
+    BrokenNode,
+    ListNode,
+    MapNode,
+    Node,
+    ScalarNode,
+    compose,
+)
 
 ARGUMENT_LINE = 0  # of nodes that are in no file
 

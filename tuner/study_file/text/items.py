@@ -9,17 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tuner.study.trial import ParamValue
-from tuner.study_file.durations import parse_duration, render_duration
-from tuner.study_file.faults import Faults, did_you_mean, listed, quote
-from tuner.study_file.intervals import Interval
-from tuner.study_file.yaml_nodes import (
+from tuner.study_file.text.durations import parse_duration, render_duration
+from tuner.study_file.text.faults import Faults, did_you_mean, listed, quote
+from tuner.study_file.text.intervals import Interval
+from tuner.study_file.text.yaml_nodes import (
     BrokenNode,
     ListNode,
     MapNode,
     Node,
     ScalarNode,
 )
-from tuner.study_file.yaml_text import core_value, meant_value
+from tuner.study_file.text.yaml_text import core_value, meant_value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tuner.study.trial import ParamValue
-from tuner.study_file.faults import did_you_mean, listed, quote
-from tuner.study_file.items import Item, describe, read_entries, warn_of_text
-from tuner.study_file.space import Choice, Range, When
-from tuner.study_file.yaml_nodes import ListNode, MapNode, ScalarNode
+from tuner.study_file.params.space import Choice, Range, When
+from tuner.study_file.text.faults import did_you_mean, listed, quote
+from tuner.study_file.text.items import Item, describe, read_entries, warn_of_text
+from tuner.study_file.text.yaml_nodes import ListNode, MapNode, ScalarNode
 
 MAX_NESTED = 20  # conditions above one another
 _MAX_SHOWN = 10  # choices in a message

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from tuner.study.trial import Direction, Params, ParamValue
-from tuner.study_file.intervals import Interval
+from tuner.study_file.text.intervals import Interval
 
 
 class Task(StrEnum):

@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 
 from tuner.errors import Fault, StudyFileError
-from tuner.study_file.faults import Faults
+from tuner.study_file.text.faults import Faults
 
 MAX_BYTES = 1_000_000
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -10,10 +10,18 @@ from enum import Enum, auto
 from typing import Literal
 
 from tuner.study.trial import PARAM_NAME, ParamValue
-from tuner.study_file.conditions import WrittenWhen, attach_conditions, read_when
-from tuner.study_file.faults import did_you_mean, listed, quote
-from tuner.study_file.intervals import Interval
-from tuner.study_file.items import (
+from tuner.study_file.params.conditions import WrittenWhen, attach_conditions, read_when
+from tuner.study_file.params.ranges import read_float_range, read_int_range
+from tuner.study_file.params.space import Choice, Range
+from tuner.study_file.params.trainer_params import (
+    PLANNED_PARAMS,
+    SHAPE_NAMES,
+    KnownParams,
+    TrainerParam,
+)
+from tuner.study_file.text.faults import did_you_mean, listed, quote
+from tuner.study_file.text.intervals import Interval
+from tuner.study_file.text.items import (
     Item,
     Keys,
     Section,
@@ -26,15 +34,7 @@ from tuner.study_file.items import (
     read_section,
     warn_of_text,
 )
-from tuner.study_file.ranges import read_float_range, read_int_range
-from tuner.study_file.space import Choice, Range
-from tuner.study_file.trainer_params import (
-    PLANNED_PARAMS,
-    SHAPE_NAMES,
-    KnownParams,
-    TrainerParam,
-)
-from tuner.study_file.yaml_nodes import ListNode, MapNode, ScalarNode
+from tuner.study_file.text.yaml_nodes import ListNode, MapNode, ScalarNode
 
 KINDS_OF_RANGES = ("float", "int", "choice")
 RANGE_KEYS = Keys(

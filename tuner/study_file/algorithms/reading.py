@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from tuner.study.trial import ParamValue
-from tuner.study_file.faults import listed
-from tuner.study_file.intervals import Interval
-from tuner.study_file.items import (
+from tuner.study_file.model import Algorithm
+from tuner.study_file.text.faults import listed
+from tuner.study_file.text.intervals import Interval
+from tuner.study_file.text.items import (
     Item,
     Keys,
     Section,
@@ -17,9 +18,8 @@ from tuner.study_file.items import (
     read_option,
     read_section,
 )
-from tuner.study_file.model import Algorithm
+from tuner.study_file.text.yaml_nodes import ListNode, MapNode
 from tuner.study_file.values import Flag, OneOf, Real, Value, Whole
-from tuner.study_file.yaml_nodes import ListNode, MapNode
 
 _MANY = 1_000_000_000
 

@@ -7,18 +7,18 @@ in code are repeated here, and a test compares them with the reader.
 from collections.abc import Mapping, Sequence
 
 from tuner.study.trial import PARAM_NAME, Direction
-from tuner.study_file.algorithms import _WRAPPED, PRUNERS, SAMPLERS, Setting
+from tuner.study_file.algorithms.reading import _WRAPPED, PRUNERS, SAMPLERS, Setting
 from tuner.study_file.keys import key_schema, keyed_fields
 from tuner.study_file.kinds.table import KINDS
 from tuner.study_file.load import STUDY_KEYS
 from tuner.study_file.model import StudySpec
-from tuner.study_file.ranges_schema import range_schema
-from tuner.study_file.schema_parts import (
+from tuner.study_file.schema.parts import (
     SCALAR,
     Schema,
     described,
     object_schema,
 )
+from tuner.study_file.schema.ranges import range_schema
 from tuner.study_file.sections import STUDY_NAME
 
 _NAME_PATTERN = f"^{PARAM_NAME.pattern}$"

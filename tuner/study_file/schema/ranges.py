@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from tuner.study_file.parameters import KINDS_OF_RANGES, RANGE_KEYS
-from tuner.study_file.ranges import MAX_POINTS
-from tuner.study_file.schema_parts import (
+from tuner.study_file.params.ranges import MAX_POINTS
+from tuner.study_file.params.reading import KINDS_OF_RANGES, RANGE_KEYS
+from tuner.study_file.params.trainer_params import TrainerParam
+from tuner.study_file.schema.parts import (
     SCALAR,
     Schema,
     described,
@@ -12,7 +13,6 @@ from tuner.study_file.schema_parts import (
     object_schema,
     whole_schema,
 )
-from tuner.study_file.trainer_params import TrainerParam
 
 
 def range_schema(param: TrainerParam | None = None) -> Schema:

@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from tuner.study.trial import ParamValue
-from tuner.study_file.space import Choice, FloatRange, IntRange, Range, SearchSpace
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Range, SearchSpace
 
 
 class _Part(Protocol):

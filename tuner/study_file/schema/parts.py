@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tuner.study_file.intervals import Interval
+from tuner.study_file.text.intervals import Interval
 
 Schema = dict[str, Any]
 

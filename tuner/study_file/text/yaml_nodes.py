@@ -23,8 +23,8 @@ from ruamel.yaml.events import (
 )
 
 from tuner.study.trial import ParamValue
-from tuner.study_file.faults import Faults, quote
-from tuner.study_file.yaml_text import core_value, is_number
+from tuner.study_file.text.faults import Faults, quote
+from tuner.study_file.text.yaml_text import core_value, is_number
 
 MAX_DEPTH = 20
 MAX_VALUES = 10_000  # keys and values: keeps the time to refuse a hostile file below a second

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tuner.study_file.space import Choice, FloatRange, IntRange, Range, SearchSpace
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Range, SearchSpace
 
 
 def write_space(space: SearchSpace) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""Params and search space: ranges, conditions, grids, enqueued trials."""

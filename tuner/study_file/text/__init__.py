@@ -1,0 +1,1 @@
+"""The text of a study file: YAML with positions, located faults, items with readers."""
