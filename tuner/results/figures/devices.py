@@ -22,7 +22,7 @@ _KINDS = {  # state -> name, colour
 
 
 def fleet_figure(board: Board) -> Figure:
-    """Of a small study every trial's bar; of a large one when devices were busy."""
+    """Draw every trial's bar for a small study; the busy times of devices for a large one."""
     fleet = build_fleet(board)
     rows = [row for row in fleet if row.n_attempts]
     if not rows:
@@ -69,7 +69,7 @@ def fleet_figure(board: Board) -> Figure:
 
 
 def _labels(rows: Sequence[DeviceRow]) -> list[tuple[float, str, float | None]]:
-    """Where, what and how busy: of each device, where there are many of each machine."""
+    """Label the rows with name and utilization: each device, or each machine if there are many."""
     hosts: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         hosts.setdefault(row.host, []).append(place)
@@ -102,7 +102,7 @@ def _width(rows: Sequence[DeviceRow], n_lanes: int) -> float:
 
 
 def _bars(rows: Sequence[DeviceRow], thinnest: float) -> list[Trace]:
-    """Thick lines with gaps: one trace a state and number of lanes, however many bars."""
+    """Draw thick lines with gaps: one trace a state and number of lanes, however many bars."""
     traces = []
     for state, (name, colour) in _KINDS.items():
         is_told = False
@@ -162,7 +162,7 @@ def _merged(rows: Sequence[DeviceRow], gap_seconds: float) -> list[Trace]:
 
 
 def _joined(runs: Sequence[tuple[float, float]], gap_seconds: float) -> list[tuple[float, float]]:
-    """Without gaps that would not be seen."""
+    """Merge spans whose gaps would be invisible."""
     joined: list[tuple[float, float]] = []
     for began, ended in runs:
         if joined and began <= joined[-1][1] + gap_seconds:
@@ -173,7 +173,7 @@ def _joined(runs: Sequence[tuple[float, float]], gap_seconds: float) -> list[tup
 
 
 def _edges(rows: Sequence[DeviceRow], is_merged: bool) -> list[Trace]:
-    """A red edge where an attempt failed."""
+    """Draw a red edge at each failure of an attempt."""
     ends = [
         (span, place if is_merged else _height(place, span, row.n_lanes))
         for place, row in enumerate(rows)
