@@ -117,7 +117,7 @@ def test_a_study_is_deleted_only_when_one_is_sure(own_finished):
         (("retry", "plain"), 2, "--failed"),
         (("retry", "plain", "0", "--failed"), 2, "--failed"),
         (("extend", "plain"), 2, "--trials"),
-        (("extend", "plain", "--trials", "1"), 2, "below what is used"),
+        (("extend", "plain", "--trials", "1"), 2, "used already"),
         (("extend", "plain", "--trials", "many"), 2, "such as 200 or +50"),
         (("extend", "plain", "--time", "+1h"), 2, "no such limit"),
         (("enqueue", "plain"), 2, "name=value"),

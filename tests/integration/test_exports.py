@@ -179,15 +179,14 @@ def _all_agree_on(database: Database, number: int, by: By) -> None:
     glance = next(g for g in load_overview(database) if g.summary.study.name == "searched")
     assert summary.best is not None
     assert board.summary.best is not None
-    assert glance.best is not None
-    named = [summary.best.number, board.summary.best.number, board.best[0], glance.best[0]]
+    named = [summary.best.number, board.summary.best.number, board.best[0], glance.best_number]
     if summary.best.attempt:
         named += [each.number for each in export_trials(database, "searched", Wanted())]
     named.append(best_json(summary)["number"])
     named.append(summary_json(summary)["best"]["number"])
     assert set(named) == {number}
     assert {summary.best_by, board.summary.best_by, glance.summary.best_by} == {by}
-    assert glance.best[1] == summary.best.value == board.summary.best.value
+    assert glance.best_value == summary.best.value == board.summary.best.value
     assert summary.standing == ("confirmed" if by is By.CONFIRMED else "not confirmed")
 
 

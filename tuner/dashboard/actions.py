@@ -16,12 +16,14 @@ from starlette.responses import JSONResponse, Response
 from tuner.dashboard import words
 from tuner.dashboard.serving import dashboard_of, status_of
 from tuner.errors import TunerError, UsageError
+from tuner.results.actions import Action
 from tuner.storage.connections.connection import Database
 from tuner.storage.control.commands import Control
 from tuner.storage.control.given_params import check_params
 from tuner.storage.control.trial_stop import note_event, stop_trial
 from tuner.storage.reading.rows import find_row
 from tuner.study.control import Amount, Extension
+from tuner.study.limits import limit_name
 from tuner.study.trial import Params, ParamValue
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
@@ -124,18 +126,20 @@ def _stop(target: Target, given: Mapping[str, Any]) -> str:
 
 
 def _extend(target: Target, given: Mapping[str, Any]) -> str:
-    amounts = {name: _amount(name, _text(given, name)) for name in _AMOUNTS}
+    noun = target.spec.step_noun
+    amounts = {name: _amount(name, _text(given, name), noun) for name in _AMOUNTS}
     wanted = Extension(**{name: amount for name, amount in amounts.items() if amount is not None})
     if wanted == Extension():
         raise UsageError("no limit is given")
     target.control.extend(wanted)
-    return "extend " + ", ".join(f"{n} {_text(given, n)}" for n, a in amounts.items() if a)
+    raised = [f"{limit_name(n, noun)} {_text(given, n)}" for n, a in amounts.items() if a]
+    return f"extend {', '.join(raised)}"
 
 
 _AMOUNTS = ("trials", "steps", "seconds", "device_seconds", "target")
 
 
-def _amount(name: str, text: str) -> Amount | None:
+def _amount(name: str, text: str, step_noun: str) -> Amount | None:
     """`200`, `+50`, `12h`, `+0.5` device hours."""
     if not text:
         return None
@@ -152,7 +156,8 @@ def _amount(name: str, text: str) -> Amount | None:
             value = value * 3600 if value is not None and name == "device_seconds" else value
     is_good = value is not None and (name == "target" or 0 < value < _MOST)
     if value is None or not is_good:
-        raise UsageError(f"{quote(text[:40])} is no amount for {name}, such as {_EXAMPLES[name]}")
+        word, example = limit_name(name, step_noun), _EXAMPLES[name]
+        raise UsageError(f"{quote(text[:40])} is no amount for {word}, such as {example}")
     return Amount(value=value, is_more=is_more)
 
 
@@ -208,11 +213,11 @@ def parse_pairs(text: str) -> Params:
 
 
 ACTIONS: Mapping[str, Callable[[Target, Mapping[str, Any]], str]] = {
-    "pause": _pause,
-    "resume": _resume,
-    "stop": _stop,
-    "extend": _extend,
-    "stop-trial": _stop_trial,
-    "retry": _retry,
-    "enqueue": _enqueue,
+    Action.PAUSE: _pause,
+    Action.RESUME: _resume,
+    Action.STOP: _stop,
+    Action.EXTEND: _extend,
+    Action.STOP_TRIAL: _stop_trial,
+    Action.RETRY: _retry,
+    Action.ENQUEUE: _enqueue,
 }

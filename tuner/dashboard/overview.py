@@ -59,12 +59,11 @@ class Overview:
 
 def build_line(glance: StudyGlance) -> StudyLine:
     summary = glance.summary
-    number, value = glance.best or (None, None)
     return StudyLine(
         name=summary.study.name,
         goal=f"{summary.study.direction} {summary.study.metric}",
-        best=value,
-        best_number=number,
+        best=glance.best_value,
+        best_number=glance.best_number,
         standing=f", {summary.standing}" if summary.standing else "",
         spark=words.spark_points([r.value for r in glance.records], *_SPARK),
         shares=summary.shares,

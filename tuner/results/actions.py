@@ -5,7 +5,7 @@ from enum import StrEnum
 from tuner.results.progress import StudyState, find_state
 from tuner.results.summary import StudySummary
 from tuner.study.agents import Desired
-from tuner.study.limits import lets_nobody_work, reached_limits
+from tuner.study.limits import bars_all_trials, reached_limits
 from tuner.study.trial import TrialState
 
 
@@ -28,7 +28,7 @@ def study_actions(summary: StudySummary) -> tuple[Action, ...]:
     reached = reached_limits(study.limits, summary.used, study.direction)
     allowed = {
         Action.PAUSE: state in (StudyState.RUNNING, StudyState.IDLE),
-        Action.RESUME: study.desired is not Desired.RUNNING and not lets_nobody_work(reached),
+        Action.RESUME: study.desired is not Desired.RUNNING and not bars_all_trials(reached),
         Action.STOP: state not in (StudyState.FINISHED, StudyState.STOPPED),
         Action.EXTEND: True,
         Action.ENQUEUE: True,

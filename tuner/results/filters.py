@@ -101,6 +101,28 @@ class _Numbers:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Choices:
+    """A field whose values are places among few choices; nan: the trial lacks it."""
+
+    column: Floats
+    choices: Sequence[object]
+
+    def holds(self, condition: Condition) -> Mask:
+        fitting = [at for at, choice in enumerate(self.choices) if holds(condition, choice)]
+        mask: Mask = np.isin(self.column, fitting)
+        return mask | ~np.isfinite(self.column) if holds(condition, None) else mask
+
+    def ordered(self, places: Ints, *, descending: bool) -> Ints:
+        """As `_Objects` would order them; a choice of null is like a missing value."""
+        last = len(self.choices)
+        ranks = np.full(last + 1, last)
+        for rank, at in enumerate(order(self.choices, descending=descending)):
+            ranks[at] = last if self.choices[at] is None else rank
+        codes = np.nan_to_num(self.column[places], nan=last).astype(np.int64)
+        return places[np.lexsort((places, ranks[codes]))]
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Objects:
     """A field whose values are of any type; None: the trial lacks it."""
 
@@ -112,6 +134,9 @@ class _Objects:
 
     def ordered(self, places: Ints, *, descending: bool) -> Ints:
         return places[order([self.values[at] for at in places.tolist()], descending=descending)]
+
+
+_Field = _Numbers | _Choices | _Objects
 
 
 class _Fields:
@@ -126,7 +151,7 @@ class _Fields:
         self._params = {*table.params, *more.fixed, *more.searched, *given}
 
     def fault(self, field: str) -> str:
-        """Return the fault of a field's name, or nothing."""
+        """Return the fault in the name of a field; empty without one."""
         if field in self._params or field in OWN_FIELDS:
             return ""
         if field.startswith(PARAMS):
@@ -144,7 +169,7 @@ class _Fields:
         hint = f"did you mean {prefix}{close[0]}?" if close else f"known: {others}"
         return f"no field {quote(field)}; {hint}"
 
-    def read(self, field: str) -> _Numbers | _Objects:
+    def read(self, field: str) -> _Field:
         """Read a field that has no fault."""
         if field.startswith((PARAMS, ATTRS)) and field not in self._params:
             name = field.removeprefix(PARAMS)
@@ -152,7 +177,7 @@ class _Fields:
         if field in _COLUMNS:
             return _Numbers(column=getattr(self._table, _COLUMNS[field]).astype(np.float64))
         if field == "state":
-            return _Objects(values=[STATES[code] for code in self._table.states.tolist()])
+            return _Choices(column=self._table.states.astype(np.float64), choices=STATES)
         if field in TEXT_FIELDS:
             return self._by_number(self._more.read_text(field))
         return self._param(field) if field in self._params else self._attribute(field)
@@ -163,12 +188,14 @@ class _Fields:
     def _by_number(self, found: Mapping[int, object]) -> _Objects:
         return _Objects(values=[found.get(number) for number in self._table.numbers.tolist()])
 
-    def _param(self, name: str) -> _Numbers | _Objects:
+    def _param(self, name: str) -> _Field:
         param, fixed = self._table.params.get(name), self._more.fixed.get(name)
         is_given = any(name in params for params in self._table.given.values())
-        is_categorical = param is not None and hasattr(param.kind, "choices")
-        if param is not None and not is_given and not is_categorical and fixed is None:
-            return _Numbers(column=param.values)
+        if param is not None and not is_given and fixed is None:
+            choices = getattr(param.kind, "choices", None)
+            if choices is None:
+                return _Numbers(column=param.values)
+            return _Choices(column=param.values, choices=choices)
         values = [fixed] * len(self._table) if param is None else list(_decoded(param, fixed))
         for number, params in self._table.given.items():
             place = self._table.find(number)

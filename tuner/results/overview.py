@@ -22,7 +22,8 @@ class StudyGlance:
     summary: StudySummary
     state: StudyState
     records: Sequence[RecordRow]  # the best value so far
-    best: tuple[int, float | None] | None  # the best trial's number and value, see `choose_best`
+    best_number: int | None  # see `choose_best`; None without a COMPLETE trial
+    best_value: float | None  # that the search reported for it
     last_at: float | None  # seconds since 1970, of the newest claim or end
 
 
@@ -92,7 +93,8 @@ def _glance(
         summary=summary,
         state=find_state(summary),
         records=records,
-        best=None if choice is None else (choice.number, _value(choice, records, confirmation)),
+        best_number=None if choice is None else choice.number,
+        best_value=None if choice is None else _value(choice, records, confirmation),
         last_at=counted.last_at,
     )
 

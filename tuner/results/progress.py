@@ -16,8 +16,8 @@ class StudyState(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     STOPPING = "stopping"  # agents are ending their trials
-    STOPPED = "stopped"  # by a user; it can continue
-    HALTED = "halted"  # after too many failures; it can continue
+    STOPPED = "stopped"  # by a user; `tuner resume` continues it
+    HALTED = "halted"  # by too many failures; `tuner resume` continues it
     FINISHED = "finished"  # a limit is reached and every trial final
     IDLE = "idle"  # no agent works on it
 

@@ -58,7 +58,7 @@ def reached_limits(limits: Limits, used: Used, direction: Direction) -> tuple[st
     return tuple(reached)
 
 
-def lets_nobody_work(reached: Collection[str]) -> bool:
+def bars_all_trials(reached: Collection[str]) -> bool:
     """Return whether one of the limits that are used up bars all trials.
 
     Those of trials and steps do not: enqueued and released trials may still continue.

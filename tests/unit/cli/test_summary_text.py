@@ -1,6 +1,7 @@
 """A study's summary as text and as JSON."""
 
 import json
+import re
 from dataclasses import replace
 
 from tests.unit.cli.builders import NOON, agent, counts, failure, study, summary, trial
@@ -175,11 +176,11 @@ def test_a_device_that_trials_share_is_counted_and_shows_its_best_and_its_oldest
 
 def test_a_trials_page_says_with_how_many_others_it_shared_its_device():
     text = render_page(page(n_beside=11.4), 80)
-    assert "trial 3: COMPLETE  val_loss 0.25  epoch 27  2.5 s of its device" in text
+    assert "trial 3: COMPLETE  val_loss 0.25  epoch 27  2.5 s of device time" in text
     head, row = text.split("\n")[-2:]
-    assert head.split()[:4] == ["attempt", "where", "beside", "began"]
-    assert "box cpu:0  11 others  2026" in row
-    assert "beside" not in render_page(page(n_beside=0.4), 80), "it had its device for itself"
+    assert head.split()[:5] == ["attempt", "where", "shared", "with", "began"]
+    assert re.search(r"box cpu:0  11 others +2026", row)
+    assert "shared with" not in render_page(page(n_beside=0.4), 80), "it had its device for itself"
 
 
 def test_tables_fit_a_narrow_terminal():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.integration.stores import make_spec
 from tests.unit.dashboard.asgi_calls import call
 from tuner.dashboard.access import Access
 from tuner.dashboard.actions import ACTIONS, Target
@@ -30,13 +31,13 @@ def test_an_address_of_nothing_is_no_page(path):
                          ids=["low", "high", "nul", "long", "number"])  # fmt: skip
 @pytest.mark.parametrize("action", ["pause", "stop", "extend", "enqueue"])
 def test_text_that_no_database_takes_is_refused(action, text):
-    target = Target(database=None, study_id=1, spec=None, who="a test")
+    target = Target(database=None, study_id=1, spec=make_spec(), who="a test")
     with pytest.raises(UsageError, match="is a text of at most 500 characters"):
         ACTIONS[action](target, {"reason": text, "trials": text, "params": text})
 
 
 def test_the_example_of_an_amount_is_an_amount():
-    target = Target(database=None, study_id=1, spec=None, who="a test")
+    target = Target(database=None, study_id=1, spec=make_spec(), who="a test")
     for name in ("trials", "steps", "seconds", "device_seconds", "target"):
         with pytest.raises(UsageError, match="such as") as refused:
             ACTIONS["extend"](target, {name: "much"})

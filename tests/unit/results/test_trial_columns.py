@@ -104,7 +104,7 @@ CONDITIONS = ("lr<0.01", "lr>=0.01", "n=3", "n!=3", "n<=4", "act=relu", "act!=re
 
 
 @pytest.mark.parametrize("text", CONDITIONS)
-@pytest.mark.parametrize("sort", ["number", "value", "lr", "n", "act", "steps"])
+@pytest.mark.parametrize("sort", ["number", "value", "lr", "n", "act", "steps", "state"])
 def test_a_filter_over_columns_equals_one_row_by_row(table, text, sort):
     rows = [
         trial(

@@ -63,7 +63,9 @@ def _render_head(page: TrialPage) -> str:
     trial = page.trial
     value = "" if trial.value is None else f"  {page.study.metric} {render_value(trial.value)}"
     progress = steps_of(trial.n_steps, page.n_steps_full, page.step_noun)
-    used = f"  {render_seconds(trial.device_seconds)} of its device" if trial.device_seconds else ""
+    used = (
+        f"  {render_seconds(trial.device_seconds)} of device time" if trial.device_seconds else ""
+    )
     head = f"{page.study.name} trial {trial.number}: {trial.state}{value}  {progress}{used}"
     lines = [head]
     if trial.reason:
@@ -102,7 +104,7 @@ def _render_attempts(page: TrialPage, width: int | None) -> str:
         ]
         for story in page.attempts
     ]
-    header = ["  attempt", "where", "beside", "began (UTC)", "for", "end", ""]
+    header = ["  attempt", "where", "shared with", "began (UTC)", "for", "end", ""]
     if not any(_beside(story) for story in page.attempts):
         header, *rows = ([*row[:2], *row[3:]] for row in (header, *rows))
     return render_table(header, rows, width)

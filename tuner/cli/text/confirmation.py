@@ -44,7 +44,7 @@ def _words(confirmation: Confirmation) -> list[str]:
     if winner is None:
         return ["nothing is confirmed yet"]
     if not confirmation.is_finished:
-        lines.append("not every seed was tried yet: this will change; the same command goes on")
+        lines.append("not every seed was tried yet: this will change; the same command continues")
     lines.append(
         f"best by its mean: trial {winner.trial}; expect {one_line(confirmation.metric)} "
         f"{_number(winner.mean)}"

@@ -19,7 +19,7 @@ def whoami() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
-        user = "somebody"
+        user = "unknown"
     return clean(f"{user}@{socket.gethostname()}")
 
 

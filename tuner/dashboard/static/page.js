@@ -61,7 +61,7 @@
     asked = button;
     document.getElementById("ask-text").textContent = button.dataset.ask;
     document.getElementById("ask-fault").textContent = "";
-    const names = { trials: "trials", steps: "epochs", seconds: "time (12h)", device_seconds: "device hours", target: "target" };
+    const names = { trials: "trials", steps: button.dataset.steps, seconds: "time (12h)", device_seconds: "device time (in hours)", target: "target" };
     const fields = (button.dataset.field || "").split(" ").filter(Boolean).map((name) => {
       const label = document.createElement("label");
       const input = document.createElement(name === "params" ? "textarea" : "input");

@@ -22,7 +22,7 @@ from tuner.study.control import (
     Extension,
     Steered,
 )
-from tuner.study.limits import Limits, Used, lets_nobody_work, limit_name, reached_limits
+from tuner.study.limits import Limits, Used, bars_all_trials, limit_name, reached_limits
 from tuner.study.trial import Direction, Params
 from tuner.study_file.model import StudySpec
 
@@ -64,7 +64,7 @@ class _Standing:
 def why_no_pause(name: str, standing: _Standing) -> str | None:
     """Return the reason that prevents a pause, and what to do; None if nothing does."""
     go_on = f"{study_command('resume', name)} continues it"
-    if lets_nobody_work(standing.reached):
+    if bars_all_trials(standing.reached):
         go_on = (
             f"{study_command('extend', name)} and then {study_command('resume', name)} continue it"
         )
@@ -133,7 +133,7 @@ class Control:
         with self._session() as cursor:
             standing = self._lock(cursor)
             is_held_back = standing.desired is not Desired.RUNNING
-            if is_held_back and lets_nobody_work(standing.reached):
+            if is_held_back and bars_all_trials(standing.reached):
                 reached = ", ".join(standing.reached_names)
                 raise UsageError(
                     f"the budget of study {self._spec.name!r} is used up ({reached}); "
