@@ -1,5 +1,4 @@
-"""What a page may change, where actions are on: each asked for in one JSON object, noted in the
-study's history with where it came from."""
+"""Changes through a page, if actions are on: one JSON object each, recorded with their origin."""
 
 import json
 import logging
@@ -39,7 +38,7 @@ _NO_TEXT = re.compile("[\0\ud800-\udfff]")  # which no database takes
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The study that an action is for."""
+    """The study of an action."""
 
     database: Database
     study_id: int
@@ -52,7 +51,7 @@ class Target:
 
 
 async def act(request: Request) -> Response:
-    """POST of one action; answers what it has done, or what is wrong, in one sentence."""
+    """Handle POST of one action; answer with the result or the error, in one sentence."""
     name = request.path_params["action"]
     try:
         given = await _body(request)
@@ -81,7 +80,7 @@ async def _body(request: Request) -> Mapping[str, Any]:
 def _perform(
     database: Database, study: str, name: str, given: Mapping[str, Any], address: str
 ) -> str:
-    """In a thread."""
+    """Perform the action; call it in a thread."""
     with database.reading() as connection:
         row = find_row(connection, study)
     target = Target(
@@ -140,7 +139,7 @@ _AMOUNTS = ("trials", "steps", "seconds", "device_seconds", "target")
 
 
 def _amount(name: str, text: str, step_noun: str) -> Amount | None:
-    """`200`, `+50`, `12h`, `+0.5` device hours."""
+    """Parse `200`, `+50`, `12h`, or `+0.5` device hours."""
     if not text:
         return None
     is_more = text.startswith("+") and name != "target"
@@ -197,7 +196,7 @@ def _enqueue(target: Target, given: Mapping[str, Any]) -> str:
 
 
 def parse_pairs(text: str) -> Params:
-    """`learning_rate=1e-3, n_layers=2`, or a line each; raises `UsageError`."""
+    """Parse `learning_rate=1e-3, n_layers=2`, or a line each; raises `UsageError`."""
     params: dict[str, ParamValue] = {}
     for word in filter(None, (part.strip() for part in re.split(r"[,\n]", text))):
         name, sign, value = (part.strip() for part in word.partition("="))

@@ -1,4 +1,4 @@
-"""The page of Optuna's plots: what to draw stands in the address."""
+"""The page of Optuna's plots; the address names the plot."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _DEFAULT_PARAMS = {"slice": 4, "contour": 2, "parallel": 8, "rank": 2}
 
 
 async def analysis(request: Request) -> Response:
-    """The form and an empty plot."""
+    """Show the form and an empty plot."""
     drawn = await drawn_of(request)
     plot, params = _asked(request, drawn.board)
     is_large = plot in ("contour", "parallel")  # kinds that the small bundle does not draw
@@ -48,7 +48,7 @@ async def analysis(request: Request) -> Response:
 
 
 async def analysis_plot(request: Request) -> Response:
-    """The plot, as JSON."""
+    """Return the plot as JSON."""
     drawn = await drawn_of(request)
     plot, params = _asked(request, drawn.board)
     if request.query_params.get("narrow") and plot == "slice":
@@ -65,7 +65,7 @@ def _build(board: Board, plot: str, params: Sequence[str]) -> Figure:
 
 
 def _asked(request: Request, board: Board) -> tuple[str, list[str]]:
-    """Raises `UsageError` for a plot or param that there is not."""
+    """Parse the request; raises `UsageError` for an unknown plot or param."""
     plot = request.query_params.get("plot", "slice")
     if plot not in _ALL:
         raise UsageError(f"no plot {quote(plot[:80])}; there are {listed(_ALL)}")
@@ -78,7 +78,7 @@ def _asked(request: Request, board: Board) -> tuple[str, list[str]]:
 
 
 def _default(board: Board, plot: str) -> list[str]:
-    """The most important ones."""
+    """Return the most important params."""
     found = find_importances(board.table, board.study.direction)
     names = [p.name for p in found.params] if found else list(board.table.params)
     return names[: _DEFAULT_PARAMS.get(plot, 0)]

@@ -68,7 +68,7 @@ class Board:
     early: Sequence[EarlyAttempt]
     curves: Mapping[int, Curve]  # by number: the best, running ones, and a sample
     sample: Sequence[int]  # the numbers of the sample
-    n_sampled: int  # size of the population of a sample
+    n_sampled: int  # number of trials that the sample represents
     best: Sequence[int]  # numbers: the best trial, and the others by their values
     training_metric: str | None  # name of the training loss
     training: Mapping[int, Curve]
