@@ -113,7 +113,7 @@ class Guard:
         return response
 
     def _refuse_token(self, request: Request) -> Response:
-        """Refuse a token; only wrong ones count: users behind one address may have the right one."""
+        """Refuse a token; only wrong ones count, as users may share an address."""
         address = request.client.host if request.client else ""
         if self._access.is_blocked(address):
             return _plain(429, "too many wrong tokens; wait a minute", {"retry-after": "60"})
