@@ -56,7 +56,7 @@ def _wanted(options: argparse.Namespace) -> Wanted:
 
 
 def _joined(texts: Sequence[str], form: Format) -> str:
-    """Several trials on standard output."""
+    """Join several trials for standard output."""
     match form:
         case Format.YAML:
             return "---\n".join(texts)

@@ -25,7 +25,7 @@ from tuner.study_file.code_names import find_code_folder
 
 
 def execute(options: argparse.Namespace) -> int:
-    """The final training, to its end or until a signal."""
+    """Run the final training, to its end or until a signal."""
     path = Path(options.config)
     config = load_best_config(path, tuple(options.set))
     is_both = options.on == "train+val"
@@ -66,7 +66,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 class _Stop:
-    """The first signal saves and leaves, the second leaves."""
+    """The first signal saves and leaves, the second leaves at once."""
 
     def __init__(self, line: ProgressLine) -> None:
         self.event = threading.Event()
@@ -75,7 +75,7 @@ class _Stop:
         self._asked = Asked()
 
     def hear(self, number: int, frame: FrameType | None) -> None:
-        """As a signal handler."""
+        """Handle a signal."""
         if not self._asked.hear(number):
             return
         if self.event.is_set():
@@ -101,7 +101,7 @@ def _tell(text: str) -> None:
 
 
 def render(config: BestConfig, trained: Any) -> str:
-    """The metrics, which weights they are of, and where everything is."""
+    """Render the metrics, the weights that they belong to, and the location of all files."""
     metrics = trained.metrics
     trial = "?" if metrics["trial"] is None else metrics["trial"]
     lines = [f"{flat(config.name)}: final training of trial {trial}"]
@@ -123,7 +123,7 @@ def _rows(values: dict[str, Any]) -> list[str]:
 
 
 def _chosen(metrics: dict[str, Any]) -> list[str]:
-    """Which of two was delivered, and why."""
+    """Render which of two was delivered, and why."""
     compared = metrics["compared"]
     if compared is None:
         return [f"trained on train+val for {metrics['epochs']} epochs"]
