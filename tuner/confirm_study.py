@@ -36,7 +36,7 @@ def confirm(
         folder = folder_of_code(
             search, study_file, study_command("confirm", name, "--file STUDY.yaml")
         )
-        notes = [f"study {name} goes on; these are its best trials so far"] if is_open else []
+        notes = [f"study {name} continues; these are its best trials so far"] if is_open else []
         outcome = work(spec, folder, options, view, notes, database=database)
         has_answer = outcome.summary is not None
         confirmation = load_confirmation(database, spec.name) if has_answer else None

@@ -44,7 +44,7 @@ class StudyFileError(TunerError):
         """Build the error; `n_more` faults are not listed."""
         self.file = file
         self.faults = tuple(faults)
-        more = f"\n{file}: and {n_more} more; mend these first" if n_more else ""
+        more = f"\n{file}: and {n_more} more; fix these first" if n_more else ""
         super().__init__(render_faults(file, self.faults) + more)
 
 

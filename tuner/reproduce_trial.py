@@ -101,7 +101,7 @@ def _suggest_again(database: Database, record: Record) -> Params:
     with database.reading() as connection:
         basis = read_basis(connection, study_id, first)
     if basis is None:
-        raise UsageError(f"the record does not say what the sampler had seen for trial {first}")
+        raise UsageError(f"the record lacks the sampler's basis for trial {first}")
     distributions = to_distributions(spec.search_space)
     mirror = Mirror(distributions, spec.direction)
     mirror.update(read_records(database, study_id, distributions))

@@ -140,7 +140,7 @@ def _refuse_action(request: Request, host: str) -> Response | None:
         return _plain(403, f"actions carry the header {ACTION_HEADER}: 1")
     length = request.headers.get("content-length", "")
     if not length.isdecimal() or int(length) > MAX_BODY:
-        return _plain(413, f"an action says its length, at most {MAX_BODY} bytes")
+        return _plain(413, f"an action needs a Content-Length of at most {MAX_BODY} bytes")
     return None
 
 

@@ -191,7 +191,7 @@ def build_provenance(
     given = {
         "study": summary.study.name,
         "study_created_at": summary.study.created_at.astimezone(UTC).isoformat(timespec="seconds"),
-        "study_state": "best so far: the study goes on" if is_so_far else "finished",
+        "study_state": "best so far: the study continues" if is_so_far else "finished",
         "trial": trial.number,
         "trial_state": trial.state,
         "value": trial.value,
@@ -250,7 +250,7 @@ def _read_weights(connection: Snapshot, summary: StudySummary, number: int) -> K
         have = ", ".join(map(str, kept)) or "none"
         raise UsageError(
             f"the weights of trial {number} are not kept; `checkpoints.keep_best` of the study "
-            f"file says of how many trials they are (of these here: {have}), and only the "
+            f"file sets the number of trials with weights (here: {have}), and only the "
             "built-in trainer has them"
         )
     row: WeightsRow = kept[number]

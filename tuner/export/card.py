@@ -30,7 +30,7 @@ def render_model_card(config: BestConfig, metrics: Mapping[str, Any], card: Mode
         "## How to use it",
         _predict(card, metrics),
         "Features are given in the units of the data, as finite numbers (a row with NaN or "
-        "infinity is a `ValueError`); what standardizes them is in "
+        "infinity is a `ValueError`); their standardization is in "
         f"`{MODEL_FILE}`, which holds tensors and text and can run no code.",
         *_origin(config, metrics),
     ]
@@ -61,7 +61,7 @@ def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
     last = {name: value for name, value in metrics["last"].items() if name != "seconds"}
     parts = [
         f"# {config.name}",
-        f"What `{config.objective.function}` trained with the params of trial "  # type: ignore[union-attr]
+        f"The result of `{config.objective.function}` with the params of trial "  # type: ignore[union-attr]
         f"{_trial(metrics)} of study `{config.name}`.",
         "## How good it is",
         f"Its value: {config.metric} {_number(metrics['value'])}. Its last report:",
@@ -81,7 +81,7 @@ def _averages(card: ModelCard) -> list[str]:
 
 
 def _delivered(metrics: Mapping[str, Any]) -> str:
-    start = "It went on from the trial's own weights. " if metrics["from_weights"] else ""
+    start = "It started from the trial's own weights. " if metrics["from_weights"] else ""
     return start + _weights_of(metrics)
 
 
@@ -177,7 +177,7 @@ def _again(metrics: Mapping[str, Any]) -> str:
     code = f" --allow-code {named}" if named else ""
     if metrics["from_weights"]:
         return (
-            "It went on from the trial's own weights, which lie beside the file of `tuner export "
+            "It started from the trial's own weights, which are next to the file of `tuner export "
             f"--weights`: `tuner train THAT_FILE --from-weights{code}` trains it again."
         )
     rows = "" if metrics["trained_on"] == "train" else f" --on {metrics['trained_on']}"

@@ -25,8 +25,8 @@ def folder_of_code(spec: StudySpec, path: Path | None, command: str) -> Path:
     if path is None:
         if spec.has_own_code:
             raise UsageError(
-                f"study {spec.name!r} trains your own code, and a database may not say which code "
-                f"runs here: name the study file that has the same objective ({command})"
+                f"study {spec.name!r} trains your own code, and a database may not choose the code "
+                f"that runs here: name the study file that has the same objective ({command})"
             )
         return Path.cwd()
     loaded = load_study_file(path)

@@ -15,7 +15,7 @@ _COMMENTS = {
     "seed": "the trial's: of weights and dropout",
     "data_seed": "of the order of the rows",
     "best_epoch": "the one with the best validation value",
-    "weights": "the trial's own, in a file beside this one",
+    "weights": "the trial's own, in a file next to this one",
 }
 
 

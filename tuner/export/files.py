@@ -25,7 +25,7 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = 0o666) -> None:
             raise
         sync_folder(path.parent)
     except OSError as error:
-        before = "; what was there before is as it was" if path.exists() else ""
+        before = "; the former file is unchanged" if path.exists() else ""
         reason = error.strerror or str(error)
         if not path.parent.is_dir():
             reason = f"there is no folder {path.parent}"

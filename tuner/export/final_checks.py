@@ -37,11 +37,11 @@ def _look_at_weights(config: BestConfig, source: Path) -> None:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise RunFailed(
-            f"the weights beside the config cannot be used: {named.file} cannot be read "
-            f"({error.strerror}); it lies beside the file that tuner export --weights wrote"
+            f"the weights next to the config cannot be used: {named.file} cannot be read "
+            f"({error.strerror}); it belongs next to the file that tuner export --weights wrote"
         ) from error
     if found != named.sha256:
         raise RunFailed(
-            f"the weights beside the config cannot be used: {named.file} is not the file that was "
+            f"the weights next to the config cannot be used: {named.file} is not the file that was "
             "written: another sha256"
         )

@@ -126,7 +126,7 @@ class FinalLane:
         except (OSError, RunFailed) as error:
             # A full disk must not end the training; an error of the last write will.
             if not self._has_trouble:
-                self._tell(f"the state of step {step} is not saved ({error}); training goes on")
+                self._tell(f"the state of step {step} is not saved ({error}); training continues")
             self._has_trouble = True
             return False
         self._has_trouble = False

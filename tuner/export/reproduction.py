@@ -191,7 +191,7 @@ def tell_circumstances(record: Record, again: Again) -> list[str]:
         if now is not None and now != version:
             told.append(f"another {name}: then {version}, now {now}")
     if not objective.is_same_in_company:
-        told.append("a model of yours that trained among others differs from one alone by rounding")
+        told.append("your own model differs by rounding if it trained in a group")
     if record.trial.attempt > 1:
         told.append(f"it was trained in {record.trial.attempt} attempts")
     return told

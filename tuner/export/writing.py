@@ -95,7 +95,7 @@ def _head(exported: Exported) -> str:
     """Render the comment at the top of the file."""
     config, facts = exported.config, exported.config.provenance
     value = "" if exported.value is None else f", {config.metric} {exported.value:.6g}"
-    so_far = ", the best so far: the study goes on" if exported.is_so_far else ""
+    so_far = ", the best so far: the study continues" if exported.is_so_far else ""
     lines = [
         f"tuner: trial {exported.number} of study {config.name}{value}{so_far}",
         f"of {facts['trials']['tried']} trials tried; final training: tuner train THIS_FILE",

@@ -108,7 +108,7 @@ def _trip(machine: Machine) -> list[Act]:
         machine.shown.alerts.append((machine.now, notice.sentence))
         acts.append(Say(notice=notice))
     if breaker.has_no_device and not machine.lanes and not machine.claims.is_claiming:
-        text = "trials that fail on this machine do well on others; look at what differs here"
+        text = "trials that fail on this machine do well on others; compare it with them"
         error = CannotWork(f"{text} (trials {_listed(better)})")
         acts.append(Leave(ending=Ending(kind=EndingKind.FAILED, error=error)))
     return acts

@@ -143,7 +143,11 @@ class StoreThread(JobThread[StoreJob]):
         try:
             path = self._spool_resumed(job.key.number, content)
         except OSError as error:
-            log.error("trial %d starts anew: no room in the spool: %s", job.key.number, error)
+            log.error(
+                "trial %d starts from the beginning: no room in the spool: %s",
+                job.key.number,
+                error,
+            )
             return CheckpointLoaded(key=job.key, path=None, step=0)
         return CheckpointLoaded(key=job.key, path=path, step=checkpoint.step)
 

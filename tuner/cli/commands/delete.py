@@ -24,7 +24,7 @@ def execute(options: argparse.Namespace) -> int:
         print(render_json({"study": options.study, "deleted": True, "trials": n_trials}))
     else:
         print(f"deleted {options.study} with {count(n_trials, 'trial')}")
-        print("next: tuner status lists what is left")
+        print("next: tuner status lists the other studies")
     return 0
 
 

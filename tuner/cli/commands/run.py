@@ -153,7 +153,10 @@ def _render_next(summary: StudySummary, kind: EndingKind, again: Sequence[str]) 
             commands.append((study_command("export", name, export), "for tuner train best.yaml"))
     if summary.failures:
         commands.append(
-            (study_command("trials", name, "--state fail"), "what failed; tuner show tells more")
+            (
+                study_command("trials", name, "--state fail"),
+                "the failures; tuner show has the details",
+            )
         )
         commands.append((study_command("retry", name, "--failed"), "try those again"))
     held_back = (StudyState.STOPPED, StudyState.STOPPING, StudyState.PAUSED, StudyState.HALTED)

@@ -34,7 +34,7 @@ def execute(options: argparse.Namespace) -> int:
     ):
         raise UsageError(
             "--on train+val trains for the best epoch of the search, not for `epochs`; "
-            "--set best_epoch=N is what changes it"
+            "--set best_epoch=N changes it"
         )
     wanted = TrainOptions(
         output=Path(options.output or f"{config.name}-final"),
@@ -57,7 +57,7 @@ def execute(options: argparse.Namespace) -> int:
     line.close()
     if not trained.metrics:
         with end_printed(exit_code(stop.number)) as code:
-            _tell(f"stopped after step {trained.step}; the same command goes on from there")
+            _tell(f"stopped after step {trained.step}; the same command continues from there")
         return code
     if trained.was_done:
         _tell(f"{trained.folder} holds this training already; give -o to train it again elsewhere")
@@ -114,7 +114,7 @@ def render(config: BestConfig, trained: Any) -> str:
         lines += _rows({n: v for n, v in metrics["last"].items() if n != "seconds"})
         if metrics["checkpoint_step"] is None:
             lines.append("it saved no checkpoint: there is no model; call trial.checkpoint.save")
-    return "\n".join([*lines, f"{one_line(str(trained.folder))}: model-card.md says how to use it"])
+    return "\n".join([*lines, f"{one_line(str(trained.folder))}: model-card.md explains its use"])
 
 
 def _rows(values: dict[str, Any]) -> list[str]:

@@ -181,7 +181,7 @@ def _counts(summary: StudySummary, frame: Frame) -> list[Text]:
 def _alerts(live: LiveStudy, frame: Frame) -> list[Text]:
     said = []
     if frame.error is not None or frame.late_seconds > _STALE_SECONDS:
-        age = f"what is shown is {render_seconds(frame.age_seconds)} old"
+        age = f"the data shown are {render_seconds(frame.age_seconds)} old"
         why = f" ({one_line(frame.error)})" if frame.error else ""
         said.append(f"the database does not answer, {age}{why}")
     status = find_status(live.summary)

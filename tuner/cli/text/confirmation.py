@@ -61,7 +61,9 @@ def _words(confirmation: Confirmation) -> list[str]:
         and winner.probability < 0.9
         and len(confirmation.candidates) > 1
     ):
-        lines.append("more seeds would tell the first ones apart better, or they are as good")
+        lines.append(
+            "more seeds would separate the first ones better, unless they are equally good"
+        )
     lines.append(f"next: {_export_command(confirmation)}")
     return lines
 

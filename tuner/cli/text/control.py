@@ -102,7 +102,7 @@ def render_extended(name: str, extended: Extended, step_noun: str) -> str:
         if old != new:
             lines.append(f"  {word}  {'none' if old is None else render(old)} -> {render(new)}")
     if len(lines) == 1:
-        lines.append("  the limits are what they were")
+        lines.append("  the limits are unchanged")
     most = extended.n_draws
     if most is not None and (extended.after.trials or 0) > most:
         lines.append(f"  its grid has {count(most, 'cell')}: there cannot be more trials")

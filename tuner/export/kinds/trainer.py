@@ -142,7 +142,7 @@ def _exported_weights(job: Job) -> Weights | None:
         return weights
     except (BadCheckpoint, *READING_FAILS) as error:
         why = reason_of(error)
-        raise RunFailed(f"the weights beside the config cannot be used: {why}") from error
+        raise RunFailed(f"the weights next to the config cannot be used: {why}") from error
 
 
 def _check_weights(weights: Weights) -> None:

@@ -35,7 +35,7 @@ def history_figure(board: Board) -> Figure:
     notes = []
     n_valued = int(table.finite().sum() + table.finite(PRUNED).sum())
     if n_drawn < n_valued:
-        notes.append(f"{n_drawn:,} of {n_valued:,} points drawn: those that can be told apart")
+        notes.append(f"{n_drawn:,} of {n_valued:,} points drawn: those that can be distinguished")
     if n_beyond:
         where = "above" if board.minimize else "below"
         notes.append(f"{n_beyond:,} {where} the axis, at its edge")

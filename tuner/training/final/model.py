@@ -154,7 +154,7 @@ def build_final_model(
     elif build is None:
         name = card.model.rpartition(":")[2]
         raise UsageError(
-            f"this model is built by {card.model}, and no file may say which code runs here: "
+            f"this model is built by {card.model}, and no file may choose the code that runs here: "
             f"import it and give it, load_model(..., build={name})"
         )
     try:
@@ -209,7 +209,7 @@ def load_model(
             metadata = file.metadata() or {}
             if metadata.get("format") == CHECKPOINT_FORMAT:
                 raise RunFailed(
-                    f"{printable(path)} holds what a function saved, not a model of the "
+                    f"{printable(path)} holds the state of a function, not a model of the "
                     "built-in trainer: read it with tuner.load_state"
                 )
             card = _card_of_file(metadata)
@@ -343,5 +343,5 @@ def _bad_rows(is_bad_NF: torch.Tensor, features: tuple[str, ...]) -> str:
     return (
         f"row{'s' * (len(rows) > 1)} {named}{more} of {len(is_bad_NF)}, counted from 0: NaN, "
         f"infinity or a number too large (row {rows[0]}: feature {feature}); fill in or leave out "
-        "what is missing, the model has seen finite numbers alone"
+        "missing values, the model has seen only finite numbers"
     )

@@ -162,7 +162,7 @@ def _smaller(key: str, n_lanes: int, error: Exception) -> int:
         half = max(1, n_lanes // 2)
         log.warning("no memory for %d lanes of %s: from now on %d", n_lanes, key, half)
         return half
-    log.warning("%d lanes of %s broke (%r): each goes on alone", n_lanes, key, error)
+    log.warning("%d lanes of %s broke (%r): each continues alone", n_lanes, key, error)
     return 1
 
 
