@@ -198,7 +198,7 @@ def test_device_hours_are_summed_over_the_agents(new_study: NewStudy) -> None:
     last = _beat(one, busy=2100)
     assert (last.desired, last.reason) == (
         Desired.STOPPING,
-        "the budget of 1 hours of device time is used up",
+        "the budget of 1 h of device time is used up",
     )
     _beat(other, busy=1600)
     assert len(_limit_events(study)) == 1

@@ -70,11 +70,11 @@ class Confirmation:
         This part was luck: the best of many noisy values is one of the lucky ones.
         """
         known = [c for c in self.candidates if c.search_value is not None]
-        sign = 1 if self.direction is Direction.MINIMIZE else -1
-        best = min(known, key=lambda c: sign * (c.search_value or 0.0), default=None)
+        rank = self.direction.rank
+        best = min(known, key=lambda c: rank(c.search_value or 0.0), default=None)
         if best is None or best.mean is None or best.search_value is None:
             return None
-        return sign * (best.mean - best.search_value)
+        return rank(best.mean - best.search_value)
 
 
 def load_confirmation(database: Database, name: str) -> Confirmation | None:
@@ -136,11 +136,10 @@ def rank(candidates: Sequence[Candidate], direction: Direction) -> tuple[Candida
     """Sort by confirmed mean; those that fail under some seeds come after those that never do."""
     shares = probabilities_of_best([c.values for c in candidates], direction)
     judged = [replace(c, probability=p) for c, p in zip(candidates, shares, strict=True)]
-    sign = 1 if direction is Direction.MINIMIZE else -1
 
     def key(candidate: Candidate) -> tuple[bool, bool, float, int]:
         mean = candidate.mean
-        return mean is None, candidate.n_failed > 0, sign * (mean or 0.0), candidate.trial
+        return mean is None, candidate.n_failed > 0, direction.rank(mean or 0.0), candidate.trial
 
     return tuple(sorted(judged, key=key))
 

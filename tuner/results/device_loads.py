@@ -70,9 +70,8 @@ def _load(
 ) -> DeviceLoad:
     if not lanes:
         return DeviceLoad(device=device, n_lanes=n_lanes)
-    sign = 1 if direction is Direction.MINIMIZE else -1
     ranked = sorted(
-        lanes, key=lambda lane: float("inf") if lane.value is None else sign * lane.value
+        lanes, key=lambda lane: float("inf") if lane.value is None else direction.rank(lane.value)
     )
     best, oldest = ranked[0], max(ranked, key=lambda lane: (lane.seconds, lane.step))
     others = [lane for lane in ranked if lane is not best and lane is not oldest]

@@ -43,7 +43,7 @@ def find_importances(table: TrialTable, direction: Direction) -> Importances | N
     n_complete = int(complete.sum())
     if n_complete < LEAST_TRIALS:
         return None
-    losses = table.values[complete] * (1.0 if direction is Direction.MINIMIZE else -1.0)
+    losses = direction.rank(table.values[complete])
     place = math.ceil(_BEST_PART * n_complete) - 1
     is_best = losses <= np.partition(losses, place)[place]
     found = {name: _judge(param, complete, is_best) for name, param in table.params.items()}

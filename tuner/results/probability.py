@@ -28,8 +28,9 @@ def probabilities_of_best(
     if not judged:
         return found
     generator = np.random.Generator(np.random.PCG64(_SEED))
-    sign = 1.0 if direction is Direction.MINIMIZE else -1.0
-    means = np.stack([_draw(sign * np.array(samples[place]), generator) for place in judged])
+    means = np.stack(
+        [_draw(direction.rank(np.array(samples[place])), generator) for place in judged]
+    )
     is_best = means == means.min(0)
     shares = (is_best / is_best.sum(0)).mean(1)
     for place, share in zip(judged, shares, strict=True):

@@ -79,8 +79,7 @@ class TrialTable:
     def best_first(self, direction: Direction, n: int) -> list[int]:
         """Return the places of the best COMPLETE trials, ties by number."""
         places = np.flatnonzero(self.finite())
-        sign = 1.0 if direction is Direction.MINIMIZE else -1.0
-        order = np.argsort(sign * self.values[places], kind="stable")[:n]
+        order = np.argsort(direction.rank(self.values[places]), kind="stable")[:n]
         best: list[int] = places[order].tolist()
         return best
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Protocol, TypeVar
 
 ParamValue = bool | int | float | str | None
 Params = Mapping[str, ParamValue]
@@ -51,14 +52,21 @@ TRIAL_STATES = (*FINAL_STATES, TrialState.RUNNING, TrialState.RELEASED, TrialSta
 COUNTED_STATES = (*TRIAL_STATES, TrialState.ELSEWHERE)
 
 
+class _Negatable(Protocol):
+    def __neg__(self) -> Any: ...
+
+
+_Number = TypeVar("_Number", bound=_Negatable)
+
+
 class Direction(StrEnum):
     """Whether lower or higher values are better."""
 
     MINIMIZE = "minimize"
     MAXIMIZE = "maximize"
 
-    def rank(self, value: float) -> float:
-        """Return a sort key: the better the value, the lower."""
+    def rank(self, value: _Number) -> _Number:
+        """Return a key to sort values by, numbers or arrays: the better, the lower."""
         return value if self is Direction.MINIMIZE else -value
 
 

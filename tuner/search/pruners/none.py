@@ -14,9 +14,7 @@ class NoPruner:
     compares_complete = False
 
     def schedule(self, place: int, n_steps: int | None) -> Schedule:
-        """Return no step."""
         return Schedule()
 
     def decide(self, trial: History, others: Curves) -> Decision:
-        """Continue: this pruner stops no trial."""
         return Decision(action=Verdict.CONTINUE, reason="the study does not prune")

@@ -56,7 +56,7 @@ def _raised(name: str, amount: Amount, old: float | None, used: float, step_noun
 
 def _amount(name: str, amount: float, step_noun: str) -> str:
     if name == "device_seconds":
-        return f"{amount / 3600:g} hours of device time"
+        return f"{amount / 3600:g} h of device time"
     unit = "s" if name == "seconds" else limit_name(name, step_noun)
     return f"{amount:,.0f} {unit}" if amount >= 1 else f"{amount:g} {unit}"
 

@@ -20,7 +20,7 @@ class Usage:
             return f"the budget's time of {render_duration(self.limit_seconds)} is used up"
         limit, used = self.limit_device_seconds, self.device_seconds
         if limit is not None and used is not None and used >= limit:
-            return f"the budget of {limit / 3600:g} hours of device time is used up"
+            return f"the budget of {limit / 3600:g} h of device time is used up"
         return None
 
     def seconds_left(self) -> float | None:
