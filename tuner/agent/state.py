@@ -89,7 +89,7 @@ class WorkerState:
     heard_at: float = 0.0  # its last message, or the last start given to it
     leave_by: float | None = None  # deadline for dropping a trial
     kill_at: float | None = None  # set once it was asked for its stacks
-    doom: Failure | None = None  # failure of its lanes once it has ended
+    pending_failure: Failure | None = None  # failure of its lanes once it has ended
 
     @property
     def device(self) -> str:

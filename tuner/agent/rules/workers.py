@@ -221,7 +221,7 @@ def gone(machine: Machine, event: WorkerGone) -> list[Act]:
     del machine.workers[event.worker]
     if machine.stop is not None:
         return acts
-    if (lanes and worker.doom is None) or not worker.has_been_ready:
+    if (lanes and worker.pending_failure is None) or not worker.has_been_ready:
         machine.shown.alerts.append((machine.now, f"worker {worker.name}: {failure.message}"))
         acts.append(Say(notice=WorkerDied(worker=worker.name, how=failure.message)))
     if not worker.has_been_ready:
@@ -245,8 +245,8 @@ def _begun(machine: Machine, pid: int, worker: WorkerState) -> list[Lane]:
 def _failure_of(event: WorkerGone, worker: WorkerState, n_lanes: int) -> Failure:
     lines = "\n".join(event.tail.splitlines()[-LOG_LINES:])
     failure = failure_of_exit(event.exit_code, lines)
-    if worker.doom is not None:
-        failure = replace(worker.doom, log_tail=lines)
+    if worker.pending_failure is not None:
+        failure = replace(worker.pending_failure, log_tail=lines)
     return as_loss(failure) if n_lanes > 1 else failure  # the lane at fault is unknown
 
 
