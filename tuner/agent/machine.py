@@ -75,7 +75,7 @@ class Machine:
     lanes: dict[AttemptKey, Lane] = field(default_factory=dict)
     # (rung, number, is_complete) of this machine's rung values that the feed has not brought yet
     local_rungs: set[tuple[int, int, bool]] = field(default_factory=set)
-    n_early_deaths: int = 0  # workers in a row that ended before they were ready
+    n_early_exits: int = 0  # workers in a row that ended before they were ready
     stop: StopState | None = None
     now: float = 0.0  # time of the event that is judged
     desired: Desired = Desired.RUNNING

@@ -20,7 +20,7 @@ TRIP_AFTER = 3  # failures in a row of trials that came further elsewhere
 ASK_SECONDS = 2.0  # between questions how these trials fare
 FIRST_HOLD_SECONDS = 5.0  # between claims after a row of failures; doubles with each further one
 LONGEST_HOLD_SECONDS = 300.0
-MOST_DEATHS = 20  # remembered, each with all of its faults
+MAX_EXITS = 20  # remembered, each with all of its faults
 
 # Causes that a machine can be responsible for and that are retried, so that another machine can
 # show which it was.
@@ -47,7 +47,7 @@ def note(machine: Machine, lane: Lane, end: End, place: str) -> None:
     fault = Fault(key=lane.key, place=place, step=lane.last_step, at=machine.now)
     breaker.faults.append(fault)
     deaths = _deaths(breaker.faults)
-    kept = set(sorted(deaths, key=_when)[-MOST_DEATHS:])
+    kept = set(sorted(deaths, key=_when)[-MAX_EXITS:])
     breaker.faults = [fault for fault in breaker.faults if (fault.place, fault.at) in kept]
     n_in_a_row = sum(at > breaker.good_at for _, at in deaths)
     if n_in_a_row >= TRIP_AFTER and machine.fleet.n_other_machines:

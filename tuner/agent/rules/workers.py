@@ -23,7 +23,7 @@ from tuner.study.report import Printed, Report
 from tuner.study.trial import TrialState
 from tuner.study.verdict import Outcome
 
-MAX_EARLY_DEATHS = 3
+MAX_EARLY_EXITS = 3
 MOST_TAIL, LEAST_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
 LOG_LINES = 50  # kept of a failed attempt
 OfLane = Reported | Saved | Kept | NotSaved | Left
@@ -43,7 +43,7 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
             worker.room = min(message.n_free, machine.book.most_lanes)
             worker.n_taken = min(message.n_taken, worker.n_started)
             worker.has_been_ready, worker.is_leaving = True, False
-            machine.n_early_deaths = 0
+            machine.n_early_exits = 0
         return []
     lane = machine.find_lane(message.number, message.attempt)
     if lane is None or lane.phase is not Phase.TRAINING or lane.worker != event.worker:
@@ -225,8 +225,8 @@ def gone(machine: Machine, event: WorkerGone) -> list[Act]:
         machine.shown.alerts.append((machine.now, f"worker {worker.name}: {failure.message}"))
         acts.append(Say(notice=WorkerDied(worker=worker.name, how=failure.message)))
     if not worker.has_been_ready:
-        machine.n_early_deaths += 1
-    if machine.n_early_deaths >= MAX_EARLY_DEATHS:
+        machine.n_early_exits += 1
+    if machine.n_early_exits >= MAX_EARLY_EXITS:
         return [*acts, _workers_cannot_start(event, failure)]
     if machine.wanted is Desired.PAUSED and not any(machine.in_phase(Phase.TRAINING)):
         return acts  # all workers are about to rest; the pool wakes one in this place too
