@@ -212,7 +212,9 @@ class FleetState:
 @dataclass(kw_only=True)
 class MemoryState:
     free_bytes: dict[str, int] = field(default_factory=dict)
-    told_apart: set[str] = field(default_factory=set)  # devices whose users are known one by one
+    measured_by_process: set[str] = field(
+        default_factory=set
+    )  # devices whose users are known one by one
     most_bytes: dict[str, int] = field(default_factory=dict)  # that one worker was seen to use
 
 

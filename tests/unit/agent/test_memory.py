@@ -73,7 +73,7 @@ def test_an_empty_device_needs_no_measure() -> None:
     assert _asked(bench.ready()) == 1
 
 
-def test_processes_that_cannot_be_told_apart_start_one_after_the_other() -> None:
+def test_indistinguishable_processes_start_one_after_the_other() -> None:
     bench = _bench()
     assert not bench.machine.claims.is_claiming
     bench.report(claimed_trial(0), 1, 0.5)

@@ -19,7 +19,9 @@ def note(machine: Machine, event: MemoryRead) -> list[Act]:
     """Record the free memory, and the largest use by a worker of this study."""
     state = machine.memory
     state.free_bytes = {name: memory.free_bytes for name, memory in event.by_device.items()}
-    state.told_apart |= {name for name, memory in event.by_device.items() if memory.used_bytes}
+    state.measured_by_process |= {
+        name for name, memory in event.by_device.items() if memory.used_bytes
+    }
     lanes = machine.lanes_by_worker()
     for name, memory in event.by_device.items():
         for pid, used_bytes in memory.used_bytes.items():
@@ -64,7 +66,7 @@ def _has_room(machine: Machine, device: str, lanes: Mapping[int, Sequence[Lane]]
     if most_bytes is None:
         # Where processes cannot be distinguished, as in a container, they start one after the
         # other.
-        return device not in machine.memory.told_apart and n_starting == 0
+        return device not in machine.memory.measured_by_process and n_starting == 0
     return machine.memory.free_bytes[device] >= (1 + n_starting) * _HEAD_ROOM * most_bytes
 
 
