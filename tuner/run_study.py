@@ -53,7 +53,7 @@ from tuner.study_file.model import StudySpec
 from tuner.study_file.params.written import write_space
 
 LEARNING_SHARE = 8  # one in so many of the budget's trials; see search_at_equal_time.py
-_MOST_DRAWS = 10**18  # fits the database's column; larger grids cannot be finished anyway
+_MAX_DRAWS = 10**18  # fits the database's column; larger grids cannot be finished anyway
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +255,7 @@ def n_draws_of(spec: StudySpec) -> int | None:
     """Return the cells of a grid; None for samplers without end."""
     sampler = build_sampler(spec)
     n_draws = sampler.n_draws() if isinstance(sampler, DrawSampler) else None
-    return None if n_draws is None else min(n_draws, _MOST_DRAWS)
+    return None if n_draws is None else min(n_draws, _MAX_DRAWS)
 
 
 def build_rulebook(spec: StudySpec) -> Rulebook:
@@ -270,13 +270,13 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
         seconds_metric=spec.objective.seconds_metric,
         silence_seconds=spec.failures.silence_seconds,
         max_offline_seconds=spec.failures.max_offline_seconds,
-        most_lanes=spec.objective.max_lanes,
-        most_in_flight=most_in_flight(spec),
+        max_lanes=spec.objective.max_lanes,
+        max_in_flight=max_in_flight(spec),
         structural=spec.structural_params,
     )
 
 
-def most_in_flight(spec: StudySpec) -> int | None:
+def max_in_flight(spec: StudySpec) -> int | None:
     """Return how many trials may train at a time, over all machines, for a model to learn.
 
     It is a share of the budget for samplers that learn from ended trials; None for those that do

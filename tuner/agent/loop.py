@@ -35,7 +35,7 @@ from tuner.study.ending import Ending
 # verdict would wait for the sampler.
 SWITCH_SECONDS = 0.0005
 JOIN_SECONDS = 1.0
-MOST_EVENTS = 64  # between looks at all lanes, which cost a millisecond where 512 train
+MAX_EVENTS = 64  # between looks at all lanes, which cost a millisecond where 512 train
 LOOK_SECONDS = 1.0  # between checks of the workers' output and of the screen
 
 
@@ -149,7 +149,7 @@ class Agent:
             yield events.Tick()
             return
         yield event
-        for _ in range(MOST_EVENTS - 1):
+        for _ in range(MAX_EVENTS - 1):
             if self.ending is not None or self.inbox.empty():
                 return
             yield self.inbox.get()

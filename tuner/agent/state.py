@@ -215,7 +215,7 @@ class MemoryState:
     measured_by_process: set[str] = field(
         default_factory=set
     )  # devices whose users are known one by one
-    most_bytes: dict[str, int] = field(default_factory=dict)  # that one worker was seen to use
+    max_bytes: dict[str, int] = field(default_factory=dict)  # that one worker was seen to use
 
 
 @dataclass(kw_only=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 SESSION_SECONDS = 30 * 86_400
 KEY_BYTES = 32
-_MOST_WRONG = 10  # wrong tokens of one address
+_MAX_WRONG = 10  # wrong tokens of one address
 _WINDOW_SECONDS = 60.0
-_MOST_ADDRESSES = 1000
+_MAX_ADDRESSES = 1000
 
 
 @dataclass(kw_only=True)
@@ -65,11 +65,11 @@ class Access:
 
     def is_blocked(self, address: str) -> bool:
         """Return whether an address has guessed too often lately."""
-        return len(self._recent(address)) >= _MOST_WRONG
+        return len(self._recent(address)) >= _MAX_WRONG
 
     def count_wrong(self, address: str) -> None:
         """Count a wrong token."""
-        if len(self._wrong) >= _MOST_ADDRESSES:
+        if len(self._wrong) >= _MAX_ADDRESSES:
             self._wrong.pop(next(iter(self._wrong)))
         self._wrong[address] = [*self._recent(address), self.clock()]
 

@@ -31,8 +31,8 @@ from tuner.study_file.text.faults import quote
 from tuner.study_file.text.yaml_text import core_value
 
 _log = logging.getLogger(__name__)
-_LONGEST_TEXT = 500
-_MOST = 1e15
+_MAX_TEXT = 500
+_MAX_AMOUNT = 1e15
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")  # which no database takes
 
 
@@ -97,8 +97,8 @@ def _perform(
 
 def _text(given: Mapping[str, Any], key: str) -> str:
     value = given.get(key, "")
-    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or _NO_TEXT.search(value):
-        raise UsageError(f"{key} is a text of at most {_LONGEST_TEXT} characters")
+    if not isinstance(value, str) or len(value) > _MAX_TEXT or _NO_TEXT.search(value):
+        raise UsageError(f"{key} is a text of at most {_MAX_TEXT} characters")
     return value.strip()
 
 
@@ -153,7 +153,7 @@ def _amount(name: str, text: str, step_noun: str) -> Amount | None:
         case _:
             value = _float(digits)
             value = value * 3600 if value is not None and name == "device_seconds" else value
-    is_good = value is not None and (name == "target" or 0 < value < _MOST)
+    is_good = value is not None and (name == "target" or 0 < value < _MAX_AMOUNT)
     if value is None or not is_good:
         word, example = limit_name(name, step_noun), _EXAMPLES[name]
         raise UsageError(f"{quote(text[:40])} is no amount for {word}, such as {example}")

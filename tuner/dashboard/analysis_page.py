@@ -12,14 +12,14 @@ from tuner.dashboard.guard import STRICT_BUNDLE_POLICY
 from tuner.dashboard.serving import drawn_of, page
 from tuner.errors import UsageError
 from tuner.results.board import Board
-from tuner.results.figures.analysis import MOST_PARAMS, PLOTS, analysis_figure
+from tuner.results.figures.analysis import MAX_PARAMS, PLOTS, analysis_figure
 from tuner.results.figures.assets import PLOTLY
 from tuner.results.figures.figure import Figure
 from tuner.results.figures.matters import importance_figure
 from tuner.results.importances import find_importances
 from tuner.study_file.text.faults import listed, quote
 
-_MOST_NARROW = 2
+_MAX_NARROW = 2
 _ALL = (*PLOTS, "importance")
 _DEFAULT_PARAMS = {"slice": 4, "contour": 2, "parallel": 8, "rank": 2}
 
@@ -38,7 +38,7 @@ async def analysis(request: Request) -> Response:
         plots=_ALL,
         chosen=params,
         all_params=list(drawn.board.table.params),
-        most=MOST_PARAMS.get(plot, 0),
+        most=MAX_PARAMS.get(plot, 0),
         query=request.url.query,
         bundle=PLOTLY["strict" if is_large else "basic"],
     )
@@ -52,7 +52,7 @@ async def analysis_plot(request: Request) -> Response:
     drawn = await drawn_of(request)
     plot, params = _asked(request, drawn.board)
     if request.query_params.get("narrow") and plot == "slice":
-        params = params[:_MOST_NARROW]  # side by side, more would not be readable on a phone
+        params = params[:_MAX_NARROW]  # side by side, more would not be readable on a phone
     figure = await to_thread.run_sync(partial(_build, drawn.board, plot, params))
     body = json.dumps({"figures": {"analysis": figure.as_json()}}, allow_nan=False)
     return Response(body, media_type="application/json")

@@ -20,7 +20,7 @@ from tuner.storage.connections.connection import Database
 _log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 _EFFORT = 4  # a poll that takes long is followed by a rest that is so many times as long
-_MOST_STUDIES = 8  # that are kept in memory
+_MAX_STUDIES = 8  # that are kept in memory
 _KEEP_SECONDS = 600.0
 N_THREADS = 3
 _BUG = "tuner made a mistake; the terminal of `tuner dashboard` shows it"
@@ -159,7 +159,7 @@ class Followers:
     def _forget(self) -> None:
         for name, follower in list(self._known.items())[:-1]:
             is_old = self.clock() - follower.used_at > _KEEP_SECONDS
-            if not follower.n_viewers and (is_old or len(self._known) > _MOST_STUDIES):
+            if not follower.n_viewers and (is_old or len(self._known) > _MAX_STUDIES):
                 follower.stop()
                 del self._known[name]
 

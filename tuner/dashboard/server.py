@@ -21,7 +21,7 @@ from tuner.storage.connections.connection import Database
 
 _log = logging.getLogger(__name__)
 _PORTS_TRIED = 20
-_LONGEST_TOKEN = 1024
+_MAX_TOKEN = 1024
 SHUTDOWN_SECONDS = 1
 
 
@@ -131,7 +131,7 @@ def read_token(path: Path) -> str:
     """Return the token of a file that only its owner reads; raises `UsageError`."""
     try:
         mode = path.stat().st_mode
-        text = path.read_bytes()[: _LONGEST_TOKEN + 1].decode("ascii").strip()
+        text = path.read_bytes()[: _MAX_TOKEN + 1].decode("ascii").strip()
     except OSError as error:
         raise UsageError(f"cannot read the token file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -140,9 +140,9 @@ def read_token(path: Path) -> str:
         ) from error
     if stat.S_IMODE(mode) & 0o077:
         raise UsageError(f"others can read the token file {path}; chmod 600 {path}")
-    if len(text) < KEY_BYTES or len(text) > _LONGEST_TOKEN or len(text.split()) != 1:
+    if len(text) < KEY_BYTES or len(text) > _MAX_TOKEN or len(text.split()) != 1:
         raise UsageError(
-            f"the token file {path} holds no token of {KEY_BYTES} to {_LONGEST_TOKEN} characters; "
+            f"the token file {path} holds no token of {KEY_BYTES} to {_MAX_TOKEN} characters; "
             "openssl rand -hex 32 > FILE"
         )
     return text

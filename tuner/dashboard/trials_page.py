@@ -32,7 +32,7 @@ from tuner.study_file.text.faults import quote
 
 PAGE_ROWS = 50
 _CHUNK_ROWS = 1000
-_MOST_CONDITIONS = 20
+_MAX_CONDITIONS = 20
 # Up to a comma; one in quotes after a sign is part of the text.
 _CONDITION = re.compile(r"""(?:(?<=[<>=])\s*(?:'[^']*'|"[^"]*")|[^,])+""")
 
@@ -76,8 +76,8 @@ def parse_view(query: Mapping[str, str]) -> View:
     where, state, reason = (query.get(name, "").strip() for name in ("where", "state", "reason"))
     sort = query.get("sort", "").strip() or "number"
     conditions = [part for part in _CONDITION.findall(where) if part.strip()]
-    if len(conditions) > _MOST_CONDITIONS:
-        raise UsageError(f"{len(conditions)} conditions; at most {_MOST_CONDITIONS} are looked at")
+    if len(conditions) > _MAX_CONDITIONS:
+        raise UsageError(f"{len(conditions)} conditions; at most {_MAX_CONDITIONS} are looked at")
     field, is_descending = parse_sort(sort)
     number = query.get("page", "") or "1"
     if not (number.isascii() and number.isdecimal() and int(number[:9]) >= 1 and len(number) < 9):

@@ -21,7 +21,7 @@ from tuner.storage.connections.connection import Database
 from tuner.study.durations import render_seconds
 from tuner.study.secrets import redact
 
-_MOST_BEST = 10
+_MAX_BEST = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def _best_rows(board: Board) -> list[Mapping[str, Any]]:
             "steps": int(table.n_steps[place]),
             "params": table.params_of(place),
         }
-        for place in table.best_first(board.study.direction, _MOST_BEST)
+        for place in table.best_first(board.study.direction, _MAX_BEST)
     ]
 
 

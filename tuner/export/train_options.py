@@ -9,7 +9,7 @@ from tuner.export.config_text import render_yaml
 from tuner.export.final_folder import ROWS
 from tuner.study_file.best import BestConfig
 
-MOST_THREADS = 1024
+MAX_THREADS = 1024
 
 
 class Rows(StrEnum):
@@ -34,7 +34,7 @@ class TrainOptions:
 def threads_of(config: BestConfig, options: TrainOptions) -> int:
     """Return the number of threads: it determines rounding, and the default is the trial's."""
     noted = config.provenance.get("threads")
-    known = noted if type(noted) is int and 0 < noted <= MOST_THREADS else 1
+    known = noted if type(noted) is int and 0 < noted <= MAX_THREADS else 1
     return options.n_threads or known
 
 

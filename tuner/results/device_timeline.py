@@ -13,7 +13,7 @@ from tuner.storage.reading.rows import AgentRow
 from tuner.study.activity import Gauge
 from tuner.study.trial import TrialState
 
-MOST_SPANS = 1200  # shown one by one
+MAX_SPANS = 1200  # shown one by one
 LOST = "LOST"  # the end of an attempt that another one followed after its agent was lost
 _LOST = len(STATES)
 _STATES = (*STATES, LOST)
@@ -160,7 +160,7 @@ def _row(board: Board, spans: _Spans, place: int, host: str, device: str) -> Dev
     n_training = int((states == RUNNING).sum())
     failed = np.flatnonzero(np.isin(states, (FAIL, _LOST)))
     runs = find_runs(spans.began[mine], spans.ended[mine])
-    is_few = len(spans.rows) <= MOST_SPANS
+    is_few = len(spans.rows) <= MAX_SPANS
     told, n_lanes = _told_spans(spans, mine) if is_few else ((), 1)
     return DeviceRow(
         host=host,
@@ -174,7 +174,7 @@ def _row(board: Board, spans: _Spans, place: int, host: str, device: str) -> Dev
         spans=told,
         failed=[s for s in told if s.has_failed]
         if is_few
-        else [_span(spans, mine.start + int(at), 0) for at in failed[-_MOST_FAILED:]],
+        else [_span(spans, mine.start + int(at), 0) for at in failed[-_MAX_FAILED:]],
         n_lanes=n_lanes,
         gauge=_gauge(board, agents, device),
     )
@@ -185,7 +185,7 @@ def _gauge(board: Board, agents: Sequence[AgentRow], device: str) -> Gauge | Non
     return next((a.activity.gauges[device] for a in living if device in a.activity.gauges), None)
 
 
-_MOST_FAILED = 100
+_MAX_FAILED = 100
 
 
 def _state(board: Board, agents: Sequence[AgentRow], n_training: int) -> str:

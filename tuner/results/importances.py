@@ -17,10 +17,10 @@ from tuner.results.trial_table import Mask, ParamTable, TrialTable
 from tuner.storage.reading.columns import Floats, Ints
 from tuner.study.trial import Direction
 
-LEAST_TRIALS = 10
+MIN_TRIALS = 10
 _BEST_PART = 0.1
 _N_CELLS = 50
-_LEAST_IN_REGIME = 2
+_MIN_IN_REGIME = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ def find_importances(table: TrialTable, direction: Direction) -> Importances | N
     """Return None while too few trials are COMPLETE, or nothing sets the best ones apart."""
     complete = table.finite()
     n_complete = int(complete.sum())
-    if n_complete < LEAST_TRIALS:
+    if n_complete < MIN_TRIALS:
         return None
     losses = direction.rank(table.values[complete])
     place = math.ceil(_BEST_PART * n_complete) - 1
@@ -63,7 +63,7 @@ def _judge(param: ParamTable, complete: Mask, is_best: Mask) -> float:
     has_it = np.isfinite(values)
     n_best, n_all = int(is_best.sum()), len(values)
     n_regime, n_best_regime = int(has_it.sum()), int((has_it & is_best).sum())
-    if param.kind.single() or n_regime < _LEAST_IN_REGIME or not n_best_regime:
+    if param.kind.single() or n_regime < _MIN_IN_REGIME or not n_best_regime:
         return 0.0
     among_all = _density(param.kind, values[has_it]) + 1e-12
     among_best = _density(param.kind, values[has_it & is_best]) + 1e-12

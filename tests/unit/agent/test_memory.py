@@ -59,7 +59,7 @@ def test_a_full_device_gets_no_more_and_a_free_one_does() -> None:
     bench.report(claimed_trial(0), 1, 0.5)
     assert _asked(_read(bench, free=2 * GIB, used={WORKER: 3 * GIB})) == 0
     assert _asked(_read(bench, free=3 * GIB, used={WORKER: 2 * GIB})) == 0
-    assert bench.machine.memory.most_bytes == {"gpu:0": 3 * GIB}, "the most that was seen counts"
+    assert bench.machine.memory.max_bytes == {"gpu:0": 3 * GIB}, "the most that was seen counts"
     assert _asked(_read(bench, free=7 * GIB)) == 1
     result = bench.claimed(claimed_trial(1))
     assert [act.worker for act in of_type(result, acts.Send)] == [WORKER + 1]

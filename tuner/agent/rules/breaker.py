@@ -19,7 +19,7 @@ from tuner.study.lease import End, Finish
 TRIP_AFTER = 3  # failures in a row of trials that came further elsewhere
 ASK_SECONDS = 2.0  # between questions how these trials fare
 FIRST_HOLD_SECONDS = 5.0  # between claims after a row of failures; doubles with each further one
-LONGEST_HOLD_SECONDS = 300.0
+MAX_HOLD_SECONDS = 300.0
 MAX_EXITS = 20  # remembered, each with all of its faults
 
 # Causes that a machine can be responsible for and that are retried, so that another machine can
@@ -53,7 +53,7 @@ def note(machine: Machine, lane: Lane, end: End, place: str) -> None:
     if n_in_a_row >= TRIP_AFTER and machine.fleet.n_other_machines:
         # Meanwhile others show whether the trials or this machine are at fault.
         doublings = n_in_a_row - TRIP_AFTER
-        pause = min(FIRST_HOLD_SECONDS * 2**doublings, LONGEST_HOLD_SECONDS)
+        pause = min(FIRST_HOLD_SECONDS * 2**doublings, MAX_HOLD_SECONDS)
         breaker.hold_until = machine.now + pause
 
 

@@ -17,7 +17,7 @@ from tuner.study_file.text.durations import render_duration
 # Before a trial's first report its pace is unknown, and a function may report none: then only
 # `trial.timeout` can end it.
 FIRST_STEP_SECONDS = 12 * 3600.0
-LEAST_SECONDS = 300.0
+MIN_SECONDS = 300.0
 STEPS = 10  # as long as so many of the longest steps seen
 DUMP_SECONDS = 1.0  # for the stacks to reach the log
 
@@ -71,7 +71,7 @@ def silence_limit(machine: Machine, lane: Lane) -> float:
         return machine.book.silence_seconds
     if machine.longest_step_seconds is None or not lane.reports:
         return FIRST_STEP_SECONDS
-    return max(LEAST_SECONDS, STEPS * machine.longest_step_seconds)
+    return max(MIN_SECONDS, STEPS * machine.longest_step_seconds)
 
 
 def _end_with(machine: Machine, pid: int, worker: WorkerState, failure: Failure) -> list[Act]:

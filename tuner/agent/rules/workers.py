@@ -24,7 +24,7 @@ from tuner.study.trial import TrialState
 from tuner.study.verdict import Outcome
 
 MAX_EARLY_EXITS = 3
-MOST_TAIL, LEAST_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
+MAX_TAIL, MIN_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
 LOG_LINES = 50  # kept of a failed attempt
 OfLane = Reported | Saved | Kept | NotSaved | Left
 
@@ -40,7 +40,7 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
     if isinstance(message, Ready):
         if worker is not None:
             # The user's code can write any bytes to the pipe.
-            worker.room = min(message.n_free, machine.book.most_lanes)
+            worker.room = min(message.n_free, machine.book.max_lanes)
             worker.n_taken = min(message.n_taken, worker.n_started)
             worker.has_been_ready, worker.is_leaving = True, False
             machine.n_early_exits = 0
@@ -129,7 +129,7 @@ def printed(machine: Machine, event: WorkerPrinted) -> list[Act]:
     """Pass the new lines to its lanes' logs, so that `tuner logs` can follow from any machine."""
     lanes = machine.lanes_of(event.worker)
     for lane in lanes:  # those who train together share a log, and the room for it
-        tail = event.tail[-max(LEAST_TAIL, MOST_TAIL // len(lanes)) :]
+        tail = event.tail[-max(MIN_TAIL, MAX_TAIL // len(lanes)) :]
         _note_printed(lane, tail, event.n_bytes)
         if machine.writes.flush_at is None:
             machine.writes.flush_at = machine.now

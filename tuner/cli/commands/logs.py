@@ -80,20 +80,20 @@ def unseen(row: LogRow, before: LogRow | None) -> str:
         return ""
     new = row.tail[_start(row.tail, n_new, before.tail if before else "") :]
     is_whole = len(new.encode()) >= n_new
-    skipped = 0 if is_whole else n_new - _count_bytes(new, _FEWEST_BYTES)
+    skipped = 0 if is_whole else n_new - _count_bytes(new, _MIN_BYTES)
     head = f"[... {skipped:,} bytes are not kept]\n" if skipped > 0 else ""
     return clean_log(head + new)
 
 
 # The counts are of raw bytes, the text is decoded: a U+FFFD stands for so many of them.
 _REPLACEMENT = "\ufffd"
-_FEWEST_BYTES, _MOST_BYTES = 1, 3
+_MIN_BYTES, _MAX_BYTES = 1, 3
 
 
 def _start(tail: str, n_new: int, seen: str) -> int:
     """Return the start of the last `n_new` raw bytes; among several places, where `seen` ends."""
-    first = _place(tail, n_new, _FEWEST_BYTES)
-    last = _place(tail, n_new, _MOST_BYTES)
+    first = _place(tail, n_new, _MIN_BYTES)
+    last = _place(tail, n_new, _MAX_BYTES)
     places = (place for place in range(first, last + 1) if seen.endswith(tail[:place]))
     return next((place for place in places if place > 0), first)
 
@@ -108,7 +108,7 @@ def _place(tail: str, n_new: int, n_replaced: int) -> int:
 
 
 def _count_bytes(text: str, n_replaced: int) -> int:
-    return len(text.encode()) - (_MOST_BYTES - n_replaced) * text.count(_REPLACEMENT)
+    return len(text.encode()) - (_MAX_BYTES - n_replaced) * text.count(_REPLACEMENT)
 
 
 def _length(row: LogRow) -> int:

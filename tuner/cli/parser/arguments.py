@@ -6,7 +6,7 @@ import re
 
 _DURATION = re.compile(r"(?=\w)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 _LISTEN = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+|\*))(?::(\d{1,5}))?", re.ASCII)
-_MOST = 1e15
+_MAX_AMOUNT = 1e15
 
 
 def text(given: str) -> str:
@@ -73,7 +73,7 @@ def duration(given: str) -> tuple[float, bool]:
     match = _DURATION.fullmatch(given.removeprefix("+")[:40])
     parts = [float(part or 0) for part in match.groups()] if match else []
     total = sum(n * unit for n, unit in zip(parts, (86_400, 3600, 60, 1), strict=False))
-    if not 0 < total < _MOST:
+    if not 0 < total < _MAX_AMOUNT:
         raise argparse.ArgumentTypeError(f"{given!r} is not a duration such as 12h, 1d12h or +30m")
     return total, given.startswith("+")
 
@@ -81,7 +81,7 @@ def duration(given: str) -> tuple[float, bool]:
 def hours(given: str) -> tuple[float, bool]:
     """Parse `300` or `+20.5`, in seconds."""
     value = _number(given.removeprefix("+"))
-    if value is None or not 0 < value < _MOST:
+    if value is None or not 0 < value < _MAX_AMOUNT:
         raise argparse.ArgumentTypeError(f"{given!r} is not a number of hours such as 300 or +20")
     return value * 3600, given.startswith("+")
 

@@ -15,13 +15,13 @@ from tuner.storage.connections.connection import Database
 OpenDatabase = Callable[[], AbstractContextManager[Database]]
 
 
-_LONGEST_PAUSE_SECONDS = 15.0
+_MAX_PAUSE_SECONDS = 15.0
 _PAUSE_PER_READING = 10  # a screen takes at most a tenth of a connection's time
 
 
 def pause_seconds(every_seconds: float, took_seconds: float) -> float:
     """Return the pause between reads of a study: as requested, or longer if reads are slow."""
-    return max(every_seconds, min(_LONGEST_PAUSE_SECONDS, _PAUSE_PER_READING * took_seconds))
+    return max(every_seconds, min(_MAX_PAUSE_SECONDS, _PAUSE_PER_READING * took_seconds))
 
 
 @dataclass(frozen=True, kw_only=True)

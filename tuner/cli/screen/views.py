@@ -24,7 +24,7 @@ from tuner.study.lease import Origin
 from tuner.study.trial import TrialState
 
 QUEUED_NOTICES = 10_000
-MOST_RUNNING = 8  # in one line
+MAX_RUNNING = 8  # in one line
 CLOSE_SECONDS = 2.0
 
 
@@ -233,7 +233,7 @@ def _tally(notice: notices.Tally, step_noun: str) -> str:
         else ""
     )
     running = ", ".join(
-        _progress(r, notice.n_steps, step_noun) for r in notice.in_training[:MOST_RUNNING]
+        _progress(r, notice.n_steps, step_noun) for r in notice.in_training[:MAX_RUNNING]
     )
     return (
         f"-- {n_final}{of}: {notice.n_complete} complete, "

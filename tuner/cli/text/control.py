@@ -11,7 +11,7 @@ from tuner.study.control import Enqueued, Extended, Steered
 from tuner.study.durations import render_seconds
 from tuner.study.limits import limit_name
 
-_MOST_NUMBERS = 8
+_MAX_NUMBERS = 8
 
 
 def whoami() -> str:
@@ -25,8 +25,8 @@ def whoami() -> str:
 
 def numbers(given: Sequence[int]) -> str:
     """Return `trial 3`, `trials 3, 4 and 12 more`."""
-    shown = ", ".join(map(str, given[:_MOST_NUMBERS]))
-    more = f" and {len(given) - _MOST_NUMBERS} more" if len(given) > _MOST_NUMBERS else ""
+    shown = ", ".join(map(str, given[:_MAX_NUMBERS]))
+    more = f" and {len(given) - _MAX_NUMBERS} more" if len(given) > _MAX_NUMBERS else ""
     return f"trial{'' if len(given) == 1 else 's'} {shown}{more}"
 
 

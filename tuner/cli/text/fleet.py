@@ -12,8 +12,8 @@ from tuner.storage.reading.rows import AgentRow
 from tuner.study.activity import LaneActivity
 from tuner.study.durations import render_seconds
 
-_MOST_LANES = 4  # of one device
-_MOST_NUMBERS = 8  # trials of one agent
+_MAX_LANES = 4  # of one device
+_MAX_NUMBERS = 8  # trials of one agent
 
 
 def render_fleet(summary: StudySummary, width: int | None = None) -> str:
@@ -61,7 +61,7 @@ def _device(summary: StudySummary, agent: AgentRow, load: DeviceLoad) -> list[li
     if load.n_lanes <= 1:
         return [[*place, *_lane(summary, load, lane)] for lane in load.lanes]
     rows = [[*place, f"{load.n_lanes} lanes", "", "", ""]]
-    return rows + [["", "", *_lane(summary, load, lane)] for lane in load.lanes[:_MOST_LANES]]
+    return rows + [["", "", *_lane(summary, load, lane)] for lane in load.lanes[:_MAX_LANES]]
 
 
 def _lane(summary: StudySummary, load: DeviceLoad, lane: LaneActivity) -> list[str]:
@@ -80,7 +80,7 @@ def _lane(summary: StudySummary, load: DeviceLoad, lane: LaneActivity) -> list[s
 
 def _trials(numbers: Sequence[int]) -> str:
     """Render the trials that it holds; many are only counted."""
-    if len(numbers) > _MOST_NUMBERS:
+    if len(numbers) > _MAX_NUMBERS:
         return f"{len(numbers)} from {min(numbers)} to {max(numbers)}"
     return ", ".join(map(str, numbers)) or "-"
 

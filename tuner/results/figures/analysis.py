@@ -14,8 +14,8 @@ from tuner.results.trial_table import TrialTable
 from tuner.study.trial import Direction, ParamValue
 
 PLOTS = ("slice", "contour", "parallel", "rank", "edf")
-MOST_TRIALS = 500
-MOST_PARAMS = {"slice": 8, "contour": 3, "parallel": 8, "rank": 3, "edf": 0}
+MAX_TRIALS = 500
+MAX_PARAMS = {"slice": 8, "contour": 3, "parallel": 8, "rank": 3, "edf": 0}
 _TITLES = {
     "slice": "Slice",
     "contour": "Contour",
@@ -29,14 +29,14 @@ def analysis_figure(board: Board, plot: str, params: Sequence[str]) -> Figure:
     """Return one of `PLOTS` for these params."""
     title = _TITLES[plot]
     n_complete = int(board.table.finite().sum())
-    names = list(params)[: MOST_PARAMS[plot]]
+    names = list(params)[: MAX_PARAMS[plot]]
     least = 2 if plot in ("contour", "parallel", "rank") else 1
     if n_complete < 2:
         return Figure(name=plot, title=title, empty="needs two complete trials")
-    if MOST_PARAMS[plot] and len(names) < least:
+    if MAX_PARAMS[plot] and len(names) < least:
         needed = "two params" if least == 2 else "a param"
         return Figure(name=plot, title=title, empty=f"choose {needed}")
-    study, n_used = stock_study(board.table, board.study.direction, MOST_TRIALS)
+    study, n_used = stock_study(board.table, board.study.direction, MAX_TRIALS)
     try:
         drawn = _draw(plot, study, names, board.study.metric)
     except (ValueError, ArithmeticError):  # for values such as 1e308 and -1e308

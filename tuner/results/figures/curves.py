@@ -14,8 +14,8 @@ from tuner.search.catalog import build_pruner
 from tuner.storage.reading.columns import Curve, Floats, Ints
 from tuner.study_file.model import StudySpec
 
-_MOST_RUNGS = 12
-_LEAST = 5  # fewest trials for a meaningful quantile
+_MAX_RUNGS = 12
+_MIN_CURVES = 5  # fewest trials for a meaningful quantile
 
 
 def curves_figure(board: Board) -> Figure:
@@ -71,9 +71,9 @@ def find_rungs(spec: StudySpec) -> list[int]:
     """Return the steps at which the study's pruner compares, if they are few."""
     schedule = build_pruner(spec).schedule(0, spec.n_steps)
     most = spec.n_steps or 10_000
-    rungs = [step for run in schedule.runs for step in islice(run, _MOST_RUNGS + 1)]
+    rungs = [step for run in schedule.runs for step in islice(run, _MAX_RUNGS + 1)]
     rungs = sorted({rung for rung in rungs if rung <= most})
-    return rungs if len(rungs) <= _MOST_RUNGS else []
+    return rungs if len(rungs) <= _MAX_RUNGS else []
 
 
 def band_traces(curves: Sequence[Curve]) -> list[Trace]:
@@ -102,7 +102,7 @@ def band(curves: Sequence[Curve]) -> tuple[Ints, Floats, Floats, Floats]:
     order = np.lexsort((values, steps))
     steps, values = steps[order], values[order]
     found, starts, counts = np.unique(steps, return_index=True, return_counts=True)
-    enough = counts >= min(_LEAST, len(curves))
+    enough = counts >= min(_MIN_CURVES, len(curves))
     found, starts, counts = found[enough], starts[enough], counts[enough]
     low, middle, high = (
         values[starts + np.round(q * (counts - 1)).astype(np.int64)] for q in (0.1, 0.5, 0.9)

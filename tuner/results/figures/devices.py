@@ -7,9 +7,9 @@ from tuner.results.device_timeline import LOST, DeviceRow, Span, build_fleet
 from tuner.results.figures.figure import Figure, Trace, escape_label
 from tuner.study.trial import TrialState
 
-_MOST_LANES = 6  # in which a device's bars are drawn
-_MOST_EDGES = 400
-_MOST_LABELS = 14  # rows that are named one by one
+_MAX_LANES = 6  # in which a device's bars are drawn
+_MAX_EDGES = 400
+_MAX_LABELS = 14  # rows that are named one by one
 _PIXELS = 150  # of the height, for all rows together
 _KINDS = {  # state -> name, colour
     TrialState.COMPLETE: ("complete", "@complete"),
@@ -28,7 +28,7 @@ def fleet_figure(board: Board) -> Figure:
     if not rows:
         return Figure(name="fleet", title="Fleet", empty="no device has trained a trial yet")
     n_bars = sum(row.n_attempts for row in rows)
-    is_merged = any(not row.spans or row.n_lanes > _MOST_LANES for row in rows)
+    is_merged = any(not row.spans or row.n_lanes > _MAX_LANES for row in rows)
     began = min(row.runs[0][0] for row in rows)
     ended = max(row.runs[-1][1] for row in rows)
     thinnest = max(ended - began, 1.0) / 600  # seconds: a bar that is shorter would not be seen
@@ -56,8 +56,8 @@ def fleet_figure(board: Board) -> Figure:
         "showlegend": True,
     }  # fmt: skip
     notes = ["right: busy", f"{n_bars:,} attempts as busy time" if is_merged else ""]
-    if n_failed > _MOST_EDGES:
-        notes.append(f"the last {_MOST_EDGES} of {n_failed:,} failures")
+    if n_failed > _MAX_EDGES:
+        notes.append(f"the last {_MAX_EDGES} of {n_failed:,} failures")
     return Figure(
         name="fleet",
         title="Fleet",
@@ -73,7 +73,7 @@ def _labels(rows: Sequence[DeviceRow]) -> list[tuple[float, str, float | None]]:
     hosts: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         hosts.setdefault(row.host, []).append(place)
-    if len(rows) <= _MOST_LABELS:
+    if len(rows) <= _MAX_LABELS:
         return [
             (
                 place,
@@ -179,7 +179,7 @@ def _edges(rows: Sequence[DeviceRow], is_merged: bool) -> list[Trace]:
         for place, row in enumerate(rows)
         for span in row.failed
     ]
-    ends = sorted(ends, key=lambda end: end[0].ended)[-_MOST_EDGES:]
+    ends = sorted(ends, key=lambda end: end[0].ended)[-_MAX_EDGES:]
     if not ends:
         return []
     return [{

@@ -9,7 +9,7 @@ from tuner.results.figures.thinning import thin
 from tuner.results.trial_table import COMPLETE, FAIL, PRUNED, RELEASED, RUNNING, Mask, TrialTable
 from tuner.storage.reading.columns import STATES, Ints
 
-_MOST_BEYOND = 150
+_MAX_BEYOND = 150
 _STRIP = 0.07  # of the height: trials without a value
 
 
@@ -102,7 +102,7 @@ def _points(board: Board, scale: ValueScale) -> tuple[list[Trace], int, int]:
 def _beyond(board: Board, places: Ints, scale: ValueScale, colour: str, is_faint: bool) -> Trace:
     """Draw trials beyond the axis at its edge."""
     table = board.table
-    places = places[thin(table.numbers[places], np.zeros(len(places)), _MOST_BEYOND)]
+    places = places[thin(table.numbers[places], np.zeros(len(places)), _MAX_BEYOND)]
     edge = scale.high if board.minimize else scale.low
     return {
         "type": "scatter", "mode": "markers", "showlegend": False, "name": "beyond",

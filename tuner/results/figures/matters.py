@@ -15,13 +15,13 @@ from tuner.results.board import Board
 from tuner.results.figures.figure import Figure, Trace, escape_label
 from tuner.results.figures.scale import ValueScale, find_scale
 from tuner.results.figures.thinning import thin
-from tuner.results.importances import LEAST_TRIALS, Importances
+from tuner.results.importances import MIN_TRIALS, Importances
 from tuner.results.trial_table import PRUNED, TrialTable
 from tuner.storage.reading.columns import Floats, Ints
 from tuner.study_file.text.yaml_text import render_readable
 
 N_SLICES = 3
-_MOST_BARS = 8
+_MAX_BARS = 8
 _BEST_PART = 0.1  # of COMPLETE trials: the region of the best ones
 
 
@@ -29,7 +29,7 @@ def importance_figure(board: Board, importances: Importances | None) -> Figure:
     """Draw the importances by PED-ANOVA as bars."""
     if importances is None:
         return Figure(name="importance", title="What matters", empty=_why_empty(board.table))
-    shown = list(reversed(importances.params[:_MOST_BARS]))
+    shown = list(reversed(importances.params[:_MAX_BARS]))
     shares = [param.share for param in shown]
     names = [_cut(param.name) for param in shown]
     note = f"PED-ANOVA over {importances.n_complete:,} complete trials"
@@ -50,14 +50,14 @@ def importance_figure(board: Board, importances: Importances | None) -> Figure:
             "bargap": 0.35,
         },
         note=note,
-        summary=", ".join(f"{p.name} {p.share:.0%}" for p in importances.params[:_MOST_BARS]),
+        summary=", ".join(f"{p.name} {p.share:.0%}" for p in importances.params[:_MAX_BARS]),
     )  # fmt: skip
 
 
 def _why_empty(table: TrialTable) -> str:
     values = table.values[table.finite()]
-    if len(values) < LEAST_TRIALS:
-        return f"needs {LEAST_TRIALS} complete trials, has {len(values)}"
+    if len(values) < MIN_TRIALS:
+        return f"needs {MIN_TRIALS} complete trials, has {len(values)}"
     if values.min() == values.max():
         return "all values are equal"
     return "no param sets the best trials apart"
@@ -193,7 +193,7 @@ def best_region(table: TrialTable, name: str, minimize: bool) -> tuple[float, fl
     if hasattr(param.kind, "choices"):
         return None
     places = np.flatnonzero(table.finite() & np.isfinite(param.values))
-    if len(places) < LEAST_TRIALS:
+    if len(places) < MIN_TRIALS:
         return None
     order = np.argsort(table.values[places] if minimize else -table.values[places], kind="stable")
     best = param.values[places[order[: max(5, int(len(places) * _BEST_PART))]]]

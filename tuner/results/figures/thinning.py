@@ -4,11 +4,11 @@ import numpy as np
 
 from tuner.storage.reading.columns import Floats, Ints
 
-MOST_POINTS = 1500
+MAX_POINTS = 1500
 _COLUMNS, _ROWS = 320, 160
 
 
-def thin(x: Floats | Ints, y: Floats, most: int = MOST_POINTS) -> Ints:
+def thin(x: Floats | Ints, y: Floats, most: int = MAX_POINTS) -> Ints:
     """Return the places of the points to draw, ascending.
 
     The first of each cell stays; cells become coarser until there are few enough.

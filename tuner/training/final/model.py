@@ -46,7 +46,7 @@ MODEL_FILE = "model.safetensors"
 _CARD = "model-card.md"  # in a finished folder, as `tuner.export.final_folder` writes it
 _FORMAT, _ABOUT = "tuner-model-1", "tuner"
 _ROWS = 4096  # predicted at once
-_MOST_NAMED = 5  # rows in a message
+_MAX_NAMED = 5  # rows in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -336,8 +336,8 @@ def _shapes(card: ModelCard) -> Dataset:
 def _bad_rows(is_bad_NF: torch.Tensor, features: tuple[str, ...]) -> str:
     """Name the bad rows, counted from 0, and the first bad feature of the first one."""
     rows: list[int] = is_bad_NF.any(1).nonzero()[:, 0].tolist()
-    named = ", ".join(map(str, rows[:_MOST_NAMED]))
-    more = f" and {len(rows) - _MOST_NAMED} more" if len(rows) > _MOST_NAMED else ""
+    named = ", ".join(map(str, rows[:_MAX_NAMED]))
+    more = f" and {len(rows) - _MAX_NAMED} more" if len(rows) > _MAX_NAMED else ""
     column = int(is_bad_NF[rows[0]].nonzero()[0, 0])
     feature = repr(features[column]) if features else str(column)
     return (
