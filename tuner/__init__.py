@@ -1,8 +1,8 @@
 """tuner: hyperparameter optimization on your own machines.
 
-Importing the package loads nothing else; the names below are loaded when they are first used.
-The command line is in `tuner.cli`, the recipe in `tuner.run_study`, and the architecture is
-explained in the README beside this file.
+Importing the package loads nothing else; the names below are loaded at first use. The command line
+is in `tuner.cli`, the recipe in `tuner.run_study`, and the architecture is explained in the README
+next to this file.
 """
 
 from importlib import import_module

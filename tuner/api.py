@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A study as it was when it was loaded."""
+    """A study as of its loading."""
 
     summary: StudySummary
     trials: tuple[TrialRow, ...]  # by number
@@ -44,12 +44,11 @@ class Study:
 
     @property
     def name(self) -> str:
-        """The study's name."""
         return self.summary.study.name
 
     @property
     def best(self) -> TrialRow:
-        """The best COMPLETE trial: the confirmed one, if there is one to trust (`is_confirmed`).
+        """Return the best COMPLETE trial: the confirmed one, if any (`is_confirmed`).
 
         Raises `NoCompleteTrial`.
         """
@@ -59,16 +58,16 @@ class Study:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether a confirmation found `best` to be the best; otherwise its value did."""
+        """Return whether a confirmation found `best` to be the best; otherwise its value did."""
         return self.summary.best_by is By.CONFIRMED
 
     @property
     def status(self) -> StudyStatus:
-        """State, limits, time left, and the rest that `tuner status` derives."""
+        """Return state, limits, time left, and the other facts of `tuner status`."""
         return find_status(self.summary)
 
     def dataframe(self) -> "pandas.DataFrame":
-        """A pandas table with a row per trial.
+        """Return a pandas table with a row per trial.
 
         Columns are named as in Optuna's `trials_dataframe`. Raises `TunerError` without pandas.
         """
@@ -79,7 +78,7 @@ class Study:
         return pandas.DataFrame([_row(trial) for trial in self.trials])
 
     def refresh(self) -> "Study":
-        """The same study as it is now."""
+        """Return the same study as it is now."""
         return load_study(self.name, storage=self.storage, by=self.by)
 
     def __repr__(self) -> str:
@@ -153,7 +152,7 @@ def _check_text(name: str, given: object) -> None:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Give the caller's signal handlers back: an interrupted run must not end a notebook."""
+    """Restore the caller's signal handlers: an interrupted run must not end a notebook."""
     before = {number: signal.getsignal(number) for number in agent_signals()}
     try:
         yield
@@ -169,9 +168,9 @@ class _Silence:
 def load_study(
     name: str, *, storage: str | None = None, by: Literal["value", "confirmed"] | None = None
 ) -> Study:
-    """A study by its name, with its trials; raises `NotFound` with close names.
+    """Load a study by its name, with its trials; raises `NotFound` with close names.
 
-    `by` chooses what `best` is, as `tuner best --by` does.
+    `by` chooses the criterion of `best`, as in `tuner best --by`.
     """
     if not isinstance(name, str) or "\0" in name:
         raise UsageError(f"tuner.load_study takes the name of a study, not {name!r}")

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: cores and memory, as its cgroups limit them.
+"""Cores and memory that this process may use, as limited by its cgroups.
 
 A container or a Slurm job sees all cores and all memory of its machine in /proc, and is throttled
 or killed at the limits of its cgroup. Sources: Linux kernel documentation, "Control Group v2"
@@ -19,7 +19,7 @@ class MemoryBytes:
     """Memory, in bytes."""
 
     total: int
-    free: int  # without more of what can be reclaimed, such as cached files
+    free: int  # without reclaimable parts, such as cached files
 
 
 class Cgroups:
@@ -30,7 +30,7 @@ class Cgroups:
         self._proc = proc
 
     def n_cores(self) -> int:
-        """Return how many cores may be used at a time: at least 1, parts of a core left out."""
+        """Return how many cores may be used at a time: at least 1, rounded down."""
         if hasattr(os, "sched_getaffinity"):
             n_cores = len(os.sched_getaffinity(0))
         else:
@@ -39,9 +39,9 @@ class Cgroups:
         return max(1, int(min([n_cores, *quotas])))
 
     def memory(self) -> MemoryBytes:
-        """Return the memory of the machine, or less where a cgroup has less.
+        """Return the memory of the machine, or less if a cgroup has less.
 
-        Raises `OSError` and `ValueError` where /proc does not say it.
+        Raises `OSError` and `ValueError` if /proc lacks it.
         """
         total, free = self._of_machine("MemTotal"), self._of_machine("MemAvailable")
         for folder in self._folders("memory"):
@@ -59,7 +59,7 @@ class Cgroups:
         raise ValueError(f"/proc/meminfo has no {name}")
 
     def _folders(self, controller: str) -> Iterator[Path]:
-        """Our cgroup and those above it, each of which limits what is below, in both versions."""
+        """Yield this cgroup and those above it, each of which limits all below it."""
         try:
             lines = (self._proc / "self" / "cgroup").read_text().splitlines()
         except OSError:
@@ -73,13 +73,13 @@ class Cgroups:
 
 
 def _first_folder(root: Path, controllers: str, controller: str) -> Path:
-    """Where a controller of version 1 is mounted: alone or together with others."""
+    """Return the mount of a version 1 controller: alone or together with others."""
     names = (controllers, controller)
     return next((root / name for name in names if (root / name).is_dir()), root / controller)
 
 
 def _upwards(mount: Path, path: str) -> Iterator[Path]:
-    """From a cgroup to the root, which in a container may be its own cgroup, whatever the path."""
+    """Yield a cgroup's ancestors to the root, which in a container may be its own cgroup."""
     folder = mount / path.strip("/")
     while folder != mount and mount in folder.parents:
         yield folder
@@ -88,7 +88,7 @@ def _upwards(mount: Path, path: str) -> Iterator[Path]:
 
 
 def _cpu_quota(folder: Path) -> float | None:
-    """In cores; None for no limit."""
+    """Return the limit in cores; None for no limit."""
     quota, period = [*_words(folder / "cpu.max"), "", ""][:2]
     if not quota:
         quota = "".join(_words(folder / "cpu.cfs_quota_us"))
@@ -105,7 +105,7 @@ def _memory_limit(folder: Path) -> int | None:
 
 
 def _memory_in_use(folder: Path) -> int:
-    """Without cached files that nothing has used for a while."""
+    """Return the used memory without inactive cached files."""
     names = ("memory.current", "memory.usage_in_bytes")
     used = [int(word) for name in names for word in _words(folder / name) if word.isdigit()]
     words = _words(folder / "memory.stat")
@@ -115,7 +115,7 @@ def _memory_in_use(folder: Path) -> int:
 
 
 def _words(file: Path) -> Sequence[str]:
-    """The words of a small file; none where it cannot be read."""
+    """Return the words of a small file; none if it cannot be read."""
     try:
         return file.read_text().split()
     except OSError:

@@ -15,7 +15,7 @@ from tuner.study.command_line import study_command
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmed:
-    """How this machine's part ended, and what is confirmed so far."""
+    """The end of this machine's part, and the confirmation so far."""
 
     outcome: RunOutcome
     confirmation: Confirmation | None  # None: the database is away
@@ -26,7 +26,7 @@ def confirm(
 ) -> Confirmed:
     """Create or join the linked study and work on it until it ends; other machines may join.
 
-    `study_file` says where the objective's code is, if it is the user's. Raises `TunerError`.
+    `study_file` locates the objective's code, if it is the user's. Raises `TunerError`.
     """
     with open_database(options.storage) as database:
         migrate(database)
@@ -36,7 +36,7 @@ def confirm(
         folder = folder_of_code(
             search, study_file, study_command("confirm", name, "--file STUDY.yaml")
         )
-        notes = [f"study {name} goes on; these are its best trials so far"] if is_open else []
+        notes = [f"study {name} continues; these are its best trials so far"] if is_open else []
         outcome = work(spec, folder, options, view, notes, database=database)
         has_answer = outcome.summary is not None
         confirmation = load_confirmation(database, spec.name) if has_answer else None

@@ -1,21 +1,21 @@
-"""The exception tree: what tuner raises, and the exit code each ends the command with."""
+"""The exception tree of tuner, with the exit code of each command that fails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 class TunerError(Exception):
-    """Something the user can act on: one sentence that says what, where and what to do."""
+    """An error that the user can act on, in one sentence: event, location and next step."""
 
     exit_code = 1
 
 
 class RunFailed(TunerError):
-    """The run cannot go on for a reason that lies outside the trials."""
+    """The run cannot continue for a reason outside the trials."""
 
 
 class UsageError(TunerError):
-    """The command line asks for something that does not exist or does not fit together."""
+    """The command line requests something impossible or inconsistent."""
 
     exit_code = 2
 
@@ -26,37 +26,35 @@ class BadRows(UsageError, ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One located mistake in a study file."""
+    """One fault in a study file, with its position."""
 
-    line: int  # from 1; 0 for what `--set` gave
+    line: int  # from 1; 0 for `--set`
     column: int  # from 1
     path: str  # "search_space.lr", empty for the file as a whole
-    message: str  # what is wrong and what to do
+    message: str  # the fault and its fix
     source: str  # the line of the file, without its end
 
 
 class StudyFileError(TunerError):
-    """The study file is not valid; `faults` holds every mistake, sorted by position."""
+    """The study file is not valid; `faults` holds every fault, sorted by position."""
 
     exit_code = 2
 
     def __init__(self, file: str, faults: Sequence[Fault], n_more: int = 0) -> None:
-        """`n_more` mistakes are not listed."""
+        """Build the error; `n_more` faults are not listed."""
         self.file = file
         self.faults = tuple(faults)
-        more = f"\n{file}: and {n_more} more; mend these first" if n_more else ""
+        more = f"\n{file}: and {n_more} more; fix these first" if n_more else ""
         super().__init__(render_faults(file, self.faults) + more)
 
 
 class StudyMismatch(TunerError):
-    """A different study lives under this name; the message holds the differences."""
+    """A different study has this name; the message lists the differences."""
 
     exit_code = 2
 
 
 class NotFound(TunerError):
-    """No such study or trial."""
-
     exit_code = 3
 
 
@@ -65,13 +63,13 @@ class StudyGone(NotFound):
 
 
 class DatabaseError(TunerError):
-    """The database refuses us, or what it holds is not what this version works with."""
+    """The database refuses the request, or its content does not fit this version."""
 
     exit_code = 4
 
 
 class DatabaseDenied(DatabaseError):
-    """Our role has no right to do this."""
+    """The role has no right to do this."""
 
 
 class DatabaseAway(DatabaseError):
@@ -79,16 +77,14 @@ class DatabaseAway(DatabaseError):
 
 
 class DatabaseRefused(DatabaseAway):
-    """A reconnect was refused: this process was let in before, and may be again."""
+    """A reconnect was refused: this process was accepted before, and may be again."""
 
 
 class PoolerUnfit(DatabaseError):
-    """The connection pooler in front of the database has to be set up otherwise."""
+    """The connection pooler in front of the database needs another configuration."""
 
 
 class NoCompleteTrial(TunerError):
-    """The study has no COMPLETE trial."""
-
     exit_code = 5
 
 
@@ -99,18 +95,18 @@ class HaltedByFailures(TunerError):
 
 
 class CannotWork(TunerError):
-    """This machine lacks what the study needs, a GPU for instance."""
+    """This machine lacks a requirement of the study, a GPU for instance."""
 
     exit_code = 7
 
 
 def render_faults(file: str, faults: Sequence[Fault]) -> str:
-    """One located sentence per fault, each with its source line and a caret."""
+    """Render one located sentence per fault, each with its source line and a caret."""
     return "\n".join(_render_fault(file, fault) for fault in faults)
 
 
 def render_short(file: str, fault: Fault) -> str:
-    """The located sentence alone."""
+    """Render the located sentence alone."""
     subject = f"{fault.path}: " if fault.path else ""
     place = f"{file}:{fault.line}:{fault.column}" if fault.line else "--set"
     return f"{place}: {subject}{fault.message}"

@@ -1,4 +1,4 @@
-"""Helper threads: each does one thing again and again until it is stopped."""
+"""Helper threads: each repeats one task until it is stopped."""
 
 import logging
 import queue
@@ -24,7 +24,7 @@ class HelperThread(ABC):
         *,
         role: str = "",
     ) -> None:
-        """`on_failure` gets whatever ends the thread; without one it is logged.
+        """Build the thread; `on_failure` gets the error that ends it, which is logged otherwise.
 
         `role` names the thread in the message of a bug: "the sampler".
         """
@@ -36,19 +36,17 @@ class HelperThread(ABC):
 
     @abstractmethod
     def work(self) -> float | None:
-        """Do one round; return the seconds until the next one, or None when there is none."""
+        """Do one round; return the seconds until the next one, or None to end."""
 
     @property
     def is_stopped(self) -> bool:
-        """Whether `stop` was called."""
         return self._stopped.is_set()
 
     def start(self) -> None:
-        """Begin to work."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the round that is under way; does not wait for it."""
+        """End after the current round; does not wait for it."""
         self._stopped.set()
 
     def pause(self, seconds: float) -> None:
@@ -61,7 +59,7 @@ class HelperThread(ABC):
             self._thread.join(timeout_seconds)
 
     def is_alive(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Return whether it was started and has not ended."""
         return self._thread.is_alive()
 
     def _run(self) -> None:
@@ -95,34 +93,32 @@ class JobThread(HelperThread, Generic[_Job]):
         role: str = "",
         max_jobs: int = 0,
     ) -> None:
-        """`max_jobs`: `post` drops jobs while so many wait; 0: no limit."""
+        """Build the thread; `post` drops jobs while `max_jobs` wait (0: no limit)."""
         super().__init__(name, on_failure, role=role)
         self._max_jobs = max_jobs
         self._jobs: queue.PriorityQueue[tuple[int, int, _Job | None]] = queue.PriorityQueue()
         self._posted = count()  # among equally urgent jobs the first one comes first
 
     @abstractmethod
-    def perform(self, job: _Job) -> None:
-        """Do one job."""
+    def perform(self, job: _Job) -> None: ...
 
     def post(self, job: _Job, urgency: int = 0) -> None:
-        """Have a job done; lower numbers are more urgent."""
+        """Queue a job; lower numbers are more urgent."""
         if not self._max_jobs or self._jobs.qsize() < self._max_jobs:
             self._jobs.put((urgency, next(self._posted), job))
 
     def stop(self) -> None:
-        """End after the job that is under way; the others are dropped."""
+        """End after the current job; the others are dropped."""
         super().stop()
         self._jobs.put((-1, next(self._posted), None))
 
     def finish(self, timeout_seconds: float) -> bool:
-        """Do the jobs that are posted, then end; return whether that came in time."""
+        """Do the queued jobs, then end; return whether it ended in time."""
         self._jobs.put((_LAST, next(self._posted), None))
         self.join(timeout_seconds)
         return not self.is_alive()
 
     def work(self) -> float | None:
-        """Wait for a job, and perform it."""
         _, _, job = self._jobs.get()
         if job is None:
             return None

@@ -11,16 +11,16 @@ _GONE = "ZX"  # states of a process that has ended, even if its parent has not a
 def started_at(pid: int) -> int | None:
     """Return when a process started, in clock ticks since the boot; None if it is gone.
 
-    A process id with its start names one process: the kernel gives ids out again.
+    A process id with its start identifies one process: the kernel reuses ids.
     """
     fields = _stat(pid)
     return None if fields is None or fields[0] in _GONE else int(fields[19])
 
 
 def exists(pid: int) -> bool:
-    """Whether a process of this pid namespace runs; a zombie does not.
+    """Return whether a process of this pid namespace runs; a zombie does not.
 
-    Without /proc, a signal that is not sent tells it.
+    Without /proc, it tries to signal the process.
     """
     if (_PROC / "self").exists():
         return started_at(pid) is not None
@@ -66,7 +66,7 @@ def descendants_of(pid: int) -> list[int]:
 
 
 def _parents() -> Iterator[tuple[int, int]]:
-    """Every living process with its parent."""
+    """Yield every living process with its parent."""
     for name in os.listdir(_PROC):
         if name.isdigit():
             fields = _stat(int(name))
@@ -75,7 +75,7 @@ def _parents() -> Iterator[tuple[int, int]]:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat behind the name: state, parent, ...; None if it is gone."""
+    """Return the fields of /proc/PID/stat after the name (state, parent, ...), or None."""
     try:
         content = (_PROC / str(pid) / "stat").read_bytes()
     except OSError:

@@ -39,13 +39,13 @@ from tuner.study.command_line import study_command
 from tuner.study.trial import Params, Values
 from tuner.study.verdict import Outcome, Verdict
 
-NEVER_SECONDS = 1e9  # between checkpoints that nobody wants
+NEVER_SECONDS = 1e9  # between checkpoints, which are not needed
 Tell = Callable[[Reported], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rederived:
-    """A suggestion, as it was stored and as the sampler gives it again."""
+    """A suggestion, as stored and as derived again."""
 
     number: int
     sampler: str
@@ -60,7 +60,7 @@ class Rederived:
 def reproduce(
     name: str, number: int, study_file: Path | None, options: RunOptions, tell: Tell
 ) -> Reproduction:
-    """Train a trial again by a worker of its own, as far as it came, and compare.
+    """Train a trial again in a worker of its own, for the recorded length, and compare.
 
     Nothing is written to the database. Raises `TunerError`.
     """
@@ -74,7 +74,7 @@ def reproduce(
 
 
 def rederive(name: str, number: int, options: RunOptions) -> Rederived:
-    """Ask the sampler again, with what it had seen; raises `UsageError` for what was enqueued."""
+    """Call the sampler again on its recorded basis; raises `UsageError` for an enqueued trial."""
     with open_database(options.storage) as database:
         migrate(database)
         with database.reading() as connection:
@@ -101,7 +101,7 @@ def _suggest_again(database: Database, record: Record) -> Params:
     with database.reading() as connection:
         basis = read_basis(connection, study_id, first)
     if basis is None:
-        raise UsageError(f"the record does not say what the sampler had seen for trial {first}")
+        raise UsageError(f"the record lacks the sampler's basis for trial {first}")
     distributions = to_distributions(spec.search_space)
     mirror = Mirror(distributions, spec.direction)
     mirror.update(read_records(database, study_id, distributions))
@@ -111,7 +111,7 @@ def _suggest_again(database: Database, record: Record) -> Params:
 
 
 def _first_try(database: Database, record: Record) -> int:
-    """A retry has the params of the trial that it tries again."""
+    """Return the number of the first try: a retry has the params of the trial that it repeats."""
     number, retry_of = record.trial.number, record.trial.retry_of
     with database.reading() as connection:
         while retry_of is not None:
@@ -130,7 +130,7 @@ def _train_again(record: Record, folder: Path, options: RunOptions, tell: Tell) 
         trials_folder = stack.enter_context(TemporaryDirectory(prefix="tuner-reproduce-"))
         data = finish_preparation(child)
         setup = build_setup(spec, folder, trials_folder, data, spool.path)
-        # Alone: in company it has the same bits, and nobody is there.
+        # Alone: the trial would have the same bits in a group, but there is none here.
         alone = replace(setup, n_lanes=1, keep_best=0, save_every_seconds=NEVER_SECONDS)
         pool.set_up(alone)
         return _follow(pool, record, _Place(device, data, folder), tell)
@@ -138,7 +138,7 @@ def _train_again(record: Record, folder: Path, options: RunOptions, tell: Tell) 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where it is trained, and with what."""
+    """Device, setup and data of the training."""
 
     device: Device
     data: PreparedData
@@ -146,7 +146,7 @@ class _Place:
 
 
 def _device_like(record: Record, options: RunOptions) -> Device:
-    """The first device; a CPU with as many threads as then, which decide how sums round."""
+    """Return the first device; a CPU with the recorded threads, which determine rounding."""
     device = list_devices(options.workers, processes=1)[0]
     threads = record.origin.about.get("threads")
     if device.torch_device != "cpu" or type(threads) is not int:
@@ -155,7 +155,7 @@ def _device_like(record: Record, options: RunOptions) -> Device:
 
 
 def _follow(pool: WorkerPool, record: Record, place: _Place, tell: Tell) -> Again:
-    """One trial, pruned where it was pruned; no pruner has a say."""
+    """Train one trial, pruned at its recorded step, without a pruner."""
     (pid,) = pool.workers
     last = max(record.curve, default=0)
     is_whole = record.ended_by_itself

@@ -1,6 +1,6 @@
-"""The whole product as one recipe: a study file goes in, the study's end comes out.
+"""The whole product as one recipe: from a study file to the end of the study.
 
-A reader of the code starts here.
+Readers of the code start here.
 """
 
 from collections.abc import Sequence
@@ -53,12 +53,12 @@ from tuner.study_file.model import StudySpec
 from tuner.study_file.params.written import write_space
 
 LEARNING_SHARE = 8  # one in so many of the budget's trials; see search_at_equal_time.py
-_MOST_DRAWS = 10**18  # fits the database's column; a grid may have more cells than anybody trains
+_MAX_DRAWS = 10**18  # fits the database's column; larger grids cannot be finished anyway
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What the command line adds to the study file."""
+    """Additions of the command line to the study file."""
 
     storage: DatabaseUrl | None = None  # None: the embedded server
     workers: int | None = None  # CPU workers; None: one per core
@@ -67,7 +67,7 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOutcome:
-    """How this agent's part ended, and where the study stands."""
+    """The end of this agent's part, and the state of the study."""
 
     name: str  # of the study
     ending: Ending
@@ -84,7 +84,7 @@ def run(path: Path, options: RunOptions, view: View) -> RunOutcome:
 def run_stored(name: str, path: Path | None, options: RunOptions, view: View) -> RunOutcome:
     """Work on a study that is in the database, without its own file, until it ends.
 
-    A database may not say which code runs here: where the objective is code of the user's, `path`
+    A database may not choose the code that runs here: if the objective is the user's code, `path`
     is a study file that names the same. Raises `NotFound`, `UsageError`, `StudyMismatch`.
     """
     with open_database(options.storage) as database:
@@ -106,10 +106,9 @@ def work(
 ) -> RunOutcome:
     """Work on a study with this machine's devices until it ends.
 
-    `folder` is the study file's: what a function's name is relative to. `notes` are shown at the
-    start. `database`: where it is open already.
-    The slow starts run side by side: workers import torch, a child prepares the data, and the
-    database comes up.
+    `folder` is the study file's, to which a function's name is relative. `notes` are shown at the
+    start. `database`: an open one, if any. The slow starts run in parallel: workers import torch, a
+    child prepares the data, and the database comes up.
     """
     processes = spec.workers.processes
     devices = list_devices(options.workers, processes)
@@ -155,7 +154,7 @@ def _joined(
     names: Sequence[str],
     notes: Sequence[str],
 ) -> StudyJoined:
-    """The first thing that people are told."""
+    """Build the first notice to the user."""
     return StudyJoined(
         name=spec.name,
         is_new=study.is_new,
@@ -175,7 +174,7 @@ def _joined(
 def _data_folders(
     spec: StudySpec, folder: Path, home: Home, data: PreparedData
 ) -> Sequence[DataFolder]:
-    """Of a function nothing is prepared."""
+    """Return the folders to keep; a function has no prepared data."""
 
     def prepare() -> None:
         with start_preparation(spec, folder, home.data) as preparation:
@@ -198,7 +197,7 @@ def _last_summary(database: Database, name: str, ending: Ending) -> StudySummary
     except DatabaseAway:
         if ending.kind is EndingKind.FINISHED:
             raise
-        return None  # the exit code says how the run ended
+        return None  # the exit code gives the end of the run
 
 
 def work_as_agent(
@@ -235,7 +234,7 @@ def work_as_agent(
 
 
 def build_source(spec: StudySpec, ordinal: int, pool: WorkerPool) -> SuggestionSource:
-    """The study's sampler, in a thread of its own if it thinks."""
+    """Build the study's sampler; a model has a thread of its own."""
     sampler = build_sampler(spec)
     if isinstance(sampler, DrawSampler):
         return DrawSource(sampler)
@@ -253,14 +252,14 @@ def build_source(spec: StudySpec, ordinal: int, pool: WorkerPool) -> SuggestionS
 
 
 def n_draws_of(spec: StudySpec) -> int | None:
-    """The cells of a grid; None for samplers without end."""
+    """Return the cells of a grid; None for samplers without end."""
     sampler = build_sampler(spec)
     n_draws = sampler.n_draws() if isinstance(sampler, DrawSampler) else None
-    return None if n_draws is None else min(n_draws, _MOST_DRAWS)
+    return None if n_draws is None else min(n_draws, _MAX_DRAWS)
 
 
 def build_rulebook(spec: StudySpec) -> Rulebook:
-    """What the agent's rules need of the study."""
+    """Build the constants of the study that the agent's rules need."""
     return Rulebook(
         pruner=build_pruner(spec),
         n_steps=spec.n_steps,
@@ -271,17 +270,17 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
         seconds_metric=spec.objective.seconds_metric,
         silence_seconds=spec.failures.silence_seconds,
         max_offline_seconds=spec.failures.max_offline_seconds,
-        most_lanes=spec.objective.max_lanes,
-        most_in_flight=most_in_flight(spec),
+        max_lanes=spec.objective.max_lanes,
+        max_in_flight=max_in_flight(spec),
         structural=spec.structural_params,
     )
 
 
-def most_in_flight(spec: StudySpec) -> int | None:
-    """How many trials may train at a time, over all machines, before a model goes blind.
+def max_in_flight(spec: StudySpec) -> int | None:
+    """Return how many trials may train at a time, over all machines, for a model to learn.
 
-    A share of the budget for samplers that learn from ended trials; None for those that do not,
-    and where the study file says how many lanes there are. An idle device gets a trial anyway.
+    It is a share of the budget for samplers that learn from ended trials; None for those that do
+    not, and if the study file sets the number of lanes. An idle device gets a trial anyway.
     """
     if spec.workers.lanes is not None or spec.budget.trials is None or not _learns(spec):
         return None
@@ -289,7 +288,7 @@ def most_in_flight(spec: StudySpec) -> int | None:
 
 
 def is_prompt(spec: StudySpec) -> bool:
-    """Whether somebody waits for trials: a model until they end, a pruner for values to compare.
+    """Return whether results are awaited: by a model at a trial's end, by a pruner for comparison.
 
     Without either, only throughput counts (`training.sizes`).
     """
@@ -297,14 +296,14 @@ def is_prompt(spec: StudySpec) -> bool:
 
 
 def _learns(spec: StudySpec) -> bool:
-    """Whether its sampler waits for trials to end."""
+    """Return whether its sampler waits for trials to end."""
     return isinstance(build_sampler(spec), ModelSampler)
 
 
 def build_setup(
     spec: StudySpec, folder: Path, trials_folder: str, data: PreparedData, spool: Path
 ) -> Setup:
-    """What every worker is told; its device is filled in for each."""
+    """Build the setup for every worker; its device is added for each."""
     return Setup(
         device="cpu",
         n_threads=1,

@@ -1,4 +1,4 @@
-"""One step of one trial without a database: does the objective work at all?"""
+"""One step of one trial without a database, to test the objective."""
 
 import math
 import tempfile
@@ -37,7 +37,7 @@ class SmokeResult:
 def smoke(path: Path, options: RunOptions) -> SmokeResult:
     """Train one random trial for one step on one worker, and write nothing that stays.
 
-    Raises `RunFailed` with the failure and the end of what it printed.
+    Raises `RunFailed` with the failure and the end of the log.
     """
     loaded = load_study_file(path, options.overrides)
     spec, folder, home = loaded.spec, loaded.folder, open_home()
@@ -56,7 +56,7 @@ def smoke(path: Path, options: RunOptions) -> SmokeResult:
 
 
 def _train_one_step(pool: WorkerPool, params: Params, seed: int) -> SmokeResult:
-    """Let the worker report once and hand the trial back: so it saves its state as well."""
+    """Let the worker report once and release the trial, so that it saves its state as well."""
     (pid,) = pool.workers
     start = Start(
         number=0,

@@ -205,7 +205,7 @@ def test_python_gets_one_sentence_for_a_study_that_is_not_there(tuner, tmp_path)
         ),
         (
             "    trial.report(loss=0.5)\n",
-            "the report has loss, and not what the study is after; call trial.report(val_loss=...) "
+            "the report has loss, and not the study's metric; call trial.report(val_loss=...) "
             "(train.py:2 in train)",
         ),
         (
@@ -230,7 +230,7 @@ def test_a_mistake_is_one_sentence_with_file_and_line_and_no_traceback(
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
-        ("def train(trial:\n", "train.py:1: '(' was never closed; mend the file"),
+        ("def train(trial:\n", "train.py:1: '(' was never closed; fix the file"),
         ("def fit(trial): ...\n", "train.py has no function 'train'; functions there: fit"),
         ("def train(): ...\n", "train.py:1: train must take one argument: def train(trial)"),
     ],

@@ -153,7 +153,7 @@ def test_a_function_is_shipped_and_no_database_says_which_code_runs(tuner: Tuner
         ["export", "plain", "--trial", 1, "--format", "json"],
     ):
         refused = tuner.look(*words, code=2)
-        assert "a database may not say which code runs here" in refused.err
+        assert "a database may not choose the code that runs here" in refused.err
         assert f"(tuner {words[0]} " in refused.err
         assert "study 'plain' trains" in refused.err
         assert refused.out == ""
@@ -162,7 +162,7 @@ def test_a_function_is_shipped_and_no_database_says_which_code_runs(tuner: Tuner
         assert "tuner export plain --trial 0 --file STUDY.yaml" in served.get("/s/plain/t/0").text
         refused = served.get("/s/plain/t/0/best.yaml")
         assert refused.status == 400
-        assert "a database may not say which code runs here" in refused.text
+        assert "a database may not choose the code that runs here" in refused.text
     done = tuner("reproduce", "plain", 0, "--file", study, **LIGHT)
     assert "reproduced bit for bit (4 steps, value 0.25)" in done.out
     (tmp_path / "other").mkdir()
@@ -208,7 +208,7 @@ def test_a_final_training_that_is_ended_goes_on(tuner: Tuner, tmp_path, number):
     stopped = tuner.stop(process, number)
     assert stopped.code == (130 if number is signal.SIGINT else -number)
     if number is signal.SIGINT:
-        assert "the same command goes on" in stopped.err
+        assert "the same command continues" in stopped.err
     assert not (out / "model-card.md").exists()
     # Without the pauses it is another config, and is not mixed with this one.
     assert "another config" in tuner("train", *words[1:-2], code=2).err

@@ -41,7 +41,7 @@ budget: {{trials: {trials}}}
 """
 
 
-FEWEST_LAYERS = {"diabetes": 0, "breast_cancer": 0}  # where a linear model does well
+MIN_LAYERS = {"diabetes": 0, "breast_cancer": 0}  # where a linear model does well
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
 def measure(name: str, trials: int, folder: Path) -> None:
     """One data set, from the search to the table."""
     study = folder / f"{name}.yaml"
-    study.write_text(STUDY.format(name=name, trials=trials, fewest=FEWEST_LAYERS.get(name, 1)))
+    study.write_text(STUDY.format(name=name, trials=trials, fewest=MIN_LAYERS.get(name, 1)))
     home = folder / "home"
     tuner(home, "run", study)
     confirmed = json.loads(tuner(home, "confirm", name, "--json"))

@@ -13,7 +13,7 @@ from tuner.study.trial import Direction, Params
 from tuner.study_file.params.trainer_params import Task, resolve
 from tuner.training.data.dataset import Dataset, Split
 from tuner.training.groups.device_groups import Groups
-from tuner.training.groups.sizes import MOST_ON_CPU, FixedSizes, Measurement
+from tuner.training.groups.sizes import MAX_ON_CPU, FixedSizes, Measurement
 from tuner.training.lane import Nobody
 from tuner.training.losses.built_in import loss_of
 from tuner.training.mlp.stack import MLP
@@ -85,7 +85,7 @@ def measured_lanes(params: Params, data: Dataset) -> int:
     """The number of lanes that a worker would find best."""
     loss = loss_of(data)
     model = MLP(data.n_features, data.n_outputs, loss)
-    return Measurement(data, loss, MOST_ON_CPU)(model, resolve(params), 0).best
+    return Measurement(data, loss, MAX_ON_CPU)(model, resolve(params), 0).best
 
 
 def epoch_seconds(epoch: Callable[[], object], n_epochs: int, now: Callable[[], float]) -> float:

@@ -17,7 +17,7 @@ from tuner.errors import DatabaseAway
 
 LEASE_SECONDS = 3.0
 IMMUNE_SECONDS = 5.0  # of one that came back: it must meet what happened meanwhile
-MOST_STOPPED_SECONDS = 5 * LEASE_SECONDS
+MAX_STOPPED_SECONDS = 5 * LEASE_SECONDS
 SETTLE_SECONDS = 2.5  # after its start, before it is hit: it shall hold something
 CONNECTIONS_PER_AGENT = 5  # three, and those of its start and its end
 
@@ -183,7 +183,7 @@ class Chaos:
                 agent.send(signal.SIGSTOP)
                 # Short ones are not to be noticed. A long one makes a zombie: the first always.
                 machine.is_to_lose = self.counts["stop"] == 1 or rng.random() < 0.5
-                most_seconds = MOST_STOPPED_SECONDS if machine.is_to_lose else 2.0
+                most_seconds = MAX_STOPPED_SECONDS if machine.is_to_lose else 2.0
                 machine.stopped_until = now + most_seconds
             case "term":
                 agent.send(signal.SIGTERM)

@@ -16,7 +16,7 @@ class _Line:
     client: socket.socket
     server: socket.socket
     opened_by: bytes = b""  # the text that opened its transaction; empty outside of one
-    is_doomed: bool = False  # the next answer is swallowed, and the connection closed
+    is_cut: bool = False  # the next answer is swallowed, and the connection closed
 
     def close(self) -> None:
         for end in (self.client, self.server):
@@ -92,14 +92,14 @@ class Proxy:
             line.opened_by = text
         asked = line.opened_by if is_commit else b"" if line.opened_by else text
         if self._words is not None and self._words in asked:
-            self._words, line.is_doomed = None, True
+            self._words, line.is_cut = None, True
         if is_commit:
             line.opened_by = b""
 
     def _answer(self, line: _Line) -> None:
         with suppress(OSError):
             while content := line.server.recv(_CHUNK):
-                if line.is_doomed:
+                if line.is_cut:
                     self.n_swallowed += 1
                     break
                 line.client.sendall(content)

@@ -67,7 +67,7 @@ def test_a_full_spool_costs_checkpoints_and_nothing_else_and_says_so(
         ballast = home / "ballast"
         full = "No space left on device"
         fleet.wait_for(lambda: _fill(ballast) or full in agent.output, "the message")
-        assert "is not saved (No space left on device); the trial goes on, that of step" in (
+        assert "is not saved (No space left on device); the trial continues, that of step" in (
             agent.output
         )
         _train_on(fleet, 2, ballast)  # what was in flight is registered by then

@@ -74,7 +74,7 @@ def test_what_is_exported_while_the_study_runs_says_so(database: Database) -> No
     agent.finish(agent.claim_one(), value=0.5)
     (found,) = export_trials(database, "searched", Wanted())
     assert found.is_so_far
-    assert found.config.provenance["study_state"] == "best so far: the study goes on"
+    assert found.config.provenance["study_state"] == "best so far: the study continues"
     for trial in agent.claim(2):
         agent.finish(trial, value=0.7)
     (found,) = export_trials(database, "searched", Wanted())

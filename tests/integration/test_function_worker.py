@@ -238,7 +238,7 @@ def train(trial):
         (
             "    trial.report(loss=1.0)\n",
             Outcome.MISTAKE,
-            "the report has loss, and not what the study is after; call "
+            "the report has loss, and not the study's metric; call "
             "trial.report(val_loss=...) (train.py:2 in train)",
         ),
         (

@@ -47,9 +47,9 @@ def test_a_spare_that_has_died_is_passed_over(pool: WorkerPool) -> None:
     spare = pool._spare
     assert spare is not None
     pool.kill(spare.pid)
-    spare.buried.wait(30)
+    spare.ended.wait(30)
     pool.kill(first.pid)
-    first.buried.wait(30)
+    first.ended.wait(30)
     worker = pool.replace(first.pid)
     assert worker.pid not in (first.pid, spare.pid)
     assert worker.process.poll() is None
@@ -63,25 +63,25 @@ def test_the_pipes_of_a_dead_spare_stay_open_until_the_listener_has_let_go_of_th
     spare = pool._spare
     assert spare is not None
     pool.kill(first.pid)
-    first.buried.wait(30)
-    bury, close, let_go = pool._listener._bury, pool._close_pipes, threading.Event()
-    was_buried: dict[int, bool] = {}
+    first.ended.wait(30)
+    note_end, close, let_go = pool._listener._note_end, pool._close_pipes, threading.Event()
+    had_ended: dict[int, bool] = {}
 
-    def bury_late(worker: Worker) -> None:
+    def note_end_late(worker: Worker) -> None:
         let_go.wait(30)
-        bury(worker)
+        note_end(worker)
 
     def note_close(worker: Worker) -> None:
-        was_buried[worker.pid] = worker.buried.is_set()
+        had_ended[worker.pid] = worker.ended.is_set()
         close(worker)
 
-    monkeypatch.setattr(pool._listener, "_bury", bury_late)
+    monkeypatch.setattr(pool._listener, "_note_end", note_end_late)
     monkeypatch.setattr(pool, "_close_pipes", note_close)
     pool.kill(spare.pid)
     spare.process.wait()
     threading.Timer(0.3, let_go.set).start()
     assert pool.replace(first.pid).pid != spare.pid
-    assert was_buried[spare.pid]
+    assert had_ended[spare.pid]
 
 
 class OneBatch:
@@ -99,7 +99,7 @@ class OneBatch:
         return iter(batch) if batch else iter(self._real.select())
 
 
-def test_nothing_is_read_from_a_worker_that_was_buried_just_before(pool: WorkerPool) -> None:
+def test_nothing_is_read_from_a_worker_that_has_just_ended(pool: WorkerPool) -> None:
     """Its descriptors may be another's by then: reading a pipe that blocks made the agent deaf."""
     (first,) = pool.workers.values()
     deadline = time.monotonic() + 30
@@ -113,8 +113,8 @@ def test_nothing_is_read_from_a_worker_that_was_buried_just_before(pool: WorkerP
         pool.kill(first.pid)
         first.process.wait()
         yield read_key, 1
-        # What the main thread does once it is buried: its log's number is a blocking pipe's now.
-        assert first.buried.is_set()
+        # What the main thread does once it is ended: its log's number is a blocking pipe's now.
+        assert first.ended.is_set()
         blocking, unused = os.pipe()
         os.dup2(blocking, first.log_fd)
         yield log_key, 1

@@ -111,7 +111,7 @@ def test_a_stop_prunes_at_the_step_of_the_decision(open_worker, setup):
     worker.hear(Ready)
 
 
-def test_trials_that_come_together_train_together_and_are_told_apart(open_worker, setup):
+def test_trials_claimed_together_train_together_with_their_own_ids(open_worker, setup):
     worker = open_worker()
     worker.say(replace(setup, n_lanes=8))
     assert worker.hear(Ready) == Ready(n_free=8, n_taken=0)

@@ -178,7 +178,7 @@ def test_a_report_without_the_studys_metric_names_it_and_what_was_given() -> Non
     with pytest.raises(Mistake) as caught:
         trial.report(loss=0.5, acc=0.1)
     assert str(caught.value) == (
-        "the report has loss, acc, and not what the study is after; call trial.report(val_loss=...)"
+        "the report has loss, acc, and not the study's metric; call trial.report(val_loss=...)"
     )
     assert lane.reported == []
 

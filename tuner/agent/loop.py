@@ -34,8 +34,8 @@ from tuner.study.ending import Ending
 # The interpreter's default of 5 ms is how long a waiting thread leaves a computing one alone: a
 # verdict would wait for the sampler.
 SWITCH_SECONDS = 0.0005
-LAST_WORDS_SECONDS = 1.0
-MOST_EVENTS = 64  # between looks at all lanes, which cost a millisecond where 512 train
+JOIN_SECONDS = 1.0
+MAX_EVENTS = 64  # between looks at all lanes, which cost a millisecond where 512 train
 LOOK_SECONDS = 1.0  # between checks of the workers' output and of the screen
 
 
@@ -109,7 +109,7 @@ class Agent:
         threads = (self._store_thread, self._claim_thread)
         for thread in threads:
             if thread.is_alive():
-                thread.join(LAST_WORDS_SECONDS)
+                thread.join(JOIN_SECONDS)
         if not any(thread.is_alive() for thread in threads):
             with suppress(DatabaseError):
                 self._store.leave(self._telemetry())
@@ -149,7 +149,7 @@ class Agent:
             yield events.Tick()
             return
         yield event
-        for _ in range(MOST_EVENTS - 1):
+        for _ in range(MAX_EVENTS - 1):
             if self.ending is not None or self.inbox.empty():
                 return
             yield self.inbox.get()

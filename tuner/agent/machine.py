@@ -52,8 +52,8 @@ class Rulebook:
     tally_seconds: float = 30.0
     fill_seconds: float = 0.05  # a busy worker's free places wait so long for others
     look_seconds: float = 5.0  # between claims of a busy machine for trials that others left
-    most_lanes: int = 4096  # of one worker
-    most_in_flight: int | None = None  # of all machines; None: as many as devices have use for
+    max_lanes: int = 4096  # of one worker
+    max_in_flight: int | None = None  # of all machines; None: as many as devices have use for
     structural: frozenset[str] = frozenset()  # params that lanes of one group share
 
 
@@ -75,7 +75,7 @@ class Machine:
     lanes: dict[AttemptKey, Lane] = field(default_factory=dict)
     # (rung, number, is_complete) of this machine's rung values that the feed has not brought yet
     local_rungs: set[tuple[int, int, bool]] = field(default_factory=set)
-    n_early_deaths: int = 0  # workers in a row that ended before they were ready
+    n_early_exits: int = 0  # workers in a row that ended before they were ready
     stop: StopState | None = None
     now: float = 0.0  # time of the event that is judged
     desired: Desired = Desired.RUNNING

@@ -167,7 +167,7 @@ class CheckpointTrouble:
         kept = f"that of step {self.kept_step} stays" if self.kept_step else "there is none before"
         return (
             f"trial {self.number}: the checkpoint of step {self.step} is not saved "
-            f"({self.reason}); the trial goes on, {kept}"
+            f"({self.reason}); the trial continues, {kept}"
         )
 
 

@@ -12,7 +12,7 @@ from tuner.study.activity import Gauge
 from tuner.study.agents import Desired
 
 ALERT_SECONDS = 600.0  # an alert is shown so long
-MOST_LANES = 4  # sent per device: a heartbeat stays small, however many lanes share the device
+MAX_LANES = 4  # sent per device: a heartbeat stays small, however many lanes share the device
 
 
 def render_screen(machine: Machine, now: float, gauges: Mapping[str, Gauge] | None = None) -> str:
@@ -45,14 +45,14 @@ def render_screen(machine: Machine, now: float, gauges: Mapping[str, Gauge] | No
 
 def _shown(machine: Machine, lanes: Sequence[Lane]) -> list[Lane]:
     """Return the best lanes by their last reports, and the oldest: a heartbeat has room for few."""
-    if len(lanes) <= MOST_LANES:
+    if len(lanes) <= MAX_LANES:
         return list(lanes)
 
     def rank(lane: Lane) -> float:
         value = _value(machine, lane)
         return math.inf if value is None else machine.book.goal.rank(value)
 
-    best = sorted(lanes, key=rank)[: MOST_LANES - 1]
+    best = sorted(lanes, key=rank)[: MAX_LANES - 1]
     oldest = min(lanes, key=lambda lane: lane.started_at)
     return best if oldest in best else [*best, oldest]
 

@@ -89,7 +89,7 @@ class WorkerState:
     heard_at: float = 0.0  # its last message, or the last start given to it
     leave_by: float | None = None  # deadline for dropping a trial
     kill_at: float | None = None  # set once it was asked for its stacks
-    doom: Failure | None = None  # failure of its lanes once it has ended
+    pending_failure: Failure | None = None  # failure of its lanes once it has ended
 
     @property
     def device(self) -> str:
@@ -212,8 +212,10 @@ class FleetState:
 @dataclass(kw_only=True)
 class MemoryState:
     free_bytes: dict[str, int] = field(default_factory=dict)
-    told_apart: set[str] = field(default_factory=set)  # devices whose users are known one by one
-    most_bytes: dict[str, int] = field(default_factory=dict)  # that one worker was seen to use
+    measured_by_process: set[str] = field(
+        default_factory=set
+    )  # devices whose users are known one by one
+    max_bytes: dict[str, int] = field(default_factory=dict)  # that one worker was seen to use
 
 
 @dataclass(kw_only=True)

@@ -16,9 +16,9 @@ NO_STUDY_YET = "no study yet; tuner run STUDY.yaml makes one"
 
 @contextmanager
 def open_named(storage: str | None, *, is_told: bool = True) -> Iterator[Database]:
-    """`--storage`, `TUNER_STORAGE` or the embedded server, with the schema in place.
+    """Open `--storage`, `TUNER_STORAGE` or the embedded server, with the schema in place.
 
-    `is_told`: what is to be said about the connection goes to stderr.
+    `is_told`: print advice about the connection on stderr.
     """
     with open_unmigrated(storage, is_told=is_told) as database:
         migrate(database)
@@ -27,7 +27,7 @@ def open_named(storage: str | None, *, is_told: bool = True) -> Iterator[Databas
 
 @contextmanager
 def open_unmigrated(storage: str | None, *, is_told: bool = True) -> Iterator[Database]:
-    """As `open_named`, whatever schema is there or is not."""
+    """Open it like `open_named`, with any schema or none."""
     with open_database(storage_setting(storage)) as database:
         for warning in database.warnings if is_told else ():
             print(clean(f"note: {warning}"), file=sys.stderr)
@@ -36,7 +36,7 @@ def open_unmigrated(storage: str | None, *, is_told: bool = True) -> Iterator[Da
 
 @contextmanager
 def open_existing(storage: str | None, *, is_told: bool = True) -> Iterator[Database]:
-    """As `open_named`, but raises `NotFound` rather than make an embedded database to look at."""
+    """Open it like `open_named`, but raise `NotFound` rather than create an embedded database."""
     if not exists(storage):
         raise NotFound(NO_STUDY_YET)
     with open_named(storage, is_told=is_told) as database:
@@ -44,5 +44,5 @@ def open_existing(storage: str | None, *, is_told: bool = True) -> Iterator[Data
 
 
 def exists(storage: str | None) -> bool:
-    """Whether a database is named, or this machine has an embedded one."""
+    """Return whether a database is named, or this machine has an embedded one."""
     return storage_setting(storage) is not None or (open_home().server / "data").exists()

@@ -1,4 +1,4 @@
-"""`tuner`: runs a command. Imports the command's module only when it is called."""
+"""`tuner`: runs a command, and imports its module only then."""
 
 import argparse
 import atexit
@@ -20,7 +20,7 @@ from tuner.cli.terminal import drop_output
 from tuner.errors import TunerError, UsageError
 from tuner.signals import exit_code, stop_signals
 
-# In a URL as user:password@ or as a part of its query, and beside a host as libpq takes it.
+# In a URL as user:password@ or in its query, and in libpq's form with a host.
 HAS_PASSWORD = re.compile(
     r"(?i)\w://[^/@\s]*:[^@\s]+@|[?&](?:ssl)?password=\S|\bhost(?:addr)?\s*=.*\bpassword\s*="
     r"|\bpassword\s*=.*\bhost(?:addr)?\s*="
@@ -28,9 +28,9 @@ HAS_PASSWORD = re.compile(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code. Without `arguments`: those of this process."""
+    """Run one command; return its exit code. Without `arguments`: those of this process."""
     _ready_streams()
-    atexit.register(gc.freeze)  # else the interpreter looks through all objects before it ends
+    atexit.register(gc.freeze)  # otherwise the interpreter scans all objects before it ends
     if arguments is not None:
         return _run(arguments)
     atexit.register(_react, signal.SIG_IGN)  # the interpreter gives handlers back, these it leaves
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _react(handler: "Callable[[int, FrameType | None], object] | signal.Handlers") -> None:
-    """What signals that ask for an end do from now on."""
+    """Set the handler of the signals that ask for an end."""
     for number in (*stop_signals(), signal.SIGUSR1):
         signal.signal(number, handler)
 
@@ -61,7 +61,7 @@ def _run(words: Sequence[str]) -> int:
         from tuner.cli.commands.completion import complete  # noqa: PLC0415 - for shells alone
 
         complete(parser)
-    if any(HAS_PASSWORD.search(word) for word in words):  # before anything else may repeat it
+    if any(HAS_PASSWORD.search(word) for word in words):  # before any output may repeat it
         from tuner.storage.connections.connection import (  # noqa: PLC0415 - loads SQLAlchemy
             PASSWORD_REFUSED,
         )
@@ -70,7 +70,7 @@ def _run(words: Sequence[str]) -> int:
         return UsageError.exit_code
     options = parser.parse_args(words)
     if getattr(options, "require_tls", False):
-        os.environ["TUNER_REQUIRE_TLS"] = "1"  # of every connection of this process
+        os.environ["TUNER_REQUIRE_TLS"] = "1"  # for every connection of this process
     if not hasattr(options, "module"):
         parser.print_help()
         return 0
@@ -96,7 +96,7 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _load(name: str) -> ModuleType:
-    """A command's module. What is imported stays: to look for garbage meanwhile only takes time."""
+    """Load a command's module; collecting garbage meanwhile would only take time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -107,15 +107,15 @@ def _load(name: str) -> ModuleType:
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:
-    """As without a handler, but for the exit code that the README names, SIGHUP included.
+    """End as without a handler, but with the exit code that the README names, for SIGHUP too.
 
-    Commands that have something to hand back or to save have handlers of their own meanwhile.
+    Commands with trials to release or files to save install their own handlers meanwhile.
     """
     os._exit(exit_code(number))
 
 
 def _tell(error: Exception) -> None:
-    """An error in plain text: it may quote what an objective printed or a file holds."""
+    """Print an error as plain text: it may quote a file or an objective's output."""
     from tuner.cli.text.words import clean_log  # noqa: PLC0415 - no help page needs it
 
     with suppress(OSError):  # the terminal may be gone
@@ -123,7 +123,7 @@ def _tell(error: Exception) -> None:
 
 
 def _ready_streams() -> None:
-    """Streams that take any text, steer no terminal, and exist even where they were closed."""
+    """Replace the streams by ones that take any text, steer no terminal, and are never closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

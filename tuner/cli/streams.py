@@ -1,8 +1,8 @@
-"""The streams of a command: whatever is printed, nothing that others wrote steers the terminal.
+"""Clean streams: text from other sources cannot steer the terminal.
 
-`main` puts them in the place of `sys.stdout` and `sys.stderr`, so that our own lines, those of
-argparse, warnings, log lines and tracebacks all pass here. What draws on purpose, a colour or a
-screen, cleans its text itself and writes to the `raw_stream`.
+`main` replaces `sys.stdout` and `sys.stderr` by them, so that all lines of tuner, argparse,
+warnings, logs and tracebacks pass through here. Code that draws a colour or a screen cleans its
+text itself and writes to the `raw_stream`.
 """
 
 import re
@@ -21,7 +21,7 @@ class CleanStream:
         self.raw_stream = stream
 
     def write(self, text: str) -> int:
-        """As of a text stream."""
+        """Write like a text stream."""
         if _SUSPECT.search(text):
             from tuner.cli.text.words import clean_page  # noqa: PLC0415 - no help page needs it
 
@@ -30,12 +30,12 @@ class CleanStream:
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """As of a text stream."""
+        """Write lines like a text stream."""
         for line in lines:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the stream's."""
+        """Return any other attribute of the stream."""
         return getattr(self.raw_stream, name)
 
 
@@ -48,13 +48,13 @@ def clean_streams() -> None:
 
 
 def raw_stream(stream: TextIO) -> TextIO:
-    """The stream that takes escape sequences too."""
+    """Return the stream that takes escape sequences too."""
     return stream.raw_stream if isinstance(stream, CleanStream) else stream
 
 
 @contextmanager
 def raw_streams() -> Iterator[None]:
-    """Let the user's own code, which runs in this process, print what it likes."""
+    """Let the user's own code, which runs in this process, print without changes."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = raw_stream(before[0]), raw_stream(before[1])
     try:
@@ -64,6 +64,6 @@ def raw_streams() -> Iterator[None]:
 
 
 def print_data(text: str) -> None:
-    """Print a file's content: byte by byte what it is, except on a terminal."""
+    """Print a file's content byte by byte, except on a terminal."""
     stream = sys.stdout if sys.stdout.isatty() else raw_stream(sys.stdout)
     stream.write(text)

@@ -1,4 +1,4 @@
-"""The study that a command names, to be steered."""
+"""The study that a command names, ready for changes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from tuner.study_file.model import StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class NamedStudy:
-    """A study, what it searches, and how it is steered."""
+    """A study, its spec, and its control."""
 
     row: StudyRow
     spec: StudySpec
@@ -24,7 +24,7 @@ class NamedStudy:
 
 @contextmanager
 def open_study(storage: str | None, name: str) -> Iterator[NamedStudy]:
-    """Raises `NotFound` with the closest name."""
+    """Open the study; raises `NotFound` with the closest name."""
     with open_existing(storage) as database:
         with database.reading() as connection:
             row = find_row(connection, name)

@@ -1,4 +1,4 @@
-"""What a stream can show, and what happens when it is gone."""
+"""Capabilities of a stream, and output after it has closed."""
 
 import errno
 import os
@@ -9,20 +9,23 @@ from typing import TextIO
 
 
 def has_colour(stream: TextIO) -> bool:
-    """NO_COLOR and FORCE_COLOR, where one is set; else terminals have (no-color.org)."""
+    """Return whether to use colour:
+
+    NO_COLOR or FORCE_COLOR if set, else for terminals (no-color.org).
+    """
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or has_screen(stream)
 
 
 def has_screen(stream: TextIO) -> bool:
-    """Whether a live screen can be drawn on it."""
+    """Return whether a live screen can be drawn on it."""
     return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "")
 
 
 @contextmanager
 def end_printed(code: int) -> Iterator[int]:
-    """Print the last words of a command with this exit code.
+    """Print a command's final lines with this exit code.
 
     The code stays if the terminal has closed meanwhile, and if a signal ended the command.
     """
@@ -35,7 +38,7 @@ def end_printed(code: int) -> Iterator[int]:
 
 
 def drop_output() -> None:
-    """Discard what is still buffered: it would raise again when the interpreter ends."""
+    """Discard buffered output: it would raise again when the interpreter ends."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

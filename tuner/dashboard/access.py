@@ -1,4 +1,4 @@
-"""Who may look: a token in the first URL, then a signed cookie; both compared in constant time."""
+"""Access: a token in the first URL, then a signed cookie; both compared in constant time."""
 
 import hashlib
 import hmac
@@ -9,31 +9,31 @@ from dataclasses import dataclass, field
 
 SESSION_SECONDS = 30 * 86_400
 KEY_BYTES = 32
-_MOST_WRONG = 10  # wrong tokens of one address
+_MAX_WRONG = 10  # wrong tokens of one address
 _WINDOW_SECONDS = 60.0
-_MOST_ADDRESSES = 1000
+_MAX_ADDRESSES = 1000
 
 
 @dataclass(kw_only=True)
 class Access:
-    """Tokens and sessions of one dashboard. Sessions outlive the process where its key does."""
+    """Tokens and sessions of one dashboard; with a stored key sessions outlive the process."""
 
     key: bytes = field(repr=False)  # signs sessions
     shared_token: str | None = field(
         default=None, repr=False
-    )  # of a token file: good for everybody
+    )  # of a token file: valid for all users
     clock: Callable[[], float] = time.time
     on_used: Callable[[], None] = field(default=lambda: None)  # the token for one browser
     _once: str | None = field(default=None, repr=False)
     _wrong: dict[str, list[float]] = field(default_factory=dict)
 
     def new_token(self) -> str:
-        """A token for one browser; the one before is void."""
+        """Return a token for one browser; the previous one becomes void."""
         self._once = secrets.token_urlsafe(KEY_BYTES)
         return self._once
 
     def redeem(self, token: str) -> bool:
-        """Whether a token is right. One that was made for one browser is used up by that."""
+        """Return whether a token is right; one for a single browser is used up by that."""
         given = token.encode()
         is_shared = self.shared_token is not None and hmac.compare_digest(
             given, self.shared_token.encode()
@@ -45,13 +45,13 @@ class Access:
         return is_shared or is_once
 
     def new_session(self) -> str:
-        """A cookie's value."""
+        """Return a cookie's value."""
         expires = int(self.clock() + SESSION_SECONDS)
         body = f"{expires}.{secrets.token_hex(8)}"
         return f"{body}.{self._sign(body)}"
 
     def is_session(self, cookie: str) -> bool:
-        """Whether we made it and it has not expired."""
+        """Return whether this dashboard made it and it has not expired."""
         body, _, signature = cookie.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
             return False
@@ -59,17 +59,17 @@ class Access:
         return expires.isdecimal() and int(expires) > self.clock()
 
     def _sign(self, body: str) -> str:
-        """A changed token file ends the sessions that the old one opened."""
+        """Sign the body with the token file's content: a changed file ends its sessions."""
         secret = self.key + (self.shared_token or "").encode()
         return hmac.new(secret, f"session {body}".encode(), hashlib.sha256).hexdigest()
 
     def is_blocked(self, address: str) -> bool:
-        """Whether an address has guessed too often of late."""
-        return len(self._recent(address)) >= _MOST_WRONG
+        """Return whether an address has guessed too often lately."""
+        return len(self._recent(address)) >= _MAX_WRONG
 
     def count_wrong(self, address: str) -> None:
-        """A wrong token."""
-        if len(self._wrong) >= _MOST_ADDRESSES:
+        """Count a wrong token."""
+        if len(self._wrong) >= _MAX_ADDRESSES:
             self._wrong.pop(next(iter(self._wrong)))
         self._wrong[address] = [*self._recent(address), self.clock()]
 

@@ -1,5 +1,4 @@
-"""What a page may change, where actions are on: each asked for in one JSON object, noted in the
-study's history with where it came from."""
+"""Changes through a page, if actions are on: one JSON object each, recorded with their origin."""
 
 import json
 import logging
@@ -32,14 +31,14 @@ from tuner.study_file.text.faults import quote
 from tuner.study_file.text.yaml_text import core_value
 
 _log = logging.getLogger(__name__)
-_LONGEST_TEXT = 500
-_MOST = 1e15
+_MAX_TEXT = 500
+_MAX_AMOUNT = 1e15
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")  # which no database takes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The study that an action is for."""
+    """The study of an action."""
 
     database: Database
     study_id: int
@@ -52,7 +51,7 @@ class Target:
 
 
 async def act(request: Request) -> Response:
-    """POST of one action; answers what it has done, or what is wrong, in one sentence."""
+    """Handle POST of one action; answer with the result or the error, in one sentence."""
     name = request.path_params["action"]
     try:
         given = await _body(request)
@@ -81,7 +80,7 @@ async def _body(request: Request) -> Mapping[str, Any]:
 def _perform(
     database: Database, study: str, name: str, given: Mapping[str, Any], address: str
 ) -> str:
-    """In a thread."""
+    """Perform the action; call it in a thread."""
     with database.reading() as connection:
         row = find_row(connection, study)
     target = Target(
@@ -98,8 +97,8 @@ def _perform(
 
 def _text(given: Mapping[str, Any], key: str) -> str:
     value = given.get(key, "")
-    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or _NO_TEXT.search(value):
-        raise UsageError(f"{key} is a text of at most {_LONGEST_TEXT} characters")
+    if not isinstance(value, str) or len(value) > _MAX_TEXT or _NO_TEXT.search(value):
+        raise UsageError(f"{key} is a text of at most {_MAX_TEXT} characters")
     return value.strip()
 
 
@@ -140,7 +139,7 @@ _AMOUNTS = ("trials", "steps", "seconds", "device_seconds", "target")
 
 
 def _amount(name: str, text: str, step_noun: str) -> Amount | None:
-    """`200`, `+50`, `12h`, `+0.5` device hours."""
+    """Parse `200`, `+50`, `12h`, or `+0.5` device hours."""
     if not text:
         return None
     is_more = text.startswith("+") and name != "target"
@@ -154,7 +153,7 @@ def _amount(name: str, text: str, step_noun: str) -> Amount | None:
         case _:
             value = _float(digits)
             value = value * 3600 if value is not None and name == "device_seconds" else value
-    is_good = value is not None and (name == "target" or 0 < value < _MOST)
+    is_good = value is not None and (name == "target" or 0 < value < _MAX_AMOUNT)
     if value is None or not is_good:
         word, example = limit_name(name, step_noun), _EXAMPLES[name]
         raise UsageError(f"{quote(text[:40])} is no amount for {word}, such as {example}")
@@ -197,7 +196,7 @@ def _enqueue(target: Target, given: Mapping[str, Any]) -> str:
 
 
 def parse_pairs(text: str) -> Params:
-    """`learning_rate=1e-3, n_layers=2`, or a line each; raises `UsageError`."""
+    """Parse `learning_rate=1e-3, n_layers=2`, or a line each; raises `UsageError`."""
     params: dict[str, ParamValue] = {}
     for word in filter(None, (part.strip() for part in re.split(r"[,\n]", text))):
         name, sign, value = (part.strip() for part in word.partition("="))

@@ -1,24 +1,24 @@
-"""Names and numbers in the addresses of pages: what none can be is no page."""
+"""Names and numbers in the addresses of pages; impossible ones lead to no page."""
 
 from starlette.convertors import Convertor, register_url_convertor
 
 
 class StudyName(Convertor[str]):
-    """As study files have it."""
+    """The name of a study, by the rules of study files."""
 
     regex = r"[A-Za-z0-9._-]{1,64}"
 
     def convert(self, value: str) -> str:
-        """As it is."""
+        """Return the text unchanged."""
         return value
 
     def to_string(self, value: str) -> str:
-        """As it is."""
+        """Return the name unchanged."""
         return value
 
 
 class TrialNumber(Convertor[int]):
-    """So many digits as a number has."""
+    """A trial number of at most as many digits as the database's."""
 
     regex = r"[0-9]{1,18}"
 
@@ -30,6 +30,6 @@ class TrialNumber(Convertor[int]):
 
 
 def register() -> None:
-    """For routes: `{name:study}`, `{number:trial}`."""
+    """Register the converters of routes: `{name:study}`, `{number:trial}`."""
     register_url_convertor("study", StudyName())
     register_url_convertor("trial", TrialNumber())

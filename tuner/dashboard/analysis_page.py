@@ -1,4 +1,4 @@
-"""The page of Optuna's plots: what to draw stands in the address."""
+"""The page of Optuna's plots; the address names the plot."""
 
 import json
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from tuner.dashboard.guard import STRICT_BUNDLE_POLICY
 from tuner.dashboard.serving import drawn_of, page
 from tuner.errors import UsageError
 from tuner.results.board import Board
-from tuner.results.figures.analysis import MOST_PARAMS, PLOTS, analysis_figure
+from tuner.results.figures.analysis import MAX_PARAMS, PLOTS, analysis_figure
 from tuner.results.figures.assets import PLOTLY
 from tuner.results.figures.figure import Figure
 from tuner.results.figures.matters import importance_figure
 from tuner.results.importances import find_importances
 from tuner.study_file.text.faults import listed, quote
 
-_MOST_NARROW = 2
+_MAX_NARROW = 2
 _ALL = (*PLOTS, "importance")
 _DEFAULT_PARAMS = {"slice": 4, "contour": 2, "parallel": 8, "rank": 2}
 
 
 async def analysis(request: Request) -> Response:
-    """The form and an empty plot."""
+    """Show the form and an empty plot."""
     drawn = await drawn_of(request)
     plot, params = _asked(request, drawn.board)
     is_large = plot in ("contour", "parallel")  # kinds that the small bundle does not draw
@@ -38,7 +38,7 @@ async def analysis(request: Request) -> Response:
         plots=_ALL,
         chosen=params,
         all_params=list(drawn.board.table.params),
-        most=MOST_PARAMS.get(plot, 0),
+        most=MAX_PARAMS.get(plot, 0),
         query=request.url.query,
         bundle=PLOTLY["strict" if is_large else "basic"],
     )
@@ -48,11 +48,11 @@ async def analysis(request: Request) -> Response:
 
 
 async def analysis_plot(request: Request) -> Response:
-    """The plot, as JSON."""
+    """Return the plot as JSON."""
     drawn = await drawn_of(request)
     plot, params = _asked(request, drawn.board)
     if request.query_params.get("narrow") and plot == "slice":
-        params = params[:_MOST_NARROW]  # side by side, more would not be readable on a phone
+        params = params[:_MAX_NARROW]  # side by side, more would not be readable on a phone
     figure = await to_thread.run_sync(partial(_build, drawn.board, plot, params))
     body = json.dumps({"figures": {"analysis": figure.as_json()}}, allow_nan=False)
     return Response(body, media_type="application/json")
@@ -65,7 +65,7 @@ def _build(board: Board, plot: str, params: Sequence[str]) -> Figure:
 
 
 def _asked(request: Request, board: Board) -> tuple[str, list[str]]:
-    """Raises `UsageError` for a plot or param that there is not."""
+    """Parse the request; raises `UsageError` for an unknown plot or param."""
     plot = request.query_params.get("plot", "slice")
     if plot not in _ALL:
         raise UsageError(f"no plot {quote(plot[:80])}; there are {listed(_ALL)}")
@@ -78,7 +78,7 @@ def _asked(request: Request, board: Board) -> tuple[str, list[str]]:
 
 
 def _default(board: Board, plot: str) -> list[str]:
-    """The most important ones."""
+    """Return the most important params."""
     found = find_importances(board.table, board.study.direction)
     names = [p.name for p in found.params] if found else list(board.table.params)
     return names[: _DEFAULT_PARAMS.get(plot, 0)]

@@ -1,4 +1,4 @@
-"""The web application: routes, and how errors look."""
+"""The web application: routes, and the pages of errors."""
 
 import json
 import logging
@@ -32,12 +32,12 @@ _log = logging.getLogger(__name__)
 # That read for pages: with the followers' own as many as the pool has connections, so that a crowd
 # waits in line instead of for a connection.
 N_PAGE_THREADS = N_CONNECTIONS - N_THREADS
-# Of a study's page, sent anew.
+# Parts of a study's page that are sent again.
 PARTS = ("headline", "confirmation", "failures", "devices", "activity")
 
 
 def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guard:
-    """All routes behind the guard."""
+    """Build all routes behind the guard."""
     addresses.register()
     dashboard = Dashboard(
         database=database,
@@ -80,7 +80,7 @@ def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guar
 
 
 async def static(request: Request) -> Response:
-    """A file; browsers keep it for ever, since another version has another address."""
+    """Return a file; browsers keep it forever, since another version has another address."""
     asset = all_assets().files.get(request.path_params["name"])
     if asset is None:
         return await show_missing(request, NotFound("no such file"))
@@ -99,7 +99,7 @@ async def studies(request: Request) -> Response:
 
 
 async def study(request: Request) -> Response:
-    """One study on one screen."""
+    """Show one study on one screen."""
     drawn = await drawn_of(request)
     return page("study.html", request, **_values(request, drawn), figures=NAMES)
 
@@ -115,7 +115,7 @@ def _values(request: Request, drawn: Drawn) -> dict[str, object]:
 
 
 async def figures(request: Request) -> Response:
-    """Some figures of a study, or all, as JSON."""
+    """Return some figures of a study, or all, as JSON."""
     drawn = await drawn_of(request)
     wanted = request.query_params.get("names", "")
     names = [name for name in wanted.split(",") if name in NAMES] or list(NAMES)
@@ -124,7 +124,7 @@ async def figures(request: Request) -> Response:
 
 
 async def live(request: Request) -> Response:
-    """What changes, as server-sent events; the id is the newest event that was seen."""
+    """Stream changes as server-sent events; the id is the newest event that was seen."""
     follower = await dashboard_of(request).followers.find(request.path_params["name"])
 
     async def stream() -> AsyncIterator[bytes]:
@@ -162,19 +162,19 @@ def _event(kind: str, number: str, data: object) -> bytes:
 
 
 async def show_error(request: Request, error: Exception) -> Response:
-    """What, where, what to do."""
+    """Show the event, its location and the next step."""
     assert isinstance(error, TunerError)
     status = status_of(error)
     return HTMLResponse(render("error.html", status=status, message=str(error)), status)
 
 
 async def show_bug(request: Request, error: Exception) -> Response:
-    """A mistake of ours: its text may hold anything, so the log alone gets it."""
+    """Show a bug without its text, which may hold anything: only the log gets that."""
     _log.error("a page failed", exc_info=error, extra={"path": request.url.path})
     told = "tuner made a mistake; the terminal of `tuner dashboard` shows it"
     return HTMLResponse(render("error.html", status=500, message=told), 500)
 
 
 async def show_missing(request: Request, _: Exception) -> Response:
-    """An address that is not one of ours."""
+    """Answer an unknown address."""
     return HTMLResponse(render("error.html", status=404, message="no such page"), 404)

@@ -1,4 +1,4 @@
-"""Static files, read once, sent compressed; their address holds their version."""
+"""Static files, read once, sent compressed; their address contains their version."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ class Asset:
 
 @dataclass(frozen=True, kw_only=True)
 class Assets:
-    """All of them."""
+    """All static files."""
 
     files: Mapping[str, Asset]
     version: str

@@ -1,4 +1,4 @@
-"""Following a study: one task per open study asks what has changed, however many pages look."""
+"""Followers of studies: one task per open study reads changes, however many pages are open."""
 
 import asyncio
 import gzip
@@ -20,7 +20,7 @@ from tuner.storage.connections.connection import Database
 _log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 _EFFORT = 4  # a poll that takes long is followed by a rest that is so many times as long
-_MOST_STUDIES = 8  # that are kept in memory
+_MAX_STUDIES = 8  # that are kept in memory
 _KEEP_SECONDS = 600.0
 N_THREADS = 3
 _BUG = "tuner made a mistake; the terminal of `tuner dashboard` shows it"
@@ -35,7 +35,7 @@ class Drawn:
     hashes: Mapping[str, str]
 
     def packed(self, names: Sequence[str]) -> bytes:
-        """Some figures as one gzipped JSON object."""
+        """Return some figures as one gzipped JSON object."""
         parts = [
             json.dumps(name).encode() + b":" + self.figures[name]
             for name in names
@@ -66,7 +66,7 @@ class Follower:
         self.reader = BoardReader(name=self.name)
 
     async def look(self, max_age_seconds: float = POLL_SECONDS) -> Drawn:
-        """The study now, or as it was a moment ago. Raises `NotFound`, `DatabaseError`."""
+        """Return the study as of now or a moment ago; raises `NotFound`, `DatabaseError`."""
         async with self._lock:
             self.used_at = time.monotonic()
             if self.drawn is None or self.used_at - self._looked_at > max_age_seconds:
@@ -75,7 +75,7 @@ class Follower:
             return self.drawn
 
     def _draw(self) -> Drawn:
-        """In a thread."""
+        """Read and draw; call it in a thread."""
         board = self.reader.read(self.database)
         if self.drawn is not None and self.drawn.board is board:
             return self.drawn
@@ -87,7 +87,7 @@ class Follower:
         return Drawn(board=board, figures=figures, hashes=hashes)
 
     async def changes(self) -> AsyncIterator[Drawn | TunerError]:
-        """The study now, and whenever it has changed; an error when it cannot be read."""
+        """Yield the study now, and after every change; an error when it cannot be read."""
         self.n_viewers += 1
         try:
             if self._task is None or self._task.done():
@@ -105,7 +105,7 @@ class Follower:
             self.n_viewers -= 1
 
     async def _follow(self) -> None:
-        """While anybody looks."""
+        """Read changes while a page is open."""
         while self.n_viewers:
             began = time.monotonic()
             before = (self.drawn, str(self.fault))
@@ -132,14 +132,13 @@ class Follower:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """End the task."""
         if self._task is not None:
             self._task.cancel()
 
 
 @dataclass(kw_only=True)
 class Followers:
-    """The studies that are looked at; a few of those that were."""
+    """The followers of open studies, and of a few that were open."""
 
     database: Database
     limiter: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(N_THREADS))
@@ -147,7 +146,7 @@ class Followers:
     _known: "OrderedDict[str, Follower]" = field(default_factory=OrderedDict)
 
     async def find(self, name: str) -> Follower:
-        """The follower of a study that exists. Raises `NotFound`, `DatabaseError`."""
+        """Return the follower of an existing study; raises `NotFound`, `DatabaseError`."""
         follower = self._known.get(name)
         if follower is None:
             follower = Follower(name=name, database=self.database, limiter=self.limiter)
@@ -160,7 +159,7 @@ class Followers:
     def _forget(self) -> None:
         for name, follower in list(self._known.items())[:-1]:
             is_old = self.clock() - follower.used_at > _KEEP_SECONDS
-            if not follower.n_viewers and (is_old or len(self._known) > _MOST_STUDIES):
+            if not follower.n_viewers and (is_old or len(self._known) > _MAX_STUDIES):
                 follower.stop()
                 del self._known[name]
 

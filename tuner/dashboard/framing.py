@@ -1,7 +1,7 @@
-"""Where a request ends must be beyond doubt: a proxy in front may read another end than we do.
+"""Strict framing of requests: a proxy in front must not read another end than this server.
 
-h11 takes a request with both a length and a coding, joins folded lines and accepts a bare line
-feed (RFC 9112, sections 2.2, 5.2 and 6.3 let a server refuse all of them). No client needs them.
+h11 takes a request with both a length and a coding, joins folded lines and accepts a bare line feed
+(RFC 9112, sections 2.2, 5.2 and 6.3 let a server refuse all of them). No client needs them.
 """
 
 import re
@@ -13,10 +13,10 @@ _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 
 
 class StrictConnection(h11.Connection):
-    """A server's side of a connection that refuses requests which can be read in two ways."""
+    """A server's side of a connection that refuses ambiguous requests."""
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """As of h11; raises `RemoteProtocolError` before an ambiguous request is parsed."""
+        """Return h11's next event; raises `RemoteProtocolError` for an ambiguous request."""
         if self.their_state is h11.IDLE:
             _check_head(self.trailing_data[0])
         return super().next_event()

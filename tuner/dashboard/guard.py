@@ -1,4 +1,4 @@
-"""What every request passes before anything looks at it: Host, method, origin, size, session."""
+"""Checks of every request before any handler: Host, method, origin, size, session."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ HEADERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Guarding:
-    """What a dashboard lets in."""
+    """The rules of a dashboard's guard."""
 
     hosts: Collection[str]
     allow_actions: bool
@@ -51,7 +51,7 @@ class Guard:
         self._guarding = guarding
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or let through."""
+        """Refuse the request, or pass it on."""
         if scope["type"] != "http":  # no websocket here; "lifespan" is the server's own
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
@@ -80,7 +80,7 @@ class Guard:
         return _refuse_action(request, hosts[0])
 
     def _open(self, request: Request) -> Response | None:
-        """A session, or a token that becomes one; static files hold nothing of anybody's."""
+        """Check the session, or exchange a token for one; static files need neither."""
         path = request.scope["path"]
         token = request.query_params.get("token")
         if token is not None and request.method == "GET":
@@ -113,7 +113,7 @@ class Guard:
         return response
 
     def _refuse_token(self, request: Request) -> Response:
-        """Only wrong ones are counted: behind one address, others may hold the right one."""
+        """Refuse a token; only wrong ones count, as users may share an address."""
         address = request.client.host if request.client else ""
         if self._access.is_blocked(address):
             return _plain(429, "too many wrong tokens; wait a minute", {"retry-after": "60"})
@@ -122,14 +122,14 @@ class Guard:
 
 
 def _without_token(request: Request) -> tuple[str, str]:
-    """Where to go: a path of ours, never another site's."""
+    """Return the address to redirect to: a path of this dashboard, never another site's."""
     path = "/" + request.url.path.lstrip("/\\")
     rest = [(k, v) for k, v in parse_qsl(request.url.query) if k != "token"]
     return path, f"?{urlencode(rest)}" if rest else ""
 
 
 def _refuse_action(request: Request, host: str) -> Response | None:
-    """A form or script of another page can send none of these together."""
+    """Refuse actions without headers that a form or script of another page cannot send together."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         return _plain(415, "actions are sent as application/json")
@@ -140,7 +140,7 @@ def _refuse_action(request: Request, host: str) -> Response | None:
         return _plain(403, f"actions carry the header {ACTION_HEADER}: 1")
     length = request.headers.get("content-length", "")
     if not length.isdecimal() or int(length) > MAX_BODY:
-        return _plain(413, f"an action says its length, at most {MAX_BODY} bytes")
+        return _plain(413, f"an action needs a Content-Length of at most {MAX_BODY} bytes")
     return None
 
 
@@ -157,7 +157,7 @@ def _plain(status: int, text: str, headers: Mapping[str, str] | None = None) -> 
 
 
 def _limited(receive: Receive) -> Receive:
-    """A body that is longer than it said, or than it may be, ends."""
+    """End a body that is longer than announced or allowed."""
     seen = 0
 
     async def next_part() -> Message:

@@ -1,4 +1,4 @@
-"""Which Host headers are ours: names that another site could point at this machine are not."""
+"""Accepted Host headers: names that another site could point at this machine are refused."""
 
 import re
 from collections.abc import Collection
@@ -9,7 +9,7 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?",
 
 
 def host_of(header: str) -> str | None:
-    """The name or address without its port, lower case; None where it is no host."""
+    """Return the name or address without its port, lower case; None if it is no host."""
     found = _HOST.fullmatch(header)
     if found is None:
         return None
@@ -22,10 +22,10 @@ def host_of(header: str) -> str | None:
 
 
 def is_our_host(header: str, allowed: Collection[str], reached: str | None) -> bool:
-    """`allowed` by name, or the very address that the connection came in at: a page of another
-    site can make a browser send its own name, not an address that it does not own.
+    """Return whether the host is `allowed` by name, or is the address of the connection.
 
-    Any port: a tunnel has one of its own.
+    A page of another site can make a browser send that site's name, but not an address that it does
+    not own. Any port is accepted: a tunnel has one of its own.
     """
     host = host_of(header)
     if host is None:
@@ -42,7 +42,7 @@ def _is_address(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody else can reach it."""
+    """Return whether only this machine can reach it."""
     if host == "localhost":
         return True
     try:

@@ -38,7 +38,7 @@ class StudyLine:
 
 @dataclass(kw_only=True)
 class Overview:
-    """The newest look."""
+    """The newest read of all studies."""
 
     database: Database
     clock: Callable[[], float] = time.monotonic
@@ -47,7 +47,7 @@ class Overview:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def look(self) -> Sequence[StudyLine]:
-        """Raises `DatabaseError`."""
+        """Return the studies; raises `DatabaseError`."""
         async with self._lock:
             began = self.clock()
             if began - self._at > _MAX_AGE_SECONDS:

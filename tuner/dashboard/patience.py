@@ -1,4 +1,4 @@
-"""Connections that ask for nothing are closed: a few hundred of them would keep everybody out."""
+"""Time limits of connections without a request: a few hundred would block other users."""
 
 import asyncio
 
@@ -11,18 +11,18 @@ PATIENCE_SECONDS = 10.0
 
 
 class PatientProtocol(H11Protocol):
-    """Gives every request so long to be whole, from the first moment that one is waited for."""
+    """Gives every request a deadline, which starts when the server waits for it."""
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The first request is due."""
+        """Start the deadline of the first request."""
         super().connection_made(transport)
         self.conn = StrictConnection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._set_deadline()
 
     def data_received(self, data: bytes) -> None:
-        """A byte now and then buys no time; between two requests, uvicorn's own limit holds."""
+        """Keep the deadline until the request is whole; between two, uvicorn's own limit holds."""
         super().data_received(data)
         is_due = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
         if not is_due or self.timeout_keep_alive_task is not None:
@@ -31,7 +31,7 @@ class PatientProtocol(H11Protocol):
             self._set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is due any more."""
+        """Cancel the deadline."""
         self._drop_deadline()
         super().connection_lost(exc)
 

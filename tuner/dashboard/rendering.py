@@ -14,7 +14,7 @@ from tuner.study.trial import TRIAL_STATES, TrialState
 
 @cache
 def environment() -> Environment:
-    """With the words that templates use."""
+    """Return the environment with the filters that templates use."""
     env = Environment(
         loader=PackageLoader("tuner.dashboard", "templates"),
         autoescape=True,
@@ -44,5 +44,5 @@ def environment() -> Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """A page or a part of one."""
+    """Render a page or a part of one."""
     return environment().get_template(template).render(**values)

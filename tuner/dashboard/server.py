@@ -1,4 +1,4 @@
-"""Serving the pages: keys, tokens and the address are settled before the socket opens."""
+"""The server of pages: keys, tokens and the address are settled before the socket opens."""
 
 import logging
 import os
@@ -21,13 +21,13 @@ from tuner.storage.connections.connection import Database
 
 _log = logging.getLogger(__name__)
 _PORTS_TRIED = 20
-_LONGEST_TOKEN = 1024
+_MAX_TOKEN = 1024
 SHUTDOWN_SECONDS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """Where and for whom."""
+    """Address and users of the server."""
 
     host: str
     port: int | None  # None: the first free one from 8090 on
@@ -41,7 +41,7 @@ FIRST_PORT = 8090
 
 
 def serve(database: Database, serving: Serving, tell: Callable[[str], None]) -> None:
-    """Until SIGINT or SIGTERM. `tell` gets an address with a token, again after it was used.
+    """Serve until SIGINT or SIGTERM; `tell` gets an address with a token, again after its use.
 
     Raises `UsageError`, `RunFailed`.
     """
@@ -87,9 +87,10 @@ def serve(database: Database, serving: Serving, tell: Callable[[str], None]) -> 
 
 
 def find_origin(host: str, bound: Sequence[object], names: Sequence[str] = ()) -> str:
-    """Where a browser finds it. Of `localhost` the address that was bound: some try another.
+    """Return the origin for a browser; for `localhost` the address that was bound.
 
-    What listens on all addresses is found under the first of the `names` that it answers to.
+    Some browsers try another address for `localhost`. A server on all addresses is found under the
+    first of its `names`.
     """
     name = str(bound[0]) if is_loopback(host) else host
     if name in ("0.0.0.0", "::") and names:
@@ -105,7 +106,7 @@ def _allowed_host(given: str) -> str | None:
 
 
 def _bind(serving: Serving) -> socket.socket:
-    """The port that was named, else the first free one."""
+    """Bind the given port, otherwise the first free one."""
     wanted = (
         [serving.port] if serving.port is not None else range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED)
     )
@@ -115,7 +116,7 @@ def _bind(serving: Serving) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((serving.host, port))
-            bound.listen(128)  # whoever is quick waits until the server is up
+            bound.listen(128)  # early connections wait until the server is up
         except OSError as error:
             bound.close()
             reason = os.strerror(error.errno) if error.errno else str(error)
@@ -127,10 +128,10 @@ def _bind(serving: Serving) -> socket.socket:
 
 
 def read_token(path: Path) -> str:
-    """The token of a file that only its owner reads; raises `UsageError`."""
+    """Return the token of a file that only its owner reads; raises `UsageError`."""
     try:
         mode = path.stat().st_mode
-        text = path.read_bytes()[: _LONGEST_TOKEN + 1].decode("ascii").strip()
+        text = path.read_bytes()[: _MAX_TOKEN + 1].decode("ascii").strip()
     except OSError as error:
         raise UsageError(f"cannot read the token file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -139,16 +140,16 @@ def read_token(path: Path) -> str:
         ) from error
     if stat.S_IMODE(mode) & 0o077:
         raise UsageError(f"others can read the token file {path}; chmod 600 {path}")
-    if len(text) < KEY_BYTES or len(text) > _LONGEST_TOKEN or len(text.split()) != 1:
+    if len(text) < KEY_BYTES or len(text) > _MAX_TOKEN or len(text.split()) != 1:
         raise UsageError(
-            f"the token file {path} holds no token of {KEY_BYTES} to {_LONGEST_TOKEN} characters; "
+            f"the token file {path} holds no token of {KEY_BYTES} to {_MAX_TOKEN} characters; "
             "openssl rand -hex 32 > FILE"
         )
     return text
 
 
 def load_key(path: Path) -> bytes:
-    """What signs sessions, 32 random bytes: kept, so that pages outlive a restart of the server."""
+    """Return the key of sessions, 32 random bytes; it is stored to survive a restart."""
     try:
         key = path.read_bytes()
         if len(key) == KEY_BYTES:

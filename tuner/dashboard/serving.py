@@ -1,4 +1,4 @@
-"""What the handlers of all pages share."""
+"""Shared parts of the handlers of all pages."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from tuner.storage.connections.connection import Database
 
 @dataclass(frozen=True, kw_only=True)
 class Dashboard:
-    """What pages are made of."""
+    """The objects that pages are built from."""
 
     database: Database
     followers: Followers
@@ -23,26 +23,25 @@ class Dashboard:
 
 
 def dashboard_of(request: Request) -> Dashboard:
-    """The dashboard that a request came to."""
+    """Return the dashboard of a request."""
     found = request.app.state.dashboard
     assert isinstance(found, Dashboard)
     return found
 
 
 async def drawn_of(request: Request) -> Drawn:
-    """The study that a request names. Raises `NotFound`, `DatabaseError`."""
+    """Return the study that a request names; raises `NotFound`, `DatabaseError`."""
     follower = await dashboard_of(request).followers.find(request.path_params["name"])
     return await follower.look()
 
 
 def page(template: str, request: Request, **values: object) -> HTMLResponse:
-    """A whole page."""
     common = {"path": request.url.path, "allow_actions": dashboard_of(request).allow_actions}
     return HTMLResponse(render(template, **{**common, **values}))
 
 
 def status_of(error: TunerError) -> int:
-    """The HTTP status of an error of ours."""
+    """Return the HTTP status of a tuner error."""
     match error:
         case NotFound():
             return 404

@@ -1,4 +1,4 @@
-"""What the page of a study shows beside its figures."""
+"""The texts of a study's page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,8 +39,6 @@ class Failing:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyView:
-    """The words of a study's page."""
-
     board: Board
     status: StudyStatus
     best: TrialRow | None
@@ -78,7 +76,7 @@ def build_view(board: Board) -> StudyView:
 
 
 def shared_text(param: SharedParam) -> str:
-    """`learning_rate 0.5 … 0.9`."""
+    """Return `learning_rate 0.5 … 0.9`."""
     low, high = words.number(param.low), words.number(param.high)
     name = words.clean(param.name)
     return f"{name} = {low}" if low == high else f"{name} {low} … {high}"
@@ -99,7 +97,7 @@ def _since(board: Board, state: StudyState) -> tuple[int | None, float | None]:
 
 
 def draw_limit(limit: LimitUse) -> LimitBar:
-    """One limit in words, with the part of its bar."""
+    """Return one limit in words, with the part of its bar."""
     match limit.key:
         case "seconds" | "device_seconds":
             texts = [words.duration(limit.used), words.duration(limit.limit)]
@@ -112,5 +110,5 @@ def draw_limit(limit: LimitUse) -> LimitBar:
 
 
 def since(at: datetime | None) -> float | None:
-    """Seconds, by this machine's clock: for words like "3 min ago" alone."""
+    """Return seconds by this machine's clock, for words like "3 min ago" alone."""
     return None if at is None else max(0.0, (datetime.now(UTC) - at).total_seconds())

@@ -33,7 +33,7 @@ _KNOWN_ATTRS = {"reason", "failure", "retry_of"}
 
 @dataclass(frozen=True, kw_only=True)
 class ParamLine:
-    """A param beside the best trial's."""
+    """A param next to the best trial's."""
 
     name: str
     value: object
@@ -43,7 +43,7 @@ class ParamLine:
 
 @dataclass(frozen=True, kw_only=True)
 class _More:
-    """What the trial's page shows beyond `TrialPage`."""
+    """Facts of the trial's page beyond `TrialPage`."""
 
     checkpoints: Sequence[CheckpointRow]
     metrics: Sequence[MetricRow]
@@ -51,7 +51,7 @@ class _More:
 
 
 async def trial(request: Request) -> Response:
-    """Everything about it."""
+    """Show everything about it."""
     board, found, more = await _load(request)
     best = board.summary.best
     is_best = best is not None and best.number == found.trial.number
@@ -77,7 +77,7 @@ async def trial(request: Request) -> Response:
 
 
 async def trial_curve(request: Request) -> Response:
-    """Its figure, as JSON."""
+    """Return its figure as JSON."""
     board, found, more = await _load(request)
     figure = trial_figure(board, found, more.training)
     body = json.dumps({"figures": {"trial": figure.as_json()}}, allow_nan=False)
@@ -85,7 +85,7 @@ async def trial_curve(request: Request) -> Response:
 
 
 async def trial_config(request: Request) -> Response:
-    """What `tuner export --trial` writes: the config of its final training."""
+    """Return the config of its final training, as `tuner export --trial` writes it."""
     name, number = await _address(request)
     wanted = Wanted(number=number)
     (exported,) = await to_thread.run_sync(
@@ -97,7 +97,7 @@ async def trial_config(request: Request) -> Response:
 
 
 async def _address(request: Request) -> tuple[str, int]:
-    """Of the study and the trial; raises `NotFound` for what no trial can have as its number."""
+    """Return study and trial; raises `NotFound` for an impossible number."""
     name = (await drawn_of(request)).board.name
     number: int = request.path_params["number"]
     if number > 2**31 - 1:
@@ -129,7 +129,7 @@ def _load_more(database: Database, board: Board, number: int) -> _More:
 
 
 def compare(params: Params, best: Params) -> list[ParamLine]:
-    """Each param and how far it is from the best trial's."""
+    """Compare each param with the best trial's."""
     names = [*params, *(name for name in best if name not in params)]
     return [
         ParamLine(
@@ -143,7 +143,7 @@ def compare(params: Params, best: Params) -> list[ParamLine]:
 
 
 def _difference(value: object, best: object) -> str:
-    """A ratio where both are positive numbers, which most scales are read in; else what differs."""
+    """Return a ratio for positive numbers, as most scales are read; otherwise the difference."""
     if value == best and type(value) is type(best):
         return "same"
     is_number = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (value, best))

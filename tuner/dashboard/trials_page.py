@@ -1,4 +1,4 @@
-"""The table of trials: what an address asks for, as a page, as CSV and as JSON."""
+"""The table of trials that an address selects: as a page, as CSV and as JSON."""
 
 import csv
 import io
@@ -32,14 +32,14 @@ from tuner.study_file.text.faults import quote
 
 PAGE_ROWS = 50
 _CHUNK_ROWS = 1000
-_MOST_CONDITIONS = 20
+_MAX_CONDITIONS = 20
 # Up to a comma; one in quotes after a sign is part of the text.
 _CONDITION = re.compile(r"""(?:(?<=[<>=])\s*(?:'[^']*'|"[^"]*")|[^,])+""")
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What an address asks for, and its parts as they were typed."""
+    """The request of an address, and its parts as they were typed."""
 
     where: str
     state: str
@@ -49,7 +49,7 @@ class View:
     selection: Filter
 
     def query(self, **changes: object) -> str:
-        """The address of another view, from this one; what is empty is left out."""
+        """Return the address of another view, starting from this one; empty parts are left out."""
         parts = {
             "where": self.where,
             "state": self.state,
@@ -60,24 +60,24 @@ class View:
         return "?" + urlencode({key: value for key, value in parts.items() if value})
 
     def sorted_by(self, field: str) -> str:
-        """The address that sorts by a field, or the other way round."""
+        """Return the address that sorts by a field, or reverses its order."""
         is_up = self.selection.sort == field and not self.selection.descending
         return self.query(sort=f"{field}:desc" if is_up else field)
 
     def order_of(self, field: str) -> str:
-        """For `aria-sort`."""
+        """Return the value of `aria-sort`."""
         if self.selection.sort != field:
             return "none"
         return "descending" if self.selection.descending else "ascending"
 
 
 def parse_view(query: Mapping[str, str]) -> View:
-    """Raises `UsageError` that says what is wrong in the address."""
+    """Parse the query; raises `UsageError` with the fault of the address."""
     where, state, reason = (query.get(name, "").strip() for name in ("where", "state", "reason"))
     sort = query.get("sort", "").strip() or "number"
     conditions = [part for part in _CONDITION.findall(where) if part.strip()]
-    if len(conditions) > _MOST_CONDITIONS:
-        raise UsageError(f"{len(conditions)} conditions; at most {_MOST_CONDITIONS} are looked at")
+    if len(conditions) > _MAX_CONDITIONS:
+        raise UsageError(f"{len(conditions)} conditions; at most {_MAX_CONDITIONS} are looked at")
     field, is_descending = parse_sort(sort)
     number = query.get("page", "") or "1"
     if not (number.isascii() and number.isdecimal() and int(number[:9]) >= 1 and len(number) < 9):
@@ -99,7 +99,7 @@ def parse_view(query: Mapping[str, str]) -> View:
 
 
 async def trials(request: Request) -> Response:
-    """One page of the table."""
+    """Show one page of the table."""
     drawn = await drawn_of(request)
     board, fault = drawn.board, ""
     try:
@@ -132,20 +132,20 @@ async def trials(request: Request) -> Response:
 
 
 def _as_typed(query: Mapping[str, str]) -> View:
-    """For the form; nothing of it is looked for."""
+    """Return the unchecked text for the form."""
     given = {name: query.get(name, "")[:500] for name in ("where", "state", "reason", "sort")}
     given["sort"] = given["sort"] or "number"
     return View(**given, page=1, selection=Filter())
 
 
 def load_rows(database: Database, board: Board, places: Ints) -> list[TrialRow]:
-    """These trials in this order."""
+    """Read these trials in this order."""
     with database.reading() as connection:
         return read_places(connection, board.study.study_id, board.table, places)
 
 
 async def trials_csv(request: Request) -> Response:
-    """Every trial of the view, for a spreadsheet."""
+    """Return every trial of the view, for a spreadsheet."""
     board, places, database = await _asked(request)
     names = list(board.table.params)
 
@@ -158,7 +158,7 @@ async def trials_csv(request: Request) -> Response:
 
 
 async def trials_json(request: Request) -> Response:
-    """Every trial of the view, as a JSON list."""
+    """Return every trial of the view, as a JSON list."""
     board, places, database = await _asked(request)
 
     async def lines() -> AsyncIterator[str]:
@@ -182,7 +182,7 @@ async def _asked(request: Request) -> tuple[Board, Ints, Database]:
 
 
 async def _places(request: Request, board: Board, view: View) -> Ints:
-    """In a thread, because a filter may name a field that has to be read first."""
+    """Find the places in a thread, because a filter may need a read of the database."""
     database = dashboard_of(request).database
     return await to_thread.run_sync(_filter, database, board, view.selection)
 
@@ -194,7 +194,7 @@ def _filter(database: Database, board: Board, wanted: Filter) -> Ints:
 
 
 def usual_names(board: Board) -> Sequence[str]:
-    """For the help next to a filter: with the attributes of the best trial, which need no query."""
+    """Return names for a filter's help, with the best trial's attributes, which need no query."""
     attributes = board.summary.best.user_attrs if board.summary.best is not None else {}
     return [*TEXT_FIELDS, *board.spec.params, *(f"{ATTRS}{name}" for name in attributes)]
 
@@ -227,7 +227,7 @@ def _csv(rows: Iterator[Sequence[object]] | Sequence[Sequence[object]]) -> str:
 
 
 def csv_cell(value: object) -> str:
-    """Text that a spreadsheet would take for a formula gets an apostrophe; numbers stay."""
+    """Return a cell; text that a spreadsheet would take for a formula gets an apostrophe."""
     if value is None:
         return ""
     if isinstance(value, bool):

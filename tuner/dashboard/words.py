@@ -1,4 +1,4 @@
-"""Words and numbers of the pages."""
+"""Text forms of values on pages."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from tuner.study_file.text.yaml_text import WORDS, render_float, render_readable
 
 
 def clean(text: object) -> str:
-    """Without control characters and without our passwords; a template escapes it."""
+    """Remove control characters and known passwords; a template escapes the rest."""
     return "".join(
         c if c in "\n\t" or unicodedata.category(c)[0] != "C" else "\ufffd"
         for c in redact(str(text)).replace("\r\n", "\n").replace("\r", "\n")
@@ -20,7 +20,7 @@ def clean(text: object) -> str:
 
 
 def number(value: object) -> str:
-    """A param or value in few characters."""
+    """Return a param or value in few characters."""
     if isinstance(value, bool) or value is None:
         return "-" if value is None else str(value).lower()
     if isinstance(value, float):
@@ -33,55 +33,53 @@ def number(value: object) -> str:
 
 
 def param(value: object) -> str:
-    """As `number`, for a param: null is one of its values."""
+    """Format like `number`, for a param: null is one of its values."""
     return "null" if value is None else number(value)
 
 
 def exact(value: object) -> str:
-    """A param as it is."""
+    """Return a param with all digits."""
     is_missing = value == ""
     return clean("" if is_missing else render_readable(value))
 
 
 def duration(seconds: float | None) -> str:
-    """A duration in its two largest units."""
     return "-" if seconds is None else render_seconds(seconds)
 
 
 def gib(n_bytes: int) -> str:
-    """`0.41`, `76`."""
+    """Format gibibytes: `0.41`, `76`."""
     return f"{n_bytes / 2**30:.2g}" if n_bytes < 10 * 2**30 else f"{n_bytes / 2**30:,.0f}"
 
 
 def ago(seconds: float | None) -> str:
-    """How long ago."""
     if seconds is None:
         return "-"
     return "just now" if seconds < 2 else f"{duration(seconds)} ago"
 
 
 def moment(at: datetime | None) -> str:
-    """For a machine, in a `time` element; the page shows it in local time."""
+    """Return a time for the `time` element; the page shows it in local time."""
     return "" if at is None else at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def clock(at: datetime | None) -> str:
-    """For people, where no script runs."""
+    """Return a time for pages without a script."""
     return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def plural(n: int, noun: str) -> str:
-    """`1 trial`, `2 trials`."""
+    """Return `1 trial`, `2 trials`."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def percent(part: float | None) -> str:
-    """Of a whole."""
+    """Return a part of a whole as a percentage."""
     return "-" if part is None else f"{part:.0%}"
 
 
 def as_yaml(params: Mapping[str, object]) -> str:
-    """Params as an entry of `enqueue:` in a study file."""
+    """Return params as an entry of `enqueue:` in a study file."""
     return "- {" + ", ".join(f"{_key(k)}: {_scalar(v)}" for k, v in params.items()) + "}"
 
 
@@ -107,7 +105,7 @@ def _quoted(text: str) -> str:
 
 
 def spark_points(values: Sequence[float], width: float, height: float) -> str:
-    """An SVG line of values, oldest first."""
+    """Return an SVG line of values, oldest first."""
     if len(values) < 2:
         return ""
     low, high = min(values), max(values)

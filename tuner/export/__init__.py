@@ -1,1 +1,1 @@
-"""What leaves a study: the best config, its final training, the report."""
+"""Exports of a study: the best config, its final training, the report."""

@@ -1,4 +1,4 @@
-"""What a final training leaves in its folder: model, metrics, curves, card; the card last."""
+"""The output of a final training: model, metrics, curves, card; the card is written last."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from tuner.training.final.model import MODEL_FILE, FinalModel, encode_model
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """Weights that could be delivered."""
+    """Weights that may become the model."""
 
     step: int  # the epoch that they are of
     validation: Values
@@ -30,7 +30,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelResult:
-    """A trained model and how good it is."""
+    """A trained model and its metrics."""
 
     model: FinalModel
     chosen: str  # which of the candidates
@@ -45,7 +45,7 @@ class ModelResult:
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionResult:
-    """What a user's function came to."""
+    """The result of a user's function."""
 
     value: float | None
     facts: Mapping[str, object]
@@ -58,7 +58,7 @@ class FunctionResult:
 
 
 def write_model_result(job: Job, result: ModelResult) -> dict[str, Any]:
-    """Model, metrics, curves and card, each whole; what the card says goes with them."""
+    """Write model, metrics, curves and card, each whole; return the metrics."""
     is_both = job.options.rows is Rows.BOTH
     chosen = result.candidates[result.chosen]
     curve = {step: _without_validation(v) if is_both else v for step, v in result.curve.items()}
@@ -66,7 +66,7 @@ def write_model_result(job: Job, result: ModelResult) -> dict[str, Any]:
         **_metrics_of(job),
         "delivered": result.chosen,
         "epoch": chosen.step,
-        # Of rows that were trained on, nothing is said.
+        # Rows that were trained on are not evaluated.
         "validation": None if is_both else dict(chosen.validation),
         "compared": None
         if is_both
@@ -97,7 +97,7 @@ def write_model_result(job: Job, result: ModelResult) -> dict[str, Any]:
 
 
 def write_function_result(job: Job, result: FunctionResult) -> dict[str, Any]:
-    """The last checkpoint under the model's name, the metrics of the last step, curves, card."""
+    """Write the last checkpoint as the model, the metrics of the last step, curves, card."""
     last = dict(result.curve[max(result.curve)]) if result.curve else {}
     metrics = {
         **_metrics_of(job),
@@ -159,7 +159,7 @@ def _write_pages(job: Job, page: FinalPage, card: str) -> None:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN."""
+    """Replace NaN and infinities, which JSON lacks."""
     match value:
         case float():
             return value if math.isfinite(value) else None

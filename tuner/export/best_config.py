@@ -49,13 +49,13 @@ class Exported:
     config: BestConfig
     number: int
     value: float | None
-    is_so_far: bool  # the study goes on: a better one may come
+    is_so_far: bool  # whether the study continues, so that a better one may come
     weights: KeptWeights | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which trials: this one, the best one, or the best so many by value."""
+    """The requested trials: one number, the best one, or several of the best by value."""
 
     number: int | None = None
     n_top: int = 1
@@ -68,7 +68,7 @@ class Wanted:
 
 
 def export_trials(database: Database, name: str, wanted: Wanted) -> list[Exported]:
-    """The trials, best first.
+    """Return the trials, best first.
 
     Raises `NotFound`, `NoCompleteTrial`, and `UsageError` for a trial that cannot be exported.
     """
@@ -77,7 +77,7 @@ def export_trials(database: Database, name: str, wanted: Wanted) -> list[Exporte
 
 
 def export_in(connection: Snapshot, name: str, wanted: Wanted) -> list[Exported]:
-    """As `export_trials`, in this snapshot."""
+    """Export the trials as `export_trials` does, in this snapshot."""
     summary = summarize(connection, find_row(connection, name), wanted.by)
     numbers = _choose(connection, summary, wanted)
     if not wanted.params_only:
@@ -104,7 +104,7 @@ def _choose(connection: Snapshot, summary: StudySummary, wanted: Wanted) -> Sequ
 
 
 def _with_confirmation(exported: Exported, confirmation: Confirmation | None) -> Exported:
-    """Say in the provenance what the trial's params came to under fresh seeds."""
+    """Add to the provenance the trial's values under fresh seeds."""
     found = (
         [c for c in confirmation.candidates if c.trial == exported.number] if confirmation else []
     )
@@ -163,7 +163,7 @@ def build_config(
     best_epoch: int | None,
     provenance: Mapping[str, Any],
 ) -> BestConfig:
-    """The final training that repeats the trial; the trainer's defaults are written out."""
+    """Build the final training that repeats the trial; the trainer's defaults are written out."""
     params = spec.objective.complete({**spec.params, **trial.params})
     return BestConfig(
         name=spec.name,
@@ -186,12 +186,12 @@ def build_provenance(
     *,
     is_so_far: bool,
 ) -> dict[str, Any]:
-    """Where the config comes from; no host, no path, nothing that only one machine has."""
+    """Build the provenance, without hosts, paths or other facts of a single machine."""
     about = origin.about
     given = {
         "study": summary.study.name,
         "study_created_at": summary.study.created_at.astimezone(UTC).isoformat(timespec="seconds"),
-        "study_state": "best so far: the study goes on" if is_so_far else "finished",
+        "study_state": "best so far: the study continues" if is_so_far else "finished",
         "trial": trial.number,
         "trial_state": trial.state,
         "value": trial.value,
@@ -221,21 +221,21 @@ def build_provenance(
 
 
 def _is_number(value: object) -> bool:
-    """What any reader of YAML and JSON takes; users may note anything."""
+    """Return whether any reader of YAML and JSON accepts it; users may record any value."""
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, int) and abs(value) < 2**63
 
 
 def _fingerprint(spec: StudySpec, stored: str) -> str | None:
-    """Of the data, if tuner has prepared them."""
+    """Return the fingerprint of the data, if tuner has prepared them."""
     return stored if spec.objective.has_prepared_data else None
 
 
 def _best_epoch(
     connection: Snapshot, study_id: int, trial: TrialRow, spec: StudySpec
 ) -> int | None:
-    """As the trainer noted it; else the first of the best values that were reported."""
+    """Return the epoch that the trainer recorded, otherwise the first with the best value."""
     noted = trial.user_attrs.get("best_step")
     if type(noted) is int and noted > 0:
         return noted
@@ -250,7 +250,7 @@ def _read_weights(connection: Snapshot, summary: StudySummary, number: int) -> K
         have = ", ".join(map(str, kept)) or "none"
         raise UsageError(
             f"the weights of trial {number} are not kept; `checkpoints.keep_best` of the study "
-            f"file says of how many trials they are (of these here: {have}), and only the "
+            f"file sets the number of trials with weights (here: {have}), and only the "
             "built-in trainer has them"
         )
     row: WeightsRow = kept[number]

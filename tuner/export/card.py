@@ -1,4 +1,4 @@
-"""The model card: what the model is, how good, where from, and how to use it. Pure text."""
+"""The model card: contents, quality, origin and use of the model. Pure text."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def render_model_card(config: BestConfig, metrics: Mapping[str, Any], card: ModelCard) -> str:
-    """Of a model of the built-in trainer; its `predict` example works as pasted."""
+    """Render the card of a built-in trainer's model; its `predict` example works as pasted."""
     parts = [
         f"# {config.name}",
         f"A model of `{card.model}` for {card.task.value}, trained by tuner from trial "
@@ -30,7 +30,7 @@ def render_model_card(config: BestConfig, metrics: Mapping[str, Any], card: Mode
         "## How to use it",
         _predict(card, metrics),
         "Features are given in the units of the data, as finite numbers (a row with NaN or "
-        "infinity is a `ValueError`); what standardizes them is in "
+        "infinity is a `ValueError`); their standardization is in "
         f"`{MODEL_FILE}`, which holds tensors and text and can run no code.",
         *_origin(config, metrics),
     ]
@@ -38,12 +38,12 @@ def render_model_card(config: BestConfig, metrics: Mapping[str, Any], card: Mode
 
 
 def _trial(metrics: Mapping[str, Any]) -> str:
-    """A config that somebody wrote by hand names none."""
+    """Return the trial's name; "?" for a config that was written by hand."""
     return "?" if metrics["trial"] is None else _plain(metrics["trial"])
 
 
 def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
-    """Of a user's function: it alone knows what its checkpoint is."""
+    """Render the card of a user's function: only the function can read its checkpoint."""
     step = metrics["checkpoint_step"]
     if step is None:
         use = (
@@ -61,7 +61,7 @@ def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
     last = {name: value for name, value in metrics["last"].items() if name != "seconds"}
     parts = [
         f"# {config.name}",
-        f"What `{config.objective.function}` trained with the params of trial "  # type: ignore[union-attr]
+        f"The result of `{config.objective.function}` with the params of trial "  # type: ignore[union-attr]
         f"{_trial(metrics)} of study `{config.name}`.",
         "## How good it is",
         f"Its value: {config.metric} {_number(metrics['value'])}. Its last report:",
@@ -81,7 +81,7 @@ def _averages(card: ModelCard) -> list[str]:
 
 
 def _delivered(metrics: Mapping[str, Any]) -> str:
-    start = "It went on from the trial's own weights. " if metrics["from_weights"] else ""
+    start = "It started from the trial's own weights. " if metrics["from_weights"] else ""
     return start + _weights_of(metrics)
 
 
@@ -103,7 +103,7 @@ def _weights_of(metrics: Mapping[str, Any]) -> str:
 
 
 def _warning(config: BestConfig, metrics: Mapping[str, Any]) -> str:
-    """Selection on the best of noisy values, and what a confirmation says of it."""
+    """Warn of selecting the best of noisy values, with the result of a confirmation if any."""
     confirmed = config.provenance.get("confirmed")
     if isinstance(confirmed, Mapping) and confirmed.get("mean") is not None:
         return (
@@ -124,7 +124,7 @@ def _warning(config: BestConfig, metrics: Mapping[str, Any]) -> str:
 
 
 def _predict(card: ModelCard, metrics: Mapping[str, Any]) -> str:
-    """Python that works in this folder as it stands."""
+    """Render Python code that works in this folder."""
     build, given = "", ""
     if card.has_own_model:
         module, _, name = card.model.rpartition(":")
@@ -142,7 +142,7 @@ def _predict(card: ModelCard, metrics: Mapping[str, Any]) -> str:
 
 
 def _import_of(module: str, name: str) -> str:
-    """The user's own code is imported by whoever pastes this, never by a file."""
+    """Render the import of the user's own code: it must be in the reader's code, not in a file."""
     if not module.endswith(".py"):
         return f"from {module} import {name}\n\n"
     folder, _, file = module.rpartition("/")
@@ -153,7 +153,7 @@ def _import_of(module: str, name: str) -> str:
 
 
 def _origin(config: BestConfig, metrics: Mapping[str, Any]) -> list[str]:
-    """Where it comes from, and how to train it again."""
+    """Render its origin, and the command to train it again."""
     facts = {
         key: value
         for key, value in config.provenance.items()
@@ -177,7 +177,7 @@ def _again(metrics: Mapping[str, Any]) -> str:
     code = f" --allow-code {named}" if named else ""
     if metrics["from_weights"]:
         return (
-            "It went on from the trial's own weights, which lie beside the file of `tuner export "
+            "It started from the trial's own weights, which are next to the file of `tuner export "
             f"--weights`: `tuner train THAT_FILE --from-weights{code}` trains it again."
         )
     rows = "" if metrics["trained_on"] == "train" else f" --on {metrics['trained_on']}"
@@ -202,5 +202,5 @@ def _shown(value: object) -> str:
 
 
 def _plain(value: object) -> str:
-    """Without what would act on a terminal or in a page: whoever wrote the config chose it."""
+    """Remove characters that act on a terminal or in a page: the config's author chose the text."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)).replace("<", "&lt;")

@@ -1,6 +1,6 @@
-"""A file on this machine says which code runs, never a database or a config from elsewhere.
+"""The folder of the user's code, chosen by a file on this machine alone.
 
-Write access to rows, or a config sent by mail, must not decide what is imported here.
+Write access to rows, or a config sent by mail, must not decide which code is imported here.
 """
 
 import pkgutil
@@ -17,7 +17,7 @@ from tuner.study_file.model import StudySpec
 
 
 def folder_of_code(spec: StudySpec, path: Path | None, command: str) -> Path:
-    """What names of the user's code are relative to: the folder of the study file that has them.
+    """Return the folder for names of the user's code: that of the study file which has them.
 
     `command` is one that names the file, for the message. Raises `UsageError` without such a file,
     `StudyMismatch` for one with another objective.
@@ -25,8 +25,8 @@ def folder_of_code(spec: StudySpec, path: Path | None, command: str) -> Path:
     if path is None:
         if spec.has_own_code:
             raise UsageError(
-                f"study {spec.name!r} trains your own code, and a database may not say which code "
-                f"runs here: name the study file that has the same objective ({command})"
+                f"study {spec.name!r} trains your own code, and a database may not choose the code "
+                f"that runs here: name the study file that has the same objective ({command})"
             )
         return Path.cwd()
     loaded = load_study_file(path)
@@ -39,10 +39,10 @@ def folder_of_code(spec: StudySpec, path: Path | None, command: str) -> Path:
 
 
 def check_code(config: BestConfig, folder: Path, allowed: Collection[str]) -> None:
-    """Raise `UsageError` for code that a config names and that does not lie below its folder.
+    """Raise `UsageError` for code that a config names and that is not below its folder.
 
-    Nothing is imported. Links are followed first. `allowed`: modules that may lie elsewhere. What a
-    file below the folder imports is its own business.
+    Nothing is imported. Links are followed first. `allowed`: modules that may be elsewhere. Imports
+    in a file below the folder are not checked.
     """
     for name in config.objective.code_names:
         module = name.rpartition(":")[0]
@@ -68,7 +68,7 @@ def _is_below(module: str, folder: Path) -> bool:
 
 
 def _specs(module: str, folder: Path) -> Iterator[ModuleSpec | None]:
-    """Of the packages that a module is in, and its own, as an import finds them in the folder."""
+    """Yield the specs of a module's packages and its own, as an import in the folder finds them."""
     places: Collection[str] = [str(folder)]
     name = ""
     for part in module.split("."):

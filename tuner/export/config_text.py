@@ -15,12 +15,12 @@ _COMMENTS = {
     "seed": "the trial's: of weights and dropout",
     "data_seed": "of the order of the rows",
     "best_epoch": "the one with the best validation value",
-    "weights": "the trial's own, in a file beside this one",
+    "weights": "the trial's own, in a file next to this one",
 }
 
 
 def config_values(config: BestConfig) -> dict[str, Any]:
-    """The config as plain values, in the order of the file."""
+    """Return the config as plain values, in the order of the file."""
     values: dict[str, Any] = {
         "format": FORMAT,
         "name": config.name,
@@ -37,7 +37,7 @@ def config_values(config: BestConfig) -> dict[str, Any]:
 
 
 def render_yaml(config: BestConfig, *, head: str) -> str:
-    """For people and for `tuner train`."""
+    """Render YAML for people and for `tuner train`."""
     lines = [f"# {_printable(line)}" for line in head.splitlines()]
     for key, value in config_values(config).items():
         comment = f"  # {_COMMENTS[key]}" if key in _COMMENTS else ""
@@ -46,7 +46,7 @@ def render_yaml(config: BestConfig, *, head: str) -> str:
 
 
 def _printable(line: str) -> str:
-    """YAML allows no control characters, in comments either."""
+    """Replace control characters, which YAML forbids even in comments."""
     return "".join(c if c.isprintable() else "\ufffd" for c in line)
 
 
@@ -55,9 +55,9 @@ def render_json(config: BestConfig) -> str:
 
 
 def render_env(config: BestConfig) -> str:
-    """For `set -a; . best.env`: each param under a prefix, so that none can be PATH.
+    """Render it for `set -a; . best.env`: each param with a prefix, so that none can be PATH.
 
-    Raises `UsageError` for two params of one name there.
+    Raises `UsageError` if two params would have the same name.
     """
     facts = {"TUNER_STUDY": config.name, "TUNER_SEED": config.seed}
     facts |= {f"TUNER_{key.upper()}": config.provenance.get(key) for key in ("trial", "value")}
@@ -72,7 +72,7 @@ def render_env(config: BestConfig) -> str:
 
 
 def _variable(param: str) -> str:
-    """A shell's names have no dots, and `a.b` must not become what `a_b` is."""
+    """Return the variable's name without dots; `a.b` must not become the name of `a_b`."""
     return f"PARAM_{param.replace('.', '__')}"
 
 
@@ -96,6 +96,6 @@ def _entry(key: str, value: Any, depth: int, comment: str = "") -> list[str]:
 
 
 def _fits(value: Mapping[str, Any], depth: int) -> bool:
-    """Small mappings without mappings stand in one line, but not those of the first level."""
+    """Return whether a mapping is written in one line: a small, flat one below the first level."""
     is_flat = not any(isinstance(part, Mapping) for part in value.values())
     return depth > 0 and is_flat and len(render_inline(value)) < 80

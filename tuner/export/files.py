@@ -1,4 +1,4 @@
-"""Files that others see whole: the old content or the new one, whatever happens meanwhile."""
+"""Files that are replaced atomically: readers see the old content or the new one."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ from tuner.training.folders import sync_folder, write_synced
 def write_whole(path: Path, content: bytes | str, *, mode: int = 0o666) -> None:
     """Write a file, synced, and put it in place at once; `mode` as the umask leaves it.
 
-    Raises `RunFailed`; what was there before is untouched then.
+    Raises `RunFailed`, and leaves existing content as it was.
     """
     data = content.encode() if isinstance(content, str) else content
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -25,7 +25,7 @@ def write_whole(path: Path, content: bytes | str, *, mode: int = 0o666) -> None:
             raise
         sync_folder(path.parent)
     except OSError as error:
-        before = "; what was there before is as it was" if path.exists() else ""
+        before = "; the former file is unchanged" if path.exists() else ""
         reason = error.strerror or str(error)
         if not path.parent.is_dir():
             reason = f"there is no folder {path.parent}"

@@ -1,4 +1,4 @@
-"""What a final training is refused for without torch, which takes seconds to load: told before."""
+"""Checks of a final training without torch, which takes seconds to load."""
 
 import hashlib
 from pathlib import Path
@@ -12,9 +12,9 @@ from tuner.training.device_words import split_device
 
 
 def check_training(config: BestConfig, source: Path, options: TrainOptions) -> None:
-    """Look, and touch nothing; `source` is the config's own folder.
+    """Check everything without any change; `source` is the config's own folder.
 
-    Raises what `train_final` would: it looks at everything again.
+    Raises the errors of `train_final`, which repeats the checks.
     """
     asked = at_length(config, options.rows)
     check_code(config, source, options.allow_code)
@@ -37,11 +37,11 @@ def _look_at_weights(config: BestConfig, source: Path) -> None:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise RunFailed(
-            f"the weights beside the config cannot be used: {named.file} cannot be read "
-            f"({error.strerror}); it lies beside the file that tuner export --weights wrote"
+            f"the weights next to the config cannot be used: {named.file} cannot be read "
+            f"({error.strerror}); it belongs next to the file that tuner export --weights wrote"
         ) from error
     if found != named.sha256:
         raise RunFailed(
-            f"the weights beside the config cannot be used: {named.file} is not the file that was "
+            f"the weights next to the config cannot be used: {named.file} is not the file that was "
             "written: another sha256"
         )

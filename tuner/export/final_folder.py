@@ -1,4 +1,4 @@
-"""The folder of a final training: whose it is, and that one process at a time writes to it."""
+"""The folder of a final training: it belongs to one training, and one process at a time."""
 
 import errno
 import fcntl
@@ -16,17 +16,17 @@ CONFIG = "config.yaml"
 CARD = "model-card.md"
 METRICS = "metrics.json"
 CURVES = "curves.html"
-# As `write_whole` and `save_checkpoint` name what they have not finished.
+# As `write_whole` and `save_checkpoint` name unfinished files.
 _UNFINISHED = re.compile(r"\.(checkpoint-\d+|[a-z-]+\.(yaml|json|html|md|safetensors))\.\w+")
-ROWS = "# rows: "  # begins the line that says what was trained on
+ROWS = "# rows: "  # begins the line with the rows of the training
 
 
 @contextmanager
 def open_final_folder(folder: Path, config_text: str) -> Iterator[Path]:
-    """Make the folder, or find it as the same training left it.
+    """Create the folder, or open it as the same training left it.
 
-    Raises `UsageError` where something else is in it, `RunFailed` where it cannot be written or
-    another process trains in it.
+    Raises `UsageError` if it has other content, `RunFailed` if it cannot be written or another
+    process trains in it.
     """
     with _in_words(folder):
         open_private_folder(folder)
@@ -38,7 +38,7 @@ def open_final_folder(folder: Path, config_text: str) -> Iterator[Path]:
 
 
 def look_at_final_folder(folder: Path, config_text: str) -> None:
-    """What `open_final_folder` would raise, and nothing is made, swept or written."""
+    """Raise the errors of `open_final_folder` without any change."""
     with _in_words(folder):
         if not os.path.lexists(folder):
             above = next(path for path in folder.absolute().parents if os.path.lexists(path))
@@ -56,7 +56,7 @@ def look_at_final_folder(folder: Path, config_text: str) -> None:
 
 
 def _check_rights(folder: Path, rights: int) -> None:
-    """Those that we have now, and the file system's."""
+    """Check the present rights, and those of the file system."""
     if not os.access(folder, rights):
         raise PermissionError(errno.EACCES, f"{folder} is not writable")
 
@@ -88,19 +88,19 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
 
 
 def is_done(folder: Path) -> bool:
-    """The card is written last."""
+    """Return whether the card, which is written last, is there."""
     return (folder / CARD).exists()
 
 
 def _sweep(folder: Path) -> None:
-    """What a process that was killed has left half written; by the lock nobody writes now."""
+    """Remove unfinished files of a killed process; the lock shows that no other is writing."""
     for path in folder.iterdir():
         if _UNFINISHED.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 
 def _is_unclaimed(folder: Path, config_text: str) -> bool:
-    """Whether it is empty; raises `UsageError` unless it is, or holds the same training."""
+    """Return whether it is empty; raises `UsageError` unless it is, or holds the same training."""
     path = folder / CONFIG
     if path.exists():
         _compare(path, config_text)
@@ -111,13 +111,13 @@ def _is_unclaimed(folder: Path, config_text: str) -> bool:
 
 
 def _training_of(text: str) -> list[str]:
-    """What is trained; not when it was exported, nor how far the search was."""
+    """Return the lines that define the training, without the time and state of the export."""
     lines = text.partition("\nprovenance:")[0].splitlines()
     return [line for line in lines if not line.startswith("#") or line.startswith(ROWS)]
 
 
 def _compare(path: Path, config_text: str) -> None:
-    """Another training's folder is left alone; the first difference is shown."""
+    """Refuse another training's folder, showing the first difference."""
     stored, given = _training_of(path.read_text(errors="replace")), _training_of(config_text)
     if stored == given:
         return

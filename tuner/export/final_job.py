@@ -1,4 +1,4 @@
-"""One final training: what is trained, where, and who hears of it."""
+"""One final training: its config, its folder, and its listeners."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from tuner.worker.exits import Exit
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """How it ended."""
+    """The end of a final training."""
 
     folder: Path
     metrics: Mapping[str, Any] = field(default_factory=dict)  # `metrics.json`; empty: stopped
@@ -38,7 +38,7 @@ class Job:
     tell: Callable[[Told | str], None]
 
     def setup(self, data_folder: str) -> Setup:
-        """What a worker of the search would be told."""
+        """Return the setup that a worker of the search would get."""
         config = self.config
         return Setup(
             device=self.device,
@@ -56,7 +56,7 @@ class Job:
         )
 
     def lane(self, *, is_stepwise: bool) -> FinalLane:
-        """Where it stands; says so if that is not the beginning."""
+        """Open the lane; report if it does not start from the beginning."""
         config = self.config
         lane = FinalLane(
             config.params,
@@ -73,7 +73,7 @@ class Job:
         return lane
 
     def left(self, lane: FinalLane, left: Exit) -> Trained | None:
-        """None for a complete training; raises `RunFailed` for one that failed."""
+        """Return None for a complete training; raises `RunFailed` for one that failed."""
         match left.how:
             case Outcome.COMPLETE:
                 return None

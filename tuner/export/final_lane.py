@@ -1,7 +1,7 @@
-"""The lane of a final training: its state and its curve lie in the output folder.
+"""The lane of a final training: its state and its curve are in the output folder.
 
-`curve.json` is written before the checkpoint that belongs to it, and a checkpoint's name says its
-step: whatever is interrupted, the newest checkpoint and the curve up to its step are whole.
+`curve.json` is written before the checkpoint that belongs to it, and a checkpoint's name contains
+its step: after any interruption, the newest checkpoint and the curve up to its step are whole.
 """
 
 import json
@@ -29,7 +29,7 @@ _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """News of the training, for people."""
+    """Progress of the training, for display."""
 
     step: int
     n_steps: int | None
@@ -38,8 +38,6 @@ class Told:
 
 
 class FinalLane:
-    """One attempt at the final training (`tuner.training.lane.Lane`)."""
-
     number = 0
 
     def __init__(
@@ -55,10 +53,13 @@ class FinalLane:
         is_stepwise: bool = True,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`stop`: save and leave. `is_stepwise`: as of an objective; else every save counts."""
+        """Build the lane.
+
+        `stop`: save and leave. `is_stepwise`: as for an objective; otherwise every save counts.
+        """
         self.params, self.seed = params, seed
         self.curve: dict[int, Values] = {}
-        self.kept: Mapping[str, Any] | None = None  # of a trainer's complete training
+        self.kept: Mapping[str, Any] | None = None  # from a trainer's complete training
         self.checkpoint: str | None = None
         self.from_step = 0
         self.last_value: float | None = None
@@ -70,7 +71,7 @@ class FinalLane:
         self._resume()
 
     def _resume(self) -> None:
-        """Go on from the newest checkpoint that can be read."""
+        """Continue from the newest checkpoint that can be read."""
         for step, path in sorted(_checkpoints(self._folder), reverse=True):
             try:
                 load_checkpoint(path)
@@ -92,17 +93,17 @@ class FinalLane:
             raise RunFailed(f"{path} cannot be read; train into another folder with -o") from error
 
     def begin_with(self, state: Mapping[str, Any]) -> None:
-        """A state before the first step, in place of a fresh one."""
+        """Start from this state instead of a fresh one."""
         self.checkpoint = str(save_checkpoint(self._folder, "checkpoint-0", state).path)
 
     def report(self, step: int, values: Values) -> None:
-        """Note and tell."""
+        """Record and display the metrics."""
         self.curve[step] = values
         best = self._best()
         self._tell(Told(step=step, n_steps=self._n_steps, values=values, best=best))
 
     def _best(self) -> tuple[int, float] | None:
-        """The first of the best values so far."""
+        """Return the first of the best values so far."""
         known = {s: v[self._goal.metric] for s, v in self.curve.items() if self._goal.metric in v}
         rank = self._goal.rank
         finite = [step for step, value in known.items() if math.isfinite(value)]
@@ -110,7 +111,7 @@ class FinalLane:
         return None if step is None else (step, known[step])
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
-        """Every few seconds, and when it is to stop."""
+        """Save every few seconds, and before a stop."""
         is_due = self._clock() - self._saved_at >= SAVE_SECONDS or not self._is_stepwise
         is_known = self._is_stepwise and step == self.from_step
         if is_known or not (is_due or self._stop.is_set()):
@@ -123,9 +124,9 @@ class FinalLane:
             write_whole(self._folder / _CURVE, json.dumps(self.curve), mode=0o600)
             file = save_checkpoint(self._folder, f"checkpoint-{step}", state())
         except (OSError, RunFailed) as error:
-            # A full disk must not end the training; what cannot be written in the end will.
+            # A full disk must not end the training; an error of the last write will.
             if not self._has_trouble:
-                self._tell(f"the state of step {step} is not saved ({error}); training goes on")
+                self._tell(f"the state of step {step} is not saved ({error}); training continues")
             self._has_trouble = True
             return False
         self._has_trouble = False
@@ -136,20 +137,20 @@ class FinalLane:
         return True
 
     def verdict(self) -> Verdict:
-        """Go on until somebody wants it to stop."""
+        """Continue until a stop is requested."""
         return Verdict.RELEASE if self._stop.is_set() else Verdict.CONTINUE
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
-        """The end: saved once more, so that nothing is trained again whatever comes next."""
+        """Save once more, so that no later interruption repeats the training."""
         self._write(max(self.curve, default=0), state)
         self.kept = deepcopy(dict(state()))
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
-        """The process is the command's: the verdict is raised again."""
+        """Raise the verdict again: the process is the command's."""
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Once the model is in place."""
+    """Remove them once the model is in place."""
     for _, path in _checkpoints(folder):
         path.unlink(missing_ok=True)
     (folder / _CURVE).unlink(missing_ok=True)

@@ -25,9 +25,9 @@ def train_final(
     stop: threading.Event,
     tell: Callable[[Told | str], None],
 ) -> Trained:
-    """Train, evaluate once on the test split, and write the folder; or go on where it stopped.
+    """Train, evaluate once on the test split, and write the folder; resume an interrupted training.
 
-    `source` is the config's own folder, what names of code and weights are relative to. `stop`
+    `source` is the config's own folder, to which names of code and weights are relative. `stop`
     saves the state and returns. Raises `TunerError`.
     """
     config = at_length(config, options.rows)

@@ -21,7 +21,7 @@ LISTED = Algorithm(name="listed")
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmPlan:
-    """What is trained again."""
+    """The trials and seeds to train again."""
 
     n_top: int = 5
     n_seeds: int = 5
@@ -29,7 +29,7 @@ class ConfirmPlan:
 
 
 def plan_linked_study(database: Database, name: str, plan: ConfirmPlan) -> tuple[StudySpec, bool]:
-    """The linked study's spec, and whether the search goes on: then others may become the best.
+    """Return the linked study's spec, and whether the search continues, so that others may win.
 
     Raises `NotFound`, `NoCompleteTrial`, and `UsageError` for a study that confirms itself.
     """
@@ -62,7 +62,7 @@ def plan_linked_study(database: Database, name: str, plan: ConfirmPlan) -> tuple
 
 
 def _linked_name(search: str, given: str | None, existing: Container[str]) -> str:
-    """Raises `UsageError` for a new name that no study file could have."""
+    """Return the name; raises `UsageError` for a new one that no study file could have."""
     name = given or f"{search}-confirm"
     if name in existing or STUDY_NAME.fullmatch(name):
         return name
@@ -74,9 +74,10 @@ def _linked_name(search: str, given: str | None, existing: Container[str]) -> st
 
 
 def link(spec: StudySpec, confirms: Confirms, name: str) -> StudySpec:
-    """The search's spec with a list instead of a sampler, nothing pruned, and a seed of its own.
+    """Return the search's spec with a list instead of a sampler, no pruner, and a new seed.
 
-    The seed is that of the order of rows and of all trials: nothing repeats what the search saw.
+    The seed determines the order of rows and the seeds of all trials, so that none of the search's
+    is repeated.
     """
     return spec.model_copy(
         update={
@@ -95,10 +96,10 @@ def link(spec: StudySpec, confirms: Confirms, name: str) -> StudySpec:
 def compare_with_search(
     database: Database, spec: StudySpec, fingerprint: str, code: Code
 ) -> list[str]:
-    """What a friend would say before a study is confirmed with something else than it was.
+    """Return warnings for a confirmation that differs from the search.
 
-    Raises `StudyMismatch` for other data, and for other code where the study refuses that.
-    Nothing to say of a study that confirms none, or whose search is gone.
+    Raises `StudyMismatch` for other data, and for other code if the study refuses that. There are
+    none for a study that confirms no other, or whose search is gone.
     """
     if spec.confirms is None:
         return []
@@ -122,5 +123,5 @@ def compare_with_search(
 
 
 def is_search_of(row: StudyRow, confirms: Confirms) -> bool:
-    """Whether this is the very study, not another one of its name."""
+    """Return whether this is the same study, not another one of its name."""
     return row.created_at.isoformat() == confirms.study_created_at

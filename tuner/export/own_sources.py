@@ -1,4 +1,4 @@
-"""The user's own files that a model needs: compared with the trial's, and shipped beside it."""
+"""The user's own files that a model needs: compared with the trial's, and copied to the model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from tuner.study_file.best import BestConfig
 
 
 def compare_code(config: BestConfig, code: Code, tell: Callable[[str], None]) -> None:
-    """Say which files are not those that the trial was trained with."""
+    """Report the files that differ from those of the trial."""
     stored = config.provenance.get("code")
     own = {name: h for name, h in stored.items() if name != "tuner"} if stored else {}
     changed = changed_files(own, code) if own else ()
@@ -18,7 +18,7 @@ def compare_code(config: BestConfig, code: Code, tell: Callable[[str], None]) ->
 
 
 def copy_sources(source: Path, folder: Path, code: Code) -> tuple[str, ...]:
-    """Copy those below the config's own folder; modules that are installed are not copied."""
+    """Copy those below the config's own folder; installed modules are not copied."""
     copied = []
     for name in code:
         path = source / name

@@ -1,4 +1,4 @@
-"""`tuner report`: a study's figures and words in one HTML file that needs no network."""
+"""`tuner report`: a study's figures and tables in one HTML file that needs no network."""
 
 import base64
 import hashlib
@@ -21,12 +21,12 @@ from tuner.storage.connections.connection import Database
 from tuner.study.durations import render_seconds
 from tuner.study.secrets import redact
 
-_MOST_BEST = 10
+_MAX_BEST = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was written."""
+    """A written report."""
 
     name: str
     html: str
@@ -34,14 +34,17 @@ class Report:
 
 
 def build_report(database: Database, name: str) -> Report:
-    """Of the study as it is now. Raises `NotFound`, `DatabaseError`."""
+    """Build the report of the study as it is now; raises `NotFound`, `DatabaseError`."""
     board = BoardReader(name=name).read(database)
     return Report(name=name, html=render_report(board), n_trials=len(board.table))
 
 
 def render_report(board: Board) -> str:
-    """The whole page. Its policy lets it run its own scripts and styles, by hash, and nothing
-    else; it can load nothing, from nowhere."""
+    """Render the whole page.
+
+    Its policy allows its own scripts and styles, by hash, and nothing else: it loads nothing from
+    anywhere.
+    """
     figures = {name: figure.as_json() for name, figure in FigureMaker().make(board).items()}
     scripts = [read_text("figures.js"), read_text(PLOTLY["basic"]), read_text("report.js")]
     styles = [read_text("theme.css"), read_text("plotly.css"), read_text("report.css")]
@@ -78,12 +81,12 @@ def _best_rows(board: Board) -> list[Mapping[str, Any]]:
             "steps": int(table.n_steps[place]),
             "params": table.params_of(place),
         }
-        for place in table.best_first(board.study.direction, _MOST_BEST)
+        for place in table.best_first(board.study.direction, _MAX_BEST)
     ]
 
 
 def _inert(script: str) -> str:
-    """Text that would end a script element early."""
+    """Escape text that would end a script element early."""
     return re.sub(r"</(script)", r"<\\/\1", script, flags=re.IGNORECASE)
 
 

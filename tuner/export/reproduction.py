@@ -1,4 +1,4 @@
-"""A trial's record, and how what was trained again compares with it. Pure, but for the reading."""
+"""A trial's record and its comparison with a repeated training. Pure, except for reading."""
 
 import math
 import re
@@ -21,7 +21,7 @@ from tuner.study_file.params.trainer_params import SECONDS_METRIC
 
 Curve = Mapping[int, Values]
 COMPLETE, STOPPED = "complete", "stopped"  # how a trial ends again
-_HISTORY = re.compile(r" \(quarantined: failed \d+ times\)$")  # of the tries before
+_HISTORY = re.compile(r" \(quarantined: failed \d+ times\)$")  # of earlier attempts
 _OWN_FAILURES = frozenset(
     {
         FailureClass.NON_FINITE,
@@ -34,7 +34,7 @@ _OWN_FAILURES = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What the database holds of a trial that was trained."""
+    """The database's record of a trial that was trained."""
 
     study: StudyRow
     spec: StudySpec
@@ -44,12 +44,12 @@ class Record:
 
     @property
     def ended_by_itself(self) -> bool:
-        """Whether nobody stopped it: it completed, or failed by what it did."""
+        """Return whether no user or pruner stopped it: it completed, or failed by itself."""
         return self.trial.state is TrialState.COMPLETE or self.trial.failure in _OWN_FAILURES
 
     @property
     def ended(self) -> str:
-        """How it has to end again: COMPLETE, STOPPED, or the words of its failure."""
+        """Return the expected end: COMPLETE, STOPPED, or the words of its failure."""
         if self.trial.state is TrialState.COMPLETE:
             return COMPLETE
         return _HISTORY.sub("", self.trial.reason or "") if self.ended_by_itself else STOPPED
@@ -70,7 +70,7 @@ class Again:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricDifference:
-    """Where a metric is not the same."""
+    """A step at which a metric differs."""
 
     name: str
     first_step: int
@@ -88,17 +88,17 @@ class Reproduction:
     ended: str  # on the record: COMPLETE, STOPPED, or how it failed
     ended_again: str
     differences: tuple[MetricDifference, ...] = ()
-    circumstances: tuple[str, ...] = field(default=())  # what was not the same around it
+    circumstances: tuple[str, ...] = field(default=())  # differences in the environment
 
     @property
     def is_equal(self) -> bool:
-        """Every value of every step, and the end, bit for bit."""
+        """Return whether every value of every step, and the end, is equal bit for bit."""
         is_same_value = self.state is not TrialState.COMPLETE or self.value == self.value_again
         return not self.differences and is_same_value and self.ended == self.ended_again
 
 
 def read_record(connection: Snapshot, name: str, number: int) -> Record:
-    """Raises `NotFound`, and `UsageError` for a trial that nothing can be compared with."""
+    """Read the record; raises `NotFound`, and `UsageError` for a trial that has no values."""
     study = find_row(connection, name)
     rows = read_trials(connection, study.study_id, [number])
     if not rows:
@@ -129,7 +129,7 @@ def read_record(connection: Snapshot, name: str, number: int) -> Record:
 
 
 def compare(record: Record, again: Again) -> Reproduction:
-    """Step by step, metric by metric; the time that a step took is nobody's business."""
+    """Compare step by step, metric by metric, without the time that a step took."""
     steps = sorted(record.curve)
     names = sorted({n for step in steps for n in record.curve[step]} - {SECONDS_METRIC})
     differences = (_differ(name, steps, record.curve, again.curve) for name in names)
@@ -163,7 +163,7 @@ def _differ(
 
 
 def _gap(recorded: float, again: float | None) -> float:
-    """Zero for equal bits."""
+    """Return the difference, zero for equal bits."""
     if again is None:
         return math.inf
     if recorded == again or (math.isnan(recorded) and math.isnan(again)):
@@ -173,7 +173,7 @@ def _gap(recorded: float, again: float | None) -> float:
 
 
 def tell_circumstances(record: Record, again: Again) -> list[str]:
-    """What was not as it was then: each may explain a difference."""
+    """Return the differences in the environment: each may explain others."""
     origin, told = record.origin, []
     about: Mapping[str, Any] = origin.about
     device = device_of(origin)
@@ -191,14 +191,14 @@ def tell_circumstances(record: Record, again: Again) -> list[str]:
         if now is not None and now != version:
             told.append(f"another {name}: then {version}, now {now}")
     if not objective.is_same_in_company:
-        told.append("a model of yours that trained among others differs from one alone by rounding")
+        told.append("your own model differs by rounding if it trained in a group")
     if record.trial.attempt > 1:
         told.append(f"it was trained in {record.trial.attempt} attempts")
     return told
 
 
 def device_of(origin: OriginRow) -> str | None:
-    """`gpu:0, NVIDIA H200`, as far as it is known; worker "gpu:0#1" is on device "gpu:0"."""
+    """Return `gpu:0, NVIDIA H200`, as far as known; worker "gpu:0#1" is on device "gpu:0"."""
     if origin.device is None:
         return None
     products = origin.about.get("devices")
@@ -208,6 +208,6 @@ def device_of(origin: OriginRow) -> str | None:
 
 
 def _kind(device: str) -> str:
-    """The product where it is known, else GPU or CPU."""
+    """Return the product if known, otherwise GPU or CPU."""
     name, _, product = device.partition(", ")
     return product or name.partition(":")[0]

@@ -1,4 +1,4 @@
-"""What is asked of a final training, and the config as it is trained then; loads no torch."""
+"""Options of a final training, and the config with them applied; loads no torch."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,19 +9,19 @@ from tuner.export.config_text import render_yaml
 from tuner.export.final_folder import ROWS
 from tuner.study_file.best import BestConfig
 
-MOST_THREADS = 1024
+MAX_THREADS = 1024
 
 
 class Rows(StrEnum):
-    """What to train on."""
+    """The rows to train on."""
 
-    TRAIN = "train"  # the validation split says which epoch is the best
+    TRAIN = "train"  # the validation split determines the best epoch
     BOTH = "train+val"  # for the epochs that the search found best
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """What the command line adds to the config."""
+    """Additions of the command line to the config."""
 
     output: Path
     rows: Rows = Rows.TRAIN
@@ -32,16 +32,16 @@ class TrainOptions:
 
 
 def threads_of(config: BestConfig, options: TrainOptions) -> int:
-    """How many decides how sums round: with those of the trial its curve has the same bits."""
+    """Return the number of threads: it determines rounding, and the default is the trial's."""
     noted = config.provenance.get("threads")
-    known = noted if type(noted) is int and 0 < noted <= MOST_THREADS else 1
+    known = noted if type(noted) is int and 0 < noted <= MAX_THREADS else 1
     return options.n_threads or known
 
 
 def at_length(config: BestConfig, rows: Rows) -> BestConfig:
-    """With validation rows among the training rows nothing says when to stop: the search did.
+    """Apply the length: with validation rows in the training it is the best epoch of the search.
 
-    Raises `UsageError` where that is not known, or where a function has data of its own.
+    Raises `UsageError` if that is not known, or if a function has data of its own.
     """
     if rows is Rows.TRAIN:
         return config
@@ -56,7 +56,7 @@ def at_length(config: BestConfig, rows: Rows) -> BestConfig:
 
 
 def training_text(config: BestConfig, options: TrainOptions) -> str:
-    """`config.yaml`: what is trained, on which rows."""
+    """Render `config.yaml`: the training and its rows."""
     noted = config.provenance.get("trial")
     trial = noted if type(noted) is int else "?"
     start = ", from the trial's own weights" if options.from_weights else ""

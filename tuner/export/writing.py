@@ -1,4 +1,4 @@
-"""Exported trials as files: the text, and the weights beside it."""
+"""Exported trials as files: the text, and the weights next to it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,14 +13,14 @@ from tuner.study_file.best import FORMAT, Weights
 
 
 class Format(StrEnum):
-    """What to write."""
+    """The form of an export."""
 
     YAML = "yaml"  # `tuner train` takes it
     JSON = "json"
     ENV = "env"  # variables of a shell
 
 
-# How files begin that may be written over: others are somebody's work.
+# Beginnings of files that may be overwritten; others may be the user's work.
 _OURS = {
     Format.YAML: "# tuner",
     Format.JSON: f'{{\n  "format": "{FORMAT}"',
@@ -30,15 +30,13 @@ _OURS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A file that was written."""
-
     exported: Exported
     path: Path
     weights: Path | None = None
 
 
 def render(exported: Exported, form: Format) -> str:
-    """The text of one trial."""
+    """Render the text of one trial."""
     match form:
         case Format.YAML:
             return render_yaml(exported.config, head=_head(exported))
@@ -49,10 +47,10 @@ def render(exported: Exported, form: Format) -> str:
 
 
 def write_exports(trials: Sequence[Exported], path: Path, form: Format) -> list[Written]:
-    """One file a trial: of several, `best-1.yaml`, `best-2.yaml` for `best.yaml`.
+    """Write one file a trial: `best-1.yaml`, `best-2.yaml` for several in `best.yaml`.
 
-    Raises `UsageError` where a file is in the way that is no export, `RunFailed` where nothing
-    can be written. Each file is complete or as it was before.
+    Raises `UsageError` if an existing file is no export, `RunFailed` if nothing can be written.
+    Each file is complete or as it was before.
     """
     paths = [path] if len(trials) == 1 else [_numbered(path, n + 1) for n in range(len(trials))]
     for each in paths:
@@ -64,7 +62,7 @@ def _write(exported: Exported, path: Path, form: Format) -> Written:
     if exported.weights is None:
         write_whole(path, render(exported, form))
         return Written(exported=exported, path=path)
-    # The weights first, under a name that says which: a config never points to others.
+    # The weights first, under a name with their hash: a config never points to others.
     sha256 = exported.weights.sha256
     beside = path.with_name(f"{path.stem}.{sha256[:8]}.safetensors")
     write_whole(beside, exported.weights.content)
@@ -79,7 +77,7 @@ def _numbered(path: Path, place: int) -> Path:
 
 
 def _check_place(path: Path, form: Format) -> None:
-    """Raises `UsageError` for what must not be replaced."""
+    """Raise `UsageError` for a file that must not be replaced."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file with -o, such as {path}/best.{form}")
     try:
@@ -94,10 +92,10 @@ def _check_place(path: Path, form: Format) -> None:
 
 
 def _head(exported: Exported) -> str:
-    """The first lines of the file, for whoever opens it."""
+    """Render the comment at the top of the file."""
     config, facts = exported.config, exported.config.provenance
     value = "" if exported.value is None else f", {config.metric} {exported.value:.6g}"
-    so_far = ", the best so far: the study goes on" if exported.is_so_far else ""
+    so_far = ", the best so far: the study continues" if exported.is_so_far else ""
     lines = [
         f"tuner: trial {exported.number} of study {config.name}{value}{so_far}",
         f"of {facts['trials']['tried']} trials tried; final training: tuner train THIS_FILE",

@@ -1,1 +1,1 @@
-"""The read side: what a study has found, for people and programs."""
+"""The read side: facts about studies, for people and programs."""

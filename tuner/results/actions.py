@@ -1,4 +1,4 @@
-"""The actions that a study and a trial allow now; the commands themselves have the last word."""
+"""The actions that a study and a trial allow now; the commands themselves decide."""
 
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ class Action(StrEnum):
 
 
 def study_actions(summary: StudySummary) -> tuple[Action, ...]:
-    """Return the actions on a study that would neither be refused nor do nothing."""
+    """Return the actions on a study that would be accepted and have an effect."""
     state = find_state(summary)
     study = summary.study
     reached = reached_limits(study.limits, summary.used, study.direction)

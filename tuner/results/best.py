@@ -11,7 +11,7 @@ from tuner.study_file.identity import parse_spec
 
 
 class By(StrEnum):
-    """How the best trial is chosen."""
+    """The criterion of the best trial."""
 
     VALUE = "value"  # the best value of the search
     CONFIRMED = "confirmed"  # the best mean under fresh seeds, see `tuner confirm`
@@ -19,7 +19,7 @@ class By(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The best trial, and by what it is the best."""
+    """The best trial, and its criterion."""
 
     number: int
     by: By
@@ -31,9 +31,9 @@ def choose_best(
     """Return the confirmed best trial if there is one to trust, otherwise the best by its value.
 
     A confirmation is trusted when it is finished and includes the trial with the best value: a
-    better trial that was found later is not confirmed. `by` overrides that; None without a
-    COMPLETE trial. Raises `UsageError` and `NoCompleteTrial` where the confirmed trial is asked for
-    and there is none.
+    better trial that was found later is not confirmed. `by` overrides that; None without a COMPLETE
+    trial. Raises `UsageError` and `NoCompleteTrial` if a confirmed trial is requested and there is
+    none.
     """
     mine = confirmation if confirmation is not None and confirmation.name != study.name else None
     if by is By.CONFIRMED:
@@ -47,7 +47,7 @@ def choose_best(
 
 
 def confirm_command(name: str, *, has_own_code: bool) -> str:
-    """Return `tuner confirm NAME`, with the study file where that names the code."""
+    """Return `tuner confirm NAME`, with the study file if that names the code."""
     return study_command("confirm", name, "--file STUDY.yaml" if has_own_code else "")
 
 

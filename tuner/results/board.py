@@ -1,4 +1,4 @@
-"""A whole study for a screen: read once, then only what has changed since."""
+"""A whole study for a screen: read once, then updated with changes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,8 +50,8 @@ N_SAMPLE = 600  # trials whose curves make the band
 N_POINTS = 120  # of a curve
 N_OVERFIT = 4
 N_EVENTS = 12
-# Kinds of events that are told: what people and limits did, and lost trials. Failures have a place
-# of their own.
+# Kinds of events to show: actions of users, reached limits, lost trials. Failures are shown
+# elsewhere.
 NOTABLE = ("stop", "pause", "resume", "extend", "retry", "enqueue", "halted", "limit_reached",
            "taken_over", "dashboard", "ended_elsewhere")  # fmt: skip
 
@@ -68,9 +68,9 @@ class Board:
     early: Sequence[EarlyAttempt]
     curves: Mapping[int, Curve]  # by number: the best, running ones, and a sample
     sample: Sequence[int]  # the numbers of the sample
-    n_sampled: int  # of how many it is one
+    n_sampled: int  # number of trials that the sample represents
     best: Sequence[int]  # numbers: the best trial, and the others by their values
-    training_metric: str | None  # what the training loss is called
+    training_metric: str | None  # name of the training loss
     training: Mapping[int, Curve]
     version: int = 0
 
@@ -80,23 +80,21 @@ class Board:
 
     @property
     def name(self) -> str:
-        """The study's name."""
         return self.summary.study.name
 
     @property
     def confirmation(self) -> Confirmation | None:
-        """Of its best trials; None without one."""
+        """Return the confirmation of its best trials; None without one."""
         return self.summary.confirmation
 
     @property
     def minimize(self) -> bool:
-        """Whether lower is better."""
         return self.summary.study.direction is Direction.MINIMIZE
 
 
 @dataclass(kw_only=True)
 class BoardReader:
-    """Follows one study. What is final is read once."""
+    """Follows one study; final trials are read once."""
 
     name: str
     _board: Board | None = None
@@ -112,7 +110,7 @@ class BoardReader:
     _early: Sequence[EarlyAttempt] = ()
 
     def read(self, database: Database) -> Board:
-        """The study as it is now; the same object as before when nothing has changed.
+        """Return the study as it is now; the same object as before when nothing has changed.
 
         Raises `NotFound`, `DatabaseError`.
         """
@@ -179,7 +177,7 @@ class BoardReader:
     def _read_curves(
         self, connection: Snapshot, table: TrialTable, best: Sequence[int]
     ) -> tuple[list[int], dict[int, Curve]]:
-        """The sample, and the curves of trials in training; those of final trials are kept."""
+        """Return the sample, and the curves of trials in training; those of final ones are kept."""
         most = int(table.n_steps.max()) if len(table) else 0
         stride = 1 << max(0, (most // N_POINTS).bit_length())
         stride = 1 if most <= 2 * N_POINTS else stride
@@ -241,7 +239,7 @@ class BoardReader:
 
 
 def training_name(metric: str, names: Sequence[str]) -> str | None:
-    """What the objective's metric is called on the training rows; None where it is not told."""
+    """Return the name of the objective's metric on training rows; None without one."""
     stem = metric.removeprefix("val_").removeprefix("valid_").removeprefix("validation_")
     stem = stem.removeprefix("test_")
     known = {name.lower(): name for name in names}
@@ -250,7 +248,7 @@ def training_name(metric: str, names: Sequence[str]) -> str | None:
 
 
 def _sample(table: TrialTable) -> list[int]:
-    """Evenly over the trials that ended well; the same ones while the study grows, mostly."""
+    """Sample evenly among trials that ended well; mostly the same ones while the study grows."""
     numbers = table.numbers[np.isin(table.states, (COMPLETE, PRUNED))]
     if len(numbers) <= N_SAMPLE:
         all_of_them: list[int] = numbers.tolist()
@@ -280,7 +278,7 @@ def _count(table: TrialTable) -> list[CountRow]:
 
 
 def _shown(agents: Sequence[AgentRow]) -> list[tuple[object, ...]]:
-    """What of agents makes a page look different: not how long they have been silent."""
+    """Return the facts about agents that change a page, without the time since their heartbeats."""
     return [
         (a.host, a.pid, a.left_at, a.trials, a.activity.state, a.activity.alerts,
          0 if a.left_at else int(a.silent_seconds // 10), _rounded(a)) for a in agents
@@ -297,7 +295,7 @@ def _is_same(a: TrialTable, b: TrialTable) -> bool:
 
 
 def _rounded(agent: AgentRow) -> list[tuple[object, ...]]:
-    """Its devices' gauges, roughly: a page is not drawn anew for a watt."""
+    """Return its devices' gauges, rounded: a page is not rendered again for a watt."""
     return [
         (place, round(20 * g.used_bytes / max(1, g.total_bytes)), round(10 * (g.load or 0)),
          round((g.watts or 0) / 25)) for place, g in sorted(agent.activity.gauges.items())

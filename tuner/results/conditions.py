@@ -66,7 +66,7 @@ def parse_condition(text: str) -> Condition:
 
 
 def _read_value(text: str, position: int, written: str) -> object:
-    """As YAML has it; a whole number beyond all floats cannot be compared with them."""
+    """Read the value as YAML; a whole number beyond all floats cannot be compared with them."""
     try:
         value: object = core_value(written)
     except ValueError as error:  # thousands of digits
@@ -77,7 +77,7 @@ def _read_value(text: str, position: int, written: str) -> object:
 
 
 def condition_fault(text: str, position: int, message: str) -> UsageError:
-    """The error for a condition, with a caret below the position of its fault."""
+    """Return the error for a condition, with a caret below the position of its fault."""
     shown = quote(text)[1:-1]
     caret = " " * min(position, len(shown)) + "^"
     return UsageError(f"--where, character {position + 1}: {message}\n    {shown}\n    {caret}")
@@ -107,7 +107,7 @@ def parse_sort(text: str) -> tuple[str, bool]:
 
 
 def holds(condition: Condition, found: object) -> bool:
-    """Whether the condition holds for a trial's field; None: the trial lacks it."""
+    """Return whether the condition holds for a trial's field; None: the trial lacks it."""
     wanted = condition.value
     if found is None and wanted is not None:
         return False
@@ -119,7 +119,7 @@ def holds(condition: Condition, found: object) -> bool:
 
 
 def order(values: Sequence[object], *, descending: bool) -> list[int]:
-    """Return places: numbers before text, trials that lack the field last, ties as they come."""
+    """Return places in order: numbers before text, then trials without the field; ties stay."""
     numbers = [(v, i) for i, v in enumerate(values) if _is_number(v) and v == v]
     texts = [(str(v), i) for i, v in enumerate(values) if v is not None and not _is_number(v)]
     absent = [i for i, v in enumerate(values) if v is None or (_is_number(v) and v != v)]

@@ -1,4 +1,4 @@
-"""A confirmation: what the best trials of a search are worth under fresh seeds.
+"""A confirmation: the values of a search's best trials under fresh seeds.
 
 For the command line, the report and the dashboard. `load_confirmation` takes the search's name or
 the linked study's.
@@ -19,7 +19,7 @@ from tuner.study_file.model import Confirms
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A trial of the search, and what its params came to under fresh seeds."""
+    """A trial of the search, and the values of its params under fresh seeds."""
 
     trial: int  # its number in the search
     params: Params  # the searched ones
@@ -31,12 +31,12 @@ class Candidate:
 
     @property
     def mean(self) -> float | None:
-        """Of the confirmed values."""
+        """Return the mean of the confirmed values."""
         return fmean(self.values) if self.values else None
 
     @property
     def spread(self) -> float | None:
-        """Their standard deviation, from one seed to another."""
+        """Return their standard deviation over seeds."""
         return stdev(self.values) if len(self.values) > 1 else None
 
 
@@ -54,20 +54,20 @@ class Confirmation:
 
     @property
     def winner(self) -> Candidate | None:
-        """The best by its confirmed mean; None while nothing is confirmed."""
+        """Return the best by its confirmed mean; None while nothing is confirmed."""
         first = self.candidates[0]
         return first if first.values else None
 
     @property
     def is_finished(self) -> bool:
-        """Whether every seed was tried."""
+        """Return whether every seed was tried."""
         return not any(candidate.n_open for candidate in self.candidates)
 
     @property
     def luck(self) -> float | None:
-        """How much better the search's best value is than what its params came to.
+        """Return by how much the search's best value exceeds the confirmed mean of its params.
 
-        The part of it that was luck: the best of many noisy values is one of the lucky ones.
+        This part was luck: the best of many noisy values is one of the lucky ones.
         """
         known = [c for c in self.candidates if c.search_value is not None]
         rank = self.direction.rank
@@ -78,13 +78,13 @@ class Confirmation:
 
 
 def load_confirmation(database: Database, name: str) -> Confirmation | None:
-    """Of a search the newest one, None without any; raises `NotFound` for an unknown study."""
+    """Return a search's newest confirmation, or None; raises `NotFound` for an unknown study."""
     with database.reading() as connection:
         return find_confirmation(connection, find_row(connection, name))
 
 
 def find_confirmation(connection: Snapshot, study: StudyRow) -> Confirmation | None:
-    """As `load_confirmation`, in this snapshot."""
+    """Find the confirmation in this snapshot."""
     if parse_spec(study.spec).confirms is not None:
         return _confirmation(connection, study)
     name = read_linked_name(connection, study.name, study.created_at.isoformat())
@@ -95,9 +95,9 @@ def find_confirmation(connection: Snapshot, study: StudyRow) -> Confirmation | N
 def find_confirmations(
     connection: Snapshot, studies: Sequence[StudyRow]
 ) -> dict[int, Confirmation]:
-    """The newest confirmation of each of these studies, by its id; `studies` are all, newest first.
+    """Return the newest confirmation of each of these studies, by its id.
 
-    A study without one costs no query.
+    `studies` are all, newest first. A study without a confirmation costs no query.
     """
     searches = {(row.name, row.created_at.isoformat()): row.study_id for row in studies}
     found: dict[int, Confirmation] = {}
@@ -133,7 +133,7 @@ def _confirmation(connection: Snapshot, linked: StudyRow) -> Confirmation:
 
 
 def rank(candidates: Sequence[Candidate], direction: Direction) -> tuple[Candidate, ...]:
-    """By confirmed mean; those that fail under some seeds come after those that never do."""
+    """Sort by confirmed mean; those that fail under some seeds come after those that never do."""
     shares = probabilities_of_best([c.values for c in candidates], direction)
     judged = [replace(c, probability=p) for c, p in zip(candidates, shares, strict=True)]
 
@@ -147,7 +147,7 @@ def rank(candidates: Sequence[Candidate], direction: Direction) -> tuple[Candida
 def _candidate(
     number: int, params: Params, value: float | None, trials: Sequence[TrialRow], n_seeds: int
 ) -> Candidate:
-    """Trials belong to the params that they have: no two candidates have the same."""
+    """Build a candidate; its trials are those with its params, which no other candidate has."""
     retried = {trial.retry_of for trial in trials}
     mine = [t for t in trials if _typed(t.params) == _typed(params) and t.number not in retried]
     values = [t.value for t in mine if t.state is TrialState.COMPLETE and t.value is not None]
@@ -163,12 +163,12 @@ def _candidate(
 
 
 def _typed(params: Params) -> dict[str, tuple[bool, object]]:
-    """A choice of 1 is not one of `true`."""
+    """Tag booleans: a choice of 1 differs from one of `true`."""
     return {name: (isinstance(value, bool), value) for name, value in params.items()}
 
 
 def _search_values(connection: Snapshot, confirms: Confirms) -> dict[int, float | None]:
-    """What the search reported; nothing where it is gone or another one has its name."""
+    """Return the search's values; empty if it is gone or another study has its name."""
     rows = read_studies(connection, confirms.study)
     if not rows or rows[0].created_at.isoformat() != confirms.study_created_at:
         return {}

@@ -1,4 +1,4 @@
-"""What each device of an agent trains: how many lanes, and which of them to look at first."""
+"""The lanes of each device of an agent: their number, and the most interesting ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ UNTOLD = "new"
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceLoad:
-    device: str  # `UNTOLD` for trials of which no beat has told
+    device: str  # `UNTOLD` for trials that no heartbeat has reported
     n_lanes: int  # trials that it trains at the same time; 0: it is idle
     best: LaneActivity | None = None  # the best value among them
     oldest: LaneActivity | None = None  # at work for the longest time
@@ -21,7 +21,7 @@ class DeviceLoad:
 
     @property
     def lanes(self) -> list[LaneActivity]:
-        """The best, the oldest, then the others."""
+        """Return the best, the oldest, then the others."""
         first = [lane for lane in (self.best, self.oldest) if lane is not None]
         return [*(first[:1] if self.best is self.oldest else first), *self.others]
 
@@ -32,10 +32,10 @@ def device_loads(
     held: Mapping[int, HeldRow] | None = None,
     n_steps: int | None = None,
 ) -> list[DeviceLoad]:
-    """The loads of an agent's devices, without trials that ended after it had spoken.
+    """Return the loads of an agent's devices, without trials that ended after its heartbeat.
 
-    `held` brings the reports that came since its last beat, and what it claimed since: a trial
-    that no beat has told stands where a device is idle.
+    `held` brings the reports and claims since its last heartbeat: a trial that no heartbeat has
+    reported is assigned to an idle device.
     """
     reports = held or {}
     told = {lane.trial: _fresh(lane, reports.get(lane.trial)) for lane in agent.activity.lanes}
@@ -79,7 +79,7 @@ def _load(
 
 
 def _fresh(lane: LaneActivity, held: HeldRow | None) -> LaneActivity:
-    """With the report that has come since."""
+    """Return the lane with its newest report."""
     if held is None or held.attempt != lane.attempt or held.step <= lane.step:
         return lane
     return replace(lane, step=held.step, value=held.value)

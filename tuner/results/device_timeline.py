@@ -1,4 +1,4 @@
-"""The fleet over time: what each device trained, and how much of its time was used."""
+"""The fleet over time: the trials of each device, and its utilization."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from tuner.storage.reading.rows import AgentRow
 from tuner.study.activity import Gauge
 from tuner.study.trial import TrialState
 
-MOST_SPANS = 1200  # told one by one
+MAX_SPANS = 1200  # shown one by one
 LOST = "LOST"  # the end of an attempt that another one followed after its agent was lost
 _LOST = len(STATES)
 _STATES = (*STATES, LOST)
 _ENDS = {"released": RELEASED, "fail": FAIL}
-_SLACK_SECONDS = 0.3  # claims are a little earlier than the end of what they follow
+_SLACK_SECONDS = 0.3  # claims are a little earlier than the end of the attempt before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Span:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it failed or was lost."""
+        """Return whether it failed or was lost."""
         return self.state in (TrialState.FAIL, LOST)
 
 
@@ -53,7 +53,7 @@ class DeviceRow:
     spans: Sequence[Span]  # by begin; empty where the fleet has too many
     failed: Sequence[Span]  # the last of those that failed or were lost
     n_lanes: int  # the most that it trained at the same time; 1 without `spans`
-    gauge: Gauge | None = None  # of its living agent, as it said last
+    gauge: Gauge | None = None  # of its living agent, from its last heartbeat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class _Spans:
 
 
 def build_fleet(board: Board) -> list[DeviceRow]:
-    """Devices by machine, those of living agents first."""
+    """Return devices by machine, those of living agents first."""
     agents = board.summary.agents
     places: dict[tuple[str, str], int] = {}
     for agent in agents:
@@ -119,7 +119,7 @@ def _collect(board: Board, places: Mapping[tuple[str, str], int]) -> _Spans:
 
 
 def _rows_of(board: Board, places: Mapping[tuple[str, str], int]) -> Ints:
-    """Agent x device name -> row; -1: no row."""
+    """Return agent x device name -> row; -1: no row."""
     agents, names = board.summary.agents, board.table.device_names
     n_agents = max(len(agents), int(board.table.agents.max(initial=-1)) + 1)
     found = np.full((n_agents, len(names)), -1, np.int64)
@@ -131,7 +131,7 @@ def _rows_of(board: Board, places: Mapping[tuple[str, str], int]) -> Ints:
 
 
 def _told(board: Board, places: Mapping[tuple[str, str], int]) -> dict[int, int]:
-    """Where trials in training are: the record names a device at the end of an attempt."""
+    """Return the devices of trials in training: the record names one only at an attempt's end."""
     return {
         number: places.get((agent.host, activity.device), -1)
         for agent in board.summary.agents
@@ -160,7 +160,7 @@ def _row(board: Board, spans: _Spans, place: int, host: str, device: str) -> Dev
     n_training = int((states == RUNNING).sum())
     failed = np.flatnonzero(np.isin(states, (FAIL, _LOST)))
     runs = find_runs(spans.began[mine], spans.ended[mine])
-    is_few = len(spans.rows) <= MOST_SPANS
+    is_few = len(spans.rows) <= MAX_SPANS
     told, n_lanes = _told_spans(spans, mine) if is_few else ((), 1)
     return DeviceRow(
         host=host,
@@ -174,7 +174,7 @@ def _row(board: Board, spans: _Spans, place: int, host: str, device: str) -> Dev
         spans=told,
         failed=[s for s in told if s.has_failed]
         if is_few
-        else [_span(spans, mine.start + int(at), 0) for at in failed[-_MOST_FAILED:]],
+        else [_span(spans, mine.start + int(at), 0) for at in failed[-_MAX_FAILED:]],
         n_lanes=n_lanes,
         gauge=_gauge(board, agents, device),
     )
@@ -185,7 +185,7 @@ def _gauge(board: Board, agents: Sequence[AgentRow], device: str) -> Gauge | Non
     return next((a.activity.gauges[device] for a in living if device in a.activity.gauges), None)
 
 
-_MOST_FAILED = 100
+_MAX_FAILED = 100
 
 
 def _state(board: Board, agents: Sequence[AgentRow], n_training: int) -> str:
@@ -198,19 +198,19 @@ def _state(board: Board, agents: Sequence[AgentRow], n_training: int) -> str:
 def _utilization(
     agents: Sequence[AgentRow], runs: Sequence[tuple[float, float]], now: float
 ) -> float | None:
-    """The part of its agents' time that is covered by attempts."""
+    """Return the part of its agents' time that is covered by attempts."""
     lived = sum(_lived_seconds(agent, now) for agent in agents)
     return min(1.0, sum(e - b for b, e in runs) / lived) if lived > 0 else None
 
 
 def _lived_seconds(agent: AgentRow, now: float) -> float:
-    """Until it left or was heard of last."""
+    """Return the time until it left, or until its last heartbeat."""
     end = now - agent.silent_seconds if agent.left_at is None else agent.left_at.timestamp()
     return max(0.0, end - agent.joined_at.timestamp())
 
 
 def find_runs(began: Floats, ended: Floats, gap_seconds: float = 0.0) -> list[tuple[float, float]]:
-    """The union of spans, which come by begin, without gaps shorter than this."""
+    """Return the union of spans, sorted by begin, without gaps shorter than this."""
     if not len(began):
         return []
     reached = np.maximum.accumulate(ended)
@@ -220,7 +220,7 @@ def find_runs(began: Floats, ended: Floats, gap_seconds: float = 0.0) -> list[tu
 
 
 def _told_spans(spans: _Spans, mine: slice) -> tuple[list[Span], int]:
-    """Each in the first lane that is free: no two of a lane overlap."""
+    """Put each span into the first free lane: no two of a lane overlap."""
     free_at: list[float] = []
     told = []
     for at in range(mine.start, mine.stop):

@@ -1,6 +1,6 @@
-"""Choosing and sorting trials of a table, for the command line and for pages.
+"""Selection and order of a table's trials, for the command line and for pages.
 
-A table of 100,000 trials takes milliseconds where columns hold the fields.
+A table of 100,000 trials takes milliseconds if columns hold the fields.
 """
 
 import difflib
@@ -19,7 +19,7 @@ from tuner.storage.reading.columns import STATES, TEXT_FIELDS, Floats, Ints
 from tuner.study.trial import TrialState
 from tuner.study_file.text.faults import listed, quote
 
-# Fields that columns hold, with what the table calls them.
+# Fields in columns, with the names of the columns.
 _COLUMNS = {
     "number": "numbers",
     "trial": "numbers",
@@ -37,7 +37,7 @@ _DIGITS = re.compile(r"[0-9]+([.][0-9]+)?")
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """Which trials are wanted, and in which order."""
+    """The selected trials and their order."""
 
     conditions: Sequence[Condition] = ()
     states: Collection[TrialState] = ()  # empty: all
@@ -140,7 +140,7 @@ _Field = _Numbers | _Choices | _Objects
 
 
 class _Fields:
-    """The fields of the trials of a table by name.
+    """The fields of a table's trials by name.
 
     A field of every trial comes first, then params, then user attributes; a prefix names one kind.
     """
@@ -211,5 +211,5 @@ def _decoded(param: ParamTable, missing: object) -> Iterator[object]:
 
 
 def field_names(table: TrialTable) -> list[str]:
-    """The fields that a page lists: those of columns, and the params."""
+    """Return the fields that a page lists: those of columns, and the params."""
     return [*(name for name in _COLUMNS if name not in ("trial", "epochs")), "state", *table.params]

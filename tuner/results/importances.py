@@ -1,4 +1,4 @@
-"""What matters: how much each parameter decides whether a trial is among the best tenth.
+"""The importance of each parameter for a trial to be among the best tenth.
 
 PED-ANOVA (Watanabe, Bansal, Hutter 2023, arXiv 2304.10255), with parameters that only some trials
 have (arXiv 2601.20800), as `optuna.importance.PedAnovaImportanceEvaluator` computes it: a test
@@ -17,10 +17,10 @@ from tuner.results.trial_table import Mask, ParamTable, TrialTable
 from tuner.storage.reading.columns import Floats, Ints
 from tuner.study.trial import Direction
 
-LEAST_TRIALS = 10
+MIN_TRIALS = 10
 _BEST_PART = 0.1
 _N_CELLS = 50
-_LEAST_IN_REGIME = 2
+_MIN_IN_REGIME = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,17 +31,17 @@ class Importance:
 
 @dataclass(frozen=True, kw_only=True)
 class Importances:
-    """The most important first."""
+    """The importances, the highest first."""
 
     params: Sequence[Importance]
     n_complete: int  # trials that were judged
 
 
 def find_importances(table: TrialTable, direction: Direction) -> Importances | None:
-    """None while too few trials are complete, or nothing sets the best ones apart."""
+    """Return None while too few trials are COMPLETE, or nothing sets the best ones apart."""
     complete = table.finite()
     n_complete = int(complete.sum())
-    if n_complete < LEAST_TRIALS:
+    if n_complete < MIN_TRIALS:
         return None
     losses = direction.rank(table.values[complete])
     place = math.ceil(_BEST_PART * n_complete) - 1
@@ -58,12 +58,12 @@ def find_importances(table: TrialTable, direction: Direction) -> Importances | N
 
 
 def _judge(param: ParamTable, complete: Mask, is_best: Mask) -> float:
-    """How far the best trials' values are from those of all, by the Pearson divergence."""
+    """Return the Pearson divergence of the best trials' values from those of all."""
     values = param.values[complete]
     has_it = np.isfinite(values)
     n_best, n_all = int(is_best.sum()), len(values)
     n_regime, n_best_regime = int(has_it.sum()), int((has_it & is_best).sum())
-    if param.kind.single() or n_regime < _LEAST_IN_REGIME or not n_best_regime:
+    if param.kind.single() or n_regime < _MIN_IN_REGIME or not n_best_regime:
         return 0.0
     among_all = _density(param.kind, values[has_it]) + 1e-12
     among_best = _density(param.kind, values[has_it & is_best]) + 1e-12
@@ -73,7 +73,7 @@ def _judge(param: ParamTable, complete: Mask, is_best: Mask) -> float:
 
 
 def _density(kind: BaseDistribution, values: Floats) -> Floats:
-    """Over the cells of the parameter's range."""
+    """Return the density over the cells of the parameter's range."""
     if isinstance(kind, CategoricalDistribution):
         return _density_of_choices(
             np.bincount(values.astype(np.int64), minlength=len(kind.choices))
@@ -95,7 +95,7 @@ def _count(kind: BaseDistribution, values: Floats) -> Ints:
 
 
 def _density_of_choices(counts: Ints) -> Floats:
-    """A kernel for each choice that occurs and a flat one; weighted by how often it does."""
+    """Mix a kernel for each choice that occurs, weighted by its frequency, and a flat one."""
     seen = np.flatnonzero(counts)
     n_kernels = len(seen) + 1
     kernels = np.full((n_kernels, len(counts)), 1.0 / n_kernels)
@@ -105,7 +105,7 @@ def _density_of_choices(counts: Ints) -> Floats:
 
 
 def _density_of_cells(counts: Ints) -> Floats:
-    """Normal kernels at the cells that occur, as wide as Scott's rule has it, and a wide one."""
+    """Mix normal kernels at the cells that occur, as wide as in Scott's rule, and a wide one."""
     seen = np.flatnonzero(counts)
     weights, n_cells = counts[seen], len(counts)
     total, so_far = int(weights.sum()), np.cumsum(weights)
@@ -124,7 +124,7 @@ def _density_of_cells(counts: Ints) -> Floats:
 
 
 def _mixed(kernels: Floats, weights: Ints) -> Floats:
-    """The last kernel is the prior's, of weight one."""
+    """Mix the kernels; the last one is the prior's, of weight one."""
     shares = np.append(weights, 1.0)
     mixed: Floats = (shares / shares.sum()) @ kernels
     return mixed

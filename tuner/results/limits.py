@@ -1,4 +1,4 @@
-"""The limits of a study, and how much of each is used."""
+"""The limits of a study, and the used part of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,6 @@ from tuner.study.limits import limit_name, reached_limits
 
 @dataclass(frozen=True, kw_only=True)
 class LimitUse:
-    """One limit of a study."""
-
     key: str  # as in `Limits`; "draws": the cells of a grid
     name: str  # for people
     used: float | None  # in the unit of the limit; of a target the best value, None without one
@@ -20,12 +18,11 @@ class LimitUse:
 
     @property
     def left(self) -> float | None:
-        """How much may still be used; None for a target."""
+        """Return how much may still be used; None for a target."""
         return None if self.part is None or self.used is None else max(0.0, self.limit - self.used)
 
 
 def find_limits(summary: StudySummary) -> Sequence[LimitUse]:
-    """Return the limits that the study has."""
     study, used = summary.study, summary.used
     limits = study.limits
     given = [

@@ -1,4 +1,4 @@
-"""What a screen shows of a study, cheap enough to be read every second."""
+"""The data of a live screen, cheap enough to be read every second."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class LiveStudy:
 
 
 def load_live(database: Database, name: str) -> LiveStudy:
-    """Raises `NotFound`, `DatabaseAway`."""
+    """Read the study; raises `NotFound`, `DatabaseAway`."""
     with database.reading() as connection:
         study = find_row(connection, name)
         return LiveStudy(

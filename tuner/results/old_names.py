@@ -1,6 +1,6 @@
-"""Names of the last release that this release still takes or shows next to the new ones.
+"""Names of the last release that this release still accepts or shows next to the new ones.
 
-Programs have one release of time to change. Then this module and its uses go.
+Programs have one release to change. Then this module and its uses are removed.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""All studies at a glance: a handful of statements, however many studies and trials."""
+"""All studies at a glance: a few statements, however many studies and trials."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class StudyGlance:
 
 @dataclass(kw_only=True)
 class _Counted:
-    """The trials of a study."""
+    """The counted trials of a study."""
 
     counts: list[CountRow] = field(default_factory=list)
     n_open: int = 0
@@ -39,7 +39,7 @@ class _Counted:
 
 
 def load_overview(database: Database) -> list[StudyGlance]:
-    """Newest first. Raises `DatabaseError`."""
+    """Return all studies, newest first; raises `DatabaseError`."""
     with database.reading() as connection:
         studies = read_studies(connection)
         counted = _count(connection)
@@ -102,7 +102,7 @@ def _glance(
 def _value(
     choice: Choice, records: Sequence[RecordRow], confirmation: Confirmation | None
 ) -> float | None:
-    """What the search reported for the best trial."""
+    """Return the search's value for the best trial."""
     if choice.by is By.VALUE or confirmation is None:
         return records[-1].value
     return next(c.search_value for c in confirmation.candidates if c.trial == choice.number)

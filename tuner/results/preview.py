@@ -1,4 +1,4 @@
-"""What a study file amounts to before anything runs: the grid's size and the first params."""
+"""A preview of a study file before anything runs: the grid's size and the first params."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from tuner.study_file.model import StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What `tuner check` shows beside the spec itself."""
+    """The part of `tuner check` besides the spec itself."""
 
     n_cells: int | None  # of a grid; None: the sampler has no end
-    first: Sequence[Params]  # what the first trials would get
+    first: Sequence[Params]  # params of the first trials
 
 
 def preview(spec: StudySpec, n_params: int = 5) -> Preview:
-    """Samples without a database and without any code of the user's."""
+    """Sample without a database and without any of the user's code."""
     build_pruner(spec)  # its settings must make one
     sampler = build_sampler(spec)
     if isinstance(sampler, DrawSampler):

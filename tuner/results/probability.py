@@ -1,4 +1,4 @@
-"""How probable it is that each of several candidates is really the best one."""
+"""The probability of each of several candidates to be the best one."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ _SEED = 0  # the same answer every time
 def probabilities_of_best(
     samples: Sequence[Sequence[float]], direction: Direction
 ) -> list[float | None]:
-    """For each candidate the probability that its mean is the best; None with less than two values.
+    """Return for each candidate the probability that its mean is the best; None below two values.
 
     Values are taken as draws from normal distributions, each candidate with a mean and a variance
     of its own, about which nothing was known before: the mean of n values then has Student's t
     distribution with n - 1 degrees of freedom around their average, scaled by s / sqrt(n) (Chick &
     Inoue, "New two-stage and sequential procedures for selecting the best simulated system",
     Operations Research 49(5), 2001). The shares of `N_DRAWS` joint draws in which a candidate is
-    the best, ties shared, are the answer: good to about 0.002. Candidates that cannot be judged do
+    the best, ties shared, are the answer, exact to about 0.002. Candidates that cannot be judged do
     not compete.
     """
     judged = [place for place, values in enumerate(samples) if len(values) > 1]

@@ -1,4 +1,4 @@
-"""Where a study stands: its state in one word, why it ended, and when it will."""
+"""Progress of a study: its state, the reason of its end, and the estimated time left."""
 
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from tuner.study.trial import TrialState
 
 
 class StudyState(StrEnum):
-    """What a study is doing."""
+    """State of a study, for display."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -23,7 +23,6 @@ class StudyState(StrEnum):
 
 
 def find_state(summary: StudySummary) -> StudyState:
-    """The state of a study."""
     study = summary.study
     if study.desired is Desired.STOPPING:
         if summary.n_open:
@@ -43,7 +42,7 @@ def _is_by_person(summary: StudySummary) -> bool:
 
 
 def is_finished(summary: StudySummary) -> bool:
-    """Whether a limit is reached and every trial final."""
+    """Return whether a limit is reached and every trial final."""
     if summary.n_open:
         return False
     if summary.study.desired is Desired.STOPPING:
@@ -52,7 +51,7 @@ def is_finished(summary: StudySummary) -> bool:
 
 
 def _used_up(summary: StudySummary) -> tuple[str, ...]:
-    """The limits that end new trials."""
+    """Return the limits that end new trials."""
     reached = reached_limits(summary.study.limits, summary.used, summary.study.direction)
     n_draws = summary.study.n_draws
     is_out_of_cells = n_draws is not None and summary.study.next_draw >= n_draws
@@ -71,7 +70,7 @@ _ENDS = {
 
 
 def find_reason(summary: StudySummary) -> str:
-    """Why it is paused, stopping or ended; empty while it continues."""
+    """Return why it is paused, stopping or ended; empty while it continues."""
     if summary.study.desired is not Desired.RUNNING:
         return summary.study.reason or ""
     used_up = _used_up(summary)
@@ -82,17 +81,17 @@ def find_reason(summary: StudySummary) -> str:
 
 
 def is_active(summary: StudySummary) -> bool:
-    """Whether an agent that has not said goodbye was heard of lately."""
+    """Return whether an agent that has not left sent a heartbeat lately."""
     return any(a.left_at is None and not is_silent(summary, a) for a in summary.agents)
 
 
 def is_silent(summary: StudySummary, agent: AgentRow) -> bool:
-    """By the database's clock, for people; agents judge by their own."""
+    """Judge by the database's clock, for display; agents judge by their own."""
     return bool(agent.silent_seconds >= summary.lease_seconds)
 
 
 def estimate_seconds_left(summary: StudySummary) -> float | None:
-    """Until the first limit is reached at the pace so far; None while nothing tells."""
+    """Estimate the time to the first limit at the pace so far; None without a basis."""
     if find_state(summary) is not StudyState.RUNNING:
         return None
     lived = max(summary.used.seconds, *(agent.seconds_lived for agent in summary.agents), 0.0)

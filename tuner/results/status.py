@@ -1,4 +1,4 @@
-"""Where a study stands: the facts that every front shows, derived from its summary once."""
+"""Status of a study: the facts that every front shows, derived from its summary once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

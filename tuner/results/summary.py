@@ -32,7 +32,7 @@ from tuner.study_file.model import StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class StateShare:
-    """How many of all trials are in a state."""
+    """The number of trials in a state."""
 
     state: TrialState
     n_trials: int
@@ -47,7 +47,7 @@ class StudySummary:
     used: Used
     n_open: int  # trials that agents still have to end; those of other programs do not count
     counts: Mapping[TrialState, CountRow]
-    n_steps_full: int | None  # of one trial that is not pruned; None: the objective alone knows
+    n_steps_full: int | None  # of one trial that is not pruned; None: only the objective knows
     n_steps_saved: int  # not trained, thanks to pruning
     span_seconds: float | None  # see `worked_seconds`
     best: TrialRow | None  # see `choose_best`
@@ -61,22 +61,22 @@ class StudySummary:
     agents: tuple[AgentRow, ...]
 
     def n(self, state: TrialState) -> int:
-        """The trials of a state."""
+        """Return the number of trials in a state."""
         return self.counts[state].n_trials if state in self.counts else 0
 
     @property
     def n_final(self) -> int:
-        """COMPLETE, PRUNED and FAIL trials."""
+        """Return the number of COMPLETE, PRUNED and FAIL trials."""
         return sum(self.n(state) for state in FINAL_STATES)
 
     @property
     def n_all(self) -> int:
-        """Trials in all states, those of other programs included."""
+        """Return the number of trials in all states, including those of other programs."""
         return sum(count.n_trials for count in self.counts.values())
 
     @property
     def shares(self) -> Sequence[StateShare]:
-        """The states in which there are trials, in the order for people."""
+        """Return the states in which there are trials, in the order of display."""
         total = self.n_all
         return [
             StateShare(state=state, n_trials=n, part=n / total)
@@ -86,7 +86,7 @@ class StudySummary:
 
     @property
     def standing(self) -> str:
-        """Whether the best trial is confirmed; empty without one, and of a confirmation itself."""
+        """Describe whether the best trial is confirmed; empty without one or in a confirmation."""
         confirmed_by = self.confirmation and self.confirmation.name
         if self.best_by is None or confirmed_by == self.study.name:
             return ""
@@ -99,34 +99,34 @@ class StudySummary:
 
     @property
     def steps_noun(self) -> str:
-        """The name of several steps, for headings."""
+        """Return the plural of the step's noun, for headings."""
         return f"{self.step_noun}s"
 
     @property
     def saved_part(self) -> float:
-        """The part of a search without pruning that was not trained."""
+        """Return the part of a search without pruning that was not trained."""
         full = self.n_final * (self.n_steps_full or 0)
         return self.n_steps_saved / full if full else 0.0
 
     @property
     def n_steps(self) -> int:
-        """Steps trained in all trials."""
+        """Return the steps trained in all trials."""
         return sum(count.n_steps for count in self.counts.values())
 
     @property
     def training_seconds(self) -> float:
-        """The time of all trials, summed over devices; trials that share one share its time."""
+        """Return the time of all trials over all devices; those on one device share its time."""
         return sum(count.seconds for count in self.counts.values())
 
 
 def load_summary(database: Database, name: str, by: By | None = None) -> StudySummary:
-    """A study at a glance; `by` as in `choose_best`, raises as it does, and `NotFound`."""
+    """Load a study at a glance; `by` as in `choose_best`, raises as it does, and `NotFound`."""
     with database.reading() as connection:
         return summarize(connection, find_row(connection, name), by)
 
 
 def load_summaries(database: Database) -> list[StudySummary]:
-    """All studies at a glance, newest first."""
+    """Load all studies at a glance, newest first."""
     with database.reading() as connection:
         return [summarize(connection, study) for study in read_studies(connection)]
 
@@ -134,14 +134,14 @@ def load_summaries(database: Database) -> list[StudySummary]:
 def load_whole(
     database: Database, name: str, by: By | None = None
 ) -> tuple[StudySummary, list[TrialRow]]:
-    """A study at a glance and its trials, of one moment; raises as `load_summary`."""
+    """Load a study at a glance and its trials, of one moment; raises as `load_summary`."""
     with database.reading() as connection:
         study = find_row(connection, name)
         return summarize(connection, study, by), read_trials(connection, study.study_id)
 
 
 def require_best(summary: StudySummary) -> None:
-    """Raises `NoCompleteTrial` for a study without a best trial."""
+    """Raise `NoCompleteTrial` for a study without a best trial."""
     name = summary.study.name
     if summary.best is None:
         raise NoCompleteTrial(
@@ -151,7 +151,7 @@ def require_best(summary: StudySummary) -> None:
 
 
 def trials_of(summary: StudySummary) -> str:
-    """`3 of 100 trials`, `3 trials` where nothing bounds their number."""
+    """Return `3 of 100 trials`, or `3 trials` if nothing bounds their number."""
     limit = summary.study.n_trials
     whole = summary.n_final if limit is None else limit
     of = "" if limit is None else f"{summary.n_final:,} of "
@@ -222,9 +222,9 @@ def build_summary(
 
 
 def worked_seconds(span: tuple[float, float] | None, agents: Sequence[AgentRow]) -> float | None:
-    """The part of `span`, from the first start to the last end of a trial, with an agent at work.
+    """Return the part of `span`, from a trial's first start to its last end, with an agent at work.
 
-    All of it where no agent was: then another program trained the trials.
+    It is all of it without agents: then another program trained the trials.
     """
     if span is None:
         return None
@@ -242,7 +242,7 @@ def worked_seconds(span: tuple[float, float] | None, agents: Sequence[AgentRow])
 def _with_running(
     counts: Sequence[CountRow], agents: Sequence[AgentRow]
 ) -> dict[TrialState, CountRow]:
-    """By state; attempts that go on count by what their agents say that they have used so far."""
+    """Return counts by state; running attempts count with the use that their agents report."""
     seconds = sum(map(_running_seconds, agents))
     return {
         count.state: replace(count, seconds=count.seconds + seconds)
@@ -253,7 +253,7 @@ def _with_running(
 
 
 def _running_seconds(agent: AgentRow) -> float:
-    """Trials that ended after it had spoken leave with an equal share."""
+    """Return the agent's seconds without the equal shares of trials that have ended since."""
     mine = set(agent.trials)
     return sum(
         device.seconds * sum(number in mine for number in device.trials) / len(device.trials)

@@ -1,4 +1,4 @@
-"""Fields of trials that no column holds, read when a filter names them: hosts, attributes."""
+"""Fields of trials outside all columns, read when a filter names them: hosts, attributes."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -20,12 +20,11 @@ class MoreFields(Protocol):
     """Fields that a filter may name in addition to the columns of a table."""
 
     @property
-    def fixed(self) -> Params:
-        """The params that all trials share."""
+    def fixed(self) -> Params: ...
 
     @property
     def searched(self) -> Collection[str]:
-        """The names of the search space, which no trial may have yet."""
+        """Return the names of the search space, even if no trial has them yet."""
 
     def read_text(self, field: str) -> Mapping[int, object]:
         """Read one of `TEXT_FIELDS` by trial number, of the trials that have it."""
@@ -34,7 +33,7 @@ class MoreFields(Protocol):
         """Read a user attribute by trial number, of the trials that have it."""
 
     def attribute_names(self) -> Collection[str]:
-        """The user attributes that trials have."""
+        """Return the user attributes that trials have."""
 
 
 @dataclass(frozen=True, kw_only=True)

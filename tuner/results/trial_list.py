@@ -15,8 +15,6 @@ from tuner.study_file.model import StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class TrialList:
-    """Some trials of a study."""
-
     study: StudyRow
     spec: StudySpec
     trials: Sequence[TrialRow]

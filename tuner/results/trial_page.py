@@ -1,4 +1,4 @@
-"""One trial in full: what it got, what it reported, and how each of its attempts went."""
+"""One trial in full: its params, its reports, and the course of each attempt."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class AttemptStory:
     host: str | None
     device: str | None
     started_at: datetime | None
-    ended_at: datetime | None  # None: goes on
+    ended_at: datetime | None  # None: it continues
     how: str  # "complete", "released", "lost", "running"
     detail: str
     n_beside: float = 0.0  # others that shared its device, on average over its time
@@ -60,13 +60,13 @@ class TrialPage:
 
     @property
     def steps_noun(self) -> str:
-        """The name of several steps, for headings."""
+        """Return the plural of the step's noun, for headings."""
         return f"{self.step_noun}s"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialLog:
-    """What a trial printed so far, and whether more may come."""
+    """The output of a trial so far, and whether more may come."""
 
     state: TrialState
     attempt: int
@@ -74,12 +74,12 @@ class TrialLog:
 
     @property
     def is_final(self) -> bool:
-        """No attempt will print again."""
+        """Return whether no attempt will print again."""
         return self.state.is_final
 
 
 def load_trial_page(database: Database, name: str, number: int) -> TrialPage:
-    """A trial; raises `NotFound` for the study or the trial."""
+    """Load a trial; raises `NotFound` for the study or the trial."""
     with database.reading() as connection:
         study = find_row(connection, name)
         rows = read_trials(connection, study.study_id, [number])
@@ -108,7 +108,7 @@ def load_trial_page(database: Database, name: str, number: int) -> TrialPage:
 
 
 def load_trial_log(database: Database, name: str, number: int) -> TrialLog:
-    """What it printed; raises `NotFound`."""
+    """Load its output; raises `NotFound`."""
     with database.reading() as connection:
         study = find_row(connection, name)
         standing = read_standing(connection, study.study_id, number)
@@ -134,7 +134,7 @@ def tell_attempts(
     code: Code | None = None,
     beside: Mapping[int, float] | None = None,
 ) -> list[AttemptStory]:
-    """Each attempt from its first to its last event; one that another took over was lost."""
+    """Return each attempt from its first to its last event; one that another took over was lost."""
     stories = []
     for attempt in range(1, n_attempts + 1):
         mine = [event for event in events if event.attempt == attempt]

@@ -1,4 +1,4 @@
-"""All trials of a study as columns: 100,000 of them are a few megabytes, and cheap to look at."""
+"""All trials of a study as columns: 100,000 of them are a few megabytes, and cheap to read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -50,41 +50,41 @@ class TrialTable:
     device_names: tuple[str, ...]
     params: Mapping[str, ParamTable]
     failures: Mapping[int, tuple[str | None, str]]  # number -> failure class, reason
-    given: Mapping[int, Params]  # of WAITING trials: what they were enqueued with
+    given: Mapping[int, Params]  # params with which WAITING trials were enqueued
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     @property
     def highest(self) -> int:
-        """The highest number; -1 without trials."""
+        """Return the highest number; -1 without trials."""
         return int(self.numbers[-1]) if len(self) else -1
 
     @property
     def open_numbers(self) -> list[int]:
-        """Those that are not final: they will change."""
+        """Return those that are not final: they will change."""
         numbers: list[int] = self.numbers[self.states >= RUNNING].tolist()
         return numbers
 
     def find(self, number: int) -> int | None:
-        """The place of a trial."""
+        """Return the place of a trial."""
         place = int(np.searchsorted(self.numbers, number))
         return place if place < len(self) and self.numbers[place] == number else None
 
     def finite(self, state: int = COMPLETE) -> Mask:
-        """The trials of a state that have a finite value."""
+        """Return the trials of a state that have a finite value."""
         mask: Mask = (self.states == state) & np.isfinite(self.values)
         return mask
 
     def best_first(self, direction: Direction, n: int) -> list[int]:
-        """The places of the best COMPLETE trials, ties by number."""
+        """Return the places of the best COMPLETE trials, ties by number."""
         places = np.flatnonzero(self.finite())
         order = np.argsort(direction.rank(self.values[places]), kind="stable")[:n]
         best: list[int] = places[order].tolist()
         return best
 
     def params_of(self, place: int) -> Params:
-        """As the objective got them."""
+        """Return the params as the objective got them."""
         found: dict[str, ParamValue] = {}
         for name, param in self.params.items():
             value = param.values[place]
@@ -94,7 +94,7 @@ class TrialTable:
 
 
 def empty_table() -> TrialTable:
-    """Of a study without trials."""
+    """Return the table of a study without trials."""
     ints, floats = np.empty(0, np.int64), np.empty(0, np.float64)
     return TrialTable(
         numbers=ints,
@@ -121,7 +121,7 @@ _COLUMNS = ("numbers", "states", "values", "n_steps", "began", "ended", "seconds
 def merge(
     table: TrialTable, news: TrialColumns | None, params: Sequence[ParamColumn]
 ) -> TrialTable:
-    """With these trials added, or in the place of what was known of them."""
+    """Return the table with these trials added or replaced."""
     if news is None:
         return table
     numbers = np.union1d(table.numbers, news.numbers)
@@ -148,7 +148,7 @@ def _without(given: Mapping[int, Params], numbers: Ints) -> dict[int, Params]:
 
 
 def _placed(old_places: Ints, old: NDArray, places: Ints, new: NDArray) -> NDArray:  # type: ignore[type-arg]
-    """What is new replaces what is old; together they fill every place."""
+    """Merge two arrays by place; together they fill every place."""
     size = int(max(old_places[-1] if len(old_places) else -1, places[-1])) + 1
     column = np.empty(size, old.dtype)
     column[old_places] = old
@@ -165,7 +165,7 @@ def _encode(known: tuple[str, ...], given: Sequence[str]) -> tuple[tuple[str, ..
 def _merge_params(
     table: TrialTable, old_places: Ints, numbers: Ints, news: Sequence[ParamColumn]
 ) -> dict[str, ParamTable]:
-    """A param that a trial had stays: it never changes once it is there."""
+    """Merge params: one that a trial had never changes."""
     merged: dict[str, ParamTable] = {}
     fresh = {column.name: column for column in news}
     for name in (*table.params, *(n for n in fresh if n not in table.params)):

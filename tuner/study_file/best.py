@@ -39,7 +39,7 @@ _KEYS = Keys(
     ),
     hints={
         "epochs": "write it under params, as in params: {epochs: 100}",
-        "search_space": "this is a study file; tuner run takes it, tuner train what export writes",
+        "search_space": "this is a study file for tuner run; tuner train reads an export",
     },
 )
 _REQUIRED = ("name", "objective", "params", "seed")
@@ -174,7 +174,7 @@ def _read_weights(item: Item | None) -> Weights | None:
     file = read_text(section["file"], "must be a file's name")
     sha256 = read_text(section["sha256"], "must be a sha256 in hexadecimal digits")
     if file is not None and (file != Path(file).name or file.startswith(".")):
-        section["file"].fault("must be the name of a file beside this one, without a folder")
+        section["file"].fault("must be the name of a file next to this one, without a folder")
         return None
     if sha256 is not None and (len(sha256) != _SHA256 or set(sha256) - set("0123456789abcdef")):
         section["sha256"].fault("must be 64 hexadecimal digits")

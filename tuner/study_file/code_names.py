@@ -91,7 +91,7 @@ def _file_fault(folder: Path, name: str, function: str, check: Check) -> str:
         tree = ast.parse(path.read_bytes(), filename=str(path))
         return _function_fault(tree, name, function, check)
     except SyntaxError as error:
-        return f"{name}:{error.lineno}: {error.msg}; mend the file"
+        return f"{name}:{error.lineno}: {error.msg}; fix the file"
     except (RecursionError, MemoryError):
         return f"{name} is nested too deeply to be read; simplify it"
     except (OSError, ValueError) as error:

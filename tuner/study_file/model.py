@@ -214,7 +214,9 @@ class StudySpec(Model):
     params: Annotated[
         Mapping[str, ParamValue], Key(None, "fixed values of every trial", is_identity=True)
     ] = {}
-    search_space: Annotated[Mapping[str, Range], Key(None, "what is searched", is_identity=True)]
+    search_space: Annotated[
+        Mapping[str, Range], Key(None, "the ranges to search", is_identity=True)
+    ]
     sampler: Annotated[Algorithm, Key(None, "proposes the params", is_identity=True)]
     pruner: Annotated[
         Algorithm,

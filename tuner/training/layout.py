@@ -39,7 +39,7 @@ class Layout:
         return {parameter.name: parameter.of(row_D) for parameter in self.parameters}
 
     def fill(self, row_D: torch.Tensor, values: Mapping[str, torch.Tensor]) -> None:
-        """Write all parameters of a row; raises `ValueError` or `KeyError` for what misfits."""
+        """Write all parameters of a row; raises `ValueError` or `KeyError` if they do not fit."""
         for parameter in self.parameters:
             value = values[parameter.name]
             if tuple(value.shape) != parameter.shape:

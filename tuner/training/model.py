@@ -114,7 +114,7 @@ class Model(Protocol):
         Return False if there is no choice. Its results are those of a stack to rounding.
         """
 
-    def most_lanes(self, params: Params) -> int | None:
+    def max_lanes(self, params: Params) -> int | None:
         """Return None if any number fits; 1 for lanes that cannot be fused."""
 
     def is_small(self, params: Params) -> bool:

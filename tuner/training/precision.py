@@ -38,8 +38,8 @@ class ByPrecision:
     def choose_plain(self, params: Params, is_plain: bool) -> bool:
         return self._of(params).choose_plain(params, is_plain)
 
-    def most_lanes(self, params: Params) -> int | None:
-        return self._of(params).most_lanes(params)
+    def max_lanes(self, params: Params) -> int | None:
+        return self._of(params).max_lanes(params)
 
     def is_small(self, params: Params) -> bool:
         return self._of(params).is_small(params)

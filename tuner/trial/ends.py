@@ -37,5 +37,5 @@ ENDS: Mapping[Verdict, type[TrialEnd]] = {
 }
 
 # Message in the log and the record for code that continues after `TrialEnd`.
-IGNORED = "the objective went on although `should_prune` had returned True"
+IGNORED = "the objective continued although `should_prune` had returned True"
 SWALLOWED = "the objective swallowed the exception that ends it (an `except:` without a class?)"

@@ -281,7 +281,7 @@ class Trial(Suggestions):
     def _ignore(self, step: int) -> None:
         if not self._has_ignored:
             log.warning(
-                "a report of step %d after step %d is ignored: only new steps count (said once)",
+                "a report of step %d after step %d is ignored: only new steps count (logged once)",
                 step,
                 self.step - 1,
             )
@@ -326,7 +326,7 @@ class Trial(Suggestions):
             raise Mistake(f"a report holds at most {MAX_METRICS} metrics of {MAX_NAME} characters")
         if self._metric is not None and self._metric not in values:
             raise Mistake(
-                f"the report has {', '.join(values)}, and not what the study is after; "
+                f"the report has {', '.join(values)}, and not the study's metric; "
                 f"call trial.report({self._metric}=...)"
             )
 

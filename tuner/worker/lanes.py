@@ -27,7 +27,7 @@ from tuner.worker.best_kept import BestKept
 
 log = logging.getLogger(__name__)
 
-MOST_WEIGHTS_BYTES = 1 << 28  # of one trial, in the database
+MAX_WEIGHTS_BYTES = 1 << 28  # of one trial, in the database
 VERDICT_SECONDS = 1.0  # the longest that training waits for the agent
 
 
@@ -158,7 +158,7 @@ class PipeLane:
         tree = state()
         best = {"structure": tree["structure"], **tree["best"]}
         tensors = (*best["weights"].values(), *best["buffers"].values())
-        if sum(tensor.nbytes for tensor in tensors) > MOST_WEIGHTS_BYTES:
+        if sum(tensor.nbytes for tensor in tensors) > MAX_WEIGHTS_BYTES:
             log.warning("the weights of trial %d are too large to be kept", self.number)
             return
         name = f"{self.number}-{self.attempt}-weights"

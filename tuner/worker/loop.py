@@ -160,7 +160,7 @@ class Worker:
             except LaneFailed as another:
                 self._say_failed(another)
             except Exception:
-                log.exception("these trials go on from their last checkpoints")
+                log.exception("these trials continue from their last checkpoints")
                 for lane in tuple(self._lanes):
                     self._say_left(Exit(lane=lane, how=Outcome.RELEASED))
         return 1

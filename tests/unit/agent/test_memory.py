@@ -59,7 +59,7 @@ def test_a_full_device_gets_no_more_and_a_free_one_does() -> None:
     bench.report(claimed_trial(0), 1, 0.5)
     assert _asked(_read(bench, free=2 * GIB, used={WORKER: 3 * GIB})) == 0
     assert _asked(_read(bench, free=3 * GIB, used={WORKER: 2 * GIB})) == 0
-    assert bench.machine.memory.most_bytes == {"gpu:0": 3 * GIB}, "the most that was seen counts"
+    assert bench.machine.memory.max_bytes == {"gpu:0": 3 * GIB}, "the most that was seen counts"
     assert _asked(_read(bench, free=7 * GIB)) == 1
     result = bench.claimed(claimed_trial(1))
     assert [act.worker for act in of_type(result, acts.Send)] == [WORKER + 1]
@@ -73,7 +73,7 @@ def test_an_empty_device_needs_no_measure() -> None:
     assert _asked(bench.ready()) == 1
 
 
-def test_processes_that_cannot_be_told_apart_start_one_after_the_other() -> None:
+def test_indistinguishable_processes_start_one_after_the_other() -> None:
     bench = _bench()
     assert not bench.machine.claims.is_claiming
     bench.report(claimed_trial(0), 1, 0.5)

@@ -88,7 +88,7 @@ def test_no_worker_gets_more_than_an_equal_part_of_half_of_what_is_left() -> Non
 
 
 def test_a_model_is_not_blinded_by_too_many_trials_in_flight_but_no_device_is_idle() -> None:
-    bench = Bench(n_workers=2, most_in_flight=6)
+    bench = Bench(n_workers=2, max_in_flight=6)
     (claim,) = of_type(_ready(bench, 16), acts.AskClaim)
     assert claim.n_new == 6
     bench.claimed(*(claimed_trial(n) for n in range(6)))
@@ -102,7 +102,7 @@ def test_a_model_is_not_blinded_by_too_many_trials_in_flight_but_no_device_is_id
 def test_trials_that_have_begun_or_wait_in_the_queue_train_together_whatever_a_model_may_see() -> (
     None
 ):
-    bench = Bench(most_in_flight=6)
+    bench = Bench(max_in_flight=6)
     waiting = frozenset(range(40))  # enqueued, or handed back before a restart
     changes = Changes(trials=(), rung_values=(), seen=Seen(highest=40, open_numbers=waiting))
     bench.do(events.Changed(changes=changes))
@@ -131,7 +131,7 @@ def test_a_machine_that_waits_for_a_suspects_place_keeps_no_trials_from_others()
 
 
 def test_enqueued_trials_that_nobody_has_begun_are_not_in_flight() -> None:
-    bench = Bench(most_in_flight=6)
+    bench = Bench(max_in_flight=6)
     waiting = tuple(
         TrialRecord(
             number=number,
@@ -246,7 +246,7 @@ def test_a_dropped_trial_is_no_reason_to_kill_those_beside_it() -> None:
 
 
 def test_what_a_functions_code_writes_on_the_pipe_claims_nothing_more() -> None:
-    bench = Bench(most_lanes=1)
+    bench = Bench(max_lanes=1)
     bench.training()
     result = bench.say(Ready(n_free=4096, n_taken=2**31 - 1))
     assert sum(claim.limit for claim in of_type(result, acts.AskClaim)) <= 1

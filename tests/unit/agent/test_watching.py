@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type, rung_value
 from tuner.agent import acts, events, notices
-from tuner.agent.rules.watching import FIRST_STEP_SECONDS, LEAST_SECONDS, silence_limit
+from tuner.agent.rules.watching import FIRST_STEP_SECONDS, MIN_SECONDS, silence_limit
 from tuner.agent.state import Phase
 from tuner.messages import NotSaved, Ready, Stop
 from tuner.search.pruners.percentile import PercentilePruner
@@ -57,7 +57,7 @@ def test_a_worker_that_hangs_is_found_although_it_was_given_more_trials_since() 
     new = Claimed(trials=(claimed_trial(1),), n_open=2, limit_reached=False)
     bench.do(events.ClaimAnswered(claimed=new))
     assert len(bench.machine.lanes_of(WORKER)) == 2
-    assert not of_type(bench.tick(LEAST_SECONDS - 1), acts.DumpStacks)
+    assert not of_type(bench.tick(MIN_SECONDS - 1), acts.DumpStacks)
     assert of_type(bench.tick(2.0), acts.DumpStacks)
 
 
@@ -128,7 +128,7 @@ def test_before_its_first_report_a_trial_has_half_a_day_whatever_others_needed()
     assert of_type(bench.tick(1.5), acts.DumpStacks)
 
 
-@pytest.mark.parametrize(("step_seconds", "limit"), [(2.0, LEAST_SECONDS), (100.0, 1000.0)])
+@pytest.mark.parametrize(("step_seconds", "limit"), [(2.0, MIN_SECONDS), (100.0, 1000.0)])
 def test_silence_is_ten_times_the_longest_step_and_at_least_five_minutes(
     step_seconds: float, limit: float
 ) -> None:

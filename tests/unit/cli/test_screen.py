@@ -197,7 +197,7 @@ def test_a_crowded_fleet_counts_the_lanes_of_each_device():
 
 def test_an_outage_is_an_alert_with_the_age_of_what_is_shown():
     text = draw(live(), error="cannot reach\x1b it", age_seconds=12.0).plain
-    assert "the database does not answer, what is shown is 12.0 s old" in text
+    assert "the database does not answer, the data shown are 12.0 s old" in text
     assert "\x1b" not in text
 
 

@@ -90,5 +90,5 @@ def test_the_card_says_how_to_train_the_same_again():
     both = page(trained_on="train+val", compared=None)
     assert "`tuner train config.yaml --on train+val -o ANOTHER_FOLDER`" in both
     on_top = page(from_weights=True)
-    assert "It went on from the trial's own weights." in on_top
+    assert "It started from the trial's own weights." in on_top
     assert "`tuner train THAT_FILE --from-weights`" in on_top

@@ -88,7 +88,7 @@ def test_there_is_a_hostile_example_of_each() -> None:
 @pytest.mark.parametrize("key", HOSTILE)
 def test_a_stored_spec_runs_no_code_without_a_study_file(key: str) -> None:
     spec = StudySpec.model_construct(name="s", objective=HOSTILE[key])
-    with pytest.raises(UsageError, match=r"a database may not say which code runs .*\(tuner x\)"):
+    with pytest.raises(UsageError, match=r"a database may not choose the code .*\(tuner x\)"):
         folder_of_code(spec, None, "tuner x")
 
 

@@ -87,7 +87,7 @@ def test_a_disk_that_is_full_stops_nothing_and_is_said_once(tmp_path, monkeypatc
         lane.report(step, {"val_loss": 1.0})
         assert not lane.save(step, lambda: _state(2))
     assert [text for text in told if isinstance(text, str)] == [
-        "the state of step 2 is not saved ([Errno 28] No space left on device); training goes on"
+        "the state of step 2 is not saved ([Errno 28] No space left on device); training continues"
     ]
     assert sum(isinstance(news, Told) for news in told) == 3
     assert _lane(tmp_path).from_step == 1

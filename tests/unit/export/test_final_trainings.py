@@ -344,7 +344,7 @@ def test_a_function_finds_itself_as_a_program_and_ours_is_restored(tmp_path, mon
     [
         ("def train(trial): raise ValueError('bad layer')", "ValueError: bad layer"),
         ("def train(trial): raise KeyboardInterrupt", "KeyboardInterrupt .train.py:1 in train"),
-        ("def train(trial): trial.report(loss=1)", "not what the study is after"),
+        ("def train(trial): trial.report(loss=1)", "not the study's metric"),
         ("def other(trial): ...", "has no function train"),
         ("def train(trial) ...", "importing train.py failed"),
     ],

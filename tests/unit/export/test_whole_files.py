@@ -36,7 +36,7 @@ def test_what_breaks_leaves_the_old_content_or_the_new_one_and_says_so(
 
     where = files.os if broken == "rename" else files
     monkeypatch.setattr(where, broken, no_room)
-    with pytest.raises(RunFailed, match=r"No space left on device.*was there before is as it was"):
+    with pytest.raises(RunFailed, match=r"No space left on device.*the former file is unchanged"):
         write_whole(path, "new")
     monkeypatch.undo()
     assert path.read_text() == ("new" if broken == "sync_folder" else "old")

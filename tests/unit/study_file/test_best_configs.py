@@ -38,7 +38,7 @@ def _edited(file: Path, old: str, new: str) -> Path:
         ("best_epoch: 2", "best_epoch: 0", "best_epoch: must be a whole number"),
         ("best_epoch: 2", "epochs: 9", "epochs: write it under params"),
         ("best_epoch: 2", "search_space: {}", "search_space: this is a study file"),
-        ("best_epoch: 2", "weights: {file: ../x, sha256: aa}", "a file beside this one"),
+        ("best_epoch: 2", "weights: {file: ../x, sha256: aa}", "a file next to this one"),
         ("best_epoch: 2", "weights: {file: x, sha256: aa}", "must be 64 hexadecimal digits"),
         ("best_epoch: 2", "weights: {file: x}", "weights: needs `file:` and `sha256:`"),
         ("format:", "  format:", "best.yaml:"),

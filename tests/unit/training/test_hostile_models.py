@@ -34,9 +34,9 @@ def test_a_function_that_saved_nothing_has_left_no_model(load, tmp_path):
         load(tmp_path)
 
 
-def test_what_a_function_saved_is_read_with_load_state(tmp_path):
+def test_the_state_of_a_function_is_read_with_load_state(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(encode_tree({"a": torch.ones(2)}))
-    with pytest.raises(RunFailed, match=r"what a function saved.*tuner\.load_state"):
+    with pytest.raises(RunFailed, match=r"the state of a function.*tuner\.load_state"):
         tuner.load_model(tmp_path)
     assert tuner.load_state(tmp_path)["a"].tolist() == [1, 1]
 

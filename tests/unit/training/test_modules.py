@@ -59,7 +59,7 @@ def test_a_lane_alone_does_what_it_does_in_a_group(build, make_data):
     model, tolerance = model_of(build, data), ROUNDING.get(build.__name__)
     if data.n_outputs == 1:
         tolerance = ROUNDING_OF_ONE_OUTPUT
-    assert model.most_lanes(resolve({"batch_size": 16})) is None
+    assert model.max_lanes(resolve({"batch_size": 16})) is None
     group = Lanes(model, data, SEEDS)
     losses_SK = group.train(9)
     assert not torch.equal(losses_SK[:, 0], losses_SK[:, 1])
@@ -248,7 +248,7 @@ def test_half_precision_is_near_and_its_weights_are_single(build):
     data = classification(n_features=64)
     params = {"precision": "bfloat16"}
     model = model_of(build, data)
-    assert model.most_lanes(resolve(params)) is None
+    assert model.max_lanes(resolve(params)) is None
     half, single = Lanes(model, data, SEEDS, params), Lanes(model_of(build, data), data, SEEDS)
     losses_SK, wanted_SK = half.train(20), single.train(20)
     assert losses_SK.dtype is half.outputs().dtype is torch.float32

@@ -52,9 +52,9 @@ def test_what_cannot_be_fused_has_one_lane_and_one_line_says_why(build, caplog):
     data = classification(n_features=64)
     model = model_of(build, data)
     with caplog.at_level(logging.WARNING):
-        assert model.most_lanes(resolve({"batch_size": 16})) == 1
-        assert model.most_lanes(resolve({"batch_size": 16})) == 1
-        assert model.most_lanes(resolve({"batch_size": 32})) == 1  # another key, nothing new
+        assert model.max_lanes(resolve({"batch_size": 16})) == 1
+        assert model.max_lanes(resolve({"batch_size": 16})) == 1
+        assert model.max_lanes(resolve({"batch_size": 32})) == 1  # another key, nothing new
     (line,) = [record.getMessage() for record in caplog.records]
     assert line == f"net.py:{build.__name__} trains one trial at a time: {REASONS[build]}"
 
@@ -144,7 +144,7 @@ def _no_module(n_features):
 def test_what_is_broken_comes_out_as_the_users_error(build, error, message, caplog):
     data = classification(n_features=64)
     model = model_of(build, data)
-    assert model.most_lanes(resolve({"batch_size": 16})) == 1
+    assert model.max_lanes(resolve({"batch_size": 16})) == 1
     with pytest.raises(error, match=message):
         Lanes(model, data, [5, 6])
     assert not caplog.records

@@ -93,6 +93,6 @@ def test_a_full_disk_and_too_large_a_model_keep_nothing_and_fail_nothing(tmp_pat
     _lane(mail, tmp_path, kept).keep(0.5, _state)
     assert kept.is_wanted(0.6, 9), "what is not there keeps nobody out"
     monkeypatch.undo()
-    monkeypatch.setattr(lanes, "MOST_WEIGHTS_BYTES", 11)
+    monkeypatch.setattr(lanes, "MAX_WEIGHTS_BYTES", 11)
     _lane(mail, tmp_path, BestKept(5, Direction.MINIMIZE)).keep(0.5, _state)
     assert mail.sent == []

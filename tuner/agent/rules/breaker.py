@@ -19,8 +19,8 @@ from tuner.study.lease import End, Finish
 TRIP_AFTER = 3  # failures in a row of trials that came further elsewhere
 ASK_SECONDS = 2.0  # between questions how these trials fare
 FIRST_HOLD_SECONDS = 5.0  # between claims after a row of failures; doubles with each further one
-LONGEST_HOLD_SECONDS = 300.0
-MOST_DEATHS = 20  # remembered, each with all of its faults
+MAX_HOLD_SECONDS = 300.0
+MAX_EXITS = 20  # remembered, each with all of its faults
 
 # Causes that a machine can be responsible for and that are retried, so that another machine can
 # show which it was.
@@ -47,13 +47,13 @@ def note(machine: Machine, lane: Lane, end: End, place: str) -> None:
     fault = Fault(key=lane.key, place=place, step=lane.last_step, at=machine.now)
     breaker.faults.append(fault)
     deaths = _deaths(breaker.faults)
-    kept = set(sorted(deaths, key=_when)[-MOST_DEATHS:])
+    kept = set(sorted(deaths, key=_when)[-MAX_EXITS:])
     breaker.faults = [fault for fault in breaker.faults if (fault.place, fault.at) in kept]
     n_in_a_row = sum(at > breaker.good_at for _, at in deaths)
     if n_in_a_row >= TRIP_AFTER and machine.fleet.n_other_machines:
         # Meanwhile others show whether the trials or this machine are at fault.
         doublings = n_in_a_row - TRIP_AFTER
-        pause = min(FIRST_HOLD_SECONDS * 2**doublings, LONGEST_HOLD_SECONDS)
+        pause = min(FIRST_HOLD_SECONDS * 2**doublings, MAX_HOLD_SECONDS)
         breaker.hold_until = machine.now + pause
 
 
@@ -108,7 +108,7 @@ def _trip(machine: Machine) -> list[Act]:
         machine.shown.alerts.append((machine.now, notice.sentence))
         acts.append(Say(notice=notice))
     if breaker.has_no_device and not machine.lanes and not machine.claims.is_claiming:
-        text = "trials that fail on this machine do well on others; look at what differs here"
+        text = "trials that fail on this machine do well on others; compare it with them"
         error = CannotWork(f"{text} (trials {_listed(better)})")
         acts.append(Leave(ending=Ending(kind=EndingKind.FAILED, error=error)))
     return acts

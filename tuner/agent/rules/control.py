@@ -31,7 +31,7 @@ def heed(machine: Machine, pulse: Pulse) -> list[Act]:
     machine.desired = pulse.desired
     machine.claims.not_before = machine.now
     _give_grace(machine)
-    why = pulse.reason or "somebody asked for it"
+    why = pulse.reason or "at a user's request"
     match pulse.desired:
         case Desired.RUNNING:
             return [Say(notice=StudyResumed()), *_wake(machine)]

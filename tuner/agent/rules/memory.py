@@ -19,19 +19,21 @@ def note(machine: Machine, event: MemoryRead) -> list[Act]:
     """Record the free memory, and the largest use by a worker of this study."""
     state = machine.memory
     state.free_bytes = {name: memory.free_bytes for name, memory in event.by_device.items()}
-    state.told_apart |= {name for name, memory in event.by_device.items() if memory.used_bytes}
+    state.measured_by_process |= {
+        name for name, memory in event.by_device.items() if memory.used_bytes
+    }
     lanes = machine.lanes_by_worker()
     for name, memory in event.by_device.items():
         for pid, used_bytes in memory.used_bytes.items():
             if any(_is_at_work(machine, lane) for lane in lanes.get(pid, ())):
-                state.most_bytes[name] = max(state.most_bytes.get(name, 0), used_bytes)
+                state.max_bytes[name] = max(state.max_bytes.get(name, 0), used_bytes)
     return []
 
 
 def note_end(machine: Machine, lane: Lane) -> None:
     """Mark the trial's memory as measured: it ended well, however short it was."""
     if lane.worker in machine.workers:
-        machine.memory.most_bytes.setdefault(machine.workers[lane.worker].device, 0)
+        machine.memory.max_bytes.setdefault(machine.workers[lane.worker].device, 0)
 
 
 def with_memory(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> set[int]:
@@ -60,12 +62,12 @@ def _has_room(machine: Machine, device: str, lanes: Mapping[int, Sequence[Lane]]
         return True
     # Those that have just started have not taken theirs yet.
     n_starting = sum(not any(_is_at_work(machine, lane) for lane in one) for one in busy)
-    most_bytes = machine.memory.most_bytes.get(device)
-    if most_bytes is None:
+    max_bytes = machine.memory.max_bytes.get(device)
+    if max_bytes is None:
         # Where processes cannot be distinguished, as in a container, they start one after the
         # other.
-        return device not in machine.memory.told_apart and n_starting == 0
-    return machine.memory.free_bytes[device] >= (1 + n_starting) * _HEAD_ROOM * most_bytes
+        return device not in machine.memory.measured_by_process and n_starting == 0
+    return machine.memory.free_bytes[device] >= (1 + n_starting) * _HEAD_ROOM * max_bytes
 
 
 def _is_at_work(machine: Machine, lane: Lane) -> bool:

@@ -17,7 +17,7 @@ from tuner.study_file.text.durations import render_duration
 # Before a trial's first report its pace is unknown, and a function may report none: then only
 # `trial.timeout` can end it.
 FIRST_STEP_SECONDS = 12 * 3600.0
-LEAST_SECONDS = 300.0
+MIN_SECONDS = 300.0
 STEPS = 10  # as long as so many of the longest steps seen
 DUMP_SECONDS = 1.0  # for the stacks to reach the log
 
@@ -54,14 +54,14 @@ def _check_worker(
         return [KillWorker(worker=pid)]
     if worker.leave_by is not None and now >= worker.leave_by and not lanes:
         text = "its worker did not leave a trial that was dropped, and was killed"
-        return _doom(machine, pid, worker, Failure(cause=FailureClass.KILLED, message=text))
+        return _end_with(machine, pid, worker, Failure(cause=FailureClass.KILLED, message=text))
     # Lanes that it was given since it fell silent do not determine the limit.
     taken = [lane for lane in lanes if lane.place <= worker.n_taken] or lanes
     limit = max((silence_limit(machine, lane) for lane in taken), default=0.0)
     if lanes and now - worker.heard_at >= limit:
         waited = render_duration(round(limit))
         text = f"no sign of progress for {waited}; killed, its stacks are in the log"
-        return _doom(machine, pid, worker, Failure(cause=FailureClass.SILENCE, message=text))
+        return _end_with(machine, pid, worker, Failure(cause=FailureClass.SILENCE, message=text))
     return []
 
 
@@ -71,11 +71,11 @@ def silence_limit(machine: Machine, lane: Lane) -> float:
         return machine.book.silence_seconds
     if machine.longest_step_seconds is None or not lane.reports:
         return FIRST_STEP_SECONDS
-    return max(LEAST_SECONDS, STEPS * machine.longest_step_seconds)
+    return max(MIN_SECONDS, STEPS * machine.longest_step_seconds)
 
 
-def _doom(machine: Machine, pid: int, worker: WorkerState, failure: Failure) -> list[Act]:
+def _end_with(machine: Machine, pid: int, worker: WorkerState, failure: Failure) -> list[Act]:
     """Kill the worker; its lanes end with this failure, with the stacks in its log."""
-    worker.doom, worker.leave_by = failure, None
+    worker.pending_failure, worker.leave_by = failure, None
     worker.kill_at = machine.now + DUMP_SECONDS
     return [DumpStacks(worker=pid), Say(notice=WorkerDied(worker=worker.name, how=failure.message))]

@@ -23,8 +23,8 @@ from tuner.study.report import Printed, Report
 from tuner.study.trial import TrialState
 from tuner.study.verdict import Outcome
 
-MAX_EARLY_DEATHS = 3
-MOST_TAIL, LEAST_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
+MAX_EARLY_EXITS = 3
+MAX_TAIL, MIN_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
 LOG_LINES = 50  # kept of a failed attempt
 OfLane = Reported | Saved | Kept | NotSaved | Left
 
@@ -40,10 +40,10 @@ def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
     if isinstance(message, Ready):
         if worker is not None:
             # The user's code can write any bytes to the pipe.
-            worker.room = min(message.n_free, machine.book.most_lanes)
+            worker.room = min(message.n_free, machine.book.max_lanes)
             worker.n_taken = min(message.n_taken, worker.n_started)
             worker.has_been_ready, worker.is_leaving = True, False
-            machine.n_early_deaths = 0
+            machine.n_early_exits = 0
         return []
     lane = machine.find_lane(message.number, message.attempt)
     if lane is None or lane.phase is not Phase.TRAINING or lane.worker != event.worker:
@@ -129,7 +129,7 @@ def printed(machine: Machine, event: WorkerPrinted) -> list[Act]:
     """Pass the new lines to its lanes' logs, so that `tuner logs` can follow from any machine."""
     lanes = machine.lanes_of(event.worker)
     for lane in lanes:  # those who train together share a log, and the room for it
-        tail = event.tail[-max(LEAST_TAIL, MOST_TAIL // len(lanes)) :]
+        tail = event.tail[-max(MIN_TAIL, MAX_TAIL // len(lanes)) :]
         _note_printed(lane, tail, event.n_bytes)
         if machine.writes.flush_at is None:
             machine.writes.flush_at = machine.now
@@ -221,12 +221,12 @@ def gone(machine: Machine, event: WorkerGone) -> list[Act]:
     del machine.workers[event.worker]
     if machine.stop is not None:
         return acts
-    if (lanes and worker.doom is None) or not worker.has_been_ready:
+    if (lanes and worker.pending_failure is None) or not worker.has_been_ready:
         machine.shown.alerts.append((machine.now, f"worker {worker.name}: {failure.message}"))
         acts.append(Say(notice=WorkerDied(worker=worker.name, how=failure.message)))
     if not worker.has_been_ready:
-        machine.n_early_deaths += 1
-    if machine.n_early_deaths >= MAX_EARLY_DEATHS:
+        machine.n_early_exits += 1
+    if machine.n_early_exits >= MAX_EARLY_EXITS:
         return [*acts, _workers_cannot_start(event, failure)]
     if machine.wanted is Desired.PAUSED and not any(machine.in_phase(Phase.TRAINING)):
         return acts  # all workers are about to rest; the pool wakes one in this place too
@@ -245,8 +245,8 @@ def _begun(machine: Machine, pid: int, worker: WorkerState) -> list[Lane]:
 def _failure_of(event: WorkerGone, worker: WorkerState, n_lanes: int) -> Failure:
     lines = "\n".join(event.tail.splitlines()[-LOG_LINES:])
     failure = failure_of_exit(event.exit_code, lines)
-    if worker.doom is not None:
-        failure = replace(worker.doom, log_tail=lines)
+    if worker.pending_failure is not None:
+        failure = replace(worker.pending_failure, log_tail=lines)
     return as_loss(failure) if n_lanes > 1 else failure  # the lane at fault is unknown
 
 

@@ -12,7 +12,7 @@ from tuner.helper_thread import HelperThread
 from tuner.study.agents import Telemetry
 
 BEATS_PER_LEASE = 6
-MOST_SECONDS = 2.0  # maximum delay of commands such as `tuner stop`
+MAX_SECONDS = 2.0  # maximum delay of commands such as `tuner stop`
 
 
 class BeatThread(HelperThread):
@@ -31,7 +31,7 @@ class BeatThread(HelperThread):
         self._observer = observer
         self._telemetry = telemetry
         self._inbox = inbox
-        self._interval_seconds = min(MOST_SECONDS, lease_seconds / BEATS_PER_LEASE)
+        self._interval_seconds = min(MAX_SECONDS, lease_seconds / BEATS_PER_LEASE)
         self._is_away = False
 
     def work(self) -> float:

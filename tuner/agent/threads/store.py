@@ -41,7 +41,7 @@ from tuner.study.feed import Seen
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
+MAX_PAUSE_SECONDS = 2.0
 
 
 class StoreThread(JobThread[StoreJob]):
@@ -90,7 +90,7 @@ class StoreThread(JobThread[StoreJob]):
                 self._inbox.put(away(error, self.name))
                 # Jitter: a fleet must not come back in step.
                 self.pause(pause_seconds * random.uniform(0.5, 1.5))
-                pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
+                pause_seconds = min(2 * pause_seconds, MAX_PAUSE_SECONDS)
             else:
                 return [StoreBack(helper=self.name), *answers] if is_away else answers
         return []
@@ -143,7 +143,11 @@ class StoreThread(JobThread[StoreJob]):
         try:
             path = self._spool_resumed(job.key.number, content)
         except OSError as error:
-            log.error("trial %d starts anew: no room in the spool: %s", job.key.number, error)
+            log.error(
+                "trial %d starts from the beginning: no room in the spool: %s",
+                job.key.number,
+                error,
+            )
             return CheckpointLoaded(key=job.key, path=None, step=0)
         return CheckpointLoaded(key=job.key, path=path, step=checkpoint.step)
 

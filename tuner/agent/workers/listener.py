@@ -78,7 +78,7 @@ class Listener(HelperThread):
                 self._welcome()
             else:
                 worker, what = key.data
-                if worker.buried.is_set():
+                if worker.ended.is_set():
                     continue  # just now: its descriptors may be another worker's already
                 self._attend(worker, what)
         return 0.0
@@ -89,12 +89,12 @@ class Listener(HelperThread):
                 self._drain_log(worker)
             case "pipe":
                 if self._hear(worker) == b"":
-                    self._bury(worker)
+                    self._note_end(worker)
             case _:
                 # It has exited; a process that it has left behind may hold its pipe open.
                 while self._hear(worker):
                     pass
-                self._bury(worker)
+                self._note_end(worker)
 
     def _welcome(self) -> None:
         while not self._arrivals.empty():
@@ -164,7 +164,7 @@ class Listener(HelperThread):
             return False
         return not math.isfinite(message.values.get(self.setup.goal.metric, math.nan))
 
-    def _bury(self, worker: Worker) -> None:
+    def _note_end(self, worker: Worker) -> None:
         """Report a worker whose pipe has ended: it is about to exit, or made to."""
         self._selector.unregister(worker.read_fd)
         if worker.exit_fd >= 0:
@@ -175,7 +175,7 @@ class Listener(HelperThread):
         tail, n_bytes = self.printed(worker, is_end=True)
         with suppress(KeyError):
             self._selector.unregister(worker.log_fd)
-        worker.buried.set()
+        worker.ended.set()
         if not self.is_stopped:
             gone = WorkerGone(worker=worker.pid, exit_code=exit_code, tail=tail, n_bytes=n_bytes)
             self._inbox.put(gone)

@@ -113,7 +113,7 @@ class WorkerPool:
     def replace(self, pid: int) -> Worker:
         """Replace a worker that is gone."""
         gone = self.workers.pop(pid)
-        gone.buried.wait(EXIT_SECONDS)
+        gone.ended.wait(EXIT_SECONDS)
         self._close_pipes(gone)
         worker = self._next_worker(gone.place)
         self.record()
@@ -152,7 +152,7 @@ class WorkerPool:
             return self._adopt(self._start(place))
         self._spare = self._start(place)
         if spare.process.poll() is not None:
-            spare.buried.wait(EXIT_SECONDS)  # the listener still has its pipes
+            spare.ended.wait(EXIT_SECONDS)  # the listener still has its pipes
             self._close_pipes(spare)
             return self._adopt(self._start(place))
         spare.place = place

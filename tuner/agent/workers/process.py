@@ -44,7 +44,7 @@ class Worker:
     exit_fd: int = -1  # readable once the process has exited; -1 where the kernel has no such
     n_shown: int = 0  # bytes of the attempt's log that the agent has received
     shown_at: float = 0.0
-    buried: threading.Event = field(default_factory=threading.Event)  # its pipe has ended
+    ended: threading.Event = field(default_factory=threading.Event)  # its pipe has ended
     _training_pid: int | None = None  # once it is known
 
     @property

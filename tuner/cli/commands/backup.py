@@ -11,7 +11,6 @@ from tuner.storage.schema.backup import Backup, read_backup, restore_backup, wri
 
 
 def execute(options: argparse.Namespace) -> int:
-    """One of the two."""
     if options.command == "backup":
         path = Path(options.output or f"tuner-{datetime.now():%Y%m%d-%H%M%S}.zip")
         with open_existing(options.storage) as database:

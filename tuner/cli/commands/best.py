@@ -13,7 +13,7 @@ from tuner.results.summary import StudySummary, load_summary, require_best
 
 
 def execute(options: argparse.Namespace) -> int:
-    """The best params and value."""
+    """Print the best params and value."""
     by = None if options.by is None else By(options.by)
     with open_existing(options.storage) as database:
         summary = load_summary(database, options.study, by)
@@ -26,7 +26,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def best_json(summary: StudySummary) -> dict[str, object]:
-    """The best trial with all its params, the fixed ones included."""
+    """Return the best trial with all its params, the fixed ones included."""
     assert summary.best is not None
     trial = trial_json(summary.best)
     all_params = {**summary.fixed_params, **summary.best.params}

@@ -26,7 +26,7 @@ from tuner.study_file.model import StudySpec
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Validate, show what it means; with --smoke, train one trial for one step."""
+    """Validate and explain the file; with --smoke, train one trial for one step."""
     path, overrides = Path(options.study_file), tuple(options.set)
     loaded = load_study_file(path, overrides)
     spec, shown = loaded.spec, preview(loaded.spec)
@@ -64,7 +64,7 @@ def check_json(loaded: LoadedStudyFile, shown: Preview) -> dict[str, Any]:
 
 
 def render_check(spec: StudySpec, shown: Preview, width: int | None = None) -> str:
-    """The resolved spec, and the params that the first trials would get."""
+    """Render the resolved spec, and the params of the first trials."""
     lines = [f"{spec.name}: valid", "", *_resolved(dump_spec(spec))]
     if shown.n_cells is not None:
         lines += ["", f"the grid has {count(shown.n_cells, 'cell')}"]
@@ -73,7 +73,7 @@ def render_check(spec: StudySpec, shown: Preview, width: int | None = None) -> s
 
 
 def _resolved(stored: dict[str, Any]) -> list[str]:
-    """One line a value, parts that are not there left out."""
+    """Render one line a value, without unset parts."""
     rows = _flat("", stored)
     width = max(len(path) for path, _ in rows)
     return [f"  {path.ljust(width)}  {text}" for path, text in rows]
@@ -88,7 +88,7 @@ def _flat(path: str, value: Any) -> list[tuple[str, str]]:
 
 
 def _set_parts(given: dict[str, Any], *, is_params: bool) -> list[tuple[str, Any]]:
-    """The keys that are set: null is a value of a param, and means "not set" elsewhere."""
+    """Return the keys that are set: null is a value of a param, and means "not set" elsewhere."""
     return [(k, v) for k, v in given.items() if is_params or v not in (None, {}, [])]
 
 

@@ -20,7 +20,7 @@ from tuner.study.command_line import study_command
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Train the best params again, or only show what came of it."""
+    """Train the best params again, or only show the results."""
     if options.show:
         _print(options, _load(options))
         return 0

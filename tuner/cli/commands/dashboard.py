@@ -25,7 +25,7 @@ def execute(options: argparse.Namespace) -> int:
     with open_existing(options.storage) as database:
         if options.study is not None:
             with database.reading() as connection:
-                find_row(connection, options.study)  # a wrong name is said here
+                find_row(connection, options.study)  # reports a wrong name here
         path = "" if options.study is None else f"s/{options.study}"
         shown = database if options.allow_actions else read_only(database)
         serve(shown, serving, lambda url: _tell(url, path))
@@ -33,7 +33,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _tell(url: str, path: str) -> None:
-    """The address, once more for the next browser."""
+    """Print the address, again for each further browser."""
     base, mark, token = url.partition("?")
     print(f"{base}{path}{mark}{token}", flush=True)
     if mark:

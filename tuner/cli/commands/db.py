@@ -20,7 +20,6 @@ LOOK_SECONDS = 2.0  # between looks whether the server lives
 
 
 def execute(options: argparse.Namespace) -> int:
-    """One of the three."""
     match options.command:
         case "url":
             return print_url(options)
@@ -31,7 +30,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def print_url(options: argparse.Namespace) -> int:
-    """Where the studies live, without a password; starts the embedded server for a moment."""
+    """Print the URL of the studies without a password; starts the embedded server for a moment."""
     named = storage_setting(options.storage)
     if named is not None:
         text = render_url(named)
@@ -73,9 +72,9 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _keep_up(database: Database, signals: set[signal.Signals]) -> str:
-    """Start the server again if it has died: what was the matter, empty if nothing was.
+    """Start the server again if it has died; return the problem, empty without one.
 
-    Its processes must not inherit our mask.
+    Its processes must not inherit this process's signal mask.
     """
     try:
         replace(database, revive=None).open_raw().close()
@@ -100,7 +99,7 @@ use a network that you trust, an SSH tunnel or a VPN, or a Postgres of your own 
 
 
 def upgrade(options: argparse.Namespace) -> int:
-    """Opening a database as its owner migrates it."""
+    """Migrate the database by opening it as its owner."""
     with open_named(options.storage) as database:
         revision, version = read_schema(database)
     found = {"optuna": revision, "tuner": version}

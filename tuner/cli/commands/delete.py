@@ -12,7 +12,7 @@ from tuner.study.command_line import study_command
 
 
 def execute(options: argparse.Namespace) -> int:
-    """The study with all its trials; asks first."""
+    """Delete the study with all its trials after a confirmation."""
     with open_study(options.storage, options.study) as study:
         summary = load_summary(study.database, options.study)
         n_trials = sum(row.n_trials for row in summary.counts.values())
@@ -24,12 +24,12 @@ def execute(options: argparse.Namespace) -> int:
         print(render_json({"study": options.study, "deleted": True, "trials": n_trials}))
     else:
         print(f"deleted {options.study} with {count(n_trials, 'trial')}")
-        print("next: tuner status lists what is left")
+        print("next: tuner status lists the other studies")
     return 0
 
 
 def _is_sure(name: str, n_trials: int) -> bool:
-    """Ask on a terminal; raises `UsageError` where nobody could answer."""
+    """Ask on a terminal; raises `UsageError` if there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"{study_command('delete', name, '--yes')} is needed where it cannot ask")
     question = f"delete {clean(name)} with {count(n_trials, 'trial')} for ever? [y/N] "

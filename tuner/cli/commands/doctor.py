@@ -44,7 +44,7 @@ _TORCH = (
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of the doctor."""
+    """One line of the report."""
 
     what: str
     verdict: str  # ok, warn, fail
@@ -65,7 +65,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def render(finding: Finding, width: int | None = None) -> str:
-    """`ok    3.11.7`: what follows the name of the check in its line, folded to the width."""
+    """Render `ok    3.11.7`: the text after the check's name, folded to the width."""
     margin = " " * (_NAME_WIDTH + 8)
     texts = [finding.text, *([finding.remedy] if finding.remedy else [])]
     lines = [f"{margin}{line}" for text in texts for line in _folded(clean(text), margin, width)]
@@ -74,7 +74,7 @@ def render(finding: Finding, width: int | None = None) -> str:
 
 
 def _folded(text: str, margin: str, width: int | None) -> list[str]:
-    """The lines of the text; words longer than a line stay whole, to be copied."""
+    """Return the lines of the text; words longer than a line stay whole, to be copied."""
     if width is None:
         return text.splitlines()
     columns = max(20, width - len(margin))
@@ -87,16 +87,16 @@ def _folded(text: str, margin: str, width: int | None) -> list[str]:
 
 
 def _show_begin(what: str) -> None:
-    """The name alone: a check that hangs shows which one it is."""
+    """Print the name alone: a check that hangs shows its name."""
     print(f"{what.ljust(_NAME_WIDTH)}  ", end="", flush=True)
 
 
 def _ignore(_what: str) -> None:
-    """With --json, everything is one document at the end."""
+    """Do nothing: with --json, everything is one document at the end."""
 
 
 def examine(storage: str | None, begin: Callable[[str], None]) -> Iterator[Finding]:
-    """The machine, then the database; `begin` gets the name of each check before it runs."""
+    """Check the machine, then the database; `begin` gets the name of each check before it runs."""
     begin("python")
     yield _python()
     begin("torch")
@@ -112,7 +112,7 @@ def examine(storage: str | None, begin: Callable[[str], None]) -> Iterator[Findi
 
 
 def _limited(what: str, find: Callable[[], Finding], seconds: float, remedy: str) -> Finding:
-    """The finding, or a failed one if there is none in time."""
+    """Return the finding, or a failed one after the timeout."""
     try:
         return call_within(seconds, find)
     except TimeoutError:
@@ -126,10 +126,10 @@ def _silent(what: str, seconds: float, remedy: str) -> Finding:
 
 
 def call_within(seconds: float, function: Callable[[], _Result]) -> _Result:
-    """The function's result; raises `TimeoutError` and leaves the call running.
+    """Return the function's result; raises `TimeoutError` and leaves the call running.
 
-    A call into a driver, a network disk or a resolver cannot be ended. Its thread does not keep
-    the process alive.
+    A call into a driver, a network disk or a resolver cannot be ended. Its thread does not keep the
+    process alive.
     """
     outcome: SimpleQueue[tuple[_Result | None, BaseException | None]] = SimpleQueue()
 
@@ -155,7 +155,7 @@ def _python() -> Finding:
 
 
 def _torch() -> Finding:
-    """In a process of its own: here nothing may load it."""
+    """Check torch in a process of its own: this one must not load it."""
     command = [sys.executable, "-P", "-c", _TORCH]
     look = partial(subprocess.run, command, capture_output=True, text=True, timeout=_TORCH_SECONDS)
     try:
@@ -195,7 +195,7 @@ def _home() -> Finding:
 
 
 def _store() -> Finding:
-    """Checkpoints are kept in the database; on their way they lie in the spool."""
+    """Check the spool: checkpoints are kept in the database and pass through it."""
     spool = open_home().spool
     text = f"checkpoints go to the database by way of {spool}"
     if spool.stat().st_mode & 0o077:
@@ -237,7 +237,7 @@ def _database(storage: str | None, begin: Callable[[str], None]) -> Iterator[Fin
 
 
 def _look_at_database(storage: str | None) -> tuple[Diagnosis, str] | None:
-    """What it is and where; None for an embedded one that is not made yet."""
+    """Return the diagnosis and the database's name; None for an embedded one not created yet."""
     if not exists(storage):
         return None
     with open_database(storage_setting(storage)) as database:
@@ -245,7 +245,7 @@ def _look_at_database(storage: str | None) -> tuple[Diagnosis, str] | None:
 
 
 def judge(found: Diagnosis, where: str) -> Iterator[Finding]:
-    """What a database's facts mean."""
+    """Yield findings from a database's facts."""
     text = f"{where} as {found.role}, Postgres {found.server_version}"
     if found.is_standby:
         remedy = "this is a read-only standby; name the primary"

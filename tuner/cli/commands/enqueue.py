@@ -25,7 +25,7 @@ from tuner.study_file.text.yaml_text import core_value
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Trials of one's own, trained next."""
+    """Enqueue the user's own trials, to be trained next."""
     if bool(options.params) == bool(options.file):
         raise UsageError("tuner enqueue needs name=value ..., or --file with a mapping or a list")
     given = read_trials(options.file) if options.file else [parse_pairs(options.params)]
@@ -40,7 +40,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def parse_pairs(words: list[str]) -> Params:
-    """`name=value` as a study file reads the value; raises `UsageError`."""
+    """Parse `name=value` as a study file reads the value; raises `UsageError`."""
     params: dict[str, ParamValue] = {}
     for word in words:
         name, sign, text = word.partition("=")
@@ -54,7 +54,7 @@ def parse_pairs(words: list[str]) -> Params:
 
 
 def read_trials(file: str) -> list[Params]:
-    """A mapping of params or a list of them; raises `StudyFileError` with every fault."""
+    """Read a mapping of params or a list of them; raises `StudyFileError` with every fault."""
     name = "standard input" if file == "-" else file
     text = _read_input() if file == "-" else read_source(Path(file))
     faults = Faults(text.split("\n"))

@@ -40,11 +40,13 @@ def execute(options: argparse.Namespace) -> int:
 
 def _wanted(options: argparse.Namespace) -> Wanted:
     if options.weights and options.output is None:
-        raise UsageError("--weights writes a second file beside the first; add -o best.yaml")
+        raise UsageError("--weights writes a second file next to the first; add -o best.yaml")
     if options.weights and options.format != Format.YAML:
         raise UsageError("--weights is for tuner train, which reads YAML; leave --format out")
     if options.json and options.output is None:
-        raise UsageError("--json says what was written; to print the config, use --format json")
+        raise UsageError(
+            "--json describes the written files; to print the config, use --format json"
+        )
     return Wanted(
         number=options.trial,
         n_top=options.top or 1,
@@ -56,7 +58,7 @@ def _wanted(options: argparse.Namespace) -> Wanted:
 
 
 def _joined(texts: Sequence[str], form: Format) -> str:
-    """Several trials on standard output."""
+    """Join several trials for standard output."""
     match form:
         case Format.YAML:
             return "---\n".join(texts)
@@ -84,12 +86,12 @@ def _note(exported: Exported, *, is_best: bool) -> None:
         print(f"note: not confirmed; {command} does it", file=sys.stderr)
     if exported.config.has_own_code:
         print(
-            "note: it names code of yours, relative to the file: keep them together",
+            "note: it names your own code, relative to the file: keep them together",
             file=sys.stderr,
         )
     if exported.is_so_far:
         print(
-            f"note: study {flat(exported.config.name)} goes on; this is the best so far",
+            f"note: study {flat(exported.config.name)} continues; this is the best so far",
             file=sys.stderr,
         )
 

@@ -16,7 +16,7 @@ _MEANING = {
 
 
 def execute(options: argparse.Namespace) -> int:
-    """What the role may do from now on; with `--print` the statements alone."""
+    """Change the role's rights; with `--print` only show the statements."""
     kind = None if options.kind == "none" else RoleKind(options.kind)
     with open_named(options.storage) as database:
         granted = grant(database, kind, options.role, is_rehearsal=options.print)

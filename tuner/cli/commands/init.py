@@ -14,7 +14,7 @@ STUDY, CODE, SCHEMA = "study.yaml", "train.py", "study.schema.json"
 
 
 def execute(options: argparse.Namespace) -> int:
-    """A study that runs, and what to type next."""
+    """Write a study that runs, and show the next command."""
     folder = Path(options.folder)
     files = build_files(study_name(folder), with_code=options.code)
     write_files(folder, files)
@@ -29,13 +29,13 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def study_name(folder: Path) -> str:
-    """The folder's name, as far as it can name a study."""
+    """Return the folder's name, adapted to the rules of study names."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.absolute().name, flags=re.ASCII).strip(".-")
     return name[:64] or "study"
 
 
 def build_files(name: str, *, with_code: bool) -> dict[str, str]:
-    """Names and contents."""
+    """Return names and contents."""
     template = "study-with-code.yaml" if with_code else "study.yaml"
     files = {STUDY: _template(template).replace("NAME", name)}
     if with_code:
@@ -45,7 +45,7 @@ def build_files(name: str, *, with_code: bool) -> dict[str, str]:
 
 
 def write_files(folder: Path, files: dict[str, str]) -> None:
-    """Raises `UsageError` when one of them is there already; nothing is written then."""
+    """Write the files; raises `UsageError` if one of them exists, and writes nothing then."""
     there = [name for name in files if (folder / name).exists() or (folder / name).is_symlink()]
     if there:
         raise UsageError(

@@ -17,7 +17,7 @@ POLL_SECONDS = 1.0
 
 
 def execute(options: argparse.Namespace) -> int:
-    """What one attempt printed; with -f, the attempts from there on as they go."""
+    """Print the output of one attempt; with -f, follow it and later attempts."""
     with open_existing(options.storage) as database:
         log = load_trial_log(database, options.study, options.number)
         attempt = options.attempt or _last(log)
@@ -36,7 +36,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def load(database: Database, options: argparse.Namespace, trouble: Trouble) -> TrialLog | None:
-    """None while the database is away or refuses us; the reason goes to stderr."""
+    """Load the log; None while the database is away or refuses, with the reason on stderr."""
     try:
         return load_trial_log(database, options.study, options.number)
     except DatabaseAway as error:
@@ -45,7 +45,7 @@ def load(database: Database, options: argparse.Namespace, trouble: Trouble) -> T
 
 
 def _last(log: TrialLog) -> int:
-    """The newest attempt that printed something, else the newest."""
+    """Return the newest attempt with output, otherwise the newest."""
     return max((row.attempt for row in log.logs if row.tail), default=max(1, log.attempt))
 
 
@@ -55,7 +55,7 @@ def follow(
     attempt: int,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Print what is new until the trial is final."""
+    """Print new output until the trial is final."""
     seen: LogRow | None = None
     while True:
         for row in log.logs:
@@ -74,32 +74,32 @@ def follow(
 
 
 def unseen(row: LogRow, before: LogRow | None) -> str:
-    """What was printed since `before`, as far as it was kept."""
+    """Return the output since `before`, as far as it is kept."""
     n_new = _length(row) - (_length(before) if before else 0)
     if n_new <= 0:
         return ""
     new = row.tail[_start(row.tail, n_new, before.tail if before else "") :]
     is_whole = len(new.encode()) >= n_new
-    skipped = 0 if is_whole else n_new - _count_bytes(new, _FEWEST_BYTES)
+    skipped = 0 if is_whole else n_new - _count_bytes(new, _MIN_BYTES)
     head = f"[... {skipped:,} bytes are not kept]\n" if skipped > 0 else ""
     return clean_log(head + new)
 
 
 # The counts are of raw bytes, the text is decoded: a U+FFFD stands for so many of them.
 _REPLACEMENT = "\ufffd"
-_FEWEST_BYTES, _MOST_BYTES = 1, 3
+_MIN_BYTES, _MAX_BYTES = 1, 3
 
 
 def _start(tail: str, n_new: int, seen: str) -> int:
-    """Where the last `n_new` raw bytes begin; among several places, where `seen` ends."""
-    first = _place(tail, n_new, _FEWEST_BYTES)
-    last = _place(tail, n_new, _MOST_BYTES)
+    """Return the start of the last `n_new` raw bytes; among several places, where `seen` ends."""
+    first = _place(tail, n_new, _MIN_BYTES)
+    last = _place(tail, n_new, _MAX_BYTES)
     places = (place for place in range(first, last + 1) if seen.endswith(tail[:place]))
     return next((place for place in places if place > 0), first)
 
 
 def _place(tail: str, n_new: int, n_replaced: int) -> int:
-    """As `_start`, if each U+FFFD stands for so many bytes."""
+    """Return the start if each U+FFFD stands for so many bytes."""
     n_bytes, place = 0, len(tail)
     while place > 0 and n_bytes < n_new:
         place -= 1
@@ -108,11 +108,11 @@ def _place(tail: str, n_new: int, n_replaced: int) -> int:
 
 
 def _count_bytes(text: str, n_replaced: int) -> int:
-    return len(text.encode()) - (_MOST_BYTES - n_replaced) * text.count(_REPLACEMENT)
+    return len(text.encode()) - (_MAX_BYTES - n_replaced) * text.count(_REPLACEMENT)
 
 
 def _length(row: LogRow) -> int:
-    return row.n_bytes or len(row.tail.encode())  # what failed before it printed has no count
+    return row.n_bytes or len(row.tail.encode())  # attempts without output have no count
 
 
 def _find(log: TrialLog, attempt: int) -> LogRow | None:

@@ -13,7 +13,7 @@ from tuner.export.report import build_report
 
 
 def execute(options: argparse.Namespace) -> int:
-    """One file that opens from a mail attachment."""
+    """Write one file that opens from a mail attachment."""
     if options.output == "-" and options.json:
         raise UsageError("-o - prints the page itself; --json needs a file")
     with open_existing(options.storage) as database:

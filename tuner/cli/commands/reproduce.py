@@ -50,7 +50,7 @@ class _Step:
 
 
 def render(compared: Reproduction) -> str:
-    """What is the same, what is not, and what may be why."""
+    """Render what is equal, the differences, and their possible causes."""
     head = f"trial {compared.number}, {compared.state} on the record"
     steps = count(compared.n_steps, "step")
     if compared.is_equal:
@@ -83,7 +83,7 @@ def _value(value: float | None) -> str:
 
 
 def render_suggestion(found: Rederived) -> str:
-    """The same params, or both."""
+    """Render the params once if equal, otherwise both."""
     head = f"trial {found.number}: the suggestion of {found.sampler}"
     if found.is_equal:
         return f"{head}, derived again, has the same params"

@@ -10,7 +10,7 @@ from tuner.errors import UsageError
 
 
 def execute(options: argparse.Namespace) -> int:
-    """New trials with the params of failed ones."""
+    """Add trials with the params of failed ones."""
     if bool(options.numbers) == options.failed:
         raise UsageError("tuner retry needs the numbers of FAIL trials, or --failed for all")
     with open_study(options.storage, options.study) as study:

@@ -36,7 +36,7 @@ CUT_OFF = (
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Work on the study, then show where it stands."""
+    """Work on the study, then show its state."""
     _check(options)
     view = QueuedView(choose_view(options))
     run_options = RunOptions(
@@ -84,13 +84,13 @@ def _run(options: argparse.Namespace, run_options: RunOptions, view: View) -> Ru
 
 
 def _again(options: argparse.Namespace) -> list[str]:
-    """The arguments with which the same study continues."""
+    """Return the arguments with which the same study continues."""
     file = [] if options.study_file is None else [file_word(options.study_file)]
     return [*file, *([] if options.study is None else study_option(options.study))]
 
 
 def choose_view(options: argparse.Namespace) -> NoticeView:
-    """Objects for programs, a screen on a terminal, lines elsewhere."""
+    """Choose JSON objects for programs, a screen for a terminal, lines otherwise."""
     if options.json:
         return JsonView()
     if not has_screen(sys.stderr):
@@ -102,7 +102,7 @@ def choose_view(options: argparse.Namespace) -> NoticeView:
 
 
 def exit_code(outcome: RunOutcome) -> int:
-    """The code by which a scheduler knows whether to start again."""
+    """Return the code by which schedulers decide whether to start again."""
     match outcome.ending.kind:
         case EndingKind.FINISHED:
             if outcome.summary is None:
@@ -121,8 +121,11 @@ def exit_code(outcome: RunOutcome) -> int:
 
 
 def render_end(summary: StudySummary, kind: EndingKind, again: Sequence[str]) -> str:
-    """The last screen; `again` are the arguments with which `tuner run` continues,
-    the study file first if there is one."""
+    """Render the last screen.
+
+    `again` are the arguments with which `tuner run` continues, the study file first if there is
+    one.
+    """
     parts = [
         render_headline(summary),
         render_times(summary),
@@ -150,7 +153,10 @@ def _render_next(summary: StudySummary, kind: EndingKind, again: Sequence[str]) 
             commands.append((study_command("export", name, export), "for tuner train best.yaml"))
     if summary.failures:
         commands.append(
-            (study_command("trials", name, "--state fail"), "what failed; tuner show tells more")
+            (
+                study_command("trials", name, "--state fail"),
+                "the failures; tuner show has the details",
+            )
         )
         commands.append((study_command("retry", name, "--failed"), "try those again"))
     held_back = (StudyState.STOPPED, StudyState.STOPPING, StudyState.PAUSED, StudyState.HALTED)

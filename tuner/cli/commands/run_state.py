@@ -9,7 +9,7 @@ from tuner.cli.text.control import render_pause, render_resume, render_stop, who
 
 
 def execute(options: argparse.Namespace) -> int:
-    """One of the three; each may be given twice."""
+    """Run one of the three; a repeated command is no error."""
     with open_study(options.storage, options.study) as study:
         match options.command:
             case "stop":

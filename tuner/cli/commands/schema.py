@@ -7,6 +7,6 @@ from tuner.study_file.schema.document import build_schema
 
 
 def execute(options: argparse.Namespace) -> int:
-    """The JSON Schema of study files."""
+    """Print the JSON Schema of study files."""
     print(json.dumps(build_schema(), indent=None if options.json else 2))
     return 0

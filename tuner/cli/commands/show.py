@@ -28,7 +28,7 @@ _LOG_LINES = 20
 
 
 def execute(options: argparse.Namespace) -> int:
-    """One trial in full."""
+    """Print one trial in full."""
     with open_existing(options.storage) as database:
         page = load_trial_page(database, options.study, options.number)
     if options.json:
@@ -45,7 +45,7 @@ def execute(options: argparse.Namespace) -> int:
 def render_page(
     page: TrialPage, width: int, *, table_width: int | None = None, ascii_only: bool = False
 ) -> str:
-    """Its parts, those that it has; without `table_width` a table is as wide as it likes."""
+    """Render the parts that the trial has; without `table_width` tables have any width."""
     parts = [
         _render_head(page),
         "\n".join(["params", *render_params(page.trial.params)]) if page.trial.params else "",
@@ -115,7 +115,7 @@ def _place(story: AttemptStory) -> str:
 
 
 def _beside(story: AttemptStory) -> str:
-    """How many others shared its device; empty where it had it alone."""
+    """Return how many others shared its device; empty if it had the device alone."""
     n_others = round(story.n_beside)
     return f"{n_others} other{'' if n_others == 1 else 's'}" if n_others else ""
 
@@ -158,7 +158,7 @@ def _indented(text: str) -> list[str]:
 
 
 def _render_facts(page: TrialPage) -> str:
-    """User attributes that are not said elsewhere."""
+    """Render the user attributes that are not shown elsewhere."""
     shown = {"reason", "failure", "retry_of"}
     facts = {key: value for key, value in page.trial.user_attrs.items() if key not in shown}
     return "\n".join(["attributes", *render_params(facts)]) if facts else ""

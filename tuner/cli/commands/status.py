@@ -13,7 +13,7 @@ from tuner.results.summary import StudySummary, load_summaries, load_summary
 
 
 def execute(options: argparse.Namespace) -> int:
-    """One study in full, or all of them in a table."""
+    """Print one study in full, or all of them in a table."""
     if options.watch:
         if options.study is None or options.json:
             raise UsageError("--watch needs a study, and goes without --json")

@@ -25,7 +25,7 @@ from tuner.study_file.code_names import find_code_folder
 
 
 def execute(options: argparse.Namespace) -> int:
-    """The final training, to its end or until a signal."""
+    """Run the final training, to its end or until a signal."""
     path = Path(options.config)
     config = load_best_config(path, tuple(options.set))
     is_both = options.on == "train+val"
@@ -34,7 +34,7 @@ def execute(options: argparse.Namespace) -> int:
     ):
         raise UsageError(
             "--on train+val trains for the best epoch of the search, not for `epochs`; "
-            "--set best_epoch=N is what changes it"
+            "--set best_epoch=N changes it"
         )
     wanted = TrainOptions(
         output=Path(options.output or f"{config.name}-final"),
@@ -57,7 +57,7 @@ def execute(options: argparse.Namespace) -> int:
     line.close()
     if not trained.metrics:
         with end_printed(exit_code(stop.number)) as code:
-            _tell(f"stopped after step {trained.step}; the same command goes on from there")
+            _tell(f"stopped after step {trained.step}; the same command continues from there")
         return code
     if trained.was_done:
         _tell(f"{trained.folder} holds this training already; give -o to train it again elsewhere")
@@ -66,7 +66,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 class _Stop:
-    """The first signal saves and leaves, the second leaves."""
+    """The first signal saves and leaves, the second leaves at once."""
 
     def __init__(self, line: ProgressLine) -> None:
         self.event = threading.Event()
@@ -75,7 +75,7 @@ class _Stop:
         self._asked = Asked()
 
     def hear(self, number: int, frame: FrameType | None) -> None:
-        """As a signal handler."""
+        """Handle a signal."""
         if not self._asked.hear(number):
             return
         if self.event.is_set():
@@ -101,7 +101,7 @@ def _tell(text: str) -> None:
 
 
 def render(config: BestConfig, trained: Any) -> str:
-    """The metrics, which weights they are of, and where everything is."""
+    """Render the metrics, the weights that they belong to, and the location of all files."""
     metrics = trained.metrics
     trial = "?" if metrics["trial"] is None else metrics["trial"]
     lines = [f"{flat(config.name)}: final training of trial {trial}"]
@@ -114,7 +114,7 @@ def render(config: BestConfig, trained: Any) -> str:
         lines += _rows({n: v for n, v in metrics["last"].items() if n != "seconds"})
         if metrics["checkpoint_step"] is None:
             lines.append("it saved no checkpoint: there is no model; call trial.checkpoint.save")
-    return "\n".join([*lines, f"{one_line(str(trained.folder))}: model-card.md says how to use it"])
+    return "\n".join([*lines, f"{one_line(str(trained.folder))}: model-card.md explains its use"])
 
 
 def _rows(values: dict[str, Any]) -> list[str]:
@@ -123,7 +123,7 @@ def _rows(values: dict[str, Any]) -> list[str]:
 
 
 def _chosen(metrics: dict[str, Any]) -> list[str]:
-    """Which of two was delivered, and why."""
+    """Render which of two was delivered, and why."""
     compared = metrics["compared"]
     if compared is None:
         return [f"trained on train+val for {metrics['epochs']} epochs"]

@@ -19,7 +19,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def execute(options: argparse.Namespace) -> int:
-    """The trials that were asked for, a row each."""
+    """Print the selected trials, a row each."""
     sort, descending = parse_sort(options.sort)
     wanted = Filter(
         conditions=[parse_condition(text) for text in options.where],
@@ -45,7 +45,7 @@ def execute(options: argparse.Namespace) -> int:
 def render_trials(
     metric: str, trials: Sequence[TrialRow], steps: str, width: int | None = None
 ) -> str:
-    """A table with a column per param; the reasons, which may be long, follow at the right."""
+    """Render a table with a column per param; long reasons follow at the right."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     header = ["trial", "state", metric, steps, *map(one_line, names), "reason"]
     rows = [
@@ -63,7 +63,7 @@ def render_trials(
 
 
 def render_csv(metric: str, trials: Sequence[TrialRow]) -> str:
-    """Every digit of each number; text that a spreadsheet would run is quoted with '."""
+    """Render every digit of each number; text that a spreadsheet would run is quoted with '."""
     params = list(dict.fromkeys(name for trial in trials for name in trial.params))
     attrs = sorted({name for trial in trials for name in trial.user_attrs})
     out = io.StringIO()
@@ -108,7 +108,7 @@ def render_csv(metric: str, trials: Sequence[TrialRow]) -> str:
 
 
 def csv_cell(value: object) -> str:
-    """A cell that no spreadsheet takes for a formula and no terminal for a command."""
+    """Return a cell that no spreadsheet takes for a formula and no terminal for a command."""
     if value is None:
         return ""
     if isinstance(value, int | float):

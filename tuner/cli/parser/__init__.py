@@ -1,1 +1,1 @@
-"""All commands and their arguments; loads nothing that a help page does not need."""
+"""All commands and their arguments; loads only modules that a help page needs."""

@@ -1,4 +1,4 @@
-"""Arguments as they are typed, turned into values; argparse shows what is wrong with them."""
+"""Arguments as they are typed, converted to values; argparse shows their faults."""
 
 import argparse
 import math
@@ -6,11 +6,11 @@ import re
 
 _DURATION = re.compile(r"(?=\w)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 _LISTEN = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+|\*))(?::(\d{1,5}))?", re.ASCII)
-_MOST = 1e15
+_MAX_AMOUNT = 1e15
 
 
 def text(given: str) -> str:
-    """An argument that a database and a terminal can take."""
+    """Check an argument for a database and a terminal."""
     try:
         given.encode()
     except UnicodeEncodeError:
@@ -21,27 +21,25 @@ def text(given: str) -> str:
 
 
 def workers(given: str) -> int:
-    """How many workers."""
     return _whole(given, 1, 1024)
 
 
 def port(given: str) -> int:
-    """A TCP port; 0: any free one."""
+    """Parse a TCP port; 0: any free one."""
     return _whole(given, 0, 65_535)
 
 
 def trial_number(given: str) -> int:
-    """A trial's number."""
     return _whole(given, 0, 2**31 - 1)
 
 
 def at_least_one(given: str) -> int:
-    """How many rows, or which attempt."""
+    """Parse a number of rows, or an attempt."""
     return _whole(given, 1, 2**31 - 1)
 
 
 def seeds(given: str) -> int:
-    """Under how many seeds: one says nothing of their spread."""
+    """Parse a number of seeds, at least 2: one seed gives no spread."""
     return _whole(given, 2, 1000)
 
 
@@ -54,7 +52,7 @@ def _whole(given: str, low: int, high: int) -> int:
 
 
 def seconds(given: str) -> float:
-    """How often a screen is drawn."""
+    """Parse the interval of a screen."""
     value = _number(given)
     if value is None or not 0.1 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{given!r} is not a number of seconds from 0.1 to 3600")
@@ -62,7 +60,7 @@ def seconds(given: str) -> float:
 
 
 def amount(given: str) -> tuple[float, bool]:
-    """`200` or `+50`: how many, and whether these are more."""
+    """Parse `200` or `+50`: an amount, and whether it is additional."""
     digits = given.removeprefix("+")
     is_whole = digits.isascii() and digits.isdecimal() and len(digits) < 16
     if not is_whole or int(digits) == 0:
@@ -71,25 +69,25 @@ def amount(given: str) -> tuple[float, bool]:
 
 
 def duration(given: str) -> tuple[float, bool]:
-    """`12h` or `+30m`, in seconds."""
+    """Parse `12h` or `+30m`, in seconds."""
     match = _DURATION.fullmatch(given.removeprefix("+")[:40])
     parts = [float(part or 0) for part in match.groups()] if match else []
     total = sum(n * unit for n, unit in zip(parts, (86_400, 3600, 60, 1), strict=False))
-    if not 0 < total < _MOST:
+    if not 0 < total < _MAX_AMOUNT:
         raise argparse.ArgumentTypeError(f"{given!r} is not a duration such as 12h, 1d12h or +30m")
     return total, given.startswith("+")
 
 
 def hours(given: str) -> tuple[float, bool]:
-    """`300` or `+20.5`, in seconds."""
+    """Parse `300` or `+20.5`, in seconds."""
     value = _number(given.removeprefix("+"))
-    if value is None or not 0 < value < _MOST:
+    if value is None or not 0 < value < _MAX_AMOUNT:
         raise argparse.ArgumentTypeError(f"{given!r} is not a number of hours such as 300 or +20")
     return value * 3600, given.startswith("+")
 
 
 def target(given: str) -> tuple[float, bool]:
-    """A value of the objective."""
+    """Parse a value of the objective."""
     value = _number(given)
     if value is None:
         raise argparse.ArgumentTypeError(f"{given!r} is not a finite number")
@@ -97,7 +95,7 @@ def target(given: str) -> tuple[float, bool]:
 
 
 def listen(given: str) -> tuple[str, int]:
-    """`10.0.0.5`, `0.0.0.0:6000` or `[::1]:5432`: an address and a port."""
+    """Parse `10.0.0.5`, `0.0.0.0:6000` or `[::1]:5432`: an address and a port."""
     match = _LISTEN.fullmatch(given)
     port = int(match[3] or 5432) if match else 0
     if match is None or not 1024 <= port < 65536:
@@ -117,7 +115,7 @@ def _number(given: str) -> float | None:
 
 
 def modules(given: str) -> tuple[str, ...]:
-    """`MODULE[,MODULE]`."""
+    """Parse `MODULE[,MODULE]`."""
     names = tuple(name.strip() for name in given.split(","))
     if not all(names):
         raise argparse.ArgumentTypeError(f"{given!r} is no list of modules, such as net,losses")

@@ -1,4 +1,4 @@
-"""All commands and their arguments. Loads nothing that a help page does not need."""
+"""All commands and their arguments; loads only modules that a help page needs."""
 
 import argparse
 from importlib import metadata
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 class _PrintVersion(argparse.Action):
-    """Looks the version up only when asked: the metadata costs a file search."""
+    """Reads the version only on request: the metadata costs a file search."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(f"tuner {metadata.version('tuner')}")

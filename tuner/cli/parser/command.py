@@ -1,4 +1,4 @@
-"""What the parsers of all commands have in common."""
+"""The common parts of all commands' parsers."""
 
 import argparse
 import re
@@ -18,10 +18,10 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 class Parser(argparse.ArgumentParser):
-    """As argparse's, with the closest name for one that there is not."""
+    """An argparse parser that suggests the closest name for an unknown one."""
 
     def error(self, message: str) -> NoReturn:
-        """Usage and one sentence, exit code 2."""
+        """Print usage and one sentence; exit with code 2."""
         found = _NO_CHOICE.fullmatch(message)
         if found:
             names = [name.strip("'") for name in found[3].split(", ")]  # quoted up to Python 3.11
@@ -47,7 +47,7 @@ _NO_CHOICE = re.compile(r"argument (.*): invalid choice: (.*) \(choose from (.*)
 
 
 def _options_below(parser: argparse.ArgumentParser) -> set[str]:
-    """Of a parser and its commands: which of them was meant, argparse does not say."""
+    """Return the options of a parser and its commands; argparse does not report which was meant."""
     found = set(parser._option_string_actions)
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -59,7 +59,7 @@ def _options_below(parser: argparse.ArgumentParser) -> set[str]:
 def add_command(
     commands: Commands, name: str, module: str, summary: str, example: str, *, storage: bool = True
 ) -> argparse.ArgumentParser:
-    """A command with its help; `module` of `tuner.cli.commands` executes it."""
+    """Add a command with its help; `module` of `tuner.cli.commands` executes it."""
     parser = commands.add_parser(
         name,
         help=summary,
@@ -76,7 +76,7 @@ def add_command(
 
 
 def add_by(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup) -> None:
-    """Which trial is the best one."""
+    """Add the option for the criterion of the best trial."""
     parser.add_argument(
         "--by",
         choices=["value", "confirmed"],
@@ -90,5 +90,5 @@ def add_json(
     parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup,
     what: str = "one JSON document",
 ) -> None:
-    """What programs read."""
+    """Add the option for output that programs read."""
     parser.add_argument("--json", action="store_true", help=f"print {what} for programs")

@@ -5,7 +5,7 @@ from tuner.cli.parser.command import Commands, add_command, add_json
 
 
 def add_db(commands: Commands) -> None:
-    """The database: what its users and its administrator do with it."""
+    """Add the commands for users and administrators of the database."""
     db = commands.add_parser(
         "db",
         help="the database: its URL, the embedded server, rights, backup, upgrades",

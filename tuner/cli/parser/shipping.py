@@ -7,7 +7,7 @@ from tuner.cli.parser.command import Commands, add_by, add_command, add_json
 
 
 def add_shipping(commands: Commands) -> None:
-    """export, train, confirm, reproduce."""
+    """Add export, train, confirm and reproduce."""
     _add_export(commands)
     _add_train(commands)
     _add_confirm(commands)

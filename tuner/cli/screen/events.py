@@ -1,4 +1,4 @@
-"""The last events on the screen: the study's history, and what this machine's agent said."""
+"""The last events on the screen: the study's history, and notices of this machine's agent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ _TOLD = {"stop", "pause", "resume", "limit_reached"}  # the detail is a sentence
 
 @dataclass(frozen=True, kw_only=True)
 class NewsLine:
-    """A line for people, and when it came."""
+    """A line for display, and its time."""
 
     at: datetime
     text: str
 
 
 def event_lines(live: LiveStudy, news: Sequence[NewsLine], n_lines: int) -> list[Text]:
-    """The newest, oldest first."""
+    """Return the newest lines, oldest first."""
     dated = [(event.at, _event(event, live)) for event in live.events]
     dated += [(line.at, Text(one_line(line.text))) for line in news]
     newest = sorted(dated, key=lambda pair: pair[0])[-n_lines:]

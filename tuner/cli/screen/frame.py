@@ -1,4 +1,4 @@
-"""The live screen of a study, drawn from what was read: no clock, no terminal, no database."""
+"""The live screen of a study, drawn from its data: no clock, no terminal, no database."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -46,16 +46,16 @@ _STALE_SECONDS = 6.0  # late
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """Where and how the screen is drawn."""
+    """Size and state of the screen."""
 
     width: int
     height: int
     footer: str
     ascii_only: bool = False
-    age_seconds: float = 0.0  # of what is shown
+    age_seconds: float = 0.0  # of the data shown
     late_seconds: float = 0.0  # since newer things should have come
     error: str | None = None  # why nothing newer came
-    news: Sequence[NewsLine] = ()  # what this machine's agent said
+    news: Sequence[NewsLine] = ()  # notices of this machine's agent
 
 
 def render_screen(live: LiveStudy, frame: Frame) -> Text:
@@ -79,13 +79,13 @@ def render_screen(live: LiveStudy, frame: Frame) -> Text:
 
 
 def render_waiting(text: str, frame: Frame) -> Text:
-    """Before there is anything to show."""
+    """Render the screen before there is anything to show."""
     said = [Text(one_line(text)), *(Text(line.text) for line in frame.news[-frame.height + 3 :])]
     return _joined([*said, Text(), Text(frame.footer, style="dim")], frame)
 
 
 def _joined(lines: Iterable[Text], frame: Frame) -> Text:
-    """Each line cut to the width, so that none wraps."""
+    """Join lines, each cut to the width, so that none wraps."""
     cut = []
     for line in lines:
         cut.append(_cut(line, max(1, frame.width), ascii_only=frame.ascii_only))
@@ -93,7 +93,7 @@ def _joined(lines: Iterable[Text], frame: Frame) -> Text:
 
 
 def _cut(line: Text, width: int, *, ascii_only: bool) -> Text:
-    """Cut where a word ends: half a number would be another number."""
+    """Cut after a whole word: half a number would be another number."""
     if line.cell_len <= width:
         return line
     end = "" if ascii_only else "…"
@@ -181,7 +181,7 @@ def _counts(summary: StudySummary, frame: Frame) -> list[Text]:
 def _alerts(live: LiveStudy, frame: Frame) -> list[Text]:
     said = []
     if frame.error is not None or frame.late_seconds > _STALE_SECONDS:
-        age = f"what is shown is {render_seconds(frame.age_seconds)} old"
+        age = f"the data shown are {render_seconds(frame.age_seconds)} old"
         why = f" ({one_line(frame.error)})" if frame.error else ""
         said.append(f"the database does not answer, {age}{why}")
     status = find_status(live.summary)

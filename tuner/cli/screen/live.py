@@ -32,7 +32,7 @@ _SAID_BY_THE_RECORD = (
 
 
 class Screen:
-    """Draws a reader's looks in the alternate screen; a new size is met at the next frame."""
+    """Draws a reader's data on the alternate screen; a new size applies from the next frame."""
 
     def __init__(self, reader: LiveReader, footer: str) -> None:
         self._reader = reader
@@ -50,24 +50,24 @@ class Screen:
         )
 
     def start(self) -> None:
-        """Take over the terminal."""
+        """Switch the terminal to the alternate screen."""
         self._reader.start()
         self._live.start()
 
     def stop(self) -> None:
-        """Give the terminal back as it was."""
+        """Restore the terminal."""
         self._live.stop()
         self._reader.stop()
 
     def tell(self, text: str) -> None:
-        """A line among the events."""
+        """Add a line to the events."""
         self._news.append(NewsLine(at=datetime.now(UTC), text=clean(text)))
 
     def _draw(self) -> Text:
         screen = self._render()
         screen.plain = clean(
             screen.plain
-        )  # styles are beside the text: what is in it, others wrote
+        )  # styles are separate from the text, which may contain any characters
         return screen
 
     def _render(self) -> Text:
@@ -89,10 +89,10 @@ class Screen:
 
 
 class LiveView:
-    """What `tuner run` shows on a terminal.
+    """The view of `tuner run` on a terminal.
 
-    The screen lasts from the joining of the study to its end, or to the first signal: what comes
-    then is told in plain lines, which stay, whatever a second signal does.
+    The screen lasts from the joining of the study to its end, or to the first signal: later notices
+    are plain lines, which stay even after a second signal.
     """
 
     def __init__(self, open_database: OpenDatabase) -> None:
@@ -102,7 +102,7 @@ class LiveView:
         self._is_over = False
 
     def show(self, notice: notices.Notice) -> None:
-        """On the screen while there is one."""
+        """Show a notice on the screen while there is one."""
         if isinstance(notice, notices.Stopping):
             self._end()
         if self._screen is not None:
@@ -117,7 +117,7 @@ class LiveView:
             self._screen.start()
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
         self._end()
 
     def _end(self) -> None:

@@ -14,7 +14,7 @@ from tuner.storage.reading.rows import AgentRow
 from tuner.study.activity import LaneActivity
 
 _CELL = 33  # columns at least
-_LANE_CELL = 31  # of one lane among many
+_LANE_CELL = 31  # width of one lane among many
 _SHORT_CELL = 8
 _STYLES = {
     "working": "green",
@@ -26,7 +26,7 @@ _STYLES = {
 
 
 def machine_rows(live: LiveStudy, width: int, height: int, *, ascii_only: bool) -> list[Text]:
-    """All machines in full where there is room, else a line each; those left over are counted."""
+    """Render all machines in full if there is room, otherwise a line each with a count."""
     agents = [agent for agent in live.summary.agents if agent.left_at is None]
     if is_finished(live.summary):
         return []
@@ -43,7 +43,7 @@ def machine_rows(live: LiveStudy, width: int, height: int, *, ascii_only: bool) 
 
 
 def _short_machine(live: LiveStudy, agent: AgentRow, names: int, ascii_only: bool) -> Text:
-    """One line: `node01 300 ██▏ 301 ▍   ...`, with how many where lanes share a device."""
+    """Render one line: `node01 300 ██▏ 301 ▍   ...`, with the number of lanes on shared devices."""
     line = _named(live, agent, ascii_only, names)
     for load in _loads(live, agent):
         if load.n_lanes == 0:
@@ -93,7 +93,7 @@ def _loads(live: LiveStudy, agent: AgentRow) -> list[DeviceLoad]:
 
 
 def _shared(load: DeviceLoad, width: int, names: int, digits: int, ascii_only: bool) -> Text:
-    """A device with many lanes is one line: how many, the best, the oldest, what else fits."""
+    """Render a device with many lanes in one line: number, best, oldest, others that fit."""
     line = Text(f"  {one_line(load.device).ljust(names)} ")
     line.append(f"{load.n_lanes} lanes", style="bold")
     n_fit = max(1, (width - line.cell_len) // (_LANE_CELL + 2))
@@ -110,7 +110,7 @@ def _shared(load: DeviceLoad, width: int, names: int, digits: int, ascii_only: b
 def _grid(
     loads: Sequence[DeviceLoad], width: int, names: int, digits: int, ascii_only: bool
 ) -> list[Text]:
-    """Devices that train one trial or none, side by side."""
+    """Render devices with at most one trial next to each other."""
     n_columns = max(1, (width - 2) // (_CELL + 2))
     cell_width = min(48, max(1, (width - 2) // n_columns - 2))
     cells = []
@@ -126,7 +126,7 @@ def _grid(
 
 
 def _lane(cell: Text, lane: LaneActivity, width: int, digits: int, ascii_only: bool) -> None:
-    """Append trial, how far, value: each under the one above."""
+    """Append trial, progress and value, aligned with the lines above."""
     cell.append(str(lane.trial).rjust(digits), style="bold")
     value = "" if lane.value is None else f" {render_value(lane.value)}".ljust(8)
     if lane.n_steps:

@@ -1,4 +1,4 @@
-"""The progress of one training: a line that is drawn again on a terminal, a few lines elsewhere."""
+"""The progress of one training: a line that is redrawn on a terminal, a few lines otherwise."""
 
 import sys
 from collections.abc import Mapping
@@ -23,8 +23,6 @@ _LINES = 10  # where nothing can be drawn again
 
 
 class Step(Protocol):
-    """A step that was reported."""
-
     @property
     def step(self) -> int: ...
 
@@ -36,7 +34,7 @@ class Step(Protocol):
 
     @property
     def best(self) -> tuple[int, float] | None:
-        """Of the metric so far: step and value."""
+        """Return step and value of the best metric so far."""
 
 
 class ProgressLine:
@@ -50,7 +48,7 @@ class ProgressLine:
         self._is_open = False
 
     def tell(self, news: Step | str) -> None:
-        """A step, or a sentence."""
+        """Show a step, or a sentence."""
         if isinstance(news, str):
             self.close()
             print(clean(news), file=sys.stderr, flush=True)
@@ -67,7 +65,7 @@ class ProgressLine:
             print(flat(self.render(news, now)), file=sys.stderr, flush=True)
 
     def render(self, news: Step, now: float) -> str:
-        """`epoch 12/27 [####....] val_loss 0.071, best 0.069 at 10, 3 s left`."""
+        """Render `epoch 12/27 [####....] val_loss 0.071, best 0.069 at 10, 3 s left`."""
         parts = [f"step {news.step}" + (f"/{news.n_steps}" if news.n_steps else "")]
         if news.n_steps and self._is_screen:
             parts.append(_bar(news.step / news.n_steps))
@@ -84,14 +82,14 @@ class ProgressLine:
         return "  ".join(parts)
 
     def close(self) -> None:
-        """End the line that is drawn again."""
+        """End the line that is redrawn."""
         if self._is_open:
             print(file=sys.stderr, flush=True)
             self._is_open = False
 
 
 def _is_told(news: Step) -> bool:
-    """About ten of all steps; every one of few, and powers of two where nobody knows the end."""
+    """Return whether to print: about ten steps of all, and powers of two if the end is unknown."""
     if news.n_steps is None:
         return news.step & (news.step - 1) == 0
     every = max(1, news.n_steps // _LINES)

@@ -1,4 +1,4 @@
-"""Reads a study again and again in a thread of its own, on a connection of its own."""
+"""Reads a study periodically in a thread of its own, on a connection of its own."""
 
 import sys
 import time
@@ -15,18 +15,18 @@ from tuner.storage.connections.connection import Database
 OpenDatabase = Callable[[], AbstractContextManager[Database]]
 
 
-_LONGEST_PAUSE_SECONDS = 15.0
+_MAX_PAUSE_SECONDS = 15.0
 _PAUSE_PER_READING = 10  # a screen takes at most a tenth of a connection's time
 
 
 def pause_seconds(every_seconds: float, took_seconds: float) -> float:
-    """From one look at a study to the next: what was asked for, longer where looking is dear."""
-    return max(every_seconds, min(_LONGEST_PAUSE_SECONDS, _PAUSE_PER_READING * took_seconds))
+    """Return the pause between reads of a study: as requested, or longer if reads are slow."""
+    return max(every_seconds, min(_MAX_PAUSE_SECONDS, _PAUSE_PER_READING * took_seconds))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """The newest that is known of a study, and how old it is."""
+    """The newest data of a study, and their age."""
 
     study: LiveStudy | None = None  # None: nothing was read yet
     seen_at: float = 0.0  # monotonic
@@ -37,12 +37,12 @@ class Look:
 
 @dataclass(kw_only=True)
 class Trouble:
-    """Why a command that looks repeatedly sees nothing new; each reason is shown once."""
+    """Why a command that reads repeatedly gets no new data; each reason is shown once."""
 
     _shown: str = ""
 
     def show(self, error: TunerError) -> None:
-        """On stderr, unless it was the last one."""
+        """Print it on stderr, unless it was the last one."""
         if str(error) != self._shown:
             self._shown = str(error)
             print(clean(f"note: {error}; trying again"), file=sys.stderr, flush=True)
@@ -59,7 +59,7 @@ class LiveReader(HelperThread):
         self.look = Look()
 
     def stop(self) -> None:
-        """Read no more; returns soon, even while the database hangs."""
+        """Stop reading; return soon, even while the database hangs."""
         super().stop()
         self.join(0.5)
 
@@ -74,7 +74,7 @@ class LiveReader(HelperThread):
         return self._every_seconds
 
     def _read(self, database: Database) -> float:
-        """Look once; returns the pause until the next look."""
+        """Read once; return the pause until the next read."""
         began = time.monotonic()
         try:
             study = load_live(database, self._name)

@@ -1,4 +1,4 @@
-"""Best so far over the trials, as a sparkline."""
+"""The best value so far over the trials, as a sparkline."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from tuner.storage.reading.trials import RecordRow
 
 
 def best_so_far(records: Sequence[RecordRow], n_complete: int, width: int) -> str:
-    """The best value after each COMPLETE trial; on a logarithmic scale where it can be."""
+    """Render the best value after each COMPLETE trial; on a logarithmic scale if possible."""
     if not records or n_complete < 2 or width < 1:
         return ""
     width = min(width, n_complete)

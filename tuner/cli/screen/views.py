@@ -1,4 +1,4 @@
-"""What `tuner run` shows while it works: one line per event, or one JSON object."""
+"""Views of `tuner run`: one line per event, or one JSON object."""
 
 import re
 import sys
@@ -24,7 +24,7 @@ from tuner.study.lease import Origin
 from tuner.study.trial import TrialState
 
 QUEUED_NOTICES = 10_000
-MOST_RUNNING = 8  # in one line
+MAX_RUNNING = 8  # in one line
 CLOSE_SECONDS = 2.0
 
 
@@ -37,7 +37,7 @@ class NoticeView(Protocol):
 
 
 class QueuedView(JobThread[notices.Notice]):
-    """Shows notices in a thread of its own: a screen that takes no text stops only itself."""
+    """Shows notices in a thread of its own, so that a blocked terminal does not block the agent."""
 
     def __init__(self, view: NoticeView) -> None:
         super().__init__("view", max_jobs=QUEUED_NOTICES)
@@ -45,7 +45,7 @@ class QueuedView(JobThread[notices.Notice]):
         self.start()
 
     def show(self, notice: notices.Notice) -> None:
-        """Show it soon; it is dropped while the screen takes no text."""
+        """Queue a notice; it is dropped while the screen takes no text."""
         self.post(notice)
 
     def close(self) -> bool:
@@ -66,7 +66,6 @@ class QueuedView(JobThread[notices.Notice]):
         return None
 
     def perform(self, job: notices.Notice) -> None:
-        """Show one notice."""
         self._view.show(job)
 
 
@@ -87,7 +86,7 @@ class PlainView:
             print(text, file=raw_stream(sys.stderr), flush=True)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no notice is held back."""
 
 
 class JsonView:
@@ -97,7 +96,7 @@ class JsonView:
         print(render_json({"event": type(notice).__name__, **asdict(notice)}), flush=True)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no notice is held back."""
 
 
 _COLOURS = {"complete": 32, "pruned": 33, "failed": 31, "released": 35, "lost": 35}
@@ -105,7 +104,7 @@ _ENDS = re.compile(rf"(?<=: )({'|'.join(_COLOURS)})\b")
 
 
 def paint(line: str) -> str:
-    """How a trial ended, in its colour."""
+    """Colour a line by the end of its trial."""
     return _ENDS.sub(lambda end: f"\x1b[{_COLOURS[end[1]]}m{end[1]}\x1b[0m", line, count=1)
 
 
@@ -234,7 +233,7 @@ def _tally(notice: notices.Tally, step_noun: str) -> str:
         else ""
     )
     running = ", ".join(
-        _progress(r, notice.n_steps, step_noun) for r in notice.in_training[:MOST_RUNNING]
+        _progress(r, notice.n_steps, step_noun) for r in notice.in_training[:MAX_RUNNING]
     )
     return (
         f"-- {n_final}{of}: {notice.n_complete} complete, "

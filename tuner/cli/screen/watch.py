@@ -21,7 +21,7 @@ _LOOK_SECONDS = 0.1
 
 
 def watch(options: argparse.Namespace) -> int:
-    """Until the study ends or Ctrl-C; without a terminal, a page after each look."""
+    """Watch until the study ends or Ctrl-C; without a terminal, print a page after each read."""
     with open_existing(options.storage) as database:
         summary = load_summary(database, options.study)  # an unknown study is refused at once
         if is_finished(summary):
@@ -39,7 +39,7 @@ def watch(options: argparse.Namespace) -> int:
 
 
 def _print_pages(database: Database, options: argparse.Namespace, summary: StudySummary) -> None:
-    """A page after each look, until the study ends; none while the database is away."""
+    """Print a page after each read, until the study ends; none while the database is away."""
     trouble = Trouble()
     pause = options.every
     _print(summary)

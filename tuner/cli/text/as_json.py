@@ -8,7 +8,7 @@ from tuner.study.secrets import redact
 
 
 def render_json(value: object, indent: int | None = None) -> str:
-    """Strict JSON; Python's own would write NaN and Infinity, which JSON does not know."""
+    """Render strict JSON; Python's own would write NaN and Infinity, which JSON lacks."""
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
 
 

@@ -1,4 +1,4 @@
-"""A study's limits, and what is used of each."""
+"""A study's limits, and the used part of each."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class BudgetLine:
 
 
 def budget_lines(summary: StudySummary) -> list[BudgetLine]:
-    """The limits that the study has."""
+    """Return the limits that the study has."""
     return [_line(limit, summary.study.direction) for limit in find_limits(summary)]
 
 
@@ -39,7 +39,7 @@ def _line(limit: LimitUse, direction: Direction) -> BudgetLine:
 
 
 def render_budget(summary: StudySummary, width: int | None = None) -> str:
-    """The limits in a table, with the time that is left; empty once the study has ended."""
+    """Render the limits in a table, with the time left; empty once the study has ended."""
     if find_state(summary) is StudyState.FINISHED and len(budget_lines(summary)) == 1:
         return ""
     rows = [
@@ -60,7 +60,7 @@ def render_budget(summary: StudySummary, width: int | None = None) -> str:
 
 
 def bar(share: float, width: int, *, ascii_only: bool = False) -> str:
-    """A share from 0 to 1 in so many cells, eighths of a cell exact."""
+    """Render a share from 0 to 1 in so many cells, eighths of a cell exact."""
     width = max(1, width)
     share = min(1.0, max(0.0, share))
     if ascii_only:
@@ -73,10 +73,10 @@ def bar(share: float, width: int, *, ascii_only: bool = False) -> str:
 
 
 def steps_of(n_steps: int, full: int | None, noun: str) -> str:
-    """`epoch 7 of 27`, `step 7`."""
+    """Return `epoch 7 of 27`, `step 7`."""
     return f"{noun} {n_steps:,}" + ("" if full is None else f" of {full:,}")
 
 
 def steps(n_steps: int, noun: str) -> str:
-    """`7 epochs`."""
+    """Return `7 epochs`."""
     return count(n_steps, noun)

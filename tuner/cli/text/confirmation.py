@@ -8,7 +8,7 @@ from tuner.study.command_line import run_study_command, study_command
 
 
 def render_confirmation(confirmation: Confirmation, width: int | None = None) -> str:
-    """The table of candidates, and in words what it says."""
+    """Render the table of candidates, and its meaning in words."""
     n = len(confirmation.candidates)
     head = (
         f"{one_line(confirmation.search)}: its {count(n, 'best trial')} under "
@@ -39,7 +39,7 @@ def _number(value: float | None) -> str:
 
 
 def _words(confirmation: Confirmation) -> list[str]:
-    """What a table does not say by itself."""
+    """Return the conclusions that the table does not show."""
     winner, lines = confirmation.winner, []
     if winner is None:
         return ["nothing is confirmed yet"]
@@ -61,13 +61,15 @@ def _words(confirmation: Confirmation) -> list[str]:
         and winner.probability < 0.9
         and len(confirmation.candidates) > 1
     ):
-        lines.append("more seeds would tell the first ones apart better, or they are as good")
+        lines.append(
+            "more seeds would separate the first ones better, unless they are equally good"
+        )
     lines.append(f"next: {_export_command(confirmation)}")
     return lines
 
 
 def render_confirmed(confirmation: Confirmation | None) -> str:
-    """In two or three lines beside the best trial of the search; empty without a confirmation."""
+    """Render two or three lines for the best trial of the search; empty without a confirmation."""
     if confirmation is None:
         return ""
     winner, n_open = confirmation.winner, sum(c.n_open for c in confirmation.candidates)
@@ -103,7 +105,7 @@ def _export_command(confirmation: Confirmation) -> str:
 
 
 def confirmed_json(confirmation: Confirmation | None) -> dict[str, Any]:
-    """The same for programs, to be merged into a document; nothing without a confirmation."""
+    """Return the keys to merge into a document; none without a confirmation."""
     if confirmation is None:
         return {}
     winner = confirmation.winner

@@ -1,4 +1,4 @@
-"""What commands to a study have done, and what happens next, in one line each."""
+"""Results of commands to a study, and the next step, in one line each."""
 
 import getpass
 import socket
@@ -11,11 +11,11 @@ from tuner.study.control import Enqueued, Extended, Steered
 from tuner.study.durations import render_seconds
 from tuner.study.limits import limit_name
 
-_MOST_NUMBERS = 8
+_MAX_NUMBERS = 8
 
 
 def whoami() -> str:
-    """`user@host`, for the record."""
+    """Return `user@host`, for the record."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
@@ -24,14 +24,14 @@ def whoami() -> str:
 
 
 def numbers(given: Sequence[int]) -> str:
-    """`trial 3`, `trials 3, 4 and 12 more`."""
-    shown = ", ".join(map(str, given[:_MOST_NUMBERS]))
-    more = f" and {len(given) - _MOST_NUMBERS} more" if len(given) > _MOST_NUMBERS else ""
+    """Return `trial 3`, `trials 3, 4 and 12 more`."""
+    shown = ", ".join(map(str, given[:_MAX_NUMBERS]))
+    more = f" and {len(given) - _MAX_NUMBERS} more" if len(given) > _MAX_NUMBERS else ""
     return f"trial{'' if len(given) == 1 else 's'} {shown}{more}"
 
 
 def render_stop(name: str, steered: Steered) -> str:
-    """After `tuner stop`."""
+    """Render the result of `tuner stop`."""
     if steered.is_over:
         return f"{name}: has ended already\nnext: {study_command('extend', name)} would continue it"
     again = "was stopping already" if steered.before is Desired.STOPPING else "stops"
@@ -52,7 +52,7 @@ def render_stop(name: str, steered: Steered) -> str:
 
 
 def render_pause(name: str, steered: Steered) -> str:
-    """After `tuner pause`."""
+    """Render the result of `tuner pause`."""
     again = "was paused already" if steered.before is Desired.PAUSED else "paused"
     lines = [f"{name}: {again} ({clean(steered.reason or '')})"]
     lines += [
@@ -65,7 +65,7 @@ def render_pause(name: str, steered: Steered) -> str:
 
 
 def render_resume(name: str, steered: Steered) -> str:
-    """After `tuner resume`."""
+    """Render the result of `tuner resume`."""
     if steered.before is Desired.RUNNING:
         head = f"{name}: was not paused"
     else:
@@ -76,7 +76,7 @@ def render_resume(name: str, steered: Steered) -> str:
 
 
 def render_next(name: str, n_agents: int) -> str:
-    """Which agents continue the work."""
+    """Render which agents continue the work."""
     if n_agents:
         return (
             f"next: {count(n_agents, 'agent')} at work; {study_command('status', name, '--watch')}"
@@ -94,7 +94,7 @@ _LIMITS: Mapping[str, Callable[[float], str]] = {
 
 
 def render_extended(name: str, extended: Extended, step_noun: str) -> str:
-    """After `tuner extend`: old and new limits."""
+    """Render old and new limits after `tuner extend`."""
     lines = [f"{name}:"]
     for field, render in _LIMITS.items():
         old, new = getattr(extended.before, field), getattr(extended.after, field)
@@ -102,7 +102,7 @@ def render_extended(name: str, extended: Extended, step_noun: str) -> str:
         if old != new:
             lines.append(f"  {word}  {'none' if old is None else render(old)} -> {render(new)}")
     if len(lines) == 1:
-        lines.append("  the limits are what they were")
+        lines.append("  the limits are unchanged")
     most = extended.n_draws
     if most is not None and (extended.after.trials or 0) > most:
         lines.append(f"  its grid has {count(most, 'cell')}: there cannot be more trials")
@@ -119,7 +119,7 @@ def render_extended(name: str, extended: Extended, step_noun: str) -> str:
 
 
 def render_enqueued(name: str, enqueued: Enqueued) -> str:
-    """After `tuner enqueue` and `tuner retry`."""
+    """Render the result of `tuner enqueue` and `tuner retry`."""
     given = zip(enqueued.numbers, enqueued.params, enqueued.retry_of, strict=True)
     lines = [
         f"trial {number}: "

@@ -13,7 +13,7 @@ _ASCII_BLOCKS = "_.-=+*#@"
 def render_curve(
     curve: Mapping[int, float], noun: str, width: int, height: int = 8, *, ascii_only: bool = False
 ) -> str:
-    """Values over steps with their extremes at the margins; empty without two of them."""
+    """Render values over steps with their extremes at the margins; empty below two values."""
     if len(curve) < 2:
         return ""
     low, high = min(curve.values()), max(curve.values())
@@ -30,7 +30,7 @@ def render_curve(
 
 
 def _points(curve: Mapping[int, float], columns: int, rows: int) -> set[tuple[int, int]]:
-    """Cells (column, row from the top) on the way from point to point."""
+    """Return cells (column, row from the top) on the way from point to point."""
     steps, (low, high) = sorted(curve), (min(curve.values()), max(curve.values()))
     width, span = max(1, steps[-1] - steps[0]), (high - low) or 1.0
     placed = [
@@ -66,7 +66,7 @@ def _ascii(curve: Mapping[int, float], columns: int, rows: int) -> list[str]:
 
 
 def sparkline(values: Sequence[float], width: int, *, ascii_only: bool = False) -> str:
-    """One character a value, the lowest and the highest as far apart as can be."""
+    """Render one character a value, scaled to the full height."""
     blocks = _ASCII_BLOCKS if ascii_only else _BLOCKS
     if not values or width < 1:
         return ""

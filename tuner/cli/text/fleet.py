@@ -1,4 +1,4 @@
-"""The agents at work: a row each, and below it what its devices train."""
+"""The agents at work: a row each, and below it the trials of its devices."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ from tuner.storage.reading.rows import AgentRow
 from tuner.study.activity import LaneActivity
 from tuner.study.durations import render_seconds
 
-_MOST_LANES = 4  # of one device
-_MOST_NUMBERS = 8  # trials of one agent
+_MAX_LANES = 4  # of one device
+_MAX_NUMBERS = 8  # trials of one agent
 
 
 def render_fleet(summary: StudySummary, width: int | None = None) -> str:
-    """The agents that have not left; empty without any."""
+    """Render the agents that have not left; empty without any."""
     agents = [agent for agent in summary.agents if agent.left_at is None]
     if not agents or is_finished(summary):
         return ""
@@ -56,12 +56,12 @@ def _agent(summary: StudySummary, agent: AgentRow) -> list[str]:
 
 
 def _device(summary: StudySummary, agent: AgentRow, load: DeviceLoad) -> list[list[str]]:
-    """A row; where lanes share the device, one more that counts them and those worth a look."""
+    """Render a row; for a shared device, one more with the number of lanes and some of them."""
     place = [f"  {one_line(agent.host)}", one_line(load.device)]
     if load.n_lanes <= 1:
         return [[*place, *_lane(summary, load, lane)] for lane in load.lanes]
     rows = [[*place, f"{load.n_lanes} lanes", "", "", ""]]
-    return rows + [["", "", *_lane(summary, load, lane)] for lane in load.lanes[:_MOST_LANES]]
+    return rows + [["", "", *_lane(summary, load, lane)] for lane in load.lanes[:_MAX_LANES]]
 
 
 def _lane(summary: StudySummary, load: DeviceLoad, lane: LaneActivity) -> list[str]:
@@ -79,13 +79,13 @@ def _lane(summary: StudySummary, load: DeviceLoad, lane: LaneActivity) -> list[s
 
 
 def _trials(numbers: Sequence[int]) -> str:
-    """Those that it holds; many are counted."""
-    if len(numbers) > _MOST_NUMBERS:
+    """Render the trials that it holds; many are only counted."""
+    if len(numbers) > _MAX_NUMBERS:
         return f"{len(numbers)} from {min(numbers)} to {max(numbers)}"
     return ", ".join(map(str, numbers)) or "-"
 
 
 def busy_share(agent: AgentRow) -> str:
-    """How much of its devices' time it has used."""
+    """Return the used share of its devices' time."""
     whole = agent.seconds_lived * len(agent.devices)
     return f"{min(100.0, 100 * agent.device_seconds_busy / whole):.0f} %" if whole > 0 else "-"

@@ -25,7 +25,7 @@ def render_status(summary: StudySummary, width: int | None = None) -> str:
 
 
 def render_studies(summaries: list[StudySummary], width: int | None = None) -> str:
-    """All studies, newest first."""
+    """Render all studies, newest first."""
     if not summaries:
         return NO_STUDY_YET
     rows = [

@@ -17,7 +17,7 @@ from tuner.study.trial import COUNTED_STATES, FINAL_STATES, Params, TrialState
 
 
 def render_headline(summary: StudySummary) -> str:
-    """One line: name, state, how far, and why where that is not the usual end."""
+    """Render one line: name, state, progress, and the reason unless it is the usual end."""
     state = find_state(summary)
     span = summary.span_seconds
     took = ""
@@ -29,7 +29,7 @@ def render_headline(summary: StudySummary) -> str:
 
 
 def render_times(summary: StudySummary) -> str:
-    """Where the time went; empty before the first trial."""
+    """Render the use of time; empty before the first trial."""
     if not summary.counts:
         return ""
     shown = [
@@ -48,7 +48,7 @@ def render_times(summary: StudySummary) -> str:
 
 
 def render_saved(summary: StudySummary) -> str:
-    """What pruning saved; empty where it saved nothing or nobody can tell."""
+    """Render the savings of pruning; empty without any or if they are unknown."""
     if not summary.n(TrialState.PRUNED) or not summary.n_steps_full:
         return ""
     saved = count(summary.n_steps_saved, summary.step_noun)
@@ -56,13 +56,13 @@ def render_saved(summary: StudySummary) -> str:
 
 
 def count_row(summary: StudySummary, state: TrialState) -> CountRow:
-    """The counts of a state, zeros without a trial of it."""
+    """Return the counts of a state, zeros without a trial of it."""
     zero = CountRow(state=state, n_trials=0, n_steps=0, seconds=0.0)
     return summary.counts.get(state, zero)
 
 
 def render_best(summary: StudySummary) -> str:
-    """The best trial and its params."""
+    """Render the best trial and its params."""
     best = summary.best
     if best is None:
         return "no COMPLETE trial" if is_finished(summary) else "no COMPLETE trial yet"
@@ -82,7 +82,7 @@ def render_best(summary: StudySummary) -> str:
 
 
 def render_params(params: Params) -> list[str]:
-    """One line each, the values in a column."""
+    """Render one line each, the values in a column."""
     names = [one_line(name) for name in params]
     width = max((len(name) for name in names), default=0)
     return [
@@ -92,7 +92,7 @@ def render_params(params: Params) -> list[str]:
 
 
 def render_failures(summary: StudySummary) -> str:
-    """FAIL trials by reason; empty without any."""
+    """Render FAIL trials by reason; empty without any."""
     has_places = len({(agent.host, name) for agent in summary.agents for name in agent.devices}) > 1
     lines = [
         line for failure in summary.failures[:10] for line in _render_failure(failure, has_places)
@@ -119,7 +119,7 @@ def _render_shared(param: SharedParam) -> str:
 
 
 def trial_json(trial: TrialRow) -> dict[str, Any]:
-    """A trial for programs."""
+    """Return a trial for programs."""
     return {
         "number": trial.number,
         "state": trial.state,
@@ -140,7 +140,7 @@ def trial_json(trial: TrialRow) -> dict[str, Any]:
 
 
 def summary_json(summary: StudySummary) -> dict[str, Any]:
-    """A summary for programs."""
+    """Return a summary for programs."""
     rows = [count_row(summary, state) for state in COUNTED_STATES]
     status = find_status(summary)
     document = {
@@ -193,7 +193,7 @@ def _failure_json(failure: FailureRow) -> dict[str, Any]:
 
 
 def study_json(study: StudyRow) -> dict[str, Any]:
-    """A study for programs."""
+    """Return a study for programs."""
     return {
         "name": study.name,
         "direction": study.direction.value,

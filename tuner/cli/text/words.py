@@ -1,4 +1,4 @@
-"""Words and tables for people."""
+"""Words and tables for display."""
 
 import math
 import shutil
@@ -13,22 +13,22 @@ from tuner.study_file.text.yaml_text import render_readable
 
 
 def clean(text: str) -> str:
-    """Without control characters, which would steer this terminal, and without our passwords."""
+    """Remove control characters, which would steer the terminal, and known passwords."""
     return _without_controls(redact(text), "\n")
 
 
 def clean_page(text: str) -> str:
-    """Without control characters; tabs stay, which only move to the right."""
+    """Remove control characters except tabs, which only move to the right."""
     return _without_controls(text, "\n\t")
 
 
 def flat(text: str) -> str:
-    """As `clean`, in one line, with its spaces as they are."""
+    """Clean the text into one line, with its spaces as they are."""
     return _without_controls(redact(text).replace("\n", " "), "")
 
 
 def _without_controls(text: str, kept: str) -> str:
-    """Escapes, other controls, marks of direction and Unicode's own line ends are replaced."""
+    """Replace escapes, other controls, direction marks and Unicode's own line ends."""
     return "".join(
         c if c.isprintable() or c in kept or unicodedata.category(c) == "Zs" else "\ufffd"
         for c in text
@@ -36,39 +36,39 @@ def _without_controls(text: str, kept: str) -> str:
 
 
 def clean_log(text: str) -> str:
-    """As `clean`, with tabs as spaces and a progress bar's returns as line ends."""
+    """Clean the text, with tabs as spaces and a progress bar's returns as line ends."""
     return clean(text.replace("\r\n", "\n").replace("\r", "\n").expandtabs())
 
 
 def one_line(text: str) -> str:
-    """As `clean`, for a table's cell."""
+    """Clean the text for a table's cell."""
     return clean(" ".join(text.split()))
 
 
 def render_value(value: object) -> str:
-    """A param or metric in few characters; `null` and the text "null" differ."""
+    """Render a param or metric in few characters; `null` and the text "null" differ."""
     if isinstance(value, float):
         return repr(value) if not math.isfinite(value) or value.is_integer() else f"{value:.5g}"
     return one_line(render_readable(value))
 
 
 def render_coarse(seconds: float) -> str:
-    """An estimate: nobody believes tenths of a second."""
+    """Render an estimate, without tenths of a second."""
     return f"{round(seconds)} s" if seconds < 59.5 else render_seconds(seconds)
 
 
 def count(number: int, noun: str) -> str:
-    """`1 trial`, `2 trials`."""
+    """Return `1 trial`, `2 trials`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def render_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None
 ) -> str:
-    """Columns under their names; numbers to the right.
+    """Render columns under their names; numbers to the right.
 
-    Where they are wider than `width`, the columns that do not fit follow below, the first column
-    with them again. No cell is cut.
+    If they are wider than `width`, the columns that do not fit follow below, the first column with
+    them again. No cell is cut.
     """
     if not rows:
         return "  ".join(map(flat, header))
@@ -87,7 +87,7 @@ def render_table(
 
 
 def _column(cells: Sequence[str]) -> list[str]:
-    """Its name and its cells, all of the same width."""
+    """Pad its name and its cells to the same width."""
     width = max(map(len, cells))
     is_number = all(map(_is_numeric, cells[1:]))
     return [cell.rjust(width) if is_number else cell.ljust(width) for cell in cells]
@@ -102,12 +102,12 @@ def _is_numeric(cell: str) -> bool:
 
 
 def terminal_width(stream: TextIO) -> int | None:
-    """The columns of a terminal; None where lines may be as long as they like."""
+    """Return the columns of a terminal; None if lines may have any length."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def cut(text: str, width: int | None) -> str:
-    """One line cut to the width, where a word ends; the last character says so."""
+    """Cut one line to the width after a whole word; its last character marks the cut."""
     if width is None or len(text) <= width:
         return text
     kept = text[:width].rpartition(" ")[0].rstrip()
@@ -115,7 +115,7 @@ def cut(text: str, width: int | None) -> str:
 
 
 def wrap(text: str, width: int | None) -> str:
-    """Lines folded at spaces, each but the first indented; no word or number is cut."""
+    """Fold lines at spaces, each but the first indented; no word or number is cut."""
     if width is None:
         return text
     return "\n".join(_fold(line, max(20, width)) for line in text.split("\n"))
@@ -138,7 +138,7 @@ def _fold(line: str, width: int) -> str:
 
 
 def can_show(text: str, stream: TextIO) -> bool:
-    """Whether the stream's encoding has these characters."""
+    """Return whether the stream's encoding has these characters."""
     try:
         text.encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

@@ -1,1 +1,1 @@
-"""The final training of each kind of objective; `table.py` has them all."""
+"""The final training of each kind of objective; `table.py` lists them."""

@@ -17,7 +17,7 @@ from tuner.worker.source_files import hash_sources
 
 
 def train_function(job: Job) -> Trained:
-    """Call it with the exported params; the test split, if it has one, is its own business."""
+    """Call it with the exported params; a test split, if any, is up to the function."""
     objective = job.config.objective
     assert isinstance(objective, FunctionObjective)
     with as_program():
@@ -26,7 +26,7 @@ def train_function(job: Job) -> Trained:
 
 def _train(job: Job, objective: FunctionObjective) -> Trained:
     started = monotonic()
-    with redirect_stdout(sys.stderr):  # what it prints is no data
+    with redirect_stdout(sys.stderr):  # its output is no data
         load_function(objective.function, str(job.source))
     code = hash_sources(objective.function.rpartition(":")[0], str(job.source))
     compare_code(job.config, code, job.tell)

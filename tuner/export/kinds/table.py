@@ -1,4 +1,4 @@
-"""The final trainings by kind of objective, loaded when they are needed: both load torch."""
+"""The final trainings by kind of objective, loaded on demand: both load torch."""
 
 from collections.abc import Callable, Mapping
 

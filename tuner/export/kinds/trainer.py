@@ -46,7 +46,7 @@ Weights = Mapping[str, Any]  # of an epoch: "step", "weights" and "buffers" of a
 
 
 def train_model(job: Job) -> Trained:
-    """Train, choose by the validation split, and only then look at the test split, once."""
+    """Train, choose by the validation split, and only then evaluate the test split, once."""
     objective = job.config.objective
     assert isinstance(objective, TrainerObjective)
     started = monotonic()
@@ -58,7 +58,7 @@ def train_model(job: Job) -> Trained:
 def _train_on(
     job: Job, objective: TrainerObjective, prepared: PreparedData, started: float
 ) -> Trained:
-    with redirect_stdout(sys.stderr):  # what the user's code prints is no data
+    with redirect_stdout(sys.stderr):  # output of the user's code is no data
         code = _own_code(job, objective)
         build = load_model(objective.model, str(job.source)) if objective.has_own_model else None
     setup = job.setup(str(prepared.folder))
@@ -96,13 +96,13 @@ def _train_on(
 
 
 def choose(config: BestConfig, values: Mapping[str, Values]) -> str:
-    """The better one on the validation split; of equals the new one."""
+    """Return the better weights on the validation split; for equal ones the new."""
     goal = config.goal
     return min(values, key=lambda name: (goal.rank(values[name][goal.metric]), name != NEW))
 
 
 def _prepare(config: BestConfig, objective: TrainerObjective) -> PreparedData:
-    """This machine's copy of the data, which must be the study's."""
+    """Return this machine's copy of the data, which must be the study's."""
     try:
         prepared = prepare(objective.data.model_dump(mode="json"), open_home().data)
     except TunerError:
@@ -119,7 +119,7 @@ def _prepare(config: BestConfig, objective: TrainerObjective) -> PreparedData:
 
 
 def _own_code(job: Job, objective: TrainerObjective) -> Code:
-    """The files of the user's model and loss, as they are now; says where they are not the same."""
+    """Return the present files of the user's model and loss; report changed ones."""
     own = objective.preparation(job.config.params, {}, job.source)["own"]
     if own is None:
         return {}
@@ -129,7 +129,7 @@ def _own_code(job: Job, objective: TrainerObjective) -> Code:
 
 
 def _exported_weights(job: Job) -> Weights | None:
-    """The trial's own weights, if the config names them; raises `RunFailed` for damaged ones."""
+    """Return the trial's own weights, if the config names them; raises `RunFailed` if damaged."""
     named = job.config.weights
     if named is None:
         if job.options.from_weights:
@@ -142,11 +142,11 @@ def _exported_weights(job: Job) -> Weights | None:
         return weights
     except (BadCheckpoint, *READING_FAILS) as error:
         why = reason_of(error)
-        raise RunFailed(f"the weights beside the config cannot be used: {why}") from error
+        raise RunFailed(f"the weights next to the config cannot be used: {why}") from error
 
 
 def _check_weights(weights: Weights) -> None:
-    """Raise `ValueError` for what the search does not write; the config names any file."""
+    """Raise `ValueError` for weights that no search has written; the config may name any file."""
     if not isinstance(weights["structure"], str) or not isinstance(weights["step"], int):
         raise ValueError("they are not of an epoch")
     for kind in ("weights", "buffers"):
@@ -158,7 +158,7 @@ def _check_weights(weights: Weights) -> None:
 
 
 def _begin_from(lane: FinalLane, setup: Setup, data: Dataset, exported: Weights | None) -> None:
-    """A checkpoint of step 0 with these weights; a later one goes before it."""
+    """Write a checkpoint of step 0 with these weights; a later one takes precedence."""
     assert exported is not None
     if lane.checkpoint is not None:
         return
@@ -171,7 +171,7 @@ def _begin_from(lane: FinalLane, setup: Setup, data: Dataset, exported: Weights 
 
 
 def _train(job: Job, lane: FinalLane, setup: Setup, data: Dataset) -> Trained | None:
-    """To the end, or until somebody wants it to stop."""
+    """Train to the end, or until a stop is requested."""
     is_both = job.options.rows is Rows.BOTH
     trainer = Trainer(setup, with_validation(data) if is_both else data)
     trainer.admit([lane])
@@ -186,9 +186,9 @@ def _train(job: Job, lane: FinalLane, setup: Setup, data: Dataset) -> Trained | 
 
 
 def _candidates(job: Job, lane: FinalLane, exported: Weights | None) -> dict[str, Weights]:
-    """What may be delivered: the best epoch of this training, and the trial's own weights.
+    """Return the candidates: the best epoch of this training, and the trial's own weights.
 
-    On train+val the last epoch, alone: nothing is left to compare it with.
+    On train+val it is the last epoch alone: no rows are left for a comparison.
     """
     state = lane.kept
     assert state is not None, "a complete training is kept"

@@ -1,1 +1,1 @@
-"""Figures: each a function of a study; screens and `tuner report` draw the same ones."""
+"""Figures: each is a function of a study; screens and `tuner report` draw the same ones."""

@@ -1,4 +1,4 @@
-"""Optuna's own plots, on a sample that is stated, with every label escaped."""
+"""Optuna's own plots on a stated sample, with every label escaped."""
 
 import json
 import warnings
@@ -14,8 +14,8 @@ from tuner.results.trial_table import TrialTable
 from tuner.study.trial import Direction, ParamValue
 
 PLOTS = ("slice", "contour", "parallel", "rank", "edf")
-MOST_TRIALS = 500
-MOST_PARAMS = {"slice": 8, "contour": 3, "parallel": 8, "rank": 3, "edf": 0}
+MAX_TRIALS = 500
+MAX_PARAMS = {"slice": 8, "contour": 3, "parallel": 8, "rank": 3, "edf": 0}
 _TITLES = {
     "slice": "Slice",
     "contour": "Contour",
@@ -26,20 +26,20 @@ _TITLES = {
 
 
 def analysis_figure(board: Board, plot: str, params: Sequence[str]) -> Figure:
-    """One of `PLOTS` for these params."""
+    """Return one of `PLOTS` for these params."""
     title = _TITLES[plot]
     n_complete = int(board.table.finite().sum())
-    names = list(params)[: MOST_PARAMS[plot]]
+    names = list(params)[: MAX_PARAMS[plot]]
     least = 2 if plot in ("contour", "parallel", "rank") else 1
     if n_complete < 2:
         return Figure(name=plot, title=title, empty="needs two complete trials")
-    if MOST_PARAMS[plot] and len(names) < least:
+    if MAX_PARAMS[plot] and len(names) < least:
         needed = "two params" if least == 2 else "a param"
         return Figure(name=plot, title=title, empty=f"choose {needed}")
-    study, n_used = stock_study(board.table, board.study.direction, MOST_TRIALS)
+    study, n_used = stock_study(board.table, board.study.direction, MAX_TRIALS)
     try:
         drawn = _draw(plot, study, names, board.study.metric)
-    except (ValueError, ArithmeticError):  # of values such as 1e308 and -1e308
+    except (ValueError, ArithmeticError):  # for values such as 1e308 and -1e308
         return Figure(name=plot, title=title, empty="these values are too far apart for Optuna")
     note = "optuna.visualization"
     if n_used < n_complete:
@@ -78,7 +78,7 @@ def _draw(plot: str, study: optuna.Study, names: list[str], metric: str) -> dict
 
 
 def _escaped(value: Any) -> Any:
-    """Every text; the line breaks that Optuna itself writes into hovers stay."""
+    """Escape every text; the line breaks that Optuna itself writes into hovers stay."""
     if isinstance(value, str):
         return escape_label(value).replace("&lt;br&gt;", "<br>")
     if isinstance(value, dict):
@@ -105,7 +105,7 @@ _KEPT = ("shapes", "annotations", "grid", "coloraxis", "showlegend")
 
 
 def _layout(given: dict[str, Any]) -> dict[str, Any]:
-    """Axes and little else: colours and type are the page's."""
+    """Return axes and little else: colours and type are the page's."""
     layout = {
         key: value
         for key, value in given.items()
@@ -117,7 +117,7 @@ def _layout(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def stock_study(table: TrialTable, direction: Direction, most: int) -> tuple[optuna.Study, int]:
-    """An in-memory Optuna study of COMPLETE trials, evenly over their numbers."""
+    """Return an in-memory Optuna study of COMPLETE trials, evenly over their numbers."""
     places = np.flatnonzero(table.finite())
     if len(places) > most:
         places = places[np.linspace(0, len(places) - 1, most).astype(np.int64)]

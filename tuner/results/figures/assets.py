@@ -1,12 +1,12 @@
-"""What a page needs to draw figures: plotly.js as npm publishes it, its styles, our script."""
+"""Files for figures on a page: plotly.js as npm publishes it, its styles, tuner's script."""
 
 import gzip
 from importlib import resources
 
 # Bundles: "basic" draws all but the analysis page; "strict" has every kind of plot. Neither needs
-# `unsafe-eval`. Stored compressed, as they are sent.
-# Version 4.1.1 of plotly.js-basic-dist-min and plotly.js-strict-dist-min, MIT (plotly-LICENSE.txt);
-# `plotly.css` is what they would otherwise write into the page, which the content policy refuses.
+# `unsafe-eval`. Stored compressed, as they are sent. Version 4.1.1 of plotly.js-basic-dist-min and
+# plotly.js-strict-dist-min, MIT (plotly-LICENSE.txt); `plotly.css` has the styles that they would
+# otherwise write into the page, which the content policy refuses.
 PLOTLY = {"basic": "plotly-basic.min.js", "strict": "plotly-strict.min.js"}
 SHA256 = {  # as npm publishes them
     "plotly-basic.min.js": "99784e3abfb07b142a15e521a439e6d9addceadb3f79553fd24c72774f0649ba",
@@ -15,7 +15,7 @@ SHA256 = {  # as npm publishes them
 
 
 def read_packed(name: str) -> bytes:
-    """A file of `static`, gzipped."""
+    """Return a file of `static`, gzipped."""
     folder = resources.files("tuner.results.figures") / "static"
     packed = folder / f"{name}.gz"
     if packed.is_file():
@@ -24,5 +24,5 @@ def read_packed(name: str) -> bytes:
 
 
 def read_text(name: str) -> str:
-    """A file of `static` as text."""
+    """Return a file of `static` as text."""
     return gzip.decompress(read_packed(name)).decode()

@@ -18,14 +18,14 @@ _GROWTH = 1.05  # complete trials by which importances are judged again
 
 @dataclass(kw_only=True)
 class FigureMaker:
-    """Makes the figures of one study; importances, the costly part, not for every new trial."""
+    """Makes the figures of one study; the costly importances not for every new trial."""
 
     _importances: Importances | None = None
     _n_complete: int = -1
     _study_id: int = field(default=-1)
 
     def make(self, board: Board) -> dict[str, Figure]:
-        """All figures, in the order in which a page fills."""
+        """Return all figures, in the order in which a page fills."""
         self._judge(board)
         simple: Mapping[str, Callable[[Board], Figure]] = {
             "history": history_figure,

@@ -1,4 +1,4 @@
-"""Learning curves: the best, those in training, and where the others are."""
+"""Learning curves: the best, those in training, and the range of the others."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -14,12 +14,12 @@ from tuner.search.catalog import build_pruner
 from tuner.storage.reading.columns import Curve, Floats, Ints
 from tuner.study_file.model import StudySpec
 
-_MOST_RUNGS = 12
-_LEAST = 5  # trials from which a quantile says something
+_MAX_RUNGS = 12
+_MIN_CURVES = 5  # fewest trials for a meaningful quantile
 
 
 def curves_figure(board: Board) -> Figure:
-    """The best 20 with the best one thick, the running ones, the band, the ends of pruned ones."""
+    """Draw the best 20, the best one thick, the running ones, the band and the pruned ends."""
     if not board.curves:
         return Figure(name="curves", title="Learning curves", empty="nothing reported yet")
     sampled = [board.curves[n] for n in board.sample if n in board.curves]
@@ -59,7 +59,7 @@ def curves_figure(board: Board) -> Figure:
 
 
 def _scale(board: Board) -> ValueScale:
-    """What the good curves span, from their second report on: the first ones are off anyway."""
+    """Return the range of the good curves, without first reports, which are outliers."""
     shown = [board.curves[n] for n in board.best if n in board.curves]
     shown = shown or list(board.curves.values())
     values = np.concatenate([curve.values[min(1, len(curve.values) - 1) :] for curve in shown])
@@ -68,16 +68,16 @@ def _scale(board: Board) -> ValueScale:
 
 
 def find_rungs(spec: StudySpec) -> list[int]:
-    """The steps at which the study's pruner compares, where they are few."""
+    """Return the steps at which the study's pruner compares, if they are few."""
     schedule = build_pruner(spec).schedule(0, spec.n_steps)
     most = spec.n_steps or 10_000
-    rungs = [step for run in schedule.runs for step in islice(run, _MOST_RUNGS + 1)]
+    rungs = [step for run in schedule.runs for step in islice(run, _MAX_RUNGS + 1)]
     rungs = sorted({rung for rung in rungs if rung <= most})
-    return rungs if len(rungs) <= _MOST_RUNGS else []
+    return rungs if len(rungs) <= _MAX_RUNGS else []
 
 
 def band_traces(curves: Sequence[Curve]) -> list[Trace]:
-    """The median and the 10-90 % band of those that came so far."""
+    """Return the median and the 10-90 % band of the curves that got there."""
     steps, low, middle, high = band(curves)
     if not len(steps):
         return []
@@ -93,7 +93,7 @@ def band_traces(curves: Sequence[Curve]) -> list[Trace]:
 
 
 def band(curves: Sequence[Curve]) -> tuple[Ints, Floats, Floats, Floats]:
-    """Steps with the 10, 50 and 90 % quantiles of the curves that reported there."""
+    """Return steps with the 10, 50 and 90 % quantiles of the curves that reported there."""
     nothing = np.empty(0)
     if not curves:
         return np.empty(0, np.int64), nothing, nothing, nothing
@@ -102,7 +102,7 @@ def band(curves: Sequence[Curve]) -> tuple[Ints, Floats, Floats, Floats]:
     order = np.lexsort((values, steps))
     steps, values = steps[order], values[order]
     found, starts, counts = np.unique(steps, return_index=True, return_counts=True)
-    enough = counts >= min(_LEAST, len(curves))
+    enough = counts >= min(_MIN_CURVES, len(curves))
     found, starts, counts = found[enough], starts[enough], counts[enough]
     low, middle, high = (
         values[starts + np.round(q * (counts - 1)).astype(np.int64)] for q in (0.1, 0.5, 0.9)
@@ -119,7 +119,7 @@ def _running(board: Board) -> list[int]:
 def _lines(
     board: Board, numbers: Sequence[int], name: str, colour: str, width: float
 ) -> list[Trace]:
-    """Many curves as one trace, with gaps: plotly draws a hundred of these as fast as one."""
+    """Draw many curves as one trace, with gaps: plotly draws a hundred of these as fast as one."""
     x: list[float | None] = []
     y: list[float | None] = []
     which: list[int | None] = []
@@ -139,7 +139,7 @@ def _lines(
 
 
 def _pruned_ends(board: Board, scale: ValueScale) -> list[Trace]:
-    """Where pruned trials stood when they were ended: faint."""
+    """Draw the last points of pruned trials, faint."""
     table = board.table
     places = np.flatnonzero(table.finite(PRUNED))
     inside = (table.values[places] <= scale.high) & (table.values[places] >= scale.low)

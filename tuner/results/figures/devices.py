@@ -7,9 +7,9 @@ from tuner.results.device_timeline import LOST, DeviceRow, Span, build_fleet
 from tuner.results.figures.figure import Figure, Trace, escape_label
 from tuner.study.trial import TrialState
 
-_MOST_LANES = 6  # in which a device's bars are drawn
-_MOST_EDGES = 400
-_MOST_LABELS = 14  # rows that are named one by one
+_MAX_LANES = 6  # in which a device's bars are drawn
+_MAX_EDGES = 400
+_MAX_LABELS = 14  # rows that are named one by one
 _PIXELS = 150  # of the height, for all rows together
 _KINDS = {  # state -> name, colour
     TrialState.COMPLETE: ("complete", "@complete"),
@@ -22,13 +22,13 @@ _KINDS = {  # state -> name, colour
 
 
 def fleet_figure(board: Board) -> Figure:
-    """Of a small study every trial's bar; of a large one when devices were busy."""
+    """Draw every trial's bar for a small study; the busy times of devices for a large one."""
     fleet = build_fleet(board)
     rows = [row for row in fleet if row.n_attempts]
     if not rows:
         return Figure(name="fleet", title="Fleet", empty="no device has trained a trial yet")
     n_bars = sum(row.n_attempts for row in rows)
-    is_merged = any(not row.spans or row.n_lanes > _MOST_LANES for row in rows)
+    is_merged = any(not row.spans or row.n_lanes > _MAX_LANES for row in rows)
     began = min(row.runs[0][0] for row in rows)
     ended = max(row.runs[-1][1] for row in rows)
     thinnest = max(ended - began, 1.0) / 600  # seconds: a bar that is shorter would not be seen
@@ -56,8 +56,8 @@ def fleet_figure(board: Board) -> Figure:
         "showlegend": True,
     }  # fmt: skip
     notes = ["right: busy", f"{n_bars:,} attempts as busy time" if is_merged else ""]
-    if n_failed > _MOST_EDGES:
-        notes.append(f"the last {_MOST_EDGES} of {n_failed:,} failures")
+    if n_failed > _MAX_EDGES:
+        notes.append(f"the last {_MAX_EDGES} of {n_failed:,} failures")
     return Figure(
         name="fleet",
         title="Fleet",
@@ -69,11 +69,11 @@ def fleet_figure(board: Board) -> Figure:
 
 
 def _labels(rows: Sequence[DeviceRow]) -> list[tuple[float, str, float | None]]:
-    """Where, what and how busy: of each device, where there are many of each machine."""
+    """Label the rows with name and utilization: each device, or each machine if there are many."""
     hosts: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         hosts.setdefault(row.host, []).append(place)
-    if len(rows) <= _MOST_LABELS:
+    if len(rows) <= _MAX_LABELS:
         return [
             (
                 place,
@@ -102,7 +102,7 @@ def _width(rows: Sequence[DeviceRow], n_lanes: int) -> float:
 
 
 def _bars(rows: Sequence[DeviceRow], thinnest: float) -> list[Trace]:
-    """Thick lines with gaps: one trace a state and number of lanes, however many bars."""
+    """Draw thick lines with gaps: one trace a state and number of lanes, however many bars."""
     traces = []
     for state, (name, colour) in _KINDS.items():
         is_told = False
@@ -162,7 +162,7 @@ def _merged(rows: Sequence[DeviceRow], gap_seconds: float) -> list[Trace]:
 
 
 def _joined(runs: Sequence[tuple[float, float]], gap_seconds: float) -> list[tuple[float, float]]:
-    """Without gaps that would not be seen."""
+    """Merge spans whose gaps would be invisible."""
     joined: list[tuple[float, float]] = []
     for began, ended in runs:
         if joined and began <= joined[-1][1] + gap_seconds:
@@ -173,13 +173,13 @@ def _joined(runs: Sequence[tuple[float, float]], gap_seconds: float) -> list[tup
 
 
 def _edges(rows: Sequence[DeviceRow], is_merged: bool) -> list[Trace]:
-    """A red edge where an attempt failed."""
+    """Draw a red edge at each failure of an attempt."""
     ends = [
         (span, place if is_merged else _height(place, span, row.n_lanes))
         for place, row in enumerate(rows)
         for span in row.failed
     ]
-    ends = sorted(ends, key=lambda end: end[0].ended)[-_MOST_EDGES:]
+    ends = sorted(ends, key=lambda end: end[0].ended)[-_MAX_EDGES:]
     if not ends:
         return []
     return [{

@@ -1,6 +1,6 @@
-"""What a figure is: traces and a layout for plotly.js, in colours that a page names.
+"""The type of figures: traces and a layout for plotly.js, in named colours.
 
-A colour is `@name` or `@name/0.3`: the page knows what it is by day and by night.
+A colour is `@name` or `@name/0.3`, which the page resolves for day and night.
 """
 
 import html
@@ -15,7 +15,7 @@ from tuner.study.secrets import redact
 from tuner.study.trial import TrialState
 
 Trace = dict[str, Any]
-MARKERS = {  # state -> colour and shape: no state is told by its colour alone
+MARKERS = {  # state -> colour and shape: no state is shown by its colour alone
     TrialState.COMPLETE: ("@complete", "circle"),
     TrialState.PRUNED: ("@pruned", "line-ew-open"),
     TrialState.FAIL: ("@fail", "x"),
@@ -31,12 +31,12 @@ class Figure:
     title: str
     traces: Sequence[Trace] = ()
     layout: Mapping[str, Any] = field(default_factory=dict)
-    note: str = ""  # what is left out, said on the page
-    summary: str = ""  # what it shows, for who cannot see it
+    note: str = ""  # parts that are left out, shown on the page
+    summary: str = ""  # a description for users who cannot see it
     empty: str = ""  # why there is nothing to draw; not empty: nothing is drawn
 
     def as_json(self) -> dict[str, Any]:
-        """For plotly.js: values that are no numbers become null."""
+        """Return it for plotly.js: values that are no numbers become null."""
         return {
             "name": self.name,
             "title": self.title,
@@ -49,7 +49,7 @@ class Figure:
 
 
 def escape_label(text: object) -> str:
-    """Text for a label or hover of plotly, which reads a subset of HTML."""
+    """Escape text for a label or hover of plotly, which reads a subset of HTML."""
     shown = "".join(c if c.isprintable() else "\ufffd" for c in redact(str(text)))
     return html.escape(shown, quote=False)
 
@@ -69,7 +69,7 @@ def _plain(value: object) -> Any:
 
 
 def _rounded(value: float) -> float | None:
-    """Seven digits are more than a screen shows; times keep their milliseconds."""
+    """Round to seven digits, more than a screen shows; times keep their milliseconds."""
     if not math.isfinite(value):
         return None
     return value if abs(value) >= 1e9 or value.is_integer() else float(f"{value:.6g}")

@@ -14,12 +14,12 @@ _LOSSES = ("train_loss", "val_loss")
 
 @dataclass(frozen=True, kw_only=True)
 class FinalPage:
-    """What is plotted."""
+    """The data of the page."""
 
     title: str
     metric: str
     curve: Mapping[int, Values]  # by step
-    best_step: int | None  # of the weights that were delivered; None: not of this curve
+    best_step: int | None  # of the delivered weights; None: not of this curve
     classes: Sequence[str] = ()
     confusion: Sequence[Sequence[int]] = ()  # [true class][predicted class]
     targets: Sequence[float] = ()
@@ -27,7 +27,7 @@ class FinalPage:
 
 
 def render_final_page(page: FinalPage) -> str:
-    """One file that needs no network."""
+    """Render one file that needs no network."""
     figures = [draw_curves(page)]
     if page.confusion:
         figures.append(draw_confusion(page))
@@ -47,7 +47,7 @@ def render_final_page(page: FinalPage) -> str:
 
 
 def draw_curves(page: FinalPage) -> go.Figure:
-    """Losses and the study's metric by step."""
+    """Draw losses and the study's metric by step."""
     steps = sorted(page.curve)
     names = [n for n in (*_LOSSES, page.metric) if any(n in page.curve[s] for s in steps)]
     figure = go.Figure()
@@ -63,7 +63,7 @@ def draw_curves(page: FinalPage) -> go.Figure:
 
 
 def draw_confusion(page: FinalPage) -> go.Figure:
-    """Rows of the test split by their true and their predicted class."""
+    """Draw rows of the test split by their true and their predicted class."""
     names = [escape(name) for name in page.classes]
     figure = go.Figure(
         go.Heatmap(
@@ -82,7 +82,7 @@ def draw_confusion(page: FinalPage) -> go.Figure:
 
 
 def draw_residuals(page: FinalPage) -> go.Figure:
-    """Of each row of the test split, what the prediction missed."""
+    """Draw the prediction's error for each row of the test split."""
     pairs = zip(page.targets, page.predictions, strict=True)
     residuals = [target - predicted for target, predicted in pairs]
     figure = go.Figure()

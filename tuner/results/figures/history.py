@@ -9,12 +9,12 @@ from tuner.results.figures.thinning import thin
 from tuner.results.trial_table import COMPLETE, FAIL, PRUNED, RELEASED, RUNNING, Mask, TrialTable
 from tuner.storage.reading.columns import STATES, Ints
 
-_MOST_BEYOND = 150
+_MAX_BEYOND = 150
 _STRIP = 0.07  # of the height: trials without a value
 
 
 def history_figure(board: Board) -> Figure:
-    """Pruned trials faint and below, complete ones above, the best ones joined by a line."""
+    """Draw pruned trials faint, COMPLETE ones above them, the best ones joined by a line."""
     table = board.table
     if not len(table):
         return Figure(name="history", title="History", empty="no trial yet")
@@ -35,7 +35,7 @@ def history_figure(board: Board) -> Figure:
     notes = []
     n_valued = int(table.finite().sum() + table.finite(PRUNED).sum())
     if n_drawn < n_valued:
-        notes.append(f"{n_drawn:,} of {n_valued:,} points drawn: those that can be told apart")
+        notes.append(f"{n_drawn:,} of {n_valued:,} points drawn: those that can be distinguished")
     if n_beyond:
         where = "above" if board.minimize else "below"
         notes.append(f"{n_beyond:,} {where} the axis, at its edge")
@@ -100,9 +100,9 @@ def _points(board: Board, scale: ValueScale) -> tuple[list[Trace], int, int]:
 
 
 def _beyond(board: Board, places: Ints, scale: ValueScale, colour: str, is_faint: bool) -> Trace:
-    """At the edge of the axis: where, not how far."""
+    """Draw trials beyond the axis at its edge."""
     table = board.table
-    places = places[thin(table.numbers[places], np.zeros(len(places)), _MOST_BEYOND)]
+    places = places[thin(table.numbers[places], np.zeros(len(places)), _MAX_BEYOND)]
     edge = scale.high if board.minimize else scale.low
     return {
         "type": "scatter", "mode": "markers", "showlegend": False, "name": "beyond",
@@ -141,7 +141,7 @@ def _hover(table: TrialTable, places: Ints) -> list[str]:
 
 
 def _best_so_far(board: Board) -> list[Trace]:
-    """By number, as the points are; a trial with a higher number may have ended earlier."""
+    """Draw it by number, as the points are; a trial with a higher number may have ended earlier."""
     table = board.table
     places = np.flatnonzero(table.finite())
     if not len(places):
@@ -158,7 +158,7 @@ def _best_so_far(board: Board) -> list[Trace]:
 
 
 def _strip(table: TrialTable) -> list[Trace]:
-    """Trials without a value: failed and open ones."""
+    """Draw trials without a value: failed and open ones."""
     traces: list[Trace] = []
     for codes, height in (((FAIL,), 0.0), ((RUNNING, RELEASED), 1.0)):
         mask: Mask = np.isin(table.states, codes)

@@ -1,4 +1,4 @@
-"""What matters: the importance of params, and slices through those that matter most."""
+"""The importance of params, and slices through the most important ones."""
 
 import math
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ from tuner.results.board import Board
 from tuner.results.figures.figure import Figure, Trace, escape_label
 from tuner.results.figures.scale import ValueScale, find_scale
 from tuner.results.figures.thinning import thin
-from tuner.results.importances import LEAST_TRIALS, Importances
+from tuner.results.importances import MIN_TRIALS, Importances
 from tuner.results.trial_table import PRUNED, TrialTable
 from tuner.storage.reading.columns import Floats, Ints
 from tuner.study_file.text.yaml_text import render_readable
 
 N_SLICES = 3
-_MOST_BARS = 8
-_BEST_PART = 0.1  # of complete trials: where the best ones lie
+_MAX_BARS = 8
+_BEST_PART = 0.1  # of COMPLETE trials: the region of the best ones
 
 
 def importance_figure(board: Board, importances: Importances | None) -> Figure:
-    """Bars; by PED-ANOVA."""
+    """Draw the importances by PED-ANOVA as bars."""
     if importances is None:
         return Figure(name="importance", title="What matters", empty=_why_empty(board.table))
-    shown = list(reversed(importances.params[:_MOST_BARS]))
+    shown = list(reversed(importances.params[:_MAX_BARS]))
     shares = [param.share for param in shown]
     names = [_cut(param.name) for param in shown]
     note = f"PED-ANOVA over {importances.n_complete:,} complete trials"
@@ -50,14 +50,14 @@ def importance_figure(board: Board, importances: Importances | None) -> Figure:
             "bargap": 0.35,
         },
         note=note,
-        summary=", ".join(f"{p.name} {p.share:.0%}" for p in importances.params[:_MOST_BARS]),
+        summary=", ".join(f"{p.name} {p.share:.0%}" for p in importances.params[:_MAX_BARS]),
     )  # fmt: skip
 
 
 def _why_empty(table: TrialTable) -> str:
     values = table.values[table.finite()]
-    if len(values) < LEAST_TRIALS:
-        return f"needs {LEAST_TRIALS} complete trials, has {len(values)}"
+    if len(values) < MIN_TRIALS:
+        return f"needs {MIN_TRIALS} complete trials, has {len(values)}"
     if values.min() == values.max():
         return "all values are equal"
     return "no param sets the best trials apart"
@@ -68,7 +68,7 @@ def _cut(name: str) -> str:
 
 
 def slices_figure(board: Board, importances: Importances | None) -> Figure:
-    """Value over param for the most important ones; where the best tenth lies is shaded."""
+    """Draw value over param for the most important ones; the region of the best tenth is shaded."""
     table = board.table
     names = [param.name for param in importances.params] if importances else list(table.params)
     names = names[:N_SLICES]
@@ -123,7 +123,7 @@ def _shade(region: tuple[float, float], key: str) -> dict[str, object]:
 
 
 def _axis(kind: BaseDistribution) -> dict[str, object]:
-    """The whole range of a parameter."""
+    """Return an axis with the whole range of a parameter."""
     if isinstance(kind, CategoricalDistribution):
         return {
             "tickmode": "array", "tickvals": list(range(len(kind.choices))),
@@ -154,7 +154,7 @@ def _slice(
         (0, "@complete", "circle", 0.7),
     ):
         is_shown = table.finite(state) & np.isfinite(param.values)
-        if state == PRUNED:  # those beyond the axis say nothing of where the best ones are
+        if state == PRUNED:  # trials beyond the axis are irrelevant to the best region
             is_shown &= (table.values >= scale.low) & (table.values <= scale.high)
         places = np.flatnonzero(is_shown)
         if not len(places):
@@ -169,7 +169,7 @@ def _slice(
 
 
 def _jittered(x: Floats, numbers: Ints, choices: Sequence[object] | None) -> Floats:
-    """Choices lie beside each other, not on one another; a trial always has the same place."""
+    """Spread choices so that points do not overlap; a trial always has the same position."""
     if choices is None:
         return x
     return x + ((numbers * 2654435761) % 1000 / 1000 - 0.5) * 0.5
@@ -188,12 +188,12 @@ def _points(
 
 
 def best_region(table: TrialTable, name: str, minimize: bool) -> tuple[float, float] | None:
-    """Where the best tenth of the complete trials lies, without the tails; None for choices."""
+    """Return the region of the best tenth of COMPLETE trials, without tails; None for choices."""
     param = table.params[name]
     if hasattr(param.kind, "choices"):
         return None
     places = np.flatnonzero(table.finite() & np.isfinite(param.values))
-    if len(places) < LEAST_TRIALS:
+    if len(places) < MIN_TRIALS:
         return None
     order = np.argsort(table.values[places] if minimize else -table.values[places], kind="stable")
     best = param.values[places[order[: max(5, int(len(places) * _BEST_PART))]]]

@@ -11,7 +11,7 @@ _COLOURS = ("@best", "@complete", "@running")
 
 
 def overfitting_figure(board: Board) -> Figure:
-    """The gap between a trial's two lines is what it has learned by heart."""
+    """Draw two lines per trial, whose gap shows overfitting."""
     numbers = [n for n in board.best if n in board.training and n in board.curves][:_N_TRIALS]
     if not numbers:
         metric = board.study.metric

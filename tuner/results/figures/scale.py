@@ -1,4 +1,4 @@
-"""The value axis: logarithmic where that shows more, and not squashed by outliers."""
+"""The value axis: logarithmic if that shows more, and not squashed by outliers."""
 
 from dataclasses import dataclass
 
@@ -6,20 +6,20 @@ import numpy as np
 
 from tuner.storage.reading.columns import Floats
 
-_FEW = 8  # values that say little of where the others will be
+_FEW = 8  # too few values to predict the range of others
 _LOG_FROM = 30.0  # the ratio of bad to best from which small differences vanish on a linear axis
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValueScale:
-    """Where a value axis begins and ends, in values."""
+    """Begin and end of a value axis, in values."""
 
     is_log: bool
     low: float
     high: float
 
     def clip(self, values: Floats) -> Floats:
-        """Values beyond the axis, at its edge."""
+        """Move values beyond the axis to its edge."""
         return np.clip(values, self.low, self.high)
 
     def axis(self, title: str) -> dict[str, object]:
@@ -34,7 +34,7 @@ class ValueScale:
 
 
 def find_scale(values: Floats, minimize: bool, more: Floats | None = None) -> ValueScale:
-    """For these values, of which the worse tail may lie beyond the axis.
+    """Return the scale for these values, of which the worse tail may lie beyond the axis.
 
     `more`: values that are shown as well; the better half of them may make the axis up to twice as
     long.
@@ -53,7 +53,7 @@ def find_scale(values: Floats, minimize: bool, more: Floats | None = None) -> Va
 
 
 def _ends(losses: Floats, others: Floats) -> tuple[float, float]:
-    """The best value, and where the axis ends."""
+    """Return the best value and the end of the axis."""
     best = float(losses.min())
     q10, q90 = (float(q) for q in np.quantile(losses, [0.1, 0.9]))
     worst = min(float(losses.max()), q90 + 1.5 * (q90 - q10)) if q90 > q10 else float(losses.max())

@@ -4,13 +4,15 @@ import numpy as np
 
 from tuner.storage.reading.columns import Floats, Ints
 
-MOST_POINTS = 1500
+MAX_POINTS = 1500
 _COLUMNS, _ROWS = 320, 160
 
 
-def thin(x: Floats | Ints, y: Floats, most: int = MOST_POINTS) -> Ints:
-    """Places of the points to draw, ascending. The first of each cell stays; cells become coarser
-    until there are few enough."""
+def thin(x: Floats | Ints, y: Floats, most: int = MAX_POINTS) -> Ints:
+    """Return the places of the points to draw, ascending.
+
+    The first of each cell stays; cells become coarser until there are few enough.
+    """
     if len(x) <= most:
         return np.arange(len(x))
     columns, rows = _COLUMNS, _ROWS

@@ -14,7 +14,7 @@ from tuner.storage.reading.trials import DecisionRow
 
 
 def trial_figure(board: Board, page: TrialPage, training: Curve | None) -> Figure:
-    """Its curve, the best trial's, the band, and where the pruner looked at it."""
+    """Draw its curve, the best trial's, the band, and the pruner's decisions."""
     number = page.trial.number
     if not page.curve:
         yet = "" if page.trial.state.is_final else " yet"
@@ -65,7 +65,7 @@ def _line(
 
 
 def _decisions(decisions: Sequence[DecisionRow], curve: object) -> list[Trace]:
-    """A mark at each, with its reason."""
+    """Draw a mark at each decision, with its reason."""
     assert isinstance(curve, dict)
     known = [d for d in decisions if d.step in curve]
     if not known:

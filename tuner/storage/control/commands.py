@@ -62,7 +62,7 @@ class _Standing:
 
 
 def why_no_pause(name: str, standing: _Standing) -> str | None:
-    """Return the reason that prevents a pause, and what to do; None if nothing does."""
+    """Return the reason that prevents a pause, and the next step; None if nothing does."""
     go_on = f"{study_command('resume', name)} continues it"
     if bars_all_trials(standing.reached):
         go_on = (

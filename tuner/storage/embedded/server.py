@@ -112,7 +112,7 @@ def open_server(home: Home, listen: Listen | None = None) -> Server:
         who = f"by {user.name}, the system user that runs it" if user else "by us"
         raise DatabaseError(
             f"{folder} of the embedded Postgres cannot be used {who} (no right to "
-            f"{error.filename}); set TUNER_HOME to a folder that everybody may pass through, or "
+            f"{error.filename}); set TUNER_HOME to a folder that all users may pass through, or "
             "name a database with --storage"
         ) from error
     except OSError as error:
@@ -180,7 +180,7 @@ def _served_at(folder: Path) -> Listen | None:
 
 def _is_up_already() -> UsageError:
     return UsageError(
-        "the embedded Postgres is up already, and where it listens is said at its start; end the "
+        "the embedded Postgres is up already, and its address is fixed at its start; end the "
         "tuner commands that use it, then start tuner db serve --listen again"
     )
 

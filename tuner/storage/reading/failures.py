@@ -8,11 +8,11 @@ from tuner.space import decode_param
 from tuner.storage.reading.rows import read_rows
 from tuner.study.trial import ParamValue
 
-MOST_EXPLAINED = 10  # kinds of failure whose params are looked at
-MOST_NAMED = 8  # trials of a kind
+MAX_EXPLAINED = 10  # kinds of failure whose params are looked at
+MAX_NAMED = 8  # trials of a kind
 # A range of params is significant when so few of the trials that ended well are in it.
 _RARE = 0.25
-_LEAST_GOOD = 2
+_MIN_GOOD = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +43,14 @@ def read_failures(connection: Connection, study_id: int) -> list[FailureRow]:
     rows = []
     for place, row in enumerate(found):
         reason, cause, n_trials, numbers, host, n_hosts, device, n_devices = row
-        is_explained = n_trials > 1 and place < MOST_EXPLAINED
+        is_explained = n_trials > 1 and place < MAX_EXPLAINED
         is_one_host = n_trials > 1 and n_hosts == 1
         rows.append(
             FailureRow(
                 reason=reason,
                 cause=cause,
                 n_trials=n_trials,
-                numbers=tuple(numbers[:MOST_NAMED]),
+                numbers=tuple(numbers[:MAX_NAMED]),
                 host=host if is_one_host else None,
                 device=device if is_one_host and n_devices == 1 else None,
                 shared=_read_shared(connection, study_id, reason) if is_explained else (),
@@ -69,6 +69,6 @@ def _read_shared(connection: Connection, study_id: int, reason: str) -> tuple[Sh
         if is_category and low != high:
             continue
         is_telling = n_inside < n_good if low == high else n_inside <= _RARE * n_good
-        if is_telling and n_good >= _LEAST_GOOD:
+        if is_telling and n_good >= _MIN_GOOD:
             shared.append(SharedParam(name=name, low=values[0], high=values[1]))
     return tuple(shared)

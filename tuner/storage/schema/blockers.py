@@ -54,7 +54,7 @@ class Holder:
         who = f"the database session with pid {self.pid} (role {self.role!r}, "
         who += f"application {application}"
         if self.state is None:
-            return f"{who}; what it does is shown to an administrator only)"
+            return f"{who}; its activity is shown to an administrator only)"
         age = "" if self.seconds is None else f", in a transaction for {self.seconds:.0f} s"
         words = redact(" ".join((self.statement or "").split()))
         if len(words) > _MAX_STATEMENT_CHARACTERS:

@@ -19,7 +19,9 @@ from tuner.study_file.identity import (
 )
 from tuner.study_file.model import CodePolicy, StudySpec
 
-_OTHER_CODE = "this machine trains with the given one; `tuner show` says which trials it trained"
+_OTHER_CODE = (
+    "this machine trains with the given one; `tuner show` marks the trials that it trained"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -185,7 +185,7 @@ def _read_list(item: Item) -> Algorithm | None:
             continue
         part = read_pruner(entry)
         if part and part.name == "none":
-            entry.fault("none beside others has no effect; remove it")
+            entry.fault("none next to others has no effect; remove it")
         parts.append(part)
     known = tuple(part for part in parts if part is not None)
     if not items or len(known) < len(items):

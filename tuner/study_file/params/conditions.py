@@ -32,7 +32,7 @@ def read_when(item: Item) -> WrittenWhen | None:
         item.fault("names no choice; write {optimizer: sgd}, or remove it")
         return None
     if len(entries) > 1:
-        item.fault("must name one choice only; a second condition goes on that choice")
+        item.fault("must name one choice only; put a second condition on that choice")
         return None
     ((parameter, parent),) = entries.items()
     nodes = parent.node.items if isinstance(parent.node, ListNode) else (parent.node,)

@@ -180,7 +180,7 @@ def _find_param(name: str, entry: Item, known: KnownParams) -> TrainerParam | No
     if known.table and name in PLANNED_PARAMS:
         entry.key_fault(f"not supported yet; the trainer takes {listed(known.table)}")
     elif known.table and known.takes_others and name in SHAPE_NAMES:
-        entry.key_fault("the data says that to the model; choose another name")
+        entry.key_fault("the data set that; choose another name")
     elif name not in known.table and known.takes_others:
         return TrainerParam(name=name, kind="any", default=None)
     elif name not in known.table:

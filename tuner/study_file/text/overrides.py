@@ -42,7 +42,7 @@ def _set(node: Node, keys: Sequence[str], value: Node, above: tuple[str, ...]) -
     if not isinstance(node, MapNode):
         path = ".".join([*above, *keys])
         raise UsageError(
-            f"--set {path}: {quote(keys[0])} cannot be set, what holds it is no mapping"
+            f"--set {path}: {quote(keys[0])} cannot be set: the value above it is no mapping"
         )
     index = _find_entry(node, keys, above)
     if index is not None:

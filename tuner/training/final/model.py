@@ -46,7 +46,7 @@ MODEL_FILE = "model.safetensors"
 _CARD = "model-card.md"  # in a finished folder, as `tuner.export.final_folder` writes it
 _FORMAT, _ABOUT = "tuner-model-1", "tuner"
 _ROWS = 4096  # predicted at once
-_MOST_NAMED = 5  # rows in a message
+_MAX_NAMED = 5  # rows in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +154,7 @@ def build_final_model(
     elif build is None:
         name = card.model.rpartition(":")[2]
         raise UsageError(
-            f"this model is built by {card.model}, and no file may say which code runs here: "
+            f"this model is built by {card.model}, and no file may choose the code that runs here: "
             f"import it and give it, load_model(..., build={name})"
         )
     try:
@@ -209,7 +209,7 @@ def load_model(
             metadata = file.metadata() or {}
             if metadata.get("format") == CHECKPOINT_FORMAT:
                 raise RunFailed(
-                    f"{printable(path)} holds what a function saved, not a model of the "
+                    f"{printable(path)} holds the state of a function, not a model of the "
                     "built-in trainer: read it with tuner.load_state"
                 )
             card = _card_of_file(metadata)
@@ -336,12 +336,12 @@ def _shapes(card: ModelCard) -> Dataset:
 def _bad_rows(is_bad_NF: torch.Tensor, features: tuple[str, ...]) -> str:
     """Name the bad rows, counted from 0, and the first bad feature of the first one."""
     rows: list[int] = is_bad_NF.any(1).nonzero()[:, 0].tolist()
-    named = ", ".join(map(str, rows[:_MOST_NAMED]))
-    more = f" and {len(rows) - _MOST_NAMED} more" if len(rows) > _MOST_NAMED else ""
+    named = ", ".join(map(str, rows[:_MAX_NAMED]))
+    more = f" and {len(rows) - _MAX_NAMED} more" if len(rows) > _MAX_NAMED else ""
     column = int(is_bad_NF[rows[0]].nonzero()[0, 0])
     feature = repr(features[column]) if features else str(column)
     return (
         f"row{'s' * (len(rows) > 1)} {named}{more} of {len(is_bad_NF)}, counted from 0: NaN, "
         f"infinity or a number too large (row {rows[0]}: feature {feature}); fill in or leave out "
-        "what is missing, the model has seen finite numbers alone"
+        "missing values, the model has seen only finite numbers"
     )

@@ -29,10 +29,10 @@ from tuner.training.model import Model
 
 log = logging.getLogger(__name__)
 
-MOST_ON_CPU = 64  # lanes: measured, nothing is gained beyond
-MOST_ON_GPU = 1024
-_LEAST_GAIN = 1.05  # of throughput; less is not worth more lanes in a stack
-_MOST = 0.6  # of the best throughput
+MAX_ON_CPU = 64  # lanes: measured, nothing is gained beyond
+MAX_ON_GPU = 1024
+_MIN_GAIN = 1.05  # of throughput; less is not worth more lanes in a stack
+_PROMPT_SHARE = 0.6  # of the best throughput
 _HEAD_ROOM = 0.5  # of the free memory that a stack may take: snapshot and validation come on top
 _KEEP_SECONDS = 24 * 3600.0  # a measurement next to other programs is repeated later
 _SHARE = 0.05  # share of its time that a worker measures
@@ -71,7 +71,7 @@ class FixedSizes:
         self._limits: dict[str, int] = {}
 
     def learn(self, model: Model, params: Params, seed: int) -> None:
-        self._limits.setdefault(model.key(params), model.most_lanes(params) or self._n_lanes)
+        self._limits.setdefault(model.key(params), model.max_lanes(params) or self._n_lanes)
 
     def of(self, key: str) -> int:
         return min(self._limits[key], self._n_lanes)
@@ -116,7 +116,7 @@ class MeasuredSizes:
             if self._sizes[key].best == 1:
                 model.choose_plain(params, True)
             return
-        if model.most_lanes(params) == 1:
+        if model.max_lanes(params) == 1:
             self._sizes[key] = Size(best=1, prompt=1)
             return
         started = perf_counter()
@@ -162,7 +162,7 @@ def _smaller(key: str, n_lanes: int, error: Exception) -> int:
         half = max(1, n_lanes // 2)
         log.warning("no memory for %d lanes of %s: from now on %d", n_lanes, key, half)
         return half
-    log.warning("%d lanes of %s broke (%r): each goes on alone", n_lanes, key, error)
+    log.warning("%d lanes of %s broke (%r): each continues alone", n_lanes, key, error)
     return 1
 
 
@@ -200,8 +200,8 @@ class Measurement:
             return Size(best=1, prompt=1)
         model.choose_plain(params, False)
         return Size(
-            best=min((n for n, s in seconds.items() if s <= _LEAST_GAIN * best), default=1),
-            prompt=min((n for n, s in seconds.items() if s * _MOST <= best), default=1),
+            best=min((n for n, s in seconds.items() if s <= _MIN_GAIN * best), default=1),
+            prompt=min((n for n, s in seconds.items() if s * _PROMPT_SHARE <= best), default=1),
         )
 
     def _time(self, group: Group) -> float:
@@ -228,7 +228,7 @@ class Measurement:
 def _is_hopeful(seconds: Mapping[int, float]) -> bool:
     """Return whether one of the last two doublings was worth it."""
     times = list(seconds.values())
-    return len(times) < 3 or min(times[-2:]) * _LEAST_GAIN <= min(times[:-2])
+    return len(times) < 3 or min(times[-2:]) * _MIN_GAIN <= min(times[:-2])
 
 
 def _free_bytes(device: torch.device) -> int:

@@ -19,7 +19,7 @@ from tuner.training.losses.own import metrics_with
 from tuner.training.randomness import row_order
 
 _BLOCK_ELEMENTS = 2**18  # gathered at once: stays within the caches
-_FEWEST_STEPS, _MOST_STEPS = 8, 64  # in a block
+_MIN_STEPS, _MAX_STEPS = 8, 64  # in a block
 _VALIDATION_ROWS = 4096  # at once; the same for every K, so that sums round alike
 _VALIDATION_LANES = 16  # at once: more would only move more memory
 
@@ -61,8 +61,8 @@ class Trainer:
         steps_K = torch.tensor([epoch * per_epoch for epoch in epochs], device=x_NF.device)
         order_KN = self._orders(epochs)
         row_elements = len(order_KN) * (x_NF.shape[1] + self._targets_NC.shape[1])
-        most_steps = _BLOCK_ELEMENTS // (row_elements * group.batch_size)
-        for first, n_steps, batch in _blocks(n_rows, group.batch_size, most_steps):
+        max_steps = _BLOCK_ELEMENTS // (row_elements * group.batch_size)
+        for first, n_steps, batch in _blocks(n_rows, group.batch_size, max_steps):
             index_KR = order_KN[:, first : first + n_steps * batch]
             batches = x_NF[index_KR].chunk(n_steps, 1)
             target_KSBC = self._targets_NC[index_KR].view(len(index_KR), n_steps, batch, -1)
@@ -103,12 +103,12 @@ class Trainer:
         return values
 
 
-def _blocks(n_rows: int, batch_size: int, most_steps: int) -> Iterator[tuple[int, int, int]]:
+def _blocks(n_rows: int, batch_size: int, max_steps: int) -> Iterator[tuple[int, int, int]]:
     """Cut an epoch into runs of equal batches: (first row, steps, rows per step)."""
     n_full, n_left = divmod(n_rows, batch_size)
-    most_steps = max(_FEWEST_STEPS, min(_MOST_STEPS, most_steps))
-    for step in range(0, n_full, most_steps):
-        yield step * batch_size, min(most_steps, n_full - step), batch_size
+    max_steps = max(_MIN_STEPS, min(_MAX_STEPS, max_steps))
+    for step in range(0, n_full, max_steps):
+        yield step * batch_size, min(max_steps, n_full - step), batch_size
     if n_left:
         yield n_full * batch_size, 1, n_left
 

@@ -91,7 +91,7 @@ class MLP:
     def choose_plain(self, params: Params, is_plain: bool) -> bool:
         return False
 
-    def most_lanes(self, params: Params) -> int | None:
+    def max_lanes(self, params: Params) -> int | None:
         return None
 
     def is_small(self, params: Params) -> bool:

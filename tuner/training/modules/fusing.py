@@ -17,7 +17,7 @@ from tuner.training.modules.generators import generators_kept, generators_state
 from tuner.training.modules.stack import ModuleStack
 
 _SEEDS = (1, 2)
-_MOST_ROWS = 16
+_MAX_ROWS = 16
 # Relative to the largest number of its kind. Rounding is far below, a wrong result far above.
 _TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-2}
 _TOLERANCE_BFLOAT16 = 0.25
@@ -98,7 +98,7 @@ def _new_rows(model: Fusible, params: Params, data: Dataset, seeds: tuple[int, .
 
 def _trace(stack: ModuleStack, rows: Rows, data: Dataset, loss: Loss) -> _Traces:
     """Return the results of one step on the first rows, and the outputs afterwards."""
-    n_rows = min(int(rows.params[0]["batch_size"] or 1), _MOST_ROWS, data.train.n_rows)
+    n_rows = min(int(rows.params[0]["batch_size"] or 1), _MAX_ROWS, data.train.n_rows)
     x_BF, y_B = data.train.x_NF[:n_rows], data.train.y_N[:n_rows]
     target_SKCB = loss.targets(y_B).to(x_BF.dtype).T[None, None]
     first_steps_K = torch.zeros(len(rows.seeds), dtype=torch.int64, device=x_BF.device)

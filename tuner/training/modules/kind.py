@@ -32,7 +32,7 @@ from tuner.training.modules.template import (
 log = logging.getLogger(__name__)
 
 Initialize = Callable[[torch.nn.Module, int], None]
-_MOST_TEMPLATES = 8  # modules that wait on the device for their next stack
+_MAX_TEMPLATES = 8  # modules that wait on the device for their next stack
 
 
 class ModuleModel:
@@ -115,7 +115,7 @@ class ModuleModel:
             self._plain.discard(self.key(params))
         return True
 
-    def most_lanes(self, params: Params) -> int | None:
+    def max_lanes(self, params: Params) -> int | None:
         """Return 1 if the lanes cannot be fused; tested once per key, and logged once.
 
         It is 1 as well for a broken model: its own training reports the error.
@@ -162,7 +162,7 @@ class ModuleModel:
     def _template(self, params: Params) -> Template:
         key = self.key(params)
         if key not in self._templates:
-            while len(self._templates) >= _MOST_TEMPLATES:
+            while len(self._templates) >= _MAX_TEMPLATES:
                 del self._templates[next(iter(self._templates))]
             self._templates[key] = self._new_template(params, seed=0)
         return self._templates[key]

@@ -15,8 +15,8 @@ from tuner.study_file.params.trainer_params import Task, resolve
 from tuner.training.data.dataset import Dataset, Split, load_dataset
 from tuner.training.groups.device_groups import Departure, Groups, train
 from tuner.training.groups.sizes import (
-    MOST_ON_CPU,
-    MOST_ON_GPU,
+    MAX_ON_CPU,
+    MAX_ON_GPU,
     FixedSizes,
     MeasuredSizes,
     Measurement,
@@ -72,7 +72,7 @@ class TrainerObjective:
 def _sizes(setup: Setup, data: Dataset, loss: Loss) -> Sizes:
     if setup.n_lanes is not None:
         return FixedSizes(setup.n_lanes)
-    most = MOST_ON_CPU if setup.device == "cpu" else MOST_ON_GPU
+    most = MAX_ON_CPU if setup.device == "cpu" else MAX_ON_GPU
     measure = Measurement(data, loss, most)
     if is_code_name(str(setup.objective["model"])) or setup.objective.get("loss"):
         # The user's, who may change it at any time.
