@@ -195,11 +195,16 @@ def _rows_of_section(name: str, section: Mapping[str, Any], default: str) -> Ite
             yield from _rows_of_value(name, section, default)
 
 
+def _written(value: object) -> object:
+    """A value as YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 def _rows_of_value(path: str, schema: Mapping[str, Any], default: str = "") -> Iterator[Row]:
     kinds = schema.get("anyOf", [schema])
     scalars = [kind for kind in kinds if "properties" not in kind]
     if scalars:
-        given = code(schema["default"]) if "default" in schema else default
+        given = code(_written(schema["default"])) if "default" in schema else default
         cells = code(path), ", ".join(filter(None, map(_values, scalars))), given
         is_goal = path in tuple(Direction)  # more to say than an editor needs
         has_doc = "description" in schema and not is_goal
@@ -273,7 +278,7 @@ def _setting(name: str, setting: Setting) -> str:
         return f"{code(name)} (required)"
     if setting.default is None:
         return f"{code(name)} (unset)"
-    default = str(setting.default).lower() if isinstance(setting.default, bool) else setting.default
+    default = _written(setting.default)
     others = setting.value.names if isinstance(setting.value, OneOf) else ()
     rest = "".join(f" or {code(other)}" for other in others if other != setting.default)
     return code(f"{name}: {default}") + rest

@@ -193,7 +193,7 @@ def _damaged(backup: Path, folder: Path) -> Iterator[tuple[Path, int, str]]:
         "torn": content[: len(content) // 2],
     }.items():
         (folder / name).write_bytes(change)
-        yield folder / name, 2, "is no backup that `tuner db backup` made"
+        yield folder / name, 2, "is not a backup made by `tuner db backup`"
     with zipfile.ZipFile(backup) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     manifest = json.loads(parts["manifest.json"])

@@ -206,7 +206,11 @@ def test_a_study_of_another_optuna_program_is_not_taken_over(named, capfd, tmp_p
         (("enqueue", "plain", "learnin_rate=1"), 2, "did you mean learning_rate?"),
         (("best", "plan"), 3, "no study 'plan' (did you mean 'plain'?); tuner status lists them"),
         (("db", "serve"), 2, "leave out --storage and TUNER_STORAGE"),
-        (("delete", "plain"), 2, "tuner delete plain --yes is needed where it cannot ask"),
+        (
+            ("delete", "plain"),
+            2,
+            "tuner cannot ask; run tuner delete plain --yes",
+        ),
     ],
 )
 def test_what_does_not_fit_the_study_is_refused(

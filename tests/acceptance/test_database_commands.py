@@ -85,7 +85,7 @@ def test_serve_listens_for_other_machines_with_a_password_and_a_workers_rights(
         refused = other("status", TUNER_STORAGE=url, **wrong, code=4)
         assert "password" in refused.err
     again = fresh_tuner("db", "serve", "--listen", f"127.0.0.1:{port}", code=2)
-    assert "is up already, and its address is fixed at its start" in again.err
+    assert "is already running, and its address is set only when it starts" in again.err
     ended = fresh_tuner.stop(serve, signal.SIGTERM)
     assert password not in ended.err
     assert "has no TLS" in ended.err

@@ -87,7 +87,7 @@ def test_another_study_under_the_same_name_is_refused_with_a_diff(finished, tmp_
     file = write_study(tmp_path, seed="1", search_space=space)
     refused = finished("run", file, "--workers", 2, code=2)
     lines = refused.err.splitlines()
-    assert "another study lives under the name 'plain'" in lines[0]
+    assert "a different study has the name 'plain'" in lines[0]
     assert "seed: stored 0, given 1" in lines
     assert (
         "search_space.learning_rate: stored {float: [0.001, 0.1], log: true}, "

@@ -455,7 +455,7 @@ def test_a_disk_that_is_full_is_named_as_the_cause(fresh_machine: Machine) -> No
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
 def test_a_file_system_that_runs_no_programs_is_named_as_the_cause(fresh_machine: Machine) -> None:
     with _mounted(fresh_machine.home, "noexec"), fresh_machine.user() as user:
-        assert "lies on a file system that runs no programs (noexec); set TUNER_HOME" in user.answer
+        assert "is on a file system mounted noexec; set TUNER_HOME" in user.answer
 
 
 def test_a_server_that_cannot_start_says_what_its_log_says(machine: Machine) -> None:

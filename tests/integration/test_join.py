@@ -82,9 +82,7 @@ def test_another_search_under_the_same_name_is_refused_naming_the_field(
     study: StoredStudy, field: str, changes: dict[str, Any]
 ) -> None:
     before = _written(study)
-    with pytest.raises(
-        StudyMismatch, match="another study lives under the name 'searched'"
-    ) as error:
+    with pytest.raises(StudyMismatch, match="a different study has the name 'searched'") as error:
         join_study(study.database, make_spec(**changes), "fingerprint")
     assert f"\n{field}: stored " in str(error.value)
     assert _written(study) == before

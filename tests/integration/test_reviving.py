@@ -63,5 +63,5 @@ def test_whoever_wants_another_address_is_still_refused(
     home: Home, served: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _deaf_once(monkeypatch)
-    with pytest.raises(UsageError, match="is up already"):
+    with pytest.raises(UsageError, match="is already running"):
         open_server(home, Listen(address="127.0.0.1", port=1))

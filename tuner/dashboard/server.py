@@ -48,8 +48,8 @@ def serve(database: Database, serving: Serving, tell: Callable[[str], None]) -> 
     shared = None if serving.token_file is None else read_token(serving.token_file)
     if shared is None and not is_loopback(serving.host):
         raise UsageError(
-            f"{serving.host} is reached by other machines: --token-file FILE with "
-            f"{KEY_BYTES} random bytes is needed "
+            f"other machines can reach {serving.host}: add --token-file FILE with at least "
+            f"{KEY_BYTES} random bytes "
             "(umask 077; openssl rand -hex 32 > FILE), or a tunnel (ssh -L) to 127.0.0.1"
         )
     hosts = {*LOOPBACK, *map(_allowed_host, (serving.host, *serving.allow_hosts))} - {None}

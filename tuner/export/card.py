@@ -118,7 +118,7 @@ def _warning(config: BestConfig, metrics: Mapping[str, Any]) -> str:
         return ""
     return (
         f"The search reported {config.metric} {_shown(metrics['search_value'])} for this trial: "
-        f"the best of {_plain(n_tried)} tried, and so by luck too good in part. Believe "
+        f"the best of {_plain(n_tried)} tried, so a part of it is luck. Trust "
         + ("the test split." if "test" in metrics else "data that it has not seen.")
     )
 

@@ -12,8 +12,8 @@ from tuner.study_file.text.yaml_text import render_inline, render_text
 
 _COMMENTS = {
     "params": "all of them: fixed and searched",
-    "seed": "the trial's: of weights and dropout",
-    "data_seed": "of the order of the rows",
+    "seed": "seeds weights and dropout",
+    "data_seed": "seeds the order of the rows",
     "best_epoch": "the one with the best validation value",
     "weights": "the trial's own, in a file next to this one",
 }

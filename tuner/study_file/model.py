@@ -204,7 +204,7 @@ class StudySpec(Model):
         Key(
             None,
             "your own training function, or a mapping with the next three keys for the built-in "
-            "in trainer. A path is relative to the study file; if the file is a link and the "
+            "trainer. A path is relative to the study file; if the file is a link and the "
             "code is not next to the link, to the target of the link",
             is_identity=True,
         ),

@@ -127,7 +127,7 @@ def test_an_end_tells_value_length_and_reason():
         ),
         (
             notices.Stopping(signal="SIGINT", grace_seconds=25.0, n_trials=2),
-            "SIGINT: releasing 2 trials, at most 25 s; once more stops now",
+            "SIGINT: releasing 2 trials, at most 25 s; a second signal stops at once",
         ),
         (
             notices.Tally(

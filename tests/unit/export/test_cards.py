@@ -65,7 +65,7 @@ def test_what_a_config_says_is_text():
 
 def test_luck_is_said_in_plain_words_and_a_confirmation_replaces_it():
     config = make_config()
-    assert "the best of 9 tried, and so by luck too good in part" in render_model_card(
+    assert "the best of 9 tried, so a part of it is luck" in render_model_card(
         config, _metrics(), _card()
     )
     confirmed = {**config.provenance, "confirmed": {"mean": 0.31, "spread": 0.04, "seeds": 5}}

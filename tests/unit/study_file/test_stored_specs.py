@@ -29,8 +29,14 @@ def _ids(entry: dict[str, Any]) -> str:
 @pytest.mark.parametrize("entry", CORPUS, ids=_ids)
 def test_a_stored_spec_loads_and_is_stored_again_as_it_was(entry: dict[str, Any]) -> None:
     spec = parse_spec(entry["stored"])
-    again = dump_spec(spec)
-    assert {key: again[key] for key in entry["stored"]} == entry["stored"]
+    assert _only(dump_spec(spec), entry["stored"]) == entry["stored"]
+
+
+def _only(value: Any, like: Any) -> Any:
+    """The keys of `like` alone: a version may add keys with defaults, at any depth."""
+    if isinstance(like, dict):
+        return {key: _only(value[key], like[key]) for key in like}
+    return value
 
 
 @pytest.mark.parametrize("entry", WITH_FILE, ids=_ids)

@@ -31,7 +31,8 @@ def execute(options: argparse.Namespace) -> int:
 def _is_sure(name: str, n_trials: int) -> bool:
     """Ask on a terminal; raises `UsageError` if there is none."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(f"{study_command('delete', name, '--yes')} is needed where it cannot ask")
-    question = f"delete {clean(name)} with {count(n_trials, 'trial')} for ever? [y/N] "
+        command = study_command("delete", name, "--yes")
+        raise UsageError(f"without a terminal tuner cannot ask; run {command}")
+    question = f"delete {clean(name)} with {count(n_trials, 'trial')} irrevocably? [y/N] "
     print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

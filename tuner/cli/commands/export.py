@@ -83,7 +83,7 @@ def _note(exported: Exported, *, is_best: bool) -> None:
     elif is_best:
         config = exported.config
         command = confirm_command(config.name, has_own_code=config.has_own_code)
-        print(f"note: not confirmed; {command} does it", file=sys.stderr)
+        print(f"note: not confirmed; run {command}", file=sys.stderr)
     if exported.config.has_own_code:
         print(
             "note: it names your own code, relative to the file: keep them together",

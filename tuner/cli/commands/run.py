@@ -161,7 +161,7 @@ def _render_next(summary: StudySummary, kind: EndingKind, again: Sequence[str]) 
         commands.append((study_command("retry", name, "--failed"), "try those again"))
     held_back = (StudyState.STOPPED, StudyState.STOPPING, StudyState.PAUSED, StudyState.HALTED)
     if find_state(summary) in held_back:
-        commands.insert(0, (study_command("resume", name), "before it can continue"))
+        commands.insert(0, (study_command("resume", name), "allows it to continue"))
     elif kind is not EndingKind.FINISHED:
         commands.insert(0, (f"tuner run {' '.join(map(quote_word, again))}", "continue"))
     width = max(len(command) for command, _ in commands)

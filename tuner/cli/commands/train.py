@@ -82,7 +82,7 @@ class _Stop:
             raise KeyboardInterrupt
         self.number = signal.Signals(number)
         self.event.set()
-        self._line.tell(f"{self.number.name}: saving after this step; once more stops now")
+        self._line.tell(f"{self.number.name}: saving after this step; a second signal stops it")
 
 
 @contextmanager

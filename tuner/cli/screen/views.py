@@ -151,7 +151,7 @@ def _line_of(notice: notices.Notice, step_noun: str) -> str | None:  # noqa: C90
         case notices.Stopping():
             return (
                 f"{notice.signal}: releasing {count(notice.n_trials, 'trial')}, at most "
-                f"{notice.grace_seconds:.0f} s; once more stops now"
+                f"{notice.grace_seconds:.0f} s; a second signal stops at once"
             )
         case notices.StudyPaused():
             return f"paused: {notice.reason}"

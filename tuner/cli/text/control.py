@@ -45,7 +45,7 @@ def render_stop(name: str, steered: Steered) -> str:
     if steered.n_waiting:
         lines.append(f"{count(steered.n_waiting, 'enqueued trial')} will not begin")
     lines.append(
-        f"next: {study_command('status', name)} shows the end; "
+        f"next: {study_command('status', name)} shows how it ended; "
         f"{study_command('resume', name)} would continue it"
     )
     return "\n".join(lines)

@@ -106,7 +106,7 @@ def open_server(home: Home, listen: Listen | None = None) -> Server:
     except PermissionError as error:
         if error.filename is not None and runs_no_programs(Path(error.filename)):
             raise DatabaseError(
-                f"{error.filename} lies on a file system that runs no programs (noexec); set "
+                f"{error.filename} is on a file system mounted noexec; set "
                 "TUNER_HOME to a folder on another one, or name a database with --storage"
             ) from error
         who = f"by {user.name}, the system user that runs it" if user else "by us"
@@ -180,8 +180,8 @@ def _served_at(folder: Path) -> Listen | None:
 
 def _is_up_already() -> UsageError:
     return UsageError(
-        "the embedded Postgres is up already, and its address is fixed at its start; end the "
-        "tuner commands that use it, then start tuner db serve --listen again"
+        "the embedded Postgres is already running, and its address is set only when it starts; "
+        "end the tuner commands that use it, then start tuner db serve --listen again"
     )
 
 

@@ -131,7 +131,7 @@ def read_backup(path: Path) -> Backup:
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror}); check the path") from error
     except (*_UNREADABLE, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"{path} is no backup that `tuner db backup` made") from error
+        raise UsageError(f"{path} is not a backup made by `tuner db backup`") from error
 
 
 def _is_typed(backup: Backup) -> bool:

@@ -156,7 +156,7 @@ def _compare(spec: StudySpec, fingerprint: str, code: Code, found: FoundStudy) -
     if differences:
         how = "give this one another name" + (" with --name" if spec.confirms else "")
         raise StudyMismatch(
-            f"another study lives under the name {spec.name!r}; {how}, or make them equal:\n"
+            f"a different study has the name {spec.name!r}; {how}, or remove the differences:\n"
             f"{render_differences(differences)}"
         )
     if changed and CodePolicy.REFUSE in (stored.code, spec.code):
