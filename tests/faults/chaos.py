@@ -139,9 +139,9 @@ class Chaos:
         assert machine.stopped_until is not None
         if now > machine.stopped_until:
             return True
-        if not machine.is_to_lose or now < machine.claims.look_at:
+        if not machine.is_to_lose or now < machine.look_at:
             return False
-        machine.claims.look_at = now + 0.3
+        machine.look_at = now + 0.3
         holds = (
             "select 1 from tuner.lease l join tuner.agent a on a.agent_id = l.owner"
             " where l.state = 'held' and a.pid = %s and a.left_at is null"

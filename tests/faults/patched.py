@@ -75,13 +75,15 @@ def _watch_statements(reach: Callable[[str, str], None]) -> None:
     import psycopg2
     from psycopg2.extensions import cursor as Cursor
 
+    from tuner.storage import queries
     from tuner.storage.connections import connecting
     from tuner.storage.queries import load_queries
 
-    files = Path(connecting.__file__).parent / "sql"
+    files = list((Path(queries.__file__).parent / "sql").glob("*.sql"))
+    assert files
     names = {
         text: f"{file.stem}.{name}"
-        for file in files.glob("*.sql")
+        for file in files
         for name, text in load_queries(file.stem).items()
     }
 

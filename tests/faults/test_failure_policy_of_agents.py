@@ -145,7 +145,7 @@ def test_other_code_is_refused_where_the_study_says_so(fleet: Fleet, tmp_path: P
 def test_without_a_database_for_longer_than_max_offline_the_workers_rest_until_it_is_back(
     tuner_home: object, tmp_path: Path
 ) -> None:
-    study = _write(tmp_path, trials=2, seconds=1.0, more="max_offline: 3s")
+    study = _write(tmp_path, trials=2, seconds=2.0, more="max_offline: 3s")
     with open_external() as external, open_fleet(external.url, tmp_path) as fleet:
         agent = fleet.start(study, workers=2, is_light=True)
         fleet.wait_for(lambda: fleet.n_reports() >= 2, "two reports")
