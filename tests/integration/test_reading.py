@@ -119,9 +119,9 @@ def test_an_attempt_knows_with_how_many_others_it_shared_its_device(study: Store
                 trial.key.number,
                 kind,
             )
-    assert _neighbours(study, whole) == 0.5, "the other was there for half of its time"
-    assert _neighbours(study, half) == 1.0
-    assert _neighbours(study, alone) == _neighbours(study, elsewhere) == 0.0
+    assert _beside(study, whole) == 0.5, "the other was there for half of its time"
+    assert _beside(study, half) == 1.0
+    assert _beside(study, alone) == _beside(study, elsewhere) == 0.0
 
 
 def test_trials_that_go_on_are_where_their_agent_said(study: StoredStudy) -> None:
@@ -130,14 +130,14 @@ def test_trials_that_go_on_are_where_their_agent_said(study: StoredStudy) -> Non
     numbers = [trial.key.number for trial in trials]
     devices = [{"device": "cpu:0", "trials": numbers, "seconds": 1.0}, {"device": 7, "trials": 7}]
     agent.store.beat(replace(TELEMETRY, screen=json.dumps({"devices": devices})))
-    assert _neighbours(study, trials[0]) == pytest.approx(2.0, abs=0.2)
+    assert _beside(study, trials[0]) == pytest.approx(2.0, abs=0.2)
     agent.store.beat(replace(TELEMETRY, screen=json.dumps({"devices": "of another version"})))
-    assert _neighbours(study, trials[0]) == 0.0
+    assert _beside(study, trials[0]) == 0.0
 
 
-def _neighbours(study: StoredStudy, trial: ClaimedTrial) -> float:
+def _beside(study: StoredStudy, trial: ClaimedTrial) -> float:
     (story,) = load_trial_page(study.database, NAME, trial.key.number).attempts
-    return story.n_neighbours
+    return story.n_beside
 
 
 def test_run_and_status_agree_on_the_end_of_a_study_that_others_write_to(

@@ -11,10 +11,10 @@ from tuner.storage.reading.trials import (
     DecisionRow,
     EventRow,
     LogRow,
+    read_beside,
     read_curve,
     read_decisions,
     read_logs,
-    read_neighbours,
     read_retries_of,
     read_standing,
     read_trial_events,
@@ -39,7 +39,7 @@ class AttemptStory:
     ended_at: datetime | None  # None: it continues
     how: str  # "complete", "released", "lost", "running"
     detail: str
-    n_neighbours: float = 0.0  # others that shared its device, on average over its time
+    n_beside: float = 0.0  # others that shared its device, on average over its time
     other_code: tuple[str, ...] = ()  # files that were not those with which the study began
 
 
@@ -99,7 +99,7 @@ def load_trial_page(database: Database, name: str, number: int) -> TrialPage:
                 rows[0].attempt,
                 device,
                 study.code,
-                read_neighbours(connection, study.study_id, number),
+                read_beside(connection, study.study_id, number),
             ),
             decisions=read_decisions(connection, study.study_id, number),
             logs=read_logs(connection, study.study_id, number),
@@ -158,7 +158,7 @@ def tell_attempts(
                 ended_at=ended_at,
                 how=how,
                 detail=detail,
-                n_neighbours=(beside or {}).get(attempt, 0.0),
+                n_beside=(beside or {}).get(attempt, 0.0),
                 other_code=_other_code(code, mine),
             )
         )

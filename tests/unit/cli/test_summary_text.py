@@ -175,18 +175,16 @@ def test_a_device_that_trials_share_is_counted_and_shows_its_best_and_its_oldest
 
 
 def test_a_trials_page_says_with_how_many_others_it_shared_its_device():
-    text = render_page(page(n_neighbours=11.4), 80)
+    text = render_page(page(n_beside=11.4), 80)
     assert "trial 3: COMPLETE  val_loss 0.25  epoch 27  2.5 s of device time" in text
     head, row = text.split("\n")[-2:]
     assert head.split()[:5] == ["attempt", "where", "shared", "with", "began"]
     assert re.search(r"box cpu:0  11 others +2026", row)
-    assert "shared with" not in render_page(page(n_neighbours=0.4), 80), (
-        "it had its device for itself"
-    )
+    assert "shared with" not in render_page(page(n_beside=0.4), 80), "it had its device for itself"
 
 
 def test_tables_fit_a_narrow_terminal():
-    attempts = render_page(page(n_neighbours=11.4), 40, table_width=40).split("\n\n")[-3:]
+    attempts = render_page(page(n_beside=11.4), 40, table_width=40).split("\n\n")[-3:]
     assert [block.split("\n")[0].split()[:2] for block in attempts] == [
         ["attempt", "where"],
         ["attempt", "began"],

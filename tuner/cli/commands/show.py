@@ -96,7 +96,7 @@ def _render_attempts(page: TrialPage, width: int | None) -> str:
         [
             f"  {story.attempt}",
             _place(story),
-            _neighbours(story),
+            _beside(story),
             _time(story.started_at),
             _lasted(story),
             story.how,
@@ -105,7 +105,7 @@ def _render_attempts(page: TrialPage, width: int | None) -> str:
         for story in page.attempts
     ]
     header = ["  attempt", "where", "shared with", "began (UTC)", "for", "end", ""]
-    if not any(_neighbours(story) for story in page.attempts):
+    if not any(_beside(story) for story in page.attempts):
         header, *rows = ([*row[:2], *row[3:]] for row in (header, *rows))
     return render_table(header, rows, width)
 
@@ -114,9 +114,9 @@ def _place(story: AttemptStory) -> str:
     return one_line(" ".join(part for part in (story.host, story.device) if part)) or "-"
 
 
-def _neighbours(story: AttemptStory) -> str:
+def _beside(story: AttemptStory) -> str:
     """Return how many others shared its device; empty if it had the device alone."""
-    n_others = round(story.n_neighbours)
+    n_others = round(story.n_beside)
     return f"{n_others} other{'' if n_others == 1 else 's'}" if n_others else ""
 
 
