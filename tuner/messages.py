@@ -188,7 +188,7 @@ _TEXTS = {"path", "sha256", "reason", "message", "traceback"}
 
 
 def _numeric(values: dict[str, float]) -> dict[str, float]:
-    """Return metrics by name; `TypeError` for a value that is no number."""
+    """Return metrics by name; `TypeError` for a value that is not a number."""
     return {_name(name): float(value) for name, value in values.items()}
 
 

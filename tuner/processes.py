@@ -44,7 +44,7 @@ def environment_of(pid: int) -> Mapping[str, str]:
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the direct children of a process that are no zombies."""
+    """Return the direct children of a process, without zombies."""
     listed = _PROC / str(pid) / "task" / str(pid) / "children"  # of its main thread
     try:
         return [int(child) for child in listed.read_text().split()]

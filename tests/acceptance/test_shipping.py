@@ -266,7 +266,7 @@ def test_a_study_without_a_complete_trial_is_code_5_and_unknown_ones_are_3(
 def test_what_is_in_the_way_is_left_alone(finished: Tuner, tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text("name: a study file of mine\n")
-    assert "is no export of tuner" in finished.look("export", "plain", "-o", mine, code=2).err
+    assert "is not an export of tuner" in finished.look("export", "plain", "-o", mine, code=2).err
     assert mine.read_text() == "name: a study file of mine\n"
     assert "is a folder" in finished.look("export", "plain", "-o", tmp_path, code=2).err
     refused = finished.look("export", "plain", "-o", tmp_path / "no" / "best.yaml", code=1)

@@ -21,7 +21,7 @@ from tuner.agent.rules import (
 def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:  # noqa: C901 - a table of event types
     """Return the acts that follow from an event at `now` (seconds on the agent's monotonic clock).
 
-    Call `go_on` after it.
+    Call `due_acts` after it.
     """
     machine.now = now
     match event:
@@ -65,16 +65,16 @@ def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:  # no
             assert_never(event)
 
 
-def go_on(machine: Machine, now: float) -> list[Act]:
+def due_acts(machine: Machine, now: float) -> list[Act]:
     """Return the acts that are due after one or several events, over every worker and lane."""
     machine.now = now
     acts = watching.watch(machine)
     if machine.stop is None:
-        acts += control.go_on(machine)
-        acts += breaker.go_on(machine)
+        acts += control.due_acts(machine)
+        acts += breaker.due_acts(machine)
         acts += filling.fill(machine, now)
     else:
-        acts += stopping.go_on(machine, now)
+        acts += stopping.due_acts(machine, now)
     is_claimed = any(isinstance(act, AskClaim) for act in acts)
     acts += filling.send_ends(machine, now, is_due=is_claimed or machine.stop is not None)
     acts += filling.flush(machine, now)

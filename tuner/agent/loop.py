@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import assert_never
 
 from tuner.agent import acts, events
-from tuner.agent.judge import go_on, judge
+from tuner.agent.judge import due_acts, judge
 from tuner.agent.machine import Machine, Rulebook
 from tuner.agent.memory import read_memory
 from tuner.agent.observing import Observer
@@ -91,7 +91,7 @@ class Agent:
                     self._source.learn(event.changes.trials)
                 for act in judge(self._machine, event, time.monotonic()):
                     self._act(act)
-            for act in go_on(self._machine, time.monotonic()):
+            for act in due_acts(self._machine, time.monotonic()):
                 self._act(act)
         is_cut_off = self._machine.database.away_since is not None or self._owes_the_store()
         return replace(self.ending, is_cut_off=is_cut_off)

@@ -36,13 +36,13 @@ class Rulebook:
     """Constants of the study that the rules need."""
 
     pruner: Pruner
-    # Of a full trial; None: its params may have it, or the objective alone knows.
+    # Of a full trial; None: its params may determine it, or only the objective knows.
     n_steps: int | None
     goal: Goal
     retries: int
     grace_seconds: float
     timeout_seconds: float | None = None  # of a trial
-    # In which a step's share of its device's time is reported; None: nobody measures it.
+    # The metric with a step's share of its device's time; None: it is not measured.
     seconds_metric: str | None = None
     max_offline_seconds: float = float("inf")  # without a database
     silence_seconds: float | None = None  # of a worker that hangs; None: by the steps seen

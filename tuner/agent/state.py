@@ -106,7 +106,7 @@ class WorkerState:
 class StopState:
     """A requested stop, and its deadlines on the agent's own clock."""
 
-    signal: str  # empty: none, but an error
+    signal: str  # empty: not stopped by a signal, but by an error
     kill_at: float
     leave_at: float
     error: TunerError | None = None  # why this machine cannot work any more

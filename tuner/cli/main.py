@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)  # otherwise the interpreter scans all objects before it ends
     if arguments is not None:
         return _run(arguments)
-    atexit.register(_react, signal.SIG_IGN)  # the interpreter gives handlers back, these it leaves
+    atexit.register(
+        _react, signal.SIG_IGN
+    )  # the interpreter restores other handlers, but not these
     for number in {*stop_signals()} - {signal.SIGINT}:
         signal.signal(number, _terminate)
     code: object = 1

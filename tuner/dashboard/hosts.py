@@ -9,7 +9,7 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?",
 
 
 def host_of(header: str) -> str | None:
-    """Return the name or address without its port, lower case; None if it is no host."""
+    """Return the name or address without its port, lower case; None if it is not a host."""
     found = _HOST.fullmatch(header)
     if found is None:
         return None

@@ -88,7 +88,7 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
 
 
 def is_done(folder: Path) -> bool:
-    """Return whether the card, which is written last, is there."""
+    """Return whether the card exists, which is written last."""
     return (folder / CARD).exists()
 
 

@@ -88,7 +88,7 @@ def _check_place(path: Path, form: Format) -> None:
     except OSError as error:
         raise RunFailed(f"cannot look at {path} ({error.strerror})") from error
     if begin != _OURS[form]:
-        raise UsageError(f"{path} exists and is no export of tuner; name another file with -o")
+        raise UsageError(f"{path} exists and is not an export of tuner; name another file with -o")
 
 
 def _head(exported: Exported) -> str:

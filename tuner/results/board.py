@@ -116,7 +116,7 @@ class BoardReader:
         """
         with database.reading() as connection:
             row = find_row(connection, self.name)
-            if row.study_id != self._study_id:  # another study has got the name
+            if row.study_id != self._study_id:  # another study has this name now
                 self.__init__(name=self.name)  # type: ignore[misc]
                 self._study_id = row.study_id
             before = self._board

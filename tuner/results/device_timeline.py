@@ -220,7 +220,7 @@ def find_runs(began: Floats, ended: Floats, gap_seconds: float = 0.0) -> list[tu
 
 
 def _told_spans(spans: _Spans, mine: slice) -> tuple[list[Span], int]:
-    """Put each span into the first free lane: no two of a lane overlap."""
+    """Put each span into the first free lane, so that no spans of a lane overlap."""
     free_at: list[float] = []
     told = []
     for at in range(mine.start, mine.stop):

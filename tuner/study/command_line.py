@@ -27,7 +27,7 @@ def study_option(name: str) -> list[str]:
 
 
 def file_word(path: str) -> str:
-    """Return a path as an argument that is no option."""
+    """Return a path as an argument that is not an option."""
     return f"./{path}" if path.startswith("-") else path
 
 

@@ -74,7 +74,7 @@ class Finish:
     reports: Sequence[Report] = ()  # all of the attempt
     decisions: Sequence[DecisionRecord] = ()
     user_attrs: Mapping[str, object] = field(default_factory=dict)
-    last_step: int | None = None  # later ones were reported by an attempt that counts no more
+    last_step: int | None = None  # later ones come from an attempt that no longer counts
     rungs: Sequence[RungValue] = ()  # of a COMPLETE trial, if the pruner compares these
     printed: Printed | None = None
     device: str | None = None

@@ -80,7 +80,7 @@ class BestConfig(Model):
 
     @property
     def has_own_code(self) -> bool:
-        """Return whether it trains with code of the user."""
+        """Return whether it trains with the user's code."""
         return bool(self.objective.code_names)
 
     @property

@@ -24,7 +24,7 @@ _ANY = Interval()
 
 
 class Value(ABC):
-    """Port of a kind of value."""
+    """The kind of a key's value, with its reader and its schema."""
 
     @abstractmethod
     def read(self, item: Item) -> Any:

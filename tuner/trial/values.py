@@ -32,7 +32,7 @@ def plain(value: object) -> object:
 
 
 def number_of(value: object) -> float | None:
-    """Return the value as a float; None if it is no number, a plain bool included."""
+    """Return the value as a float; None if it is not a number, a plain bool included."""
     if isinstance(value, bool):
         return None
     converted = plain(value)
@@ -47,7 +47,7 @@ def number_of(value: object) -> float | None:
 
 
 def check_number(name: str, value: object) -> float:
-    """Return a metric as a float; raise `Mistake` for a value that is no number."""
+    """Return a metric as a float; raise `Mistake` for a value that is not a number."""
     number = number_of(value)
     if number is not None:
         return number

@@ -132,8 +132,8 @@ class PipeLane:
     def verdict(self) -> Verdict:
         """Return the agent's verdict; wait for it only at the pruner's steps.
 
-        The second of patience counts from the report, so that the lanes of a group wait together.
-        After a wait in vain it does not wait until the agent has answered.
+        The time limit counts from the report, so that the lanes of a group wait together. After a
+        timeout, further calls do not wait until the agent has answered.
         """
         self._mail.deliver(0)
         deadline = self._reported_at + VERDICT_SECONDS

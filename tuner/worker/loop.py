@@ -53,7 +53,7 @@ class Worker:
                 return self._fail(failed)
             if self._objective.is_single_use and self._n_taken and not self._lanes:
                 break
-        self._send_back_waiting()
+        self._release_waiting()
         return 0
 
     def send(self, message: FromWorker) -> None:
@@ -150,7 +150,7 @@ class Worker:
         After some errors, those of a GPU above all, its later results could not be trusted.
         """
         self._say_failed(failed)
-        self._send_back_waiting()
+        self._release_waiting()
         for lane in self._lanes:
             lane.stop(Verdict.RELEASE)
         while self._lanes:
@@ -178,7 +178,7 @@ class Worker:
             )
         )
 
-    def _send_back_waiting(self) -> None:
+    def _release_waiting(self) -> None:
         """Release the lanes that have not begun."""
         for lane in self._waiting:
             self.send(Left(number=lane.number, attempt=lane.attempt, how=Outcome.REFUSED))

@@ -110,7 +110,7 @@ class LineCutter:
 
 
 def message_in(line: bytes) -> ToWorker | None:
-    """Return the agent's message in a line; log anything that is none and return None."""
+    """Return the agent's message in a line; log any other text and return None."""
     try:
         message = decode(line)
     except (BadMessage, RecursionError):

@@ -44,7 +44,7 @@ def under_reaper() -> None:
         return
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    _let_go_of_files()
+    _close_files()
     _exit_like(_Reaper(worker).run(handled))
 
 
@@ -85,7 +85,7 @@ class _Reaper:
                 self._status = status
 
 
-def _let_go_of_files() -> None:
+def _close_files() -> None:
     """Close the worker's files, so that its end closes its pipes."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):

@@ -4,7 +4,7 @@ from typing import Any
 
 from tuner.agent import events
 from tuner.agent.acts import Act, AskEnd
-from tuner.agent.judge import go_on, judge
+from tuner.agent.judge import due_acts, judge
 from tuner.agent.machine import Machine, Rulebook
 from tuner.agent.state import FleetState, Standing, WorkerState
 from tuner.messages import Left, Ready, Reported
@@ -45,7 +45,7 @@ class Bench:
 
     def do(self, event: events.Event) -> list[Act]:
         """What the agent does about it."""
-        return judge(self.machine, event, self.now) + go_on(self.machine, self.now)
+        return judge(self.machine, event, self.now) + due_acts(self.machine, self.now)
 
     def tick(self, seconds: float) -> list[Act]:
         """Let time pass."""

@@ -159,7 +159,7 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
     machine.fleet.n_other_agents = len(living)
     machine.fleet.n_other_machines = len(set(living) - {machine.boot})
     machine.limit_trials = event.pulse.limit_trials
-    return control.heed(machine, event.pulse)
+    return control.apply_desired(machine, event.pulse)
 
 
 def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:

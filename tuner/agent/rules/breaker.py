@@ -57,7 +57,7 @@ def note(machine: Machine, lane: Lane, end: End, place: str) -> None:
         breaker.hold_until = machine.now + pause
 
 
-def go_on(machine: Machine) -> list[Act]:
+def due_acts(machine: Machine) -> list[Act]:
     """Ask how trials that failed here fare elsewhere, while enough of them are in doubt."""
     breaker = machine.breaker
     in_doubt = [fault for fault in breaker.faults if not fault.fared_better]

@@ -11,7 +11,7 @@ from tuner.agent.notices import (
     StudyStopping,
     WorkersResting,
 )
-from tuner.agent.rules.ends import ask_all, let_go, prune_now, release, release_reason
+from tuner.agent.rules.ends import ask_all, end_lanes, prune_now, release, release_reason
 from tuner.agent.rules.stopping import KILL_BEFORE_SECONDS
 from tuner.agent.state import Lane, Phase
 from tuner.errors import DatabaseRefused
@@ -23,7 +23,7 @@ from tuner.study.verdict import Verdict
 from tuner.study_file.text.durations import render_duration
 
 
-def heed(machine: Machine, pulse: Pulse) -> list[Act]:
+def apply_desired(machine: Machine, pulse: Pulse) -> list[Act]:
     """Apply the desired state of a heartbeat's answer; pass a change to every lane."""
     machine.reason = pulse.reason
     if pulse.desired is machine.desired:
@@ -64,14 +64,14 @@ def stop_reason(machine: Machine) -> str:
     return reason if reason.startswith("stopped") else f"stopped: {reason}"
 
 
-def go_on(machine: Machine) -> list[Act]:
+def due_acts(machine: Machine) -> list[Act]:
     """While nothing may train, end the waiting lanes and kill workers that overrun the deadline."""
     acts = _go_offline(machine)
     if machine.database.is_offline and machine.database.refusals:
         return [*acts, *_leave_refused(machine)]
     if machine.wanted is Desired.RUNNING:
-        return [*acts, *_hand_back_what_waits(machine)]
-    acts += let_go(machine, lambda lane: _end(machine, lane), machine.halt_at)
+        return [*acts, *_release_waiting(machine)]
+    acts += end_lanes(machine, lambda lane: _end(machine, lane), machine.halt_at)
     is_idle = not any(machine.in_phase(Phase.TRAINING))
     if machine.wanted is Desired.PAUSED and is_idle and not machine.is_resting:
         machine.is_resting = True  # GPUs are free for others meanwhile
@@ -82,12 +82,12 @@ def go_on(machine: Machine) -> list[Act]:
     return acts
 
 
-def _hand_back_what_waits(machine: Machine) -> list[Act]:
+def _release_waiting(machine: Machine) -> list[Act]:
     """Release trials that a claim brought after the breaker of the last device opened."""
     if not machine.breaker.has_no_device:
         return []
     reason = "released: its machine trains no more"
-    return let_go(machine, lambda lane: release(machine, lane, reason), math.inf)
+    return end_lanes(machine, lambda lane: release(machine, lane, reason), math.inf)
 
 
 def _end(machine: Machine, lane: Lane) -> End:
@@ -111,7 +111,7 @@ def _go_offline(machine: Machine) -> list[Act]:
 
 def _leave_refused(machine: Machine) -> list[Act]:
     """End the agent: after so many refusals the database will not accept it by itself."""
-    acts = let_go(machine, lambda lane: _end(machine, lane), machine.halt_at)
+    acts = end_lanes(machine, lambda lane: _end(machine, lane), machine.halt_at)
     if any(lane.phase is not Phase.ENDING for lane in machine.lanes.values()):
         return acts
     limit = render_duration(machine.book.max_offline_seconds)

@@ -122,7 +122,7 @@ def give_up(machine: Machine, lane: Lane, failure: Failure) -> list[Act]:
     return [*ask(lane, Verdict.DROP), *post_end(machine, lane, fail_lane(machine, lane, failure))]
 
 
-def let_go(machine: Machine, end: Callable[[Lane], End], kill_at: float) -> list[Act]:
+def end_lanes(machine: Machine, end: Callable[[Lane], End], kill_at: float) -> list[Act]:
     """End lanes without a worker; from `kill_at` on also the others, and their workers."""
     acts: list[Act] = []
     for lane in list(machine.lanes.values()):

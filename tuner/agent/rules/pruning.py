@@ -31,10 +31,10 @@ def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
         return []
     if lane.held is not None:
         if _is_still_held(machine, lane):
-            return _go_on(lane, step, is_held=True)
+            return _continue(lane, step, is_held=True)
         return _prune(lane, lane.held)
     if lane.n_steps is not None and step >= lane.n_steps:
-        return _go_on(lane, step)  # it is fully trained: only its end counts
+        return _continue(lane, step)  # it is fully trained: only its end counts
     history = History(
         number=number,
         place=place,
@@ -57,10 +57,10 @@ def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
     )
     if decision.action is Verdict.CONTINUE:
         lane.decisions.append(record)
-        return _go_on(lane, step)
+        return _continue(lane, step)
     if _may_be_the_last(machine, lane, step):
         lane.held = record
-        return _go_on(lane, step, is_held=True)
+        return _continue(lane, step, is_held=True)
     return _prune(lane, record)
 
 
@@ -88,7 +88,7 @@ def _is_still_held(machine: Machine, lane: Lane) -> bool:
     return sum(r.step > lane.held.step for r in lane.reports) < MAX_HELD_REPORTS
 
 
-def _go_on(lane: Lane, step: int, *, is_held: bool = False) -> list[Act]:
+def _continue(lane: Lane, step: int, *, is_held: bool = False) -> list[Act]:
     assert lane.worker is not None
     key = lane.key
     message = Continue(number=key.number, attempt=key.attempt, step=step, is_held=is_held)

@@ -4,7 +4,7 @@ from tuner.agent.acts import Act, Leave, Say
 from tuner.agent.events import StopAsked
 from tuner.agent.machine import Machine
 from tuner.agent.notices import Stopping
-from tuner.agent.rules.ends import ask_all, let_go, release, release_reason
+from tuner.agent.rules.ends import ask_all, end_lanes, release, release_reason
 from tuner.agent.state import Lane, Phase, StopState
 from tuner.errors import TunerError
 from tuner.study.ending import Ending, EndingKind
@@ -45,11 +45,11 @@ def _begin(machine: Machine, now: float, signal: str, error: TunerError | None =
     return ask_all(machine, Verdict.RELEASE)
 
 
-def go_on(machine: Machine, now: float) -> list[Act]:
+def due_acts(machine: Machine, now: float) -> list[Act]:
     """Release lanes without a worker, kill workers at the deadline, leave when all is written."""
     stop = machine.stop
     assert stop is not None
-    acts = let_go(machine, lambda lane: _released(machine, lane), stop.kill_at)
+    acts = end_lanes(machine, lambda lane: _released(machine, lane), stop.kill_at)
     if (not machine.lanes and not machine.claims.is_claiming) or now >= stop.leave_at:
         acts.append(Leave(ending=_ending(stop)))
     return acts

@@ -61,7 +61,7 @@ class Listener(HelperThread):
             worker.n_shown = 0
 
     def printed(self, worker: Worker, *, is_end: bool = False) -> tuple[str, int]:
-        """Return the end of the attempt's output, and the number of bytes in all of it."""
+        """Return the end of the attempt's output, and its total number of bytes."""
         with self._lock:
             if is_end:
                 worker.log.finish()

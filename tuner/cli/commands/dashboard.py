@@ -33,7 +33,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _tell(url: str, path: str) -> None:
-    """Print the address, again for each further browser."""
+    """Print the address; each further browser gets a new one."""
     base, mark, token = url.partition("?")
     print(f"{base}{path}{mark}{token}", flush=True)
     if mark:

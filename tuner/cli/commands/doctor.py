@@ -159,7 +159,7 @@ def _torch() -> Finding:
     command = [sys.executable, "-P", "-c", _TORCH]
     look = partial(subprocess.run, command, capture_output=True, text=True, timeout=_TORCH_SECONDS)
     try:
-        # The second limit holds where the first one's kill does not end a child in a driver.
+        # The second limit is for a child in a driver, which the first limit's kill does not end.
         child = call_within(_TORCH_SECONDS + 5, look)
     except (TimeoutError, subprocess.TimeoutExpired):
         remedy = "importing it hangs; look at nvidia-smi, dmesg and the disk that holds it"
@@ -298,7 +298,7 @@ def _schemas(found: Diagnosis) -> Finding:
 def _rights(found: Diagnosis) -> Finding:
     if not found.has_tables:
         if found.can_create:
-            return Finding(what="rights", verdict=OK, text="may make the tables, and own them")
+            return Finding(what="rights", verdict=OK, text="may create and own the tables")
         remedy = "it must be able to create schemas and tables, or an owner runs tuner db upgrade"
         return Finding(what="rights", verdict=FAIL, text="may make no tables", remedy=remedy)
     lacks = ", ".join(found.missing[:3])

@@ -23,7 +23,7 @@ def clean_page(text: str) -> str:
 
 
 def flat(text: str) -> str:
-    """Clean the text into one line, with its spaces as they are."""
+    """Clean the text into one line, keeping its spaces."""
     return _without_controls(redact(text).replace("\n", " "), "")
 
 

@@ -36,7 +36,7 @@ class Figure:
     empty: str = ""  # why there is nothing to draw; not empty: nothing is drawn
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for plotly.js: values that are no numbers become null."""
+        """Return it for plotly.js: values that are not numbers become null."""
         return {
             "name": self.name,
             "title": self.title,

@@ -12,7 +12,7 @@ from optuna.trial import TrialState as OptunaState
 from tuner.search.optuna_model import Model, OptunaSampler
 from tuner.study.trial import Direction
 
-# The cost of a suggestion grows with the third power of the trials that it looks at; from here on
+# The cost of a suggestion grows with the third power of the trials that it uses; from here on
 # it would take longer than a short trial.
 MAX_TRIALS = 300
 

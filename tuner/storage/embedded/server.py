@@ -128,7 +128,7 @@ def _in_words(error: OSError) -> str:
 
 
 def _join_or_start(folder: Path, user: ServerUser | None, listen: Listen | None) -> Server:
-    # Waits while the keeper stops the server that others have just left.
+    # Wait while the keeper stops the server whose last user has just left.
     users_lock = _open_private(folder / "users.lock")
     fcntl.flock(users_lock, fcntl.LOCK_SH)
     try:

@@ -117,7 +117,7 @@ def write_backup(database: Database, path: Path) -> Backup:
 
 
 def read_backup(path: Path) -> Backup:
-    """Read the manifest; raises `UsageError` for a file that is no backup by tuner."""
+    """Read the manifest; raises `UsageError` for a file that is not a backup by tuner."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open(MANIFEST) as entry:
             found = json.loads(entry.read(_MAX_MANIFEST_BYTES))

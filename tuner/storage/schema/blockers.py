@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_WAIT_SECONDS = 10.0
-# Whatever agents do on a table queues behind a lock that is waited for, so a try is short. With an
+# All statements on a table queue behind a lock request, so a try is short. With an
 # autovacuum in the way it is longer than `deadlock_timeout` (1 s), after which Postgres ends that.
 TRY_SECONDS = 0.2
 AUTOVACUUM_SECONDS = 1.5

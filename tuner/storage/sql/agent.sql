@@ -12,8 +12,8 @@ on conflict (agent_id) do update set left_at = null
 returning ordinal;
 
 -- name: beat
--- Say "alive": one row of one's own. The clock advances by what this agent vouches for; whoever
--- finds it locked leaves it alone. The answer: what is wanted of the study, what is used of its
+-- Heartbeat: one row of the agent's own. The clock advances by what this agent vouches for; an agent
+-- that finds it locked leaves it alone. The answer: the study's desired state, the use of its
 -- limits, and the beats of the others that hold trials.
 with me as (
     update tuner.agent
@@ -48,11 +48,11 @@ from me join tuner.study s using (study_id) join tuner.clock c using (study_id)
 left join ticked t using (study_id);
 
 -- name: reach_limit
--- A limit is used up: the study is to stop, whoever says so first.
+-- A limit is used up: the study is to stop, whichever agent reports it first.
 with stopped as (
     update tuner.study set desired = 'stopping', desired_reason = %(reason)s, desired_at = now()
     where study_id = %(study_id)s and desired = 'running'
-      -- the limit that was seen: somebody may have extended it meanwhile
+      -- the limit that was seen: it may have been extended meanwhile
       and limit_seconds is not distinct from %(limit_seconds)s
       and limit_device_seconds is not distinct from %(limit_device_seconds)s
     returning study_id

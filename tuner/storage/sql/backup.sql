@@ -43,6 +43,6 @@ lock table studies in share row exclusive mode;
 copy {table} ({columns}) from stdin (format binary);
 
 -- name: count_on
--- Numbers that the database gives out go on after the highest one.
+-- Numbers that the database gives out continue after the highest one.
 select setval(pg_get_serial_sequence({name}, {column_name}), max({column})) from {table}
 having max({column}) is not null;

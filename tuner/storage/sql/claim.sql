@@ -66,7 +66,7 @@ with lost as materialized (
 select number, attempt, 'taken_over' as origin from moved where not is_over order by number;
 
 -- name: take_free
--- Trials that were handed back. One that failed on this machine is left to others while others live.
+-- Released trials. One that failed on this machine is left to others while others live.
 with free as materialized (
     select number from tuner.lease
     where study_id = %(study_id)s and state = 'free'
@@ -85,7 +85,7 @@ where l.study_id = %(study_id)s and l.number = free.number
 returning l.number, l.attempt, 'released' as origin;
 
 -- name: close
--- The study is stopping: trials that nobody holds, or that an agent holds which I have seen silent,
+-- The study is stopping: trials that no agent holds, or that an agent holds which I have seen silent,
 -- end without a worker. The value of a pruned trial is its last report (Optuna's rule).
 with silent as materialized (
     select a.agent_id
@@ -148,7 +148,7 @@ select case
 from tuner.study s where study_id = %(study_id)s for no key update;
 
 -- name: take_waiting
--- Trials that somebody enqueued, oldest first.
+-- Enqueued trials, oldest first.
 with waiting as materialized (
     select trial_id from trials
     where study_id = %(study_id)s and state = 'WAITING'
@@ -261,7 +261,7 @@ where t.state in ('COMPLETE', 'PRUNED')
           where v.trial_id = l.trial_id and v.step > f.step);
 
 -- name: count_open
--- Trials that somebody still has to end, and whether nothing new will be started. Waiting ones
+-- Trials that agents still have to end, and whether nothing new will be started. Waiting ones
 -- count as far as the limit lets them start; a study that is stopping starts none.
 with used as materialized (
     select case when s.desired = 'stopping' then true

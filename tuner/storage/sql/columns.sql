@@ -63,7 +63,7 @@ where x.before is null or x.after is null or (x.step - 1) / :stride <> (x.after 
 group by x.number;
 
 -- name: metrics
--- What trials reported beside the objective.
+-- Metrics of trials apart from the objective.
 select m.number, m.name, array_agg(m.step order by m.step), array_agg(m.value order by m.step)
 from tuner.metric m
 where m.study_id = :study_id and m.number = any(cast(:numbers as int[])) and m.name = :name
@@ -94,7 +94,7 @@ select coalesce((select max(c.seconds) from tuner.clock c where c.study_id = :st
        extract(epoch from now())::float8;
 
 -- name: overview_counts
--- Of all studies: trials by state, as in `read.sql`, and those that agents still have to end.
+-- All studies: trials by state, as in `read.sql`, and those that agents still have to end.
 select t.study_id,
        case when t.state = 'RUNNING' and l.trial_id is null then 'ELSEWHERE'
             when t.state = 'RUNNING' and l.state = 'free' then 'RELEASED' else t.state::text end,
@@ -111,7 +111,7 @@ join tuner.study s on s.study_id = t.study_id
 group by 1, 2;
 
 -- name: overview_records
--- Of all studies: the trials that were the best when they completed; of equal values, as
+-- All studies: the trials that were the best when they completed; of equal values, as
 -- everywhere, the lower number is the best.
 select study_id, number, value, nth from (
     select r.*, row_number() over ended as nth, min(r.rank) over earlier as best_before
@@ -147,13 +147,13 @@ select s.study_id,
 from tuner.study s;
 
 -- name: checkpoints
--- Of a trial: what is registered, newest first.
+-- A trial's registered checkpoints, newest first.
 select c.step, c.attempt, c.n_bytes, c.saved_at
 from tuner.checkpoint c where c.study_id = :study_id and c.number = :number
 order by c.checkpoint_id desc limit 20;
 
 -- name: last_metrics
--- Of a trial: the last value of everything it reported beside the objective.
+-- A trial's last value of every metric apart from the objective.
 select distinct on (m.name) m.name, m.step, m.value
 from tuner.metric m where m.study_id = :study_id and m.number = :number
 order by m.name, m.step desc;

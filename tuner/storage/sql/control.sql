@@ -29,16 +29,16 @@ where study_id = %(study_id)s;
 insert into tuner.event (study_id, kind, detail) values (%(study_id)s, %(kind)s, %(detail)s);
 
 -- name: lock_lease
--- One trial's lease: whoever is about to end or take it does so first.
+-- One trial's lease: every transaction that ends or takes it locks it first.
 select 1 from tuner.lease where study_id = %(study_id)s and number = %(number)s for update;
 
 -- name: end_here
 -- Open trials end here, PRUNED with their last report as Optuna's own rule has it: the one of this
--- number whoever holds it, or with null all that no living agent holds. Silent by the database's
+-- number whichever agent holds it, or with null all that no living agent holds. Silent by the database's
 -- clock for the lease time counts as gone, as in claim.sql. An agent that held one meets the fence
--- with its next report, is told that it lost the trial, and drops it: the lease loses its owner, so
+-- with its next report, learns that it lost the trial, and drops it: the lease loses its owner, so
 -- that this end is not taken for the agent's own; the history keeps whose it was, and where. What is
--- locked is just being taken or ended by somebody.
+-- locked is just being taken or ended by another transaction.
 with mine as materialized (
     select l.number, l.trial_id, l.attempt, l.owner, l.device as last_device
     from tuner.lease l left join tuner.agent a on a.agent_id = l.owner
@@ -94,7 +94,7 @@ where l.study_id = %(study_id)s and l.number = last.number
 returning l.number;
 
 -- name: state
--- What a trial is, to say why it cannot be stopped.
+-- State of a trial, to explain why it cannot be stopped.
 select t.state::text from trials t where t.study_id = %(study_id)s and t.number = %(number)s;
 
 -- name: still_held
@@ -105,7 +105,7 @@ where l.study_id = %(study_id)s and l.state = 'held'
 group by a.host order by a.host;
 
 -- name: living_agents
--- Agents that have not left and were heard of within the lease time.
+-- Agents that have not left and sent a heartbeat within the lease time.
 select host, pid from tuner.agent
 where study_id = %(study_id)s and left_at is null
   and seen_at > now() - make_interval(secs => %(lease_seconds)s)
@@ -191,7 +191,7 @@ update tuner.study set limit_trials = limit_trials + %(n_trials)s
 where study_id = %(study_id)s;
 
 -- name: lock_whole
--- Before a study is deleted: nobody gives out numbers or claims meanwhile.
+-- Before a study is deleted: no other transaction gives out numbers or claims meanwhile.
 select 1 from studies where study_id = %(study_id)s for update;
 
 -- name: take_time

@@ -10,7 +10,7 @@ for update of l;
 
 -- name: finish
 -- The end of trials: state and value on the public record, the lease done. Someone may have ended
--- the trial with an Optuna client: then that stands, and the reason says so.
+-- the trial with an Optuna client: then that stands, and the reason names it.
 with ended as (
     select * from unnest(%(numbers)s::int[], %(trial_ids)s::int[], %(states)s::trialstate[],
                          %(values)s::float8[], %(reasons)s::text[], %(failures)s::text[],
@@ -70,7 +70,7 @@ where l.study_id = %(study_id)s and l.number = e.number;
 delete from tuner.checkpoint where study_id = %(study_id)s and number = any(%(numbers)s::int[]);
 
 -- name: release
--- Attempts whose trials go on elsewhere or later. On the public record the trial stays RUNNING, so
+-- Attempts whose trials continue elsewhere or later. On the public record the trial stays RUNNING, so
 -- that no other Optuna client takes it.
 with freed as (
     update tuner.lease l
@@ -131,7 +131,7 @@ set n_failed_in_a_row = n_failed_in_a_row + %(n)s + case when exists (
 where s.study_id = %(study_id)s;
 
 -- name: halt
--- Too many failures in a row: nothing is lost, everything is handed back. Not while a trial trains
+-- Too many failures in a row: nothing is lost, everything is released. Not while a trial trains
 -- for more than twice as long as these did: they are then the fate of some params, not of all. Nor
 -- where nothing is left to do.
 with halted as (
@@ -182,7 +182,7 @@ insert into tuner.weights_chunk (weights_id, part, content)
 values (%(weights_id)s, %(part)s, %(content)s);
 
 -- name: trim_weights
--- What is no longer among the best goes; what another agent is trimming is left to it.
+-- Delete weights no longer among the best, except those that another agent is deleting.
 delete from tuner.weights where weights_id in (
     select w.weights_id from tuner.weights w
     where w.weights_id in (

@@ -29,7 +29,7 @@ from created
 returning study_id, created_at;
 
 -- name: start_clock
--- The time in which somebody works on a study.
+-- The time in which agents work on a study.
 insert into tuner.clock (study_id) values (%(study_id)s);
 
 -- name: enqueue

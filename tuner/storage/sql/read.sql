@@ -85,7 +85,7 @@ where t.study_id = :study_id
 order by t.number;
 
 -- name: agents
--- The fleet. An agent that has said nothing for the lease time may be lost; only other agents judge
+-- The fleet. An agent without a heartbeat for the lease time may be lost; only other agents judge
 -- that, by their own clocks.
 select a.host, a.pid, a.devices, a.joined_at, a.left_at,
        extract(epoch from now() - a.seen_at)::float8, a.seconds_lived, a.device_seconds_busy,
@@ -135,7 +135,7 @@ from span s left join (good join trial_params p using (trial_id)) using (param_n
 group by s.param_name, s.low, s.high, s.distribution, s.place order by s.place;
 
 -- name: in_training
--- The trials that agents hold, with their latest report: fresher than what agents say of them.
+-- The trials that agents hold, with their latest report: fresher than the agents' telemetry.
 select l.number, l.attempt, v.step, v.intermediate_value
 from tuner.lease l left join lateral (
     select i.step, i.intermediate_value from trial_intermediate_values i
@@ -175,7 +175,7 @@ where e.study_id = :study_id and e.number = :number order by e.event_id;
 
 -- name: beside
 -- With how many others each attempt of a trial shared its device, averaged over its time. The record
--- names the device of an attempt at its end; where those that go on are, their agents have told.
+-- names the device of an attempt at its end; those of running ones are in their agents' telemetry.
 with told as (
     select a.agent_id, d ->> 'device' as device, n::int as number
     from tuner.agent a
@@ -210,7 +210,7 @@ where mine.number = :number and mine.ended > mine.began
 group by mine.attempt, mine.began, mine.ended;
 
 -- name: curve
--- What a trial reported, by step; what is not finite is left out.
+-- A trial's reported values by step, finite ones only.
 select i.step, i.intermediate_value
 from trial_intermediate_values i join trials t using (trial_id)
 where t.study_id = :study_id and t.number = :number and i.intermediate_value_type = 'FINITE'
@@ -242,7 +242,7 @@ where t.study_id = :study_id and t.number = :number;
 
 -- name: top
 -- The best finite values, best first; ties go to the lower number. Of trials with the same params
--- only the best one where :distinct says so.
+-- only the best one if :distinct is set.
 with good as (
     select t.trial_id, t.number, v.value,
            case when :minimize then v.value else -v.value end as rank
@@ -274,7 +274,7 @@ from trials t left join trial_values v on v.trial_id = t.trial_id and v.objectiv
 where t.study_id = :study_id and t.number = any(cast(:numbers as int[]));
 
 -- name: origin
--- Where a trial comes from: its seed and draw, and what the agent that ended it trained with.
+-- Where a trial comes from: its seed and draw, and the code and device of the agent that ended it.
 select l.seed, l.draw, l.device, a.code, a.about
 from tuner.lease l left join tuner.agent a on a.agent_id = l.owner
 where l.study_id = :study_id and l.number = :number;
@@ -292,7 +292,7 @@ order by case when :minimize then v.value else -v.value end, w.number;
 select content from tuner.weights_chunk where weights_id = :weights_id order by part;
 
 -- name: metrics
--- What a trial reported beside the objective, by step and name.
+-- A trial's metrics apart from the objective, by step and name.
 select step, name, value from tuner.metric
 where study_id = :study_id and number = :number order by step, name;
 

@@ -1,6 +1,6 @@
 -- name: report
--- Intermediate values, rung values, metrics and decisions of trials that go on. The fence comes
--- first: the lease rows, locked, of attempts that are still mine; what is not among them is lost.
+-- Intermediate values, rung values, metrics and decisions of trials that continue. The fence comes
+-- first: the lease rows, locked, of attempts that are still mine; missing ones are lost.
 -- (A condition in a WHERE clause alone lets a stopped process write between check and insert.)
 with fenced as materialized (
     select l.number, l.trial_id, l.attempt, coalesce(l.draw, l.number) as place
@@ -80,7 +80,7 @@ insert into tuner.checkpoint_chunk (checkpoint_id, part, content)
 values (%(checkpoint_id)s, %(part)s, %(content)s);
 
 -- name: point_to_checkpoint
--- From here the next attempt goes on. Those before stay for the case that it is damaged, up to the
+-- The next attempt continues from here. Those before stay for the case that it is damaged, up to the
 -- number that is kept.
 with pointed as (
     update tuner.lease set checkpoint_id = %(checkpoint_id)s

@@ -1,5 +1,5 @@
 -- name: standing
--- Who I am, who owns both schemas, where Optuna's tables are, and what the named role is.
+-- Who I am, who owns both schemas, where Optuna's tables are, and the kind of the named role.
 select current_user::text, current_database()::text, n.nspname::text,
        pg_get_userbyid(t.relowner)::text,
        pg_has_role(t.relowner, 'usage') and pg_has_role(s.relowner, 'usage'),
@@ -29,7 +29,7 @@ where c.relkind = 'r'
 order by n.nspname, c.relname;
 
 -- name: sequences
--- Of Optuna's tables: who inserts rows draws numbers from them.
+-- Sequences of Optuna's tables: inserting rows draws numbers from them.
 select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
 join pg_depend d on d.objid = c.oid and d.deptype = 'a'
 join pg_class t on t.oid = d.refobjid
@@ -46,7 +46,7 @@ select has_database_privilege(%(role)s, current_database(), 'create'),
 revoke all on all tables in schema tuner from {role};
 
 -- name: revoke_optuna
--- Optuna's tables, by name: others of the same schema are somebody else's.
+-- Optuna's tables, by name: others of the same schema belong to other programs.
 revoke all on {tables} from {role};
 
 -- name: revoke_sequences
@@ -82,11 +82,11 @@ grant select on {tables} to {role};
 alter default privileges for role {owner} in schema tuner grant select on tables to {role};
 
 -- name: write_ours
--- A worker makes studies, claims trials and writes what becomes of them.
+-- A worker makes studies, claims trials and writes their results.
 grant insert, update on all tables in schema tuner to {role};
 
 -- name: keep_versions
--- Which version the schema has is the owner's to say.
+-- Only the owner sets the version of the schema.
 revoke insert, update on tuner.migration from {role};
 
 -- name: write_optuna

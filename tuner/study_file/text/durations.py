@@ -9,7 +9,7 @@ _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 def parse_duration(text: str) -> float | None:
-    """Return seconds; None if the text is no duration."""
+    """Return seconds; None if the text is not a duration."""
     match = _DURATION.fullmatch(text) if 0 < len(text) <= 40 else None
     if match is None:
         return None

@@ -124,7 +124,7 @@ def read_list(item: Item, wanted: str) -> list[Item] | None:
 
 
 def read_int(item: Item, interval: Interval) -> int | None:
-    """Read a whole number; `1.0` and `true` are none."""
+    """Read a whole number; `1.0` and `true` are faults."""
     value = _scalar_value(item)
     if isinstance(value, int) and not isinstance(value, bool) and value in interval:
         return value
