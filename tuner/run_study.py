@@ -3,6 +3,7 @@
 Readers of the code start here.
 """
 
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -54,6 +55,9 @@ from tuner.study_file.params.written import write_space
 
 LEARNING_SHARE = 8  # one in so many of the budget's trials; see search_at_equal_time.py
 _MAX_DRAWS = 10**18  # fits the database's column; larger grids cannot be finished anyway
+# A database that is about to come back must not turn a finished run into an error.
+SUMMARY_TRIES = 4
+SUMMARY_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,12 +196,17 @@ def _opened(database: Database | None, options: RunOptions) -> AbstractContextMa
 def _last_summary(database: Database, name: str, ending: Ending) -> StudySummary | None:
     if ending.is_cut_off:
         return None
-    try:
-        return load_summary(database, name)
-    except DatabaseAway:
-        if ending.kind is EndingKind.FINISHED:
-            raise
-        return None  # the exit code gives the end of the run
+    tries_left = SUMMARY_TRIES
+    while True:
+        try:
+            return load_summary(database, name)
+        except DatabaseAway:
+            if ending.kind is not EndingKind.FINISHED:
+                return None  # the exit code gives the end of the run
+            tries_left -= 1
+            if not tries_left:
+                raise
+            time.sleep(SUMMARY_PAUSE_SECONDS)
 
 
 def work_as_agent(
