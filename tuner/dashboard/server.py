@@ -149,7 +149,7 @@ def read_token(path: Path) -> str:
 
 
 def load_key(path: Path) -> bytes:
-    """Return the key of sessions, 32 random bytes; it is stored to survive a restart."""
+    """Return the key that signs sessions; it is stored so that open pages survive a restart."""
     try:
         key = path.read_bytes()
         if len(key) == KEY_BYTES:

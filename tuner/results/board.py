@@ -84,7 +84,7 @@ class Board:
 
     @property
     def confirmation(self) -> Confirmation | None:
-        """Return the confirmation of its best trials; None without one."""
+        """The confirmation of the study's best trials, or None."""
         return self.summary.confirmation
 
     @property

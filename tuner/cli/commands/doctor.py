@@ -245,7 +245,7 @@ def _look_at_database(storage: str | None) -> tuple[Diagnosis, str] | None:
 
 
 def judge(found: Diagnosis, where: str) -> Iterator[Finding]:
-    """Yield findings from a database's facts."""
+    """Yield the findings about a database: server, pooler, schemas, rights, TLS, clock."""
     text = f"{where} as {found.role}, Postgres {found.server_version}"
     if found.is_standby:
         remedy = "this is a read-only standby; name the primary"

@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace, run_options: RunOptions, view: View) -> Ru
 
 
 def _again(options: argparse.Namespace) -> list[str]:
-    """Return the arguments with which the same study continues."""
+    """Return the arguments of `tuner run` that continue this study."""
     file = [] if options.study_file is None else [file_word(options.study_file)]
     return [*file, *([] if options.study is None else study_option(options.study))]
 

@@ -20,7 +20,7 @@ exit codes:
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="tuner",
-        description="Hyperparameter optimization on your own GPU machines.",
+        description="Hyperparameter optimization on your own machines.",
         epilog="example: tuner run studies/digits.yaml\n\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -207,7 +207,7 @@ def _add_pages(commands: Commands) -> None:
         type=arguments.text,
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="address to listen on; any but 127.0.0.1 needs --token-file (default: 127.0.0.1)",
+        help="address to listen on; any but loopback needs --token-file (default: 127.0.0.1)",
     )
     dashboard.add_argument(
         "--port", type=arguments.port, metavar="N", help="default: 8090, or the next free one"

@@ -41,7 +41,7 @@ def spread_hosts(text: str) -> str:
 
 
 def _read_hosts(text: str) -> tuple[str, str]:
-    """Return the names and the ports, each in one text; a missing port is the default one."""
+    """Return the names and the ports, each joined by commas; ports are empty if no host has one."""
     names, ports = [], []
     for part in text.split(","):
         match = _HOST.fullmatch(part)

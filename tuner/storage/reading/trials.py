@@ -96,7 +96,7 @@ def _event(row: Any) -> EventRow:
 
 
 def read_beside(connection: Connection, study_id: int, number: int) -> dict[int, float]:
-    """Return the average number of neighbours on its device, by attempt, if it had any."""
+    """Return the average number of other trials on the device by attempt; no entry if alone."""
     rows = read_rows(connection, "beside", study_id=study_id, number=number)
     return {attempt: n_others for attempt, n_others in rows}
 
