@@ -48,6 +48,7 @@ def table_of(rows: Sequence[TrialRow]) -> TrialTable:
         values=np.array([np.nan if row.value is None else row.value for row in rows]),
         n_steps=np.array([row.n_steps for row in rows], np.int64),
         began=nothing,
+        started=nothing,
         ended=nothing,
         seconds=np.array([row.device_seconds for row in rows]),
         agents=np.zeros(len(rows), np.int64),

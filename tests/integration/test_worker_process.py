@@ -316,3 +316,30 @@ def test_preparation_says_what_is_wrong_in_one_sentence(tmp_path):
     assert done.returncode == 1
     error = json.loads(done.stdout)["error"]
     assert error.startswith("cannot prepare the data: no data set 'digitz'; sklearn has: digits, ")
+
+
+def test_whatever_the_users_code_raises_is_one_sentence_and_its_threads_hold_nothing(tmp_path):
+    (tmp_path / "net.py").write_text(
+        "import threading, time\n"
+        "import numpy as np\n"
+        "threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        "def net(n_features, n_outputs, width=np.array([64, 64])): ...\n"
+    )
+    own = {
+        "folder": str(tmp_path),
+        "model": "net.py:net",
+        "loss": None,
+        "params": {},
+        "searched": [],
+    }
+    request = {"data": {"sklearn": "iris"}, "own": own, "data_folder": str(tmp_path / "data")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "tuner.worker", "prepare", "--kind", "trainer"],
+        input=json.dumps(request) + "\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"].startswith("ValueError: ")

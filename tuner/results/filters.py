@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuner.errors import UsageError
+from tuner.results import old_names
 from tuner.results.conditions import Condition, condition_fault, holds, order
 from tuner.results.trial_fields import ATTRS, PARAMS, MoreFields
 from tuner.results.trial_table import FAIL, Mask, ParamTable, TrialTable
@@ -28,7 +29,7 @@ _COLUMNS = {
     "epochs": "n_steps",
     "device_seconds": "seconds",
     "attempt": "attempts",
-    "started_at": "began",
+    "started_at": "started",
     "ended_at": "ended",
 }
 OWN_FIELDS = (*_COLUMNS, "state", *TEXT_FIELDS)
@@ -152,7 +153,7 @@ class _Fields:
 
     def fault(self, field: str) -> str:
         """Return the fault in the name of a field; empty without one."""
-        if field in self._params or field in OWN_FIELDS:
+        if field in self._params or field in OWN_FIELDS or self._is_old(field):
             return ""
         if field.startswith(PARAMS):
             prefix, known = PARAMS, self._params
@@ -169,8 +170,15 @@ class _Fields:
         hint = f"did you mean {prefix}{close[0]}?" if close else f"known: {others}"
         return f"no field {quote(field)}; {hint}"
 
+    def _is_old(self, field: str) -> bool:
+        """Whether only the last release has a field of this name."""
+        is_known = field in self._params or field in self._more.attribute_names()
+        return field in old_names.FIELDS and not is_known
+
     def read(self, field: str) -> _Field:
         """Read a field that has no fault."""
+        if self._is_old(field):
+            return self.read(old_names.FIELDS[field])
         if field.startswith((PARAMS, ATTRS)) and field not in self._params:
             name = field.removeprefix(PARAMS)
             return self._param(name) if name != field else self._attribute(field)

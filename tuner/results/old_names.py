@@ -10,6 +10,12 @@ from tuner.study.trial import TrialState
 
 OLD_RELEASED = "FREE"
 STATES: Mapping[str, TrialState] = {OLD_RELEASED: TrialState.RELEASED}
+# Fields of filters and sort orders in the addresses of pages.
+FIELDS: Mapping[str, str] = {
+    "seconds": "device_seconds",
+    "began": "started_at",
+    "ended": "ended_at",
+}
 
 
 def old_summary_keys(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,8 @@ class TrialTable:
     states: Ints  # places in `STATES`
     values: Floats  # nan: none
     n_steps: Ints
-    began: Floats  # seconds since 1970
+    began: Floats  # of the last attempt, in seconds since 1970
+    started: Floats  # of the first attempt, likewise
     ended: Floats
     seconds: Floats  # on a device
     agents: Ints  # ordinals; -1: none
@@ -102,6 +103,7 @@ def empty_table() -> TrialTable:
         values=floats,
         n_steps=ints,
         began=floats,
+        started=floats,
         ended=floats,
         seconds=floats,
         agents=ints,
@@ -114,8 +116,8 @@ def empty_table() -> TrialTable:
     )
 
 
-_COLUMNS = ("numbers", "states", "values", "n_steps", "began", "ended", "seconds", "agents",
-            "attempts")  # fmt: skip
+_COLUMNS = ("numbers", "states", "values", "n_steps", "began", "started", "ended", "seconds",
+            "agents", "attempts")  # fmt: skip
 
 
 def merge(

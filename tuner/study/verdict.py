@@ -12,6 +12,11 @@ class Verdict(StrEnum):
     DROP = "drop"  # leave at once: the trial has failed, or another agent has it
 
     @property
+    def word(self) -> str:
+        """The verdict as people read it."""
+        return self.name.lower()
+
+    @property
     def outcome(self) -> "Outcome":
         """Return the outcome of an attempt that obeys; `CONTINUE` has none."""
         return _OUTCOMES[self]

@@ -14,6 +14,7 @@ from tuner.study_file.code_names import find_code_folder
 from tuner.study_file.frozen import Model
 from tuner.study_file.kinds.table import AnyObjective, find_kind, written_code
 from tuner.study_file.params.reading import read_params
+from tuner.study_file.params.trainer_params import ANY_PARAMS
 from tuner.study_file.sections import node_of, read_goal, read_name
 from tuner.study_file.text.faults import Faults
 from tuner.study_file.text.intervals import Interval
@@ -133,7 +134,9 @@ def _read(root: Item, folder: Path) -> BestConfig | None:
     goal = read_goal(section, kind, objective) if objective else None
     if objective and not goal and not set(Direction) & set(section):
         root.fault("the goal is missing; add `minimize: val_loss`")
-    params = read_params(section.get("params"), kind.known_params(node_of(section, "objective")))
+    # Without an objective, nothing can be said of its params.
+    known = kind.known_params(node_of(section, "objective")) if objective else ANY_PARAMS
+    params = read_params(section.get("params"), known)
     values = {
         "name": read_name(section["name"], is_new=False) if "name" in section else None,
         "objective": objective,

@@ -70,11 +70,11 @@ def _identity_values(spec: StudySpec) -> dict[str, Any]:
     params = spec.objective.complete(spec.params)
     fixed = {name: value for name, value in params.items() if name not in spec.search_space}
     parts = {
-        "objective": _objective_values(spec.objective),
+        "objective": {**_objective_values(spec.objective), str(spec.direction): spec.metric},
         "params": {f"params.{name}": value for name, value in fixed.items()},
         "search_space": {f"search_space.{name}": r for name, r in spec.search_space.items()},
     }
-    values: dict[str, Any] = {str(spec.direction): spec.metric}
+    values: dict[str, Any] = {}
     for found in keyed_fields(StudySpec).values():
         if found.key.is_identity:
             values |= parts.get(found.field, {found.name: getattr(spec, found.field)})

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from tuner.worker.faults import in_words
 from tuner.worker.forks import ForkedEnd, ending_forks
 from tuner.worker.program import begin_program, find_module_file, search_first
 
-_HERE = str(Path(__file__).parents[2])  # the package's own folder
+_HERE = f"{Path(__file__).parents[1]}{os.sep}"  # the package's own folder
 
 
 def load_callable(

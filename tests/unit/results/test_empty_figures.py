@@ -20,7 +20,7 @@ def _board(values):
     numbers, nothing = np.arange(n), np.zeros(n)
     columns = TrialColumns(
         numbers=numbers, states=np.zeros(n, np.int64), values=np.array(values, np.float64),
-        n_steps=numbers, began=nothing, ended=nothing, seconds=nothing,
+        n_steps=numbers, began=nothing, started=nothing, ended=nothing, seconds=nothing,
         agents=np.zeros(n, np.int64), devices=[""] * n, attempts=np.ones(n, np.int64), failures={},
         given={},
     )  # fmt: skip

@@ -113,3 +113,15 @@ def test_states_and_orders_are_parsed():
     for wrong in ("lr:down", ":desc", "lr:desc:x"):
         with pytest.raises(UsageError, match="field:desc"):
             parse_sort(wrong)
+
+
+def test_fields_of_the_last_release_are_accepted_unless_something_has_their_name():
+    trials = [
+        trial(0, device_seconds=3.0, user_attrs={}),
+        trial(1, device_seconds=1.0, user_attrs={}),
+    ]
+    fields = RowFields(rows=trials)
+    assert filter_numbers(table_of(trials), Filter(sort="seconds"), fields) == [1, 0]
+    named = [trial(0, device_seconds=1.0, user_attrs={"seconds": 9})]
+    wanted = Filter(conditions=[parse_condition("seconds=9")])
+    assert filter_numbers(table_of(named), wanted, RowFields(rows=named)) == [0]

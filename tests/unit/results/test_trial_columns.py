@@ -53,6 +53,7 @@ def _columns(numbers: list[int], chance: random.Random) -> TrialColumns:
         values=floats(),
         n_steps=ints(9),
         began=floats(),
+        started=floats(),
         ended=floats(),
         seconds=floats(),
         agents=ints(3),

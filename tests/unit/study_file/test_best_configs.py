@@ -67,3 +67,13 @@ def test_set_changes_params_by_their_short_or_full_name(file):
 def test_a_wrong_value_of_set_is_a_fault(file):
     with pytest.raises(StudyFileError, match=r"--set: params.epochs: must be a whole number"):
         load_best_config(file, ["epochs=many"])
+
+
+def test_a_config_without_its_objective_has_one_fault(tmp_path):
+    path = tmp_path / "best.yaml"
+    path.write_text("format: tuner-best-1\nname: a\nminimize: loss\nparams: {lr: 0.1}\nseed: 1\n")
+    with pytest.raises(StudyFileError) as refused:
+        load_best_config(path)
+    assert [fault.message for fault in refused.value.faults] == [
+        "`objective:` is missing; tuner export writes a complete file"
+    ]

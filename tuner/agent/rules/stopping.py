@@ -11,7 +11,7 @@ from tuner.study.ending import Ending, EndingKind
 from tuner.study.lease import Release
 from tuner.study.verdict import Verdict
 
-# Workers have until so long before the end of the grace; the rest is for the hand-back.
+# Workers have until so long before the end of the grace; the rest is for the release.
 KILL_BEFORE_SECONDS = 5.0
 LEAVE_BEFORE_SECONDS = 2.0  # for the final heartbeat and the exit of the interpreter
 SECOND_SIGNAL_SECONDS = 2.0

@@ -132,8 +132,7 @@ def _lasted(story: AttemptStory) -> str:
 
 def _render_decisions(page: TrialPage) -> str:
     lines = [
-        f"  {page.step_noun} {decision.step}: {decision.action.replace('_', ' ')}, "
-        f"{one_line(decision.reason)}"
+        f"  {page.step_noun} {decision.step}: {decision.word}, {one_line(decision.reason)}"
         for decision in page.decisions
     ]
     return "\n".join(["pruning", *lines]) if lines else ""

@@ -9,8 +9,6 @@ from tuner.results.summary import StudySummary
 from tuner.study.durations import render_seconds
 from tuner.study.trial import Direction
 
-_MIN_BAR = 10
-
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetLine:

@@ -73,7 +73,7 @@ def _decisions(decisions: Sequence[DecisionRow], curve: object) -> list[Trace]:
     return [{
         "type": "scatter", "mode": "markers", "name": "pruner",
         "x": [d.step for d in known], "y": [curve[d.step] for d in known],
-        "text": [escape_label(f"{d.action.replace('_', ' ')}: {d.reason}") for d in known],
+        "text": [escape_label(f"{d.word}: {d.reason}") for d in known],
         "hovertemplate": "%{text}<extra></extra>",
         "marker": {
             "size": 10, "line": {"width": 2, "color": "@pruned"}, "color": "@pruned",

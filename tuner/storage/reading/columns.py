@@ -31,7 +31,8 @@ class TrialColumns:
     states: Ints  # places in `STATES`
     values: Floats  # nan: none
     n_steps: Ints
-    began: Floats  # seconds since 1970; nan: not yet
+    began: Floats  # of the last attempt, in seconds since 1970; nan: not yet
+    started: Floats  # of the first attempt, likewise
     ended: Floats
     seconds: Floats  # on a device
     agents: Ints  # ordinals; -1: none
@@ -102,6 +103,7 @@ def read_trial_columns(
         values=_floats(row[2]),
         n_steps=_ints(row[3]),
         began=_floats(row[4]),
+        started=_floats(row[15]),
         ended=_floats(row[5]),
         seconds=_floats(row[6]),
         agents=_ints(row[7]),

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from tuner.storage.reading.rows import read_rows
 from tuner.study.code import Code
 from tuner.study.trial import Direction, TrialState
+from tuner.study.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,13 @@ class DecisionRow:
 
     attempt: int
     step: int
-    action: str
+    action: str  # the stored text of a `Verdict`
     reason: str
+
+    @property
+    def word(self) -> str:
+        """The decision as people read it: "continue" or "prune"."""
+        return Verdict(self.action).word
 
 
 @dataclass(frozen=True, kw_only=True)

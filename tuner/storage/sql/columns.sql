@@ -12,7 +12,8 @@ select string_agg(x.number::text, ','), string_agg(x.state, ','),
        array_agg(x.failure) filter (where x.state = '2'),
        array_agg(x.reason) filter (where x.state = '2'),
        array_agg(x.number) filter (where x.given is not null),
-       array_agg(x.given) filter (where x.given is not null)
+       array_agg(x.given) filter (where x.given is not null),
+       string_agg(coalesce(x.started::text, 'nan'), ',')
 from (
     select t.number, v.value, coalesce(l.seconds, 0)::float4 as seconds, a.ordinal as agent,
            l.device, coalesce(l.attempt, 0) as attempt, l.failure,
@@ -28,6 +29,7 @@ from (
                 where s.trial_id = t.trial_id and s.key = 'fixed_params') end as given,
            round(extract(epoch from coalesce(l.claimed_at,
                t.datetime_start at time zone 'utc'))::numeric, 2) as began,
+           extract(epoch from t.datetime_start at time zone 'utc') as started,
            round(extract(epoch from coalesce(l.ended_at,
                t.datetime_complete at time zone 'utc'))::numeric, 2) as ended
     from trials t

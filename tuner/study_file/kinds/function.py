@@ -15,14 +15,13 @@ from tuner.study_file.code_names import (
 )
 from tuner.study_file.kinds.objective import Objective, ObjectiveKind
 from tuner.study_file.params.space import SearchSpace
-from tuner.study_file.params.trainer_params import KnownParams
+from tuner.study_file.params.trainer_params import ANY_PARAMS, KnownParams
 from tuner.study_file.schema.parts import Schema, callable_schema
 from tuner.study_file.text.faults import quote
 from tuner.study_file.text.items import Item
 from tuner.study_file.text.yaml_nodes import Node, ScalarNode
 
 _METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)  # an argument of trial.report
-_ANY_PARAMS = KnownParams(table={}, takes_others=True)
 
 
 class FunctionObjective(Objective):
@@ -77,7 +76,7 @@ class FunctionKind(ObjectiveKind):
         return FunctionObjective(function=text) if is_right(item, text, folder, _fault) else None
 
     def known_params(self, node: Node | None) -> KnownParams:
-        return _ANY_PARAMS
+        return ANY_PARAMS
 
     def goal_fault(
         self, metric: str, direction: Direction, objective: Objective | None, node: Node | None

@@ -16,7 +16,7 @@ KINDS: Sequence[ObjectiveKind] = (FunctionKind(), TrainerKind())
 
 
 def find_kind(node: Node | None) -> ObjectiveKind:
-    """Return the kind that a value of `objective:` is meant to be of; None without a value."""
+    """Return the kind that a value of `objective:` is meant to be; the last one without a value."""
     return next(kind for kind in KINDS if kind.is_meant(node))
 
 

@@ -134,6 +134,9 @@ class KnownParams:
     takes_others: bool  # names are free then, and values of any type
 
 
+ANY_PARAMS = KnownParams(table={}, takes_others=True)
+
+
 def resolve(params: Params) -> dict[str, ParamValue]:
     """Return every parameter of the trainer, with its default if none is given, and all others."""
     return {name: param.default for name, param in TRAINER_PARAMS.items()} | dict(params)
