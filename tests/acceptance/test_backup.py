@@ -201,25 +201,25 @@ def _damaged(backup: Path, folder: Path) -> Iterator[tuple[Path, int, str]]:
     for name, changes, code, sentence in (
         ("newer", {"schema_version": 99}, 4, "upgrade tuner"),
         ("optuna", {"optuna_revision": "v9"}, 4, "upgrade tuner"),
-        ("format", {"format": "other"}, 2, "is no backup"),
-        ("fields", {"more": 1}, 2, "is no backup"),
+        ("format", {"format": "other"}, 2, "is not a backup"),
+        ("fields", {"more": 1}, 2, "is not a backup"),
         ("tables", {"tables": [{"name": "pg_authid", "columns": [], "n_rows": 0}]}, 4, "damaged"),
-        ("version", {"schema_version": "3"}, 2, "is no backup"),
-        ("revision", {"optuna_revision": ["v3.2.0.a"]}, 2, "is no backup"),
-        ("name", {"tables": [{"name": [], "columns": [], "n_rows": 0}]}, 2, "is no backup"),
-        ("column", {"tables": [{"name": "x", "columns": [{}], "n_rows": 0}]}, 2, "is no backup"),
+        ("version", {"schema_version": "3"}, 2, "is not a backup"),
+        ("revision", {"optuna_revision": ["v3.2.0.a"]}, 2, "is not a backup"),
+        ("name", {"tables": [{"name": [], "columns": [], "n_rows": 0}]}, 2, "is not a backup"),
+        ("column", {"tables": [{"name": "x", "columns": [{}], "n_rows": 0}]}, 2, "is not a backup"),
     ):
         changed = {**parts, "manifest.json": json.dumps({**manifest, **changes}).encode()}
         yield _zip(folder / name, changed), code, sentence
     deep = {**parts, "manifest.json": b"[" * 200_000}
-    yield _zip(folder / "deep", deep), 2, "is no backup"
+    yield _zip(folder / "deep", deep), 2, "is not a backup"
     nothing = "; nothing was restored"
     yield _zip(folder / "rows", {**parts, "optuna.trials": bytes(trials[:-20])}), 4, nothing
     gone = {k: v for k, v in parts.items() if k != "optuna.trials"}
     yield _zip(folder / "gone", gone), 4, nothing
     whole = _zip(folder / "whole", parts)
     for entry, code, sentence in (
-        ("manifest.json", 2, "is no backup"),
+        ("manifest.json", 2, "is not a backup"),
         ("optuna.trials", 4, nothing),
     ):
         for name, place, byte in (("encrypted", 6, 1), ("packed", 8, 99), ("flipped", None, 0)):

@@ -171,7 +171,7 @@ def test_actions_are_done_noted_and_refused_without_their_marks(own_finished):
             ("extend", {"trials": "many"}, 400, "is no amount"),
             ("extend", {}, 400, "no limit is given"),
             ("extend", {"seconds": "+1h"}, 400, "no such limit to raise"),
-            ("extend", {"seconds": "1h", "target": "0.01"}, 200, "seconds 1h"),
+            ("extend", {"seconds": "1h", "target": "0.01"}, 200, "time 1h"),
             ("enqueue", {"params": "learning_rate=0.01"}, 200, "enqueue trial 2"),
             ("enqueue", {"params": "lr=0.01"}, 400, "no searched parameter"),
             ("enqueue", {"params": ""}, 400, "no params are given"),

@@ -223,6 +223,7 @@ def test_a_final_training_that_is_ended_goes_on(tuner: Tuner, tmp_path, number):
     assert "holds this training already" in tuner("train", *words[1:-2]).err
 
 
+@pytest.mark.long
 def test_a_model_of_ones_own_is_shipped_with_its_code(tuner: Tuner, tmp_path):
     net = (STUDIES / "own-model" / "net.py").read_text()
     (tmp_path / "net.py").write_text(net)

@@ -16,7 +16,9 @@ from tuner.storage.schema.migrations import migrate
 SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
 
 
-def _run(folder: Path, seed: int, seconds: float, n_trials: int) -> None:
+def _run(folder: Path, seed: int, seconds: float, n_trials: int) -> bool:
+    """Check a run; return whether it is conclusive."""
+    folder.mkdir()
     cells = write_cells(folder, n_trials)
     with (
         open_network(3) as network,
@@ -32,6 +34,7 @@ def _run(folder: Path, seed: int, seconds: float, n_trials: int) -> None:
         try:
             chaos.run()
             chaos.check()
+            return chaos.is_conclusive()
         except BaseException:
             print("\n".join(chaos.log))
             print("\n---\n".join(agent.output for agent in fleet.agents))
@@ -40,10 +43,12 @@ def _run(folder: Path, seed: int, seconds: float, n_trials: int) -> None:
             print(chaos.summary())
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 @pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 def test_a_bad_minute_leaves_an_exact_record(tuner_home: object, tmp_path: Path) -> None:
-    _run(tmp_path, SEED, seconds=26, n_trials=24)
+    # On a busy machine, too little may happen within the time.
+    runs = (_run(tmp_path / str(n), SEED + n, seconds=26, n_trials=24) for n in range(4))
+    assert any(runs), "no run in which a trial was taken over and a zombie came back"
 
 
 @pytest.mark.long
@@ -53,4 +58,4 @@ def test_a_bad_minute_leaves_an_exact_record(tuner_home: object, tmp_path: Path)
 def test_a_bad_night_leaves_an_exact_record(
     tuner_home: object, tmp_path: Path, offset: int
 ) -> None:
-    _run(tmp_path, SEED + offset, seconds=90, n_trials=72)
+    assert _run(tmp_path / "night", SEED + offset, seconds=90, n_trials=72)
