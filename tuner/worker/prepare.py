@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import Any
 
 from tuner.worker.bad_code import BadCode
-from tuner.worker.faults import in_words
 from tuner.worker.kinds.table import PREPARATIONS
 from tuner.worker.one_shot import answer_once
 from tuner.worker.streams import Streams
@@ -28,6 +27,8 @@ def main(arguments: list[str], streams: Streams) -> int:
         except BadCode as error:
             return {"error": str(error)}
         except Exception as error:  # raised by the user's code: the agent needs a sentence
+            from tuner.worker.faults import in_words  # noqa: PLC0415 - loads torch
+
             return {"error": in_words(error)}
 
     # Threads that the user's module has started may never end.
