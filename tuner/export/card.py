@@ -4,16 +4,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tuner.export.card_use import render_use
 from tuner.study.trial import Params
 from tuner.study_file.best import BestConfig
-from tuner.training.final.model import MODEL_FILE
+from tuner.training.final.model import MODEL_FILE, FinalModel
 from tuner.training.final.model_card import ModelCard
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def render_model_card(config: BestConfig, metrics: Mapping[str, Any], card: ModelCard) -> str:
+def render_model_card(config: BestConfig, metrics: Mapping[str, Any], model: FinalModel) -> str:
     """Render the card of a built-in trainer's model; its `predict` example works as pasted."""
+    card = model.card
     parts = [
         f"# {config.name}",
         f"A model of `{card.model}` for {card.task.value}, trained by tuner from trial "
@@ -28,10 +30,7 @@ def render_model_card(config: BestConfig, metrics: Mapping[str, Any], card: Mode
         "`curves.html` shows the training and the test split's "
         + ("confusion matrix." if metrics["confusion"] else "residuals."),
         "## How to use it",
-        _predict(card, metrics),
-        "Features are given in the units of the data, as finite numbers (a row with NaN or "
-        "infinity is a `ValueError`); their standardization is in "
-        f"`{MODEL_FILE}`, which holds tensors and text and can run no code.",
+        *render_use(model),
         *_origin(config, metrics),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -121,35 +120,6 @@ def _warning(config: BestConfig, metrics: Mapping[str, Any]) -> str:
         f"the best of {_plain(n_tried)} tried, so a part of it is luck. Trust "
         + ("the test split." if "test" in metrics else "data that it has not seen.")
     )
-
-
-def _predict(card: ModelCard, metrics: Mapping[str, Any]) -> str:
-    """Render Python code that works in this folder."""
-    build, given = "", ""
-    if card.has_own_model:
-        module, _, name = card.model.rpartition(":")
-        build, given = _import_of(module, name), f", build={name}"
-    row = f"[[0.0] * {card.n_features}]"
-    proba = "\nprint(model.predict_proba(x))" if card.classes else ""
-    names = "  # class numbers; their names: model.classes" if card.classes else ""
-    return (
-        "In this folder, wherever it is moved to:\n\n```python\n"
-        f"{build}import tuner\n\n"
-        f'model = tuner.load_model("."{given})\n'
-        f"x = {row}  # rows of {card.n_features} features\n"
-        f"print(model.predict(x)){names}{proba}\n```"
-    )
-
-
-def _import_of(module: str, name: str) -> str:
-    """Render the import of the user's own code: it must be in the reader's code, not in a file."""
-    if not module.endswith(".py"):
-        return f"from {module} import {name}\n\n"
-    folder, _, file = module.rpartition("/")
-    stem = file.removesuffix(".py")
-    place = folder or "."
-    path = f'import sys\n\nsys.path.insert(0, "{place}")  # its code, copied here'
-    return f"{path}\nfrom {stem} import {name}\n"
 
 
 def _origin(config: BestConfig, metrics: Mapping[str, Any]) -> list[str]:

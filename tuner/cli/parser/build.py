@@ -103,7 +103,8 @@ def _add_beginning(commands: Commands) -> None:
         commands,
         "check",
         "check",
-        "validate a study file without running its code; show its settings and first params",
+        "validate a study file and look at its data without running its code; show its settings, "
+        "the columns of its data and its first params",
         "tuner check studies/digits.yaml --set budget.trials=20",
         storage=False,
     )
@@ -112,7 +113,15 @@ def _add_beginning(commands: Commands) -> None:
     )
     _add_set(check)
     check.add_argument(
-        "--smoke", action="store_true", help="train one trial for one step, outside any study"
+        "--smoke",
+        action="store_true",
+        help="train one trial for one step, outside any study; also looks at data that a callable "
+        "of your own loads",
+    )
+    check.add_argument(
+        "--verify",
+        action="store_true",
+        help="hash all data files again instead of trusting their size and time of change",
     )
     add_json(check)
     schema = add_command(
