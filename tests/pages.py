@@ -285,13 +285,15 @@ def _setting(name: str, setting: Setting) -> str:
 
 
 def _trainer_table() -> tuple[Row, list[Row]]:
-    rows = [(code(p.name), _domain(p), code(p.default)) for p in TRAINER_PARAMS.values()]
+    rows = [(code(p.name), _domain(p), code(_written(p.default))) for p in TRAINER_PARAMS.values()]
     return ("parameter", "values", "default", "meaning"), rows
 
 
 def _domain(param: TrainerParam) -> str:
     if param.kind == "choice":
         return ", ".join(map(code, param.choices))
+    if param.kind == "flag":
+        return f"{code('true')}, {code('false')}"
     return f"{param.kind} {_bounds(param.domain)}"
 
 

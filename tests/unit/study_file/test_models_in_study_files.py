@@ -138,7 +138,7 @@ def test_a_study_of_before_there_were_losses_reads_as_before(tmp_path):
         ({"model: net.py:cnn": "model: net"}, False),
         ({"loss: net.py:fit": "loss: cross_entropy"}, False),
         ({"kernel: 5": "n_outputs: 5"}, False),
-        ({"kernel: 5": "schedule: cosine"}, False),
+        ({"kernel: 5": "schedule: cosine"}, True),
         ({"kernel: 5": "width: wide"}, False),
         ({"model: net.py:cnn": "model: mlp"}, False),
         ({"share:": "epochs:", "epochs: 3": "width: 3"}, False),

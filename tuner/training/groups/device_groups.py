@@ -33,6 +33,7 @@ class Departure:
     last_values: Values
     best_step: int  # 0: no epoch had a finite value of the objective
     best_values: Values
+    is_early: bool  # COMPLETE before its last epoch, without a better value for its patience
 
 
 class Groups:
@@ -276,4 +277,5 @@ def _departure(seat: Seat, how: Outcome) -> Departure:
         last_values=seat.last_values,
         best_step=seat.best_step,
         best_values=seat.best_values,
+        is_early=how is Outcome.COMPLETE and seat.is_stopped_early,
     )

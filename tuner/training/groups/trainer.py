@@ -57,6 +57,7 @@ class Trainer:
         x_NF = self._data.train.x_NF
         n_rows, losses, sizes = len(x_NF), [], []
         per_epoch = math.ceil(n_rows / group.batch_size)
+        group.begin_epoch(per_epoch)
         epochs = [seat.step for seat in group.seats]
         steps_K = torch.tensor([epoch * per_epoch for epoch in epochs], device=x_NF.device)
         order_KN = self._orders(epochs)
@@ -67,7 +68,7 @@ class Trainer:
             batches = x_NF[index_KR].chunk(n_steps, 1)
             target_KSBC = self._targets_NC[index_KR].view(len(index_KR), n_steps, batch, -1)
             target_SKCB = target_KSBC.permute(1, 0, 3, 2).contiguous()
-            target_SKCB = target_SKCB.expand(-1, len(epochs), -1, -1)
+            target_SKCB = group.smoothed(target_SKCB.expand(-1, len(epochs), -1, -1))
             first_steps_K = steps_K + first // group.batch_size
             take_steps = group.stack.take_steps
             losses.append(take_steps(batches, target_SKCB, first_steps_K, group.update))

@@ -114,6 +114,9 @@ def facts_of(departure: Departure, metric: str) -> dict[str, float | int | str]:
     """
     if departure.how is Outcome.COMPLETE:
         facts: dict[str, float | int | str] = {"best_step": departure.best_step}
+        if departure.is_early:
+            n_epochs = departure.step - departure.best_step
+            facts["ended"] = f"no better {metric} for {n_epochs} epoch{'s' * (n_epochs > 1)}"
         values: Values = {n: v for n, v in departure.best_values.items() if n != metric}
     else:
         facts, values = {}, departure.last_values
