@@ -186,20 +186,25 @@ class L1Penalty:
 class GradientClip:
     """Scales the gradient of a lane down to its `clip_norm`, as torch's clip_grad_norm_ does.
 
-    Each lane is scaled alone, over its own numbers: a sum over a stack would round differently.
+    Each norm is that of one lane's own numbers: a sum over a stack would round differently.
+    Shapes: C lanes with a `clip_norm`.
     """
 
     def __init__(
         self, gradients_KD: torch.Tensor, settings: Sequence[Settings], layouts: Sequence[Layout]
     ) -> None:
-        self._clipped = [
-            (gradients_D[: layout.n_total], lane.clip_norm)
-            for gradients_D, lane, layout in zip(gradients_KD, settings, layouts, strict=True)
-            if lane.clip_norm
-        ]
+        clipped = [k for k, lane in enumerate(settings) if lane.clip_norm]
+        max_norms = [settings[k].clip_norm for k in clipped]
+        self._max_norm_C = gradients_KD.new_tensor(max_norms)
+        self._norm_C = torch.empty_like(self._max_norm_C)
+        self._factor_C = torch.empty_like(self._max_norm_C)
+        rows = [gradients_KD[k, : layouts[k].n_total] for k in clipped]
+        self._rows = list(zip(rows, self._norm_C.unbind(), self._factor_C.unbind(), strict=True))
 
     def scale(self) -> None:
-        for gradients_D, max_norm in self._clipped:
-            norm = torch.linalg.vector_norm(gradients_D)
-            # the summand keeps a gradient of zeros finite; it is torch's
-            gradients_D.mul_(norm.add_(1e-6).reciprocal_().mul_(max_norm).clamp_(max=1.0))
+        for gradients_D, norm, _ in self._rows:
+            torch.linalg.vector_norm(gradients_D, out=norm)
+        # the summand keeps a gradient of zeros finite; it is torch's
+        torch.div(self._max_norm_C, self._norm_C.add_(1e-6), out=self._factor_C).clamp_(max=1.0)
+        for gradients_D, _, factor in self._rows:
+            gradients_D.mul_(factor)
