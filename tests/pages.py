@@ -23,6 +23,11 @@ from tuner.study_file.algorithms.reading import (
     read_pruner,
     read_sampler,
 )
+from tuner.study_file.data.prepare import PrepareRule
+from tuner.study_file.data.sources import SOURCES, TableData
+from tuner.study_file.data.split import SplitRule
+from tuner.study_file.frozen import Model
+from tuner.study_file.keys import key_schema, keyed_fields, record_schema
 from tuner.study_file.params.trainer_params import (
     DATA_SETS,
     OBJECTIVES,
@@ -175,6 +180,36 @@ def _name_of(algorithm: Any) -> str:
     return code(algorithm.name)
 
 
+_ON_THEIR_OWN = {"objective.data": "sources", "objective.split": "split"}
+_ON_THEIR_OWN |= {"objective.prepare": "prepare"}  # keys with a table of their own
+
+
+def _record_table(record: type[Model]) -> tuple[Row, list[Row]]:
+    """The keys of a mapping."""
+    rows: list[Row] = []
+    for name, value in record_schema(record)["properties"].items():
+        rows += _rows_of_value(name, value)
+    return ("key", "values", "default", "meaning"), rows
+
+
+def _sources_table() -> tuple[Row, list[Row]]:
+    """The sources, each with its own keys; those of all tables stand once."""
+    rows: list[Row] = []
+    shared = {n for n, f in keyed_fields(TableData).items()} | {"target", "drop", "weight", "types"}
+    for source, record in SOURCES.items():
+        found = keyed_fields(record)
+        names = [source, *(n for n in found if n != source and n not in shared)]
+        uses = ", ".join(code(name) for name in found if name in shared)
+        for name in names:
+            (row,) = _rows_of_value(name, key_schema(found[name]))
+            cell = f"{row[3]}. Also: {uses}" if uses and name == source else row[3]
+            rows.append((row[0], *row[1:3], cell))
+    for name, field in keyed_fields(TableData).items():
+        default = "required" if name in TableData.required else ""
+        rows += _rows_of_value(name, key_schema(field), default)
+    return ("key", "values", "default", "meaning"), rows
+
+
 def _rows_of_section(name: str, section: Mapping[str, Any], default: str) -> Iterator[Row]:
     """A row for a key that holds a value, or one for each key below it."""
     match name:
@@ -201,15 +236,20 @@ def _written(value: object) -> object:
 
 
 def _rows_of_value(path: str, schema: Mapping[str, Any], default: str = "") -> Iterator[Row]:
+    if path in _ON_THEIR_OWN:
+        yield code(path), "a mapping", default
+        return
     kinds = schema.get("anyOf", [schema])
-    scalars = [kind for kind in kinds if "properties" not in kind]
+    # A mapping with a single key is a value, such as {constant: 0}.
+    is_variant = all(len(kind.get("properties", {})) < 2 for kind in kinds)
+    scalars = [kind for kind in kinds if is_variant or "properties" not in kind]
     if scalars:
         given = code(_written(schema["default"])) if "default" in schema else default
         cells = code(path), ", ".join(filter(None, map(_values, scalars))), given
         is_goal = path in tuple(Direction)  # more to say than an editor needs
         has_doc = "description" in schema and not is_goal
         yield (*cells, schema["description"]) if has_doc else cells
-    for kind in kinds:
+    for kind in [] if is_variant else kinds:
         for key, value in kind.get("properties", {}).items():
             is_required = key in kind.get("required", ())
             yield from _rows_of_value(f"{path}.{key}", value, "required" if is_required else "")
@@ -235,8 +275,8 @@ def _values(schema: Mapping[str, Any]) -> str:
             return _number(kind, schema)
         case "boolean":
             return f"{code('true')}, {code('false')}"
-        case "array":
-            return "list of params"
+        case "array" | "object":
+            return _parts(schema)
         case "string" if "90s" in schema.get("examples", ()):
             return "duration"
         case "string" if ":" in schema.get("pattern", ""):
@@ -245,6 +285,16 @@ def _values(schema: Mapping[str, Any]) -> str:
             return "text"
         case _:
             return "text, number, `true`, `false`, `null`"
+
+
+def _parts(schema: Mapping[str, Any]) -> str:
+    """A list or a mapping in words."""
+    if schema["type"] == "array":
+        return "list of texts" if schema["items"].get("type") == "string" else "list of params"
+    if schema.get("properties"):
+        ((name, value),) = schema["properties"].items()
+        return f"{code(f'{{{name}: ...}}')} ({_values(value)})"
+    return f"a mapping from names to {_values(schema['additionalProperties'])}"
 
 
 def _number(kind: str, schema: Mapping[str, Any]) -> str:
@@ -312,6 +362,9 @@ TABLES = {
     "pruners": lambda: _algorithms_table("pruner", PRUNERS, "stops a trial"),
     "trainer": _trainer_table,
     "data": _data_table,
+    "sources": _sources_table,
+    "split": lambda: _record_table(SplitRule),
+    "prepare": lambda: _record_table(PrepareRule),
 }
 
 

@@ -8,7 +8,8 @@ import psycopg2
 from tuner.storage.connections.connection import Database
 from tuner.storage.work.join import join_study
 from tuner.study.trial import Direction
-from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
+from tuner.study_file.data.sources import SklearnData
+from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.study_file.model import Algorithm, Budget, StudySpec
 from tuner.study_file.params.space import Choice, FloatRange, IntRange
 

@@ -22,6 +22,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, r2_score, roc_auc_score
 
+from tests.data_requests import data_request
 from tuner.training.data.preparing import prepare
 
 STUDY = """\
@@ -119,7 +120,7 @@ def tuner(home: Path, *words: object) -> str:
 
 def baselines(name: str, home: Path) -> dict[str, dict[str, float]]:
     """Two models of scikit-learn on the same split: trained on train, judged on test."""
-    folder = prepare({"sklearn": name}, home / "data").folder
+    folder = prepare(data_request({"sklearn": name}), home / "data").folder
     x, y = np.load(folder / "train_x.npy"), np.load(folder / "train_y.npy")
     x_test, y_test = np.load(folder / "test_x.npy"), np.load(folder / "test_y.npy")
     meta = json.loads((folder / "meta.json").read_text())

@@ -39,6 +39,7 @@ from pathlib import Path
 import optuna
 
 from tests.bench.end_to_end import ROOT, create
+from tests.data_requests import data_request
 from tuner.errors import NoCompleteTrial
 from tuner.storage.embedded.home import Home
 from tuner.storage.embedded.server import Server, open_server
@@ -136,7 +137,7 @@ class Bench:
 
     def _prepare(self, data: str) -> Path:
         """The folder of a data set, as tuner's own studies find it."""
-        return prepare({"sklearn": data}, self._folder / "data").folder
+        return prepare(data_request({"sklearn": data}), self._folder / "data").folder
 
     def _call(self, command: Sequence[str], url: str) -> None:
         environment = {**os.environ, "TUNER_STORAGE": url, "TUNER_HOME": str(self._folder)}

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tuner.export.kinds.table import FINAL_TRAININGS
+from tuner.study_file.data.sources import SklearnData
 from tuner.study_file.kinds.function import FunctionObjective
 from tuner.study_file.kinds.objective import ObjectiveKind
 from tuner.study_file.kinds.table import KINDS
-from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
+from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.worker.kinds.table import PREPARATIONS, TRAININGS
 
 ROOT = Path(__file__).parents[2] / "tuner"

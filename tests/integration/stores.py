@@ -23,7 +23,8 @@ from tuner.study.lease import Claimed, ClaimedTrial, Finish
 from tuner.study.report import Report
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import AttemptKey, Direction, Params, TrialState
-from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
+from tuner.study_file.data.sources import SklearnData
+from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.study_file.model import Algorithm, Budget, Failures, StudySpec
 from tuner.study_file.params.space import Choice, FloatRange, IntRange
 

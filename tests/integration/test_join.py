@@ -12,8 +12,9 @@ from tuner.storage.connections.connection import Database
 from tuner.storage.reading.rows import find_row
 from tuner.storage.work.join import is_finished, join_study
 from tuner.study.trial import Direction
+from tuner.study_file.data.sources import SklearnData
 from tuner.study_file.identity import parse_spec
-from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
+from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.study_file.model import (
     Algorithm,
     Budget,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.data_requests import data_request
 from tests.integration.worker_processes import PATIENCE_SECONDS, WorkerProcess, worker_command
 from tuner.messages import Continue, Left, Ready, Reported, Saved, Setup, Start, Stop, encode
 from tuner.study.goal import Goal
@@ -26,7 +27,7 @@ def rungs(*steps: int) -> tuple[tuple[int, int, int], ...]:
 
 @pytest.fixture(scope="module")
 def data_folder(tmp_path_factory):
-    return prepare({"sklearn": "digits"}, tmp_path_factory.mktemp("prepared")).folder
+    return prepare(data_request({"sklearn": "digits"}), tmp_path_factory.mktemp("prepared")).folder
 
 
 @pytest.fixture

@@ -136,10 +136,9 @@ def _keys() -> set[str]:
         found.add(name)
         for kind in section.get("anyOf", [section]):
             for key, value in kind.get("properties", {}).items():
-                found |= {
-                    f"{name}.{key}",
-                    *(f"{name}.{key}.{k}" for k in value.get("properties", ())),
-                }
+                found.add(f"{name}.{key}")
+                for part in value.get("anyOf", [value]):
+                    found |= {f"{name}.{key}.{k}" for k in part.get("properties", ())}
     return found
 
 

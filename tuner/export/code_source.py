@@ -23,14 +23,17 @@ def folder_of_code(spec: StudySpec, path: Path | None, command: str) -> Path:
     `StudyMismatch` for one with another objective.
     """
     if path is None:
-        if spec.has_own_code:
+        if spec.needs_study_file:
+            what, chosen = "trains your own code", "the code that runs"
+            if not spec.objective.code_names:
+                what, chosen = "reads files of your own", "the files that are read"
             raise UsageError(
-                f"study {spec.name!r} trains your own code, and a database may not choose the code "
-                f"that runs here: name the study file that has the same objective ({command})"
+                f"study {spec.name!r} {what}, and a database may not choose {chosen} here: name "
+                f"the study file that has the same objective ({command})"
             )
         return Path.cwd()
     loaded = load_study_file(path)
-    if loaded.spec.objective != spec.objective:
+    if loaded.spec.objective.identity() != spec.objective.identity():
         raise StudyMismatch(
             f"{path} has another objective than study {spec.name!r}: "
             f"{render_objective(loaded.spec)}, not {render_objective(spec)}"

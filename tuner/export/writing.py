@@ -100,6 +100,6 @@ def _head(exported: Exported) -> str:
         f"tuner: trial {exported.number} of study {config.name}{value}{so_far}",
         f"of {facts['trials']['tried']} trials tried; final training: tuner train THIS_FILE",
     ]
-    if config.has_own_code:
-        lines.append("it trains with the code that `objective` names, relative to this file")
+    if config.needs_study_file:
+        lines.append("the code and the files that `objective` names are relative to this file")
     return "\n".join(lines)

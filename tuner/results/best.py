@@ -46,9 +46,9 @@ def choose_best(
     return Choice(number=by_value, by=By.VALUE)
 
 
-def confirm_command(name: str, *, has_own_code: bool) -> str:
+def confirm_command(name: str, *, needs_study_file: bool) -> str:
     """Return `tuner confirm NAME`, with the study file if that names the code."""
-    return study_command("confirm", name, "--file STUDY.yaml" if has_own_code else "")
+    return study_command("confirm", name, "--file STUDY.yaml" if needs_study_file else "")
 
 
 def confirmed_best(by_value: int, confirmation: Confirmation | None) -> int | None:
@@ -64,7 +64,7 @@ def _confirmed(study: StudyRow, confirmation: Confirmation | None) -> int:
         spec = parse_spec(study.spec)
         if spec.confirms is not None:
             raise UsageError(f"study {study.name!r} confirms study {spec.confirms.study!r} itself")
-        command = confirm_command(study.name, has_own_code=spec.has_own_code)
+        command = confirm_command(study.name, needs_study_file=spec.needs_study_file)
         raise UsageError(f"study {study.name!r} is not confirmed; {command} does it")
     if confirmation.winner is None:
         raise NoCompleteTrial(

@@ -50,7 +50,7 @@ class Confirmation:
     direction: Direction
     n_seeds: int
     candidates: tuple[Candidate, ...]
-    has_own_code: bool = False  # then commands need the study file that names it
+    needs_study_file: bool = False  # then commands need the study file that names it
 
     @property
     def winner(self) -> Candidate | None:
@@ -128,7 +128,7 @@ def _confirmation(connection: Snapshot, linked: StudyRow) -> Confirmation:
         direction=linked.direction,
         n_seeds=confirms.seeds,
         candidates=rank(candidates, linked.direction),
-        has_own_code=spec.has_own_code,
+        needs_study_file=spec.needs_study_file,
     )
 
 

@@ -55,7 +55,7 @@ class StudySummary:
     confirmation: Confirmation | None  # the newest one of its best trials
     fixed_params: Params
     step_noun: str  # "epoch" or "step"
-    has_own_code: bool  # then some commands need the study file that names it
+    needs_study_file: bool  # then some commands need the study file that names it
     lease_seconds: float
     failures: tuple[FailureRow, ...]
     agents: tuple[AgentRow, ...]
@@ -214,7 +214,7 @@ def build_summary(
         confirmation=confirmation,
         fixed_params=spec.params,
         step_noun=spec.step_noun,
-        has_own_code=spec.has_own_code,
+        needs_study_file=spec.needs_study_file,
         lease_seconds=spec.failures.lease_seconds,
         failures=tuple(failures),
         agents=tuple(agents),

@@ -80,9 +80,9 @@ class BestConfig(Model):
         return Goal(metric=self.metric, direction=self.direction)
 
     @property
-    def has_own_code(self) -> bool:
-        """Return whether it trains with the user's code."""
-        return bool(self.objective.code_names)
+    def needs_study_file(self) -> bool:
+        """Return whether it names code or files, which belong next to it."""
+        return bool(self.objective.local_names)
 
     @property
     def fingerprint(self) -> str | None:

@@ -124,7 +124,7 @@ def arity_fault(node: Definition, name: str, example: str, n: int) -> str:
     has_room = len(positional) >= n or node.args.vararg
     if n_required <= n and has_room and not n_keywords:
         return async_fault(node, name, example)
-    arguments = "one argument" if n == 1 else "two arguments"
+    arguments = ("no argument", "one argument", "two arguments")[n]
     return f"{name}:{node.lineno}: {node.name} must take {arguments}: {example}"
 
 

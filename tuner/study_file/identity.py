@@ -83,13 +83,13 @@ def _identity_values(spec: StudySpec) -> dict[str, Any]:
 
 def render_objective(spec: StudySpec) -> str:
     """Render `data.sklearn digits, model mlp`, or the function's name."""
-    values = _objective_values(spec.objective)
+    values = dict(_leaves("objective", spec.objective.written()))
     return ", ".join(f"{path.removeprefix('objective.')} {v}" for path, v in values.items())
 
 
 def _objective_values(objective: Objective) -> dict[str, Any]:
     """Return `{"objective.data.sklearn": "digits", ...}`, or `{"objective": "train.py:train"}`."""
-    return dict(_leaves("objective", objective.written()))
+    return dict(_leaves("objective", objective.identity()))
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:

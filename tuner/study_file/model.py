@@ -265,9 +265,9 @@ class StudySpec(Model):
         return Goal(metric=self.metric, direction=self.direction)
 
     @property
-    def has_own_code(self) -> bool:
-        """Return whether the user's code trains it, or a part of it."""
-        return bool(self.objective.code_names)
+    def needs_study_file(self) -> bool:
+        """Return whether it names code or files, which only a file on a machine may choose."""
+        return bool(self.objective.local_names)
 
     @property
     def n_steps(self) -> int | None:

@@ -17,14 +17,6 @@ OBJECTIVE: Mapping[str, str] = {
     "command": "the built-in trainer is: write `data:` and `model:`",
 }
 
-DATA: Mapping[str, str] = dict.fromkeys(
-    ("csv", "parquet", "npz", "torchvision", "huggingface", "python"), "use sklearn: digits"
-) | dict.fromkeys(
-    ("target", "split", "impute", "normalize", "root"),
-    "remove it; the trainer splits and normalizes by itself",
-)
-
-
 TRIAL: Mapping[str, str] = {
     "resource": "remove it; one report counts one step",
     "seeds": "remove it; every trial has one seed",

@@ -3,7 +3,10 @@
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 class UnsafeFolder(Exception):
@@ -57,6 +60,16 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
+@contextmanager
+def open_new(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file, 0600, that is synced at the end; raises `FileExistsError`."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def write_new(path: Path, content: bytes) -> None:
     """Write a new file, 0600 and synced; raises `FileExistsError`."""
-    write_synced(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), content)
+    with open_new(path) as file:
+        file.write(content)

@@ -101,7 +101,7 @@ def _check_arity(function: Callable[..., Any], name: str, n: int, example: str) 
     try:
         signature.bind(*[object()] * n)
     except TypeError:
-        arguments = "one argument" if n == 1 else "two arguments"
+        arguments = ("no argument", "one argument", "two arguments")[n]
         wanted = f"must take {arguments}: def {name}({example})"
         raise BadCode(f"{name}{signature} {wanted}") from None
 

@@ -5,7 +5,8 @@ import pytest
 from tuner.agent.workers.preparation import PreparedData, check_goal
 from tuner.errors import RunFailed
 from tuner.study.trial import Direction
-from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
+from tuner.study_file.data.sources import SklearnData
+from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.study_file.model import Algorithm, Budget, StudySpec
 
 METRICS = {"val_loss": "minimize", "val_r2": "maximize"}

@@ -108,7 +108,7 @@ def summary(**changes: Any) -> StudySummary:
         confirmation=None,
         fixed_params={"epochs": 27},
         step_noun="epoch",
-        has_own_code=False,
+        needs_study_file=False,
         lease_seconds=30.0,
         failures=(),
         agents=(),

@@ -48,7 +48,7 @@ def test_a_stopped_run_says_how_to_go_on():
 
 
 def test_the_next_commands_name_the_study_file_that_own_code_needs():
-    own = render_end(summary(has_own_code=True), EndingKind.FINISHED, ["my own.yaml"])
+    own = render_end(summary(needs_study_file=True), EndingKind.FINISHED, ["my own.yaml"])
     assert "  tuner export digits --file 'my own.yaml' -o best.yaml  for tuner train" in own
     assert "  tuner confirm digits --file 'my own.yaml' " in own
     assert "--file" not in render_end(summary(), EndingKind.FINISHED, ["digits.yaml"])

@@ -284,13 +284,13 @@ def test_a_confirmation_is_told_beside_the_best_trial():
 
 
 def test_a_confirmation_of_own_code_names_the_study_file():
-    own = _confirmation(has_own_code=True)
+    own = _confirmation(needs_study_file=True)
     command = "tuner export digits --by confirmed --file STUDY.yaml -o best.yaml"
     assert render_confirmed(own).endswith(f"next: {command}")
     assert confirmed_json(own)["confirmation"]["export"] == command
     waiting = Candidate(trial=3, params={}, search_value=None, values=(), n_failed=0, n_open=2)
     assert "(tuner run STUDY.yaml --study digits-confirm)" in render_confirmed(
-        _confirmation(candidates=(waiting,), has_own_code=True)
+        _confirmation(candidates=(waiting,), needs_study_file=True)
     )
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from tuner.study.trial import Direction
 from tuner.study_file.best import BestConfig
-from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
+from tuner.study_file.data.sources import SklearnData
+from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.study_file.params.trainer_params import resolve
 
 

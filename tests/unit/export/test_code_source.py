@@ -11,13 +11,38 @@ from tests.unit.export.configs import make_config
 from tuner.errors import UsageError
 from tuner.export.code_source import check_code, folder_of_code
 from tuner.study_file.best import BestConfig
+from tuner.study_file.data.sources import PythonData, SklearnData
 from tuner.study_file.kinds.function import FunctionObjective
-from tuner.study_file.kinds.trainer import SklearnData, TrainerObjective
+from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.study_file.model import StudySpec
 
 # What each text of a stored spec and of a config may choose. A key of a later version that holds
 # text fails the test below until it stands here; "code" and "place" then join the other tests.
 CODE, PLAIN = "code", "plain"
+PLACE = "place"  # a file or folder of this machine
+
+
+def _data_texts(root: str) -> dict[str, str]:
+    """The texts of data, split and preparation."""
+    plain = ("sklearn", "target", "drop", "weight", "types", "delimiter", "encoding", "decimal")
+    places = ("csv", "parquet", "npz", "images", "idx")
+    data = {
+        **dict.fromkeys((*plain, "colour"), PLAIN),
+        **dict.fromkeys(places, PLACE),
+        "python": CODE,
+    }
+    rules = {
+        "split.test": PLACE,  # {csv: test.csv}
+        "split.by": PLAIN,  # the name of a rule, and of a column
+        "prepare.missing": PLAIN,
+        "prepare.numbers": PLAIN,
+        "prepare.categories": PLAIN,
+    }
+    return {f"{root}.objective.data.{name}": kind for name, kind in data.items()} | {
+        f"{root}.objective.{name}": kind for name, kind in rules.items()
+    }
+
+
 TEXTS = {
     "StudySpec.name": PLAIN,
     "StudySpec.metric": PLAIN,
@@ -34,7 +59,7 @@ TEXTS = {
     "StudySpec.objective.function": CODE,
     "StudySpec.objective.model": CODE,
     "StudySpec.objective.loss": CODE,
-    "StudySpec.objective.data.sklearn": PLAIN,  # one of five names
+    **_data_texts("StudySpec"),
     "StudySpec.confirms.study": PLAIN,
     "StudySpec.confirms.study_created_at": PLAIN,
     "StudySpec.confirms.params": PLAIN,
@@ -44,7 +69,7 @@ TEXTS = {
     "BestConfig.objective.function": CODE,
     "BestConfig.objective.model": CODE,
     "BestConfig.objective.loss": CODE,
-    "BestConfig.objective.data.sklearn": PLAIN,
+    **_data_texts("BestConfig"),
     "BestConfig.weights.file": PLAIN,  # a name without a folder, beside the config
     "BestConfig.weights.sha256": PLAIN,
     "BestConfig.provenance": PLAIN,  # only shown
@@ -71,6 +96,9 @@ def test_every_text_that_may_choose_code_is_known() -> None:
 
 HOSTILE: dict[str, Any] = {
     "objective.function": FunctionObjective(function="subprocess:getoutput"),
+    "objective.data.python": TrainerObjective(
+        data=PythonData(python="subprocess:getoutput"), model="mlp"
+    ),
     "objective.model": TrainerObjective(
         data=SklearnData(sklearn="digits"), model="subprocess:getoutput"
     ),

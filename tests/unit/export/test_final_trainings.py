@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.data_requests import data_request
 from tests.unit.export.configs import make_config
 from tests.unit.training.recorder import RecorderLane
 from tuner.errors import RunFailed, UsageError
@@ -86,7 +87,8 @@ def _curve(trained) -> dict[int, dict[str, float]]:
 def _trial(config) -> RecorderLane:
     """The same trial in company, as a worker of the search trains it."""
     data = load_dataset(
-        prepare({"sklearn": "digits"}, Path(os.environ["TUNER_HOME"], "data")).folder, "cpu"
+        prepare(data_request({"sklearn": "digits"}), Path(os.environ["TUNER_HOME"], "data")).folder,
+        "cpu",
     )
     loss = loss_of(data)
     model = MLP(data.n_features, data.n_outputs, loss)

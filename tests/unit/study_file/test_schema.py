@@ -106,6 +106,8 @@ def _properties(section):
         part = next(option for option in part["anyOf"] if "properties" in option)
     for name in section.split(".")[1:]:
         part = part["properties"][name]
+    if "anyOf" in part:  # a branch for each source
+        part = next(option for option in part["anyOf"] if "sklearn" in option["properties"])
     return set(part["properties"])
 
 

@@ -11,13 +11,20 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 import tuner
 from tuner.errors import TunerError
+from tuner.study_file.data.sources import ColumnType
 from tuner.study_file.params.trainer_params import Task, resolve
 from tuner.training.checkpoint import encode_tree
+from tuner.training.data.numbers import Numbers
+from tuner.training.data.one_hot import OneHot, OneHotColumn
+from tuner.training.data.preparation import InputColumn, Preparation, Target
+from tuner.training.data.scaling import Standard
 from tuner.training.final.model import build_final_model, encode_model
 from tuner.training.final.model_card import ModelCard
 from tuner.training.mlp.module import mlp_module
@@ -48,8 +55,46 @@ def good_model(model: str = "mlp") -> bytes:
         module = own_net(4, 3, 5)
     card = ModelCard(**{**vars(CARD), "model": model})
     weights = {name: p.detach() for name, p in module.named_parameters()}
-    fitted = torch.zeros(4, dtype=torch.float64), torch.ones(4, dtype=torch.float64)
-    return encode_model(build_final_model(card, weights, fitted, own_net))
+    return encode_model(build_final_model(card, weights, preparation_of(card), own_net))
+
+
+def preparation_of(card: ModelCard) -> Preparation:
+    """Four numbers that are scaled."""
+    return Preparation(
+        columns=tuple(InputColumn(name=name, kind=ColumnType.NUMBER) for name in "pqrs"),
+        numbers=numbers_of(4),
+        one_hot=OneHot(columns=()),
+        pixels=None,
+        target=Target(task=card.task, classes=card.classes),
+        features=card.features,
+    )
+
+
+def numbers_of(n: int, **first_days: float) -> Numbers:
+    """Numbers that are left as they are."""
+    return Numbers(
+        first_days=first_days,
+        fill_F=np.zeros(n),
+        has_indicator_F=np.zeros(n, dtype=bool),
+        scaling=Standard(mean_F=np.zeros(n), scale_F=np.ones(n)),
+    )
+
+
+def mixed_model() -> bytes:
+    """A number, a date and a category, which make eight features."""
+    kinds = {"p": ColumnType.NUMBER, "d": ColumnType.DATE, "c": ColumnType.CATEGORY}
+    card = ModelCard(**{**vars(CARD), "n_features": 8, "features": tuple("abcdefgh")})
+    preparation = Preparation(
+        columns=tuple(InputColumn(name=name, kind=kind) for name, kind in kinds.items()),
+        numbers=numbers_of(5, d=3.0),
+        one_hot=OneHot(columns=(OneHotColumn(kept=("x", "y"), has_rare=True, has_missing=False),)),
+        pixels=None,
+        target=Target(task=card.task, classes=card.classes),
+        features=card.features,
+    )
+    module = mlp_module(8, 3, n_layers=2, width=5, activation="relu", dropout=0.0)
+    weights = {name: p.detach() for name, p in module.named_parameters()}
+    return encode_model(build_final_model(card, weights, preparation))
 
 
 def parts(content: bytes) -> tuple[dict[str, object], bytes]:
@@ -134,11 +179,49 @@ def odd_cards(content: bytes) -> Iterator[tuple[str, bytes]]:
                 yield f"param {name} {value}", file({**card, "params": changed})
 
 
+def odd_preparations(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Every field of the preparation with values of every kind."""
+    header, numbers = parts(content)
+    about = json.loads(header["__metadata__"]["tuner"])
+    fitted = about["preparation"]
+
+    def file(changed: object) -> bytes:
+        text = json.dumps({**about, "preparation": changed})
+        return joined({**header, "__metadata__": {"tuner": text}}, numbers)
+
+    parts_of = [((), fitted), (("numbers",), fitted["numbers"])]
+    parts_of += [((name, 0), fitted[name][0]) for name in ("columns", "one_hot")]
+    for place, part in parts_of:
+        for name in part:
+            yield f"{place} without {name}", file(_put(fitted, (*place, name), ...))
+            for value in ODD:
+                is_text = type(value) is str and name in ("target", "name")
+                is_same = value is part[name] or (value == part[name] and value is not True)
+                if not is_text and not is_same:
+                    yield f"{place} {name} {value}", file(_put(fitted, (*place, name), value))
+    for value in ODD:
+        if value is not None:
+            yield f"first day {value}", file(_put(fitted, ("numbers", "first_days", "p"), value))
+
+
+def _put(tree: Any, place: tuple[Any, ...], value: object) -> Any:
+    """A copy of the tree with another value in one place, or without it."""
+    copy = json.loads(json.dumps(tree))
+    part = copy
+    for key in place[:-1]:
+        part = part[key]
+    if value is ...:
+        del part[place[-1]]
+    else:
+        part[place[-1]] = value
+    return copy
+
+
 def nan_in(content: bytes) -> Iterator[tuple[str, bytes]]:
     """NaN in each of the tensors."""
     header, numbers = parts(content)
     for name, entry in header.items():
-        if name != "__metadata__":
+        if name != "__metadata__" and entry["dtype"] != "U8":
             _, end = entry["data_offsets"]
             n = 8 if entry["dtype"] == "F64" else 4
             nan = struct.pack("<d" if n == 8 else "<f", float("nan"))
@@ -224,6 +307,11 @@ def main(folder: Path) -> None:
         assert read(load, path)[0] == "loaded"
     reader, places = Reader(path), list(odd_places(folder))
     for what, content in [*nan_in(model), *odd_cards(model), *odd_headers(model, rng)]:
+        reader.look(tuner.load_model, what, content)
+    mixed = mixed_model()
+    path.write_bytes(mixed)
+    assert read(tuner.load_model, path)[0] == "loaded"
+    for what, content in odd_preparations(mixed):
         reader.look(tuner.load_model, what, content)
     for what, content in [(w, c) for w, c in odd_cards(own) if w.startswith("param width")]:
         reader.look(load_own, f"own {what}", content)

@@ -10,9 +10,13 @@ from safetensors import safe_open
 from tests.unit.training.recorder import RecorderLane, classification, regression, run
 from tuner.errors import RunFailed, UsageError
 from tuner.export.files import write_whole
+from tuner.study_file.data.sources import ColumnType
 from tuner.study_file.params.trainer_params import Task, resolve
 from tuner.training.data.dataset import with_validation
-from tuner.training.data.preparation import Preparation, Standardize, Target
+from tuner.training.data.numbers import Numbers
+from tuner.training.data.one_hot import OneHot
+from tuner.training.data.preparation import InputColumn, Preparation, Target
+from tuner.training.data.scaling import Standard
 from tuner.training.final.evaluation import evaluate, validate
 from tuner.training.final.model import (
     MODEL_FILE,
@@ -21,7 +25,6 @@ from tuner.training.final.model import (
     encode_model,
     load_model,
     natural_weights,
-    scaling_of,
 )
 from tuner.training.losses.built_in import loss_of
 
@@ -30,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def _preparation(data, classes=("a", "b", "c")):
     n = data.n_features
-    scaling = Standardize(
+    scaling = Standard(
         mean_F=torch.linspace(-2, 5, n, dtype=torch.float64).numpy(),
         scale_F=torch.linspace(0.5, 3, n, dtype=torch.float64).numpy(),
     )
@@ -40,7 +43,20 @@ def _preparation(data, classes=("a", "b", "c")):
         scale=data.target_scale,
         classes=classes if data.task is Task.CLASSIFICATION else (),
     )
-    return Preparation(steps=(scaling,), target=target, features=tuple(f"f{i}" for i in range(n)))
+    names = tuple(f"f{i}" for i in range(n))
+    return Preparation(
+        columns=tuple(InputColumn(name=name, kind=ColumnType.NUMBER) for name in names),
+        numbers=Numbers(
+            first_days={},
+            fill_F=np.zeros(n),
+            has_indicator_F=np.zeros(n, dtype=bool),
+            scaling=scaling,
+        ),
+        one_hot=OneHot(columns=()),
+        pixels=None,
+        target=target,
+        features=names,
+    )
 
 
 def _trained(data, **params):
@@ -52,7 +68,7 @@ def _trained(data, **params):
     preparation = _preparation(data)
     card = card_of("mlp", lane.params, lane.seed, data, preparation)
     weights = natural_weights("mlp", lane.params, best["weights"], best["buffers"])
-    return lane, value, build_final_model(card, weights, scaling_of(preparation))
+    return lane, value, build_final_model(card, weights, preparation)
 
 
 @pytest.mark.parametrize("n_layers", [0, 1, 3])
@@ -73,8 +89,8 @@ def test_a_model_that_was_written_predicts_as_before_wherever_it_lies(tmp_path):
     (tmp_path / "a").rename(tmp_path / "moved")
     again = load_model(tmp_path / "moved")
     x = np.random.default_rng(1).normal(size=(7, data.n_features)) * 3
-    standardized = (x - model.mean_F.numpy()) / model.scale_F.numpy()
-    outputs = model.outputs(torch.from_numpy(standardized).float())
+    scaling = model.preparation.numbers.scaling
+    outputs = model.outputs(torch.from_numpy(scaling.apply(x)).float())
     assert np.array_equal(again.predict(x), outputs.argmax(1).numpy())
     assert np.allclose(again.predict_proba(x).sum(1), 1)
     assert again.classes == ("a", "b", "c")
@@ -87,11 +103,12 @@ def test_a_model_that_was_written_predicts_as_before_wherever_it_lies(tmp_path):
 def test_a_target_is_predicted_in_its_own_unit():
     data = regression()
     _, _, model = _trained(data)
-    x = data.validation.x_NF.double() * model.scale_F + model.mean_F
+    scaling = model.preparation.numbers.scaling
+    x = data.validation.x_NF.double().numpy() * scaling.scale_F + scaling.mean_F
     outputs = model.outputs(data.validation.x_NF)[:, 0].double().numpy()
-    assert np.allclose(model.predict(x.numpy()), outputs * data.target_scale + 150.0, rtol=1e-5)
+    assert np.allclose(model.predict(x), outputs * data.target_scale + 150.0, rtol=1e-5)
     with pytest.raises(UsageError, match="use predict"):
-        model.predict_proba(x.numpy())
+        model.predict_proba(x)
 
 
 def test_rows_of_another_width_are_refused():
@@ -125,7 +142,8 @@ def test_the_file_holds_tensors_and_text_alone(tmp_path):
     path = tmp_path / MODEL_FILE
     write_whole(path, encode_model(model))
     with safe_open(path, framework="pt") as file:
-        assert {"preprocessing.mean", "preprocessing.scale", "output.weight"} <= set(file.keys())
+        fitted = {f"preprocessing.numbers.{name}" for name in ("mean_F", "scale_F", "fill_F")}
+        assert {*fitted, "output.weight"} <= set(file.keys())
         assert set(file.metadata()) == {"tuner"}
 
 
@@ -137,7 +155,7 @@ def test_a_damaged_file_is_one_sentence(tmp_path, damage):
     if damage == "torn":
         path.write_bytes(content[: len(content) // 2])
     elif damage == "foreign":
-        path.write_bytes(content.replace(b"tuner-model-1", b"other-model-1"))
+        path.write_bytes(content.replace(b"tuner-model-2", b"other-model-1"))
     elif damage == "renamed":
         path.write_bytes(content.replace(b"output.bias", b"output.bios"))
     with pytest.raises(RunFailed, match=r"cannot be read|is not a model|no file|another model"):
@@ -147,7 +165,7 @@ def test_a_damaged_file_is_one_sentence(tmp_path, damage):
 def test_one_flipped_bit_is_found_by_the_hash(tmp_path):
     _, _, model = _trained(classification())
     content = bytearray(encode_model(model))
-    content[-1] ^= 1
+    content[-200] ^= 1  # of a weight
     (tmp_path / MODEL_FILE).write_bytes(content)
     load_model(tmp_path)
     with pytest.raises(RunFailed, match="sha256"):
@@ -163,7 +181,7 @@ def test_a_model_of_the_users_own_is_built_by_what_is_given_and_by_nothing_else(
         return torch.nn.Sequential(torch.nn.BatchNorm1d(n_features), torch.nn.Linear(20, 3))
 
     weights = build(20, 3).state_dict()
-    model = build_final_model(card, weights, scaling_of(preparation), build)
+    model = build_final_model(card, weights, preparation, build)
     (tmp_path / MODEL_FILE).write_bytes(encode_model(model))
     with pytest.raises(UsageError, match=r"load_model\(\.\.\., build=run\)"):
         load_model(tmp_path)

@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 import torch
 
+from tests.data_requests import data_request
+from tuner.study_file.data.prepare import PrepareRule
+from tuner.study_file.data.split import SplitRule
 from tuner.study_file.params.trainer_params import DATA_SETS, OBJECTIVES, Task
 from tuner.training.data import dataset as data_module
 from tuner.training.data.dataset import load_dataset
 from tuner.training.data.preparation import Preparation, load_preparation
 from tuner.training.data.preparing import prepare
-from tuner.training.data.source import UnknownSource
-from tuner.training.data.sources import open_source
+from tuner.training.data.sklearn_source import SklearnSource
+from tuner.training.data.source import BadData
 from tuner.training.data.split import split_rows
 from tuner.training.folders import UnsafeFolder, open_private_folder
 
@@ -30,9 +33,9 @@ def parent(tmp_path_factory):
 
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_every_data_set_is_split_and_standardized(name, parent):
-    prepared = prepare({"sklearn": name}, parent)
+    prepared = prepare(data_request({"sklearn": name}), parent)
     data = load_dataset(prepared.folder, "cpu")
-    raw = open_source({"sklearn": name}).load()
+    raw = SklearnSource(name).load()
     n_rows = raw.n_rows
     assert data.task == DATA_SETS[name]
     assert prepared.metrics == OBJECTIVES[data.task]
@@ -41,7 +44,9 @@ def test_every_data_set_is_split_and_standardized(name, parent):
     assert data.train.x_NF.dtype is torch.float32
     mean_F, scale_F = data.train.x_NF.mean(0), data.train.x_NF.std(0, correction=0)
     assert mean_F.abs().max() < 1e-4
-    constant_F = torch.from_numpy(raw.numbers_NF()[split_rows(raw)["train"]].std(0) == 0)
+    constant_F = torch.from_numpy(
+        raw.numbers_NF()[split_rows(raw, SplitRule())["train"]].std(0) == 0
+    )
     assert torch.allclose(scale_F[~constant_F], torch.ones(1), atol=1e-3)
     assert not scale_F[constant_F].any()
     if data.task is Task.REGRESSION:
@@ -53,24 +58,24 @@ def test_every_data_set_is_split_and_standardized(name, parent):
 
 
 def test_the_splits_cover_every_row_once():
-    raw = open_source({"sklearn": "digits"}).load()
-    rows = split_rows(raw)
+    raw = SklearnSource("digits").load()
+    rows = split_rows(raw, SplitRule())
     assert np.array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(1797))
     assert [len(index) for index in rows.values()] == [1257, 270, 270]
 
 
 def test_the_summary_is_one_line(parent):
-    prepared = prepare({"sklearn": "digits"}, parent)
+    prepared = prepare(data_request({"sklearn": "digits"}), parent)
     assert prepared.summary == (
         "digits: 1797 rows, 64 features, 10 classes; 1257 train, 270 validation, 270 test"
     )
 
 
 def test_preparation_is_repeatable_and_private(parent, tmp_path):
-    first = prepare({"sklearn": "wine"}, parent)
-    second = prepare({"sklearn": "wine"}, tmp_path / "new" / "folder")
+    first = prepare(data_request({"sklearn": "wine"}), parent)
+    second = prepare(data_request({"sklearn": "wine"}), tmp_path / "new" / "folder")
     assert first.fingerprint == second.fingerprint
-    assert first.fingerprint != prepare({"sklearn": "iris"}, parent).fingerprint
+    assert first.fingerprint != prepare(data_request({"sklearn": "iris"}), parent).fingerprint
     for file in second.folder.iterdir():
         assert file.read_bytes() == (first.folder / file.name).read_bytes()
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -80,8 +85,12 @@ def test_preparation_is_repeatable_and_private(parent, tmp_path):
 
 
 def test_a_finished_folder_is_found_without_torch_or_sklearn(parent):
-    prepared = prepare({"sklearn": "iris"}, parent)
-    request = {"data": {"sklearn": "iris"}, "own": None, "data_folder": str(parent)}
+    prepared = prepare(data_request({"sklearn": "iris"}), parent)
+    request = {
+        "data": data_request({"sklearn": "iris"}),
+        "own": None,
+        "data_folder": str(parent),
+    }
     code = (
         "import os, sys; from tuner.worker.__main__ import main\n"
         "def leave(code):\n"
@@ -109,7 +118,7 @@ def test_a_finished_folder_is_found_without_torch_or_sklearn(parent):
 
 
 def test_the_test_split_is_never_opened(parent, monkeypatch):
-    prepared = prepare({"sklearn": "iris"}, parent)
+    prepared = prepare(data_request({"sklearn": "iris"}), parent)
     opened = []
     real = np.load
     monkeypatch.setattr(
@@ -121,11 +130,11 @@ def test_the_test_split_is_never_opened(parent, monkeypatch):
 
 
 def test_a_preparation_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(UnknownSource, match="digits, breast_cancer"):
-        prepare({"sklearn": "nope"}, tmp_path)
-    for bad in ({"sklearn": "iris", "more": 1}, {"csv": "x"}, {}):
-        with pytest.raises(UnknownSource, match="sources: sklearn"):
-            prepare(bad, tmp_path)
+    request = data_request({"sklearn": "iris"})
+    with pytest.raises(BadData, match="digits, breast_cancer"):
+        prepare({**request, "source": {"sklearn": "nope"}}, tmp_path)
+    with pytest.raises(BadData, match=r"sources: sklearn, csv"):
+        prepare({**request, "source": {"more": 1}}, tmp_path)
     assert not os.listdir(tmp_path)
 
 
@@ -140,7 +149,7 @@ def test_a_second_process_that_was_first_is_accepted(tmp_path, monkeypatch):
         real(unfinished, folder)
 
     monkeypatch.setattr(module, "_publish", beaten)
-    assert prepare({"sklearn": "iris"}, tmp_path).summary.startswith("iris")
+    assert prepare(data_request({"sklearn": "iris"}), tmp_path).summary.startswith("iris")
     assert len(os.listdir(tmp_path)) == 1
 
 
@@ -149,7 +158,7 @@ def test_folders_that_others_can_write_to_are_refused(tmp_path):
     shared.mkdir()
     shared.chmod(0o777)
     with pytest.raises(UnsafeFolder, match="chmod 700"):
-        prepare({"sklearn": "iris"}, shared)
+        prepare(data_request({"sklearn": "iris"}), shared)
     link = tmp_path / "link"
     link.symlink_to(tmp_path)
     with pytest.raises(UnsafeFolder, match="not a folder"):
@@ -158,15 +167,15 @@ def test_folders_that_others_can_write_to_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["wine", "diabetes"])
 def test_a_preparation_is_stored_without_code_and_read_back(name, parent):
-    prepared = prepare({"sklearn": name}, parent)
-    table = open_source({"sklearn": name}).load()
-    fitted = Preparation.fit(table, split_rows(table)["train"])
+    prepared = prepare(data_request({"sklearn": name}), parent)
+    table = SklearnSource(name).load()
+    fitted = Preparation.fit(table, split_rows(table, SplitRule())["train"], PrepareRule())
     stored = load_preparation(prepared.folder)
-    assert np.array_equal(stored.inputs(table), fitted.inputs(table))
+    assert np.array_equal(stored.inputs(table.columns), fitted.inputs(table.columns))
     assert (stored.target, stored.features) == (fitted.target, fitted.features)
     data = load_dataset(prepared.folder, "cpu")
-    rows = split_rows(table)["validation"]
-    assert np.array_equal(data.validation.x_NF.numpy(), stored.inputs(table)[rows])
+    rows = split_rows(table, SplitRule())["validation"]
+    assert np.array_equal(data.validation.x_NF.numpy(), stored.inputs(table.columns)[rows])
     y_N = stored.target.apply(table.target.values_N)
     assert np.array_equal(data.validation.y_N.numpy(), y_N[rows])
     suffixes = {file.suffix for file in prepared.folder.iterdir()}
@@ -181,4 +190,4 @@ def test_a_preparation_is_stored_without_code_and_read_back(name, parent):
     ],
 )
 def test_the_fingerprints_of_stored_studies_stay(name, fingerprint, parent):
-    assert prepare({"sklearn": name}, parent).fingerprint == fingerprint
+    assert prepare(data_request({"sklearn": name}), parent).fingerprint == fingerprint

@@ -44,7 +44,12 @@ def folder(tmp_path, monkeypatch):
 
 
 def _own(folder, **changes):
-    own = {"folder": str(folder), "model": "own_net.py:net", "loss": "own_net.py:loss"}
+    own = {
+        "folder": str(folder),
+        "data": None,
+        "model": "own_net.py:net",
+        "loss": "own_net.py:loss",
+    }
     return own | {"params": {}, "searched": ["width"]} | changes
 
 

@@ -82,11 +82,11 @@ def _note(exported: Exported, *, is_best: bool) -> None:
         print(f"note: confirmed by study {one_line(confirmed['by'])}", file=sys.stderr)
     elif is_best:
         config = exported.config
-        command = confirm_command(config.name, has_own_code=config.has_own_code)
+        command = confirm_command(config.name, needs_study_file=config.needs_study_file)
         print(f"note: not confirmed; run {command}", file=sys.stderr)
-    if exported.config.has_own_code:
+    if exported.config.needs_study_file:
         print(
-            "note: it names your own code, relative to the file: keep them together",
+            "note: it names code or files, relative to the file: keep them together",
             file=sys.stderr,
         )
     if exported.is_so_far:

@@ -145,7 +145,7 @@ def _render_next(summary: StudySummary, kind: EndingKind, again: Sequence[str]) 
     if summary.best is not None:
         commands.insert(0, (study_command("best", name), "the best params (--json for a program)"))
         if summary.study.spec.get("confirms") is None:
-            file = f"--file {quote_word(again[0])}" if summary.has_own_code else ""
+            file = f"--file {quote_word(again[0])}" if summary.needs_study_file else ""
             export = f"{file} -o best.yaml".strip()
             commands.append(
                 (study_command("confirm", name, file), "which of the best is really the best")

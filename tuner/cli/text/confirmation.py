@@ -77,7 +77,7 @@ def render_confirmed(confirmation: Confirmation | None) -> str:
     lines = [] if winner is None else [_render_winner(confirmation, winner)]
     if n_open:
         what = "confirmed so far" if winner is not None else "nothing is confirmed yet"
-        file = "STUDY.yaml" if confirmation.has_own_code else ""
+        file = "STUDY.yaml" if confirmation.needs_study_file else ""
         command = run_study_command(confirmation.name, file)
         lines.append(f"{what}: {count(n_open, 'training')} to come ({command})")
     if winner is not None:
@@ -100,7 +100,7 @@ def _render_winner(confirmation: Confirmation, winner: Candidate) -> str:
 
 
 def _export_command(confirmation: Confirmation) -> str:
-    file = "--file STUDY.yaml " if confirmation.has_own_code else ""
+    file = "--file STUDY.yaml " if confirmation.needs_study_file else ""
     return study_command("export", confirmation.search, f"--by confirmed {file}-o best.yaml")
 
 

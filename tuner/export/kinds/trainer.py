@@ -29,14 +29,13 @@ from tuner.training.final.model import (
     build_final_model,
     card_of,
     natural_weights,
-    scaling_of,
 )
 from tuner.training.final.warm_start import warm_state
 from tuner.training.lane import LaneFailed
 from tuner.training.modules.template import Build
 from tuner.training.tensor_file import READING_FAILS, is_usable, reason_of
 from tuner.worker.faults import in_words
-from tuner.worker.kinds.trainer.models import load_model, loss_of, model_of
+from tuner.worker.kinds.trainer.models import load_data, load_model, loss_of, model_of
 from tuner.worker.kinds.trainer.objective import TrainerObjective as Trainer
 from tuner.worker.kinds.trainer.own_code import look_at
 from tuner.worker.program import as_program
@@ -50,8 +49,9 @@ def train_model(job: Job) -> Trained:
     objective = job.config.objective
     assert isinstance(objective, TrainerObjective)
     started = monotonic()
-    prepared = _prepare(job.config, objective)
     with as_program():
+        with redirect_stdout(sys.stderr):
+            prepared = _prepare(job, objective)
         return _train_on(job, objective, prepared, started)
 
 
@@ -101,10 +101,11 @@ def choose(config: BestConfig, values: Mapping[str, Values]) -> str:
     return min(values, key=lambda name: (goal.rank(values[name][goal.metric]), name != NEW))
 
 
-def _prepare(config: BestConfig, objective: TrainerObjective) -> PreparedData:
+def _prepare(job: Job, objective: TrainerObjective) -> PreparedData:
     """Return this machine's copy of the data, which must be the study's."""
+    config = job.config
     try:
-        prepared = prepare(objective.data.model_dump(mode="json"), open_home().data)
+        prepared = prepare(objective.data_request(job.source), open_home().data, load_data)
     except TunerError:
         raise
     except Exception as error:
@@ -211,4 +212,4 @@ def _final_model(
     natural = natural_weights(
         objective.model, config.params, weights["weights"], weights["buffers"]
     )
-    return build_final_model(card, natural, scaling_of(preparation), build).to(job.device)
+    return build_final_model(card, natural, preparation, build).to(job.device)

@@ -35,6 +35,16 @@ class Objective(Model, ABC):
         """Return the user's code that it names, as `module:name` or `path/file.py:name`."""
 
     @property
+    def path_names(self) -> tuple[str, ...]:
+        """Return the files and folders of a machine that it names."""
+        return ()
+
+    @property
+    def local_names(self) -> tuple[str, ...]:
+        """Return code and files; a database must not choose them."""
+        return (*self.code_names, *self.path_names)
+
+    @property
     def is_same_in_company(self) -> bool:
         """Return whether a trial has the same bits in any group."""
         return True
@@ -47,6 +57,10 @@ class Objective(Model, ABC):
     @abstractmethod
     def written(self) -> Any:
         """Return the value of `objective:` in a study file."""
+
+    def identity(self) -> Any:
+        """Return the values that make another study, in the form of `written`."""
+        return self.written()
 
     @abstractmethod
     def n_steps(self, params: Params) -> int | None:

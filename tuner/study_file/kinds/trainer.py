@@ -13,12 +13,15 @@ from tuner.study_file.code_names import (
     is_code_name,
     read_callable,
 )
-from tuner.study_file.frozen import Model
+from tuner.study_file.data.prepare import PrepareRule
+from tuner.study_file.data.reading import data_schema, read_data
+from tuner.study_file.data.sources import AnyData, IdxData, ImagesData, PythonData, TableData
+from tuner.study_file.data.split import SplitRule
+from tuner.study_file.keys import read_record, record_schema
 from tuner.study_file.kinds.objective import Objective, ObjectiveKind
 from tuner.study_file.kinds.trainer_schema import trainer_sections
 from tuner.study_file.params.space import Choice, SearchSpace
 from tuner.study_file.params.trainer_params import (
-    DATA_SETS,
     OBJECTIVES,
     PER_LANE_PARAMS,
     SECONDS_METRIC,
@@ -33,6 +36,7 @@ from tuner.study_file.text.faults import did_you_mean, listed, quote
 from tuner.study_file.text.items import (
     Item,
     Keys,
+    Section,
     has_refused_key,
     read_option,
     read_section,
@@ -40,7 +44,7 @@ from tuner.study_file.text.items import (
 )
 from tuner.study_file.text.yaml_nodes import MapNode, Node, ScalarNode
 
-_KEYS = ("data", "model", "loss")
+_KEYS = ("data", "split", "prepare", "task", "model", "loss")
 _BUILT_IN = KnownParams(table=TRAINER_PARAMS, takes_others=False)
 _OWN_MODEL = KnownParams(table=TRAINER_PARAMS, takes_others=True)
 
@@ -50,26 +54,34 @@ _OF_MLP = frozenset({"batch_size", "width", "activation", "precision"})
 _OF_MLP_AS_A_MODULE = _OF_MLP | {"n_layers", "dropout"}
 
 
-class SklearnData(Model):
-    """`{sklearn: digits}`: a data set that scikit-learn ships."""
-
-    sklearn: str
-
-
 class TrainerObjective(Objective):
     """The built-in trainer on a data source."""
 
     kind: ClassVar[str] = "trainer"
     seconds_metric: ClassVar[str | None] = SECONDS_METRIC
 
-    data: SklearnData
+    data: AnyData
+    split: SplitRule = SplitRule()
+    prepare: PrepareRule = PrepareRule()
+    task: Task | None = None  # None: it follows from the target
     model: str  # "mlp", or the user's module:callable or path/file.py:callable
     loss: str | None = None  # the user's; None: the one that fits the data
 
     @property
     def code_names(self) -> tuple[str, ...]:
-        named = (self.model, self.loss)
+        named = (self.data.code_name, self.model, self.loss)
         return tuple(name for name in named if name is not None and is_code_name(name))
+
+    @property
+    def path_names(self) -> tuple[str, ...]:
+        test_file = self.split.test_file
+        named = (self.data.path, test_file[1] if test_file else None)
+        return tuple(name for name in named if name is not None)
+
+    @property
+    def known_task(self) -> Task | None:
+        """Return the task if it is known without a look at the data."""
+        return self.task or self.data.task
 
     @property
     def has_own_model(self) -> bool:
@@ -86,8 +98,15 @@ class TrainerObjective(Objective):
         return resolve(params)
 
     def written(self) -> Any:
-        """Return the mapping, without a loss that follows from the data."""
-        return self.model_dump(exclude_none=True)
+        """Return the mapping without values that follow from the data, and without defaults."""
+        return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+
+    def identity(self) -> Any:
+        return {
+            **self.model_dump(mode="json", exclude_none=True),
+            "data": self.data.identity(),
+            "split": self.split.identity(),
+        }
 
     def n_steps(self, params: Params) -> int | None:
         return int(resolve(params)["epochs"] or 0)
@@ -106,14 +125,24 @@ class TrainerObjective(Objective):
         """Request the data, and the user's code with the params that it has to take."""
         own = {
             "folder": str(folder),
+            "data": self.data.code_name,
             "model": self.model if self.has_own_model else None,
             "loss": self.loss,
             "params": dict(params),
             "searched": list(space),
         }
+        return {"data": self.data_request(folder), "own": own if self.code_names else None}
+
+    def data_request(self, folder: Path) -> dict[str, Any]:
+        """Return the data to prepare as JSON values; `identity` holds what makes them others."""
+        identity = self.identity()
         return {
-            "data": self.data.model_dump(mode="json"),
-            "own": own if self.code_names else None,
+            "source": self.data.model_dump(mode="json"),
+            "split": self.split.model_dump(mode="json"),
+            "prepare": self.prepare.model_dump(mode="json"),
+            "task": self.task,
+            "identity": {name: identity.get(name) for name in ("data", "split", "prepare", "task")},
+            "folder": str(folder),
         }
 
 
@@ -136,13 +165,16 @@ class TrainerKind(ObjectiveKind):
         section = read_section(item, Keys(allowed=_KEYS, later=not_yet.OBJECTIVE))
         if section is None:
             return None
-        data = _read_data(section["data"]) if "data" in section else None
+        data = read_data(section["data"], folder) if "data" in section else None
         model = _read_model(section["model"], folder) if "model" in section else None
         loss = _read_loss(section["loss"], folder) if "loss" in section else None
         for name, example in (("data", "data: {sklearn: digits}"), ("model", "model: mlp")):
             if name not in section and not has_refused_key(item, section):
                 item.key_fault(f"`{name}:` is missing; add `{example}`")
-        return TrainerObjective(data=data, model=model, loss=loss) if data and model else None
+        rules = _read_rules(section, data)
+        if data is None or model is None:
+            return None
+        return TrainerObjective(data=data, model=model, loss=loss, **rules)
 
     def known_params(self, node: Node | None) -> KnownParams:
         entries = node.entries if isinstance(node, MapNode) else ()
@@ -164,12 +196,23 @@ class TrainerKind(ObjectiveKind):
 
     def code_nodes(self, node: Node) -> Sequence[Node]:
         entries = node.entries if isinstance(node, MapNode) else ()
-        return [value for key, value in entries if key.text in ("model", "loss")]
+        named = [value for key, value in entries if key.text in ("model", "loss")]
+        sources = [value for key, value in entries if key.text == "data"]
+        return named + [
+            value
+            for source in sources
+            if isinstance(source, MapNode)
+            for key, value in source.entries
+            if key.text == PythonData.source
+        ]
 
     def schema(self) -> Schema:
         return object_schema(
             {
-                "data": object_schema({"sklearn": {"enum": list(DATA_SETS)}}, ["sklearn"]),
+                "data": data_schema(),
+                "split": record_schema(SplitRule),
+                "prepare": record_schema(PrepareRule),
+                "task": {"enum": list(Task), "description": "only where the inferred one is wrong"},
                 "model": {"anyOf": [{"enum": ["mlp"]}, callable_schema("net.py:cnn")]},
                 "loss": callable_schema("losses.py:focal"),
             },
@@ -193,19 +236,36 @@ def _has_unknown_key(node: Node | None) -> bool:
     return isinstance(node, MapNode) and any(k.text not in _KEYS for k, _ in node.entries)
 
 
-def _read_data(item: Item) -> SklearnData | None:
-    if isinstance(item.node, ScalarNode):
-        item.fault("must name its source, such as {sklearn: digits}")
-        return None
-    section = read_section(item, Keys(allowed=("sklearn",), later=not_yet.DATA))
-    if section is None:
-        return None
-    if "sklearn" not in section:
-        if not has_refused_key(item, section):
-            item.key_fault("names no data; write {sklearn: digits}")
-        return None
-    name = read_option(section["sklearn"], tuple(DATA_SETS), what="data set")
-    return SklearnData(sklearn=name) if name else None
+def _read_rules(section: Section, data: AnyData | None) -> dict[str, Any]:
+    """Read split, preparation and task; values that have no effect on the data are faults."""
+    rules: dict[str, Any] = {}
+    if "split" in section:
+        rules["split"] = read_record(section["split"], SplitRule, {})
+        _check_split(section["split"], rules["split"], data)
+    if "prepare" in section:
+        rules["prepare"] = read_record(section["prepare"], PrepareRule, {})
+        if isinstance(data, ImagesData | IdxData):
+            section["prepare"].key_fault("has no effect on images; remove it")
+    if "task" in section:
+        rules["task"] = _read_task(section["task"], data)
+    return rules
+
+
+def _check_split(item: Item, split: SplitRule, data: AnyData | None) -> None:
+    share = split.validation + (split.test if isinstance(split.test, float) else 0)
+    if share >= 1:
+        item.fault(f"leaves no rows for training: validation and test add up to {share:g}")
+    needs_table = split.column is not None or split.test_file is not None
+    if needs_table and data is not None and not isinstance(data, TableData):
+        item.fault("a column or a test file needs a table (csv, parquet); use shares instead")
+
+
+def _read_task(item: Item, data: AnyData | None) -> Task | None:
+    text = read_option(item, tuple(Task), what="task")
+    known = data.task if data else None
+    if text is not None and known is not None and text != known:
+        item.fault(f"the data are for {known}; remove it")
+    return Task(text) if text is not None else None
 
 
 def _read_model(item: Item, folder: Path) -> str | None:
@@ -241,7 +301,8 @@ def _loss_fault(node: Definition, name: str) -> str:
 
 def _known_goals(objective: TrainerObjective | None) -> dict[str, Direction]:
     """Return the metrics that can be optimized; all if the data is unknown."""
-    tasks = [DATA_SETS[objective.data.sklearn]] if objective else list(Task)
+    known = objective.known_task if objective else None
+    tasks = [known] if known else list(Task)
     return {name: direction for task in tasks for name, direction in OBJECTIVES[task].items()}
 
 

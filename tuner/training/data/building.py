@@ -1,29 +1,39 @@
 """Building of a prepared folder: load, split, fit, write. Loads scikit-learn and NumPy."""
 
-import io
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from tuner.study_file.data.prepare import PrepareRule
+from tuner.study_file.data.split import SplitRule
 from tuner.study_file.params.trainer_params import OBJECTIVES
 from tuner.training.data.preparation import Preparation
-from tuner.training.data.source import Source
+from tuner.training.data.source import DataRequest, Source
 from tuner.training.data.split import split_rows
 from tuner.training.data.table import Array, Table
-from tuner.training.folders import sync_folder, write_new
+from tuner.training.folders import open_new, sync_folder, write_new
+
+_ROWS = 16_384  # prepared and written at once: bounds the memory
 
 
-def build_folder(source: Source, folder: Path) -> None:
-    """Prepare a data set in an empty folder; `meta.json` comes last."""
+def build_folder(source: Source, request: DataRequest, folder: Path) -> None:
+    """Prepare a data set in an empty folder; `meta.json` comes last. Raises `BadData`."""
     table = source.load()
-    rows = split_rows(table)
-    preparation = Preparation.fit(table, rows["train"])
-    x_NF, y_N = preparation.inputs(table), preparation.target.apply(table.target.values_N)
+    rows = split_rows(table, SplitRule.model_validate(dict(request.split)))
+    rule = PrepareRule.model_validate(dict(request.prepare))
+    preparation = Preparation.fit(table, rows["train"], rule)
     for name, index in rows.items():
-        write_new(folder / f"{name}_x.npy", _encode(x_NF[index]))
-        write_new(folder / f"{name}_y.npy", _encode(y_N[index]))
+        _write_inputs(folder / f"{name}_x.npy", table, index, preparation)
+        _write(folder / f"{name}_y.npy", preparation.target.apply(table.target.values_N[index]))
+    if table.weight_N is not None:
+        mean = table.weight_N[rows["train"]].mean()
+        for name in ("train", "validation"):  # those that a final training uses
+            weight_N = table.weight_N[rows[name]] / mean
+            _write(folder / f"{name}_weight.npy", weight_N.astype(np.float32))
     preparation.save(folder)
     meta = {
         "task": table.task.value,
@@ -31,23 +41,77 @@ def build_folder(source: Source, folder: Path) -> None:
         "n_classes": len(table.target.categories),
         "n_rows": {name: len(index) for name, index in rows.items()},
         "target_scale": preparation.target.scale,
-        "fingerprint": table.fingerprint(rows),
-        "summary": _summary(table, rows),
+        "shape": list(preparation.pixels.shape) if preparation.pixels else None,
+        "fingerprint": _fingerprint(source, request, table, rows),
+        "summary": _summary(table, rows, preparation),
     }
     write_new(folder / "meta.json", json.dumps(meta, indent=2).encode())
     sync_folder(folder)
 
 
-def _summary(table: Table, rows: Mapping[str, Array]) -> str:
+def _fingerprint(
+    source: Source, request: DataRequest, table: Table, rows: Mapping[str, Array]
+) -> str:
+    """Return the identity of data and split on all machines.
+
+    For files it follows from their content and the recipe, so that it is the same wherever they
+    are; packages hold their own data, whose values count.
+    """
+    if "sklearn" in request.source:
+        return table.fingerprint(rows)
+    digest = hashlib.sha256()
+    content = table.fingerprint(rows) if "python" in request.source else dict(source.content())
+    digest.update(json.dumps([content, dict(request.identity)], sort_keys=True).encode())
+    for index in rows.values():
+        digest.update(np.ascontiguousarray(index).tobytes())
+    return digest.hexdigest()
+
+
+def _summary(table: Table, rows: Mapping[str, Array], preparation: Preparation) -> str:
     n_classes = len(table.target.categories)
     classes = f", {n_classes} classes" if n_classes else ""
     splits = ", ".join(f"{len(index)} {name}" for name, index in rows.items())
-    head = f"{table.name}: {table.n_rows} rows, {len(table.columns)} features"
-    return f"{head}{classes}; {splits}"
+    if preparation.pixels is not None:
+        channels, height, width = preparation.pixels.shape
+        inputs = f"images of {height} x {width} x {channels}"
+    else:
+        inputs = f"{preparation.n_features} features"
+        if preparation.n_features != len(table.columns):
+            inputs = f"{len(table.columns)} columns, {inputs}"
+    return f"{table.name}: {table.n_rows} rows, {inputs}{classes}; {splits}"
 
 
-def _encode(array: Array) -> bytes:
-    """Return NumPy's own format."""
-    content = io.BytesIO()
-    np.save(content, array, allow_pickle=False)
-    return content.getvalue()
+def _write_inputs(path: Path, table: Table, index: Array, preparation: Preparation) -> None:
+    if table.pixels_NCHW is not None:
+        pixels_NCHW = table.pixels_NCHW
+        parts: Iterator[Array] = (pixels_NCHW[part] for part in _parts(index))
+        _write_parts(path, (len(index), *pixels_NCHW.shape[1:]), np.dtype(np.uint8), parts)
+        return
+    parts = (
+        preparation.inputs([column.take(part) for column in table.columns])
+        for part in _parts(index)
+    )
+    _write_parts(path, (len(index), preparation.n_features), np.dtype(np.float32), parts)
+
+
+def _write(path: Path, array: Array) -> None:
+    _write_parts(path, array.shape, array.dtype, iter([array]))
+
+
+def _parts(index: Array) -> Iterator[Array]:
+    return (index[first : first + _ROWS] for first in range(0, len(index), _ROWS))
+
+
+def _write_parts(
+    path: Path, shape: tuple[int, ...], dtype: "np.dtype[Any]", parts: Iterator[Array]
+) -> None:
+    """Write an array in NumPy's own format, part by part."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    with open_new(path) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part, dtype=dtype).data)

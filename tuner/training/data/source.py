@@ -1,23 +1,37 @@
 """Port of all sources of data sets.
 
-Opening a source is cheap: `load` reads the data, and `versions` shows without reading them whether
-an earlier preparation can be used again.
+Opening a source is cheap: `load` reads the data, and `content` shows without reading them as a
+table whether an earlier preparation can be used again.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from tuner.training.data.table import Table
 
 
-class UnknownSource(Exception):
-    """The data source does not exist; the message names the known ones."""
+class BadData(Exception):
+    """The data cannot be used; the message is one sentence with the place and the fix."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRequest:
+    """The data to prepare, as the study file asks for them (`TrainerObjective.data_request`)."""
+
+    source: Mapping[str, Any]  # a record of `study_file.data.sources`, as JSON values
+    split: Mapping[str, Any]
+    prepare: Mapping[str, Any]
+    task: str | None
+    identity: Mapping[str, Any]  # the values that make them other data; no paths
+    folder: Path  # to which paths and code are relative
 
 
 class Source(Protocol):
-    def versions(self) -> Mapping[str, str]:
-        """Return the versions or hashes that determine the content."""
+    def content(self) -> Mapping[str, str]:
+        """Return the versions or hashes that determine the content; raises `BadData`."""
 
     def load(self) -> "Table":
-        """Return the data set; raises an error whose text is one sentence."""
+        """Return the data set; raises `BadData`."""

@@ -1,25 +1,75 @@
 """The table of all sources of data sets, by the key that names them in `objective.data`."""
 
-import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from tuner.training.data.source import Source, UnknownSource
+from tuner.training.data.content import Hashes
+from tuner.training.data.source import BadData, DataRequest, Source
+
+LoadCode = Callable[[str, str], Callable[[], Any]]  # (name, folder) -> the user's callable
 
 
-def open_source(asked: Mapping[str, Any]) -> Source:
-    """Open the source of `{"sklearn": name}`; raises `UnknownSource`."""
-    if len(asked) != 1 or next(iter(asked)) not in _SOURCES:
-        known = ", ".join(_SOURCES)
-        raise UnknownSource(f"no data source {json.dumps(dict(asked))}; sources: {known}")
-    ((kind, given),) = asked.items()
-    return _SOURCES[kind](given)
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The means of this machine to open a source."""
+
+    hashes: Hashes
+    load_code: LoadCode
 
 
-def _sklearn(name: str) -> Source:
+def open_source(request: DataRequest, machine: Machine) -> Source:
+    """Open the source of a request; raises `BadData`."""
+    kinds = [kind for kind in request.source if kind in _SOURCES]
+    if not kinds:
+        raise BadData(f"no data source in {sorted(request.source)}; sources: {', '.join(_SOURCES)}")
+    return _SOURCES[kinds[0]](request, machine)
+
+
+# Imported on demand: most of them load a package of their own.
+def _sklearn(request: DataRequest, machine: Machine) -> Source:
     from tuner.training.data.sklearn_source import SklearnSource  # noqa: PLC0415 - one of several
 
-    return SklearnSource(name)
+    return SklearnSource(request.source["sklearn"])
 
 
-_SOURCES: Mapping[str, Callable[[Any], Source]] = {"sklearn": _sklearn}
+def _table(request: DataRequest, machine: Machine) -> Source:
+    from tuner.training.data.table_source import TableSource  # noqa: PLC0415 - one of several
+
+    return TableSource(request, machine.hashes)
+
+
+def _npz(request: DataRequest, machine: Machine) -> Source:
+    from tuner.training.data.npz_source import NpzSource  # noqa: PLC0415 - one of several
+
+    return NpzSource(request, machine.hashes)
+
+
+def _images(request: DataRequest, machine: Machine) -> Source:
+    from tuner.training.data.image_source import ImageSource  # noqa: PLC0415 - one of several
+
+    return ImageSource(request, machine.hashes)
+
+
+def _idx(request: DataRequest, machine: Machine) -> Source:
+    from tuner.training.data.idx_source import IdxSource  # noqa: PLC0415 - one of several
+
+    return IdxSource(request, machine.hashes)
+
+
+def _python(request: DataRequest, machine: Machine) -> Source:
+    from tuner.training.data.python_source import PythonSource  # noqa: PLC0415 - one of several
+
+    name = str(request.source["python"])
+    return PythonSource(request, machine.load_code(name, str(request.folder)))
+
+
+_SOURCES: Mapping[str, Callable[[DataRequest, Machine], Source]] = {
+    "sklearn": _sklearn,
+    "csv": _table,
+    "parquet": _table,
+    "npz": _npz,
+    "images": _images,
+    "idx": _idx,
+    "python": _python,
+}

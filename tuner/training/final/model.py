@@ -13,23 +13,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from safetensors.torch import save
 
-from tuner.errors import BadRows, RunFailed, TunerError, UsageError
+from tuner.errors import RunFailed, TunerError, UsageError
 from tuner.study.trial import Params
 from tuner.study_file.code_names import is_code_name
 from tuner.study_file.params.trainer_params import Task
 from tuner.training.checkpoint import CHECKPOINT_FORMAT, BadCheckpoint, load_checkpoint
-from tuner.training.data.dataset import Dataset, Split
+from tuner.training.data.dataset import Dataset, Split, pixels_to_inputs
 from tuner.training.data.preparation import Preparation
-from tuner.training.final.model_card import (
-    MEAN,
-    SCALE,
-    ModelCard,
-    TensorHead,
-    check_heads,
-    load_card,
+from tuner.training.data.rows import columns_of, pixels_of
+from tuner.training.final.model_card import ModelCard, TensorHead, check_heads, load_card
+from tuner.training.final.stored_preparation import (
+    load_stored_preparation,
+    preparation_tensors,
+    split_tensors,
 )
 from tuner.training.mlp.module import mlp_module
 from tuner.training.modules.generators import generators_kept
@@ -44,48 +43,62 @@ from tuner.training.tensor_file import (
 
 MODEL_FILE = "model.safetensors"
 _CARD = "model-card.md"  # in a finished folder, as `tuner.export.final_folder` writes it
-_FORMAT, _ABOUT = "tuner-model-1", "tuner"
+_FORMATS = ("tuner-model-1", "tuner-model-2")  # the last one is written
+_ABOUT = "tuner"
 _ROWS = 4096  # predicted at once
-_MAX_NAMED = 5  # rows in a message
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinalModel:
-    """Predicts from features in the units of the data source."""
+    """Predicts from rows as the data source has them.
+
+    Rows are a file (CSV, Parquet), a frame, an Arrow table, a dict of columns, a list of dicts, or
+    an array (N, F) if all columns are numbers; for images arrays of bytes (N, H, W[, C]), files or
+    a folder. Columns go by their names, and others are ignored.
+    """
 
     card: ModelCard
-    module: torch.nn.Module  # in evaluation mode, over standardized features
-    mean_F: torch.Tensor
-    scale_F: torch.Tensor
+    module: torch.nn.Module  # in evaluation mode, over prepared features
+    preparation: Preparation
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Return the names of the classes by number; empty for regression."""
         return self.card.classes
 
-    def predict(self, x: ArrayLike) -> NDArray[Any]:
+    def predict(self, rows: Any, *, is_lenient: bool = False) -> NDArray[Any]:
         """Return each row's class number, or its target in its own unit.
 
-        Raises `BadRows`, a `ValueError`, for rows of another width or with NaN or infinity.
+        Raises `BadRows`, a `ValueError`, for rows without a column, with NaN, infinity or no value
+        where no training row lacked one, or with a new category. With `is_lenient`, missing values
+        are filled in and new categories count as none.
         """
-        outputs_NC = self.outputs(self._standardized(x))
+        outputs_NC = self.outputs(self.inputs(rows, is_lenient=is_lenient))
         if self.card.task is Task.CLASSIFICATION:
             return outputs_NC.argmax(1).numpy()
         return outputs_NC[:, 0].double().numpy() * self.card.target_scale + self.card.target_mean
 
-    def predict_proba(self, x: ArrayLike) -> NDArray[np.float64]:
+    def predict_proba(self, rows: Any, *, is_lenient: bool = False) -> NDArray[np.float64]:
         """Return the probability of each class (N, C).
 
         Raises `BadRows` as `predict` does, and `UsageError` for regression.
         """
         if self.card.task is not Task.CLASSIFICATION:
             raise UsageError("a regression model gives no probabilities; use predict")
-        outputs_NC = self.outputs(self._standardized(x))
+        outputs_NC = self.outputs(self.inputs(rows, is_lenient=is_lenient))
         return np.asarray(torch.softmax(outputs_NC.double(), 1).numpy(), dtype=np.float64)
+
+    def inputs(self, rows: Any, *, is_lenient: bool = False) -> torch.Tensor:
+        """Return the prepared features (N, F) of rows; raises `BadRows`."""
+        if self.preparation.pixels is not None:
+            pixels_NCHW = torch.from_numpy(pixels_of(rows, self.preparation))
+            return pixels_to_inputs(self.preparation.pixels, pixels_NCHW)
+        columns = columns_of(rows, self.preparation, is_lenient=is_lenient)
+        return torch.from_numpy(self.preparation.inputs(columns))
 
     @torch.no_grad()
     def outputs(self, x_NF: torch.Tensor) -> torch.Tensor:
-        """Return the raw outputs (N, C) for standardized features, on the CPU."""
+        """Return the raw outputs (N, C) for prepared features, on the CPU."""
         device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
         is_half = self.card.params["precision"] == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=is_half):
@@ -93,20 +106,6 @@ class FinalModel:
                 self.module(part.to(device)).float().cpu() for part in torch.split(x_NF, _ROWS)
             ]
         return torch.cat(parts) if parts else torch.zeros(0, self.card.n_outputs)
-
-    def _standardized(self, x: ArrayLike) -> torch.Tensor:
-        """Standardize rows as the preparation did; raises `BadRows` for rows without an answer."""
-        # A copy: torch warns of read-only memory, such as a column of pandas.
-        rows_NF = torch.from_numpy(np.array(x, dtype=np.float64, ndmin=2))
-        if rows_NF.dim() != 2 or rows_NF.shape[1] != self.card.n_features:
-            given = "x".join(map(str, rows_NF.shape))
-            raise BadRows(f"rows of {self.card.n_features} features are needed, not {given}")
-        x_NF = ((rows_NF - self.mean_F) / self.scale_F).float()
-        # after the conversion: a finite 64-bit number may be infinite in 32
-        is_bad_NF = ~torch.isfinite(x_NF)
-        if bool(is_bad_NF.any()):
-            raise BadRows(_bad_rows(is_bad_NF, self.card.features))
-        return x_NF
 
     def to(self, device: str) -> "FinalModel":
         """Copy the model to another device."""
@@ -132,22 +131,15 @@ def card_of(
     )
 
 
-def scaling_of(preparation: Preparation) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and scale of the features, as a model's file stores them."""
-    scaling = preparation.standardize
-    return torch.from_numpy(scaling.mean_F), torch.from_numpy(scaling.scale_F)
-
-
 def build_final_model(
     card: ModelCard,
     weights: Mapping[str, torch.Tensor],
-    preprocessing: tuple[torch.Tensor, torch.Tensor],
+    preparation: Preparation,
     build: Build | None = None,
 ) -> FinalModel:
     """Build the module with these weights.
 
-    `weights` by their names in the module; `preprocessing`: mean and scale of the features;
-    `build`: the callable of a custom model.
+    `weights` by their names in the module; `build`: the callable of a custom model.
     """
     if not card.has_own_model:
         build = mlp_module
@@ -166,7 +158,7 @@ def build_final_model(
         raise RunFailed(f"the model {card.model} cannot be built: {what}") from error
     _fill(module, weights)
     module.eval()
-    return FinalModel(card=card, module=module, mean_F=preprocessing[0], scale_F=preprocessing[1])
+    return FinalModel(card=card, module=module, preparation=preparation)
 
 
 def _check_sizes(build: Build, card: ModelCard, weights: Mapping[str, torch.Tensor]) -> None:
@@ -189,9 +181,13 @@ def _check_sizes(build: Build, card: ModelCard, weights: Mapping[str, torch.Tens
 def encode_model(model: FinalModel) -> bytes:
     weights = _tensors_of(model.module)
     tensors = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in weights.items()}
-    tensors |= {MEAN: model.mean_F.contiguous(), SCALE: model.scale_F.contiguous()}
+    tensors |= preparation_tensors(model.preparation)
     # One key: the library writes several in any order, and equal models are to be equal files.
-    about = {"format": _FORMAT, "card": asdict(model.card)}
+    about = {
+        "format": _FORMATS[-1],
+        "card": asdict(model.card),
+        "preparation": model.preparation.text(),
+    }
     return save(tensors, {_ABOUT: json.dumps(about)})
 
 
@@ -212,18 +208,22 @@ def load_model(
                     f"{printable(path)} holds the state of a function, not a model of the "
                     "built-in trainer: read it with tuner.load_state"
                 )
-            card = _card_of_file(metadata)
-            check_heads(card, {name: _head(file, name) for name in file.keys()})  # noqa: SIM118
-            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-        preprocessing = tensors.pop(MEAN), tensors.pop(SCALE)
-        _check_numbers(tensors, *preprocessing)
+            about = _about_of_file(metadata)
+            card = load_card(about.get("card"))
+            heads = {name: _head(file, name) for name in file.keys()}  # noqa: SIM118
+            check_heads(card, heads)
+            fitted, tensors = split_tensors(
+                {name: file.get_tensor(name) for name in list(file.keys())}
+            )
+        preparation = load_stored_preparation(card, about.get("preparation"), fitted)
+        _check_numbers(tensors)
     except FileNotFoundError:
         raise RunFailed(_why_missing(path)) from None
     except READING_FAILS as error:
         raise RunFailed(f"{printable(path)} cannot be read: {reason_of(error)}") from error
     if build is not None and card.has_own_model:
         _check_sizes(build, card, tensors)
-    return build_final_model(card, tensors, preprocessing, build).to(device)
+    return build_final_model(card, tensors, preparation, build).to(device)
 
 
 def _model_file(given: str | Path) -> Path:
@@ -240,11 +240,11 @@ def _why_missing(path: Path) -> str:
     return f"there is no file {printable(path)}; tuner train writes it"
 
 
-def _card_of_file(metadata: Mapping[str, str]) -> ModelCard:
+def _about_of_file(metadata: Mapping[str, str]) -> Mapping[str, Any]:
     about = json.loads(metadata.get(_ABOUT, "{}"))
-    if not isinstance(about, dict) or about.get("format") != _FORMAT:
+    if not isinstance(about, dict) or about.get("format") not in _FORMATS:
         raise ValueError("it is not a model of this version of tuner")
-    return load_card(about.get("card"))
+    return about
 
 
 def _head(file: Any, name: str) -> TensorHead:
@@ -252,13 +252,7 @@ def _head(file: Any, name: str) -> TensorHead:
     return TensorHead(dtype=part.get_dtype(), shape=tuple(part.get_shape()))
 
 
-def _check_numbers(
-    weights: Mapping[str, torch.Tensor], mean_F: torch.Tensor, scale_F: torch.Tensor
-) -> None:
-    if not bool(torch.isfinite(mean_F).all() and torch.isfinite(scale_F).all()):
-        raise ValueError("its preparation holds NaN or infinity")
-    if not bool((scale_F > 0).all()):
-        raise ValueError("its preparation holds a scale that is not above 0")
+def _check_numbers(weights: Mapping[str, torch.Tensor]) -> None:
     for name, tensor in weights.items():
         if not is_usable(tensor):
             raise ValueError(f"{name} holds NaN")
@@ -330,18 +324,4 @@ def _shapes(card: ModelCard) -> Dataset:
     n_classes = card.n_outputs if card.task is Task.CLASSIFICATION else 0
     return Dataset(
         task=card.task, n_classes=n_classes, target_scale=1.0, train=split, validation=split
-    )
-
-
-def _bad_rows(is_bad_NF: torch.Tensor, features: tuple[str, ...]) -> str:
-    """Name the bad rows, counted from 0, and the first bad feature of the first one."""
-    rows: list[int] = is_bad_NF.any(1).nonzero()[:, 0].tolist()
-    named = ", ".join(map(str, rows[:_MAX_NAMED]))
-    more = f" and {len(rows) - _MAX_NAMED} more" if len(rows) > _MAX_NAMED else ""
-    column = int(is_bad_NF[rows[0]].nonzero()[0, 0])
-    feature = repr(features[column]) if features else str(column)
-    return (
-        f"row{'s' * (len(rows) > 1)} {named}{more} of {len(is_bad_NF)}, counted from 0: NaN, "
-        f"infinity or a number too large (row {rows[0]}: feature {feature}); fill in or leave out "
-        "missing values, the model has seen only finite numbers"
     )

@@ -1,5 +1,8 @@
 """Model and loss of the built-in trainer: built-in ones, or callables of the user."""
 
+from collections.abc import Callable
+from typing import Any
+
 from tuner.messages import Setup
 from tuner.study_file.code_names import is_code_name
 from tuner.training.data.dataset import Dataset
@@ -12,7 +15,9 @@ from tuner.training.model import Model
 from tuner.training.modules.kind import ModuleModel
 from tuner.training.modules.template import Build
 from tuner.training.precision import ByPrecision
-from tuner.worker.loading import load_callable
+from tuner.worker.bad_code import BadCode
+from tuner.worker.faults import in_words
+from tuner.worker.loading import last_user_frame, load_callable
 
 
 def loss_of(setup: Setup, data: Dataset) -> Loss:
@@ -40,6 +45,21 @@ def mlp_of(data: Dataset, loss: Loss) -> Model:
 def load_model(name: str, folder: str) -> Build:
     """Load the callable that builds the model; raises `BadCode`."""
     return load_callable(name, folder)
+
+
+def load_data(name: str, folder: str) -> Callable[[], Any]:
+    """Load the callable that returns the data; its errors become `BadCode` with their place."""
+    function = load_callable(name, folder, n_arguments=0)
+
+    def load() -> Any:
+        try:
+            return function()
+        except Exception as error:
+            place = last_user_frame(error.__traceback__)
+            at = f" ({place})" if place else ""
+            raise BadCode(f"{name} failed: {in_words(error)}{at}") from error
+
+    return load
 
 
 def load_loss(name: str, folder: str) -> LossFunction:

@@ -26,7 +26,7 @@ def look_at(own: Mapping[str, Any]) -> Code:
     if own["loss"] is not None:
         load_loss(own["loss"], own["folder"])
     hashes: dict[str, str] = {}
-    for name in filter(None, (own["model"], own["loss"])):
+    for name in filter(None, (own["data"], own["model"], own["loss"])):
         hashes |= hash_sources(name.rpartition(":")[0], own["folder"])
     return hashes
 

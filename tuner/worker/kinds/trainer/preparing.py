@@ -3,7 +3,7 @@
 A failure here would fail every trial.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ def prepare_trainer(request: Mapping[str, Any]) -> Prepared:
         named = ((kind, own[kind]) for kind in ("model", "loss") if own[kind])
         summary = "".join(f"; {kind} {name}" for kind, name in named)
     try:
-        prepared = prepare(request["data"], Path(request["data_folder"]))
+        prepared = prepare(request["data"], Path(request["data_folder"]), _load_code)
+    except BadCode:
+        raise
     except Exception as error:  # whatever it is, the agent needs one sentence
         raise BadCode(f"cannot prepare the data: {_sentence(error)}") from error
     return Prepared(
@@ -38,6 +40,12 @@ def prepare_trainer(request: Mapping[str, Any]) -> Prepared:
         metrics=dict(prepared.metrics),
         code=code,
     )
+
+
+def _load_code(name: str, folder: str) -> Callable[[], Any]:
+    from tuner.worker.kinds.trainer.models import load_data  # noqa: PLC0415 - loads torch
+
+    return load_data(name, folder)
 
 
 def _sentence(error: Exception) -> str:

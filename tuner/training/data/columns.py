@@ -1,0 +1,198 @@
+"""Typed columns from the columns of an Arrow table.
+
+Messages name columns and rows, never a cell. Rows count from 1; the header is none.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tuner.study_file.data.sources import ColumnType
+from tuner.training.data.source import BadData
+from tuner.training.data.table import MISSING, Array, Column, row_of
+
+_MAX_TEXTS = 1000  # different texts of a column that is taken for categories unasked
+_MAX_SHARE = 0.5  # of the rows that may have a text of their own
+_FEW_ROWS = 20  # tables without a limit on the share
+_DAY = 86_400_000_000  # microseconds
+_DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
+_YES, _NO = ("true", "yes", "y", "t", "1", "1.0"), ("false", "no", "n", "f", "0", "0.0")
+
+
+def infer_type(name: str, values: pa.ChunkedArray) -> ColumnType:
+    """Return the type that follows from Arrow's; raises `BadData` for a column without values."""
+    kind = values.type
+    if values.null_count == len(values):
+        raise BadData(f"column {name!r} has no values; add it to `drop:`")
+    if pa.types.is_boolean(kind):
+        return ColumnType.BOOLEAN
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return ColumnType.DATE
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if is_number or pa.types.is_time(kind) or pa.types.is_duration(kind):
+        return ColumnType.NUMBER
+    if _is_text(kind):
+        return ColumnType.CATEGORY
+    raise BadData(f"column {name!r} holds {kind}, which is no feature; add it to `drop:`")
+
+
+def check_texts(name: str, column: Column) -> None:
+    """Raise `BadData` for text with too many values to be categories."""
+    n_rows, n_texts = len(column.values_N), len(column.categories)
+    is_many = n_texts > _MAX_TEXTS or (n_rows >= _FEW_ROWS and n_texts > _MAX_SHARE * n_rows)
+    if is_many:
+        raise BadData(
+            f"column {name!r} is text with {n_texts:,} different values in {n_rows:,} rows; add it "
+            f"to `drop:`, or write `types: {{{name}: category}}` to use its most frequent values"
+        )
+
+
+def typed_column(name: str, values: pa.ChunkedArray, kind: ColumnType) -> Column:
+    """Convert a column; raises `BadData` for values that are not of this type."""
+    if values.null_count == len(values):
+        raise BadData(f"column {name!r} has no values; add it to `drop:`")
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
+        values = values.cast(pa.string())
+    match kind:
+        case ColumnType.NUMBER:
+            return Column(name=name, kind=kind, values_N=_numbers(name, values))
+        case ColumnType.BOOLEAN:
+            return Column(name=name, kind=kind, values_N=_booleans(name, values))
+        case ColumnType.DATE:
+            return Column(name=name, kind=kind, values_N=_days(name, values))
+        case ColumnType.CATEGORY:
+            return _category(name, values)
+
+
+def match_categories(column: Column, categories: Sequence[str]) -> Column:
+    """Return the column with numbers in `categories`; other texts are missing."""
+    places = {text: number for number, text in enumerate(categories)}
+    table = [places.get(text, MISSING) for text in column.categories]
+    numbers_C = np.array([*table, MISSING], dtype=np.int32)  # the last one is of MISSING itself
+    return Column(
+        name=column.name,
+        kind=column.kind,
+        values_N=numbers_C[column.values_N],
+        categories=tuple(categories),
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _numbers(name: str, values: pa.ChunkedArray) -> Array:
+    kind = values.type
+    if pa.types.is_time(kind) or pa.types.is_duration(kind):
+        values = values.cast(pa.int64() if kind.bit_width == 64 else pa.int32())
+    if _is_text(kind):
+        values = pc.utf8_trim_whitespace(values)
+    try:
+        numbers_N = _floats(values.cast(pa.float64()))
+    except pa.ArrowException:
+        bad = _first_text(values) if _is_text(kind) else ""
+        raise BadData(f"column {name!r} holds {kind} instead of numbers{bad}") from None
+    is_infinite_N = np.isinf(numbers_N)
+    if is_infinite_N.any():
+        raise BadData(f"column {name!r} holds infinity in {row_of(is_infinite_N)}")
+    return numbers_N
+
+
+def _booleans(name: str, values: pa.ChunkedArray) -> Array:
+    if not pa.types.is_boolean(values.type):
+        texts = pc.utf8_lower(values.cast(pa.string()))
+        is_yes = pc.is_in(texts, value_set=pa.array(_YES))
+        is_no = pc.is_in(texts, value_set=pa.array(_NO))
+        is_bad = pc.and_(pc.invert(pc.or_(is_yes, is_no)), pc.is_valid(texts))
+        if pc.any(is_bad).as_py():
+            bad = row_of(is_bad.to_numpy())
+            raise BadData(f"column {name!r} is no boolean in {bad}: use true/false, yes/no or 1/0")
+        values = pc.if_else(pc.is_valid(texts), is_yes, None)
+    return _floats(values.cast(pa.int8()).cast(pa.float64()))
+
+
+def _days(name: str, values: pa.ChunkedArray) -> Array:
+    """Return days since 1970-01-01, with the time of day as a fraction."""
+    if pa.types.is_integer(values.type) or _is_text(values.type):
+        values = _parse_dates(name, values.cast(pa.string()))
+    elif not (pa.types.is_date(values.type) or pa.types.is_timestamp(values.type)):
+        raise BadData(f"column {name!r} holds {values.type} instead of dates")
+    is_missing_N = pc.is_null(values).to_numpy()
+    stamps = values.cast(pa.timestamp("us")).cast(pa.int64()).fill_null(0).to_numpy()
+    return np.where(is_missing_N, np.nan, stamps / _DAY)
+
+
+def _parse_dates(name: str, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    found = []
+    for form in _DATE_FORMATS:
+        parsed = pc.strptime(texts, format=form, unit="us", error_is_null=True)
+        if parsed.null_count == texts.null_count:
+            found.append(parsed)
+    if len(found) == 1:
+        return found[0]
+    if found and all(other.equals(found[0]) for other in found):
+        return found[0]
+    if found:
+        raise BadData(
+            f"column {name!r} can be read as day/month and as month/day; write dates as YYYY-MM-DD"
+        )
+    try:
+        return texts.cast(pa.timestamp("us"))
+    except pa.ArrowException:
+        raise BadData(
+            f"column {name!r} holds text that is no date; write dates as YYYY-MM-DD, or as "
+            "YYYY-MM-DD HH:MM:SS"
+        ) from None
+
+
+def _category(name: str, values: pa.ChunkedArray) -> Column:
+    """Number the different values by their order as text; numbers keep theirs."""
+    if pa.types.is_floating(values.type):
+        whole = values.cast(pa.int64(), safe=False)
+        if pc.all(pc.equal(whole.cast(values.type), values)).as_py() is not False:
+            values = whole  # 3.0 is the category "3"
+    encoded = values.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    kinds = encoded.dictionary
+    order = pc.sort_indices(kinds).to_numpy()
+    places_C = np.empty(len(order) + 1, dtype=np.int32)
+    places_C[order] = np.arange(len(order))
+    places_C[-1] = MISSING
+    numbers_N = encoded.indices.cast(pa.int64()).fill_null(len(order)).to_numpy()
+    texts = kinds.cast(pa.string()).to_pylist()
+    return Column(
+        name=name,
+        kind=ColumnType.CATEGORY,
+        values_N=places_C[numbers_N],
+        categories=tuple(texts[place] for place in order),
+    )
+
+
+def _floats(values: pa.ChunkedArray) -> Array:
+    """Return floats, NaN for null."""
+    return np.asarray(values.to_numpy(), dtype=np.float64)
+
+
+def _first_text(texts: pa.ChunkedArray) -> str:
+    """Name the first row that is no number."""
+    for row, text in enumerate(texts.to_pylist(), 1):
+        if text is not None and not _is_a_number(text):
+            return f": row {row:,} is none"
+    return ""
+
+
+def _is_a_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,33 @@
+"""Tables in memory as Arrow tables: frames of any library, dicts of columns, lists of dicts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from tuner.training.data.source import BadData
+
+
+def arrow_of(given: Any, name: str) -> pa.Table:
+    """Return a frame of pandas or polars, an Arrow table, or columns by name as an Arrow table.
+
+    Libraries hand their frames over as `__arrow_c_stream__`. Raises `BadData` for anything else.
+    """
+    try:
+        if hasattr(given, "__arrow_c_stream__"):
+            table = pa.table(given)
+        elif isinstance(given, Mapping):
+            table = pa.table({str(key): pa.array(values) for key, values in given.items()})
+        elif isinstance(given, list) and given and all(isinstance(row, Mapping) for row in given):
+            names = dict.fromkeys(str(key) for row in given for key in row)
+            table = pa.table({key: pa.array([row.get(key) for row in given]) for key in names})
+        else:
+            raise BadData(
+                f"{name} returned {type(given).__name__}; return a table (Arrow, pandas, polars or "
+                "a dict of columns) or a pair of arrays (x, y)"
+            )
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise BadData(f"{name}: the table cannot be read: {type(error).__name__}") from error
+    if not table.num_rows or not table.num_columns:
+        raise BadData(f"{name} has no rows")
+    return table.drop_columns([n for n in table.column_names if n.startswith("__index_level_")])
