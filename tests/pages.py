@@ -289,6 +289,8 @@ def _values(schema: Mapping[str, Any]) -> str:
 
 def _parts(schema: Mapping[str, Any]) -> str:
     """A list or a mapping in words."""
+    if "enum" in schema.get("items", ()):
+        return f"list of {_values(schema['items'])}"
     if schema["type"] == "array":
         return "list of texts" if schema["items"].get("type") == "string" else "list of params"
     if schema.get("properties"):
@@ -348,11 +350,17 @@ def _domain(param: TrainerParam) -> str:
 
 
 def _data_table() -> tuple[Row, list[Row]]:
-    rows = []
-    for name, task in DATA_SETS.items():
-        goals = [code(f"{direction}: {metric}") for metric, direction in OBJECTIVES[task].items()]
-        rows.append((code(name), task.value, ", ".join(goals)))
-    return ("data set", "task", "goals"), rows
+    return ("data set", "task"), [(code(name), task.value) for name, task in DATA_SETS.items()]
+
+
+def _metrics_table() -> tuple[Row, list[Row]]:
+    rows = [
+        (code(metric.removeprefix("val_")), task.value, code(f"{direction}: {metric}"))
+        for task, goals in OBJECTIVES.items()
+        for metric, direction in goals.items()
+        if metric != "val_loss"
+    ]
+    return ("metric", "task", "as the goal", "meaning"), rows
 
 
 TABLES = {
@@ -362,6 +370,7 @@ TABLES = {
     "pruners": lambda: _algorithms_table("pruner", PRUNERS, "stops a trial"),
     "trainer": _trainer_table,
     "data": _data_table,
+    "metrics": _metrics_table,
     "sources": _sources_table,
     "split": lambda: _record_table(SplitRule),
     "prepare": lambda: _record_table(PrepareRule),

@@ -332,8 +332,8 @@ def test_loading_a_study_file_imports_nothing_heavy():
             "objective.function: unk",
         ),
         (
-            {"objective": "{data: {sklearn: digits}, model: mlp, metrics: [f1]}", "minimize": "f1"},
-            "objective.metrics: not supported yet",
+            {"objective": "{data: {sklearn: digits}, model: mlp, metric: [f1]}", "minimize": "f1"},
+            "objective.metric: unknown key",
         ),
         (
             {"objective": "{data: {sklearn: digits}, model: cnn}", "params": "{channels: 3}"},

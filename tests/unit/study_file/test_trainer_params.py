@@ -5,6 +5,8 @@ import pytest
 from tuner.study.trial import Direction
 from tuner.study_file.params.trainer_params import (
     DATA_SETS,
+    DEFAULT_METRICS,
+    METRICS,
     OBJECTIVES,
     TRAINER_PARAMS,
     Task,
@@ -38,6 +40,9 @@ def test_params_of_a_users_own_are_kept():
 
 def test_every_task_has_what_can_be_optimized():
     assert set(DATA_SETS.values()) == set(Task)
-    assert tuple(OBJECTIVES[Task.CLASSIFICATION]) == ("val_loss", "val_accuracy")
-    assert tuple(OBJECTIVES[Task.REGRESSION]) == ("val_loss", "val_mae", "val_r2")
+    for task in Task:
+        goals = [f"val_{name}" for name in METRICS[task]]
+        assert list(OBJECTIVES[task]) == ["val_loss", *goals]
+        assert set(DEFAULT_METRICS[task]) < set(METRICS[task])
     assert OBJECTIVES[Task.REGRESSION]["val_r2"] is Direction.MAXIMIZE
+    assert OBJECTIVES[Task.REGRESSION]["val_rmse"] is Direction.MINIMIZE

@@ -1,6 +1,6 @@
 """Parameters, tasks and metrics of the built-in trainer."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -15,6 +15,11 @@ class Task(StrEnum):
     CLASSIFICATION = "classification"
     REGRESSION = "regression"
 
+    @classmethod
+    def of_metrics(cls, goals: Collection[str]) -> "Task":
+        """Return the task with these goals."""
+        return cls.CLASSIFICATION if "val_accuracy" in goals else cls.REGRESSION
+
 
 DATA_SETS: Mapping[str, Task] = {
     "digits": Task.CLASSIFICATION,
@@ -24,16 +29,28 @@ DATA_SETS: Mapping[str, Task] = {
     "diabetes": Task.REGRESSION,
 }
 
-# The metrics that a study may optimize, each with the only direction that makes sense. The
-# trainer reports `train_loss` as well. Losses are cross-entropy, and for regression the mean
-# squared error of the standardized target.
-OBJECTIVES: Mapping[Task, Mapping[str, Direction]] = {
-    Task.CLASSIFICATION: {"val_loss": Direction.MINIMIZE, "val_accuracy": Direction.MAXIMIZE},
+# The metrics of a task, each with the only direction that makes sense. The trainer reports those
+# that a study asks for, and its goal, as `val_NAME`.
+METRICS: Mapping[Task, Mapping[str, Direction]] = {
+    Task.CLASSIFICATION: dict.fromkeys(
+        ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc"), Direction.MAXIMIZE
+    ),
     Task.REGRESSION: {
-        "val_loss": Direction.MINIMIZE,
-        "val_mae": Direction.MINIMIZE,
-        "val_r2": Direction.MAXIMIZE,
+        "mse": Direction.MINIMIZE,
+        "rmse": Direction.MINIMIZE,
+        "mae": Direction.MINIMIZE,
+        "r2": Direction.MAXIMIZE,
     },
+}
+DEFAULT_METRICS: Mapping[Task, tuple[str, ...]] = {
+    Task.CLASSIFICATION: ("accuracy",),
+    Task.REGRESSION: ("mae", "r2"),
+}
+# Goals of a study. `val_loss` is the plain loss, and is always reported, as `train_loss` is.
+OBJECTIVES: Mapping[Task, Mapping[str, Direction]] = {
+    task: {"val_loss": Direction.MINIMIZE}
+    | {f"val_{name}": direction for name, direction in METRICS[task].items()}
+    for task in Task
 }
 TRAINING_METRIC = "train_loss"
 SECONDS_METRIC = "seconds"  # an epoch's share of its device's time

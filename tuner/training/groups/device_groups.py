@@ -20,6 +20,7 @@ from tuner.training.groups.sizes import Sizes
 from tuner.training.groups.trainer import Trainer
 from tuner.training.lane import Lane, LaneFailed
 from tuner.training.losses.built_in import Loss
+from tuner.training.losses.metrics import Metrics
 from tuner.training.model import Model
 
 
@@ -53,10 +54,12 @@ class Groups:
         data_seed: int,
         goal: Goal,
         sizes: Sizes,
+        metrics: Metrics | None = None,
     ) -> None:
+        """Build it; without `metrics`, each lane reports the usual ones of the task."""
         self._model = model
         self._like = data.train.x_NF
-        self._trainer = Trainer(data, loss, data_seed)
+        self._trainer = Trainer(data, loss, metrics or Metrics(data, loss), data_seed)
         self._goal = goal
         self._sizes = sizes
         self._groups: deque[Group] = deque()  # the first one's turn is next
