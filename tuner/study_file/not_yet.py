@@ -13,7 +13,6 @@ STUDY_HINTS: Mapping[str, str] = dict.fromkeys(
 )
 
 OBJECTIVE: Mapping[str, str] = {
-    "metrics": "they follow from the data",
     "command": "the built-in trainer is: write `data:` and `model:`",
 }
 

@@ -29,6 +29,11 @@ def uniform(seed: int, name: str, shape: Sequence[int], bound: float) -> torch.T
     return values.mul_(2 * bound).sub_(bound)
 
 
+def normal(seed: int, name: str, shape: Sequence[int]) -> torch.Tensor:
+    """Draw initial values of a trial's parameter `name` from the normal distribution, float32."""
+    return torch.randn(*shape, generator=_generator(derive_seed(seed, "initial", name)))
+
+
 def _generator(seed: int) -> torch.Generator:
     # Always on the CPU, so that every device trains from the same numbers.
     return torch.Generator().manual_seed(seed)

@@ -59,6 +59,7 @@ TEXTS = {
     "StudySpec.objective.function": CODE,
     "StudySpec.objective.model": CODE,
     "StudySpec.objective.loss": CODE,
+    "StudySpec.objective.metrics": PLAIN,
     **_data_texts("StudySpec"),
     "StudySpec.confirms.study": PLAIN,
     "StudySpec.confirms.study_created_at": PLAIN,
@@ -69,6 +70,7 @@ TEXTS = {
     "BestConfig.objective.function": CODE,
     "BestConfig.objective.model": CODE,
     "BestConfig.objective.loss": CODE,
+    "BestConfig.objective.metrics": PLAIN,
     **_data_texts("BestConfig"),
     "BestConfig.weights.file": PLAIN,  # a name without a folder, beside the config
     "BestConfig.weights.sha256": PLAIN,

@@ -35,7 +35,7 @@ from tuner.training.lane import LaneFailed
 from tuner.training.modules.template import Build
 from tuner.training.tensor_file import READING_FAILS, is_usable, reason_of
 from tuner.worker.faults import in_words
-from tuner.worker.kinds.trainer.models import load_data, load_model, loss_of, model_of
+from tuner.worker.kinds.trainer.models import load_data, load_model, loss_of, metrics_of, model_of
 from tuner.worker.kinds.trainer.objective import TrainerObjective as Trainer
 from tuner.worker.kinds.trainer.own_code import look_at
 from tuner.worker.program import as_program
@@ -76,8 +76,8 @@ def _train_on(
         name: _final_model(job, objective, data, prepared, weights, build)
         for name, weights in found.items()
     }
-    loss = loss_of(setup, data)
-    values = {name: validate(model, data, loss) for name, model in models.items()}
+    metrics = metrics_of(setup, data, loss_of(setup, data))
+    values = {name: validate(model, data, metrics) for name, model in models.items()}
     chosen = choose(job.config, values)
     result = ModelResult(
         model=models[chosen],

@@ -171,7 +171,8 @@ class Measurement:
 
     def __init__(self, data: Dataset, loss: Loss, most: int) -> None:
         self._x_NF = data.train.x_NF
-        self._targets_NC = loss.targets(data.train.y_N).to(self._x_NF.dtype)
+        targets_NC = loss.targets(data.train.y_N, data.train.weight_N)
+        self._targets_NC = targets_NC.to(self._x_NF.dtype)
         self._most = most
 
     def __call__(self, model: Model, params: Params, seed: int) -> Size:

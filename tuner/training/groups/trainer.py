@@ -1,6 +1,6 @@
 """One epoch of a group: every lane trains on all rows in its order, then is validated.
 
-Shapes: K lanes, N rows, F features, C outputs, S steps, B batch, R rows of a block, M sums.
+Shapes: K lanes, N rows, F features, C outputs, S steps, B batch, R rows of a block.
 """
 
 import math
@@ -14,8 +14,7 @@ from tuner.training.data.dataset import Dataset
 from tuner.training.device import fitting_threads
 from tuner.training.groups.group import Group
 from tuner.training.losses.built_in import Loss
-from tuner.training.losses.metrics import metrics_of
-from tuner.training.losses.own import metrics_with
+from tuner.training.losses.metrics import Metrics
 from tuner.training.randomness import row_order
 
 _BLOCK_ELEMENTS = 2**18  # gathered at once: stays within the caches
@@ -25,13 +24,13 @@ _VALIDATION_LANES = 16  # at once: more would only move more memory
 
 
 class Trainer:
-    def __init__(self, data: Dataset, loss: Loss, data_seed: int) -> None:
+    def __init__(self, data: Dataset, loss: Loss, metrics: Metrics, data_seed: int) -> None:
         """Build it; `data_seed` is for the order of the rows, the same for all trials."""
         self._data = data
-        self._loss = loss
+        self._metrics = metrics
         self._data_seed = data_seed
-        self._metrics = metrics_with(loss, metrics_of(data))
-        self._targets_NC = loss.targets(data.train.y_N).to(data.train.x_NF.dtype)
+        targets_NC = loss.targets(data.train.y_N, data.train.weight_N)
+        self._targets_NC = targets_NC.to(data.train.x_NF.dtype)
 
     def epoch(self, group: Group) -> list[Values]:
         """Train and validate every lane for one epoch; return its values per lane.
@@ -57,6 +56,7 @@ class Trainer:
         x_NF = self._data.train.x_NF
         n_rows, losses, sizes = len(x_NF), [], []
         per_epoch = math.ceil(n_rows / group.batch_size)
+        group.begin_epoch(per_epoch)
         epochs = [seat.step for seat in group.seats]
         steps_K = torch.tensor([epoch * per_epoch for epoch in epochs], device=x_NF.device)
         order_KN = self._orders(epochs)
@@ -67,7 +67,7 @@ class Trainer:
             batches = x_NF[index_KR].chunk(n_steps, 1)
             target_KSBC = self._targets_NC[index_KR].view(len(index_KR), n_steps, batch, -1)
             target_SKCB = target_KSBC.permute(1, 0, 3, 2).contiguous()
-            target_SKCB = target_SKCB.expand(-1, len(epochs), -1, -1)
+            target_SKCB = group.smoothed(target_SKCB.expand(-1, len(epochs), -1, -1))
             first_steps_K = steps_K + first // group.batch_size
             take_steps = group.stack.take_steps
             losses.append(take_steps(batches, target_SKCB, first_steps_K, group.update))
@@ -94,12 +94,9 @@ class Trainer:
         values: list[Values] = []
         for first in range(0, n_lanes, _VALIDATION_LANES):
             last = min(n_lanes, first + _VALIDATION_LANES)
-            totals_kM = sum(
-                self._metrics.sums(group.stack.outputs(x_BF, first, last), y_B)
-                for x_BF, y_B in chunks
+            values += self._metrics.of(
+                (group.stack.outputs(x_BF, first, last), y_B) for x_BF, y_B in chunks
             )
-            assert isinstance(totals_kM, torch.Tensor), "an empty validation split"
-            values += [self._metrics.values(sums, split.n_rows) for sums in totals_kM.tolist()]
         return values
 
 

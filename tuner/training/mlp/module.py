@@ -4,11 +4,12 @@ Weights are torch's, (outputs, inputs). Initial values are those of the lean sta
 """
 
 from itertools import pairwise
-from math import sqrt
 
 import torch
 
-from tuner.training.randomness import uniform
+from tuner.study.trial import Params
+from tuner.training.mlp.initial import initial_layer
+from tuner.training.settings import settings_of
 
 _ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "gelu": torch.nn.GELU}
 
@@ -26,15 +27,16 @@ def mlp_module(
     return _MLP(n_features, n_outputs, n_layers, width, _ACTIVATIONS[activation](), dropout)
 
 
-def initialize_mlp(module: torch.nn.Module, seed: int) -> None:
+def initialize_mlp(module: torch.nn.Module, params: Params, seed: int) -> None:
     """Set the values that a lane of this seed starts from, in either kind of stack."""
+    lane = settings_of(params)
     with torch.no_grad():
         for name, layer in module.named_modules():
             if isinstance(layer, torch.nn.Linear):
                 n_out, n_in = layer.weight.shape
-                bound = 1 / sqrt(n_in)
-                layer.weight.copy_(uniform(seed, f"{name}.weight", (n_in, n_out), bound).T)
-                layer.bias.copy_(uniform(seed, f"{name}.bias", (1, n_out), bound)[0])
+                weight, bias = initial_layer(lane, seed, name, n_in, n_out)
+                layer.weight.copy_(weight.T)
+                layer.bias.copy_(bias[0])
 
 
 class _MLP(torch.nn.Module):

@@ -100,7 +100,8 @@ def _trace(stack: ModuleStack, rows: Rows, data: Dataset, loss: Loss) -> _Traces
     """Return the results of one step on the first rows, and the outputs afterwards."""
     n_rows = min(int(rows.params[0]["batch_size"] or 1), _MAX_ROWS, data.train.n_rows)
     x_BF, y_B = data.train.x_NF[:n_rows], data.train.y_N[:n_rows]
-    target_SKCB = loss.targets(y_B).to(x_BF.dtype).T[None, None]
+    weight_B = None if data.train.weight_N is None else data.train.weight_N[:n_rows]
+    target_SKCB = loss.targets(y_B, weight_B).to(x_BF.dtype).T[None, None]
     first_steps_K = torch.zeros(len(rows.seeds), dtype=torch.int64, device=x_BF.device)
     losses_SK = stack.take_steps([x_BF[None]], target_SKCB, first_steps_K, _no_update)
     outputs_KCB = stack.outputs(x_BF, 0, len(rows.seeds))

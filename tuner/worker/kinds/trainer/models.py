@@ -5,9 +5,11 @@ from typing import Any
 
 from tuner.messages import Setup
 from tuner.study_file.code_names import is_code_name
+from tuner.study_file.kinds.losses import BuiltInLoss
 from tuner.training.data.dataset import Dataset
 from tuner.training.losses import built_in as losses
 from tuner.training.losses.built_in import Loss
+from tuner.training.losses.metrics import Metrics, reported_names
 from tuner.training.losses.own import LossFunction, OwnLoss
 from tuner.training.mlp.module import initialize_mlp, mlp_module
 from tuner.training.mlp.stack import MLP
@@ -21,11 +23,17 @@ from tuner.worker.loading import last_user_frame, load_callable
 
 
 def loss_of(setup: Setup, data: Dataset) -> Loss:
-    """Return the user's loss, or the one that fits the data."""
-    name = setup.objective.get("loss")
-    if name is None:
-        return losses.loss_of(data)
-    return OwnLoss(load_loss(name, setup.folder), data.train.y_N.dtype, name=name)
+    """Return the user's loss, or a built-in one."""
+    loss = setup.objective.get("loss")
+    if isinstance(loss, str):
+        return OwnLoss(load_loss(loss, setup.folder), data.train.y_N.dtype, name=loss)
+    return losses.loss_of(data, BuiltInLoss.model_validate(loss) if loss else None)
+
+
+def metrics_of(setup: Setup, data: Dataset, loss: Loss) -> Metrics:
+    """Return the metrics that the study asks for, with its goal."""
+    names = reported_names(setup.objective.get("metrics"), setup.goal.metric, data.task)
+    return Metrics(data, loss, names)
 
 
 def model_of(setup: Setup, data: Dataset, loss: Loss) -> Model:

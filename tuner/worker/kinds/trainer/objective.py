@@ -28,7 +28,7 @@ from tuner.training.losses import built_in as losses
 from tuner.training.losses.built_in import Loss
 from tuner.training.mlp.stack import MLP
 from tuner.worker.exits import Exit
-from tuner.worker.kinds.trainer.models import loss_of, model_of
+from tuner.worker.kinds.trainer.models import loss_of, metrics_of, model_of
 from tuner.worker.objective import Training
 
 SIZES_FILE = "sizes.json"
@@ -50,6 +50,7 @@ class TrainerObjective:
             data_seed=setup.data_seed,
             goal=setup.goal,
             sizes=_sizes(setup, data, loss),
+            metrics=metrics_of(setup, data, loss),
         )
 
     def complete(self, params: Params) -> Params:
@@ -74,7 +75,7 @@ def _sizes(setup: Setup, data: Dataset, loss: Loss) -> Sizes:
         return FixedSizes(setup.n_lanes)
     most = MAX_ON_CPU if setup.device == "cpu" else MAX_ON_GPU
     measure = Measurement(data, loss, most)
-    if is_code_name(str(setup.objective["model"])) or setup.objective.get("loss"):
+    if is_code_name(str(setup.objective["model"])) or isinstance(setup.objective.get("loss"), str):
         # The user's, who may change it at any time.
         return MeasuredSizes(measure, most=most, is_prompt=setup.is_prompt)
     file = SizeFile(Path(setup.data_folder).parent / SIZES_FILE, _scope(setup, data))
@@ -114,6 +115,9 @@ def facts_of(departure: Departure, metric: str) -> dict[str, float | int | str]:
     """
     if departure.how is Outcome.COMPLETE:
         facts: dict[str, float | int | str] = {"best_step": departure.best_step}
+        if departure.is_early:
+            n_epochs = departure.step - departure.best_step
+            facts["ended"] = f"no better {metric} for {n_epochs} epoch{'s' * (n_epochs > 1)}"
         values: Values = {n: v for n, v in departure.best_values.items() if n != metric}
     else:
         facts, values = {}, departure.last_values
