@@ -65,6 +65,11 @@ def _administer(server: Server, statement: str) -> None:
     connection.close()
 
 
+def copy_database(server: Server, name: str, template: str) -> None:
+    """Copy a database, file by file: without fsync that is quicker than through the WAL."""
+    _administer(server, f"create database {name} template {template} strategy file_copy")
+
+
 def url_of(server: Server, database: str) -> str:
     """The URL of a database of the test server."""
     return make_url(server.url).set(database=database).render_as_string()
@@ -93,7 +98,7 @@ def empty_url(server: Server) -> Iterator[str]:
 def database_url(server: Server, template: str) -> Iterator[str]:
     """A migrated database of one's own."""
     name = f"test_{next(_names)}"
-    _administer(server, f"create database {name} template {template}")
+    copy_database(server, name, template)
     yield url_of(server, name)
     _administer(server, f"drop database {name} with (force)")
 

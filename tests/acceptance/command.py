@@ -68,11 +68,13 @@ class Tuner:
             assert finished.code == code, finished
         return finished
 
-    def look(self, *arguments: object, code: int | None = 0) -> Finished:
+    def look(self, *arguments: object, code: int | None = 0, **environment: str) -> Finished:
         """Run in this process a command that ends at once: a start takes most of a second."""
         streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
         with (
-            mock.patch.dict(os.environ, build_environment(self.environment), clear=True),
+            mock.patch.dict(
+                os.environ, build_environment({**self.environment, **environment}), clear=True
+            ),
             redirect_stdout(streams[0]),
             redirect_stderr(streams[1]),
         ):

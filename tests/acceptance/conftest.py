@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.acceptance.command import Tuner, wait_until, write_study
+from tests.conftest import copy_database
 from tuner.storage.embedded.home import Home
 from tuner.storage.embedded.server import Server
 
@@ -31,7 +32,7 @@ def finished_template(
 ) -> str:
     """A database to copy, with a finished study "plain" of two trials."""
     name = "finished_template"
-    _administer(server, f"create database {name} template {template}")
+    copy_database(server, name, template)
     tuner = _on_database(server, tuner_home, name)
     tuner("run", write_study(tmp_path_factory.mktemp("finished")), "--workers", 2)
     return name
@@ -51,7 +52,7 @@ def own_finished(server: Server, finished_template: str, tuner_home: Home) -> It
 
 def _copy(server: Server, template: str, home: Home) -> Iterator[Tuner]:
     name = f"finished_{next(_numbers)}"
-    _administer(server, f"create database {name} template {template}")
+    copy_database(server, name, template)
     tuner = _on_database(server, home, name)
     yield tuner
     tuner.close()

@@ -217,13 +217,13 @@ def test_what_does_not_fit_the_study_is_refused(
     finished: Tuner, words, code, sentence, monkeypatch, capfd
 ):
     monkeypatch.setenv("TUNER_STORAGE", finished.environment["TUNER_STORAGE"])
-    before = finished("trials", "plain", "--json").out
+    before = finished.look("trials", "plain", "--json").out
     assert main([str(word) for word in words]) == code
     shown = capfd.readouterr()
     assert shown.out == ""
     assert "Traceback" not in shown.err
     assert sentence in shown.err
-    assert finished("trials", "plain", "--json").out == before
+    assert finished.look("trials", "plain", "--json").out == before
 
 
 def test_the_corpora_are_large_enough():

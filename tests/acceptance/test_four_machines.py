@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.command import ROOT, build_environment, wait_until, write_study
+from tests.acceptance.command import ROOT, Tuner, build_environment, wait_until, write_study
 from tests.faults.networks import Network, open_network
 
 SECTION = (ROOT / "README.md").read_text().split("\n## Several machines\n")[1].split("\n## ")[0]
@@ -73,8 +73,7 @@ class Machines:
             "PYTHONPATH": f"{LIGHT}{os.pathsep}{ROOT}" if light else str(ROOT),
         }
         if index:
-            export = EXPORT.removeprefix("export TUNER_STORAGE=")
-            environment["TUNER_STORAGE"] = export.replace("10.0.0.1", self.address)
+            environment["TUNER_STORAGE"] = self.url
         process = subprocess.Popen(
             ["ip", "netns", "exec", self.network.machines[index], *map(str, named)],
             env={**build_environment({}), **environment},
@@ -94,6 +93,18 @@ class Machines:
         out, err = process.communicate(timeout=60)
         assert "Traceback" not in out + err, out + err
         return process.returncode, out + err
+
+    def look(self, line: str) -> tuple[int, str]:
+        """The same from this process, which is quicker and reaches the database as well."""
+        password_file = self.folder / "node1" / ".pgpass"
+        environment = {"TUNER_STORAGE": self.url, "PGPASSFILE": str(password_file)}
+        found = Tuner(environment=environment).look(*self.words(line), code=None)
+        return found.code, found.out + found.err
+
+    @property
+    def url(self) -> str:
+        """The database, as the README exports it."""
+        return EXPORT.removeprefix("export TUNER_STORAGE=").replace("10.0.0.1", self.address)
 
     def words(self, line: str) -> list[str]:
         """A line of the README, with our address and our study."""
@@ -138,8 +149,7 @@ def machines() -> Iterator[Machines]:
 
 def test_the_commands_of_the_readme_make_a_fleet_that_outlives_a_cut_link(machines: Machines):
     serve = machines.start(0, machines.words(SERVE))
-    url = serve.stdout.readline().strip()
-    assert url == EXPORT.split("=", 1)[1].replace("10.0.0.1", machines.address)
+    assert serve.stdout.readline().strip() == machines.url
     served = machines.folder / "database-home" / COPY.split()[1].removeprefix("/var/lib/tuner/")
     for node in ("node1", "node2", "node3"):
         (machines.folder / node).mkdir()
@@ -153,7 +163,7 @@ def test_the_commands_of_the_readme_make_a_fleet_that_outlives_a_cut_link(machin
 
     def fleet() -> dict[str, str]:
         """Each machine's row of `tuner status`."""
-        code, page = machines.run(1, look)
+        code, page = machines.look(look)
         assert code in (0, 3), page
         rows = re.findall(r"^  (node\d) +(\d+ .*)$", page, re.M)
         return {name: row for name, row in rows}
@@ -163,7 +173,7 @@ def test_the_commands_of_the_readme_make_a_fleet_that_outlives_a_cut_link(machin
 
     def are_devices_shown() -> bool:
         """An agent tells with its next beat what it has begun to train."""
-        _, page = machines.run(1, look)
+        _, page = machines.look(look)
         rows = re.findall(r"^  (node\d) +cpu:[01] +trial \d+ ", page, re.M)
         return set(rows) == {"node1", "node2", "node3"}
 
@@ -174,7 +184,7 @@ def test_the_commands_of_the_readme_make_a_fleet_that_outlives_a_cut_link(machin
     (machines.folder / "gate").touch()
 
     def taken_over() -> bool:
-        _, table = machines.run(1, "tuner trials plain --where attempt=2 --csv")
+        _, table = machines.look("tuner trials plain --where attempt=2 --csv")
         return len(re.findall(r"^\d+,", table, re.M)) >= 2
 
     wait_until(taken_over, "its trials go on elsewhere")
@@ -188,6 +198,9 @@ def test_the_commands_of_the_readme_make_a_fleet_that_outlives_a_cut_link(machin
 
     ended = [agent.communicate(timeout=60) for agent in agents]
     assert [agent.returncode for agent in agents] == [0, 0, 0], ended
+    code, page = machines.run(1, look)
+    assert code == 0, page
+    assert "plain: finished" in page
     code, table = machines.run(1, "tuner trials plain --csv")
     rows = re.findall(r"^\d+,.*", table, re.M)
     assert [int(row.split(",")[0]) for row in rows] == list(range(N_TRIALS))

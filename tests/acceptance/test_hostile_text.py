@@ -175,7 +175,7 @@ def test_commands_that_are_shown_work_for_every_name(own_finished, call, tmp_pat
     script = shlex.join(find_command())
     for name in ("--json", "it's; false", NAME):
         rename(database_url, "update studies set study_name = %(name)s", name=name)
-        shown = tuner("run", f"--study={name}").out
+        shown = tuner.look("run", f"--study={name}").out
         found = [line.split("  ")[1] for line in shown.split("\n") if line.startswith("  tuner ")]
         assert {line.split()[1] for line in found} >= {"best", "trials", "status", "confirm"}
         for command in found:

@@ -82,7 +82,7 @@ class Terminal:
     ("columns", "locale"), [(80, {}), (20, {"LC_ALL": "C", "PYTHONUTF8": "0"})]
 )
 def test_a_run_is_drawn_and_leaves_a_clean_summary(tuner, tmp_path, columns, locale):
-    file = write_light_study(tmp_path, seconds=0.005, params="{epochs: 400}", budget="{trials: 6}")
+    file = write_light_study(tmp_path, seconds=0.01, params="{epochs: 150}", budget="{trials: 3}")
     terminal = Terminal(tuner, "run", file, "--workers", 2, columns=columns, **locale)
     assert terminal.finish() == 0
     drawn, _, after = terminal.text.rpartition(LEAVE)
@@ -117,7 +117,7 @@ def test_a_dumb_terminal_gets_lines(tuner, tmp_path, environment):
 
 
 def test_no_color_is_a_screen_without_colours(tuner, tmp_path):
-    file = write_light_study(tmp_path, seconds=0.005, params="{epochs: 400}")
+    file = write_light_study(tmp_path, seconds=0.01, params="{epochs: 150}")
     terminal = Terminal(tuner, "run", file, "--workers", 2, NO_COLOR="1")
     assert terminal.finish() == 0
     assert ENTER in terminal.text

@@ -279,5 +279,5 @@ def test_a_stopped_function_study_goes_on_from_its_checkpoint(tuner, tmp_path):
     assert trial["user_attrs"]["x"] == pytest.approx(
         10 * (1 - trial["params"]["lr"]) ** 300, rel=1e-6
     )
-    log = tuner("logs", "own", 0)
+    log = tuner.look("logs", "own", 0)
     assert f"goes on from {at}" in log.out

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.acceptance.command import Tuner, write_study
+from tests.acceptance.command import LIGHT, Tuner, write_light_study
 from tests.pooler import needs_pgbouncer, open_owned_database, open_pooler
 from tests.postgres import open_system_postgres
 from tuner.storage.connections.pooling import TIMEOUTS
@@ -22,10 +22,10 @@ def test_commands_work_behind_transaction_pooling(tuner_home: Home, tmp_path: Pa
         url = pooler.url("owner", name)
         environment = {"TUNER_HOME": str(tuner_home.path), "TUNER_STORAGE": url}
         tuner = Tuner(environment=environment)
-        study = write_study(tmp_path)
-        tuner("run", study, "--workers", 1)
-        assert tuner("status", "plain", "--json").json["state"] == "finished"
-        tuner("extend", "plain", "--trials", "+1")
-        assert "a connection pooler, with the role's own time-outs" in tuner("doctor").out
-        tuner("db", "backup", "-o", tmp_path / "backup.zip")
+        study = write_light_study(tmp_path)
+        tuner("run", study, "--workers", 1, **LIGHT)
+        assert tuner.look("status", "plain", "--json").json["state"] == "finished"
+        tuner.look("extend", "plain", "--trials", "+1")
+        assert "a connection pooler, with the role's own time-outs" in tuner.look("doctor").out
+        tuner.look("db", "backup", "-o", tmp_path / "backup.zip")
         tuner.close()

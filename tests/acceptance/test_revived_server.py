@@ -33,13 +33,15 @@ def test_a_killed_server_is_started_again_by_the_agent_alone(fresh_tuner, tmp_pa
         budget="{trials: 2}",
     )
     run = fresh_tuner.start("run", file, "--workers", 1, **LIGHT)
-    wait_until(lambda: fresh_tuner("status", "plain", code=None).code == 0, "the study is there")
+    wait_until(
+        lambda: fresh_tuner.look("status", "plain", code=None).code == 0, "the study is there"
+    )
     before = _postmaster(fresh_tuner)
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: _postmaster(fresh_tuner) not in (None, before), "another server")
     out, err = run.communicate(timeout=60)
     assert run.returncode == 0, out + err
-    trials = fresh_tuner("trials", "plain", "--json").json
+    trials = fresh_tuner.look("trials", "plain", "--json").json
     assert [(t["state"], t["steps"], t["attempt"]) for t in trials] == [("COMPLETE", 20, 1)] * 2
 
 

@@ -15,6 +15,7 @@ from tests.acceptance.command import (
     Tuner,
     build_environment,
     find_command,
+    write_light_study,
     write_study,
 )
 from tests.postgres import NAME, SystemPostgres, open_system_postgres
@@ -131,7 +132,7 @@ def test_the_password_is_nowhere_after_a_run_with_failures(postgres, tuner, tmp_
         objective="train.py:train",
         search_space="{x: {float: [0, 1]}}",
         params="{epochs: 8}",
-        budget="{trials: 4}",
+        budget="{trials: 3}",
         enqueue="[{x: 0.9}]",
         failures="{retries: 0, lease: 3s}",
     )
@@ -208,7 +209,7 @@ def _finish(tuner: Tuner, *words: str, **environment: str) -> Finished:
 def test_every_way_to_give_a_password_works_and_shows_nothing(postgres, tuner, tmp_path, way):
     environment = ways(postgres, tmp_path)[way]
     ended = tuner("status", **environment)
-    shown = tuner("db", "url", **environment)
+    shown = tuner.look("db", "url", **environment)
     assert CANARY not in ended.out + ended.err + shown.out + shown.err
     assert ended.out
 
@@ -269,8 +270,8 @@ def test_an_unencrypted_connection_to_another_machine_is_warned_about_once(
     postgres, tuner, tmp_path
 ):
     plain = postgres.url("app", "app", password=CANARY, more="&sslmode=disable")
-    file = write_study(tmp_path, name="warned")
-    ran = tuner("run", file, "--workers", 1, TUNER_STORAGE=plain)
+    file = write_light_study(tmp_path, name="warned")
+    ran = tuner("run", file, "--workers", 1, TUNER_STORAGE=plain, **LIGHT)
     assert ran.err.count("is not encrypted") == 1
     assert WARNING in ran.err
     looked = tuner("status", TUNER_STORAGE=plain)

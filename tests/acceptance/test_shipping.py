@@ -47,15 +47,15 @@ def test_a_search_is_confirmed_exported_trained_reproduced_and_used(tuner: Tuner
     study = write_study(
         tmp_path, budget="{trials: 4}", sampler="tpe", params="{epochs: 3, dropout: 0.1}"
     )
-    tuner("run", study)  # a worker per core, each of one thread: so the bits can be compared
-    best = tuner("best", "plain", "--json").json
+    tuner("run", study, "--workers", 1)
+    best = tuner.look("best", "plain", "--json").json
     # Exported with its weights, without a word that one machine alone knows.
     tuner("export", "plain", "-o", tmp_path / "best.yaml", "--weights")
     text = (tmp_path / "best.yaml").read_text()
     assert text.startswith(f"# tuner: trial {best['number']} of study plain")
     assert str(tmp_path) not in text
     assert os.uname().nodename not in text
-    printed = tuner("export", "plain", "--format", "json").json
+    printed = tuner.look("export", "plain", "--format", "json").json
     assert printed["params"]["learning_rate"] == best["params"]["learning_rate"]
     assert printed["provenance"]["value"] == best["value"]
     assert printed["provenance"]["trials"]["tried"] == 4
@@ -64,7 +64,7 @@ def test_a_search_is_confirmed_exported_trained_reproduced_and_used(tuner: Tuner
     alone = {"TUNER_STORAGE": "postgresql://nobody@127.0.0.1:1/none"}
     out = tmp_path / "out"
     metrics = tuner("train", tmp_path / "best.yaml", "-o", out, "--json", **alone).json
-    page = tuner("show", "plain", best["number"], "--json").json
+    page = tuner.look("show", "plain", best["number"], "--json").json
     curve = {step: values["val_loss"] for step, values in metrics["curve"].items()}
     assert curve == page["curve"]
     compared = metrics["compared"]
@@ -88,29 +88,29 @@ def test_a_search_is_confirmed_exported_trained_reproduced_and_used(tuner: Tuner
     assert "reproduced bit for bit" in tuner("reproduce", "plain", best["number"]).out
     assert "has the same params" in tuner("reproduce", "plain", 3, "--suggestion").out
     # Confirmed by one machine, and shown; another one that comes later finds it done.
-    confirmed = tuner("confirm", "plain", "--top", 2, "--seeds", 2, "--workers", 2, "--json").json
+    confirmed = tuner("confirm", "plain", "--top", 2, "--seeds", 2, "--workers", 1, "--json").json
     assert confirmed["finished"]
     assert [len(c["values"]) for c in confirmed["candidates"]] == [2, 2]
     assert sum(c["probability_best"] for c in confirmed["candidates"]) == pytest.approx(1)
-    assert tuner("confirm", "plain", "--show", "--json").json == confirmed
+    assert tuner.look("confirm", "plain", "--show", "--json").json == confirmed
     for word in ("best", "status"):
-        assert f"confirmed best: trial {confirmed['winner']}, " in tuner(word, "plain").out
-        told = tuner(word, "plain", "--json").json["confirmation"]
+        assert f"confirmed best: trial {confirmed['winner']}, " in tuner.look(word, "plain").out
+        told = tuner.look(word, "plain", "--json").json["confirmation"]
         assert (told["winner"], told["finished"]) == (confirmed["winner"], True)
     again = tuner("run", "--study", "plain-confirm", "--workers", 1)
     assert "plain-confirm: finished, 4 of 4 trials" in again.out
-    chosen = tuner("export", "plain", "--by", "confirmed", "--format", "json").json
+    chosen = tuner.look("export", "plain", "--by", "confirmed", "--format", "json").json
     assert chosen["provenance"]["trial"] == confirmed["winner"]
-    assert tuner("confirm", "plain", "--top", 3, code=2).err.count("--name") == 1
+    assert tuner.look("confirm", "plain", "--top", 3, code=2).err.count("--name") == 1
     shares = [f"{100 * c['probability_best']:.0f} %" for c in confirmed["candidates"]]
     with open_dashboard(tuner) as served:
         shown = [served.get(path).text for path in ("/s/plain", "/s/plain-confirm")]
         config = served.get(f"/s/plain/t/{confirmed['winner']}/best.yaml").text
-    shown.append(tuner("report", "plain", "-o", "-").out)
+    shown.append(tuner.look("report", "plain", "-o", "-").out)
     for page in shown:
         assert "Confirmed" in page
         assert all(f">{share}</td>" in page for share in shares)
-    exported = tuner("export", "plain", "--trial", confirmed["winner"]).out
+    exported = tuner.look("export", "plain", "--trial", confirmed["winner"]).out
     assert _without_time(config) == _without_time(exported)
 
 
@@ -140,7 +140,7 @@ def _own(folder: Path) -> Path:
 def test_a_function_is_shipped_and_no_database_says_which_code_runs(tuner: Tuner, tmp_path):
     study = _own(tmp_path)
     tuner("run", study, "--workers", 1, **LIGHT)
-    tuner("export", "plain", "--file", study, "-o", tmp_path / "best.yaml")
+    tuner.look("export", "plain", "--file", study, "-o", tmp_path / "best.yaml")
     out = tmp_path / "out"
     trained = tuner("train", tmp_path / "best.yaml", "-o", out)
     assert "val_loss 0.25" in trained.out
@@ -157,7 +157,7 @@ def test_a_function_is_shipped_and_no_database_says_which_code_runs(tuner: Tuner
         assert f"(tuner {words[0]} " in refused.err
         assert "study 'plain' trains" in refused.err
         assert refused.out == ""
-    assert "PARAM_x=" in tuner("export", "plain", "--format", "env").out  # names no code
+    assert "PARAM_x=" in tuner.look("export", "plain", "--format", "env").out  # names no code
     with open_dashboard(tuner) as served:
         assert "tuner export plain --trial 0 --file STUDY.yaml" in served.get("/s/plain/t/0").text
         refused = served.get("/s/plain/t/0/best.yaml")
@@ -168,8 +168,8 @@ def test_a_function_is_shipped_and_no_database_says_which_code_runs(tuner: Tuner
     (tmp_path / "other").mkdir()
     other = _own(tmp_path / "other")
     other.write_text(other.read_text().replace("train.py:train", "os:getcwd"))
-    assert "has another objective" in tuner("run", other, "--study", "plain", code=2).err
-    assert "has another objective" in tuner("export", "plain", "--file", other, code=2).err
+    assert "has another objective" in tuner.look("run", other, "--study", "plain", code=2).err
+    assert "has another objective" in tuner.look("export", "plain", "--file", other, code=2).err
 
 
 def test_a_config_that_somebody_sent_chooses_no_code(tuner: Tuner, tmp_path):
@@ -182,7 +182,7 @@ def test_a_config_that_somebody_sent_chooses_no_code(tuner: Tuner, tmp_path):
     config.write_text(content.format("mailed:train"))
     words = ["train", config, "-o", tmp_path / "out"]
     path = {"PYTHONPATH": str(elsewhere)}
-    refused = tuner(*words, code=2, **path)
+    refused = tuner(*words, code=2, **path)  # a process: it may not import what is named
     assert "the config names mailed:train, which is no file below its folder" in refused.err
     assert "--allow-code mailed" in refused.err
     assert not marker.exists()
@@ -194,9 +194,8 @@ def test_a_config_that_somebody_sent_chooses_no_code(tuner: Tuner, tmp_path):
     assert again in (tmp_path / "out" / "model-card.md").read_text()
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_final_training_that_is_ended_goes_on(tuner: Tuner, tmp_path, number):
     study = _own(tmp_path)
     tuner("run", study, "--workers", 1, **LIGHT)
@@ -261,7 +260,7 @@ def test_a_study_without_a_complete_trial_is_code_5_and_unknown_ones_are_3(
     )
     tuner("run", failing, "--workers", 1, code=None, **LIGHT)
     for words in (["export", "plain"], ["confirm", "plain", "--file", failing]):
-        assert "has no COMPLETE trial" in tuner(*words, code=5).err
+        assert "has no COMPLETE trial" in tuner.look(*words, code=5).err
 
 
 def test_what_is_in_the_way_is_left_alone(finished: Tuner, tmp_path):

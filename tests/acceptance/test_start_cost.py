@@ -54,7 +54,7 @@ def test_a_training_that_is_refused_is_so_before_torch_is_loaded(finished, tmp_p
     (tmp_path / "stub" / "torch" / "__init__.py").write_text("raise SystemExit('torch is loaded')")
     without = {"PYTHONPATH": f"{tmp_path / 'stub'}{os.pathsep}{ROOT}"}
     best = tmp_path / "best.yaml"
-    finished("export", "plain", "-o", best)
+    finished.look("export", "plain", "-o", best)
     (tmp_path / "full").mkdir(mode=0o700)
     (tmp_path / "full" / "thesis.tex").write_text("mine")
     for words, told in (

@@ -9,17 +9,20 @@ import pytest
 from tests.acceptance.command import LIGHT, wait_until, write_light_study, write_study
 
 GRACE_SECONDS = 25.0
+N_EPOCHS = 1200
 
 
 @pytest.mark.parametrize(
     ("number", "code", "is_light"),
-    [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, True)],
-    ids=["Ctrl-C", "SIGTERM"],
+    [
+        pytest.param(signal.SIGINT, 130, True, id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, 143, False, id="SIGTERM, with torch", marks=pytest.mark.long),
+    ],
 )
 def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(
     tuner, tmp_path, number, code, is_light
 ):
-    changes = {"params": "{epochs: 1200}", "checkpoints": "{every: 1s}"}
+    changes = {"params": f"{{epochs: {N_EPOCHS}}}", "checkpoints": "{every: 1s}"}
     if is_light:
         file, environment = write_light_study(tmp_path, seconds=0.005, **changes), LIGHT
     else:
@@ -39,7 +42,7 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(
     assert "plain: idle, 0 of 2 trials" in stopped.out
     assert f"tuner run {file}" in stopped.out
 
-    waiting = tuner("status", "plain")
+    waiting = tuner.look("status", "plain")
     assert re.search(r"^  released +2 ", waiting.out, re.M)
     status = tuner.look("status", "plain", "--json").json
     zeros = dict.fromkeys(("COMPLETE", "PRUNED", "FAIL", "RUNNING", "ELSEWHERE", "WAITING"), 0)
@@ -47,7 +50,7 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(
     assert not status["active"]
     seen = steps()
     assert min(seen) > 0
-    assert max(seen) < 1200
+    assert max(seen) < N_EPOCHS
 
     again = tuner("run", file, "--workers", 2, **environment)
     starts = re.findall(
@@ -55,4 +58,6 @@ def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(
     )
     assert sorted(map(int, starts)) == sorted(seen)
     trials = tuner.look("trials", "plain", "--json").json
-    assert [(t["state"], t["steps"], t["attempt"]) for t in trials] == 2 * [("COMPLETE", 1200, 2)]
+    assert [(t["state"], t["steps"], t["attempt"]) for t in trials] == 2 * [
+        ("COMPLETE", N_EPOCHS, 2)
+    ]

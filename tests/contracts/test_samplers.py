@@ -83,8 +83,8 @@ def suggest(spec: StudySpec, seed: int, n: int, backwards: bool = False) -> list
     """`n` suggestions of a study, at its start and, for a model, in the midst of it."""
     sampler = build_sampler(spec.model_copy(update={"seed": seed}))
     if isinstance(sampler, ModelSampler):
-        # A Gaussian process thinks for half a second: fewer of its suggestions are enough.
-        n_later = min(n, 2) if spec.sampler.name == "gp" else n
+        # A Gaussian process takes half a second for each: one of its suggestions is enough.
+        n_later = 1 if spec.sampler.name == "gp" else n
         return [
             *sampler.propose(mirror(spec, 0, backwards), n, seed),
             *sampler.propose(mirror(spec, 30, backwards), n_later, seed),

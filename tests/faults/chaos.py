@@ -130,7 +130,7 @@ class Chaos:
             if agent is not None and (code := agent.process.poll()) is not None:
                 machine.agent, machine.starts_at = None, now + rng.uniform(0.3, 1.5)
                 machine.is_done = code == 0
-                assert code in (0, 143, -signal.SIGKILL) or self._never_joined(agent), agent.output
+                assert code in (0, 143, -signal.SIGKILL) or self._never_held(agent), agent.output
             if machine.agent is None and not machine.is_done and now > machine.starts_at:
                 machine.agent, machine.started_at = self._start(machine), now
 
@@ -148,10 +148,16 @@ class Chaos:
         )
         return not self.fleet.query(holds, agent.process.pid)
 
-    def _never_joined(self, agent: AgentProcess) -> bool:
-        """The database was away when it started, or it was ended before it heeded signals."""
-        joined = self.fleet.query("select 1 from tuner.agent where pid = %s", agent.process.pid)
-        return not joined and agent.process.returncode in (
+    def _never_held(self, agent: AgentProcess) -> bool:
+        """Whether it ended during its start, which needs the database and heeds no signal.
+
+        It may be in the list of agents: a commit whose answer was lost counts.
+        """
+        held = (
+            "select 1 from audit join tuner.agent on agent_id = owner"
+            " where pid = %s and state = 'held'"
+        )
+        return not self.fleet.query(held, agent.process.pid) and agent.process.returncode in (
             DatabaseAway.exit_code,
             128 + signal.SIGTERM,
         )

@@ -219,7 +219,7 @@ def test_each_fault_ends_its_own_trial_with_class_sentence_and_log(
     (tmp_path / "train.py").write_text(TRAIN)
     study = tmp_path / "faults.yaml"
     study.write_text(STUDY % ", ".join(faults))
-    agent = fleet.start(study, workers=4, is_light=is_light)
+    agent = fleet.start(study, workers=4 if is_light else 2, is_light=is_light)
     assert agent.wait(100) == (0 if is_light else 5), agent.output
     found = fleet.query(
         "select t.state::text, l.failure, l.reason, l.attempt, g.message, g.traceback, g.tail,"

@@ -26,7 +26,7 @@ def first_version_url(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def _start_eight_at_once(url: str, folder: Path) -> None:
-    cells = Cells(folder, sampler="random", trials=20, epochs=3, seconds=0.2)
+    cells = Cells(folder, sampler="random", trials=14, epochs=3, seconds=0.2)
     with open_fleet(url, folder) as fleet:
         agents = [fleet.start(cells.path, is_light=True) for _ in range(N_AGENTS)]
         assert [agent.wait() for agent in agents] == [0] * N_AGENTS, agents[0].output

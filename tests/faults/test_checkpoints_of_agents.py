@@ -128,7 +128,7 @@ def test_a_prepared_pickle_never_runs_even_with_the_right_hash(
 ) -> None:
     marker = tmp_path / "was here"
     cells = _cells(tmp_path, epochs=40, trials=1)
-    first = fleet.start(cells.path)
+    first = fleet.start(cells.path, is_light=True)
     fleet.wait_for(lambda: len(_checkpoint_steps(fleet)) == 2, "two checkpoints")
     first.send(signal.SIGKILL)
     first.wait()
@@ -141,7 +141,7 @@ def test_a_prepared_pickle_never_runs_even_with_the_right_hash(
         hashlib.sha256(payload).hexdigest(),
         len(payload),
     )
-    heir = fleet.start(cells.path)
+    heir = fleet.start(cells.path)  # with torch and the real safetensors
     assert heir.wait() == 5, heir.output
     assert not marker.exists()
     ((state, reason),) = fleet.query(

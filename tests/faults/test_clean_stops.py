@@ -51,10 +51,10 @@ def _stop_at_random_moments(fleet: Fleet, folder: Path, n_stops: int) -> None:
     assert cells.repeated() == 0, "a clean stop repeats no epoch"
 
 
-def test_agents_that_are_ended_at_five_random_moments_lose_nothing(
+def test_agents_that_are_ended_at_three_random_moments_lose_nothing(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    _stop_at_random_moments(fleet, tmp_path, 5)
+    _stop_at_random_moments(fleet, tmp_path, 3)
 
 
 @pytest.mark.long

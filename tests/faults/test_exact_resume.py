@@ -36,6 +36,7 @@ def _kill_at(fleet: Fleet, agent: AgentProcess, step: int, attempt: int = 1) -> 
     fleet.wait_for(lambda: not any(map(is_running, workers)), "the end of its workers", 2)
 
 
+@pytest.mark.long
 def test_a_trainers_trial_killed_at_a_random_step_ends_bit_equal(
     fleet: Fleet, tmp_path: Path
 ) -> None:

@@ -52,7 +52,7 @@ def _write(
 BAD = {"BAD_MACHINE": "1"}
 
 
-@pytest.mark.parametrize("fault", [RAISES, "os.abort()"])
+@pytest.mark.parametrize("fault", [RAISES, pytest.param("os.abort()", marks=pytest.mark.long)])
 def test_a_machine_on_which_good_trials_fail_stops_and_the_others_do_all_of_them(
     fleet: Fleet, tmp_path: Path, fault: str
 ) -> None:

@@ -36,7 +36,7 @@ def test_every_suggestion_and_every_decision_of_two_agents_is_derived_again(
     import optuna
 
     study = write_study(tmp_path, trials=30, epochs=9, sampler="tpe", pruner=PRUNERS[pruner])
-    agents = [fleet.start(study, workers=2) for _ in range(2)]
+    agents = [fleet.start(study, workers=1) for _ in range(2)]
     fleet.wait_for(lambda: fleet.query("select 1 from trials limit 1"), "a first trial")
     stock = optuna.load_study(study_name="faulty", storage=fleet.url)
     stock.enqueue_trial({"learning_rate": 0.002})

@@ -398,7 +398,14 @@ NAMELESS = 54_321  # a user id as containers give it: in no /etc/passwd
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-@pytest.mark.parametrize("command", ["status", "doctor", "db url", "dashboard", "run s.yaml"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "status",
+        "run s.yaml",
+        *(pytest.param(it, marks=pytest.mark.long) for it in ("doctor", "db url", "dashboard")),
+    ],
+)
 def test_a_user_without_home_and_name_gets_one_sentence(machine: Machine, command: str) -> None:
     file = machine.root / "s.yaml"
     shutil.copy(REPOSITORY / "studies" / "digits.yaml", file)

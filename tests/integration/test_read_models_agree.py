@@ -15,7 +15,7 @@ from tuner.api import Study, load_study
 from tuner.cli.screen.frame import Frame, render_screen
 from tuner.cli.text.status import render_status
 from tuner.cli.text.summary import summary_json, trial_json
-from tuner.dashboard.overview import build_line
+from tuner.dashboard.overview import StudyLine, build_line
 from tuner.dashboard.rendering import render
 from tuner.dashboard.study_view import StudyView, build_view
 from tuner.export.report import render_report
@@ -55,6 +55,7 @@ class Fronts:
     view: StudyView
     page: str  # the headline of the study's page, without tags
     glance: StudySummary  # the page of all studies
+    line: StudyLine  # its row there
     api: Study
     report: str  # without tags
 
@@ -69,8 +70,20 @@ def study(new_study: NewStudy, state: str) -> StoredStudy:
     return STUDIES[state](new_study)
 
 
+@pytest.fixture(scope="module")
+def shown() -> dict[str, Fronts]:
+    """What was shown of each state: no test changes it, and it takes a while."""
+    return {}
+
+
 @pytest.fixture
-def fronts(study: StoredStudy) -> Fronts:
+def fronts(state: str, shown: dict[str, Fronts], request: pytest.FixtureRequest) -> Fronts:
+    if state not in shown:
+        shown[state] = _show(request.getfixturevalue("study"))
+    return shown[state]
+
+
+def _show(study: StoredStudy) -> Fronts:
     database, name = study.database, study.spec.name
     board = BoardReader(name=name).read(database)
     view = build_view(board)
@@ -86,6 +99,7 @@ def fronts(study: StoredStudy) -> Fronts:
         view=view,
         page=render("parts/headline.html", view=view, board=board, name=name),
         glance=glances[name].summary,
+        line=build_line(glances[name]),
         api=load_study(name, storage=url),
         report=render_report(board).split("<main>")[1].split("</main>")[0],
     )
@@ -144,10 +158,8 @@ def test_all_fronts_have_the_same_facts(fronts: Fronts, state: str) -> None:
     assert cli["state"] == EXPECTED_STATES.get(state, "finished")
 
 
-def test_the_best_trial_and_its_value_are_the_same(fronts: Fronts, study: StoredStudy) -> None:
-    best = fronts.json["best"]
-    lines = [build_line(glance) for glance in load_overview(study.database)]
-    (line,) = [line for line in lines if line.name == study.spec.name]
+def test_the_best_trial_and_its_value_are_the_same(fronts: Fronts) -> None:
+    best, line = fronts.json["best"], fronts.line
     if best is None:
         assert (fronts.view.best, fronts.api.summary.best, line.best_number) == (None,) * 3
         return

@@ -92,7 +92,7 @@ def write_model_result(job: Job, result: ModelResult) -> dict[str, Any]:
         targets=result.test.targets,
         predictions=result.test.predictions,
     )
-    _write_pages(job, page, render_model_card(job.config, metrics, result.model.card))
+    _write_pages(job, page, render_model_card(job.config, metrics, result.model))
     return metrics
 
 

@@ -18,6 +18,8 @@ def check_training(config: BestConfig, source: Path, options: TrainOptions) -> N
     """
     asked = at_length(config, options.rows)
     check_code(config, source, options.allow_code)
+    if options.data is not None and not config.objective.path_names:
+        raise UsageError("--data: the objective of this config reads no file; leave it out")
     if options.device is not None:
         split_device(options.device)
     look_at_final_folder(options.output, training_text(asked, options))

@@ -29,6 +29,7 @@ class TrainOptions:
     device: str | None = None  # None: a GPU if there is one
     n_threads: int | None = None  # on a CPU; None: as many as the trial had, see `threads_of`
     from_weights: bool = False
+    data: Path | None = None  # where the data are; None: where the config names them
     allow_code: frozenset[str] = frozenset()  # see `check_code`
 
 

@@ -1,4 +1,4 @@
-"""`python -m tuner.worker train|prepare`: it loads only the modules of the command.
+"""`python -m tuner.worker train|prepare|look`: it loads only the modules of the command.
 
 Messages come on standard input and go to standard output; standard error is the log.
 """
@@ -11,7 +11,7 @@ from tuner.worker.program import hide_ours
 from tuner.worker.reaper import under_reaper
 from tuner.worker.streams import Streams, take_streams
 
-_COMMANDS = ("train", "prepare")
+_COMMANDS = ("train", "prepare", "look")
 
 
 def main(arguments: list[str]) -> int:
@@ -34,6 +34,8 @@ def _load(command: str) -> Callable[[list[str], Streams], int]:
     """Import only the command's modules: a worker starts for every trial of a function."""
     if command == "train":
         from tuner.worker.train import main  # noqa: PLC0415 - loads torch
+    elif command == "look":
+        from tuner.worker.look import main  # noqa: PLC0415 - loads NumPy
     else:
         from tuner.worker.prepare import main  # noqa: PLC0415
     return main

@@ -116,6 +116,7 @@ def test_a_finished_folder_is_found_without_torch_or_sklearn(parent):
         "summary": prepared.summary,
         "metrics": dict(OBJECTIVES[Task.CLASSIFICATION]),
         "code": {"tuner": metadata.version("tuner")},
+        "n_rows": 150,
     }
     assert modules == "[] 0"
 

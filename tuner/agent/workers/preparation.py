@@ -1,17 +1,14 @@
 """The one-shot child that prepares the data of a study before it is created or joined."""
 
-import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuner.agent.workers.one_shot import finish_child, start_child
 from tuner.errors import RunFailed
 from tuner.study.code import Code
-from tuner.study.secrets import clean_environment
 from tuner.study_file.model import StudySpec
 
 
@@ -23,6 +20,7 @@ class PreparedData:
     fingerprint: str
     code: Code
     summary: str  # "digits: 1797 rows, ...", "function train.py:train"
+    n_rows: int | None  # of the data; None without data
     metrics: Mapping[str, str] | None  # that a study may optimize, with their direction; None: any
 
 
@@ -35,42 +33,20 @@ def start_preparation(
     For a function it only imports the code: a failure there would fail every trial.
     """
     request = spec.objective.preparation(spec.params, spec.search_space, folder)
-    child = subprocess.Popen(
-        # -P: the working directory's modules must not stand in for the standard library's.
-        [sys.executable, "-P", "-m", "tuner.worker", "prepare", "--kind", spec.objective.kind],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(dict(os.environ)),
-        start_new_session=True,  # Ctrl-C is ours to judge
-    )
-    assert child.stdin is not None
-    try:
-        child.stdin.write(json.dumps({**request, "data_folder": str(data_folder)}) + "\n")
-        child.stdin.flush()
+    command = ("prepare", "--kind", spec.objective.kind)
+    with start_child(command, {**request, "data_folder": str(data_folder)}) as child:
         yield child
-    finally:
-        child.kill()
-        child.wait()
-        child.stdin.close()
-        assert child.stdout is not None
-        child.stdout.close()
 
 
 def finish_preparation(child: "subprocess.Popen[str]") -> PreparedData:
     """Wait for the child; raises `RunFailed` with its sentence."""
-    output, _ = child.communicate()
-    try:
-        answer = json.loads(output)
-    except ValueError:
-        raise RunFailed(f"preparing the objective failed (exit code {child.returncode})") from None
-    if "error" in answer:
-        raise RunFailed(f"preparing the objective failed: {answer['error']}")
+    answer = finish_child(child, "preparing the objective failed")
     return PreparedData(
         folder=answer["folder"],
         fingerprint=answer["fingerprint"],
         code=answer["code"],
         summary=answer["summary"],
+        n_rows=answer["n_rows"],
         metrics=answer["metrics"],
     )
 

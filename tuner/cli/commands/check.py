@@ -3,9 +3,11 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tuner.agent.workers.looking import DataFacts, look_at_data
 from tuner.cli.text.as_json import render_json
 from tuner.cli.text.words import (
     count,
@@ -15,9 +17,10 @@ from tuner.cli.text.words import (
     terminal_width,
     wrap,
 )
-from tuner.errors import render_faults
+from tuner.errors import UsageError, render_faults
 from tuner.results.preview import Preview, preview
 from tuner.run_study import RunOptions
+from tuner.storage.embedded.home import open_home
 from tuner.study.durations import render_seconds
 from tuner.study.trial import Params
 from tuner.study_file.identity import dump_spec
@@ -30,16 +33,57 @@ def execute(options: argparse.Namespace) -> int:
     path, overrides = Path(options.study_file), tuple(options.set)
     loaded = load_study_file(path, overrides)
     spec, shown = loaded.spec, preview(loaded.spec)
+    facts = _look(loaded, verify=options.verify, smoke=options.smoke)
     if options.json:
-        print(render_json(check_json(loaded, shown), indent=2))
+        print(render_json(check_json(loaded, shown, facts), indent=2))
     else:
         width = terminal_width(sys.stdout)
         print(wrap(render_check(spec, shown, width), width), flush=True)
+        if facts is not None:
+            print(f"\n{render_facts(facts, width)}", flush=True)
     if loaded.warnings:
         print(f"\nwarnings\n{render_faults(str(path), loaded.warnings)}", file=sys.stderr)
+    if facts is not None:
+        _print_sentences("likely mistakes in the data", facts.warnings)
+        _print_sentences("faults in the data", facts.faults)
+        if facts.faults:
+            return UsageError.exit_code
     if options.smoke:
         print(_smoke(path, RunOptions(overrides=overrides), spec), file=sys.stderr)
     return 0
+
+
+def _look(loaded: LoadedStudyFile, *, verify: bool, smoke: bool) -> DataFacts | None:
+    """Look at the data, unless that runs code of the user that nothing has asked for."""
+    if loaded.spec.objective.look_runs_code and not smoke:
+        return None
+    return look_at_data(loaded.spec, loaded.folder, open_home().data, verify=verify)
+
+
+def _print_sentences(title: str, sentences: Sequence[str]) -> None:
+    if sentences:
+        lines = "\n".join(f"  {one_line(sentence)}" for sentence in sentences)
+        print(wrap(f"\n{title}\n{lines}", terminal_width(sys.stderr)), file=sys.stderr)
+
+
+def render_facts(facts: DataFacts, width: int | None = None) -> str:
+    """Render the columns of the data, and its one-line summary."""
+    lines = [one_line(facts.summary)] if facts.summary else []
+    header = ["column", "use", "type", "missing", "distinct", "example"]
+    rows = [
+        [
+            one_line(column.name),
+            column.use,
+            column.type,
+            f"{column.missing:,}",
+            f"{column.distinct:,}",
+            one_line(column.example),
+        ]
+        for column in facts.columns
+    ]
+    if rows:
+        lines += ["", render_table(header, rows, width)]
+    return "\n".join(lines).strip("\n")
 
 
 def _smoke(path: Path, options: RunOptions, spec: StudySpec) -> str:
@@ -51,7 +95,8 @@ def _smoke(path: Path, options: RunOptions, spec: StudySpec) -> str:
     return f"smoke: one trial reached {step} in {render_seconds(result.seconds)}: {values}"
 
 
-def check_json(loaded: LoadedStudyFile, shown: Preview) -> dict[str, Any]:
+def check_json(loaded: LoadedStudyFile, shown: Preview, facts: DataFacts | None) -> dict[str, Any]:
+    """Return the facts without the example of a column, which is a cell."""
     return {
         "spec": dump_spec(loaded.spec),
         "cells": shown.n_cells,
@@ -60,6 +105,14 @@ def check_json(loaded: LoadedStudyFile, shown: Preview) -> dict[str, Any]:
             {"line": w.line, "column": w.column, "path": w.path, "message": w.message}
             for w in loaded.warnings
         ],
+        "data": facts
+        and {
+            **asdict(facts),
+            "columns": [
+                {name: value for name, value in asdict(column).items() if name != "example"}
+                for column in facts.columns
+            ],
+        },
     }
 
 

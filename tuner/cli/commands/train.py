@@ -42,6 +42,7 @@ def execute(options: argparse.Namespace) -> int:
         device=options.device,
         n_threads=options.threads,
         from_weights=options.from_weights,
+        data=None if options.data is None else Path(options.data).absolute(),
         allow_code=frozenset(module for given in options.allow_code for module in given),
     )
     files = [config.weights.file] if config.weights else []

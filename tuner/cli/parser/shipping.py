@@ -7,9 +7,10 @@ from tuner.cli.parser.command import Commands, add_by, add_command, add_json
 
 
 def add_shipping(commands: Commands) -> None:
-    """Add export, train, confirm and reproduce."""
+    """Add export, train, predict, confirm and reproduce."""
     _add_export(commands)
     _add_train(commands)
+    _add_predict(commands)
     _add_confirm(commands)
     _add_reproduce(commands)
 
@@ -136,6 +137,46 @@ def _add_study_file(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_predict(commands: Commands) -> None:
+    predict = add_command(
+        commands,
+        "predict",
+        "predict",
+        "predict the rows of a file with the model of a final training, without a database",
+        "tuner predict churn-final new.csv -o predictions.csv",
+        storage=False,
+    )
+    predict.add_argument(
+        "model", type=arguments.text, metavar="DIR", help="the folder of tuner train"
+    )
+    predict.add_argument(
+        "file",
+        type=arguments.text,
+        metavar="FILE",
+        help="a CSV or Parquet file with the columns of the model card; for a model of images a "
+        "file or a folder",
+    )
+    _add_output(predict, "OUT.csv", "the file of predictions (default: standard output)")
+    predict.add_argument(
+        "--lenient",
+        action="store_true",
+        help="fill in missing values that no training row had, and take new categories for none",
+    )
+    for name, default, what in (
+        ("delimiter", ",", "between two cells of a CSV file"),
+        ("encoding", "utf-8", "of a CSV file"),
+        ("decimal", ".", "the decimal point of a CSV file"),
+    ):
+        predict.add_argument(
+            f"--{name}",
+            type=arguments.text,
+            default=default,
+            metavar="TEXT",
+            help=f"{what} (default: {default})",
+        )
+    add_json(predict)
+
+
 def _add_train(commands: Commands) -> None:
     train = add_command(
         commands,
@@ -163,6 +204,12 @@ def _add_train(commands: Commands) -> None:
         type=arguments.text,
         metavar="KEY=VALUE",
         help="replace a value of the config, such as epochs=100; repeatable",
+    )
+    train.add_argument(
+        "--data",
+        type=arguments.text,
+        metavar="FILE",
+        help="the file or folder of the data, if it is not where the config names it",
     )
     train.add_argument(
         "--device",

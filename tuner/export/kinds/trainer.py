@@ -105,7 +105,10 @@ def _prepare(job: Job, objective: TrainerObjective) -> PreparedData:
     """Return this machine's copy of the data, which must be the study's."""
     config = job.config
     try:
-        prepared = prepare(objective.data_request(job.source), open_home().data, load_data)
+        request = objective.data_request(job.source)
+        if job.options.data is not None:
+            request["source"] |= {objective.data.source: str(job.options.data)}
+        prepared = prepare(request, open_home().data, load_data)
     except TunerError:
         raise
     except Exception as error:

@@ -82,6 +82,15 @@ class Objective(Model, ABC):
         Names of the user's code are relative to `folder`.
         """
 
+    def look_request(self, folder: Path) -> dict[str, Any] | None:
+        """Return the request to the child that looks at its data; None without data to look at."""
+        return None
+
+    @property
+    def look_runs_code(self) -> bool:
+        """Return whether a look at its data runs code of the user."""
+        return False
+
 
 class ObjectiveKind(ABC):
     """The syntax of a kind of objective in a study file."""

@@ -170,6 +170,13 @@ class TrainerObjective(Objective):
             "names": [*params, *space],
         }
 
+    def look_request(self, folder: Path) -> dict[str, Any] | None:
+        return self.data_request(folder) if self.local_names else None
+
+    @property
+    def look_runs_code(self) -> bool:
+        return self.data.code_name is not None
+
     def data_request(self, folder: Path) -> dict[str, Any]:
         """Return the data to prepare as JSON values; `identity` holds what makes them others."""
         identity = self.identity()

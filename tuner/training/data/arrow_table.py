@@ -1,7 +1,6 @@
 """From an Arrow table to a `Table`: roles of columns, their types, and the target's task."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +44,12 @@ class Roles:
         if not self.features:
             raise BadData("no column is left as a feature; shorten `drop:`")
 
+    def uses(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the use of each column: feature, target, weight, split or dropped."""
+        singles = {self.split_by: "split", self.weight: "weight", self.target: "target"}
+        singles |= dict.fromkeys(self.features, "feature")
+        return {name: singles.get(name, "dropped") for name in names}
+
 
 def build_table(arrow: pa.Table, request: DataRequest, *, name: str, n_test: int = 0) -> Table:
     """Build a typed table; the last `n_test` rows are test rows. Raises `BadData`."""
@@ -59,6 +64,19 @@ def build_table(arrow: pa.Table, request: DataRequest, *, name: str, n_test: int
         split_by=_split_column(arrow, roles),
         n_test=n_test,
     )
+
+
+def check_column(arrow: pa.Table, name: str, roles: Roles, task: str | None) -> None:
+    """Raise `BadData` if a column cannot be used as the file asks."""
+    use = roles.uses([name])[name]
+    if use == "target":
+        _target(arrow, roles, Task(task) if task else None)
+    elif use == "weight":
+        _weights(arrow, name)
+    elif use == "split":
+        _split_column(arrow, roles)
+    elif use == "feature":
+        _feature(arrow, name, roles)
 
 
 def _feature(arrow: pa.Table, name: str, roles: Roles) -> Column:
@@ -123,16 +141,3 @@ def _check_name(key: str, name: str | None, names: list[str]) -> None:
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
     return ", ".join(names[:12]) + more
-
-
-def roles_of(request: DataRequest, names: list[str]) -> Mapping[str, Any]:
-    """Return the use of each column for people: feature, target, weight, split or dropped."""
-    roles = Roles(request, names)
-    uses = {roles.target: "target"}
-    if roles.weight is not None:
-        uses[roles.weight] = "weight"
-    if roles.split_by is not None and roles.split_by not in roles.features:
-        uses[roles.split_by] = "split"
-    return {
-        name: uses.get(name, "feature" if name in roles.features else "dropped") for name in names
-    }

@@ -26,7 +26,7 @@ class ImageSource:
         self._hashes = hashes
         self._folder = find_folder(self._name, request.folder)
         classes = sorted(p for p in self._folder.iterdir() if p.is_dir() and p.name[0] != ".")
-        self._files = {path.name: _images_in(path) for path in classes}
+        self._files = {path.name: images_in(path) for path in classes}
         empty = [name for name, files in self._files.items() if not files]
         if not any(self._files.values()):
             raise BadData(
@@ -90,6 +90,7 @@ def read_images(files: Sequence[Path], size: int, mode: str) -> "Array":
     return np.ascontiguousarray(pixels_NHWC.transpose(0, 3, 1, 2))
 
 
-def _images_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
+    """Return all image files below a folder, sorted."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path for path in files if path.suffix.lower() in _SUFFIXES)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MAX_NAMED = 5  # rows in a message
-_CSV = {"delimiter": ",", "encoding": "utf-8", "decimal": "."}
+CSV_FORM = {"delimiter": ",", "encoding": "utf-8", "decimal": "."}
 
 
 def columns_of(rows: Any, preparation: Preparation, *, is_lenient: bool) -> list[Column]:
@@ -75,14 +75,21 @@ def pixels_of(rows: Any, preparation: Preparation) -> Array:
 def _image_files(rows: Any) -> list[Path] | None:
     """Return image files, of a folder or a list of paths; None for anything else."""
     if isinstance(rows, str | os.PathLike):
-        path = Path(rows)
-        if path.is_dir():
-            return sorted(file for file in path.rglob("*") if file.is_file())
-        return [path]
+        return find_image_files(Path(rows))
     is_list = isinstance(rows, Sequence) and len(rows) > 0
     if is_list and all(isinstance(row, str | os.PathLike) for row in rows):
         return [Path(row) for row in rows]
     return None
+
+
+def find_image_files(path: Path) -> list[Path]:
+    """Return the file, or all image files below a folder, sorted; raises `BadRows`."""
+    from tuner.training.data.image_source import images_in  # noqa: PLC0415 - of images alone
+
+    files = images_in(path) if path.is_dir() else [path]
+    if not files:
+        raise BadRows(f"{path} holds no images")
+    return files
 
 
 def _as_arrow(rows: Any) -> "pa.Table | None":
@@ -92,17 +99,26 @@ def _as_arrow(rows: Any) -> "pa.Table | None":
     is_list = isinstance(rows, list) and bool(rows) and isinstance(rows[0], Mapping)
     if not (is_file or is_table or is_list):
         return None
-    from tuner.training.data import arrow_files, frames  # noqa: PLC0415 - loads pyarrow
+    if is_file:
+        return read_rows(Path(rows), CSV_FORM)
+    from tuner.training.data import frames  # noqa: PLC0415 - loads pyarrow
 
     try:
-        if not is_file:
-            return frames.arrow_of(rows, "the call")
-        path = Path(rows)
-        if not path.is_file():
-            raise BadRows(f"there is no file {path}")
+        return frames.arrow_of(rows, "the call")
+    except BadData as error:
+        raise BadRows(str(error)) from error
+
+
+def read_rows(path: Path, form: Mapping[str, str]) -> "pa.Table":
+    """Read a CSV or Parquet file; `form`: delimiter, encoding, decimal. Raises `BadRows`."""
+    from tuner.training.data import arrow_files  # noqa: PLC0415 - loads pyarrow
+
+    if not path.is_file():
+        raise BadRows(f"there is no file {path}")
+    try:
         if path.suffix == ".parquet":
             return arrow_files.read_parquet_files([path])
-        return arrow_files.read_csv_files([path], _CSV)
+        return arrow_files.read_csv_files([path], form)
     except BadData as error:
         raise BadRows(str(error)) from error
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from tuner.training.data.table import Table
 
-_CSV = {"delimiter": ",", "encoding": "utf-8", "decimal": "."}
-
 
 class TableSource:
     """The rows of all files in order, those of a test file last."""
@@ -58,5 +56,5 @@ class TableSource:
             return arrow_files.read_parquet_files(files)
         source = self._request.source
         return arrow_files.read_csv_files(
-            files, {name: source.get(name, default) for name, default in _CSV.items()}
+            files, {name: source[name] for name in ("delimiter", "encoding", "decimal")}
         )

@@ -44,6 +44,7 @@ def prepare_trainer(request: Mapping[str, Any]) -> Prepared:
         summary=prepared.summary + summary,
         metrics=dict(prepared.metrics),
         code=code,
+        n_rows=prepared.n_rows,
     )
 
 

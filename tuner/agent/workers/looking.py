@@ -1,0 +1,47 @@
+"""A look at the data of a study by a one-shot child, before any study is created."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.agent.workers.one_shot import finish_child, start_child
+from tuner.study_file.model import StudySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnFacts:
+    """A column of a table, for people."""
+
+    name: str
+    use: str  # feature, target, weight, split, dropped
+    type: str
+    missing: int
+    distinct: int
+    example: str  # a cell: for the terminal alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """The facts of a data set."""
+
+    summary: str  # one line; empty if the data cannot be used
+    columns: Sequence[ColumnFacts]  # of tables
+    faults: Sequence[str]  # why no study can use it
+    warnings: Sequence[str]  # likely mistakes
+
+
+def look_at_data(
+    spec: StudySpec, folder: Path, data_folder: Path, *, verify: bool
+) -> DataFacts | None:
+    """Look at the data; None for an objective without data to look at.
+
+    `verify` hashes all files again. Raises `RunFailed` if the child fails.
+    """
+    request = spec.objective.look_request(folder)
+    if request is None:
+        return None
+    given = {"data": request, "data_folder": str(data_folder), "verify": verify}
+    with start_child(("look",), given) as child:
+        answer = finish_child(child, "looking at the data failed")
+    columns = [ColumnFacts(**column) for column in answer.pop("columns")]
+    return DataFacts(columns=columns, **answer)

@@ -1,0 +1,67 @@
+"""`tuner predict`: the predictions of a final model for the rows of a file, as CSV."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuner.training.data.rows import find_image_files, read_rows
+from tuner.training.final.model import FinalModel, load_model
+
+_PREDICTION = "prediction"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """A line for each row: its prediction, and the probability of each class."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def csv(self) -> str:
+        """Return the lines as CSV text."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.header)
+        for row in self.rows:
+            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
+        return text.getvalue()
+
+
+def predict_file(
+    folder: Path,
+    file: Path,
+    *,
+    form: Mapping[str, str],
+    is_lenient: bool = False,
+    device: str = "cpu",
+) -> Predicted:
+    """Predict every row of a file, or every image of a folder.
+
+    `form` holds delimiter, encoding and decimal of a CSV file. Raises `BadRows` for rows without an
+    answer, `RunFailed` for a folder without a model, `UsageError` for a model of the user's own.
+    """
+    model = load_model(folder, device=device)
+    if model.preparation.pixels is None:
+        return _predict(model, read_rows(file, form), is_lenient=is_lenient)
+    files = find_image_files(file)
+    predicted = _predict(model, files, is_lenient=is_lenient)
+    return Predicted(
+        header=("file", *predicted.header),
+        rows=tuple((str(path), *row) for path, row in zip(files, predicted.rows, strict=True)),
+    )
+
+
+def _predict(model: FinalModel, rows: Any, *, is_lenient: bool) -> Predicted:
+    found = model.predict(rows, is_lenient=is_lenient).tolist()
+    if not model.classes:
+        return Predicted(header=(_PREDICTION,), rows=tuple((value,) for value in found))
+    probabilities = model.predict_proba(rows, is_lenient=is_lenient).tolist()
+    return Predicted(
+        header=(_PREDICTION, *(f"p_{name}" for name in model.classes)),
+        rows=tuple(
+            (model.classes[number], *row) for number, row in zip(found, probabilities, strict=True)
+        ),
+    )
