@@ -49,6 +49,11 @@ class Objective(Model, ABC):
         """Return whether a trial has the same bits in any group."""
         return True
 
+    @property
+    def helpful_params(self) -> frozenset[str]:
+        """Return the params that advice on a study may name, besides those that it searches."""
+        return frozenset()
+
     @classmethod
     @abstractmethod
     def complete(cls, params: Params) -> dict[str, ParamValue]:

@@ -102,6 +102,13 @@ class TrainerObjective(Objective):
         """Return False for a user's module, whose lanes round differently in a stack."""
         return not self.has_own_model
 
+    @property
+    def helpful_params(self) -> frozenset[str]:
+        """Return the trainer's params that have an effect on this model with this loss."""
+        names = set(PER_LANE_PARAMS) - {"init"} if self.has_own_model else set(TRAINER_PARAMS)
+        is_unsure = self.known_task is None or smoothing_fault(self.loss, self.known_task)
+        return frozenset(names - {"label_smoothing"} if is_unsure else names)
+
     @classmethod
     def complete(cls, params: Params) -> dict[str, ParamValue]:
         return resolve(params)
