@@ -137,7 +137,7 @@ def test_the_watch_ends_with_ctrl_c_and_the_study_goes_on(tuner, tmp_path):
     tuner.stop(run, signal.SIGINT)
 
 
-def test_a_closed_terminal_hands_the_trials_back(tuner, tmp_path):
+def test_a_closed_terminal_releases_the_trials(tuner, tmp_path):
     """The kernel sends SIGHUP, and nothing can be printed any more."""
     file = write_light_study(tmp_path, seconds=0.02, **LONG)
     terminal = Terminal(tuner, "run", file, "--workers", 2)

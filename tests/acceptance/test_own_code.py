@@ -115,7 +115,7 @@ def test_python_can_be_quiet_override_and_names_the_study(tuner, tmp_path):
     assert ran.stderr == ""
 
 
-def test_an_interrupted_run_hands_back_and_leaves_pythons_own_signals(tuner, tmp_path):
+def test_an_interrupted_run_releases_and_leaves_pythons_own_signals(tuner, tmp_path):
     _write(tmp_path, epochs=100_000)
     ran = _python(
         tuner,

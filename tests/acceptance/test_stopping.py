@@ -19,7 +19,7 @@ N_EPOCHS = 1200
         pytest.param(signal.SIGTERM, 143, False, id="SIGTERM, with torch", marks=pytest.mark.long),
     ],
 )
-def test_a_stopped_run_hands_its_trials_back_and_goes_on_later(
+def test_a_stopped_run_releases_its_trials_and_goes_on_later(
     tuner, tmp_path, number, code, is_light
 ):
     changes = {"params": f"{{epochs: {N_EPOCHS}}}", "checkpoints": "{every: 1s}"}

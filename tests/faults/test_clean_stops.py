@@ -88,7 +88,7 @@ def test_a_worker_that_heeds_nothing_is_killed_within_the_grace(
     fleet.check_nothing_is_left()
 
 
-def test_two_signals_end_the_agent_at_once_and_the_trial_is_still_handed_back(
+def test_two_signals_end_the_agent_at_once_and_the_trial_is_still_released(
     fleet: Fleet, tmp_path: Path
 ) -> None:
     agent = _start_stubborn(fleet, tmp_path, "60s")

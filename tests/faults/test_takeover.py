@@ -69,7 +69,7 @@ def test_a_beating_agent_keeps_its_trial_although_others_wait(fleet: Fleet, tmp_
         pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long),
     ],
 )
-def test_a_signal_hands_the_trial_back_with_its_checkpoint(
+def test_a_signal_releases_the_trial_with_its_checkpoint(
     fleet: Fleet, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     study = Cells(tmp_path, n_x=1, n_y=1, epochs=400, seconds=0.1, every="30s").path

@@ -139,7 +139,7 @@ def a_claim_passes_by_a_trial_that_somebody_else_is_taking(study: StoredStudy) -
     """A stopped claimer must not stop the fleet."""
     agent, other = study.agent(), study.agent()
     for trial in agent.claim(2):
-        agent.store.end([Release(key=trial.key, reason="handed back")])
+        agent.store.end([Release(key=trial.key, reason="released")])
     with study.held_open("select from tuner.lease where number = 0 for update"):
         claim = Aside(lambda: other.claim(1))
         waits = claim.still_waits()

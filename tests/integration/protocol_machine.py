@@ -288,7 +288,7 @@ class Protocol(RuleBasedStateMachine):
         reports = actor.known.get(key, {})
         saved = self._saved(key, step, True) if step else None
         sent = [report(key, s, v) for s, v in reports.items()]
-        end = Release(key=key, reason="handed back", reports=sent, checkpoint=saved)
+        end = Release(key=key, reason="released", reports=sent, checkpoint=saved)
         if saved is not None:
             self.model.save(actor.id, key, saved.step, is_whole=True)
         ok = self.model.release(actor.id, key, reports)

@@ -65,7 +65,7 @@ class Model:
         limit: int,
         silent: Mapping[UUID, int],
     ) -> list[Taken]:
-        """Adopted, taken over, handed back, enqueued, then new ones; lost work before new work."""
+        """Adopted, taken over, released, enqueued, then new ones; lost work before new work."""
         taken = self._adopt(me, known, limit)
         if self.desired == "running":
             taken += self._take_over(me, limit - len(taken), silent)

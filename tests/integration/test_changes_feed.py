@@ -108,12 +108,12 @@ def test_foreign_trials_show_only_those_params_that_lie_in_the_space(study: Stor
     assert [record.value for record in fed] == [0.5, None, 1.0]
 
 
-def test_a_handed_back_trial_stays_open(study: StoredStudy) -> None:
+def test_a_released_trial_stays_open(study: StoredStudy) -> None:
     agent = study.agent()
     trial = agent.claim_one()
     reader = Reader(agent)
     reader.look()
-    agent.store.end([Release(key=trial.key, reason="handed back")])
+    agent.store.end([Release(key=trial.key, reason="released")])
     assert [record.state for record in reader.look()] == [TrialState.RUNNING]
     assert reader.open == {0}
 

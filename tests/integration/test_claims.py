@@ -183,19 +183,19 @@ def test_adoption_takes_no_more_than_was_asked_for(study: StoredStudy) -> None:
 def test_a_trial_that_i_know_under_an_older_attempt_is_adopted(study: StoredStudy) -> None:
     agent = study.agent()
     before = agent.claim_one()
-    agent.store.end([Release(key=before.key, reason="handed back")])
+    agent.store.end([Release(key=before.key, reason="released")])
     now = agent.claim_one(known=[before.key])
     assert now.key.attempt == 2
     again = agent.claim_one(known=[before.key])
     assert (again.key, again.origin) == (now.key, Origin.ADOPTED)
 
 
-def test_handed_back_trials_go_before_enqueued_ones_and_these_before_new_ones(
+def test_released_trials_go_before_enqueued_ones_and_these_before_new_ones(
     study: StoredStudy,
 ) -> None:
     agent, other = study.agent(), study.agent()
-    handed_back = agent.claim_one()
-    agent.store.end([Release(key=handed_back.key, reason="handed back")])
+    released = agent.claim_one()
+    agent.store.end([Release(key=released.key, reason="released")])
     study.optuna().enqueue_trial({})
     taken = other.claim(3)
     assert [trial.origin for trial in sorted(taken, key=lambda t: t.key.number)] == [
@@ -204,20 +204,20 @@ def test_handed_back_trials_go_before_enqueued_ones_and_these_before_new_ones(
         Origin.NEW,
     ]
     again = taken[0]
-    assert (again.key.number, again.key.attempt) == (handed_back.key.number, 2)
+    assert (again.key.number, again.key.attempt) == (released.key.number, 2)
     assert (again.params, again.seed, again.draw) == (
-        handed_back.params,
-        handed_back.seed,
-        handed_back.draw,
+        released.params,
+        released.seed,
+        released.draw,
     )
 
 
-def test_a_handed_back_trial_is_taken_although_the_budget_is_used_up(new_study: NewStudy) -> None:
+def test_a_released_trial_is_taken_although_the_budget_is_used_up(new_study: NewStudy) -> None:
     study = new_study(1)
     agent, other = study.agent(), study.agent()
     trial = agent.claim_one()
     assert other.claim(1) == []
-    agent.store.end([Release(key=trial.key, reason="handed back")])
+    agent.store.end([Release(key=trial.key, reason="released")])
     assert other.claim_one().key.attempt == 2
 
 
@@ -264,9 +264,9 @@ def test_a_deleted_study_is_told_by_claim_and_beat_and_by_a_new_agent(study: Sto
     assert agent.finish(trial) == {trial.key}
 
 
-def test_no_claim_waits_for_another_sessions_handed_back_trial(study: StoredStudy) -> None:
+def test_no_claim_waits_for_another_sessions_released_trial(study: StoredStudy) -> None:
     agent, other = study.agent(), study.agent()
     for trial in agent.claim(2):
-        agent.store.end([Release(key=trial.key, reason="handed back")])
+        agent.store.end([Release(key=trial.key, reason="released")])
     with study.held_open("select from tuner.lease where number = 0 for update"):
         assert [trial.key.number for trial in other.claim(1)] == [1]

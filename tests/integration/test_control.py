@@ -61,7 +61,7 @@ def test_stop_ends_what_nobody_holds_as_optuna_would_and_leaves_the_rest(
     agent = study.agent()
     free, held = agent.claim(2)
     agent.store.report(Batch(reports=[report(free, step, 1 / step) for step in (1, 2)]))
-    agent.store.end([Release(key=free.key, reason="handed back")])
+    agent.store.end([Release(key=free.key, reason="released")])
 
     steered = control(study).stop(WHO, "enough")
     assert (steered.before, steered.reason) == (Desired.RUNNING, "stopped by me@box: enough")
@@ -96,7 +96,7 @@ def test_a_trial_that_reported_no_number_ends_without_a_value(study: StoredStudy
     agent = study.agent()
     silent, diverged = agent.claim(2)
     agent.store.report(Batch(reports=[report(diverged, 1, float("nan"))]))
-    agent.store.end([Release(key=t.key, reason="handed back") for t in (silent, diverged)])
+    agent.store.end([Release(key=t.key, reason="released") for t in (silent, diverged)])
     assert control(study).stop(WHO).ended == (0, 1)
     assert [trial.value for trial in study.optuna().get_trials()] == [None, None]
 

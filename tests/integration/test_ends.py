@@ -1,4 +1,4 @@
-"""The ends of attempts: finished, failed, lost, handed back."""
+"""The ends of attempts: finished, failed, lost, released."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -64,7 +64,7 @@ def test_steps_of_an_earlier_attempt_that_came_further_leave_the_record(
     agent = study.agent()
     first = agent.claim_one()
     steps = [report(first, step, 0.5, accuracy=0.5) for step in range(1, 6)]
-    agent.store.end([Release(key=first.key, reason="handed back", reports=steps)])
+    agent.store.end([Release(key=first.key, reason="released", reports=steps)])
     second = agent.claim_one()
     again = [report(second, step, 0.5, accuracy=0.5) for step in (1, 2)]
     agent.finish(second, TrialState.PRUNED, 0.5, reports=again, last_step=2)
@@ -122,7 +122,7 @@ def test_a_hand_back_keeps_who_made_the_trial_fail_before(study: StoredStudy) ->
     trial = here.claim_one()
     here.store.end([Release(key=trial.key, reason="failed", failure=raised())])
     again = elsewhere.claim_one()
-    elsewhere.store.end([Release(key=again.key, reason="handed back")])
+    elsewhere.store.end([Release(key=again.key, reason="released")])
     assert study.lease(0, COUNTERS) == ("free", 2, 1, 0, "boot-1")
 
 
@@ -130,7 +130,7 @@ def test_a_release_brings_reports_and_decisions_too(study: StoredStudy) -> None:
     agent = study.agent()
     trial = agent.claim_one()
     reports = [report(trial, 1, 0.9), report(trial, 2, 0.8)]
-    agent.store.end([Release(key=trial.key, reason="handed back", reports=reports)])
+    agent.store.end([Release(key=trial.key, reason="released", reports=reports)])
     assert study.values(0) == {1: 0.9, 2: 0.8}
 
 
@@ -185,7 +185,7 @@ def test_many_ends_go_in_one_transaction(new_study: NewStudy) -> None:
     ends = [
         Finish(key=t.key, state=TrialState.COMPLETE, value=float(i), reports=[report(t, 1, 0.5)])
         if i % 2
-        else Release(key=t.key, reason="handed back", reports=[report(t, 1, 0.5)])
+        else Release(key=t.key, reason="released", reports=[report(t, 1, 0.5)])
         for i, t in enumerate(trials)
     ]
     assert agent.store.end(ends) == frozenset()

@@ -114,7 +114,7 @@ def test_losses_are_not_counted(new_study: NewStudy, cause: FailureClass) -> Non
     trial = agent.claim_one()
     lost = replace(raised(), cause=cause)
     agent.store.end([Release(key=trial.key, reason="killed", failure=lost)])
-    agent.store.end([Release(key=agent.claim_one().key, reason="handed back")])
+    agent.store.end([Release(key=agent.claim_one().key, reason="released")])
     assert (_desired(study)[0], _in_a_row(study)) == ("running", 0)
 
 

@@ -35,7 +35,7 @@ def _writes(agent: StoreAgent, key: AttemptKey, file: SavedFile) -> list[frozens
         agent.store.report(Batch(decisions=[decision])),
         agent.store.report(Batch(reports=reports, checkpoints=[file])),
         agent.store.report(Batch(checkpoints=[file])),
-        agent.store.end([Release(key=key, reason="handed back", reports=reports)]),
+        agent.store.end([Release(key=key, reason="released", reports=reports)]),
         agent.store.end([Release(key=key, reason="failed", failure=raised(), checkpoint=file)]),
         agent.store.end(
             [Finish(key=key, state=TrialState.COMPLETE, value=0.1, reports=reports, weights=file)],
@@ -75,7 +75,7 @@ def test_an_older_attempt_of_my_own_can_change_nothing(
 ) -> None:
     agent = study.agent()
     old = agent.claim_one()
-    agent.store.end([Release(key=old.key, reason="handed back")])
+    agent.store.end([Release(key=old.key, reason="released")])
     agent.claim_one()
     before = _everything(study)
     for answer in _writes(agent, old.key, file(old.key)):
@@ -83,15 +83,15 @@ def test_an_older_attempt_of_my_own_can_change_nothing(
     assert _everything(study) == before
 
 
-def test_nobody_writes_to_a_trial_that_was_handed_back_or_has_ended(
+def test_nobody_writes_to_a_trial_that_was_released_or_has_ended(
     study: StoredStudy, file: Callable[[AttemptKey], SavedFile]
 ) -> None:
     agent, stranger = study.agent(), study.agent()
-    handed_back, ended = agent.claim(2)
-    agent.store.end([Release(key=handed_back.key, reason="handed back")])
+    released, ended = agent.claim(2)
+    agent.store.end([Release(key=released.key, reason="released")])
     agent.finish(ended)
     before = _everything(study)
-    assert all(_writes(agent, handed_back.key, file(handed_back.key)))
+    assert all(_writes(agent, released.key, file(released.key)))
     assert all(_writes(stranger, ended.key, file(ended.key)))
     assert agent.store.report(Batch(reports=[report(ended, 9, 0.1)])) == {ended.key}
     assert _everything(study) == before
@@ -114,7 +114,7 @@ def test_an_unknown_number_is_lost(study: StoredStudy) -> None:
     agent = study.agent()
     nowhere = AttemptKey(number=99, attempt=1)
     assert agent.store.report(Batch(reports=[report(nowhere, 1, 0.5)])) == {nowhere}
-    assert agent.store.end([Release(key=nowhere, reason="handed back")]) == {nowhere}
+    assert agent.store.end([Release(key=nowhere, reason="released")]) == {nowhere}
     assert agent.store.end([]) == frozenset()
     assert agent.store.report(Batch()) == frozenset()
 

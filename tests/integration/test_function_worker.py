@@ -186,7 +186,7 @@ def test_a_released_trial_goes_on_from_its_checkpoint_to_the_same_end(
     assert _left(resumed).value == _left(wanted).value
 
 
-def test_sigterm_saves_hands_back_and_leaves(open_worker: OpenWorker, folder: Path) -> None:
+def test_sigterm_saves_releases_and_leaves(open_worker: OpenWorker, folder: Path) -> None:
     (folder / "train.py").write_text(DESCENT)
     worker = open_worker()
     worker.say(_setup(folder, fixed={"epochs": 100_000_000}), _start())

@@ -65,11 +65,11 @@ def test_a_trial_that_is_enqueued_after_the_last_cell_is_still_done(new_study: N
     assert [trial.origin for trial in answer.trials] == [Origin.WAITING]
 
 
-def test_a_handed_back_cell_is_the_same_cell_again(new_study: NewStudy) -> None:
+def test_a_released_cell_is_the_same_cell_again(new_study: NewStudy) -> None:
     study = _grid(new_study)
     agent = study.agent()
     (trial,) = agent.claim(1)
-    agent.store.end([Release(key=trial.key, reason="handed back")])
+    agent.store.end([Release(key=trial.key, reason="released")])
     (again,) = agent.claim(1)
     assert (again.params, again.draw, again.key.attempt) == (trial.params, 0, 2)
 
@@ -147,7 +147,7 @@ def test_the_end_writes_the_whole_log_and_its_length(study: StoredStudy) -> None
 def test_seconds_and_device_of_all_attempts_are_kept(study: StoredStudy) -> None:
     agent = study.agent()
     trial = agent.claim_one()
-    release = Release(key=trial.key, reason="handed back", seconds=12.5, device="gpu:0")
+    release = Release(key=trial.key, reason="released", seconds=12.5, device="gpu:0")
     agent.store.end([release])
     again = agent.claim_one()
     assert again.seconds == 12.5

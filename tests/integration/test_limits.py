@@ -234,7 +234,7 @@ def test_repeated_steps_count_once(new_study: NewStudy) -> None:
     agent = study.agent()
     trial = agent.claim_one()
     agent.store.report(Batch(reports=[report(trial, step, 0.5) for step in (1, 2, 3)]))
-    agent.store.end([Release(key=trial.key, reason="handed back")])
+    agent.store.end([Release(key=trial.key, reason="released")])
     again = agent.claim_one()
     agent.store.report(Batch(reports=[report(again, step, 0.4) for step in (1, 2, 3, 4)]))
     assert len(agent.claim(1, known=[again.key])) == 1, "4 of 5, and not 7"
@@ -316,7 +316,7 @@ def test_free_trials_of_a_stopping_study_end_pruned_with_their_last_value(
     with_value, without = agent.claim(2)
     agent.store.report(Batch(reports=[report(with_value, s, v) for s, v in [(1, 0.9), (2, 0.7)]]))
     for trial in (with_value, without):
-        agent.store.end([Release(key=trial.key, reason="handed back")])
+        agent.store.end([Release(key=trial.key, reason="released")])
     _want(study, "stopping")
     answer = _ask_stopped(study.agent())
     assert (list(answer.trials), answer.n_open, answer.limit_reached) == ([], 0, True)
@@ -362,7 +362,7 @@ def test_a_pruned_end_without_a_value_takes_the_last_report_of_the_record(
     agent = study.agent()
     trial = agent.claim_one()
     agent.store.report(Batch(reports=[report(trial, s, v) for s, v in [(1, 0.9), (2, 0.7)]]))
-    agent.store.end([Release(key=trial.key, reason="handed back")])
+    agent.store.end([Release(key=trial.key, reason="released")])
     again = agent.claim_one()  # it has no checkpoint, and ends before it has begun
     agent.finish(again, TrialState.PRUNED, None, reason="stopped: by anna")
     (ended,) = study.optuna().get_trials()
@@ -372,7 +372,7 @@ def test_a_pruned_end_without_a_value_takes_the_last_report_of_the_record(
 def test_a_paused_study_gives_nothing_out_but_to_who_has_it_already(study: StoredStudy) -> None:
     agent, other = study.agent(), study.agent()
     mine, free = agent.claim(2)
-    agent.store.end([Release(key=free.key, reason="handed back")])
+    agent.store.end([Release(key=free.key, reason="released")])
     seen = other.sees(agent)
     study.optuna().enqueue_trial({"n_layers": 1})
     _want(study, "paused")

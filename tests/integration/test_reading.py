@@ -90,7 +90,7 @@ def test_device_seconds_are_the_time_of_leases_whatever_an_objective_reports(
         Batch(reports=[report(t, 1, 0.5, seconds=1e6) for t in (ended, held, released)])
     )
     agent.finish(ended, reports=[report(ended, 2, 0.5, seconds=1e6)], last_step=2)
-    agent.store.end([Release(key=released.key, reason="handed back")])
+    agent.store.end([Release(key=released.key, reason="released")])
     study.query("update tuner.lease set seconds = 2 + number")
     study.query("update tuner.lease set claimed_at = now() - interval '60 s'")
     devices = [{"device": "cpu:0", "trials": [held.key.number, ended.key.number], "seconds": 30.0}]

@@ -126,7 +126,7 @@ def test_a_spool_file_that_is_no_longer_what_was_saved_keeps_the_old_pointer(
     assert agent.store.report(batch) == frozenset()
     assert study.values(0) == {1: 1.0, 2: 0.5}
     assert _loaded(agent) == (1, b"state 1")
-    release = Release(key=trial.key, reason="handed back", checkpoint=newer)
+    release = Release(key=trial.key, reason="released", checkpoint=newer)
     assert agent.store.end([release]) == frozenset()
     again = agent.claim_one()
     assert again.checkpoint is not None
@@ -138,7 +138,7 @@ def test_a_release_registers_its_checkpoint(study: StoredStudy, save: Save) -> N
     trial = agent.claim_one()
     reports = [report(trial, step, 1.0) for step in (1, 2)]
     file = save(trial, 2)
-    release = Release(key=trial.key, reason="handed back", reports=reports, checkpoint=file)
+    release = Release(key=trial.key, reason="released", reports=reports, checkpoint=file)
     assert agent.store.end([release]) == frozenset()
     again = other.claim_one()
     assert again.checkpoint is not None
@@ -153,7 +153,7 @@ def test_only_the_holder_registers_a_checkpoint(study: StoredStudy, save: Save) 
     heir.claim_one(silent=[heir.sees(lost)])
     late = save(trial, 2)
     assert lost.store.report(Batch(checkpoints=[late])) == {trial.key}
-    release = Release(key=trial.key, reason="handed back", checkpoint=late)
+    release = Release(key=trial.key, reason="released", checkpoint=late)
     assert lost.store.end([release]) == {trial.key}
     assert study.query(N_CHECKPOINTS) == [(1,)]
     assert _loaded(heir) == (1, b"state 1")

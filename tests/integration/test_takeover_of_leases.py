@@ -90,7 +90,7 @@ def test_several_silent_agents_are_taken_over_in_one_claim_up_to_its_limit(
     assert {t.origin for t in first + rest} == {Origin.TAKEN_OVER}
 
 
-def test_lost_trials_go_before_handed_back_and_new_ones(study: StoredStudy) -> None:
+def test_lost_trials_go_before_released_and_new_ones(study: StoredStudy) -> None:
     lost, heir = study.agent(), study.agent()
     lost.claim(2)
     study.query("update tuner.lease set state = 'free', owner = null where number = 0")

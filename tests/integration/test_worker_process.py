@@ -277,7 +277,7 @@ def test_a_damaged_checkpoint_is_an_exception_and_ends_the_process(open_worker, 
     assert worker.process.wait(PATIENCE_SECONDS) == 1
 
 
-def test_when_one_lane_fails_the_others_are_saved_and_handed_back(open_worker, setup, tmp_path):
+def test_when_one_lane_fails_the_others_are_saved_and_released(open_worker, setup, tmp_path):
     worker = open_worker()
     worker.say(replace(setup, n_lanes=8, fixed={"epochs": 100_000}))
     worker.say(*(_start(n) for n in range(3)))

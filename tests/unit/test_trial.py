@@ -262,7 +262,7 @@ def test_the_report_raises_what_the_agent_wants_and_no_except_exception_swallows
     assert isinstance(trial.end, end), "remembered, for code that catches everything"
 
 
-def test_a_trial_with_checkpoints_is_handed_back_at_its_next_save() -> None:
+def test_a_trial_with_checkpoints_is_released_at_its_next_save() -> None:
     trial, lane = _trial(Verdict.CONTINUE, Verdict.RELEASE, Verdict.RELEASE)
     assert trial.checkpoint.load() is None
     trial.report(val_loss=1.0)
@@ -272,7 +272,7 @@ def test_a_trial_with_checkpoints_is_handed_back_at_its_next_save() -> None:
     assert lane.saved == [(2, {"epoch": 2})]
 
 
-def test_a_trial_that_does_not_save_is_handed_back_at_its_next_report() -> None:
+def test_a_trial_that_does_not_save_is_released_at_its_next_report() -> None:
     trial, lane = _trial(Verdict.RELEASE, Verdict.RELEASE)
     trial.checkpoint.load()
     trial.report(val_loss=1.0)
@@ -370,7 +370,7 @@ def test_any_other_return_is_a_mistake(returned: Any, sentence: str) -> None:
 
 
 def _resumed(tmp_path: Path, **about: Any) -> tuple[Trial, FakeLane]:
-    """A trial that was handed back after step 3, where the metric was 0.25."""
+    """A trial that was released after step 3, where the metric was 0.25."""
     file = save_checkpoint(tmp_path, "state", {"epoch": 3})
     trial, lane = _trial(**about)
     lane.from_step, lane.last_value = 3, 0.25
@@ -394,7 +394,7 @@ def test_steps_that_the_loaded_state_knows_are_not_sent_again(tmp_path: Path) ->
     assert lane.reported == [(4, {"val_loss": 0.2})]
 
 
-def test_a_trial_that_was_handed_back_at_its_end_has_its_last_value(tmp_path: Path) -> None:
+def test_a_trial_that_was_released_at_its_end_has_its_last_value(tmp_path: Path) -> None:
     trial, _ = _resumed(tmp_path)
     trial.checkpoint.load()  # and then no epoch is left to train
     assert check_return(None, trial, "val_loss") == 0.25

@@ -32,7 +32,7 @@ def test_a_pause_releases_every_lane_and_says_why() -> None:
     assert (_sent(again), _said(again)) == ([], [])
 
 
-def test_a_paused_machine_hands_back_with_the_checkpoint_and_then_lets_its_workers_go() -> None:
+def test_a_paused_machine_releases_with_the_checkpoint_and_then_lets_its_workers_go() -> None:
     bench = Bench()
     trial = bench.training()
     bench.report(trial, 2, 0.5)
@@ -57,7 +57,7 @@ def test_a_paused_machine_claims_nothing_however_long_it_waits() -> None:
         assert not of_type(bench.tick(1.0), acts.AskClaim)
 
 
-def test_what_a_claim_brings_after_the_pause_is_handed_back_untouched() -> None:
+def test_what_a_claim_brings_after_the_pause_is_released_untouched() -> None:
     bench = Bench()
     bench.ready()
     bench.pulse(Desired.PAUSED, reason="by anna")
@@ -122,7 +122,7 @@ def test_a_worker_that_does_not_leave_a_paused_study_is_killed_at_the_grace() ->
     assert of_type(result, acts.RestWorkers)
 
 
-def test_the_device_time_of_a_handed_back_attempt_is_told() -> None:
+def test_the_device_time_of_a_released_attempt_is_told() -> None:
     bench = Bench()
     trial = bench.training()
     bench.tick(30)

@@ -165,7 +165,7 @@ def test_a_good_device_between_two_workers_is_still_there() -> None:
     assert not of_type(result, acts.Leave)
 
 
-def test_a_trial_that_comes_when_the_last_breaker_has_opened_is_handed_back() -> None:
+def test_a_trial_that_comes_when_the_last_breaker_has_opened_is_released() -> None:
     bench = Bench()
     _beside_another_machine(bench)
     for number in range(TRIP_AFTER):
@@ -292,7 +292,7 @@ def test_the_database_is_back_when_every_helper_has_it_again() -> None:
     assert _said(bench.do(events.StoreBack(helper="beats")), notices.DatabaseBack)
 
 
-def test_a_claim_answered_while_offline_is_handed_back() -> None:
+def test_a_claim_answered_while_offline_is_released() -> None:
     bench = Bench(max_offline_seconds=60.0)
     bench.ready()
     bench.do(events.StoreAway(message="gone"))

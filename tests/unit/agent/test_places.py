@@ -103,7 +103,7 @@ def test_trials_that_have_begun_or_wait_in_the_queue_train_together_whatever_a_m
     None
 ):
     bench = Bench(max_in_flight=6)
-    waiting = frozenset(range(40))  # enqueued, or handed back before a restart
+    waiting = frozenset(range(40))  # enqueued, or released before a restart
     changes = Changes(trials=(), rung_values=(), seen=Seen(highest=40, open_numbers=waiting))
     bench.do(events.Changed(changes=changes))
     (claim,) = of_type(_ready(bench, 1), acts.AskClaim)

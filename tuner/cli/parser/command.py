@@ -75,6 +75,16 @@ def add_command(
     return parser
 
 
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """Add the name of the study."""
+    parser.add_argument("study", type=arguments.text, metavar="STUDY", help="the study's name")
+
+
+def add_trial(parser: argparse.ArgumentParser) -> None:
+    """Add the number of a trial."""
+    parser.add_argument("number", type=arguments.trial_number, metavar="N", help="the trial")
+
+
 def add_by(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup) -> None:
     """Add the option for the criterion of the best trial."""
     parser.add_argument(

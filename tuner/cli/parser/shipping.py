@@ -3,7 +3,7 @@
 import argparse
 
 from tuner.cli.parser import arguments
-from tuner.cli.parser.command import Commands, add_by, add_command, add_json
+from tuner.cli.parser.command import Commands, add_by, add_command, add_json, add_study
 
 
 def add_shipping(commands: Commands) -> None:
@@ -13,10 +13,6 @@ def add_shipping(commands: Commands) -> None:
     _add_predict(commands)
     _add_confirm(commands)
     _add_reproduce(commands)
-
-
-def _add_study(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", type=arguments.text, metavar="STUDY", help="the study's name")
 
 
 def _add_output(parser: argparse.ArgumentParser, metavar: str, what: str) -> None:
@@ -31,7 +27,7 @@ def _add_export(commands: Commands) -> None:
         "write the best trial as a self-contained config for its final training",
         "tuner export digits -o best.yaml",
     )
-    _add_study(export)
+    add_study(export)
     _add_output(export, "FILE", "the file (default: standard output)")
     which = export.add_mutually_exclusive_group()
     which.add_argument(
@@ -78,7 +74,7 @@ def _add_confirm(commands: Commands) -> None:
         "train the best params again with fresh seeds; show which trial is probably the best",
         "tuner confirm digits --top 5 --seeds 5",
     )
-    _add_study(confirm)
+    add_study(confirm)
     confirm.add_argument(
         "--top",
         type=arguments.at_least_one,
@@ -117,7 +113,7 @@ def _add_reproduce(commands: Commands) -> None:
         "train a trial again from its record and compare curve and value",
         "tuner reproduce digits 12",
     )
-    _add_study(reproduce)
+    add_study(reproduce)
     reproduce.add_argument("number", type=arguments.trial_number, metavar="N", help="the trial")
     reproduce.add_argument(
         "--suggestion",

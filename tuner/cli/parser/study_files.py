@@ -7,9 +7,9 @@ from tuner.cli.parser.command import Commands, add_command, add_json
 
 
 def add_study_files(commands: Commands) -> None:
-    """Add run, init, check and schema."""
-    _add_working(commands)
+    """Add init, check, schema and run."""
     _add_beginning(commands)
+    _add_working(commands)
 
 
 def _add_working(commands: Commands) -> None:
