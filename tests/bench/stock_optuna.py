@@ -224,7 +224,7 @@ def train_ours(options: argparse.Namespace) -> Train:
             self._should_stop = should_stop
             self._last = (0, 0.0)
 
-        def report(self, step: int, values: Values) -> None:
+        def report(self, step: int, values: Values, *, is_last: bool = False) -> None:
             self._last = (step, values["val_loss"])
             if step == options.epochs:  # the trainer asks for no verdict at the end
                 self._should_stop(*self._last)

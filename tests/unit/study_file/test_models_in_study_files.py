@@ -164,6 +164,17 @@ def test_the_schema_says_the_same(changes, is_right, tmp_path):
     assert (read, is_valid) == (is_right, is_right)
 
 
+def test_label_smoothing_does_not_go_with_an_own_loss(tmp_path):
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace("kernel: 5", "kernel: 5, label_smoothing: 0.1"))
+    assert faults_of(path) == [
+        "params.label_smoothing: has an effect only with the loss cross_entropy; remove it"
+    ]
+    without = path.read_text().replace("  loss: net.py:fit\n", "")
+    path.write_text(without)
+    assert load_spec(path).params["label_smoothing"] == 0.1
+
+
 def _structural(path: Path, *overrides: str) -> frozenset[str]:
     return load_spec(path, overrides).structural_params
 

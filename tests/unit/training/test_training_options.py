@@ -127,6 +127,7 @@ def test_patience_ends_a_trial_that_is_complete_and_says_why():
     assert first.step == first.best_step + 2 < 30
     assert len(lane.reports) == first.step
     assert lane.kept is not None, "its weights are offered"
+    assert lane.last_step == first.step, "so that no pruner judges that report"
     assert (second.how, second.step, second.is_early) == (Outcome.COMPLETE, 7, False)
 
 

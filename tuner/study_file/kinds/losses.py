@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import model_serializer, model_validator
+
 from tuner.study_file.code_names import Definition, arity_fault, is_code_name, read_callable
 from tuner.study_file.frozen import Model
 from tuner.study_file.params.trainer_params import DEFAULT_METRICS, METRICS, Task
@@ -36,23 +38,41 @@ _ABOVE_ZERO = Interval(low=0, is_open_low=True)
 
 
 class BuiltInLoss(Model):
-    """`loss: mse`, `loss: {huber: {delta: 0.5}}`."""
+    """`loss: mse`, `loss: {huber: {delta: 0.5}}`; stored like the latter, with all options."""
 
     name: Literal["cross_entropy", "mse", "mae", "huber"]
-    class_weight: Literal["none", "balanced"] = (
-        "none"  # of cross_entropy: none, or balanced over the training rows
-    )
+    class_weight: Literal["none", "balanced"] = "none"  # balanced: over the training rows
     delta: float = 1.0  # of huber: where its square ends, in standardized units
 
     @property
     def is_default(self) -> bool:
         """Return whether it is the loss of its task, as it would be without the key."""
-        return self == BuiltInLoss(name=self.name) and self.name in _DEFAULT_LOSSES
+        return self.name in _DEFAULT_LOSSES and self.written() == self.name
 
     def written(self) -> str | dict[str, Any]:
-        """Return it as a study file writes it."""
-        options = self.model_dump(exclude_defaults=True, exclude={"name"})
+        """Return it as a study file writes it, without defaults."""
+        options = {
+            option: value
+            for option, value in self._options().items()
+            if value != type(self).model_fields[option].default
+        }
         return {self.name: options} if options else self.name
+
+    def _options(self) -> dict[str, Any]:
+        return {option: getattr(self, option) for option in _OPTIONS.get(self.name, ())}
+
+    @model_serializer
+    def _store(self) -> dict[str, Any]:
+        return {self.name: self._options()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _load(cls, stored: Any) -> Any:
+        names = set(stored) & set(LOSSES) if isinstance(stored, Mapping) else set()
+        if len(names) != 1 or len(stored) != 1:
+            return stored
+        (name,) = names
+        return {"name": name, **stored[name]}
 
 
 def read_loss(item: Item, folder: Path) -> str | BuiltInLoss | None:

@@ -110,7 +110,7 @@ class Groups:
         for k, lane_values in enumerate(values):
             group.note(k, lane_values, self._goal)
         for seat in group.seats:
-            seat.lane.report(seat.step, seat.last_values)
+            seat.lane.report(seat.step, seat.last_values, is_last=seat.is_done)
         yield from self._end(group, _ends_without_question(group.seats, self._goal.metric))
         for k, seat in enumerate(group.seats):
             if not seat.has_left:
