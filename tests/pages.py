@@ -289,6 +289,8 @@ def _values(schema: Mapping[str, Any]) -> str:
 
 def _parts(schema: Mapping[str, Any]) -> str:
     """A list or a mapping in words."""
+    if "enum" in schema.get("items", ()):
+        return f"list of {_values(schema['items'])}"
     if schema["type"] == "array":
         return "list of texts" if schema["items"].get("type") == "string" else "list of params"
     if schema.get("properties"):
@@ -335,22 +337,30 @@ def _setting(name: str, setting: Setting) -> str:
 
 
 def _trainer_table() -> tuple[Row, list[Row]]:
-    rows = [(code(p.name), _domain(p), code(p.default)) for p in TRAINER_PARAMS.values()]
+    rows = [(code(p.name), _domain(p), code(_written(p.default))) for p in TRAINER_PARAMS.values()]
     return ("parameter", "values", "default", "meaning"), rows
 
 
 def _domain(param: TrainerParam) -> str:
     if param.kind == "choice":
         return ", ".join(map(code, param.choices))
+    if param.kind == "flag":
+        return f"{code('true')}, {code('false')}"
     return f"{param.kind} {_bounds(param.domain)}"
 
 
 def _data_table() -> tuple[Row, list[Row]]:
-    rows = []
-    for name, task in DATA_SETS.items():
-        goals = [code(f"{direction}: {metric}") for metric, direction in OBJECTIVES[task].items()]
-        rows.append((code(name), task.value, ", ".join(goals)))
-    return ("data set", "task", "goals"), rows
+    return ("data set", "task"), [(code(name), task.value) for name, task in DATA_SETS.items()]
+
+
+def _metrics_table() -> tuple[Row, list[Row]]:
+    rows = [
+        (code(metric.removeprefix("val_")), task.value, code(f"{direction}: {metric}"))
+        for task, goals in OBJECTIVES.items()
+        for metric, direction in goals.items()
+        if metric != "val_loss"
+    ]
+    return ("metric", "task", "as the goal", "meaning"), rows
 
 
 TABLES = {
@@ -360,6 +370,7 @@ TABLES = {
     "pruners": lambda: _algorithms_table("pruner", PRUNERS, "stops a trial"),
     "trainer": _trainer_table,
     "data": _data_table,
+    "metrics": _metrics_table,
     "sources": _sources_table,
     "split": lambda: _record_table(SplitRule),
     "prepare": lambda: _record_table(PrepareRule),

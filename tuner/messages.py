@@ -88,6 +88,7 @@ class Reported:
     attempt: int
     step: int
     values: Values
+    is_last: bool = False  # the trial is COMPLETE with it, however long it could have been
 
 
 @dataclass(frozen=True, kw_only=True)

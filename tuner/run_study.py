@@ -126,7 +126,9 @@ def work(
         data = finish_preparation(preparation)
         check_goal(spec, data)
         notes = (*notes, *compare_with_search(database, spec, data.fingerprint, data.code))
-        study = join_study(database, spec, data.fingerprint, n_draws_of(spec), data.code)
+        study = join_study(
+            database, spec, data.fingerprint, n_draws_of(spec), data.code, n_rows=data.n_rows
+        )
         names = tuple(worker.place.name for worker in pool.workers.values())
         with stop_on_signals(pool.inbox):  # from the first word on: who reads it may send one
             view.show(_joined(spec, study, database, data, names, notes))

@@ -306,7 +306,9 @@ def test_too_large_a_model_is_out_of_memory(open_worker, setup):
 
 
 def test_preparation_says_what_is_wrong_in_one_sentence(tmp_path):
-    request = {"data": {"sklearn": "digitz"}, "own": None, "data_folder": str(tmp_path)}
+    data = data_request({"sklearn": "digits"})
+    data["source"]["sklearn"] = "digitz"
+    request = {"data": data, "own": None, "data_folder": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-m", "tuner.worker", "prepare", "--kind", "trainer"],
         input=json.dumps(request) + "\n",

@@ -150,7 +150,16 @@ def test_help_loads_the_parser_and_little_else(command):
         "tuner.cli.parser",
         *(
             f"tuner.cli.parser.{name}"
-            for name in ("arguments", "build", "command", "control", "db", "reading", "shipping")
+            for name in (
+                "arguments",
+                "build",
+                "command",
+                "control",
+                "db",
+                "reading",
+                "shipping",
+                "study_files",
+            )
         ),
     }
     assert len(loaded) < 180

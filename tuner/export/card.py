@@ -1,16 +1,14 @@
 """The model card: contents, quality, origin and use of the model. Pure text."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from tuner.export.card_use import render_use
+from tuner.export.markdown import cell, plain
 from tuner.study.trial import Params
 from tuner.study_file.best import BestConfig
 from tuner.training.final.model import MODEL_FILE, FinalModel
 from tuner.training.final.model_card import ModelCard
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def render_model_card(config: BestConfig, metrics: Mapping[str, Any], model: FinalModel) -> str:
@@ -19,7 +17,7 @@ def render_model_card(config: BestConfig, metrics: Mapping[str, Any], model: Fin
     parts = [
         f"# {config.name}",
         f"A model of `{card.model}` for {card.task.value}, trained by tuner from trial "
-        f"{_trial(metrics)} of study `{config.name}`. Data: {_plain(metrics['data'])}.",
+        f"{_trial(metrics)} of study `{config.name}`. Data: {plain(metrics['data'])}.",
         "## How good it is",
         f"On the test split, which neither the search nor this training has used "
         f"({metrics['test']['rows']} rows, looked at once):",
@@ -38,7 +36,7 @@ def render_model_card(config: BestConfig, metrics: Mapping[str, Any], model: Fin
 
 def _trial(metrics: Mapping[str, Any]) -> str:
     """Return the trial's name; "?" for a config that was written by hand."""
-    return "?" if metrics["trial"] is None else _plain(metrics["trial"])
+    return "?" if metrics["trial"] is None else plain(metrics["trial"])
 
 
 def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
@@ -106,7 +104,7 @@ def _warning(config: BestConfig, metrics: Mapping[str, Any]) -> str:
     confirmed = config.provenance.get("confirmed")
     if isinstance(confirmed, Mapping) and confirmed.get("mean") is not None:
         return (
-            f"Its params were confirmed under {_plain(confirmed.get('seeds'))} fresh seeds: "
+            f"Its params were confirmed under {plain(confirmed.get('seeds'))} fresh seeds: "
             f"{config.metric} {_shown(confirmed['mean'])} on average, "
             f"{_shown(confirmed.get('spread'))} from seed to seed (standard deviation); the "
             f"search had reported {_shown(metrics['search_value'])}."
@@ -117,7 +115,7 @@ def _warning(config: BestConfig, metrics: Mapping[str, Any]) -> str:
         return ""
     return (
         f"The search reported {config.metric} {_shown(metrics['search_value'])} for this trial: "
-        f"the best of {_plain(n_tried)} tried, so a part of it is luck. Trust "
+        f"the best of {plain(n_tried)} tried, so a part of it is luck. Trust "
         + ("the test split." if "test" in metrics else "data that it has not seen.")
     )
 
@@ -143,7 +141,7 @@ def _origin(config: BestConfig, metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _again(metrics: Mapping[str, Any]) -> str:
-    named = _plain(",".join(metrics.get("allow_code", ())))
+    named = plain(",".join(metrics.get("allow_code", ())))
     code = f" --allow-code {named}" if named else ""
     if metrics["from_weights"]:
         return (
@@ -155,7 +153,7 @@ def _again(metrics: Mapping[str, Any]) -> str:
 
 
 def _table(values: Mapping[str, Any] | Params) -> str:
-    rows = [f"| {_cell(name)} | {_cell(_number(value))} |" for name, value in values.items()]
+    rows = [f"| {cell(name)} | {cell(_number(value))} |" for name, value in values.items()]
     return "\n".join(["| | |", "|---|---|", *rows]) if rows else ""
 
 
@@ -163,14 +161,5 @@ def _number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _cell(text: str) -> str:
-    return _plain(text).replace("|", "\\|")
-
-
 def _shown(value: object) -> str:
-    return _plain(_number(value))
-
-
-def _plain(value: object) -> str:
-    """Remove characters that act on a terminal or in a page: the config's author chose the text."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)).replace("<", "&lt;")
+    return plain(_number(value))

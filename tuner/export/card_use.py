@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tuner.export.markdown import cell, python_literal
 from tuner.study_file.data.sources import ColumnType
 from tuner.training.data.preparation import Preparation
 from tuner.training.final.model import MODEL_FILE, FinalModel
@@ -88,7 +89,7 @@ def _example(preparation: Preparation) -> str:
             values[column.name] = kept[0] if kept else None
         else:
             values[column.name] = _EXAMPLES[column.kind]
-    return repr(values)
+    return python_literal(values)
 
 
 def _columns(preparation: Preparation) -> str:
@@ -105,8 +106,7 @@ def _columns(preparation: Preparation) -> str:
             gap = fitted.has_missing
         else:
             gap = has_gap[column.name]
-        name = column.name.replace("|", "\\|").replace("<", "&lt;")
-        lines.append(f"| {name} | {kind} | {'allowed' if gap else 'an error'} |")
+        lines.append(f"| {cell(column.name)} | {kind} | {'allowed' if gap else 'an error'} |")
     return "\n".join(lines)
 
 

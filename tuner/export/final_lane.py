@@ -96,7 +96,7 @@ class FinalLane:
         """Start from this state instead of a fresh one."""
         self.checkpoint = str(save_checkpoint(self._folder, "checkpoint-0", state).path)
 
-    def report(self, step: int, values: Values) -> None:
+    def report(self, step: int, values: Values, *, is_last: bool = False) -> None:
         """Record and display the metrics."""
         self.curve[step] = values
         best = self._best()

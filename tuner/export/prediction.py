@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,19 @@ _PREDICTION = "prediction"
 
 @dataclass(frozen=True, kw_only=True)
 class Predicted:
-    """Predictions as CSV text."""
+    """A line for each row: its prediction, and the probability of each class."""
 
-    text: str
-    n_rows: int
+    header: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def csv(self) -> str:
+        """Return the lines as CSV text."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.header)
+        for row in self.rows:
+            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
+        return text.getvalue()
 
 
 def predict_file(
@@ -35,36 +44,24 @@ def predict_file(
     answer, `RunFailed` for a folder without a model, `UsageError` for a model of the user's own.
     """
     model = load_model(folder, device=device)
-    if model.preparation.pixels is not None:
-        files = find_image_files(file)
-        names = [str(each) for each in files]
-        return _render(model, files, ["file"], zip(names, strict=True), is_lenient=is_lenient)
-    rows = read_rows(file, form)
-    return _render(model, rows, [], None, is_lenient=is_lenient)
+    if model.preparation.pixels is None:
+        return _predict(model, read_rows(file, form), is_lenient=is_lenient)
+    files = find_image_files(file)
+    predicted = _predict(model, files, is_lenient=is_lenient)
+    return Predicted(
+        header=("file", *predicted.header),
+        rows=tuple((str(path), *row) for path, row in zip(files, predicted.rows, strict=True)),
+    )
 
 
-def _render(
-    model: FinalModel,
-    rows: Any,
-    header: list[str],
-    heads: Iterable[tuple[str, ...]] | None,
-    *,
-    is_lenient: bool,
-) -> Predicted:
-    """Render one line for each row: its prediction, and the probability of each class."""
-    predicted = model.predict(rows, is_lenient=is_lenient).tolist()
-    header = [*header, _PREDICTION]
-    parts: list[list[Any]] = [[value] for value in predicted]
-    if model.classes:
-        header += [f"p_{name}" for name in model.classes]
-        probabilities = model.predict_proba(rows, is_lenient=is_lenient).tolist()
-        parts = [
-            [model.classes[number], *(f"{p:.6g}" for p in row)]
-            for number, row in zip(predicted, probabilities, strict=True)
-        ]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for head, part in zip(heads or [()] * len(parts), parts, strict=True):
-        writer.writerow([*head, *part])
-    return Predicted(text=text.getvalue(), n_rows=len(parts))
+def _predict(model: FinalModel, rows: Any, *, is_lenient: bool) -> Predicted:
+    found = model.predict(rows, is_lenient=is_lenient).tolist()
+    if not model.classes:
+        return Predicted(header=(_PREDICTION,), rows=tuple((value,) for value in found))
+    probabilities = model.predict_proba(rows, is_lenient=is_lenient).tolist()
+    return Predicted(
+        header=(_PREDICTION, *(f"p_{name}" for name in model.classes)),
+        rows=tuple(
+            (model.classes[number], *row) for number, row in zip(found, probabilities, strict=True)
+        ),
+    )

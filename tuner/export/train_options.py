@@ -7,6 +7,7 @@ from pathlib import Path
 from tuner.errors import UsageError
 from tuner.export.config_text import render_yaml
 from tuner.export.final_folder import ROWS
+from tuner.study.trial import ParamValue
 from tuner.study_file.best import BestConfig
 
 MAX_THREADS = 1024
@@ -42,7 +43,8 @@ def threads_of(config: BestConfig, options: TrainOptions) -> int:
 def at_length(config: BestConfig, rows: Rows) -> BestConfig:
     """Apply the length: with validation rows in the training it is the best epoch of the search.
 
-    Raises `UsageError` if that is not known, or if a function has data of its own.
+    No row is left then that could end the training early. Raises `UsageError` if that epoch is not
+    known, or if a function has data of its own.
     """
     if rows is Rows.TRAIN:
         return config
@@ -53,7 +55,10 @@ def at_length(config: BestConfig, rows: Rows) -> BestConfig:
             "--on train+val trains for the best epoch of the search, and the file has none; "
             "add --set best_epoch=N"
         )
-    return config.model_copy(update={"params": {**config.params, "epochs": config.best_epoch}})
+    fixed: dict[str, ParamValue] = {"epochs": config.best_epoch}
+    if "patience" in config.params:
+        fixed["patience"] = 0
+    return config.model_copy(update={"params": {**config.params, **fixed}})
 
 
 def training_text(config: BestConfig, options: TrainOptions) -> str:

@@ -7,6 +7,8 @@ import numpy as np
 
 from tuner.results.best import Choice, choose_best
 from tuner.results.confirmation import Confirmation, find_confirmation
+from tuner.results.diagnosis import N_JUDGED, Advice, Diagnosis
+from tuner.results.loss_curves import advise_study, read_diagnoses
 from tuner.results.summary import StudySummary, build_summary, read_chosen
 from tuner.results.trial_list import read_table
 from tuner.results.trial_table import (
@@ -44,7 +46,7 @@ from tuner.study.trial import COUNTED_STATES, Direction, TrialState
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
 
-N_BEST = 20  # curves of the best trials
+N_BEST = N_JUDGED  # curves of the best trials
 N_RUNNING = 30  # and of those in training
 N_SAMPLE = 600  # trials whose curves make the band
 N_POINTS = 120  # of a curve
@@ -72,6 +74,7 @@ class Board:
     best: Sequence[int]  # numbers: the best trial, and the others by their values
     training_metric: str | None  # name of the training loss
     training: Mapping[int, Curve]
+    advice: Advice | None  # from the best trials
     version: int = 0
 
     @property
@@ -104,6 +107,8 @@ class BoardReader:
     _curves: dict[int, Curve] = field(default_factory=dict)  # of final trials
     _training: dict[int, Curve] = field(default_factory=dict)
     _training_metric: str | None = None
+    _judged: set[int] = field(default_factory=set)  # final trials whose curves were read
+    _diagnoses: dict[int, Diagnosis | None] = field(default_factory=dict)
     _failures: tuple[FailureRow, ...] = ()
     _n_failed: int = 0
     _n_attempts: int = 0
@@ -145,6 +150,7 @@ class BoardReader:
             best += [number for number in by_value if number not in best]
             sample, running = self._read_curves(connection, table, best)
             self._read_training(connection, best, row.metric)
+            advice = self._read_advice(connection, row, spec, by_value)
             self._board = Board(
                 summary=self._summarize(
                     connection, row, spec, agents, n_open, clock, confirmation, choice
@@ -160,6 +166,7 @@ class BoardReader:
                 best=best,
                 training_metric=self._training_metric,
                 training={n: self._training[n] for n in best[:N_OVERFIT] if n in self._training},
+                advice=advice,
                 version=1 if before is None else before.version + 1,
             )
             return self._board
@@ -203,6 +210,16 @@ class BoardReader:
             self._training |= read_metric_curves(
                 connection, self._study_id, numbers, self._training_metric
             )
+
+    def _read_advice(
+        self, connection: Snapshot, row: StudyRow, spec: StudySpec, by_value: Sequence[int]
+    ) -> Advice | None:
+        """Return the advice from the best trials; those that are known are not read again."""
+        new = [number for number in by_value if number not in self._judged]
+        self._judged.update(new)
+        self._diagnoses |= read_diagnoses(connection, row, new, spec.step_noun)
+        known = self._diagnoses
+        return advise_study(spec, [known[number] for number in by_value if number in known])
 
     def _summarize(
         self,

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tuner.errors import NotFound
-from tuner.storage.connections.connection import Database
+from tuner.results.diagnosis import Diagnosis, Finding
+from tuner.results.loss_curves import read_diagnoses
+from tuner.storage.connections.connection import Database, Snapshot
 from tuner.storage.reading.rows import StudyRow, TrialRow, find_row, read_trials
 from tuner.storage.reading.trials import (
     DecisionRow,
@@ -21,6 +23,7 @@ from tuner.storage.reading.trials import (
 )
 from tuner.study.code import Code, changed_files
 from tuner.study.command_line import study_command
+from tuner.study.failure import FailureClass
 from tuner.study.trial import Params, TrialState
 from tuner.study_file.identity import parse_spec
 
@@ -57,6 +60,7 @@ class TrialPage:
     decisions: Sequence[DecisionRow]
     logs: Sequence[LogRow]
     retried_by: Mapping[int, TrialState]  # by number
+    diagnosis: Diagnosis | None  # of its curves so far
 
     @property
     def steps_noun(self) -> str:
@@ -104,6 +108,7 @@ def load_trial_page(database: Database, name: str, number: int) -> TrialPage:
             decisions=read_decisions(connection, study.study_id, number),
             logs=read_logs(connection, study.study_id, number),
             retried_by=read_retries_of(connection, study.study_id, number),
+            diagnosis=_diagnosis(connection, study, rows[0], spec.step_noun),
         )
 
 
@@ -119,6 +124,15 @@ def load_trial_log(database: Database, name: str, number: int) -> TrialLog:
             attempt=standing[1],
             logs=read_logs(connection, study.study_id, number),
         )
+
+
+def _diagnosis(
+    connection: Snapshot, study: StudyRow, trial: TrialRow, noun: str
+) -> Diagnosis | None:
+    if trial.failure == FailureClass.NON_FINITE:
+        reason = "it reached values that are not finite"
+        return Diagnosis(finding=Finding.DIVERGENCE, reason=reason)
+    return read_diagnoses(connection, study, [trial.number], noun).get(trial.number)
 
 
 def _no_trial(name: str, number: int) -> NotFound:

@@ -155,7 +155,7 @@ def _render(value: object) -> str:
             return f"trials {', '.join(map(str, value.trials))} under {value.seeds} seeds"
         case Mapping():
             return f"{{{', '.join(f'{name}: {_render(part)}' for name, part in value.items())}}}"
-        case tuple():
+        case tuple() | list():
             return f"[{', '.join(map(_render, value))}]"
         case StrEnum():
             return str(value)

@@ -13,6 +13,7 @@ from tuner.study_file.algorithms.checks import (
     warn_of_budget,
     warn_of_pruner,
     warn_of_ranges,
+    warn_of_schedules,
 )
 from tuner.study_file.algorithms.reading import SAMPLERS, read_pruner, read_sampler
 from tuner.study_file.code_names import find_code_folder
@@ -127,11 +128,14 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
     check_parameters(section.get("params"), section.get("search_space"), known)
     n_epochs = kind.spec.complete(params).get("epochs")
     ranges = entries_of(section.get("search_space"))
+    kind.check_params(objective, {**entries_of(section.get("params")), **ranges})
     check_sampler(section.get("sampler"), sampler, ranges, space)
     check_pruner(section.get("pruner"), pruner, n_epochs)
     warn_of_ranges(ranges, space)
     warn_of_budget(section, sampler, budget, space)
     warn_of_pruner(section.get("pruner"), pruner, n_epochs)
+    if known.table:
+        warn_of_schedules(ranges, space, pruner)
     if root.faults or goal is None:
         return None
     return StudySpec.model_validate({**parts, "metric": goal.metric, "direction": goal.direction})

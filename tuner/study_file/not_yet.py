@@ -13,7 +13,6 @@ STUDY_HINTS: Mapping[str, str] = dict.fromkeys(
 )
 
 OBJECTIVE: Mapping[str, str] = {
-    "metrics": "they follow from the data",
     "command": "the built-in trainer is: write `data:` and `model:`",
 }
 
@@ -23,5 +22,3 @@ TRIAL: Mapping[str, str] = {
 }
 WORKERS: Mapping[str, str] = {"gpus_per_trial": "the settings are `lanes` and `processes`"}
 CHECKPOINTS: Mapping[str, str] = {"store": "checkpoints are kept in the database; remove it"}
-
-MODELS = ("cnn",)

@@ -32,8 +32,8 @@ class Lane(Protocol):
     def last_value(self) -> float | None:
         """Return the last reported objective, up to that step."""
 
-    def report(self, step: int, values: Values) -> None:
-        """Send the metrics of a step; never waits."""
+    def report(self, step: int, values: Values, *, is_last: bool = False) -> None:
+        """Send the metrics of a step; never waits. `is_last`: the lane is COMPLETE with it."""
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
         """Write a checkpoint if one is due, calling `state()` only then; return whether it was."""
@@ -66,7 +66,7 @@ class LaneFailed(Exception):
         self.lane = lane
 
 
-class Nobody:
+class DetachedLane:
     """A lane without a trial, for measurements and warming up."""
 
     number, checkpoint, from_step, last_value = 0, None, 0, None
@@ -75,7 +75,7 @@ class Nobody:
         self.params = params
         self.seed = seed
 
-    def report(self, step: int, values: Values) -> None: ...
+    def report(self, step: int, values: Values, *, is_last: bool = False) -> None: ...
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
         """Save nothing: measurements do not resume."""

@@ -16,11 +16,24 @@ class Settings:
     width: int  # units of each hidden layer
     activation: str  # relu, tanh, gelu
     dropout: float  # probability that a hidden unit is zeroed, 0 <= p < 1
-    optimizer: str  # sgd, adam, adamw
+    optimizer: str  # sgd, adam, adamw, rmsprop
     momentum: float  # of sgd
+    nesterov: bool  # of sgd with a momentum
+    beta1: float  # of adam and adamw
+    beta2: float
     weight_decay: float  # decoupled for adamw, L2 otherwise; on biases too, as in torch.optim
     l1: float  # factor of the sum of |weight|; biases are free
+    schedule: str  # constant, cosine, step, one_cycle, plateau
+    step_every: int  # epochs
+    step_factor: float
+    plateau_patience: int  # epochs
+    plateau_factor: float
+    warmup: float  # epochs
+    clip_norm: float  # 0: off
+    label_smoothing: float
+    init: str  # torch, kaiming, xavier, orthogonal
     epochs: int
+    patience: int  # epochs without a better value of the goal; 0: off
 
 
 def settings_of(params: Params) -> Settings:

@@ -44,7 +44,7 @@ class Alone:
         files = sorted(self._trial.dir.glob("checkpoint.safetensors"))
         return str(files[0]) if files else None
 
-    def report(self, step: int, values: Values) -> None:
+    def report(self, step: int, values: Values, *, is_last: bool = False) -> None:
         """Do nothing: `trial.reports` has the report already."""
 
     def save(self, step: int, state: Callable[[], object]) -> bool:

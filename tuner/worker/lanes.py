@@ -88,11 +88,17 @@ class PipeLane:
         self._is_held = False  # a verdict comes with the next report
         self._waited_in_vain = False
 
-    def report(self, step: int, values: Values) -> None:
+    def report(self, step: int, values: Values, *, is_last: bool = False) -> None:
         """Send the metrics of a step."""
         self._step_before, self._step, self._reported_at = self._step, step, self._clock()
         self._mail.send(
-            Reported(number=self.number, attempt=self.attempt, step=step, values=values)
+            Reported(
+                number=self.number,
+                attempt=self.attempt,
+                step=step,
+                values=values,
+                is_last=is_last,
+            )
         )
 
     def save(self, step: int, state: Callable[[], object]) -> bool:

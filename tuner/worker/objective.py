@@ -46,6 +46,7 @@ class Prepared:
     metrics: Mapping[str, str] | None  # that a study may optimize, with their direction; None: any
     summary: str  # one line for people
     code: Code  # hashes of the user's files
+    n_rows: int | None = None  # of the data; None without data
 
 
 # From the request of `study_file.kinds`, with "data_folder" added; raises `BadCode`.

@@ -26,7 +26,9 @@ def _spec(metric: str, direction: Direction) -> StudySpec:
 
 
 def _data(metrics: dict[str, str] | None) -> PreparedData:
-    return PreparedData(folder="", fingerprint="", code={}, summary="442 rows", metrics=metrics)
+    return PreparedData(
+        folder="", fingerprint="", code={}, summary="442 rows", n_rows=442, metrics=metrics
+    )
 
 
 @pytest.mark.parametrize(

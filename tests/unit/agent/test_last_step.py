@@ -62,6 +62,20 @@ def _stops(acts: list[Any]) -> list[Verdict]:
     return [send.message.verdict for send in of_type(acts, Send) if isinstance(send.message, Stop)]
 
 
+@pytest.mark.parametrize("name", PRUNERS)
+def test_a_trial_that_is_complete_early_is_not_judged_on_its_last_report(name: str) -> None:
+    bench = _bench(PRUNERS[name], 20)
+    trial = bench.training()
+    bench.report(trial, 8, -2.0)
+    about = {"number": trial.key.number, "attempt": trial.key.attempt}
+    values = {"val_loss": 99.0}
+    assert _stops(bench.say(Reported(**about, step=9, values=values, is_last=True))) == []
+    (finish,) = bench.ends(bench.leave(trial, Outcome.COMPLETE, value=99.0))
+    assert isinstance(finish, Finish)
+    assert finish.state is TrialState.COMPLETE
+    assert "prune" not in {record.decision.action for record in finish.decisions}
+
+
 @pytest.mark.parametrize("last", [20, 23])
 @pytest.mark.parametrize("every", [1, 3, 5, 7, 20])
 @pytest.mark.parametrize("name", PRUNERS)

@@ -29,9 +29,12 @@ def test_numbers_that_are_not_finite_are_null_wherever_they_stand():
 
 def test_reading_commands_print_strict_json(capsys, monkeypatch):
     found = summary(best=trial(user_attrs={"loss": math.nan}))
-    for module, command in ((best, "best"), (status, "status")):
+    for module, command, load, loaded in (
+        (best, "best", "load_summary", found),
+        (status, "status", "load_watched", (found, None)),
+    ):
         monkeypatch.setattr(module, "open_existing", _NoDatabase)
-        monkeypatch.setattr(module, "load_summary", lambda *_given: found)
+        monkeypatch.setattr(module, load, lambda *_given, loaded=loaded: loaded)
         assert main([command, "digits", "--json"]) == 0
         json.loads(capsys.readouterr().out, parse_constant=_refuse)
 

@@ -220,6 +220,7 @@ def page(**about):
         decisions=[],
         logs=[],
         retried_by={},
+        diagnosis=None,
     )
 
 

@@ -34,6 +34,7 @@ def _data_texts(root: str) -> dict[str, str]:
     rules = {
         "split.test": PLACE,  # {csv: test.csv}
         "split.by": PLAIN,  # the name of a rule, and of a column
+        "augment": PLAIN,  # one of two names
         "prepare.missing": PLAIN,
         "prepare.numbers": PLAIN,
         "prepare.categories": PLAIN,
@@ -59,6 +60,7 @@ TEXTS = {
     "StudySpec.objective.function": CODE,
     "StudySpec.objective.model": CODE,
     "StudySpec.objective.loss": CODE,
+    "StudySpec.objective.metrics": PLAIN,
     **_data_texts("StudySpec"),
     "StudySpec.confirms.study": PLAIN,
     "StudySpec.confirms.study_created_at": PLAIN,
@@ -69,6 +71,7 @@ TEXTS = {
     "BestConfig.objective.function": CODE,
     "BestConfig.objective.model": CODE,
     "BestConfig.objective.loss": CODE,
+    "BestConfig.objective.metrics": PLAIN,
     **_data_texts("BestConfig"),
     "BestConfig.weights.file": PLAIN,  # a name without a folder, beside the config
     "BestConfig.weights.sha256": PLAIN,

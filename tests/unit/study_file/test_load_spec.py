@@ -253,6 +253,31 @@ WARNED = [
         None,
     ),
     ("optimizer: {choice: [sgd]}\n  momentum: {float: [0, 0.9]}", None),
+    (
+        "optimizer: {choice: [sgd, adam, adamw]}\n  beta1: {float: [0, 0.9]}",
+        "6:3: search_space.beta1: has an effect only with `optimizer: adam` or `optimizer: adamw`; "
+        "add `when: {optimizer: [adam, adamw]}`",
+    ),
+    (
+        "optimizer: {choice: [sgd, adamw]}\n  beta1: {float: [0, 0.9]}",
+        "6:3: search_space.beta1: has an effect only with `optimizer: adam` or `optimizer: adamw`; "
+        "add `when: {optimizer: adamw}`",
+    ),
+    (
+        "width: {int: [1, 400]}\n  schedule: {choice: [constant, cosine, one_cycle]}",
+        "6:3: search_space.schedule: trials with cosine or one_cycle improve late, so asha "
+        "compares them with others too early; fix the schedule under params, or write "
+        "`pruner: none`",
+    ),
+    (
+        "width: {int: [1, 400]}\n  schedule: {choice: [step, one_cycle]}\n"
+        "pruner: {patient: {patience: 3, wrapped: median}}",
+        "6:3: search_space.schedule: trials with one_cycle improve late, so median compares them "
+        "with others too early; fix the schedule under params, or write `pruner: none`",
+    ),
+    ("width: {int: [1, 400]}\n  schedule: {choice: [constant, step, plateau]}", None),
+    ("width: {int: [1, 400]}\n  schedule: {choice: [cosine]}", None),
+    ("width: {int: [1, 400]}\n  schedule: {choice: [cosine, step]}\npruner: none", None),
     ("dropout: {float: [0, 0.5], grid: 3}\nsampler: random", None),
     (
         "width: {int: [1, 100]}\nsampler: grid",
@@ -307,27 +332,27 @@ def test_loading_a_study_file_imports_nothing_heavy():
             "objective.function: unk",
         ),
         (
-            {"objective": "{data: {sklearn: digits}, model: mlp, metrics: [f1]}", "minimize": "f1"},
-            "objective.metrics: not supported yet",
+            {"objective": "{data: {sklearn: digits}, model: mlp, metric: [f1]}", "minimize": "f1"},
+            "objective.metric: unknown key",
         ),
         (
-            {"objective": "{data: {sklearn: digits}, model: cnn}", "params": "{channels: 3}"},
-            "objective.model: 'cnn' is not supported yet",
+            {"objective": "{data: {sklearn: digits}, model: rnn}", "params": "{channels: 3}"},
+            "objective.model: unknown model 'rnn'",
         ),
-        ({"params": "{optimizer: rmsprop, momentum: 0.9}"}, "params.optimizer: 'rmsprop' is not"),
-        (
-            {
-                "search_space": "{optimizer: {choice: [rmsprop, adam]}, "
-                "momentum: {float: [0, 0.9], when: {optimizer: rmsprop}}}"
-            },
-            "search_space.optimizer.choice[0]: 'rmsprop' is not supported yet",
-        ),
+        ({"params": "{optimizer: rmsprob, momentum: 0.9}"}, "params.optimizer: unknown value"),
         (
             {
-                "search_space": "{schedule: {choice: [cosine]}, width: {int: [1, 9]}}",
-                "enqueue": "[{schedule: cosine}]",
+                "search_space": "{optimizer: {choice: [rmsprob, adam]}, "
+                "momentum: {float: [0, 0.9], when: {optimizer: rmsprob}}}"
             },
-            "search_space.schedule: not supported yet",
+            "search_space.optimizer.choice[0]: unknown value 'rmsprob'",
+        ),
+        (
+            {
+                "search_space": "{schedules: {choice: [cosine]}, width: {int: [1, 9]}}",
+                "enqueue": "[{schedules: cosine}]",
+            },
+            "search_space.schedules: unknown trainer parameter",
         ),
         ({"sampler": "gird", "budget": None}, "sampler: unknown sampler 'gird'"),
         ({"sampler": "{gird: {}}", "budget": None}, "sampler.gird: unknown sampler 'gird'"),

@@ -136,9 +136,11 @@ def test_a_study_of_before_there_were_losses_reads_as_before(tmp_path):
     [
         ({}, True),
         ({"model: net.py:cnn": "model: net"}, False),
-        ({"loss: net.py:fit": "loss: cross_entropy"}, False),
+        ({"loss: net.py:fit": "loss: cross_entropy"}, True),
+        ({"loss: net.py:fit": "loss: entropy"}, False),
+        ({"loss: net.py:fit": "loss: {mse: {delta: 2}}"}, False),
         ({"kernel: 5": "n_outputs: 5"}, False),
-        ({"kernel: 5": "schedule: cosine"}, False),
+        ({"kernel: 5": "schedule: cosine"}, True),
         ({"kernel: 5": "width: wide"}, False),
         ({"model: net.py:cnn": "model: mlp"}, False),
         ({"share:": "epochs:", "epochs: 3": "width: 3"}, False),
@@ -162,6 +164,17 @@ def test_the_schema_says_the_same(changes, is_right, tmp_path):
     assert (read, is_valid) == (is_right, is_right)
 
 
+def test_label_smoothing_does_not_go_with_an_own_loss(tmp_path):
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace("kernel: 5", "kernel: 5, label_smoothing: 0.1"))
+    assert faults_of(path) == [
+        "params.label_smoothing: has an effect only with the loss cross_entropy; remove it"
+    ]
+    without = path.read_text().replace("  loss: net.py:fit\n", "")
+    path.write_text(without)
+    assert load_spec(path).params["label_smoothing"] == 0.1
+
+
 def _structural(path: Path, *overrides: str) -> frozenset[str]:
     return load_spec(path, overrides).structural_params
 
@@ -180,3 +193,57 @@ def test_which_params_decide_with_whom_a_lane_may_share_a_stack(tmp_path):
         assert _structural(plain, change) == of_the_mlp | {"n_layers", "dropout"}
     (tmp_path / "train.py").write_text("def train(trial): ...\n")
     assert _structural(plain, "objective=train.py:train") == frozenset()
+
+
+PLAIN = """\
+name: plain
+objective: {{data: {{sklearn: {data}}}, model: mlp{rest}}}
+minimize: val_loss
+search_space: {{learning_rate: {{float: [1e-3, 1], log: true}}}}
+budget: {{trials: 5}}
+"""
+
+
+def _plain(folder: Path, data: str = "digits", rest: str = "") -> StudySpec:
+    path = folder / "plain.yaml"
+    path.write_text(PLAIN.format(data=data, rest=rest))
+    return load_spec(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "rest", "same_as"),
+    [
+        ("digits", ", loss: cross_entropy", ""),
+        ("digits", ", loss: {cross_entropy: {class_weight: none}}", ""),
+        ("digits", ", metrics: [accuracy]", ""),
+        ("diabetes", ", loss: mse, metrics: [r2, mae]", ""),
+        ("diabetes", ", loss: {huber: {delta: 1}}", ", loss: huber"),
+    ],
+)
+def test_a_written_default_is_the_same_study(data, rest, same_as, tmp_path):
+    given, wanted = _plain(tmp_path, data, rest), _plain(tmp_path, data, same_as)
+    assert compare_specs(wanted, given).identity == ()
+    assert given.objective.written() == wanted.objective.written()
+
+
+@pytest.mark.parametrize(
+    ("data", "rest", "difference"),
+    [
+        (
+            "digits",
+            ", loss: {cross_entropy: {class_weight: balanced}}",
+            ("objective.loss.cross_entropy.class_weight", "nothing", "balanced"),
+        ),
+        ("diabetes", ", loss: huber", ("objective.loss", "nothing", "huber")),
+        ("digits", ", metrics: [f1, auroc]", ("objective.metrics", "nothing", "[f1, auroc]")),
+    ],
+)
+def test_another_loss_or_metric_is_another_study(data, rest, difference, tmp_path):
+    stored, given = _plain(tmp_path, data), _plain(tmp_path, data, rest)
+    (found,) = compare_specs(stored, given).identity
+    assert (found.path, found.stored, found.given) == difference
+    assert parse_spec(json.loads(json.dumps(dump_spec(given)))) == given
+    path = tmp_path / "again.yaml"
+    path.write_text(PLAIN.format(data=data, rest=rest))
+    text = YAML(typ="safe", pure=True).load(path.read_text())
+    assert jsonschema.Draft202012Validator(build_schema()).is_valid(text)

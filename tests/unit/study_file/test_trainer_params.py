@@ -5,8 +5,9 @@ import pytest
 from tuner.study.trial import Direction
 from tuner.study_file.params.trainer_params import (
     DATA_SETS,
+    DEFAULT_METRICS,
+    METRICS,
     OBJECTIVES,
-    PLANNED_PARAMS,
     TRAINER_PARAMS,
     Task,
     resolve,
@@ -17,6 +18,8 @@ from tuner.study_file.params.trainer_params import (
 def test_every_default_lies_in_its_domain(param):
     if param.kind == "choice":
         assert param.default in param.choices
+    elif param.kind == "flag":
+        assert isinstance(param.default, bool)
     else:
         assert param.default in param.domain
         assert type(param.default).__name__ == param.kind
@@ -35,12 +38,11 @@ def test_params_of_a_users_own_are_kept():
     assert set(resolved) == {*TRAINER_PARAMS, "kernel"}
 
 
-def test_planned_params_are_not_known_yet():
-    assert not set(PLANNED_PARAMS) & set(TRAINER_PARAMS)
-
-
 def test_every_task_has_what_can_be_optimized():
     assert set(DATA_SETS.values()) == set(Task)
-    assert tuple(OBJECTIVES[Task.CLASSIFICATION]) == ("val_loss", "val_accuracy")
-    assert tuple(OBJECTIVES[Task.REGRESSION]) == ("val_loss", "val_mae", "val_r2")
+    for task in Task:
+        goals = [f"val_{name}" for name in METRICS[task]]
+        assert list(OBJECTIVES[task]) == ["val_loss", *goals]
+        assert set(DEFAULT_METRICS[task]) < set(METRICS[task])
     assert OBJECTIVES[Task.REGRESSION]["val_r2"] is Direction.MAXIMIZE
+    assert OBJECTIVES[Task.REGRESSION]["val_rmse"] is Direction.MINIMIZE

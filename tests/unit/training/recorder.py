@@ -46,7 +46,8 @@ class RecorderLane:
         self.step = 0
         self.kept: tuple[float, Mapping[str, Any]] | None = None
 
-    def report(self, step: int, values: Values) -> None:
+    def report(self, step: int, values: Values, *, is_last: bool = False) -> None:
+        self.last_step = step if is_last else None
         self.journal.append(("report", self.number))
         self.reports[step] = values
         self.step = step

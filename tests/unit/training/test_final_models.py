@@ -27,6 +27,7 @@ from tuner.training.final.model import (
     natural_weights,
 )
 from tuner.training.losses.built_in import loss_of
+from tuner.training.losses.metrics import Metrics
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -76,7 +77,7 @@ def _trained(data, **params):
 def test_the_best_epochs_weights_give_the_value_that_the_lane_reported(make, n_layers):
     data = make()
     lane, value, model = _trained(data, n_layers=n_layers, width=20, dropout=0.1)
-    found = validate(model, data, loss_of(data))
+    found = validate(model, data, Metrics(data, loss_of(data)))
     assert value == min(v["val_loss"] for v in lane.reports.values())
     assert found["val_loss"] == pytest.approx(value, rel=1e-5)
 

@@ -17,7 +17,7 @@ from tests.unit.training.module_models import (
 )
 from tests.unit.training.recorder import classification, regression
 from tuner.study_file.params.trainer_params import resolve
-from tuner.training.losses.metrics import metrics_of
+from tuner.training.losses.metrics import Metrics
 from tuner.training.modules.template import build_module
 
 SEEDS = [11, 12, 13]
@@ -168,7 +168,7 @@ def test_outputs_of_some_lanes_are_theirs_among_all():
     group.train(2)
     some = group.stack.outputs(data.validation.x_NF, 1, 3)
     assert torch.equal(some, group.outputs()[1:])
-    metrics_of(data).sums(some, data.validation.y_N)
+    Metrics(data, group.loss).of([(some, data.validation.y_N)])
 
 
 def test_training_learns():

@@ -9,8 +9,9 @@ from torch.nn.functional import cross_entropy, mse_loss
 from tests.unit.training.module_models import Lanes, Plain, Reading, model_of
 from tests.unit.training.recorder import classification, regression
 from tuner.training.fatal_errors import ModelMistake
-from tuner.training.losses.metrics import metrics_of
-from tuner.training.losses.own import OwnLoss, OwnLossMetrics
+from tuner.training.losses.built_in import loss_of
+from tuner.training.losses.metrics import Metrics
+from tuner.training.losses.own import OwnLoss
 
 
 def _entropy(outputs, y):
@@ -50,17 +51,20 @@ def test_it_trains_as_our_own_of_the_same_formula(make_data, function, build):
 @torch.inference_mode()
 def test_val_loss_is_its_mean_over_all_chunks(make_data, function):
     data = make_data()
-    metrics = OwnLossMetrics(metrics_of(data), _own(function, data))
+    metrics = Metrics(data, _own(function, data))
     y_N = data.validation.y_N
     output_KCN = torch.randn(3, data.n_outputs, len(y_N))
-    chunks = zip(output_KCN.split(17, 2), y_N.split(17), strict=True)
-    totals_KM = sum(metrics.sums(output_KCB, y_B) for output_KCB, y_B in chunks)
-    ours = metrics_of(data)
-    for k in range(3):
-        values = metrics.values(totals_KM[k].tolist(), len(y_N))
-        wanted = ours.values(ours.sums(output_KCN, y_N)[k].tolist(), len(y_N))
+    found = metrics.of(zip(output_KCN.split(17, 2), y_N.split(17), strict=True))
+    ours = Metrics(data, loss_of(data)).of([(output_KCN, y_N)])
+    for values, wanted in zip(found, ours, strict=True):
         assert values == pytest.approx(wanted, rel=1e-5)
         assert list(values) == list(wanted)
+
+
+def test_it_takes_no_weights_of_rows():
+    data = classification()
+    with pytest.raises(ModelMistake, match=r"net.py:_entropy takes no weights"):
+        _own(_entropy, data).targets(data.train.y_N, torch.ones(data.train.n_rows))
 
 
 @torch.no_grad()
@@ -95,7 +99,7 @@ def test_what_is_broken_comes_out_as_the_users_error(function, error, message):
     data = classification()
     own = _own(function, data)
     with pytest.raises(error, match=message):
-        own.values(torch.randn(2, 3, 8), data.train.y_N[:8])
+        own.plain_sums(torch.randn(2, 3, 8), data.train.y_N[:8])
 
 
 @torch.no_grad()

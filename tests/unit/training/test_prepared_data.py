@@ -89,6 +89,9 @@ def test_a_finished_folder_is_found_without_torch_or_sklearn(parent):
     request = {
         "data": data_request({"sklearn": "iris"}),
         "own": None,
+        "loss": None,
+        "metrics": [],
+        "names": [],
         "data_folder": str(parent),
     }
     code = (
@@ -111,8 +114,9 @@ def test_a_finished_folder_is_found_without_torch_or_sklearn(parent):
         "folder": str(prepared.folder),
         "fingerprint": prepared.fingerprint,
         "summary": prepared.summary,
-        "metrics": {"val_loss": "minimize", "val_accuracy": "maximize"},
+        "metrics": dict(OBJECTIVES[Task.CLASSIFICATION]),
         "code": {"tuner": metadata.version("tuner")},
+        "n_rows": 150,
     }
     assert modules == "[] 0"
 

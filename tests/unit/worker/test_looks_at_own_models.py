@@ -11,10 +11,9 @@ from tuner.study.trial import Direction
 from tuner.study_file.params.trainer_params import Task, resolve
 from tuner.training.data.dataset import Dataset, Split
 from tuner.training.losses.built_in import CrossEntropy
-from tuner.training.losses.metrics import ClassificationMetrics, metrics_of
-from tuner.training.losses.own import OwnLoss, OwnLossMetrics, metrics_with
+from tuner.training.losses.own import OwnLoss
 from tuner.worker.bad_code import BadCode
-from tuner.worker.kinds.trainer.models import loss_of, model_of
+from tuner.worker.kinds.trainer.models import loss_of, metrics_of, model_of
 from tuner.worker.kinds.trainer.own_code import check_params, look_at
 
 NET = """\
@@ -188,7 +187,8 @@ def test_the_trainers_parts_follow_from_the_setup(folder):
     setup = _setup(folder)
     loss = loss_of(setup, data)
     assert isinstance(loss, CrossEntropy)
-    assert isinstance(metrics_with(loss, metrics_of(data)), ClassificationMetrics)
+    found = metrics_of(setup, data, loss).of([(torch.randn(2, 3, 20), split.y_N)])
+    assert [list(values) for values in found] == [["val_loss", "val_accuracy"]] * 2
     model = model_of(setup, data, loss)
     half = model.key(resolve({"precision": "bfloat16"}))
     assert "precision=bfloat16" in half
@@ -196,6 +196,5 @@ def test_the_trainers_parts_follow_from_the_setup(folder):
     setup = _setup(folder, model="own_net.py:net", loss="own_net.py:loss")
     loss = loss_of(setup, data)
     assert isinstance(loss, OwnLoss)
-    assert isinstance(metrics_with(loss, metrics_of(data)), OwnLossMetrics)
     model = model_of(setup, data, loss)
     assert model.key(resolve({})) == ("own_net.py:net batch_size=64 precision=float32 width=64")

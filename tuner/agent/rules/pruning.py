@@ -14,13 +14,14 @@ from tuner.study.verdict import Verdict
 MAX_HELD_REPORTS = 100
 
 
-def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
+def decide(machine: Machine, lane: Lane, report: Report, *, is_last: bool = False) -> list[Act]:
     """Decide at once, on the values that this machine knows: no verdict waits for the database.
 
-    No trial is pruned at its last step: that would save nothing and lose a candidate. A verdict at
-    a step that may be the last one is held until a later report shows that it was not. Values of
-    this machine's lanes count from the moment they are reported, others as the feed brings them.
-    The decision's record lists them, so that the decision can be derived again.
+    No trial is pruned at its last step: that would save nothing and lose a candidate. The trainer,
+    which may end a trial early, marks that step (`is_last`). A verdict at a step that may be the
+    last one is held until a later report shows that it was not. Values of this machine's lanes
+    count from the moment they are reported, others as the feed brings them. The decision's record
+    lists them, so that the decision can be derived again.
     """
     number, step, place = lane.key.number, report.step, lane.trial.place
     value = report.values[machine.book.goal.metric]
@@ -33,7 +34,7 @@ def decide(machine: Machine, lane: Lane, report: Report) -> list[Act]:
         if _is_still_held(machine, lane):
             return _continue(lane, step, is_held=True)
         return _prune(lane, lane.held)
-    if lane.n_steps is not None and step >= lane.n_steps:
+    if is_last or (lane.n_steps is not None and step >= lane.n_steps):
         return _continue(lane, step)  # it is fully trained: only its end counts
     history = History(
         number=number,

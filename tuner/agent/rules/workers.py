@@ -89,7 +89,9 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
     if machine.writes.flush_at is None:
         machine.writes.flush_at = now + machine.book.flush_seconds
     is_due = reached or lane.held is not None
-    return pruning.decide(machine, lane, lane.reports[-1]) if is_due else []
+    if not is_due:
+        return []
+    return pruning.decide(machine, lane, lane.reports[-1], is_last=message.is_last)
 
 
 def _saved(machine: Machine, lane: Lane, message: Saved, now: float) -> list[Act]:

@@ -20,6 +20,7 @@ class PreparedData:
     fingerprint: str
     code: Code
     summary: str  # "digits: 1797 rows, ...", "function train.py:train"
+    n_rows: int | None  # of the data; None without data
     metrics: Mapping[str, str] | None  # that a study may optimize, with their direction; None: any
 
 
@@ -45,6 +46,7 @@ def finish_preparation(child: "subprocess.Popen[str]") -> PreparedData:
         fingerprint=answer["fingerprint"],
         code=answer["code"],
         summary=answer["summary"],
+        n_rows=answer["n_rows"],
         metrics=answer["metrics"],
     )
 

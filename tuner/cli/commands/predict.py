@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from tuner.cli.text.as_json import render_json
 from tuner.cli.text.words import count, one_line
 
 
@@ -16,10 +17,15 @@ def execute(options: argparse.Namespace) -> int:
     predicted = predict_file(
         Path(options.model), Path(options.file), form=form, is_lenient=options.lenient
     )
+    if options.json:
+        lines = [dict(zip(predicted.header, row, strict=True)) for row in predicted.rows]
+        text = f"{render_json(lines, indent=2)}\n"
+    else:
+        text = predicted.csv()
     if options.output is None:
-        sys.stdout.write(predicted.text)
+        sys.stdout.write(text)
         return 0
     path = Path(options.output)
-    write_whole(path, predicted.text)
-    print(f"{one_line(str(path))}: {count(predicted.n_rows, 'prediction')}")
+    write_whole(path, text)
+    print(f"{one_line(str(path))}: {count(len(predicted.rows), 'prediction')}", file=sys.stderr)
     return 0

@@ -70,6 +70,8 @@ def _render_head(page: TrialPage) -> str:
     lines = [head]
     if trial.reason:
         lines.append(f"  {one_line(trial.reason)}")
+    if page.diagnosis is not None:
+        lines.append(f"  {page.diagnosis.finding}: {page.diagnosis.reason}")
     if trial.retry_of is not None:
         lines.append(f"  tries trial {trial.retry_of} again")
     lines += [
@@ -170,6 +172,7 @@ def page_json(page: TrialPage) -> dict[str, Any]:
         **trial_json(page.trial),
         "fixed_params": dict(page.fixed_params),
         "steps_full": page.n_steps_full,
+        "diagnosis": page.diagnosis and asdict(page.diagnosis),
         "curve": {str(step): value for step, value in page.curve.items()},
         "attempts": [
             {

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import asdict
 
 from tuner.cli.database import exists, open_existing
 from tuner.cli.text.as_json import render_json
@@ -9,7 +10,8 @@ from tuner.cli.text.status import render_status, render_studies
 from tuner.cli.text.summary import summary_json
 from tuner.cli.text.words import terminal_width, wrap
 from tuner.errors import UsageError
-from tuner.results.summary import StudySummary, load_summaries, load_summary
+from tuner.results.loss_curves import load_watched
+from tuner.results.summary import StudySummary, load_summaries
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -24,12 +26,13 @@ def execute(options: argparse.Namespace) -> int:
         print(_all_studies(options))
         return 0
     with open_existing(options.storage) as database:
-        summary = load_summary(database, options.study)
+        summary, advice = load_watched(database, options.study)
     if options.json:
-        print(render_json(summary_json(summary), indent=2))
+        document = {**summary_json(summary), "advice": advice and asdict(advice)}
+        print(render_json(document, indent=2))
     else:
         width = terminal_width(sys.stdout)
-        print(wrap(render_status(summary, width), width))
+        print(wrap(render_status(summary, width, advice), width))
     return 0
 
 

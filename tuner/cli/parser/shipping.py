@@ -170,6 +170,7 @@ def _add_predict(commands: Commands) -> None:
             metavar="TEXT",
             help=f"{what} (default: {default})",
         )
+    add_json(predict)
 
 
 def _add_train(commands: Commands) -> None:

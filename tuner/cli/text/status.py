@@ -7,11 +7,14 @@ from tuner.cli.text.fleet import render_fleet
 from tuner.cli.text.summary import render_best, render_failures, render_headline, render_times
 from tuner.cli.text.words import render_table, render_value
 from tuner.results.best import By
+from tuner.results.diagnosis import Advice
 from tuner.results.progress import find_state
 from tuner.results.summary import StudySummary
 
 
-def render_status(summary: StudySummary, width: int | None = None) -> str:
+def render_status(
+    summary: StudySummary, width: int | None = None, advice: Advice | None = None
+) -> str:
     parts = [
         render_headline(summary),
         render_times(summary),
@@ -20,6 +23,7 @@ def render_status(summary: StudySummary, width: int | None = None) -> str:
         render_fleet(summary, width),
         render_best(summary),
         render_confirmed(summary.confirmation),
+        f"advice: {advice.text}" if advice is not None else "",
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -184,9 +184,16 @@ def read_span(connection: Connection, study_id: int) -> tuple[float, float] | No
 
 
 def read_best_number(connection: Connection, study_id: int, direction: Direction) -> int | None:
+    return next(iter(read_best_numbers(connection, study_id, direction, 1)), None)
+
+
+def read_best_numbers(
+    connection: Connection, study_id: int, direction: Direction, n_trials: int
+) -> list[int]:
+    """Return the COMPLETE trials with the best values, the best one first."""
     minimize = direction is Direction.MINIMIZE
-    rows = read_rows(connection, "best", study_id=study_id, minimize=minimize)
-    return rows[0][0] if rows else None
+    rows = read_rows(connection, "best", study_id=study_id, minimize=minimize, n_trials=n_trials)
+    return [number for (number,) in rows]
 
 
 def read_trials(

@@ -1,7 +1,9 @@
 -- name: find
 -- The study of this name, with our part of it if there is one.
 select s.study_id, t.spec, t.fingerprint, t.limit_trials, t.desired, t.desired_reason,
-       t.created_at, t.code
+       t.created_at, t.code,
+       (select a.value_json from study_user_attributes a
+        where a.study_id = s.study_id and a.key = 'tuner:data_rows') as data_rows
 from studies s left join tuner.study t using (study_id)
 where s.study_name = %(name)s;
 

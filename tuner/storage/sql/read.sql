@@ -41,12 +41,12 @@ select extract(epoch from min(datetime_start))::float8,
 from trials where study_id = :study_id;
 
 -- name: best
--- The best finite value; ties go to the lower number.
+-- The :n_trials best finite values, the best one first; ties go to the lower number.
 select t.number
 from trials t join trial_values v on v.trial_id = t.trial_id and v.objective = 0
 where t.study_id = :study_id and t.state = 'COMPLETE' and v.value_type = 'FINITE'
 order by case when :minimize then v.value else -v.value end, t.number
-limit 1;
+limit :n_trials;
 
 -- name: trials
 -- Trials with all that a table shows; some of them with :numbers.

@@ -1,6 +1,7 @@
 """Creation of a study, or joining of the existing one if it is the same."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -50,6 +51,7 @@ class FoundStudy:
     reason: str | None  # why it is not running
     created_at: datetime
     code: Code | None  # None: made by a version that did not note it
+    n_rows: int | None  # of the data; None: not known
 
 
 def join_study(
@@ -58,10 +60,13 @@ def join_study(
     fingerprint: str,
     n_draws: int | None = None,
     code: Code | None = None,
+    *,
+    n_rows: int | None = None,
 ) -> JoinedStudy:
     """Create the study unless it exists; join it if it means the same.
 
-    `n_draws`: of its sampler, None for no end. Trials that the file enqueues are enqueued once.
+    `n_draws`: of its sampler, None for no end. `n_rows`: of the data, for the message about other
+    data. Trials that the file enqueues are enqueued once.
     Raises `StudyMismatch` with a diff for another search, other data, other code of the objective
     if one of the two has `code: refuse`, or an Optuna study of this name that tuner did not create.
     Nothing is written then.
@@ -70,22 +75,23 @@ def join_study(
     try:
         rows = session.rows("join", "find", {"name": spec.name})
         while not rows:
-            joined = _create(session, spec, fingerprint, n_draws, code or {})
+            new = _new_study(spec, fingerprint, n_rows)
+            joined = _create(session, spec, {**new, "n_draws": n_draws}, code or {})
             if joined is not None:
                 return joined
             rows = session.rows("join", "find", {"name": spec.name})  # none if deleted meanwhile
         found = _found(spec.name, rows[0])
     finally:
         session.close()
-    return _compare(spec, fingerprint, code or {}, found)
+    return _compare(spec, (fingerprint, n_rows), code or {}, found)
 
 
 def _create(
-    session: Session, spec: StudySpec, fingerprint: str, n_draws: int | None, code: Code
+    session: Session, spec: StudySpec, new: Mapping[str, object], code: Code
 ) -> JoinedStudy | None:
     """Create the study in one transaction; None if another session was first with this name."""
-    new = {**_new_study(spec, fingerprint), "n_draws": n_draws, "code": json.dumps(dict(code))}
-    with session.transaction("join", "create", new) as (cursor, rows):
+    given = {**new, "code": json.dumps(dict(code))}
+    with session.transaction("join", "create", given) as (cursor, rows):
         if not rows:
             return None
         ((study_id, created_at),) = rows
@@ -102,8 +108,13 @@ def _create(
     )
 
 
-def _new_study(spec: StudySpec, fingerprint: str) -> dict[str, object]:
-    attributes = {"tuner:metric": spec.metric, "tuner:data_fingerprint": fingerprint}
+def _new_study(spec: StudySpec, fingerprint: str, n_rows: int | None) -> dict[str, object]:
+    attributes: dict[str, object] = {
+        "tuner:metric": spec.metric,
+        "tuner:data_fingerprint": fingerprint,
+    }
+    if n_rows is not None:
+        attributes["tuner:data_rows"] = n_rows
     return {
         "name": spec.name,
         "direction": spec.direction.name,
@@ -121,7 +132,7 @@ def _new_study(spec: StudySpec, fingerprint: str) -> dict[str, object]:
 
 
 def _found(name: str, row: tuple[Any, ...]) -> FoundStudy:
-    study_id, stored, fingerprint, n_trials, desired, reason, created_at, code = row
+    study_id, stored, fingerprint, n_trials, desired, reason, created_at, code, rows = row
     if stored is None:
         raise StudyMismatch(
             f"the study {name!r} in this database was made by another Optuna program; "
@@ -136,6 +147,7 @@ def _found(name: str, row: tuple[Any, ...]) -> FoundStudy:
         reason=reason,
         created_at=created_at,
         code=code,
+        n_rows=None if rows is None else int(json.loads(rows)),
     )
 
 
@@ -144,14 +156,17 @@ def _unique_id(created_at: datetime) -> str:
     return f"{created_at:%Y%m%d-%H%M%S-%f}"
 
 
-def _compare(spec: StudySpec, fingerprint: str, code: Code, found: FoundStudy) -> JoinedStudy:
+def _compare(
+    spec: StudySpec, data: tuple[str, int | None], code: Code, found: FoundStudy
+) -> JoinedStudy:
+    """Compare the file with the stored study; `data`: fingerprint and rows of this machine."""
     stored = parse_spec(found.spec)
     comparison = compare_specs(stored, spec)
     differences = list(comparison.identity)
-    if not differences and found.fingerprint != fingerprint:
+    if not differences and found.fingerprint != data[0]:
         # Same spec, other arrays: another version of the source, for instance.
-        data = Difference(path="data", stored=found.fingerprint[:12], given=fingerprint[:12])
-        differences.append(data)
+        stored_text, given_text = _data_text(found.fingerprint, found.n_rows), _data_text(*data)
+        differences.append(Difference(path="data", stored=stored_text, given=given_text))
     changed = _compare_code(found.code, code)
     if differences:
         how = "give this one another name" + (" with --name" if spec.confirms else "")
@@ -176,6 +191,12 @@ def _compare(spec: StudySpec, fingerprint: str, code: Code, found: FoundStudy) -
         reason=found.reason,
         notices=(*comparison.notices, *(replace(c, remark=_OTHER_CODE) for c in changed)),
     )
+
+
+def _data_text(fingerprint: str, n_rows: int | None) -> str:
+    """Render `3,000 rows with the fingerprint 2e409fffb839`."""
+    rows = "" if n_rows is None else f"{n_rows:,} rows with the fingerprint "
+    return f"{rows}{fingerprint[:12]}"
 
 
 def _compare_code(stored: Code | None, given: Code) -> list[Difference]:

@@ -15,6 +15,10 @@ from tuner.study_file.text.yaml_nodes import ListNode
 # Trials before which each model uses random search.
 _STARTUP = ("n_startup_trials", "population_size")
 _FIRST_STEPS = ("min_resource", "n_warmup_steps")
+# Pruners that compare a trial with others before its end, and schedules of the learning rate with
+# which a trial improves late.
+_COMPARING = ("asha", "hyperband", "median", "percentile")
+_LATE_SCHEDULES = ("cosine", "one_cycle")
 
 
 def check_sampler(
@@ -150,6 +154,20 @@ def warn_of_pruner(item: Item | None, pruner: Algorithm | None, n_epochs: object
                     f"{name} of {part.name} ({first:,}) is not below params.epochs "
                     f"({n_epochs:,}): nothing is pruned; lower it"
                 )
+
+
+def warn_of_schedules(ranges: Section, space: SearchSpace, pruner: Algorithm | None) -> None:
+    """Warn of schedules whose trials look worse at early rungs than they are."""
+    given = space.get("schedule")
+    if not isinstance(given, Choice) or "schedule" not in ranges or len(given.choices) < 2:
+        return
+    late = [name for name in _LATE_SCHEDULES if name in given.choices]
+    comparing = [part.name for part in _with_parts(pruner) if part.name in _COMPARING]
+    if late and comparing:
+        ranges["schedule"].key_warn(
+            f"trials with {' or '.join(late)} improve late, so {comparing[0]} compares them with "
+            "others too early; fix the schedule under params, or write `pruner: none`"
+        )
 
 
 def _with_parts(pruner: Algorithm | None) -> Iterator[Algorithm]:

@@ -10,7 +10,7 @@ from tuner.study_file.frozen import Model
 from tuner.study_file.params.space import SearchSpace
 from tuner.study_file.params.trainer_params import KnownParams
 from tuner.study_file.schema.parts import Schema
-from tuner.study_file.text.items import Item
+from tuner.study_file.text.items import Item, Section
 from tuner.study_file.text.yaml_nodes import Node
 
 MAX_LANES = 4096
@@ -48,6 +48,11 @@ class Objective(Model, ABC):
     def is_same_in_company(self) -> bool:
         """Return whether a trial has the same bits in any group."""
         return True
+
+    @property
+    def helpful_params(self) -> frozenset[str]:
+        """Return the params that advice on a study may name, besides those that it searches."""
+        return frozenset()
 
     @classmethod
     @abstractmethod
@@ -109,6 +114,10 @@ class ObjectiveKind(ABC):
         self, metric: str, direction: Direction, objective: Objective | None, node: Node | None
     ) -> str:
         """Return the fault of a goal, or nothing; `objective` is None after a fault in `node`."""
+
+    def check_params(self, objective: Objective | None, entries: Section) -> None:
+        """Report params and ranges that do not fit the objective; it is None after a fault."""
+        return
 
     @abstractmethod
     def lanes_fault(self, lanes: int) -> str:

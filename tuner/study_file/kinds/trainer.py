@@ -8,20 +8,31 @@ from tuner.study.trial import Direction, Params, ParamValue
 from tuner.study_file import not_yet
 from tuner.study_file.code_names import (
     Definition,
-    arity_fault,
     async_fault,
     is_code_name,
     read_callable,
 )
 from tuner.study_file.data.prepare import PrepareRule
 from tuner.study_file.data.reading import data_schema, read_data
-from tuner.study_file.data.sources import AnyData, IdxData, ImagesData, PythonData, TableData
+from tuner.study_file.data.rules import AUGMENTATIONS, check_images, read_rules
+from tuner.study_file.data.sources import AnyData, PythonData
 from tuner.study_file.data.split import SplitRule
-from tuner.study_file.keys import read_record, record_schema
+from tuner.study_file.keys import record_schema
+from tuner.study_file.kinds.losses import (
+    BuiltInLoss,
+    are_default_metrics,
+    check_task,
+    loss_schema,
+    metrics_schema,
+    read_loss,
+    read_metrics,
+    smoothing_fault,
+)
 from tuner.study_file.kinds.objective import Objective, ObjectiveKind
 from tuner.study_file.kinds.trainer_schema import trainer_sections
 from tuner.study_file.params.space import Choice, SearchSpace
 from tuner.study_file.params.trainer_params import (
+    CNN_PARAMS,
     OBJECTIVES,
     PER_LANE_PARAMS,
     SECONDS_METRIC,
@@ -40,18 +51,20 @@ from tuner.study_file.text.items import (
     has_refused_key,
     read_option,
     read_section,
-    read_text,
 )
 from tuner.study_file.text.yaml_nodes import MapNode, Node, ScalarNode
 
-_KEYS = ("data", "split", "prepare", "task", "model", "loss")
+_KEYS = ("data", "split", "prepare", "task", "model", "loss", "metrics", "augment")
+MODELS = ("mlp", "cnn")  # the built-in ones
 _BUILT_IN = KnownParams(table=TRAINER_PARAMS, takes_others=False)
+_CNN = KnownParams(table={**TRAINER_PARAMS, **CNN_PARAMS}, takes_others=False)
 _OWN_MODEL = KnownParams(table=TRAINER_PARAMS, takes_others=True)
 
 # Depth is not among them: lanes of several depths share a group.
 _OF_MLP = frozenset({"batch_size", "width", "activation", "precision"})
 # In half precision the model is an ordinary module, whose lanes agree in everything.
 _OF_MLP_AS_A_MODULE = _OF_MLP | {"n_layers", "dropout"}
+_OF_CNN = _OF_MLP_AS_A_MODULE | set(CNN_PARAMS)
 
 
 class TrainerObjective(Objective):
@@ -64,13 +77,15 @@ class TrainerObjective(Objective):
     split: SplitRule = SplitRule()
     prepare: PrepareRule = PrepareRule()
     task: Task | None = None  # None: it follows from the target
-    model: str  # "mlp", or the user's module:callable or path/file.py:callable
-    loss: str | None = None  # the user's; None: the one that fits the data
+    model: str  # "mlp", "cnn", or the user's module:callable or path/file.py:callable
+    loss: str | BuiltInLoss | None = None  # text: the user's; None: the one that fits the data
+    metrics: tuple[str, ...] | None = None  # None: the usual ones of the task
+    augment: tuple[str, ...] = ()  # random changes of training images
 
     @property
     def code_names(self) -> tuple[str, ...]:
         named = (self.data.code_name, self.model, self.loss)
-        return tuple(name for name in named if name is not None and is_code_name(name))
+        return tuple(name for name in named if isinstance(name, str) and is_code_name(name))
 
     @property
     def path_names(self) -> tuple[str, ...]:
@@ -90,8 +105,15 @@ class TrainerObjective(Objective):
 
     @property
     def is_same_in_company(self) -> bool:
-        """Return False for a user's module, whose lanes round differently in a stack."""
-        return not self.has_own_model
+        """Return False for an ordinary module, whose lanes round differently in a stack."""
+        return self.model == "mlp"
+
+    @property
+    def helpful_params(self) -> frozenset[str]:
+        """Return the trainer's params that have an effect on this model with this loss."""
+        names = set(PER_LANE_PARAMS) - {"init"} if self.has_own_model else set(TRAINER_PARAMS)
+        is_unsure = self.known_task is None or smoothing_fault(self.loss, self.known_task)
+        return frozenset(names - {"label_smoothing"} if is_unsure else names)
 
     @classmethod
     def complete(cls, params: Params) -> dict[str, ParamValue]:
@@ -99,14 +121,29 @@ class TrainerObjective(Objective):
 
     def written(self) -> Any:
         """Return the mapping without values that follow from the data, and without defaults."""
-        return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        dumped = self.model_dump(
+            mode="json", exclude_none=True, exclude_defaults=True, exclude={"loss", "metrics"}
+        )
+        return {**dumped, **self._written_loss()}
 
     def identity(self) -> Any:
         return {
-            **self.model_dump(mode="json", exclude_none=True),
+            **self.model_dump(mode="json", exclude_none=True, exclude={"loss", "metrics"}),
+            **self._written_loss(),
             "data": self.data.identity(),
             "split": self.split.identity(),
         }
+
+    def _written_loss(self) -> dict[str, Any]:
+        """Return loss and metrics as a study file writes them, without those of the task."""
+        written: dict[str, Any] = {}
+        if isinstance(self.loss, str):
+            written["loss"] = self.loss
+        elif self.loss is not None and not self.loss.is_default:
+            written["loss"] = self.loss.written()
+        if self.metrics is not None and not are_default_metrics(self.metrics):
+            written["metrics"] = list(self.metrics)
+        return written
 
     def n_steps(self, params: Params) -> int | None:
         return int(resolve(params)["epochs"] or 0)
@@ -119,6 +156,8 @@ class TrainerObjective(Objective):
         """
         if self.has_own_model:
             return frozenset(space) - set(PER_LANE_PARAMS)
+        if self.model == "cnn":
+            return _OF_CNN
         return _OF_MLP_AS_A_MODULE if _may_be_bfloat16(params, space) else _OF_MLP
 
     def preparation(self, params: Params, space: SearchSpace, folder: Path) -> dict[str, Any]:
@@ -127,11 +166,18 @@ class TrainerObjective(Objective):
             "folder": str(folder),
             "data": self.data.code_name,
             "model": self.model if self.has_own_model else None,
-            "loss": self.loss,
+            "loss": self.loss if isinstance(self.loss, str) else None,
             "params": dict(params),
             "searched": list(space),
         }
-        return {"data": self.data_request(folder), "own": own if self.code_names else None}
+        return {
+            "data": self.data_request(folder),
+            "own": own if self.code_names else None,
+            "loss": self.loss.model_dump() if isinstance(self.loss, BuiltInLoss) else self.loss,
+            "metrics": list(self.metrics or ()),
+            "needs_images": self.model == "cnn" or bool(self.augment),
+            "names": [*params, *space],
+        }
 
     def look_request(self, folder: Path) -> dict[str, Any] | None:
         return self.data_request(folder) if self.local_names else None
@@ -174,20 +220,35 @@ class TrainerKind(ObjectiveKind):
             return None
         data = read_data(section["data"], folder) if "data" in section else None
         model = _read_model(section["model"], folder) if "model" in section else None
-        loss = _read_loss(section["loss"], folder) if "loss" in section else None
+        loss = read_loss(section["loss"], folder) if "loss" in section else None
+        metrics = read_metrics(section["metrics"]) if "metrics" in section else None
         for name, example in (("data", "data: {sklearn: digits}"), ("model", "model: mlp")):
             if name not in section and not has_refused_key(item, section):
                 item.key_fault(f"`{name}:` is missing; add `{example}`")
-        rules = _read_rules(section, data)
+        check_images(section, data, model)
+        rules = read_rules(section, data)
+        task = rules.get("task") or (data.task if data else None)
+        if task is not None:
+            check_task(section.get("loss"), section.get("metrics"), loss, metrics, task)
         if data is None or model is None:
             return None
-        return TrainerObjective(data=data, model=model, loss=loss, **rules)
+        return TrainerObjective(data=data, model=model, loss=loss, metrics=metrics, **rules)
+
+    def check_params(self, objective: Objective | None, entries: Section) -> None:
+        """Report a label smoothing that has no effect."""
+        assert objective is None or isinstance(objective, TrainerObjective)
+        if objective is None or "label_smoothing" not in entries:
+            return
+        if fault := smoothing_fault(objective.loss, objective.known_task):
+            entries["label_smoothing"].key_fault(fault)
 
     def known_params(self, node: Node | None) -> KnownParams:
         entries = node.entries if isinstance(node, MapNode) else ()
         models = [value for key, value in entries if key.text == "model"]
-        is_mlp = all(isinstance(model, ScalarNode) and model.text == "mlp" for model in models)
-        return _BUILT_IN if is_mlp and not _has_unknown_key(node) else _OWN_MODEL
+        names = {model.text if isinstance(model, ScalarNode) else "" for model in models}
+        if _has_unknown_key(node) or not names <= set(MODELS):
+            return _OWN_MODEL
+        return _CNN if "cnn" in names else _BUILT_IN
 
     def goal_fault(
         self, metric: str, direction: Direction, objective: Objective | None, node: Node | None
@@ -220,8 +281,16 @@ class TrainerKind(ObjectiveKind):
                 "split": record_schema(SplitRule),
                 "prepare": record_schema(PrepareRule),
                 "task": {"enum": list(Task), "description": "only where the inferred one is wrong"},
-                "model": {"anyOf": [{"enum": ["mlp"]}, callable_schema("net.py:cnn")]},
-                "loss": callable_schema("losses.py:focal"),
+                "model": {"anyOf": [{"enum": list(MODELS)}, callable_schema("net.py:cnn")]},
+                "loss": loss_schema(),
+                "metrics": metrics_schema(),
+                "augment": {
+                    "type": "array",
+                    "items": {"enum": list(AUGMENTATIONS)},
+                    "uniqueItems": True,
+                    "description": "random changes of training images: mirrored, or moved by up to "
+                    "an eighth of their size",
+                },
             },
             ["data", "model"],
         )
@@ -232,8 +301,14 @@ class TrainerKind(ObjectiveKind):
             "properties": {"model": {"type": "string", "pattern": ":"}},
             "required": ["model"],
         }
+        cnn: Schema = {
+            "type": "object",
+            "properties": {"model": {"const": "cnn"}},
+            "required": ["model"],
+        }
         return (
             (own_model, trainer_sections(_OWN_MODEL)),
+            (cnn, trainer_sections(_CNN)),
             ({"type": "object"}, trainer_sections(_BUILT_IN)),
         )
 
@@ -243,67 +318,17 @@ def _has_unknown_key(node: Node | None) -> bool:
     return isinstance(node, MapNode) and any(k.text not in _KEYS for k, _ in node.entries)
 
 
-def _read_rules(section: Section, data: AnyData | None) -> dict[str, Any]:
-    """Read split, preparation and task; values that have no effect on the data are faults."""
-    rules: dict[str, Any] = {}
-    if "split" in section:
-        rules["split"] = read_record(section["split"], SplitRule, {})
-        _check_split(section["split"], rules["split"], data)
-    if "prepare" in section:
-        rules["prepare"] = read_record(section["prepare"], PrepareRule, {})
-        if isinstance(data, ImagesData | IdxData):
-            section["prepare"].key_fault("has no effect on images; remove it")
-    if "task" in section:
-        rules["task"] = _read_task(section["task"], data)
-    return rules
-
-
-def _check_split(item: Item, split: SplitRule, data: AnyData | None) -> None:
-    share = split.validation + (split.test if isinstance(split.test, float) else 0)
-    if share >= 1:
-        item.fault(f"leaves no rows for training: validation and test add up to {share:g}")
-    needs_table = split.column is not None or split.test_file is not None
-    if needs_table and data is not None and not isinstance(data, TableData):
-        item.fault("a column or a test file needs a table (csv, parquet); use shares instead")
-
-
-def _read_task(item: Item, data: AnyData | None) -> Task | None:
-    text = read_option(item, tuple(Task), what="task")
-    known = data.task if data else None
-    if text is not None and known is not None and text != known:
-        item.fault(f"the data are for {known}; remove it")
-    return Task(text) if text is not None else None
-
-
 def _read_model(item: Item, folder: Path) -> str | None:
     """Read `mlp`, or a callable that builds a module, such as a class."""
     text = item.node.text if isinstance(item.node, ScalarNode) else ""
     if not is_code_name(text):
-        return read_option(item, ("mlp", "module:callable"), not_yet.MODELS, "model")
+        return read_option(item, (*MODELS, "module:callable"), what="model")
     return read_callable(item, text, folder, _model_fault)
-
-
-def _read_loss(item: Item, folder: Path) -> str | None:
-    """Read a callable of outputs and labels."""
-    text = read_text(item, "must name a callable of your own, such as losses.py:focal")
-    if text is None:
-        return None
-    if not is_code_name(text):
-        item.fault(
-            f"{quote(text)} names no callable; write module:callable or path/file.py:callable, or "
-            "remove it: cross-entropy or squared error follows from the data"
-        )
-        return None
-    return read_callable(item, text, folder, _loss_fault)
 
 
 def _model_fault(node: Definition, name: str) -> str:
     """Return no fault: the callable may take any arguments, and gets those params that it names."""
     return async_fault(node, name, f"def {node.name}(n_features, n_outputs)")
-
-
-def _loss_fault(node: Definition, name: str) -> str:
-    return arity_fault(node, name, f"def {node.name}(outputs, y)", 2)
 
 
 def _known_goals(objective: TrainerObjective | None) -> dict[str, Direction]:
@@ -313,12 +338,19 @@ def _known_goals(objective: TrainerObjective | None) -> dict[str, Direction]:
     return {name: direction for task in tasks for name, direction in OBJECTIVES[task].items()}
 
 
+def _guess_of(metric: str, known: Mapping[str, Direction]) -> str:
+    if f"val_{metric}" in known:
+        return f"; did you mean val_{metric}?"
+    is_of_another_task = any(metric in goals for goals in OBJECTIVES.values())
+    guess = "" if is_of_another_task else did_you_mean(metric, known)
+    return guess or f"; the trainer reports {listed(known)}"
+
+
 def _metric_fault(metric: str, given: Direction, known: dict[str, Direction]) -> str:
     if metric == TRAINING_METRIC:
         return f"{metric} prunes and selects on training data; use val_loss"
     if metric not in known:
-        guess = did_you_mean(metric, known) or f"; the trainer reports {listed(known)}"
-        return f"unknown metric {quote(metric)} for this data{guess}"
+        return f"unknown metric {quote(metric)} for this data{_guess_of(metric, known)}"
     if known[metric] != given:
         return f"{metric} has the other direction; write `{known[metric]}: {metric}`"
     return ""

@@ -2,7 +2,6 @@
 
 from tuner.study_file.params.trainer_params import (
     OBJECTIVES,
-    PLANNED_PARAMS,
     SHAPE_NAMES,
     KnownParams,
 )
@@ -36,5 +35,5 @@ def trainer_sections(known: KnownParams) -> dict[str, Schema]:
 
 def _others(schema: Schema) -> Schema:
     """Return the schema of names outside the table."""
-    reserved = {"not": {"enum": [*PLANNED_PARAMS, *SHAPE_NAMES]}}
+    reserved = {"not": {"enum": list(SHAPE_NAMES)}}
     return {"additionalProperties": schema, "propertyNames": reserved}

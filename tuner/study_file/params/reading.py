@@ -14,7 +14,6 @@ from tuner.study_file.params.conditions import WrittenWhen, attach_conditions, r
 from tuner.study_file.params.ranges import read_float_range, read_int_range
 from tuner.study_file.params.space import Choice, Range
 from tuner.study_file.params.trainer_params import (
-    PLANNED_PARAMS,
     SHAPE_NAMES,
     KnownParams,
     TrainerParam,
@@ -26,6 +25,7 @@ from tuner.study_file.text.items import (
     Keys,
     Section,
     describe,
+    read_bool,
     read_entries,
     read_float,
     read_int,
@@ -108,10 +108,13 @@ def check_parameters(params_item: Item | None, space_item: Item | None, known: K
 
 
 def _check_effect(
-    entry: Item, known: Mapping[str, TrainerParam], only_with: tuple[str, str], given: Section
+    entry: Item,
+    known: Mapping[str, TrainerParam],
+    only_with: tuple[str, tuple[str, ...]],
+    given: Section,
 ) -> None:
     """Report a parameter that never has an effect; warn of a forgotten `when`."""
-    other, value = only_with
+    other, values = only_with
     condition = _condition_texts(entry, other)
     possible = _texts(given[other]) if other in given else [str(known[other].default)]
     if not set(possible) <= set(known[other].choices):
@@ -120,12 +123,13 @@ def _check_effect(
         if not condition or not set(condition) <= set(possible):
             return  # the condition has a fault already
         possible = condition
-    if value not in possible:
-        entry.key_fault(f"has an effect only with `{other}: {value}`; set that or remove this")
-    elif set(possible) != {value} and isinstance(entry.node, MapNode):
-        entry.key_warn(
-            f"has an effect only with `{other}: {value}`; add `when: {{{other}: {value}}}`"
-        )
+    needed = " or ".join(f"`{other}: {value}`" for value in values)
+    if not set(values) & set(possible):
+        entry.key_fault(f"has an effect only with {needed}; set that or remove this")
+    elif not set(possible) <= set(values) and isinstance(entry.node, MapNode):
+        when = [value for value in values if value in possible]
+        written = when[0] if len(when) == 1 else f"[{listed(when)}]"
+        entry.key_warn(f"has an effect only with {needed}; add `when: {{{other}: {written}}}`")
 
 
 def _condition_texts(entry: Item, other: str) -> list[str] | None:
@@ -177,9 +181,7 @@ def _find_param(name: str, entry: Item, known: KnownParams) -> TrainerParam | No
             "arguments of a model have none"
         )
         return None
-    if known.table and name in PLANNED_PARAMS:
-        entry.key_fault(f"not supported yet; the trainer takes {listed(known.table)}")
-    elif known.table and known.takes_others and name in SHAPE_NAMES:
+    if known.table and known.takes_others and name in SHAPE_NAMES:
         entry.key_fault("the data set that; choose another name")
     elif name not in known.table and known.takes_others:
         return TrainerParam(name=name, kind="any", default=None)
@@ -200,7 +202,9 @@ def _read_value(item: Item, param: TrainerParam) -> ParamValue | Literal[_Refuse
         case "int":
             value = read_int(item, param.domain)
         case "choice":
-            value = read_option(item, param.choices, param.planned)
+            value = read_option(item, param.choices)
+        case "flag":
+            value = read_bool(item)
         case "any":
             return _read_anything(item)
     return _REFUSED if value is None else value
@@ -246,6 +250,9 @@ def _read_kind(kind: str, section: Section, param: TrainerParam) -> Range | None
     if param.kind == "choice" and kind != "choice":
         choices = listed(param.choices)
         section[kind].key_fault(f"{param.name} is a choice; write {{choice: [{choices}]}}")
+        return None
+    if param.kind == "flag" and kind != "choice":
+        section[kind].key_fault(f"{param.name} is true or false; write {{choice: [true, false]}}")
         return None
     if kind == "choice":
         return _read_choice(section, param)

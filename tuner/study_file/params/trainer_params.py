@@ -1,6 +1,6 @@
 """Parameters, tasks and metrics of the built-in trainer."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -15,6 +15,11 @@ class Task(StrEnum):
     CLASSIFICATION = "classification"
     REGRESSION = "regression"
 
+    @classmethod
+    def of_metrics(cls, goals: Collection[str]) -> "Task":
+        """Return the task with these goals."""
+        return cls.CLASSIFICATION if "val_accuracy" in goals else cls.REGRESSION
+
 
 DATA_SETS: Mapping[str, Task] = {
     "digits": Task.CLASSIFICATION,
@@ -23,17 +28,30 @@ DATA_SETS: Mapping[str, Task] = {
     "iris": Task.CLASSIFICATION,
     "diabetes": Task.REGRESSION,
 }
+IMAGE_SETS: Mapping[str, tuple[int, int, int]] = {"digits": (1, 8, 8)}  # channels, height, width
 
-# The metrics that a study may optimize, each with the only direction that makes sense. The
-# trainer reports `train_loss` as well. Losses are cross-entropy, and for regression the mean
-# squared error of the standardized target.
-OBJECTIVES: Mapping[Task, Mapping[str, Direction]] = {
-    Task.CLASSIFICATION: {"val_loss": Direction.MINIMIZE, "val_accuracy": Direction.MAXIMIZE},
+# The metrics of a task, each with the only direction that makes sense. The trainer reports those
+# that a study asks for, and its goal, as `val_NAME`.
+METRICS: Mapping[Task, Mapping[str, Direction]] = {
+    Task.CLASSIFICATION: dict.fromkeys(
+        ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc"), Direction.MAXIMIZE
+    ),
     Task.REGRESSION: {
-        "val_loss": Direction.MINIMIZE,
-        "val_mae": Direction.MINIMIZE,
-        "val_r2": Direction.MAXIMIZE,
+        "mse": Direction.MINIMIZE,
+        "rmse": Direction.MINIMIZE,
+        "mae": Direction.MINIMIZE,
+        "r2": Direction.MAXIMIZE,
     },
+}
+DEFAULT_METRICS: Mapping[Task, tuple[str, ...]] = {
+    Task.CLASSIFICATION: ("accuracy",),
+    Task.REGRESSION: ("mae", "r2"),
+}
+# Goals of a study. `val_loss` is the plain loss, and is always reported, as `train_loss` is.
+OBJECTIVES: Mapping[Task, Mapping[str, Direction]] = {
+    task: {"val_loss": Direction.MINIMIZE}
+    | {f"val_{name}": direction for name, direction in METRICS[task].items()}
+    for task in Task
 }
 TRAINING_METRIC = "train_loss"
 SECONDS_METRIC = "seconds"  # an epoch's share of its device's time
@@ -47,17 +65,21 @@ class TrainerParam:
     """One parameter of the built-in trainer, or of a function that takes any."""
 
     name: str
-    kind: Literal["float", "int", "choice", "any"]
+    kind: Literal["float", "int", "choice", "flag", "any"]
     default: ParamValue
     domain: Interval = _ANYTHING  # of a float or int
     choices: tuple[str, ...] = ()  # of a choice
-    planned: tuple[str, ...] = ()  # choices that are not supported yet
     why_fixed: str = ""  # not empty: it cannot be searched, and why
-    only_with: tuple[str, str] | None = None  # (parameter, value) without which it has no effect
+    # (parameter, values) without which it has no effect
+    only_with: tuple[str, tuple[str, ...]] | None = None
 
 
 _NON_NEGATIVE = Interval(low=0)
 _FRACTION = Interval(low=0, high=1, is_open_high=True)
+_FACTOR = Interval(low=0, high=1, is_open_low=True, is_open_high=True)
+_EPOCHS = Interval(low=1, high=1_000_000)
+_WITH_SGD = ("optimizer", ("sgd",))
+_WITH_ADAM = ("optimizer", ("adam", "adamw"))
 
 TRAINER_PARAMS: Mapping[str, TrainerParam] = {
     param.name: param
@@ -82,24 +104,73 @@ TRAINER_PARAMS: Mapping[str, TrainerParam] = {
             name="optimizer",
             kind="choice",
             default="adam",
-            choices=("sgd", "adam", "adamw"),
-            planned=("rmsprop",),
+            choices=("sgd", "adam", "adamw", "rmsprop"),
         ),
         TrainerParam(
-            name="momentum",
-            kind="float",
-            default=0.9,
-            domain=_FRACTION,
-            only_with=("optimizer", "sgd"),
+            name="momentum", kind="float", default=0.9, domain=_FRACTION, only_with=_WITH_SGD
+        ),
+        TrainerParam(name="nesterov", kind="flag", default=False, only_with=_WITH_SGD),
+        TrainerParam(
+            name="beta1", kind="float", default=0.9, domain=_FRACTION, only_with=_WITH_ADAM
+        ),
+        TrainerParam(
+            name="beta2", kind="float", default=0.999, domain=_FRACTION, only_with=_WITH_ADAM
         ),
         TrainerParam(name="weight_decay", kind="float", default=0.0, domain=_NON_NEGATIVE),
         TrainerParam(name="l1", kind="float", default=0.0, domain=_NON_NEGATIVE),
         TrainerParam(
+            name="schedule",
+            kind="choice",
+            default="constant",
+            choices=("constant", "cosine", "step", "one_cycle", "plateau"),
+        ),
+        TrainerParam(
+            name="step_every",
+            kind="int",
+            default=10,
+            domain=_EPOCHS,
+            only_with=("schedule", ("step",)),
+        ),
+        TrainerParam(
+            name="step_factor",
+            kind="float",
+            default=0.1,
+            domain=_FACTOR,
+            only_with=("schedule", ("step",)),
+        ),
+        TrainerParam(
+            name="plateau_patience",
+            kind="int",
+            default=3,
+            domain=Interval(low=0, high=1_000_000),
+            only_with=("schedule", ("plateau",)),
+        ),
+        TrainerParam(
+            name="plateau_factor",
+            kind="float",
+            default=0.3,
+            domain=_FACTOR,
+            only_with=("schedule", ("plateau",)),
+        ),
+        TrainerParam(name="warmup", kind="float", default=0.0, domain=_NON_NEGATIVE),
+        TrainerParam(name="clip_norm", kind="float", default=0.0, domain=_NON_NEGATIVE),
+        TrainerParam(name="label_smoothing", kind="float", default=0.0, domain=_FRACTION),
+        TrainerParam(
+            name="init",
+            kind="choice",
+            default="torch",
+            choices=("torch", "kaiming", "xavier", "orthogonal"),
+        ),
+        TrainerParam(
             name="epochs",
             kind="int",
             default=20,
-            domain=Interval(low=1, high=1_000_000),
+            domain=_EPOCHS,
             why_fixed="it is the length of a trial, which a pruner shortens",
+        ),
+        # epochs without a better value of the goal after which a trial is COMPLETE; 0: never
+        TrainerParam(
+            name="patience", kind="int", default=0, domain=Interval(low=0, high=1_000_000)
         ),
         # of the forward pass; weights and the optimizer stay in float32
         TrainerParam(
@@ -111,16 +182,39 @@ TRAINER_PARAMS: Mapping[str, TrainerParam] = {
     )
 }
 
-PLANNED_PARAMS = (
+# Of the convolutional network alone: channels of its first block.
+DEFAULT_CHANNELS = 16
+CNN_PARAMS: Mapping[str, TrainerParam] = {
+    "channels": TrainerParam(
+        name="channels",
+        kind="int",
+        default=DEFAULT_CHANNELS,
+        domain=Interval(low=1, high=4096),
+    )
+}
+
+# Params that may differ between lanes of one stack of any model.
+PER_LANE_PARAMS = (
+    "learning_rate",
+    "weight_decay",
+    "momentum",
+    "nesterov",
+    "beta1",
+    "beta2",
+    "l1",
+    "optimizer",
     "schedule",
+    "step_every",
+    "step_factor",
+    "plateau_patience",
+    "plateau_factor",
     "warmup",
     "clip_norm",
     "label_smoothing",
+    "init",
+    "epochs",
     "patience",
 )
-
-# Params that may differ between lanes of one stack of any model.
-PER_LANE_PARAMS = ("learning_rate", "weight_decay", "momentum", "l1", "optimizer", "epochs")
 
 # Arguments that a custom model gets from the data, besides the params.
 SHAPE_NAMES = ("n_features", "n_outputs")

@@ -18,7 +18,8 @@ from tuner.study_file.schema.parts import (
 def range_schema(param: TrainerParam | None = None) -> Schema:
     """Return the schema of `{float: [low, high]}` and its kin, in a trainer parameter's domain."""
     kinds = KINDS_OF_RANGES if param is None else _kinds_of(param)
-    bound = number_schema(param.domain) if param and param.kind != "choice" else {"type": "number"}
+    is_number = param is not None and param.kind in ("float", "int")
+    bound = number_schema(param.domain) if param and is_number else {"type": "number"}
     values: dict[str, Schema] = {
         "float": {"type": "array", "items": bound, "minItems": 2, "maxItems": 2},
         "int": {
@@ -41,7 +42,7 @@ def range_schema(param: TrainerParam | None = None) -> Schema:
 
 
 def _kinds_of(param: TrainerParam) -> tuple[str, ...]:
-    return ("choice",) if param.kind == "choice" else (param.kind, "choice")
+    return ("choice",) if param.kind in ("choice", "flag") else (param.kind, "choice")
 
 
 _RANGE_PARTS: Mapping[str, Schema] = {
@@ -57,6 +58,8 @@ def values_schema(param: TrainerParam | None) -> Schema:
         case "choice":
             assert param is not None
             return {"enum": list(param.choices)}
+        case "flag":
+            return {"type": "boolean"}
         case "int":
             assert param is not None
             return number_schema(param.domain, "integer")

@@ -12,9 +12,7 @@ from tuner.study.trial import Values
 from tuner.study_file.params.trainer_params import Task
 from tuner.training.data.dataset import Dataset, Split
 from tuner.training.final.model import FinalModel
-from tuner.training.losses.built_in import Loss
-from tuner.training.losses.metrics import metrics_of
-from tuner.training.losses.own import metrics_with
+from tuner.training.losses.metrics import Metrics
 
 Array = NDArray[np.float64]
 
@@ -32,7 +30,7 @@ class Evaluation:
 
 def evaluate(model: FinalModel, split: Split) -> Evaluation:
     """Compute all metrics that fit the task, on standardized rows."""
-    outputs_NC = model.outputs(split.x_NF)
+    outputs_NC = model.outputs(split.inputs())
     y_N = split.y_N.cpu().numpy()
     card = model.card
     if card.task is Task.CLASSIFICATION:
@@ -43,20 +41,30 @@ def evaluate(model: FinalModel, split: Split) -> Evaluation:
 
 
 def _of_classes(p_NC: Array, y_N: NDArray[np.int64], n_classes: int) -> Evaluation:
-    """Compute the metrics; precision, recall, F1 and AUROC are means over classes (macro)."""
+    """Compute the metrics; precision, recall, F1 and AUROC are means over classes (macro).
+
+    A class without rows in the split, or with all of them, has no curve and no part in AUROC.
+    """
     labels = list(range(n_classes))
     chosen_N = p_NC.argmax(1)
     of_labels = {"labels": labels, "average": "macro", "zero_division": 0.0}
     found = {
         "accuracy": metrics.accuracy_score(y_N, chosen_N),
+        "balanced_accuracy": metrics.recall_score(
+            y_N, chosen_N, labels=np.unique(y_N), average="macro"
+        ),
         "precision": metrics.precision_score(y_N, chosen_N, **of_labels),
         "recall": metrics.recall_score(y_N, chosen_N, **of_labels),
         "f1": metrics.f1_score(y_N, chosen_N, **of_labels),
         "log_loss": metrics.log_loss(y_N, p_NC, labels=labels),
     }
-    if set(labels) == set(y_N.tolist()):  # a class without rows has no curve
-        scores = p_NC[:, 1] if n_classes == 2 else p_NC
-        found["auroc"] = metrics.roc_auc_score(y_N, scores, multi_class="ovr", labels=labels)
+    areas = [
+        metrics.roc_auc_score(y_N == c, p_NC[:, c])
+        for c in (labels[1:] if n_classes == 2 else labels)
+        if 0 < np.count_nonzero(y_N == c) < len(y_N)
+    ]
+    if areas:
+        found["auroc"] = sum(areas) / len(areas)
     return Evaluation(
         n_rows=len(y_N),
         metrics={name: float(value) for name, value in found.items()},
@@ -81,10 +89,9 @@ def _of_targets(predicted_N: Array, y_N: Array) -> Evaluation:
 
 
 @torch.no_grad()
-def validate(model: FinalModel, data: Dataset, loss: Loss) -> Values:
-    """Compute the metrics that the search optimized, on the validation split."""
+def validate(model: FinalModel, data: Dataset, metrics: Metrics) -> Values:
+    """Compute the metrics that the search reported, on the validation split."""
     split = data.validation
-    metrics_of_task = metrics_with(loss, metrics_of(data))
-    output_1CN = model.outputs(split.x_NF).T[None].to(split.x_NF.device)
-    (sums,) = metrics_of_task.sums(output_1CN, split.y_N).tolist()
-    return metrics_of_task.values(sums, split.n_rows)
+    output_1CN = model.outputs(split.inputs()).T[None].to(split.x_NF.device)
+    (values,) = metrics.of([(output_1CN, split.y_N)])
+    return values

@@ -20,6 +20,7 @@ from tuner.training.groups.sizes import Sizes
 from tuner.training.groups.trainer import Trainer
 from tuner.training.lane import Lane, LaneFailed
 from tuner.training.losses.built_in import Loss
+from tuner.training.losses.metrics import Metrics
 from tuner.training.model import Model
 
 
@@ -33,6 +34,7 @@ class Departure:
     last_values: Values
     best_step: int  # 0: no epoch had a finite value of the objective
     best_values: Values
+    is_early: bool  # COMPLETE before its last epoch, without a better value for its patience
 
 
 class Groups:
@@ -52,10 +54,12 @@ class Groups:
         data_seed: int,
         goal: Goal,
         sizes: Sizes,
+        metrics: Metrics | None = None,
     ) -> None:
+        """Build it; without `metrics`, each lane reports the usual ones of the task."""
         self._model = model
-        self._like = data.train.x_NF
-        self._trainer = Trainer(data, loss, data_seed)
+        self._like = data.train.like
+        self._trainer = Trainer(data, loss, metrics or Metrics(data, loss), data_seed)
         self._goal = goal
         self._sizes = sizes
         self._groups: deque[Group] = deque()  # the first one's turn is next
@@ -106,7 +110,7 @@ class Groups:
         for k, lane_values in enumerate(values):
             group.note(k, lane_values, self._goal)
         for seat in group.seats:
-            seat.lane.report(seat.step, seat.last_values)
+            seat.lane.report(seat.step, seat.last_values, is_last=seat.is_done)
         yield from self._end(group, _ends_without_question(group.seats, self._goal.metric))
         for k, seat in enumerate(group.seats):
             if not seat.has_left:
@@ -276,4 +280,5 @@ def _departure(seat: Seat, how: Outcome) -> Departure:
         last_values=seat.last_values,
         best_step=seat.best_step,
         best_values=seat.best_values,
+        is_early=how is Outcome.COMPLETE and seat.is_stopped_early,
     )

@@ -4,7 +4,7 @@ Shapes: K lanes, D parameters of the longest lane with padding.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -14,8 +14,18 @@ from tuner.study.trial import Values
 from tuner.training.checkpoint import BadCheckpoint
 from tuner.training.lane import Lane
 from tuner.training.layout import Layout
+from tuner.training.losses.smoothing import LabelSmoothing
 from tuner.training.model import Model, Rows, Stack, stack_fresh
-from tuner.training.optimizers import N_STEPS, SLOTS, L1Penalty, Optimizers, new_slot, slots_of
+from tuner.training.optimizers import (
+    N_STEPS,
+    SLOTS,
+    GradientClip,
+    L1Penalty,
+    Optimizers,
+    new_slot,
+    slots_of,
+)
+from tuner.training.schedules import Plateau, learning_rates
 from tuner.training.settings import Settings, settings_of
 from tuner.training.tensor_file import READING_FAILS, reason_of
 
@@ -31,11 +41,19 @@ class Seat:
     best_step: int = 0  # 0: no finite value yet
     best_values: Values = field(default_factory=dict)
     last_values: Values = field(default_factory=dict)
+    plateau: Plateau = field(default_factory=Plateau)
     has_left: bool = False  # and is still in the stack
 
     @property
     def is_done(self) -> bool:
-        return self.step >= self.settings.epochs
+        return self.step >= self.settings.epochs or self.is_stopped_early
+
+    @property
+    def is_stopped_early(self) -> bool:
+        """Return whether `patience` epochs brought no better value of the goal."""
+        patience = self.settings.patience
+        is_short = self.step < self.settings.epochs
+        return is_short and 0 < patience <= self.step - self.best_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,11 +169,24 @@ class Group:
     def stack(self) -> Stack:
         return self._machinery.stack
 
+    def begin_epoch(self, n_steps: int) -> None:
+        """Set the learning rates of the epoch's steps."""
+        self._machinery.optimizers.begin_epoch(
+            [learning_rates(seat.settings, seat.step, n_steps, seat.plateau) for seat in self.seats]
+        )
+
+    def smoothed(self, target_SKCB: torch.Tensor) -> torch.Tensor:
+        """Return the targets of all lanes, with the label smoothing of those that have one."""
+        smoothing = self._machinery.smoothing
+        return target_SKCB if smoothing is None else smoothing.of(target_SKCB)
+
     def update(self) -> None:
         """Take one step of every lane from the present gradients."""
         machinery = self._machinery
         if machinery.penalty is not None:
             machinery.penalty.add()
+        if machinery.clip is not None:
+            machinery.clip.scale()
         machinery.optimizers.step()
 
     def note(self, k: int, values: Values, goal: Goal) -> None:
@@ -163,6 +194,8 @@ class Group:
         seat, tensors = self.seats[k], self.tensors
         seat.step += 1
         seat.last_values = values
+        if seat.settings.schedule == "plateau":
+            seat.plateau = seat.plateau.after(values["val_loss"], seat.settings)
         value = values[goal.metric]
         is_best = not seat.best_step or goal.better(value, seat.best_values[goal.metric])
         if is_best and abs(value) < float("inf"):
@@ -214,6 +247,7 @@ class Group:
                 "buffers": {name: buffer[k] for name, buffer in tensors.best_buffers.items()},
             },
             "last_values": dict(seat.last_values),
+            **({"plateau": asdict(seat.plateau)} if seat.settings.schedule == "plateau" else {}),
         }
 
     def resume(self, k: int, state: Any) -> None:
@@ -236,6 +270,8 @@ class Group:
             seat.step, seat.best_step = int(state["step"]), int(state["best"]["step"])
             seat.best_values = dict(state["best"]["values"])
             seat.last_values = dict(state["last_values"])
+            if seat.settings.schedule == "plateau":
+                seat.plateau = _read_plateau(state["plateau"])
         except READING_FAILS as error:
             why = reason_of(error)
             raise BadCheckpoint(f"the checkpoint does not fit this trial: {why}") from error
@@ -254,6 +290,13 @@ class _Machinery:
         self.penalty: L1Penalty | None = None
         if any(lane.l1 for lane in settings):
             self.penalty = L1Penalty(*rest, settings, layouts)
+        self.clip: GradientClip | None = None
+        if any(lane.clip_norm for lane in settings):
+            self.clip = GradientClip(gradients_KD, settings, layouts)
+        self.smoothing: LabelSmoothing | None = None
+        if any(lane.label_smoothing for lane in settings):
+            shares = [lane.label_smoothing for lane in settings]
+            self.smoothing = LabelSmoothing(shares, parameters_KD)
         rows = Rows(
             params=[seat.lane.params for seat in seats],
             seeds=[seat.lane.seed for seat in seats],
@@ -262,6 +305,11 @@ class _Machinery:
             buffers=tensors.buffers,
         )
         self.stack = model.stack(rows)
+
+
+def _read_plateau(state: Mapping[str, Any]) -> Plateau:
+    best = None if state["best"] is None else float(state["best"])
+    return Plateau(best=best, n_bad=int(state["n_bad"]), factor=float(state["factor"]))
 
 
 def _fresh(model: Model, lanes: Sequence[Lane], like: torch.Tensor) -> tuple[list[Seat], Tensors]:

@@ -1,17 +1,14 @@
-"""A custom loss behind the protocol of the built-in ones, and `val_loss` from it.
+"""A custom loss behind the protocol of the built-in ones.
 
-Shapes: S steps, K lanes (1 in targets that all lanes share), B batch, C outputs, N rows, M sums.
+Shapes: S steps, K lanes (1 in targets that all lanes share), B batch, C outputs, N rows.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
-from tuner.study.trial import Values
 from tuner.training.fatal_errors import ModelMistake
-from tuner.training.losses.built_in import Loss
-from tuner.training.losses.metrics import Metrics
 from tuner.training.modules.fusing import in_words
 from tuner.training.modules.lanes import ordinary
 
@@ -34,8 +31,13 @@ class OwnLoss:
         self._at_once = torch.vmap(torch.func.grad_and_value(self._checked), randomness="error")
         self._is_fused = True
 
-    def targets(self, y_N: torch.Tensor) -> torch.Tensor:
-        """Return the labels as a column; classes stay exact in any float type that holds them."""
+    def targets(self, y_N: torch.Tensor, weight_N: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the labels as a column; classes stay exact in any float type that holds them.
+
+        Raises `ModelMistake` for weights: the function returns one mean for all rows.
+        """
+        if weight_N is not None:
+            raise ModelMistake(f"{self._name} takes no weights of rows; remove `weight:` from data")
         return y_N[:, None]
 
     def gradient(
@@ -55,9 +57,9 @@ class OwnLoss:
         """Return the mean losses (S, K)."""
         return kept_SKCB[:, :, 0, 0]
 
-    def values(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
-        """Return the mean loss of each lane (K,), on rows that they share."""
-        return self._gradient_and_value(output_KCB, y_B[None])[1]
+    def plain_sums(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+        """Return the mean loss of each lane times the rows (K,): chunks count by their rows."""
+        return self._gradient_and_value(output_KCB, y_B[None])[1].double() * len(y_B)
 
     def _gradient_and_value(
         self, output_KCB: torch.Tensor, y_KB: torch.Tensor
@@ -104,26 +106,3 @@ class OwnLoss:
                 "tensor without dimensions, such as losses.mean()"
             )
         return loss.to(output_BC.dtype)
-
-
-class OwnLossMetrics:
-    """The metrics of the task, with `val_loss` from a custom loss."""
-
-    def __init__(self, metrics: Metrics, loss: OwnLoss) -> None:
-        self._metrics = metrics
-        self._loss = loss
-
-    def sums(self, output_KCB: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
-        """Return this chunk's sums, (K, M + 1): the means of chunks count by their rows."""
-        loss_K = self._loss.values(output_KCB, y_B).double() * len(y_B)
-        return torch.cat([self._metrics.sums(output_KCB, y_B), loss_K[:, None]], 1)
-
-    def values(self, totals_M: Sequence[float], n_rows: int) -> Values:
-        """Return the metrics of one lane."""
-        *totals, loss = totals_M
-        return {**self._metrics.values(totals, n_rows), "val_loss": loss / n_rows}
-
-
-def metrics_with(loss: Loss, metrics: Metrics) -> Metrics:
-    """Return the metrics of the task, with `val_loss` from a custom loss."""
-    return OwnLossMetrics(metrics, loss) if isinstance(loss, OwnLoss) else metrics

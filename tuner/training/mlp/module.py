@@ -4,13 +4,14 @@ Weights are torch's, (outputs, inputs). Initial values are those of the lean sta
 """
 
 from itertools import pairwise
-from math import sqrt
 
 import torch
 
-from tuner.training.randomness import uniform
+from tuner.study.trial import Params
+from tuner.training.initial import initial_layer
+from tuner.training.settings import settings_of
 
-_ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "gelu": torch.nn.GELU}
+ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "gelu": torch.nn.GELU}
 
 
 def mlp_module(
@@ -23,18 +24,19 @@ def mlp_module(
     dropout: float,
 ) -> torch.nn.Module:
     """Build linear layers `hidden.0`, `hidden.1`, ... and `output`."""
-    return _MLP(n_features, n_outputs, n_layers, width, _ACTIVATIONS[activation](), dropout)
+    return _MLP(n_features, n_outputs, n_layers, width, ACTIVATIONS[activation](), dropout)
 
 
-def initialize_mlp(module: torch.nn.Module, seed: int) -> None:
+def initialize_mlp(module: torch.nn.Module, params: Params, seed: int) -> None:
     """Set the values that a lane of this seed starts from, in either kind of stack."""
+    lane = settings_of(params)
     with torch.no_grad():
         for name, layer in module.named_modules():
             if isinstance(layer, torch.nn.Linear):
                 n_out, n_in = layer.weight.shape
-                bound = 1 / sqrt(n_in)
-                layer.weight.copy_(uniform(seed, f"{name}.weight", (n_in, n_out), bound).T)
-                layer.bias.copy_(uniform(seed, f"{name}.bias", (1, n_out), bound)[0])
+                weight, bias = initial_layer(lane, seed, name, n_in, n_out)
+                layer.weight.copy_(weight.T)
+                layer.bias.copy_(bias[0])
 
 
 class _MLP(torch.nn.Module):

@@ -10,19 +10,18 @@ of the output layer as there, (C, F).
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import sqrt
 
 import torch
 
 from tuner.study.trial import Params
+from tuner.training.initial import OUTPUT, initial_layer
 from tuner.training.layout import Layout, lay_out, padded
 from tuner.training.losses.built_in import Loss
 from tuner.training.mlp.activations import ACTIVATIONS
 from tuner.training.model import Fresh, Rows
-from tuner.training.randomness import DropoutMasks, uniform
+from tuner.training.randomness import DropoutMasks
 from tuner.training.settings import Settings, settings_of
 
-_OUTPUT = "output"
 _SMALL_ELEMENTS = 5000  # of a weight; measured
 # Of a lane's largest layer and a batch: below, one thread trains faster than two (measured: 4 times
 # at width 64, as fast at 512 with batches of 64, at 1024 and 128 two are faster by half).
@@ -61,7 +60,7 @@ class MLP:
         """Lay out a lane, the output layer first: each layer has the same position at any depth."""
         parts: list[tuple[str, tuple[int, ...], bool]] = []
         for name, (n_in, n_out) in self._layers(settings_of(params)):
-            if name == _OUTPUT:
+            if name == OUTPUT:
                 parts += [
                     (f"{name}.weight", (n_out, n_in), True),
                     (f"{name}.bias", (n_out, 1), False),
@@ -74,15 +73,13 @@ class MLP:
         return lay_out(parts)
 
     def fresh(self, params: Params, seed: int) -> Fresh:
-        """Draw the values as torch.nn.Linear.reset_parameters does.
-
-        Kaiming-uniform with a = sqrt(5) (He et al., 2015): within 1 / sqrt(fan_in), biases too.
-        """
-        drawn = {}
-        for layer, (n_in, n_out) in self._layers(settings_of(params)):
-            for name, shape in ((f"{layer}.weight", (n_in, n_out)), (f"{layer}.bias", (1, n_out))):
-                values = uniform(seed, name, shape, 1 / sqrt(n_in))
-                drawn[name] = values.T if layer == _OUTPUT else values
+        """Draw the values of each layer, as `init` asks."""
+        lane, drawn = settings_of(params), {}
+        for name, (n_in, n_out) in self._layers(lane):
+            weight, bias = initial_layer(lane, seed, name, n_in, n_out)
+            is_output = name == OUTPUT
+            drawn[f"{name}.weight"] = weight.T if is_output else weight
+            drawn[f"{name}.bias"] = bias.T if is_output else bias
         return Fresh(parameters=drawn)
 
     def stack(self, rows: Rows) -> "MLPStack":
@@ -106,7 +103,7 @@ class MLP:
         last = lane.width if lane.n_layers else self._n_features
         inputs = [self._n_features, *[lane.width] * (lane.n_layers - 1)]
         hidden = [(f"hidden.{i}", (inputs[i], lane.width)) for i in range(lane.n_layers)]
-        return [(_OUTPUT, (last, self._n_outputs)), *hidden]
+        return [(OUTPUT, (last, self._n_outputs)), *hidden]
 
 
 class Layer:
@@ -303,7 +300,7 @@ def _layers_over(rows: Rows, layout: Layout, depths: Sequence[int]) -> Layers:
     return Layers(
         depths=depths,
         hidden=[layer(f"hidden.{i}", _deeper(depths, i)) for i in range(depths[0])],
-        output=layer(_OUTPUT, len(depths)),
+        output=layer(OUTPUT, len(depths)),
     )
 
 

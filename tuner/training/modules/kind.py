@@ -31,7 +31,7 @@ from tuner.training.modules.template import (
 
 log = logging.getLogger(__name__)
 
-Initialize = Callable[[torch.nn.Module, int], None]
+Initialize = Callable[[torch.nn.Module, Params, int], None]
 _MAX_TEMPLATES = 8  # modules that wait on the device for their next stack
 
 
@@ -53,7 +53,7 @@ class ModuleModel:
         name: str,
         initialize: Initialize | None = None,
     ) -> None:
-        """Build it; `initialize(module, seed)` sets the first values.
+        """Build it; `initialize(module, params, seed)` sets the first values.
 
         Without it they are as the callable leaves them, with the global generators started from the
         seed.
@@ -95,7 +95,7 @@ class ModuleModel:
         """Take the values from a separate module for each lane."""
         module = build_module(self._build, params, self._data, seed)
         if self._initialize is not None:
-            self._initialize(module, seed)
+            self._initialize(module, params, seed)
         return Fresh(parameters=parameters_of(module), buffers=buffers_of(module))
 
     def stack(self, rows: Rows) -> Stack:

@@ -1,0 +1,103 @@
+"""Data are known by their content, wherever they are, and are hashed once."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.data_requests import data_request
+from tests.unit.data.tables import rows_of_churn, write_csv
+from tuner.training.data import preparing
+from tuner.training.data.content import Hashes
+from tuner.training.data.preparing import PreparedData, prepare
+
+CHURN = {"csv": "churn.csv", "target": "churned"}
+
+
+def _prepared(folder: Path, home: Path, source: Any = CHURN, **rules: Any) -> PreparedData:
+    return prepare(data_request(dict(source), folder, **rules), home)
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> PreparedData:
+    (tmp_path / "here").mkdir()
+    write_csv(tmp_path / "here" / "churn.csv", rows_of_churn())
+    return _prepared(tmp_path / "here", tmp_path / "home")
+
+
+def test_another_path_is_the_same_data(first: PreparedData, tmp_path: Path) -> None:
+    (tmp_path / "there" / "deep").mkdir(parents=True)
+    shutil.copy(tmp_path / "here" / "churn.csv", tmp_path / "there" / "deep" / "x.csv")
+    moved = _prepared(tmp_path / "there", tmp_path / "home", {**CHURN, "csv": "deep/x.csv"})
+    assert moved == first
+    elsewhere = _prepared(tmp_path / "here", tmp_path / "another home")
+    assert elsewhere.fingerprint == first.fingerprint
+
+
+def test_another_content_or_recipe_is_other_data(first: PreparedData, tmp_path: Path) -> None:
+    here, home = tmp_path / "here", tmp_path / "home"
+    others = [
+        _prepared(here, home, {**CHURN, "drop": ["id"]}),
+        _prepared(here, home, {**CHURN, "types": {"id": "category"}}),
+        _prepared(here, home, split={"seed": 1}),
+        _prepared(here, home, prepare={"numbers": "robust"}),
+    ]
+    rows = rows_of_churn(61)
+    write_csv(here / "churn.csv", rows)
+    others.append(_prepared(here, home))
+    fingerprints = {each.fingerprint for each in (first, *others)}
+    assert len(fingerprints) == 6
+    assert len({each.folder for each in (first, *others)}) == 6
+    assert (first.n_rows, others[-1].n_rows) == (60, 61)
+
+
+def test_the_order_of_files_counts_and_their_names_do_not(tmp_path: Path) -> None:
+    rows = rows_of_churn()
+    for names in (("a", "b"), ("x", "y")):
+        folder = tmp_path / names[0]
+        folder.mkdir()
+        write_csv(folder / f"{names[0]}.csv", rows[:20])
+        write_csv(folder / f"{names[1]}.csv", rows[20:])
+    source = {**CHURN, "csv": "*.csv"}
+    home = tmp_path / "home"
+    found = [_prepared(tmp_path / name, home, source).fingerprint for name in ("a", "x")]
+    assert found[0] == found[1]
+    (tmp_path / "a" / "a.csv").rename(tmp_path / "a" / "c.csv")
+    assert _prepared(tmp_path / "a", home, source).fingerprint != found[0]
+
+
+def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path) -> None:
+    file, known = tmp_path / "a.csv", tmp_path / "hashes.json"
+    file.write_text("one")
+    right = Hashes(known).of([file])
+    stored = json.loads(known.read_text())
+    (key,) = stored
+    known.write_text(json.dumps({key: "as stored"}))
+    assert Hashes(known).of([file]) == {"0": "as stored"}
+    assert Hashes(known, is_verified=True).of([file]) == right
+    assert Hashes(known).of([file]) == right
+    file.write_text("two")
+    assert Hashes(known).of([file]) != right
+    known.write_text("damaged")
+    assert Hashes(known).of([tmp_path / "a.csv"])["0"]
+
+
+def test_preparations_that_nothing_used_for_a_month_go(first: PreparedData, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    old = first.folder.stat().st_mtime - 31 * 86_400
+    os.utime(first.folder, (old, old))
+    assert _prepared(tmp_path / "here", home).folder == first.folder
+    assert first.folder.stat().st_mtime > old + 86_400, "a use keeps it"
+    os.utime(first.folder, (old, old))
+    _prepared(tmp_path / "here", home, split={"seed": 3})
+    assert not first.folder.exists()
+
+
+def test_a_second_run_reads_no_table(
+    first: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "_build", None)
+    assert _prepared(tmp_path / "here", tmp_path / "home") == first

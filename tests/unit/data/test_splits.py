@@ -1,0 +1,107 @@
+"""Which rows train, validate and test, by every rule."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.unit.data.tables import load_table, write_csv
+from tuner.study_file.data.split import SplitRule
+from tuner.training.data.split import split_rows
+from tuner.training.data.table import Table
+
+HEADER = ("customer", "since", "fold", "x", "churned")
+
+
+def _rows(n_rows: int = 200) -> list[list[Any]]:
+    rng = np.random.default_rng(2)
+    folds = ["train", "Train ", "valid", "test"]
+    return [
+        [
+            f"c{rng.integers(40)}",
+            f"2024-{rng.integers(1, 13):02d}-{rng.integers(1, 29):02d}",
+            folds[number % 4],
+            round(float(rng.normal()), 3),
+            "yes" if rng.random() < 0.2 else "no",
+        ]
+        for number in range(n_rows)
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("split")
+    write_csv(folder / "a.csv", _rows(), HEADER)
+    write_csv(folder / "test.csv", _rows(30), HEADER)
+    return folder
+
+
+def _split(folder: Path, **rule: Any) -> tuple[Table, dict[str, Any]]:
+    source = {"csv": "a.csv", "target": "churned"}
+    table = load_table(folder, source, split=rule)
+    return table, split_rows(table, SplitRule.model_validate(rule))
+
+
+RULES: list[dict[str, Any]] = [
+    {},
+    {"by": "random", "seed": 4},
+    {"by": {"group": "customer"}},
+    {"by": {"time": "since"}},
+    {"by": {"column": "fold"}},
+    {"test": {"csv": "test.csv"}},
+    {"test": {"csv": "test.csv"}, "by": {"group": "customer"}},
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_every_row_is_in_one_split(rule: dict[str, Any], folder: Path) -> None:
+    table, rows = _split(folder, **rule)
+    assert list(rows) == ["train", "validation", "test"]
+    assert np.array_equal(np.sort(np.concatenate([*rows.values()])), np.arange(table.n_rows))
+    _, again = _split(folder, **rule)
+    assert all(np.array_equal(rows[name], again[name]) for name in rows)
+
+
+def test_classes_keep_their_share(folder: Path) -> None:
+    table, rows = _split(folder, validation=0.25, test=0.25)
+    shares = [table.target.values_N[index].mean() for index in rows.values()]
+    assert np.ptp(shares) < 0.02
+    assert [len(index) for index in rows.values()] == [100, 50, 50]
+
+
+def test_a_group_is_in_one_split(folder: Path) -> None:
+    table, rows = _split(folder, by={"group": "customer"}, test=0.2, validation=0.2)
+    assert table.split_by is not None
+    groups = [set(table.split_by.values_N[index].tolist()) for index in rows.values()]
+    assert sum(map(len, groups)) == len(set.union(*groups))
+    assert "customer" not in {column.name for column in table.columns}
+    assert all(0.1 < len(index) / table.n_rows < 0.7 for index in rows.values())
+
+
+def test_the_latest_rows_are_tested_and_those_before_them_validate(folder: Path) -> None:
+    table, rows = _split(folder, by={"time": "since"})
+    assert table.split_by is not None
+    days = [table.split_by.values_N[index] for index in rows.values()]
+    assert days[0].max() <= days[1].min() <= days[1].max() <= days[2].min()
+    assert "since" in {column.name for column in table.columns}
+
+
+def test_a_column_decides(folder: Path) -> None:
+    table, rows = _split(folder, by={"column": "fold"})
+    assert {name: len(index) for name, index in rows.items()} == {
+        "train": 100,
+        "validation": 50,
+        "test": 50,
+    }
+    assert "fold" not in {column.name for column in table.columns}
+
+
+def test_the_rows_of_a_test_file_are_the_test_rows(folder: Path) -> None:
+    _, rows = _split(folder, test={"csv": "test.csv"})
+    assert rows["test"].tolist() == list(range(200, 230))
+    assert len(rows["validation"]) == 30
+
+
+def test_another_seed_draws_other_rows(folder: Path) -> None:
+    assert not np.array_equal(_split(folder)[1]["test"], _split(folder, seed=1)[1]["test"])
