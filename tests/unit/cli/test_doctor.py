@@ -124,7 +124,7 @@ def test_a_check_without_an_answer_fails_and_the_next_one_begins(tmp_path, monke
                 assert finding.remedy
     finally:
         release.set()
-    names = ("python", "torch", "devices", "home", "store", "database")
+    names = ("python", "torch", "devices", "home", "data", "store", "database")
     verdicts = ("ok", "ok", "fail", "fail", "fail", "fail")
     pairs = zip(names, zip(names, verdicts, strict=True), strict=True)
     assert order == [each for pair in pairs for each in pair]
