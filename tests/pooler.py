@@ -18,8 +18,10 @@ import pytest
 from tests.postgres import SystemPostgres
 from tuner.storage.embedded.binaries import find_server_user
 
+# Debian installs it into a folder that the PATH of an ordinary user lacks.
+PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 needs_pgbouncer = pytest.mark.skipif(
-    shutil.which("pgbouncer") is None, reason="this test needs PgBouncer: apt-get install pgbouncer"
+    PGBOUNCER is None, reason="this test needs PgBouncer: apt-get install pgbouncer"
 )
 PASSWORD = "canary-password"
 
@@ -40,7 +42,7 @@ class Pooler:
         """Start it, and return when it accepts connections."""
         user = find_server_user()
         self._process = subprocess.Popen(
-            [shutil.which("pgbouncer") or "pgbouncer", "-q", self.folder / "ini"],
+            [str(PGBOUNCER), "-q", self.folder / "ini"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -92,6 +92,6 @@ def test_serve_listens_for_other_machines_with_a_password_and_a_workers_rights(
     assert password not in ended.err
     assert "has no TLS" in ended.err
     wait_until(lambda: not has_server(fresh_home), "the server stops", seconds=20)
-    assert "plain: finished" in fresh_tuner.look("status", "plain").out
+    assert "plain: finished" in fresh_tuner("status", "plain").out
     refused = other("status", **there, PGPASSFILE=str(password_file), code=4)
     assert "Connection refused" in refused.err

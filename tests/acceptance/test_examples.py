@@ -4,10 +4,17 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
-from tests.acceptance.command import SECONDS, STUDIES, build_environment, smoke
+from tests.acceptance.command import (
+    SECONDS,
+    STUDIES,
+    build_environment,
+    smoke,
+    write_study,
+)
 
 
 def _copy(example, folder, trials=4, epochs=3):
@@ -83,6 +90,87 @@ def test_own_model_trains_lanes_of_its_own_params(tuner, tmp_path):
     assert {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}
     assert {trial["params"]["n_channels"] for trial in trials} <= {4, 8}
     assert all(trial["value"] < 2.25 for trial in trials)  # of 10 classes: chance is 2.3
+
+
+def _with_data(example, folder, **sizes):
+    """A copy with the data that its own script writes."""
+    file = _copy(example, folder, **sizes)
+    script = file.with_name("make_data.py")
+    subprocess.run([sys.executable, str(script)], check=True, timeout=SECONDS, capture_output=True)
+    return file
+
+
+def test_a_table_becomes_a_model_that_predicts_raw_rows(tuner, tmp_path):
+    """From a CSV to predictions, as a new user goes; then the refusals."""
+    file = _with_data("table", tmp_path)
+    checked = tuner.look("check", file)
+    assert re.search(r"^customer_id +split +category +0 +116 +C\d+$", checked.out, re.M)
+    assert "classification of 2 classes; 274 train, 68 validation, 58 test" in checked.out
+    tuner("run", file, "--workers", 1)
+    tuner.look("export", "customers", "--file", file, "-o", file.with_name("best.yaml"))
+    best = file.with_name("best.yaml")
+    final, data = tmp_path / "final", file.with_name("customers.csv")
+    trained = tuner("train", best, "-o", final, "--json").json
+    assert {"accuracy", "f1", "auroc", "log_loss"} <= set(trained["test"])
+    moved = tmp_path / "moved.csv"
+    data.rename(moved)
+    again = tuner("train", final / "config.yaml", "--data", moved, "-o", tmp_path / "again")
+    assert "58 rows" in again.out
+    models = [tmp_path / name / "model.safetensors" for name in ("final", "again")]
+    assert models[0].read_bytes() == models[1].read_bytes()
+
+    predicted = tuner.look("predict", final, moved, "--lenient", "-o", tmp_path / "out.csv")
+    assert predicted.err.strip() == f"{tmp_path / 'out.csv'}: 400 predictions"
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0] == "prediction,p_no,p_yes"
+    truth = [line.rpartition(",")[2] for line in moved.read_text().splitlines()[1:]]
+    right = [line.split(",")[0] == label for line, label in zip(lines[1:], truth, strict=True)]
+    assert sum(right) / len(right) > 0.6
+    few = tmp_path / "few.csv"
+    few.write_text("age,plan\n30,pro\n")
+    refused = tuner.look("predict", final, few, code=2)
+    assert refused.err == "tuner: the rows lack column 'since'\n"
+
+    (file.with_name("customers.csv")).write_text(moved.read_text().rpartition("\nC")[0] + "\n")
+    other = tuner("run", file, code=2)
+    assert "data: stored 400 rows with the fingerprint" in other.err
+    assert ", given 399 rows with the fingerprint" in other.err
+    nameless = tuner("run", "--study", "customers", code=2)
+    assert "reads files of your own, and a database may not choose the files" in nameless.err
+
+
+def test_no_cell_of_a_table_is_in_the_database_or_in_a_log(tuner, tmp_path):
+    secret = "Zebra-4711"
+    text = f"name,plan,y\n{secret},{secret},1\n" + "".join(
+        f"n{number},{'ab'[number % 2]},{number % 2}\n" for number in range(60)
+    )
+    (tmp_path / "people.csv").write_text(text + text[12:])
+    file = write_study(
+        tmp_path,
+        objective="{data: {csv: people.csv, target: y, types: {name: category}}, model: mlp}",
+        params="{epochs: 1}",
+        budget="{trials: 1}",
+    )
+    ran = tuner("run", file, "--workers", 1)
+    kept = tuner.look("db", "backup", "-o", tmp_path / "backup.zip")
+    shown = [tuner.look(*words) for words in (("status", "plain"), ("trials", "plain", "--json"))]
+    texts = [ran.out, ran.err, kept.out, *(each.out for each in shown)]
+    with zipfile.ZipFile(tmp_path / "backup.zip") as backup:
+        content = b"".join(backup.read(name) for name in backup.namelist())
+    assert b"people.csv" in content, "the backup holds the text of all tables"
+    assert secret.encode() not in content
+    assert all(secret not in text for text in texts)
+
+
+@pytest.mark.parametrize(("example", "name"), [("mnist", "mnist"), ("images", "shapes")])
+def test_images_are_trained_from_files(example, name, tuner, tmp_path):
+    file = _with_data(example, tmp_path, trials=2, epochs=1)
+    finished = tuner("run", file, "--workers", 1)
+    assert f"{name}: finished, 2 of 2 trials" in finished.out
+    first, _ = tuner.look("trials", name, "--json").json
+    if name == "mnist":
+        asked = {"optimizer": "sgd", "learning_rate": 0.01, "batch_size": 64}
+        assert first["params"] == asked | {"n_layers": 1, "width": 128}
 
 
 def test_own_model_can_be_looked_at_by_itself(tmp_path):

@@ -80,6 +80,7 @@ def commands(folder: Path) -> dict[str, list[tuple[object, ...]]]:
         "export": [("export", NAME), ("export", NAME, "-o", folder / "best.yaml"),
                    ("export", NAME, "--trial", 99)],
         "train": [("train", odd), ("train", f"none{HOSTILE}")],
+        "predict": [("predict", folder / HOSTILE.replace("/", ""), odd), ("predict", odd, odd)],
         "confirm": [("confirm", NAME, "--show"), ("confirm", NAME, "--name", HOSTILE)],
         "reproduce": [("reproduce", NAME, 99), ("reproduce", NAME, 0, "--suggestion")],
         "stop": [("stop", NAME, "--reason", HOSTILE)],

@@ -33,9 +33,7 @@ def test_a_killed_server_is_started_again_by_the_agent_alone(fresh_tuner, tmp_pa
         budget="{trials: 2}",
     )
     run = fresh_tuner.start("run", file, "--workers", 1, **LIGHT)
-    wait_until(
-        lambda: fresh_tuner.look("status", "plain", code=None).code == 0, "the study is there"
-    )
+    wait_until(lambda: fresh_tuner("status", "plain", code=None).code == 0, "the study is there")
     before = _postmaster(fresh_tuner)
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: _postmaster(fresh_tuner) not in (None, before), "another server")

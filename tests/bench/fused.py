@@ -14,7 +14,7 @@ from tuner.study_file.params.trainer_params import Task, resolve
 from tuner.training.data.dataset import Dataset, Split
 from tuner.training.groups.device_groups import Groups
 from tuner.training.groups.sizes import MAX_ON_CPU, FixedSizes, Measurement
-from tuner.training.lane import Nobody
+from tuner.training.lane import DetachedLane
 from tuner.training.losses.built_in import loss_of
 from tuner.training.mlp.stack import MLP
 from tuner.training.model import Model
@@ -66,7 +66,7 @@ def fused_epoch(
         sizes=FixedSizes(most_together),
     )
     lanes = [
-        Nobody(resolve({"learning_rate": RATE, "epochs": 10**6, **params}), seed)
+        DetachedLane(resolve({"learning_rate": RATE, "epochs": 10**6, **params}), seed)
         for seed, params in enumerate(all_params)
     ]
     groups.admit(lanes)

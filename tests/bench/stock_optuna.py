@@ -209,7 +209,7 @@ def train_ours(options: argparse.Namespace) -> Train:
     from tuner.training.groups.device_groups import Groups
     from tuner.training.groups.device_groups import train as train_lanes
     from tuner.training.groups.sizes import FixedSizes
-    from tuner.training.lane import Nobody
+    from tuner.training.lane import DetachedLane
     from tuner.training.losses.built_in import loss_of
     from tuner.training.mlp.stack import MLP
 
@@ -218,7 +218,7 @@ def train_ours(options: argparse.Namespace) -> Train:
     model = MLP(data.n_features, data.n_outputs, loss)
     goal = Goal(metric="val_loss", direction=Direction.MINIMIZE)
 
-    class OptunaLane(Nobody):
+    class OptunaLane(DetachedLane):
         def __init__(self, number: int, params: Params, should_stop: ShouldStop) -> None:
             super().__init__(resolve({"width": 64, "epochs": options.epochs, **params}), number)
             self._should_stop = should_stop

@@ -56,7 +56,7 @@ BAD = {"BAD_MACHINE": "1"}
 def test_a_machine_on_which_good_trials_fail_stops_and_the_others_do_all_of_them(
     fleet: Fleet, tmp_path: Path, fault: str
 ) -> None:
-    study = _write(tmp_path, trials=16, seconds=0.25, fault=fault)
+    study = _write(tmp_path, trials=16, seconds=0.4, fault=fault)
     good = fleet.start(study, workers=2, patches=[["machine", "good"]], is_light=True)
     fleet.wait_for(lambda: fleet.n_reports() >= 2, "the good machine at work")
     bad = fleet.start(

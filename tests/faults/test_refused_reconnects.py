@@ -81,7 +81,7 @@ def _looking(url: str, folder: Path, *words: str) -> Iterator[Path]:
 def test_a_new_password_is_an_outage_until_it_is_the_old_one_again(
     external: ExternalServer, administrator: Any, tuner_home: object, tmp_path: Path
 ) -> None:
-    study = Cells(tmp_path, n_x=1, n_y=1, epochs=45, seconds=0.15).path
+    study = Cells(tmp_path, n_x=1, n_y=1, epochs=45, seconds=0.4).path
     pause = 2.0
     with open_fleet(external.url, tmp_path) as fleet:
         agent = fleet.start(study, is_light=True, patches=[["impatient", pause]])

@@ -124,7 +124,7 @@ class Protocol(RuleBasedStateMachine):
             trials=limit,
             name=f"machine-{os.getpid()}-{next(world.names)}",
             search_space={"n_layers": IntRange(low=1, high=4)},
-            # Nobody counts as silent by the server's clock: beats alone decide.
+            # No agent counts as silent by the server's clock: beats alone decide.
             failures=Failures(lease_seconds=3600.0),
         )
         self.study = StoredStudy(world.database, spec)

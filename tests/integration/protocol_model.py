@@ -147,7 +147,7 @@ class Model:
                 self._prune(number)
 
     def _prune(self, number: int) -> None:
-        """Nobody works on it: it ends with its last report."""
+        """No agent works on it: it ends with its last report."""
         reports = self.trials[number].reports
         self._finish(number, "PRUNED", reports[max(reports)] if reports else None)
         self.leases[number].owner = None

@@ -115,7 +115,8 @@ def test_an_upgrade_names_the_reader_that_blocks_it_and_agents_do_not_wait(
     assert "application 'notebook'" in text
     assert "idle in transaction" in text
     assert "select count(*) from tuner.lease" in text
-    assert len(pauses) > 10
+    # Waiting for the upgrade would be one pause of 2.5 s. A busy machine is slow as well.
+    assert len(pauses) > 3
     assert max(pauses) < 2.0
     reader.rollback()
     migrate(database)

@@ -22,5 +22,3 @@ TRIAL: Mapping[str, str] = {
 }
 WORKERS: Mapping[str, str] = {"gpus_per_trial": "the settings are `lanes` and `processes`"}
 CHECKPOINTS: Mapping[str, str] = {"store": "checkpoints are kept in the database; remove it"}
-
-MODELS = ("cnn",)

@@ -66,7 +66,7 @@ class LaneFailed(Exception):
         self.lane = lane
 
 
-class Nobody:
+class DetachedLane:
     """A lane without a trial, for measurements and warming up."""
 
     number, checkpoint, from_step, last_value = 0, None, 0, None

@@ -34,6 +34,17 @@ def normal(seed: int, name: str, shape: Sequence[int]) -> torch.Tensor:
     return torch.randn(*shape, generator=_generator(derive_seed(seed, "initial", name)))
 
 
+def bits(seed: int, n: int) -> torch.Tensor:
+    """Draw booleans (n,), true with probability one half."""
+    return torch.rand(n, generator=_generator(derive_seed(seed, "bits"))) < 0.5
+
+
+def whole_numbers(seed: int, shape: Sequence[int], below: torch.Tensor) -> torch.Tensor:
+    """Draw whole numbers from 0 to before `below`, which is broadcast to `shape`."""
+    drawn = torch.rand(*shape, generator=_generator(derive_seed(seed, "whole numbers")))
+    return (drawn * below).long()
+
+
 def _generator(seed: int) -> torch.Generator:
     # Always on the CPU, so that every device trains from the same numbers.
     return torch.Generator().manual_seed(seed)

@@ -34,6 +34,7 @@ def _data_texts(root: str) -> dict[str, str]:
     rules = {
         "split.test": PLACE,  # {csv: test.csv}
         "split.by": PLAIN,  # the name of a rule, and of a column
+        "augment": PLAIN,  # one of two names
         "prepare.missing": PLAIN,
         "prepare.numbers": PLAIN,
         "prepare.categories": PLAIN,

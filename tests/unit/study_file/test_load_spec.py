@@ -336,8 +336,8 @@ def test_loading_a_study_file_imports_nothing_heavy():
             "objective.metric: unknown key",
         ),
         (
-            {"objective": "{data: {sklearn: digits}, model: cnn}", "params": "{channels: 3}"},
-            "objective.model: 'cnn' is not supported yet",
+            {"objective": "{data: {sklearn: digits}, model: rnn}", "params": "{channels: 3}"},
+            "objective.model: unknown model 'rnn'",
         ),
         ({"params": "{optimizer: rmsprob, momentum: 0.9}"}, "params.optimizer: unknown value"),
         (

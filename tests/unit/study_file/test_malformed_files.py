@@ -63,7 +63,7 @@ def test_the_corpus_is_large_enough_and_its_names_are_unique():
 
 
 def test_all_faults_of_a_file_come_at_once_sorted_by_line(tmp_path):
-    text = GOOD.replace("trials: 100", "trials: 0").replace("mlp", "cnn").replace("27", "0")
+    text = GOOD.replace("trials: 100", "trials: 0").replace("mlp", "rnn").replace("27", "0")
     assert [sentence.split(":")[0] for sentence in sentences(write(tmp_path, text))] == [
         "4",
         "6",

@@ -167,10 +167,11 @@ def odd_cards(content: bytes) -> Iterator[tuple[str, bytes]]:
         return joined({**header, "__metadata__": {"tuner": text}}, numbers)
 
     for name in card:
-        yield f"card without {name}", file({k: v for k, v in card.items() if k != name})
+        if name != "shape":  # files of the first format have none
+            yield f"card without {name}", file({k: v for k, v in card.items() if k != name})
         for value in ODD:
             is_free = name in FREE and value in NUMBERS and value is not True
-            if not is_free and (name, value) != ("features", []):  # without names it is as good
+            if not is_free and (name, value) not in (("features", []), ("shape", None)):
                 yield f"card {name} {value}", file({**card, name: value})
     for name in ("width", "n_layers", "activation", "precision", "dropout"):
         for value in ODD:

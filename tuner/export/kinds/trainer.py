@@ -19,7 +19,7 @@ from tuner.study.trial import Values
 from tuner.study_file.best import BestConfig
 from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
-from tuner.training.data.dataset import Dataset, load_dataset, open_test_split, with_validation
+from tuner.training.data.dataset import Dataset, open_test_split, with_validation
 from tuner.training.data.preparation import load_preparation
 from tuner.training.data.preparing import PreparedData, prepare
 from tuner.training.device import name_device
@@ -35,7 +35,14 @@ from tuner.training.lane import LaneFailed
 from tuner.training.modules.template import Build
 from tuner.training.tensor_file import READING_FAILS, is_usable, reason_of
 from tuner.worker.faults import in_words
-from tuner.worker.kinds.trainer.models import load_data, load_model, loss_of, metrics_of, model_of
+from tuner.worker.kinds.trainer.models import (
+    data_of,
+    load_data,
+    load_model,
+    loss_of,
+    metrics_of,
+    model_of,
+)
 from tuner.worker.kinds.trainer.objective import TrainerObjective as Trainer
 from tuner.worker.kinds.trainer.own_code import look_at
 from tuner.worker.program import as_program
@@ -62,7 +69,7 @@ def _train_on(
         code = _own_code(job, objective)
         build = load_model(objective.model, str(job.source)) if objective.has_own_model else None
     setup = job.setup(str(prepared.folder))
-    data = load_dataset(prepared.folder, job.device)
+    data = data_of(setup)
     exported = _exported_weights(job)
     lane = job.lane(is_stepwise=True)
     with redirect_stdout(sys.stderr):
@@ -168,7 +175,7 @@ def _begin_from(lane: FinalLane, setup: Setup, data: Dataset, exported: Weights 
         return
     model = model_of(setup, data, loss_of(setup, data))
     try:
-        state = warm_state(model, lane.params, lane.seed, data.train.x_NF, exported)
+        state = warm_state(model, lane.params, lane.seed, data.train.like, exported)
     except BadCheckpoint as error:
         raise RunFailed(f"--from-weights: {error}") from error
     lane.begin_with(state)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from tuner.study_file.frozen import Model
 from tuner.study_file.keys import Key
-from tuner.study_file.params.trainer_params import DATA_SETS, Task
+from tuner.study_file.params.trainer_params import DATA_SETS, IMAGE_SETS, Task
 from tuner.study_file.values import ByName, OneOf, Text, Texts, Whole
 
 _COLUMN = Text("must name a column, such as age")
@@ -34,6 +34,11 @@ class Data(Model):
     def name(self) -> str:
         """Return the value of its key: a name, a path, or code."""
         return str(getattr(self, self.source))
+
+    @property
+    def may_be_images(self) -> bool:
+        """Return False if the data are known to be a table."""
+        return True
 
     @property
     def task(self) -> Task | None:
@@ -65,6 +70,10 @@ class SklearnData(Data):
     ]
 
     @property
+    def may_be_images(self) -> bool:
+        return self.sklearn in IMAGE_SETS
+
+    @property
     def task(self) -> Task:
         return DATA_SETS[self.sklearn]
 
@@ -73,6 +82,10 @@ class TableData(Data):
     """A table with a column for each feature and one for the target."""
 
     required: ClassVar[tuple[str, ...]] = ("target",)
+
+    @property
+    def may_be_images(self) -> bool:
+        return False
 
     target: Annotated[str, Key(_COLUMN, "the column to predict")]
     drop: Annotated[tuple[str, ...], Key(Texts(_COLUMN), "columns that are no features")] = ()

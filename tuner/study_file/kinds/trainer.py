@@ -14,9 +14,10 @@ from tuner.study_file.code_names import (
 )
 from tuner.study_file.data.prepare import PrepareRule
 from tuner.study_file.data.reading import data_schema, read_data
-from tuner.study_file.data.sources import AnyData, IdxData, ImagesData, PythonData, TableData
+from tuner.study_file.data.rules import AUGMENTATIONS, check_images, read_rules
+from tuner.study_file.data.sources import AnyData, PythonData
 from tuner.study_file.data.split import SplitRule
-from tuner.study_file.keys import read_record, record_schema
+from tuner.study_file.keys import record_schema
 from tuner.study_file.kinds.losses import (
     BuiltInLoss,
     are_default_metrics,
@@ -31,6 +32,7 @@ from tuner.study_file.kinds.objective import Objective, ObjectiveKind
 from tuner.study_file.kinds.trainer_schema import trainer_sections
 from tuner.study_file.params.space import Choice, SearchSpace
 from tuner.study_file.params.trainer_params import (
+    CNN_PARAMS,
     OBJECTIVES,
     PER_LANE_PARAMS,
     SECONDS_METRIC,
@@ -52,14 +54,17 @@ from tuner.study_file.text.items import (
 )
 from tuner.study_file.text.yaml_nodes import MapNode, Node, ScalarNode
 
-_KEYS = ("data", "split", "prepare", "task", "model", "loss", "metrics")
+_KEYS = ("data", "split", "prepare", "task", "model", "loss", "metrics", "augment")
+MODELS = ("mlp", "cnn")  # the built-in ones
 _BUILT_IN = KnownParams(table=TRAINER_PARAMS, takes_others=False)
+_CNN = KnownParams(table={**TRAINER_PARAMS, **CNN_PARAMS}, takes_others=False)
 _OWN_MODEL = KnownParams(table=TRAINER_PARAMS, takes_others=True)
 
 # Depth is not among them: lanes of several depths share a group.
 _OF_MLP = frozenset({"batch_size", "width", "activation", "precision"})
 # In half precision the model is an ordinary module, whose lanes agree in everything.
 _OF_MLP_AS_A_MODULE = _OF_MLP | {"n_layers", "dropout"}
+_OF_CNN = _OF_MLP_AS_A_MODULE | set(CNN_PARAMS)
 
 
 class TrainerObjective(Objective):
@@ -72,9 +77,10 @@ class TrainerObjective(Objective):
     split: SplitRule = SplitRule()
     prepare: PrepareRule = PrepareRule()
     task: Task | None = None  # None: it follows from the target
-    model: str  # "mlp", or the user's module:callable or path/file.py:callable
+    model: str  # "mlp", "cnn", or the user's module:callable or path/file.py:callable
     loss: str | BuiltInLoss | None = None  # text: the user's; None: the one that fits the data
     metrics: tuple[str, ...] | None = None  # None: the usual ones of the task
+    augment: tuple[str, ...] = ()  # random changes of training images
 
     @property
     def code_names(self) -> tuple[str, ...]:
@@ -99,8 +105,8 @@ class TrainerObjective(Objective):
 
     @property
     def is_same_in_company(self) -> bool:
-        """Return False for a user's module, whose lanes round differently in a stack."""
-        return not self.has_own_model
+        """Return False for an ordinary module, whose lanes round differently in a stack."""
+        return self.model == "mlp"
 
     @property
     def helpful_params(self) -> frozenset[str]:
@@ -150,6 +156,8 @@ class TrainerObjective(Objective):
         """
         if self.has_own_model:
             return frozenset(space) - set(PER_LANE_PARAMS)
+        if self.model == "cnn":
+            return _OF_CNN
         return _OF_MLP_AS_A_MODULE if _may_be_bfloat16(params, space) else _OF_MLP
 
     def preparation(self, params: Params, space: SearchSpace, folder: Path) -> dict[str, Any]:
@@ -167,6 +175,7 @@ class TrainerObjective(Objective):
             "own": own if self.code_names else None,
             "loss": self.loss.model_dump() if isinstance(self.loss, BuiltInLoss) else self.loss,
             "metrics": list(self.metrics or ()),
+            "needs_images": self.model == "cnn" or bool(self.augment),
             "names": [*params, *space],
         }
 
@@ -216,7 +225,8 @@ class TrainerKind(ObjectiveKind):
         for name, example in (("data", "data: {sklearn: digits}"), ("model", "model: mlp")):
             if name not in section and not has_refused_key(item, section):
                 item.key_fault(f"`{name}:` is missing; add `{example}`")
-        rules = _read_rules(section, data)
+        check_images(section, data, model)
+        rules = read_rules(section, data)
         task = rules.get("task") or (data.task if data else None)
         if task is not None:
             check_task(section.get("loss"), section.get("metrics"), loss, metrics, task)
@@ -235,8 +245,10 @@ class TrainerKind(ObjectiveKind):
     def known_params(self, node: Node | None) -> KnownParams:
         entries = node.entries if isinstance(node, MapNode) else ()
         models = [value for key, value in entries if key.text == "model"]
-        is_mlp = all(isinstance(model, ScalarNode) and model.text == "mlp" for model in models)
-        return _BUILT_IN if is_mlp and not _has_unknown_key(node) else _OWN_MODEL
+        names = {model.text if isinstance(model, ScalarNode) else "" for model in models}
+        if _has_unknown_key(node) or not names <= set(MODELS):
+            return _OWN_MODEL
+        return _CNN if "cnn" in names else _BUILT_IN
 
     def goal_fault(
         self, metric: str, direction: Direction, objective: Objective | None, node: Node | None
@@ -269,9 +281,16 @@ class TrainerKind(ObjectiveKind):
                 "split": record_schema(SplitRule),
                 "prepare": record_schema(PrepareRule),
                 "task": {"enum": list(Task), "description": "only where the inferred one is wrong"},
-                "model": {"anyOf": [{"enum": ["mlp"]}, callable_schema("net.py:cnn")]},
+                "model": {"anyOf": [{"enum": list(MODELS)}, callable_schema("net.py:cnn")]},
                 "loss": loss_schema(),
                 "metrics": metrics_schema(),
+                "augment": {
+                    "type": "array",
+                    "items": {"enum": list(AUGMENTATIONS)},
+                    "uniqueItems": True,
+                    "description": "random changes of training images: mirrored, or moved by up to "
+                    "an eighth of their size",
+                },
             },
             ["data", "model"],
         )
@@ -282,8 +301,14 @@ class TrainerKind(ObjectiveKind):
             "properties": {"model": {"type": "string", "pattern": ":"}},
             "required": ["model"],
         }
+        cnn: Schema = {
+            "type": "object",
+            "properties": {"model": {"const": "cnn"}},
+            "required": ["model"],
+        }
         return (
             (own_model, trainer_sections(_OWN_MODEL)),
+            (cnn, trainer_sections(_CNN)),
             ({"type": "object"}, trainer_sections(_BUILT_IN)),
         )
 
@@ -293,43 +318,11 @@ def _has_unknown_key(node: Node | None) -> bool:
     return isinstance(node, MapNode) and any(k.text not in _KEYS for k, _ in node.entries)
 
 
-def _read_rules(section: Section, data: AnyData | None) -> dict[str, Any]:
-    """Read split, preparation and task; values that have no effect on the data are faults."""
-    rules: dict[str, Any] = {}
-    if "split" in section:
-        rules["split"] = read_record(section["split"], SplitRule, {})
-        _check_split(section["split"], rules["split"], data)
-    if "prepare" in section:
-        rules["prepare"] = read_record(section["prepare"], PrepareRule, {})
-        if isinstance(data, ImagesData | IdxData):
-            section["prepare"].key_fault("has no effect on images; remove it")
-    if "task" in section:
-        rules["task"] = _read_task(section["task"], data)
-    return rules
-
-
-def _check_split(item: Item, split: SplitRule, data: AnyData | None) -> None:
-    share = split.validation + (split.test if isinstance(split.test, float) else 0)
-    if share >= 1:
-        item.fault(f"leaves no rows for training: validation and test add up to {share:g}")
-    needs_table = split.column is not None or split.test_file is not None
-    if needs_table and data is not None and not isinstance(data, TableData):
-        item.fault("a column or a test file needs a table (csv, parquet); use shares instead")
-
-
-def _read_task(item: Item, data: AnyData | None) -> Task | None:
-    text = read_option(item, tuple(Task), what="task")
-    known = data.task if data else None
-    if text is not None and known is not None and text != known:
-        item.fault(f"the data are for {known}; remove it")
-    return Task(text) if text is not None else None
-
-
 def _read_model(item: Item, folder: Path) -> str | None:
     """Read `mlp`, or a callable that builds a module, such as a class."""
     text = item.node.text if isinstance(item.node, ScalarNode) else ""
     if not is_code_name(text):
-        return read_option(item, ("mlp", "module:callable"), not_yet.MODELS, "model")
+        return read_option(item, (*MODELS, "module:callable"), what="model")
     return read_callable(item, text, folder, _model_fault)
 
 

@@ -28,6 +28,7 @@ DATA_SETS: Mapping[str, Task] = {
     "iris": Task.CLASSIFICATION,
     "diabetes": Task.REGRESSION,
 }
+IMAGE_SETS: Mapping[str, tuple[int, int, int]] = {"digits": (1, 8, 8)}  # channels, height, width
 
 # The metrics of a task, each with the only direction that makes sense. The trainer reports those
 # that a study asks for, and its goal, as `val_NAME`.
@@ -178,6 +179,17 @@ TRAINER_PARAMS: Mapping[str, TrainerParam] = {
             default="float32",
             choices=("float32", "bfloat16"),
         ),
+    )
+}
+
+# Of the convolutional network alone: channels of its first block.
+DEFAULT_CHANNELS = 16
+CNN_PARAMS: Mapping[str, TrainerParam] = {
+    "channels": TrainerParam(
+        name="channels",
+        kind="int",
+        default=DEFAULT_CHANNELS,
+        domain=Interval(low=1, high=4096),
     )
 }
 

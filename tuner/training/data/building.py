@@ -41,7 +41,7 @@ def build_folder(source: Source, request: DataRequest, folder: Path) -> None:
         "n_classes": len(table.target.categories),
         "n_rows": {name: len(index) for name, index in rows.items()},
         "target_scale": preparation.target.scale,
-        "shape": list(preparation.pixels.shape) if preparation.pixels else None,
+        "shape": preparation.pixels.shape if preparation.pixels else table.shape,
         "fingerprint": _fingerprint(source, request, table, rows),
         "summary": _summary(table, rows, preparation),
     }

@@ -14,6 +14,7 @@ from tuner.training.data.table import Array, Column, Table
 _MIN_ROWS = 20  # for statements about shares
 _FEW_OF_A_CLASS = 10  # rows
 _ALONE = 0.995  # a column that ranks or determines the target so well predicts it alone
+_SHARE_OF_REPEATED = 0.01  # rows; fewer are no news unless they leak
 _SHARE_OF_IDS = 0.95  # different values per row
 _MAX_GAP_OF_IDS = 10  # numbers of the range per row
 _MAX_SHARE_OF_VALUES = 0.2  # different values per row of a column that may determine the target
@@ -105,10 +106,10 @@ def _duplicates(table: Table, rows: Mapping[str, Array]) -> Iterator[str]:
     keys_N = _row_keys(table)
     _, counts = np.unique(keys_N, return_counts=True)
     n_repeated = int((counts - 1).sum())
-    if not n_repeated:
-        return
     train = keys_N[rows["train"]]
     leaked = {n: int(np.isin(keys_N[rows[n]], train).sum()) for n in ("validation", "test")}
+    if n_repeated < _SHARE_OF_REPEATED * table.n_rows and not any(leaked.values()):
+        return
     yield (
         f"{n_repeated:,} of {table.n_rows:,} rows repeat the features of another row"
         + (

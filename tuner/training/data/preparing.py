@@ -20,7 +20,7 @@ from tuner.training.data.source import BadData, DataRequest, Source
 from tuner.training.data.sources import LoadCode, Machine, open_source
 from tuner.training.folders import open_private_folder, sync_folder
 
-VERSION = 4  # of the preparation; a change here prepares again
+VERSION = 5  # of the preparation; a change here prepares again
 HASHES_FILE = "hashes.json"
 _MAX_UNUSED = 30 * 86_400  # seconds
 
@@ -34,6 +34,7 @@ class PreparedData:
     summary: str  # one line for people
     metrics: Mapping[str, str]  # that a study may optimize, by name, with their direction
     n_rows: int
+    has_images: bool  # of one shape, so that a convolutional network can take them
 
 
 def request_of(stored: Mapping[str, Any]) -> DataRequest:
@@ -66,6 +67,7 @@ def prepare(
         summary=meta["summary"],
         metrics=meta["metrics"],
         n_rows=sum(meta["n_rows"].values()),
+        has_images=meta["shape"] is not None,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from tuner.study_file.params.trainer_params import DATA_SETS, Task
+from tuner.study_file.params.trainer_params import DATA_SETS, IMAGE_SETS, Task
 from tuner.training.data.source import BadData
 
 if TYPE_CHECKING:
@@ -42,4 +42,5 @@ class SklearnSource:
             values_N=bunch.target,
             categories=tuple(map(str, bunch.target_names)) if is_class else (),
         )
-        return Table(name=self._name, columns=columns, target=target)
+        shape = IMAGE_SETS.get(self._name)
+        return Table(name=self._name, columns=columns, target=target, shape=shape)

@@ -58,6 +58,7 @@ class Table:
     split_by: Column | None = None  # the column that a split follows
     n_test: int = 0  # last rows, from a file of test rows
     pixels_NCHW: Array | None = None  # uint8; then there are no columns
+    shape: tuple[int, int, int] | None = None  # C, H, W, if the columns are the pixels of an image
 
     @property
     def n_rows(self) -> int:

@@ -30,7 +30,7 @@ class Evaluation:
 
 def evaluate(model: FinalModel, split: Split) -> Evaluation:
     """Compute all metrics that fit the task, on standardized rows."""
-    outputs_NC = model.outputs(split.x_NF)
+    outputs_NC = model.outputs(split.inputs())
     y_N = split.y_N.cpu().numpy()
     card = model.card
     if card.task is Task.CLASSIFICATION:
@@ -92,6 +92,6 @@ def _of_targets(predicted_N: Array, y_N: Array) -> Evaluation:
 def validate(model: FinalModel, data: Dataset, metrics: Metrics) -> Values:
     """Compute the metrics that the search reported, on the validation split."""
     split = data.validation
-    output_1CN = model.outputs(split.x_NF).T[None].to(split.x_NF.device)
+    output_1CN = model.outputs(split.inputs()).T[None].to(split.x_NF.device)
     (values,) = metrics.of([(output_1CN, split.y_N)])
     return values

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from safetensors.torch import save
 
 from tuner.errors import RunFailed, TunerError, UsageError
 from tuner.study.trial import Params
-from tuner.study_file.code_names import is_code_name
 from tuner.study_file.params.trainer_params import Task
 from tuner.training.checkpoint import CHECKPOINT_FORMAT, BadCheckpoint, load_checkpoint
-from tuner.training.data.dataset import Dataset, Split, pixels_to_inputs
+from tuner.training.cnn.module import cnn_module
+from tuner.training.data.dataset import Dataset, Split, byte_scale_of
 from tuner.training.data.preparation import Preparation
 from tuner.training.data.rows import columns_of, pixels_of
 from tuner.training.final.model_card import ModelCard, TensorHead, check_heads, load_card
@@ -92,7 +93,8 @@ class FinalModel:
         """Return the prepared features (N, F) of rows; raises `BadRows`."""
         if self.preparation.pixels is not None:
             pixels_NCHW = torch.from_numpy(pixels_of(rows, self.preparation))
-            return pixels_to_inputs(self.preparation.pixels, pixels_NCHW)
+            scale = byte_scale_of(self.preparation.pixels)
+            return Split(x_NF=pixels_NCHW.flatten(1), y_N=torch.empty(0), byte_scale=scale).inputs()
         columns = columns_of(rows, self.preparation, is_lenient=is_lenient)
         return torch.from_numpy(self.preparation.inputs(columns))
 
@@ -128,6 +130,7 @@ def card_of(
         target_scale=preparation.target.scale,
         classes=preparation.target.classes,
         features=preparation.features,
+        shape=data.shape,
     )
 
 
@@ -142,7 +145,7 @@ def build_final_model(
     `weights` by their names in the module; `build`: the callable of a custom model.
     """
     if not card.has_own_model:
-        build = mlp_module
+        build = _built_in(card)
     elif build is None:
         name = card.model.rpartition(":")[2]
         raise UsageError(
@@ -159,6 +162,13 @@ def build_final_model(
     _fill(module, weights)
     module.eval()
     return FinalModel(card=card, module=module, preparation=preparation)
+
+
+def _built_in(card: ModelCard) -> Build:
+    if card.model == "mlp":
+        return mlp_module
+    assert card.shape is not None, "load_card has checked it"
+    return partial(cnn_module, shape=card.shape)
 
 
 def _check_sizes(build: Build, card: ModelCard, weights: Mapping[str, torch.Tensor]) -> None:
@@ -279,7 +289,7 @@ def natural_weights(
     buffers: Mapping[str, torch.Tensor],
 ) -> dict[str, torch.Tensor]:
     """Return a lane's weights by the module's names; the lean stack stores hidden ones (F, H)."""
-    if is_code_name(model) or params["precision"] != "float32":
+    if model != "mlp" or params["precision"] != "float32":
         return {**weights, **buffers}
     return {name: _natural(name, weight) for name, weight in weights.items()}
 

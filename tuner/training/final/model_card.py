@@ -3,11 +3,18 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from math import prod
 from typing import Any
 
 from tuner.study.trial import Params
 from tuner.study_file.code_names import is_code_name
-from tuner.study_file.params.trainer_params import TRAINER_PARAMS, Task
+from tuner.study_file.kinds.trainer import MODELS
+from tuner.study_file.params.trainer_params import (
+    CNN_PARAMS,
+    DEFAULT_CHANNELS,
+    TRAINER_PARAMS,
+    Task,
+)
 
 PREPROCESSING = "preprocessing."  # prefix of tensors that belong to no weight
 _OF_THE_FORWARD_PASS = ("n_layers", "width", "activation", "dropout", "precision")
@@ -18,7 +25,7 @@ _MAX_SEED = 2**64
 class ModelCard:
     """Facts that build the model and give its outputs a meaning."""
 
-    model: str  # "mlp", or the callable of the user's own
+    model: str  # "mlp", "cnn", or the callable of the user's own
     params: Params  # complete
     seed: int
     task: Task
@@ -28,6 +35,7 @@ class ModelCard:
     target_scale: float
     classes: tuple[str, ...]
     features: tuple[str, ...]
+    shape: tuple[int, int, int] | None = None  # of images: channels, height, width
 
     @property
     def has_own_model(self) -> bool:
@@ -46,6 +54,8 @@ class TensorHead:
 def load_card(stored: Any) -> ModelCard:
     """Return the card of a file; raises `ValueError` or `LookupError` if it describes no model."""
     known = {field.name for field in fields(ModelCard)}
+    if isinstance(stored, dict):
+        stored = {"shape": None, **stored}  # the first format has none
     if not isinstance(stored, dict) or stored.keys() != known:
         raise ValueError("its card lacks fields or has others")
     for name, is_good in _CHECKS.items():
@@ -58,18 +68,27 @@ def load_card(stored: Any) -> ModelCard:
         raise ValueError("its card names other classes than the model has outputs")
     if features and len(features) != n_features:
         raise ValueError("its card names other features than the model takes")
-    card = ModelCard(**{**stored, "task": task, "classes": classes, "features": features})
-    if not card.has_own_model and card.model != "mlp":
+    shape = None if stored["shape"] is None else tuple(stored["shape"])
+    if shape is not None and prod(shape) != n_features:
+        raise ValueError("its card names other features than its images have pixels")
+    card = ModelCard(
+        **{**stored, "task": task, "classes": classes, "features": features, "shape": shape}
+    )
+    if not card.has_own_model and (card.model not in MODELS or not _has_shape(card)):
         raise ValueError("its card names an unknown model")
     _check_params(card)
     return card
+
+
+def _has_shape(card: ModelCard) -> bool:
+    return card.model != "cnn" or card.shape is not None
 
 
 def check_heads(card: ModelCard, heads: Mapping[str, TensorHead]) -> None:
     """Raise `ValueError` or `LookupError` if the tensors do not belong to the card's model."""
     if card.has_own_model:
         return  # only its callable knows
-    expected = _mlp_shapes(card)
+    expected = _mlp_shapes(card) if card.model == "mlp" else _cnn_shapes(card)
     weights = {name for name in heads if not name.startswith(PREPROCESSING)}
     if weights != expected.keys():
         name = min(weights ^ expected.keys())
@@ -98,10 +117,32 @@ def _mlp_shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
     return {**shapes, "output.weight": (card.n_outputs, n_in), "output.bias": (card.n_outputs,)}
 
 
+def _cnn_shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
+    """Return the shapes without building a module, whose size the file's params choose."""
+    channels, n_layers = card.params.get("channels", DEFAULT_CHANNELS), card.params["n_layers"]
+    width = card.params["width"]
+    assert isinstance(channels, int)
+    assert isinstance(n_layers, int)
+    assert isinstance(width, int)
+    assert card.shape is not None
+    shapes: dict[str, tuple[int, ...]] = {}
+    n_in, *sides = card.shape
+    for i in range(n_layers):
+        n_out = channels * 2**i
+        shapes |= {f"conv.{i}.weight": (n_out, n_in, 3, 3), f"conv.{i}.bias": (n_out,)}
+        n_in = n_out
+        sides = [side // 2 for side in sides] if min(sides) >= 2 else sides
+    shapes |= {"hidden.weight": (width, n_in * prod(sides)), "hidden.bias": (width,)}
+    return {**shapes, "output.weight": (card.n_outputs, width), "output.bias": (card.n_outputs,)}
+
+
 def _check_params(card: ModelCard) -> None:
     """Check the trainer's params that shape the model by the rules of the study file."""
-    for name in ("precision",) if card.has_own_model else _OF_THE_FORWARD_PASS:
-        param, value = TRAINER_PARAMS[name], card.params[name]
+    names = ("precision",) if card.has_own_model else _OF_THE_FORWARD_PASS
+    if card.model == "cnn" and "channels" in card.params:
+        names = (*names, "channels")
+    for name in names:
+        param, value = {**TRAINER_PARAMS, **CNN_PARAMS}[name], card.params[name]
         if param.kind == "choice":
             is_good = value in param.choices
         else:
@@ -122,6 +163,13 @@ def _is_finite(value: object) -> bool:
 
 def _is_scale(value: object) -> bool:
     return _is_finite(value) and value > 0  # type: ignore[operator]
+
+
+def _is_shape(value: object) -> bool:
+    if value is None:
+        return True
+    is_three = isinstance(value, list) and len(value) == 3
+    return is_three and all(_is_count(side) and side > 0 for side in value)  # type: ignore[attr-defined]
 
 
 def _are_texts(value: object) -> bool:
@@ -146,4 +194,5 @@ _CHECKS: Mapping[str, Callable[[object], bool]] = {
     "target_scale": _is_scale,
     "classes": _are_texts,
     "features": _are_texts,
+    "shape": _is_shape,
 }

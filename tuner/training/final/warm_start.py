@@ -9,7 +9,7 @@ import torch
 from tuner.study.trial import Params
 from tuner.training.checkpoint import BadCheckpoint
 from tuner.training.groups.group import Group
-from tuner.training.lane import Nobody
+from tuner.training.lane import DetachedLane
 from tuner.training.model import Model
 
 
@@ -21,7 +21,7 @@ def warm_state(
 
     Its optimizer is a new one. Raises `BadCheckpoint` if they belong to another model.
     """
-    state = deepcopy(Group(model, [Nobody(params, seed)], like).state(0))
+    state = deepcopy(Group(model, [DetachedLane(params, seed)], like).state(0))
     for kind in ("weights", "buffers"):
         for name, tensor in state[kind].items():
             weight = given[kind].get(name)

@@ -58,7 +58,7 @@ class Groups:
     ) -> None:
         """Build it; without `metrics`, each lane reports the usual ones of the task."""
         self._model = model
-        self._like = data.train.x_NF
+        self._like = data.train.like
         self._trainer = Trainer(data, loss, metrics or Metrics(data, loss), data_seed)
         self._goal = goal
         self._sizes = sizes

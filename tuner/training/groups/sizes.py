@@ -23,7 +23,7 @@ from tuner.training.device import fitting_threads
 from tuner.training.fatal_errors import exits_are_errors, is_out_of_memory
 from tuner.training.folders import replace_file
 from tuner.training.groups.group import Group
-from tuner.training.lane import Nobody
+from tuner.training.lane import DetachedLane
 from tuner.training.losses.built_in import Loss
 from tuner.training.model import Model
 
@@ -170,9 +170,10 @@ class Measurement:
     """Times steps of ever larger stacks on the study's own data."""
 
     def __init__(self, data: Dataset, loss: Loss, most: int) -> None:
-        self._x_NF = data.train.x_NF
+        self._split = data.train
+        self._like = data.train.like
         targets_NC = loss.targets(data.train.y_N, data.train.weight_N)
-        self._targets_NC = targets_NC.to(self._x_NF.dtype)
+        self._targets_NC = targets_NC.to(self._like.dtype)
         self._most = most
 
     def __call__(self, model: Model, params: Params, seed: int) -> Size:
@@ -186,13 +187,13 @@ class Measurement:
                 torch.no_grad(),
                 fitting_threads(model, params),
             ):
-                one = Group(model, [Nobody(params, seed)], self._x_NF)
+                one = Group(model, [DetachedLane(params, seed)], self._like)
                 n_lanes = 1
                 while n_lanes <= self._most and self._fits(one, n_lanes) and _is_hopeful(seconds):
                     seconds[n_lanes] = self._time(one.repeated(n_lanes)) / n_lanes
                     n_lanes *= 2
                 if model.choose_plain(params, True):
-                    alone = Group(model, [Nobody(params, seed)], self._x_NF)
+                    alone = Group(model, [DetachedLane(params, seed)], self._like)
                     plain_seconds = self._time(alone)
         except Exception as error:
             log.debug("measuring %s ended with %r", model.key(params), error)
@@ -207,7 +208,7 @@ class Measurement:
 
     def _time(self, group: Group) -> float:
         """Return the seconds of a step: the fastest of a few, since others use the machine too."""
-        x_1BF = self._x_NF[None, : group.batch_size]
+        x_1BF = self._split.inputs(slice(group.batch_size))[None]
         target_11CB = self._targets_NC[: group.batch_size].T[None, None]
         target_1KCB = target_11CB.contiguous().expand(-1, len(group.seats), -1, -1)
         steps_K = torch.zeros(len(group.seats), dtype=torch.int64, device=x_1BF.device)
@@ -223,7 +224,7 @@ class Measurement:
 
     def _fits(self, one: Group, n_lanes: int) -> bool:
         """Return whether so many rows fit in memory; the buffers of steps show when they run."""
-        return n_lanes * one.n_bytes() <= _HEAD_ROOM * _free_bytes(self._x_NF.device)
+        return n_lanes * one.n_bytes() <= _HEAD_ROOM * _free_bytes(self._like.device)
 
 
 def _is_hopeful(seconds: Mapping[int, float]) -> bool:

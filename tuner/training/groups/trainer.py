@@ -10,6 +10,7 @@ from time import perf_counter
 import torch
 
 from tuner.study.trial import Values
+from tuner.training.augmentation import Augmentation
 from tuner.training.data.dataset import Dataset
 from tuner.training.device import fitting_threads
 from tuner.training.groups.group import Group
@@ -30,7 +31,11 @@ class Trainer:
         self._metrics = metrics
         self._data_seed = data_seed
         targets_NC = loss.targets(data.train.y_N, data.train.weight_N)
-        self._targets_NC = targets_NC.to(data.train.x_NF.dtype)
+        self._targets_NC = targets_NC.to(data.train.like.dtype)
+        self._augmentation: Augmentation | None = None
+        if data.augment:
+            assert data.shape is not None, "only images are changed"
+            self._augmentation = Augmentation(data.augment, data.shape, data_seed)
 
     def epoch(self, group: Group) -> list[Values]:
         """Train and validate every lane for one epoch; return its values per lane.
@@ -53,21 +58,25 @@ class Trainer:
 
     def _train(self, group: Group) -> list[float]:
         """Take every step of an epoch; return the mean loss of each lane."""
-        x_NF = self._data.train.x_NF
-        n_rows, losses, sizes = len(x_NF), [], []
+        train = self._data.train
+        n_rows, device = train.n_rows, train.like.device
+        losses, sizes = [], []
         per_epoch = math.ceil(n_rows / group.batch_size)
         group.begin_epoch(per_epoch)
         epochs = [seat.step for seat in group.seats]
-        steps_K = torch.tensor([epoch * per_epoch for epoch in epochs], device=x_NF.device)
+        steps_K = torch.tensor([epoch * per_epoch for epoch in epochs], device=device)
+        epochs = epochs[:1] if len(set(epochs)) == 1 else epochs  # they share each gather
         order_KN = self._orders(epochs)
-        row_elements = len(order_KN) * (x_NF.shape[1] + self._targets_NC.shape[1])
+        change = self._augmentation and self._augmentation.epoch(epochs, n_rows, device)
+        row_elements = len(order_KN) * (train.x_NF.shape[1] + self._targets_NC.shape[1])
         max_steps = _BLOCK_ELEMENTS // (row_elements * group.batch_size)
         for first, n_steps, batch in _blocks(n_rows, group.batch_size, max_steps):
             index_KR = order_KN[:, first : first + n_steps * batch]
-            batches = x_NF[index_KR].chunk(n_steps, 1)
+            x_KRF = train.inputs(index_KR)
+            batches = (change(x_KRF, first) if change else x_KRF).chunk(n_steps, 1)
             target_KSBC = self._targets_NC[index_KR].view(len(index_KR), n_steps, batch, -1)
             target_SKCB = target_KSBC.permute(1, 0, 3, 2).contiguous()
-            target_SKCB = group.smoothed(target_SKCB.expand(-1, len(epochs), -1, -1))
+            target_SKCB = group.smoothed(target_SKCB.expand(-1, len(steps_K), -1, -1))
             first_steps_K = steps_K + first // group.batch_size
             take_steps = group.stack.take_steps
             losses.append(take_steps(batches, target_SKCB, first_steps_K, group.update))
@@ -77,25 +86,23 @@ class Trainer:
         return [_sum(map(math.prod, zip(lane, sizes, strict=True))) / n_rows for lane in by_lane]
 
     def _orders(self, epochs: Sequence[int]) -> torch.Tensor:
-        """Return the rows in the order of each lane's epoch, (K, N).
-
-        The result is one order (1, N) if all are at the same epoch: they share each gather.
-        """
-        x_NF = self._data.train.x_NF
-        epochs = epochs[:1] if len(set(epochs)) == 1 else epochs
-        orders = {epoch: row_order(self._data_seed, epoch, len(x_NF)) for epoch in set(epochs)}
-        return torch.stack([orders[epoch] for epoch in epochs]).to(x_NF.device)
+        """Return the rows in the order of each epoch, (K, N)."""
+        n_rows, device = self._data.train.n_rows, self._data.train.x_NF.device
+        orders = {epoch: row_order(self._data_seed, epoch, n_rows) for epoch in set(epochs)}
+        return torch.stack([orders[epoch] for epoch in epochs]).to(device)
 
     def _validate(self, group: Group) -> list[Values]:
         """Return the metrics of the validation split per lane, without dropout."""
         split, n_lanes = self._data.validation, len(group.seats)
         n_chunks = math.ceil(split.n_rows / _VALIDATION_ROWS)
-        chunks = list(zip(split.x_NF.chunk(n_chunks), split.y_N.chunk(n_chunks), strict=True))
+        places = torch.arange(split.n_rows).chunk(n_chunks)
+        chunks = [slice(int(rows[0]), int(rows[-1]) + 1) for rows in places]
         values: list[Values] = []
         for first in range(0, n_lanes, _VALIDATION_LANES):
             last = min(n_lanes, first + _VALIDATION_LANES)
             values += self._metrics.of(
-                (group.stack.outputs(x_BF, first, last), y_B) for x_BF, y_B in chunks
+                (group.stack.outputs(split.inputs(rows), first, last), split.y_N[rows])
+                for rows in chunks
             )
         return values
 

@@ -179,7 +179,7 @@ def _balanced(data: Dataset) -> torch.Tensor:
     y_N = data.train.y_N
     n_of_class_C = torch.bincount(y_N, minlength=data.n_classes).clamp(min=1)
     weight_C = len(y_N) / (data.n_classes * n_of_class_C.double())
-    return weight_C.to(data.train.x_NF.dtype)
+    return weight_C.to(data.train.like.dtype)
 
 
 def _curve_of(asked: BuiltInLoss | None) -> Curve:

@@ -8,10 +8,10 @@ from itertools import pairwise
 import torch
 
 from tuner.study.trial import Params
-from tuner.training.mlp.initial import initial_layer
+from tuner.training.initial import initial_layer
 from tuner.training.settings import settings_of
 
-_ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "gelu": torch.nn.GELU}
+ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "gelu": torch.nn.GELU}
 
 
 def mlp_module(
@@ -24,7 +24,7 @@ def mlp_module(
     dropout: float,
 ) -> torch.nn.Module:
     """Build linear layers `hidden.0`, `hidden.1`, ... and `output`."""
-    return _MLP(n_features, n_outputs, n_layers, width, _ACTIVATIONS[activation](), dropout)
+    return _MLP(n_features, n_outputs, n_layers, width, ACTIVATIONS[activation](), dropout)
 
 
 def initialize_mlp(module: torch.nn.Module, params: Params, seed: int) -> None:

@@ -14,10 +14,10 @@ from itertools import groupby
 import torch
 
 from tuner.study.trial import Params
+from tuner.training.initial import OUTPUT, initial_layer
 from tuner.training.layout import Layout, lay_out, padded
 from tuner.training.losses.built_in import Loss
 from tuner.training.mlp.activations import ACTIVATIONS
-from tuner.training.mlp.initial import OUTPUT, initial_layer
 from tuner.training.model import Fresh, Rows
 from tuner.training.randomness import DropoutMasks
 from tuner.training.settings import Settings, settings_of

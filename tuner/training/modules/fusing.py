@@ -70,7 +70,7 @@ def find_obstacle(model: Fusible, params: Params, data: Dataset, loss: Loss) -> 
         alone = [_alone(model, params, data, loss, seed) for seed in _SEEDS]
     if obstacle or fused is None:
         return obstacle
-    tolerance = _TOLERANCES[data.train.x_NF.dtype]
+    tolerance = _TOLERANCES[data.train.like.dtype]
     tolerance = _TOLERANCE_BFLOAT16 if params["precision"] == "bfloat16" else tolerance
     for kind in fused.of_kind:
         wanted = torch.cat([trace.of_kind[kind] for trace in alone])
@@ -86,7 +86,7 @@ def _alone(model: Fusible, params: Params, data: Dataset, loss: Loss, seed: int)
 
 def _new_rows(model: Fusible, params: Params, data: Dataset, seeds: tuple[int, ...]) -> Rows:
     all_params = [params] * len(seeds)
-    parameters_KD, buffers = stack_fresh(model, all_params, seeds, data.train.x_NF)
+    parameters_KD, buffers = stack_fresh(model, all_params, seeds, data.train.like)
     return Rows(
         params=all_params,
         seeds=seeds,
@@ -99,7 +99,7 @@ def _new_rows(model: Fusible, params: Params, data: Dataset, seeds: tuple[int, .
 def _trace(stack: ModuleStack, rows: Rows, data: Dataset, loss: Loss) -> _Traces:
     """Return the results of one step on the first rows, and the outputs afterwards."""
     n_rows = min(int(rows.params[0]["batch_size"] or 1), _MAX_ROWS, data.train.n_rows)
-    x_BF, y_B = data.train.x_NF[:n_rows], data.train.y_N[:n_rows]
+    x_BF, y_B = data.train.inputs(slice(n_rows)), data.train.y_N[:n_rows]
     weight_B = None if data.train.weight_N is None else data.train.weight_N[:n_rows]
     target_SKCB = loss.targets(y_B, weight_B).to(x_BF.dtype).T[None, None]
     first_steps_K = torch.zeros(len(rows.seeds), dtype=torch.int64, device=x_BF.device)

@@ -67,9 +67,9 @@ def build_module(build: Build, params: Params, data: Dataset, seed: int) -> torc
             raise ModelMistake(
                 f"the model's callable returned {type(module).__name__}; return a torch.nn.Module"
             )
-        module = module.to(_CPU, data.train.x_NF.dtype)
+        module = module.to(_CPU, data.train.like.dtype)
         if any(torch.nn.parameter.is_lazy(parameter) for parameter in module.parameters()):
-            module.eval()(data.train.x_NF[:2].to(_CPU))  # lazy modules get their shapes
+            module.eval()(data.train.inputs(slice(2)).to(_CPU))  # lazy modules get their shapes
             module.train()
     return module
 

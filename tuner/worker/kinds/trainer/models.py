@@ -1,12 +1,15 @@
 """Model and loss of the built-in trainer: built-in ones, or callables of the user."""
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tuner.messages import Setup
 from tuner.study_file.code_names import is_code_name
 from tuner.study_file.kinds.losses import BuiltInLoss
-from tuner.training.data.dataset import Dataset
+from tuner.training.cnn.module import cnn_module, initialize_cnn
+from tuner.training.data.dataset import Dataset, load_dataset
 from tuner.training.losses import built_in as losses
 from tuner.training.losses.built_in import Loss
 from tuner.training.losses.metrics import Metrics, reported_names
@@ -36,12 +39,25 @@ def metrics_of(setup: Setup, data: Dataset, loss: Loss) -> Metrics:
     return Metrics(data, loss, names)
 
 
+def data_of(setup: Setup) -> Dataset:
+    """Open the prepared data, without the test split."""
+    augment = setup.objective.get("augment") or ()
+    return load_dataset(Path(setup.data_folder), setup.device, augment)
+
+
 def model_of(setup: Setup, data: Dataset, loss: Loss) -> Model:
-    """Return the user's model, or the multilayer perceptron."""
+    """Return the user's model, or a built-in one."""
     name = str(setup.objective["model"])
-    if not is_code_name(name):
-        return mlp_of(data, loss)
-    return ModuleModel(load_model(name, setup.folder), data, loss, name=name)
+    if is_code_name(name):
+        return ModuleModel(load_model(name, setup.folder), data, loss, name=name)
+    return cnn_of(data, loss) if name == "cnn" else mlp_of(data, loss)
+
+
+def cnn_of(data: Dataset, loss: Loss) -> Model:
+    """Return the convolutional network."""
+    assert data.shape is not None, "the preparation has checked it"
+    build = partial(cnn_module, shape=data.shape)
+    return ModuleModel(build, data, loss, name="cnn", initialize=initialize_cnn)
 
 
 def mlp_of(data: Dataset, loss: Loss) -> Model:

@@ -12,7 +12,7 @@ from tuner.study.trial import Direction, Params, Values
 from tuner.study.verdict import Outcome
 from tuner.study_file.code_names import is_code_name
 from tuner.study_file.params.trainer_params import Task, resolve
-from tuner.training.data.dataset import Dataset, Split, load_dataset
+from tuner.training.data.dataset import Dataset, Split
 from tuner.training.groups.device_groups import Departure, Groups, train
 from tuner.training.groups.sizes import (
     MAX_ON_CPU,
@@ -23,12 +23,12 @@ from tuner.training.groups.sizes import (
     SizeFile,
     Sizes,
 )
-from tuner.training.lane import Lane, Nobody
+from tuner.training.lane import DetachedLane, Lane
 from tuner.training.losses import built_in as losses
 from tuner.training.losses.built_in import Loss
 from tuner.training.mlp.stack import MLP
 from tuner.worker.exits import Exit
-from tuner.worker.kinds.trainer.models import loss_of, metrics_of, model_of
+from tuner.worker.kinds.trainer.models import data_of, loss_of, metrics_of, model_of
 from tuner.worker.objective import Training
 
 SIZES_FILE = "sizes.json"
@@ -40,7 +40,7 @@ class TrainerObjective:
 
     def __init__(self, setup: Setup, data: Dataset | None = None) -> None:
         """Build the objective; without `data` it loads those of the setup."""
-        data = data or load_dataset(Path(setup.data_folder), setup.device)
+        data = data or data_of(setup)
         loss = loss_of(setup, data)
         self._metric = setup.goal.metric
         self._groups = Groups(
@@ -133,7 +133,7 @@ def warm_up() -> None:
     )
     loss = losses.loss_of(data)
     model, goal = MLP(8, 2, loss), Goal(metric="val_loss", direction=Direction.MINIMIZE)
-    lane = Nobody(resolve({"epochs": 1, "dropout": 0.1, "batch_size": 16, "width": 32}))
+    lane = DetachedLane(resolve({"epochs": 1, "dropout": 0.1, "batch_size": 16, "width": 32}))
     groups = Groups(model, data, loss, data_seed=0, goal=goal, sizes=FixedSizes(1))
     for _ in train(groups, [lane]):
         pass

@@ -33,6 +33,8 @@ def prepare_trainer(request: Mapping[str, Any]) -> Prepared:
         summary = "".join(f"; {kind} {name}" for kind, name in named)
     try:
         prepared = prepare(request["data"], Path(request["data_folder"]), _load_code)
+        if request.get("needs_images") and not prepared.has_images:
+            raise BadCode("model cnn and augment need images of one shape, and these data are none")
     except BadCode:
         raise
     except Exception as error:  # whatever it is, the agent needs one sentence

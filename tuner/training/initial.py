@@ -1,4 +1,4 @@
-"""Initial values of a linear layer, addressed by (seed, name): the same on every device."""
+"""Initial values of a layer, addressed by (seed, name): the same on every device."""
 
 from math import sqrt
 
@@ -13,9 +13,11 @@ _GAINS = {"relu": sqrt(2), "tanh": 5 / 3, "gelu": sqrt(2)}
 
 
 def initial_layer(
-    lane: Settings, seed: int, name: str, n_in: int, n_out: int
+    lane: Settings, seed: int, name: str, n_in: int, n_out: int, *, field: int = 1
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the weight (n_in, n_out) and the bias (1, n_out) of a layer, float32.
+
+    `n_in` counts the inputs of a unit, and `field` is the number of pixels of a kernel.
 
     `torch` draws both as torch.nn.Linear does: kaiming-uniform with a = sqrt(5), which is within
     1 / sqrt(n_in). The others begin with biases of zero: `kaiming` (He et al., 2015) and `xavier`
@@ -28,7 +30,7 @@ def initial_layer(
         case "kaiming":
             weight = uniform(seed, weight_name, shape, gain * sqrt(3 / n_in))
         case "xavier":
-            weight = uniform(seed, weight_name, shape, sqrt(6 / (n_in + n_out)))
+            weight = uniform(seed, weight_name, shape, sqrt(6 / (n_in + n_out * field)))
         case "orthogonal":
             weight = _orthogonal(normal(seed, weight_name, shape), gain)
         case _:
