@@ -48,10 +48,13 @@ def fused_epoch(
     data: Dataset,
     most_together: int = 10**6,
     build: Callable[..., torch.nn.Module] | None = None,
+    *,
+    is_plain: bool = False,
 ) -> Callable[[], None]:
     """Lanes that train without end: an epoch of all of them, group after group.
 
     Of the built-in model, or of the modules that `build` returns, as `model: module:build` would.
+    With `is_plain` a single lane is an ordinary module, without `torch.vmap`.
     """
     loss = loss_of(data)
     model: Model = MLP(data.n_features, data.n_outputs, loss)
@@ -70,6 +73,8 @@ def fused_epoch(
         for seed, params in enumerate(all_params)
     ]
     groups.admit(lanes)
+    if is_plain:
+        model.choose_plain(lanes[0].params, True)
     kinds = Counter(model.key(lane.params) for lane in lanes)
     n_groups = sum(math.ceil(n / most_together) for n in kinds.values())
 
