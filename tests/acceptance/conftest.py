@@ -34,7 +34,7 @@ def finished_template(
     name = "finished_template"
     copy_database(server, name, template)
     tuner = _on_database(server, tuner_home, name)
-    tuner("run", write_study(tmp_path_factory.mktemp("finished")), "--workers", 2)
+    tuner("run", write_study(tmp_path_factory.mktemp("finished")), "--workers", 1)
     return name
 
 

@@ -14,7 +14,16 @@ def test_there_are_example_studies():
     assert {"digits", "digits-random", "diabetes"} <= set(EXAMPLES)
 
 
-@pytest.mark.parametrize("study", EXAMPLES)
+OF_OTHER_TESTS = {"conditional", "digits-grid"}  # which `test_examples.py` runs as well
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name in OF_OTHER_TESTS else [])
+        for name in EXAMPLES
+    ],
+)
 def test_every_example_study_runs_to_its_end(tuner, tmp_path, study):
     file = smoke(study, tmp_path)
     finished = tuner("run", file, "--workers", 1)

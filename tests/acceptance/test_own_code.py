@@ -194,9 +194,10 @@ def test_python_gets_one_sentence_for_a_study_that_is_not_there(tuner, tmp_path)
             "    raise ValueError('no such layer')\n",
             "ValueError: no such layer (train.py:2 in train)",
         ),
-        (
+        pytest.param(
             "    import torch\n    return torch.tensor(0.5)\n",
             "it returned a Tensor; return it as a float, with .item() (train.py:1 in train)",
+            marks=pytest.mark.long,  # a fault test has the same with torch
         ),
         (
             "    pass\n",

@@ -160,6 +160,7 @@ class Chaos:
         return not self.fleet.query(held, agent.process.pid) and agent.process.returncode in (
             DatabaseAway.exit_code,
             128 + signal.SIGTERM,
+            -signal.SIGTERM,  # before Python had loaded the program
         )
 
     def _start(self, machine: Machine) -> AgentProcess:

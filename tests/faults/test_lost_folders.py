@@ -32,6 +32,7 @@ def test_a_spool_that_disappears_is_made_again(fleet: Fleet, tmp_path: Path) -> 
     assert list((tmp_path / "home" / "spool").iterdir()) == []
 
 
+@pytest.mark.long
 def test_prepared_data_that_disappear_are_prepared_again(fleet: Fleet, tmp_path: Path) -> None:
     study = write_study(tmp_path, epochs=1200, width=16, trials=1)
     agent = fleet.start(study, environment=_home(tmp_path))

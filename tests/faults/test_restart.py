@@ -35,7 +35,7 @@ def train(trial):
 """
 
 
-@pytest.mark.parametrize("kind", ["function", "trainer"])
+@pytest.mark.parametrize("kind", ["function", pytest.param("trainer", marks=pytest.mark.long)])
 def test_lost_trials_of_this_machine_continue_before_new_ones(
     fleet: Fleet, tmp_path: Path, kind: str
 ) -> None:

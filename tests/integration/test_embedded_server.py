@@ -128,7 +128,7 @@ def test_a_killed_keeper_is_replaced_without_an_interruption(machine: Machine) -
 @pytest.mark.parametrize(
     "what", [(b"keeper.py",), (b"server_parent.py",), (b"keeper.py", b"_parent")]
 )
-@pytest.mark.parametrize("is_owner_killed", [True, False])
+@pytest.mark.parametrize("is_owner_killed", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_it_ends_with_its_last_user_whatever_else_was_killed(
     machine: Machine, what: tuple[bytes, ...], is_owner_killed: bool
 ) -> None:
