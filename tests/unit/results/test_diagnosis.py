@@ -153,6 +153,8 @@ def test_advice_names_only_params_with_an_effect():
     own_model = _objective(model="net.py:net").helpful_params
     assert {"weight_decay", "schedule", smoothing} <= own_model
     assert not {"dropout", "width", "init"} & own_model
+    of_images = _objective(data={"images": "photos"}, model="cnn").helpful_params
+    assert {"dropout", "channels"} <= of_images
     assert smoothing not in _objective(loss="net.py:loss").helpful_params
     assert smoothing not in _objective(data={"sklearn": "diabetes"}).helpful_params
     unknown = {"csv": "a.csv", "target": "y"}

@@ -111,7 +111,8 @@ class TrainerObjective(Objective):
     @property
     def helpful_params(self) -> frozenset[str]:
         """Return the trainer's params that have an effect on this model with this loss."""
-        names = set(PER_LANE_PARAMS) - {"init"} if self.has_own_model else set(TRAINER_PARAMS)
+        built_in = set((_CNN if self.model == "cnn" else _BUILT_IN).table)
+        names = set(PER_LANE_PARAMS) - {"init"} if self.has_own_model else built_in
         is_unsure = self.known_task is None or smoothing_fault(self.loss, self.known_task)
         return frozenset(names - {"label_smoothing"} if is_unsure else names)
 
