@@ -231,6 +231,7 @@ class TrainerKind(ObjectiveKind):
         task = rules.get("task") or (data.task if data else None)
         if task is not None:
             check_task(section.get("loss"), section.get("metrics"), loss, metrics, task)
+        _check_weight(section, data, loss)
         if data is None or model is None:
             return None
         return TrainerObjective(data=data, model=model, loss=loss, metrics=metrics, **rules)
@@ -312,6 +313,12 @@ class TrainerKind(ObjectiveKind):
             (cnn, trainer_sections(_CNN)),
             ({"type": "object"}, trainer_sections(_BUILT_IN)),
         )
+
+
+def _check_weight(section: Section, data: AnyData | None, loss: object) -> None:
+    """Report weights of rows that a loss of the user would ignore: it takes outputs and labels."""
+    if isinstance(loss, str) and getattr(data, "weight", None) is not None:
+        section["loss"].fault("takes no weights of rows; remove `weight:` from the data")
 
 
 def _has_unknown_key(node: Node | None) -> bool:
