@@ -2,9 +2,9 @@
 
     python -m tests.bench.preparation [--rows 200000]
 
-Targets: at most twice the reading time plus a second; above the imports, at most four times the larger
-of file and prepared arrays in memory; a second preparation finds the result in under 50 ms. Each figure
-is the best of some child processes, so that no other part of the run weighs on it.
+Targets: at most twice the reading time plus a second; above the imports, at most four times the
+larger of file and prepared arrays in memory; a second preparation finds the result in under 50 ms.
+Each figure is the best of some child processes, so that no other part of the run weighs on it.
 """
 
 import argparse

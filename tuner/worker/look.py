@@ -11,7 +11,7 @@ from typing import Any
 from tuner.training.data.content import Hashes
 from tuner.training.data.look import look_at
 from tuner.training.data.preparing import HASHES_FILE, request_of
-from tuner.training.data.source import BadData
+from tuner.training.data.source import BadData, in_words
 from tuner.training.data.sources import Machine, open_source
 from tuner.worker.bad_code import BadCode
 from tuner.worker.one_shot import answer_once
@@ -36,8 +36,7 @@ def answer(given: Mapping[str, Any]) -> Mapping[str, Any]:
     except (BadData, BadCode) as error:
         return {"summary": "", "columns": [], "faults": [str(error)], "warnings": []}
     except Exception as error:  # a package's own error: people need a sentence
-        text = " ".join(str(error).split())
-        return {"error": f"the data cannot be read: {type(error).__name__}: {text}"}
+        return {"error": in_words(error)}
 
 
 def _load_code(name: str, folder: str) -> Callable[[], Any]:

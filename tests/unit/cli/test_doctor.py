@@ -112,7 +112,7 @@ def test_a_check_without_an_answer_fails_and_the_next_one_begins(tmp_path, monke
     monkeypatch.setattr(doctor, "_CHECK_SECONDS", 0.01)
     monkeypatch.setattr(doctor, "_DATABASE_SECONDS", 0.01)
     monkeypatch.setattr(doctor, "_torch", lambda: Finding(what="torch", verdict="ok", text=""))
-    for name in ("_devices", "_home", "_store"):
+    for name in ("_devices", "_home", "_data", "_store"):
         monkeypatch.setattr(doctor, name, release.wait)
     monkeypatch.setattr(doctor, "_look_at_database", lambda _storage: release.wait())
     order = []
@@ -124,8 +124,8 @@ def test_a_check_without_an_answer_fails_and_the_next_one_begins(tmp_path, monke
                 assert finding.remedy
     finally:
         release.set()
-    names = ("python", "torch", "devices", "home", "store", "database")
-    verdicts = ("ok", "ok", "fail", "fail", "fail", "fail")
+    names = ("python", "torch", "devices", "home", "data", "store", "database")
+    verdicts = ("ok", "ok", *["fail"] * 5)
     pairs = zip(names, zip(names, verdicts, strict=True), strict=True)
     assert order == [each for pair in pairs for each in pair]
 

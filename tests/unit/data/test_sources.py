@@ -140,6 +140,13 @@ def test_the_file_may_name_the_task(tmp_path: Path) -> None:
     assert len(table.target.categories) == 30
 
 
+def test_an_index_that_a_program_has_saved_can_be_dropped(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": range(40), "y": [n % 2 for n in range(40)]})
+    frame.to_csv(tmp_path / "a.csv")
+    table = load_table(tmp_path, {"csv": "a.csv", "target": "y", "drop": ["column 1"]})
+    assert [column.name for column in table.columns] == ["x"]
+
+
 def test_images_are_resized_and_their_folders_are_classes(tmp_path: Path) -> None:
     for number, name in enumerate(("cat", "dog")):
         (tmp_path / "photos" / name / "more").mkdir(parents=True)

@@ -18,6 +18,8 @@ from tuner.training.losses.built_in import loss_of
 from tuner.training.losses.smoothing import LabelSmoothing
 from tuner.training.mlp.stack import MLP
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 THEIRS = {
     "mse": (BuiltInLoss(name="mse"), functional.mse_loss),
     "mae": (BuiltInLoss(name="mae"), functional.l1_loss),
@@ -125,7 +127,6 @@ CASES = [
 
 
 @pytest.mark.parametrize(("make", "asked"), CASES)
-@pytest.mark.usefixtures("one_thread")
 def test_a_lane_with_weights_has_its_bits_in_any_company_and_learns(make, asked):
     data = _weighted(make(n_features=64))
     loss = loss_of(data, asked)

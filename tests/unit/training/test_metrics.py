@@ -17,6 +17,8 @@ from tuner.training.losses.built_in import loss_of
 from tuner.training.losses.metrics import Metrics, reported_names
 from tuner.training.mlp.stack import MLP
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CLASSES, NUMBERS = METRICS[Task.CLASSIFICATION], METRICS[Task.REGRESSION]
 
 
@@ -128,7 +130,6 @@ def test_a_goal_is_reported_without_being_asked_for(task):
         assert reported_names((name,), f"val_{name}", task) == (name,)
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("metric", ["val_auroc", "val_f1"])
 def test_the_goal_may_be_any_metric_and_has_its_bits_in_any_company(metric):
     data = classification(n_features=64)

@@ -9,6 +9,8 @@ from tests.unit.training.recorder import RecorderLane, classification, regressio
 from tests.unit.training.reference import reference_loss, train_reference
 from tuner.training.settings import settings_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")  # several would wait for each other
+
 CASES = {
     "adam": {"optimizer": "adam"},
     "adam with L2": {"optimizer": "adam", "weight_decay": 0.03},

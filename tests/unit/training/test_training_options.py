@@ -172,3 +172,13 @@ def test_a_plateau_without_a_number_counts_as_bad():
     settings = settings_of(lane.params)
     found = Plateau().after(1.0, settings).after(float("nan"), settings)
     assert (found.best, found.factor) == (1.0, settings.plateau_factor)
+
+
+def test_a_lane_without_a_plateau_has_the_state_of_earlier_versions(tmp_path):
+    lane = _lane(0, {"schedule": "one_cycle", "clip_norm": 1.0, "patience": 3}, spool=tmp_path)
+    run([lane], classification())
+    state = load_checkpoint(lane.files[2])
+    assert set(state) == {
+        "structure", "step", "weights", "buffers", "optimizer", "best", "last_values",
+    }  # fmt: skip
+    assert set(state["optimizer"]) == {"mean", "square", "n_steps"}

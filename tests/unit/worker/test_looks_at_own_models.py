@@ -120,6 +120,12 @@ def test_params_that_the_model_takes_are_right(build, params, searched):
             "net.py:net takes no parameter xyz; it takes kernel, n_features, n_outputs, width",
         ),
         (
+            _net,
+            {},
+            ["init"],
+            "init is for `model: mlp`, and net.py:net does not take it; remove it",
+        ),
+        (
             _needs,
             {"kernel": 3},
             [],

@@ -20,7 +20,7 @@ from typing import TypeVar, cast
 from tuner.agent.devices import list_devices
 from tuner.cli.database import exists
 from tuner.cli.text.as_json import render_json
-from tuner.cli.text.words import clean, terminal_width
+from tuner.cli.text.words import clean, count, terminal_width
 from tuner.errors import PoolerUnfit, TunerError
 from tuner.storage.connections.connection import render_url, storage_setting
 from tuner.storage.embedded.home import open_home
@@ -106,6 +106,8 @@ def examine(storage: str | None, begin: Callable[[str], None]) -> Iterator[Findi
     yield _limited("devices", _devices, _CHECK_SECONDS, driver)
     begin("home")
     yield _limited("home", _home, _CHECK_SECONDS, _DISK_REMEDY)
+    begin("data")
+    yield _limited("data", _data, _CHECK_SECONDS, _DISK_REMEDY)
     begin("store")
     yield _limited("store", _store, _CHECK_SECONDS, _DISK_REMEDY)
     yield from _database(storage, begin)
@@ -192,6 +194,16 @@ def _home() -> Finding:
         remedy = "checkpoints and the embedded database need room: free some, or set TUNER_HOME"
         return Finding(what="home", verdict=FAIL if free < 0.1 else WARN, text=text, remedy=remedy)
     return Finding(what="home", verdict=OK, text=text)
+
+
+def _data() -> Finding:
+    """Show the room that prepared data take."""
+    folders = [path for path in open_home().data.iterdir() if path.is_dir()]
+    n_bytes = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
+    text = f"{count(len(folders), 'prepared data set')}, {n_bytes / _MIB:.1f} MiB"
+    if folders:
+        text += "; those that no study uses for 30 days are removed"
+    return Finding(what="data", verdict=OK, text=text)
 
 
 def _store() -> Finding:

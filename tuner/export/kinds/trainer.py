@@ -22,6 +22,7 @@ from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
 from tuner.training.data.dataset import Dataset, open_test_split, with_validation
 from tuner.training.data.preparation import load_preparation
 from tuner.training.data.preparing import PreparedData, prepare
+from tuner.training.data.source import in_words as data_error
 from tuner.training.device import name_device
 from tuner.training.final.evaluation import evaluate, validate
 from tuner.training.final.model import (
@@ -119,7 +120,7 @@ def _prepare(job: Job, objective: TrainerObjective) -> PreparedData:
     except TunerError:
         raise
     except Exception as error:
-        raise RunFailed(f"cannot prepare the data: {' '.join(str(error).split())}") from error
+        raise RunFailed(f"cannot prepare the data: {data_error(error)}") from error
     if config.fingerprint is not None and config.fingerprint != prepared.fingerprint:
         raise RunFailed(
             f"the data here are not the study's (fingerprint {prepared.fingerprint[:12]}, not "

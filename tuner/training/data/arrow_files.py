@@ -7,7 +7,7 @@ import codecs
 import csv
 import gzip
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -84,12 +84,30 @@ def _read_csv(file: Path, asked: Mapping[str, Any]) -> pa.Table:
         raise BadData(_why_unreadable(file, encoding, delimiter, error)) from error
     if table.num_rows == 0:
         raise BadData(f"{file.name} has a header and no rows")
+    table = _named(file, table, asked.get("drop"))
     for name, kind in zip(table.column_names, table.schema.types, strict=True):
         if pa.types.is_binary(kind):
             raise BadData(
                 f"{file.name}: column {name!r} is not {encoding}; set `encoding:`, such as latin-1"
             )
     return table
+
+
+def _named(file: Path, table: pa.Table, dropped: Collection[str] | None) -> pa.Table:
+    """Name columns without a name by their numbers; those of a study must be dropped.
+
+    pandas and R write the index of a table so. `dropped` is None for rows that a model predicts.
+    """
+    names = [name.strip() and name for name in table.column_names]
+    for place, name in enumerate(names):
+        if not name:
+            names[place] = f"column {place + 1}"
+            if dropped is not None and names[place] not in dropped:
+                raise BadData(
+                    f"{file.name}: column {place + 1} has no name in the first line, as an index "
+                    f"that a program has saved; write `drop: [{names[place]}]`, or name it"
+                )
+    return table.rename_columns(names)
 
 
 def _read_parquet(file: Path) -> pa.Table:
@@ -140,9 +158,7 @@ def _check_names(file: Path, names: Sequence[str]) -> None:
     if not any(name.strip() for name in names):
         raise BadData(f"{file.name}: the first line names no columns")
     seen: set[str] = set()
-    for number, name in enumerate(names, 1):
-        if not name.strip():
-            raise BadData(f"{file.name}: column {number} has no name in the first line")
+    for name in filter(str.strip, names):
         if name in seen:
             raise BadData(f"{file.name}: two columns are named {name!r}; rename one")
         seen.add(name)

@@ -161,7 +161,7 @@ def _matrix(rows: Any) -> Array:
         # A copy: torch warns of read-only memory, such as a column of pandas.
         return np.array(rows, dtype=np.float64, ndmin=2)
     except (ValueError, TypeError) as error:
-        raise BadRows(f"the rows are no array of numbers: {error}") from error
+        raise BadRows("the rows are no array of numbers of one length") from error
 
 
 def _from_array(rows_NF: Array, preparation: Preparation) -> list[Column]:

@@ -9,12 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tuner.training.folders import UnsafeFolder
+
 if TYPE_CHECKING:
     from tuner.training.data.table import Table
 
 
 class BadData(Exception):
     """The data cannot be used; the message is one sentence with the place and the fix."""
+
+
+def in_words(error: Exception) -> str:
+    """Return one sentence about an error, without the text of other packages: it may hold cells."""
+    if isinstance(error, BadData | UnsafeFolder | OSError):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return "they do not fit in memory"
+    return f"an unexpected {type(error).__name__}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,4 @@ class TableSource:
 
         if kind == "parquet":
             return arrow_files.read_parquet_files(files)
-        source = self._request.source
-        return arrow_files.read_csv_files(
-            files, {name: source[name] for name in ("delimiter", "encoding", "decimal")}
-        )
+        return arrow_files.read_csv_files(files, self._request.source)

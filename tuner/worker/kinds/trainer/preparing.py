@@ -11,6 +11,7 @@ from typing import Any
 from tuner.study_file.kinds.losses import BuiltInLoss, smoothing_fault, task_fault
 from tuner.study_file.params.trainer_params import Task
 from tuner.training.data.preparing import prepare
+from tuner.training.data.source import in_words
 from tuner.worker.bad_code import BadCode
 from tuner.worker.objective import Prepared
 
@@ -38,7 +39,7 @@ def prepare_trainer(request: Mapping[str, Any]) -> Prepared:
     except BadCode:
         raise
     except Exception as error:  # whatever it is, the agent needs one sentence
-        raise BadCode(f"cannot prepare the data: {_sentence(error)}") from error
+        raise BadCode(f"cannot prepare the data: {in_words(error)}") from error
     _check_task(request, Task.of_metrics(prepared.metrics))
     return Prepared(
         folder=str(prepared.folder),
@@ -65,7 +66,3 @@ def _check_task(request: Mapping[str, Any], task: Task) -> None:
         fault = f"label_smoothing {fault}" if fault else ""
     if fault:
         raise BadCode(fault)
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
