@@ -99,7 +99,7 @@ def test_a_functions_trial_with_its_own_checkpoint_killed_at_a_random_step_ends_
 
 
 @pytest.mark.long
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 def test_trials_of_a_study_with_tpe_and_a_pruner_have_the_curves_of_undisturbed_ones(
     fleet: Fleet, tmp_path: Path
 ) -> None:
@@ -112,7 +112,7 @@ def test_trials_of_a_study_with_tpe_and_a_pruner_have_the_curves_of_undisturbed_
         fleet.start(study, workers=1, patches=[["machine", name]]) for name in ("first", "second")
     )
     _kill_at(fleet, first, step)
-    assert second.wait() == 0, second.output + first.output
+    assert second.wait(200) == 0, second.output + first.output
     assert fleet.query("select sum(losses) from tuner.lease")[0][0] >= 1
     states = fleet.states()
     assert states.keys() <= {"COMPLETE", "PRUNED"}
@@ -121,7 +121,7 @@ def test_trials_of_a_study_with_tpe_and_a_pruner_have_the_curves_of_undisturbed_
     params = [json.dumps(found) for _, found in fleet.query(PARAMS, "faulty")]
     calm = write_study(tmp_path, name="calm", epochs=27, width=512, trials=12)
     calm.write_text(calm.read_text() + "enqueue:\n" + "".join(f"  - {text}\n" for text in params))
-    assert fleet.start(calm, workers=1).wait() == 0
+    assert fleet.start(calm, workers=1).wait(200) == 0
     undisturbed = {number: curve for number, curve, _ in fleet.query(CURVES, "calm")}
     assert fleet.query(PARAMS, "calm") == fleet.query(PARAMS, "faulty")
     for number, curve, steps in fleet.query(CURVES, "faulty"):
