@@ -71,6 +71,31 @@ def test_the_same_table_in_every_form(churn: Table, tmp_path: Path) -> None:
     assert _same(churn, load_table(tmp_path, parquet))
 
 
+def test_a_comma_may_be_the_decimal_point(tmp_path: Path) -> None:
+    text = "x;y\n" + "".join(f"{n},5;{n % 2}\n" for n in range(40))
+    (tmp_path / "a.csv").write_bytes(text.replace("\n", "\r\n").encode())
+    table = load_table(tmp_path, {"csv": "a.csv", "target": "y", "delimiter": ";", "decimal": ","})
+    assert table.columns[0].kind is ColumnType.NUMBER
+    assert table.columns[0].values_N[:2].tolist() == [0.5, 1.5]
+
+
+def test_a_cell_in_quotes_may_hold_line_breaks(tmp_path: Path) -> None:
+    cells = ['"a\nb"', '"c, ""d"""', "e"]
+    text = "k,y\n" + "".join(f"{cells[n % 3]},{n % 2}\n" for n in range(90))
+    (tmp_path / "a.csv").write_text(text)
+    table = load_table(tmp_path, {"csv": "a.csv", "target": "y"})
+    assert table.columns[0].categories == ("a\nb", 'c, "d"', "e")
+
+
+def test_a_path_may_be_relative_to_a_folder_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    write_csv(tmp_path / "disk" / "churn.csv", rows_of_churn())
+    monkeypatch.setenv("TUNER_DATA", str(tmp_path / "disk"))
+    assert load_table(tmp_path / "studies", CHURN).n_rows == 60
+
+
 def _load_from(folder: Path, returned: Any, **keys: Any) -> Table:
     return opened(request(folder, {"python": "d.py:load", **keys}), lambda: returned).load()
 

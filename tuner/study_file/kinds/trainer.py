@@ -1,5 +1,6 @@
 """`objective: {data: ..., model: ...}`: the built-in trainer on a data source."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -196,7 +197,8 @@ class TrainerObjective(Objective):
             "prepare": self.prepare.model_dump(mode="json"),
             "task": self.task,
             "identity": {name: identity.get(name) for name in ("data", "split", "prepare", "task")},
-            "folder": str(folder),
+            "folder": os.path.abspath(os.environ.get("TUNER_DATA") or folder),
+            "code_folder": str(folder),
         }
 
 

@@ -37,7 +37,8 @@ class DataRequest:
     prepare: Mapping[str, Any]
     task: str | None
     identity: Mapping[str, Any]  # the values that make them other data; no paths
-    folder: Path  # to which paths and code are relative
+    folder: Path  # to which paths are relative
+    code_folder: str  # to which the user's code is relative
 
 
 class Source(Protocol):

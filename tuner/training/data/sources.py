@@ -61,7 +61,7 @@ def _python(request: DataRequest, machine: Machine) -> Source:
     from tuner.training.data.python_source import PythonSource  # noqa: PLC0415 - one of several
 
     name = str(request.source["python"])
-    return PythonSource(request, machine.load_code(name, str(request.folder)))
+    return PythonSource(request, machine.load_code(name, request.code_folder))
 
 
 _SOURCES: Mapping[str, Callable[[DataRequest, Machine], Source]] = {
