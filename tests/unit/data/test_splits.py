@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.data.tables import load_table, write_csv
 from tuner.study_file.data.split import SplitRule
+from tuner.training.data.source import BadData
 from tuner.training.data.split import split_rows
 from tuner.training.data.table import Table
 
@@ -105,3 +106,15 @@ def test_the_rows_of_a_test_file_are_the_test_rows(folder: Path) -> None:
 
 def test_another_seed_draws_other_rows(folder: Path) -> None:
     assert not np.array_equal(_split(folder)[1]["test"], _split(folder, seed=1)[1]["test"])
+
+
+def test_text_has_no_order_in_time(tmp_path: Path) -> None:
+    days = [f"{day:02d}.{month:02d}.2024" for month in (1, 2) for day in range(1, 29)]
+    rows = [[day, churned] for day in days for churned in "yn"]
+    write_csv(tmp_path / "a.csv", rows, ("since", "churned"))
+    with pytest.raises(BadData, match=r"a number; write `types: \{since: date\}`"):
+        _split(tmp_path, by={"time": "since"})
+    source = {"csv": "a.csv", "target": "churned", "types": {"since": "date"}}
+    rule = {"by": {"time": "since"}}
+    found = split_rows(load_table(tmp_path, source, split=rule), SplitRule.model_validate(rule))
+    assert found["test"].tolist() == list(range(95, 112))

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
+from tuner.study_file.data.sources import ColumnType
 from tuner.study_file.data.split import SplitRule
 from tuner.study_file.params.trainer_params import Task
 from tuner.training.data.source import BadData
@@ -75,7 +76,14 @@ def _by_group(table: Table, rows: Array, size: int, rule: SplitRule) -> tuple[Ar
 
 
 def _by_time(table: Table, rows: Array, size: int, rule: SplitRule) -> tuple[Array, Array]:
-    """Cut the latest rows."""
+    """Cut the latest rows; raises `BadData` for a column without an order in time."""
+    column = table.split_by
+    assert column is not None
+    if column.kind not in (ColumnType.DATE, ColumnType.NUMBER):
+        raise BadData(
+            f"column {column.name!r}, by which rows are split in time, is neither a date nor a "
+            f"number; write `types: {{{column.name}: date}}`, or choose another column"
+        )
     order = rows[np.argsort(_column_of(table)[rows], kind="stable")]
     return np.sort(order[: len(order) - size]), np.sort(order[len(order) - size :])
 
