@@ -179,6 +179,14 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
         _column("w", "1", "-1"), {**CHURN, "weight": "w"}, {}, "missing or negative in row 2"
     ),
     "no weight above 0": (_column("w", "0"), {**CHURN, "weight": "w"}, {}, "is 0 in all rows"),
+    "no weight above 0 in the training rows": (
+        _text("x,w,fold,y\n" + "".join(
+            f"{n},{int(n % 4 > 1)},{('train', 'train', 'validation', 'test')[n % 4]},{n // 4 % 2}\n"
+            for n in range(40)
+        )),
+        {"csv": "churn.csv", "target": "y", "weight": "w"},
+        {"split": {"by": {"column": "fold"}}}, "the weight is 0 in all training rows",
+    ),
     "two groups": (
         _column("g", "a", "b"), CHURN, {"split": {"by": {"group": "g"}}}, "has 2 groups"
     ),

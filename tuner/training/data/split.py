@@ -35,6 +35,8 @@ def split_rows(table: Table, rule: SplitRule) -> dict[str, Array]:
     for name in NAMES:
         if not len(rows.get(name, ())):
             raise BadData(f"the split leaves no {name} rows of {table.n_rows:,}; change `split:`")
+    if table.weight_N is not None and not table.weight_N[rows["train"]].any():
+        raise BadData("the weight is 0 in all training rows; change `split:` or the weights")
     return rows
 
 
