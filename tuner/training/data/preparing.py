@@ -20,7 +20,7 @@ from tuner.training.data.source import BadData, DataRequest, Source
 from tuner.training.data.sources import LoadCode, Machine, open_source
 from tuner.training.folders import open_private_folder, sync_folder
 
-VERSION = 5  # of the preparation; a change here prepares again
+VERSION = 6  # of the preparation; a change here prepares again
 HASHES_FILE = "hashes.json"
 _MAX_UNUSED = 30 * 86_400  # seconds
 
