@@ -12,6 +12,7 @@ from tests.data_requests import data_request
 from tests.unit.data.tables import rows_of_churn, write_csv
 from tuner.training.data import preparing
 from tuner.training.data.content import Hashes
+from tuner.training.data.dataset import load_dataset
 from tuner.training.data.preparing import PreparedData, prepare
 
 CHURN = {"csv": "churn.csv", "target": "churned"}
@@ -94,6 +95,36 @@ def test_preparations_that_nothing_used_for_a_month_go(first: PreparedData, tmp_
     os.utime(first.folder, (old, old))
     _prepared(tmp_path / "here", home, split={"seed": 3})
     assert not first.folder.exists()
+
+
+def test_a_worker_that_opens_a_preparation_keeps_it(first: PreparedData, tmp_path: Path) -> None:
+    old = first.folder.stat().st_mtime - 31 * 86_400
+    os.utime(first.folder, (old, old))
+    load_dataset(first.folder, "cpu")
+    preparing.remove_unused(tmp_path / "home")
+    assert first.folder.exists()
+
+
+def test_a_removal_that_fails_leaves_no_folder_with_a_name(
+    first: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = first.folder.stat().st_mtime - 31 * 86_400
+    os.utime(first.folder, (old, old))
+
+    def fail(folder: Path) -> None:
+        raise PermissionError(str(folder))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", fail)
+        preparing.remove_unused(tmp_path / "home")
+    assert not first.folder.exists()
+    assert _prepared(tmp_path / "here", tmp_path / "home") == first
+
+
+def test_what_remains_of_a_folder_does_not_block_it(first: PreparedData, tmp_path: Path) -> None:
+    (first.folder / "meta.json").unlink()
+    assert _prepared(tmp_path / "here", tmp_path / "home") == first
+    assert (first.folder / "meta.json").exists()
 
 
 def test_a_second_run_reads_no_table(
