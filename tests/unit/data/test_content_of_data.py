@@ -10,7 +10,7 @@ import pytest
 
 from tests.data_requests import data_request
 from tests.unit.data.tables import rows_of_churn, write_csv
-from tuner.training.data import preparing
+from tuner.training.data import content, preparing
 from tuner.training.data.content import Hashes
 from tuner.training.data.dataset import load_dataset
 from tuner.training.data.preparing import PreparedData, prepare
@@ -84,6 +84,29 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path) -> None:
     assert Hashes(known).of([file]) != right
     known.write_text("damaged")
     assert Hashes(known).of([tmp_path / "a.csv"])["0"]
+
+
+def test_all_files_of_large_data_stay_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "_MAX_OTHERS", 3)
+    for name in "abcdefgh":
+        (tmp_path / name).write_text(name)
+    large, others = [tmp_path / name for name in "abcde"], [tmp_path / name for name in "fgh"]
+    known = tmp_path / "hashes.json"
+    right = Hashes(known).of(large)
+    keys = list(json.loads(known.read_text()))
+    known.write_text(json.dumps(dict.fromkeys(keys, "as stored")))
+    assert set(Hashes(known).of(large).values()) == {"as stored"}
+    Hashes(known).of(others)
+    kept = json.loads(known.read_text())
+    assert list(kept)[:3] == keys[2:]
+    assert len(kept) == 6
+    assert Hashes(known).of([*large[:2], large[0]]) == {
+        "0": right["0"],
+        "1": right["1"],
+        "2": right["0"],
+    }
 
 
 def test_preparations_that_nothing_used_for_a_month_go(first: PreparedData, tmp_path: Path) -> None:
