@@ -15,25 +15,23 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from tuner.cgroups import Cgroups
+from tuner.training.data.memory import check_files
 from tuner.training.data.source import BadData
 
 # As pandas reads them, and the question mark of the UCI repository.
 _MARKS = "?|#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN"
 NULLS = ["", *_MARKS.split("|"), "None", "n/a", "nan", "null"]
-_GROWTH = 3  # bytes of memory for a byte of a file while it is prepared
-_GZIP = 6  # bytes of text in a byte of a compressed file
 _DELIMITERS = ";\t|"
 
 
 def read_csv_files(files: Sequence[Path], asked: Mapping[str, Any]) -> pa.Table:
     """Read files of the same columns; `asked` holds delimiter, encoding and decimal."""
-    check_memory(files)
+    check_files(files)
     return join([(file, _read_csv(file, asked)) for file in files])
 
 
 def read_parquet_files(files: Sequence[Path]) -> pa.Table:
-    check_memory(files)
+    check_files(files)
     return join([(file, _read_parquet(file)) for file in files])
 
 
@@ -53,17 +51,6 @@ def join(parts: Sequence[tuple[Path, pa.Table]]) -> pa.Table:
         # A column that is text in one file is text in all of them.
         texts = [_as_text(table, _mixed(tables)) for table in tables]
         return pa.concat_tables(texts, promote_options="permissive")
-
-
-def check_memory(files: Sequence[Path]) -> None:
-    """Raise `BadData` for files that do not fit in memory."""
-    n_bytes = sum(f.stat().st_size * (_GZIP if f.suffix == ".gz" else 1) for f in files)
-    free = Cgroups().memory().free
-    if n_bytes * _GROWTH > free:
-        raise BadData(
-            f"the data take about {n_bytes * _GROWTH / 1e9:.1f} GB of memory to prepare, and "
-            f"{free / 1e9:.1f} GB are free: use fewer rows or columns, or a machine with more"
-        )
 
 
 def _read_csv(file: Path, asked: Mapping[str, Any]) -> pa.Table:
