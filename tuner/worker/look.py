@@ -1,6 +1,7 @@
 """`python -m tuner.worker look`: a child that looks at a data set and changes nothing.
 
-It reads the request as one JSON line and writes the facts or an error as another.
+It reads the request as one JSON line and writes another one: the facts, with the faults of the data
+among them, or an unexpected error.
 """
 
 from collections.abc import Callable, Mapping

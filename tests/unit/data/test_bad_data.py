@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.data_requests import data_request
-from tests.unit.data.tables import COLUMNS, rows_of_churn, write_csv
+from tuner.cgroups import Cgroups, MemoryBytes
 from tuner.training.data.preparing import prepare
 from tuner.training.data.source import BadData
 
@@ -179,6 +179,14 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
         _column("w", "1", "-1"), {**CHURN, "weight": "w"}, {}, "missing or negative in row 2"
     ),
     "no weight above 0": (_column("w", "0"), {**CHURN, "weight": "w"}, {}, "is 0 in all rows"),
+    "no weight above 0 in the training rows": (
+        _text("x,w,fold,y\n" + "".join(
+            f"{n},{int(n % 4 > 1)},{('train', 'train', 'validation', 'test')[n % 4]},{n // 4 % 2}\n"
+            for n in range(40)
+        )),
+        {"csv": "churn.csv", "target": "y", "weight": "w"},
+        {"split": {"by": {"column": "fold"}}}, "the weight is 0 in all training rows",
+    ),
     "two groups": (
         _column("g", "a", "b"), CHURN, {"split": {"by": {"group": "g"}}}, "has 2 groups"
     ),
@@ -270,14 +278,23 @@ def test_a_sentence_holds_no_cell(tmp_path: Path) -> None:
     assert secret not in str(found.value)
 
 
-def test_files_that_do_not_fit_in_memory_are_refused(tmp_path: Path, monkeypatch: Any) -> None:
-    from tuner.cgroups import Cgroups, MemoryBytes
+LARGE: dict[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
+    "a table": (_text(GOOD), CHURN),
+    "images": (_images, PHOTOS),
+    "arrays": (_npz(x=X, y=Y), NPZ),
+    "idx": (_idx(_head(3, 2, 1, 1) + b"\0\1", _head(1, 2) + b"\0\1"), IDX),
+}
 
-    write_csv(tmp_path / "churn.csv", rows_of_churn(), COLUMNS)
-    free = MemoryBytes(total=10**9, free=1000)
-    monkeypatch.setattr(Cgroups, "memory", lambda self: free)
+
+@pytest.mark.parametrize("name", LARGE)
+def test_data_that_do_not_fit_in_memory_are_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, source = LARGE[name]
+    write(tmp_path)
+    monkeypatch.setattr(Cgroups, "memory", lambda self: MemoryBytes(total=10**9, free=50))
     with pytest.raises(BadData, match="GB of memory to prepare"):
-        prepare(data_request(CHURN, tmp_path), tmp_path / "home")
+        prepare(data_request(source, tmp_path), tmp_path / "home")
 
 
 @pytest.mark.parametrize(

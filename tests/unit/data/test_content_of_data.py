@@ -10,8 +10,9 @@ import pytest
 
 from tests.data_requests import data_request
 from tests.unit.data.tables import rows_of_churn, write_csv
-from tuner.training.data import preparing
+from tuner.training.data import content, preparing
 from tuner.training.data.content import Hashes
+from tuner.training.data.dataset import load_dataset
 from tuner.training.data.preparing import PreparedData, prepare
 from tuner.training.data.source import BadData
 from tuner.training.data.table_source import TableSource
@@ -146,6 +147,29 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path) -> None:
     assert Hashes(known).of([tmp_path / "a.csv"])["0"]
 
 
+def test_all_files_of_large_data_stay_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "_MAX_OTHERS", 3)
+    for name in "abcdefgh":
+        (tmp_path / name).write_text(name)
+    large, others = [tmp_path / name for name in "abcde"], [tmp_path / name for name in "fgh"]
+    known = tmp_path / "hashes.json"
+    right = Hashes(known).of(large)
+    keys = list(json.loads(known.read_text()))
+    known.write_text(json.dumps(dict.fromkeys(keys, "as stored")))
+    assert set(Hashes(known).of(large).values()) == {"as stored"}
+    Hashes(known).of(others)
+    kept = json.loads(known.read_text())
+    assert list(kept)[:3] == keys[2:]
+    assert len(kept) == 6
+    assert Hashes(known).of([*large[:2], large[0]]) == {
+        "0": right["0"],
+        "1": right["1"],
+        "2": right["0"],
+    }
+
+
 def test_preparations_that_nothing_used_for_a_month_go(first: PreparedData, tmp_path: Path) -> None:
     home = tmp_path / "home"
     old = first.folder.stat().st_mtime - 31 * 86_400
@@ -155,6 +179,36 @@ def test_preparations_that_nothing_used_for_a_month_go(first: PreparedData, tmp_
     os.utime(first.folder, (old, old))
     _prepared(tmp_path / "here", home, split={"seed": 3})
     assert not first.folder.exists()
+
+
+def test_a_worker_that_opens_a_preparation_keeps_it(first: PreparedData, tmp_path: Path) -> None:
+    old = first.folder.stat().st_mtime - 31 * 86_400
+    os.utime(first.folder, (old, old))
+    load_dataset(first.folder, "cpu")
+    preparing.remove_unused(tmp_path / "home")
+    assert first.folder.exists()
+
+
+def test_a_removal_that_fails_leaves_no_folder_with_a_name(
+    first: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = first.folder.stat().st_mtime - 31 * 86_400
+    os.utime(first.folder, (old, old))
+
+    def fail(folder: Path) -> None:
+        raise PermissionError(str(folder))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", fail)
+        preparing.remove_unused(tmp_path / "home")
+    assert not first.folder.exists()
+    assert _prepared(tmp_path / "here", tmp_path / "home") == first
+
+
+def test_what_remains_of_a_folder_does_not_block_it(first: PreparedData, tmp_path: Path) -> None:
+    (first.folder / "meta.json").unlink()
+    assert _prepared(tmp_path / "here", tmp_path / "home") == first
+    assert (first.folder / "meta.json").exists()
 
 
 def test_a_second_run_reads_no_table(

@@ -8,10 +8,12 @@ import pytest
 
 from tests.unit.data.tables import load_table, write_csv
 from tuner.study_file.data.split import SplitRule
+from tuner.training.data.source import BadData
 from tuner.training.data.split import split_rows
 from tuner.training.data.table import Table
 
 HEADER = ("customer", "since", "fold", "x", "churned")
+HEADER_G = ("customer", "x", "churned")
 
 
 def _rows(n_rows: int = 200) -> list[list[Any]]:
@@ -33,7 +35,8 @@ def _rows(n_rows: int = 200) -> list[list[Any]]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("split")
     write_csv(folder / "a.csv", _rows(), HEADER)
-    write_csv(folder / "test.csv", _rows(30), HEADER)
+    test = [[f"new {row[0]}", *row[1:]] for row in _rows(30)]
+    write_csv(folder / "test.csv", test, HEADER)
     return folder
 
 
@@ -51,6 +54,7 @@ RULES: list[dict[str, Any]] = [
     {"by": {"column": "fold"}},
     {"test": {"csv": "test.csv"}},
     {"test": {"csv": "test.csv"}, "by": {"group": "customer"}},
+    {"test": {"csv": "test.csv"}, "by": {"column": "fold"}},
 ]
 
 
@@ -103,5 +107,47 @@ def test_the_rows_of_a_test_file_are_the_test_rows(folder: Path) -> None:
     assert len(rows["validation"]) == 30
 
 
+def test_a_test_file_adds_to_the_rows_that_a_column_marks(folder: Path) -> None:
+    table, rows = _split(folder, test={"csv": "test.csv"}, by={"column": "fold"})
+    assert len(rows["test"]) == 50 + 30
+    assert rows["test"][-30:].tolist() == list(range(200, table.n_rows))
+
+
+def test_a_group_in_both_files_is_refused(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", _rows(), HEADER)
+    test = [["c1", *row[1:]] for row in _rows(20)] + [["new", *row[1:]] for row in _rows(10)]
+    write_csv(tmp_path / "test.csv", test, HEADER)
+    with pytest.raises(BadData, match="1 groups of the test file are also in the other rows"):
+        _split(tmp_path, test={"csv": "test.csv"}, by={"group": "customer"})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_share_of_groups_of_many_sizes_is_one_of_rows(seed: int, tmp_path: Path) -> None:
+    sizes = [200, 100, 50, *[10] * 30, *[2] * 30]
+    groups = [f"g{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    write_csv(tmp_path / "a.csv", [[g, n, "yn"[n % 2]] for n, g in enumerate(groups)], HEADER_G)
+    _, rows = _split(tmp_path, by={"group": "customer"}, seed=seed, validation=0.2, test=0.2)
+    shares = [len(rows[name]) / len(groups) for name in ("validation", "test")]
+    assert shares == pytest.approx([0.2, 0.2], abs=0.04)
+
+
+def test_numbers_are_no_words_of_a_split(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", [[n % 3, n, "yn"[n % 2]] for n in range(40)], HEADER_G)
+    with pytest.raises(BadData, match="'customer' is no text; it must hold the words train, "):
+        _split(tmp_path, by={"column": "customer"})
+
+
 def test_another_seed_draws_other_rows(folder: Path) -> None:
     assert not np.array_equal(_split(folder)[1]["test"], _split(folder, seed=1)[1]["test"])
+
+
+def test_text_has_no_order_in_time(tmp_path: Path) -> None:
+    days = [f"{day:02d}.{month:02d}.2024" for month in (1, 2) for day in range(1, 29)]
+    rows = [[day, churned] for day in days for churned in "yn"]
+    write_csv(tmp_path / "a.csv", rows, ("since", "churned"))
+    with pytest.raises(BadData, match=r"a number; write `types: \{since: date\}`"):
+        _split(tmp_path, by={"time": "since"})
+    source = {"csv": "a.csv", "target": "churned", "types": {"since": "date"}}
+    rule = {"by": {"time": "since"}}
+    found = split_rows(load_table(tmp_path, source, split=rule), SplitRule.model_validate(rule))
+    assert found["test"].tolist() == list(range(95, 112))

@@ -151,10 +151,23 @@ def test_changes_depend_on_epoch_and_place_alone() -> None:
     assert not torch.equal(both[1], whole[0])
 
 
+@pytest.mark.parametrize(
+    ("channels", "expected"),
+    [(16, [16, 32, 64, 128, 256, 512, 1024, 1024]), (600, [600, 1024, 1024]), (3000, [3000, 3000])],
+)
+def test_channels_double_up_to_a_bound(channels: int, expected: list[int]) -> None:
+    with torch.device("meta"):
+        module = cnn_module(
+            64, 2, shape=(1, 8, 8), channels=channels, n_layers=len(expected), width=4,
+            activation="relu", dropout=0.0,
+        )  # fmt: skip
+    assert [conv.out_channels for conv in module.conv] == expected
+
+
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 5, 9), (2, 1, 4), (1, 28, 28)])
 @pytest.mark.parametrize("n_layers", [0, 1, 3, 5])
 def test_the_card_knows_the_shapes_of_the_module(shape: Any, n_layers: int) -> None:
-    params = resolve({"n_layers": n_layers, "channels": 2, "width": 7})
+    params = resolve({"n_layers": n_layers, "channels": 400, "width": 7})
     n_features = int(np.prod(shape))
     names = ("n_layers", "channels", "width", "activation", "dropout")
     module = cnn_module(n_features, 3, shape=shape, **{name: params[name] for name in names})

@@ -123,7 +123,7 @@ def test_params_that_the_model_takes_are_right(build, params, searched):
             _net,
             {},
             ["init"],
-            "init is for `model: mlp`, and net.py:net does not take it; remove it",
+            "init is for `mlp` and `cnn`, and net.py:net does not take it; remove it",
         ),
         (
             _needs,

@@ -35,7 +35,7 @@ from unnest(array['statement_timeout', 'idle_in_transaction_session_timeout']) n
 copy {table} ({columns}) to stdout (format binary);
 
 -- name: lock_studies
--- DetachedLane makes a study while a database is filled.
+-- No study is made while a database is filled.
 lock table studies in share row exclusive mode;
 
 -- name: copy_in

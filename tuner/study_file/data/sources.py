@@ -30,7 +30,6 @@ class Data(Model):
     source: ClassVar[str]  # the key that names it
     required: ClassVar[tuple[str, ...]] = ()  # further keys without a default
     is_path: ClassVar[bool] = False  # its value is a file or folder of this machine
-    needs_smoke: ClassVar[bool] = False  # to look at it runs the user's code
 
     @property
     def name(self) -> str:
@@ -212,7 +211,6 @@ class PythonData(Data):
     """`{python: data.py:load}`: a callable of the user."""
 
     source: ClassVar[str] = "python"
-    needs_smoke: ClassVar[bool] = True
 
     python: Annotated[
         str,

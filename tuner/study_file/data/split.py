@@ -58,8 +58,9 @@ class SplitRule(Model):
             ),
             "`stratify`: every split has the same share of each class (rows of a numeric target "
             "are drawn at random); `{group: customer}`: no value of this column is in two splits; "
-            "`{time: since}`: the latest rows are the test rows, those before them validate; "
-            "`{column: fold}`: the column holds train, validation or test",
+            "`{time: since}`: the latest rows by a date or a number are the test rows, those "
+            "before them validate; `{column: fold}`: the column holds the words train, validation "
+            "or test",
         ),
     ] = "stratify"
     seed: Annotated[int, Key(Whole(0, 2**32 - 1), "of the random choice of rows")] = 0

@@ -184,6 +184,7 @@ TRAINER_PARAMS: Mapping[str, TrainerParam] = {
 
 # Of the convolutional network alone: channels of its first block.
 DEFAULT_CHANNELS = 16
+_MAX_DOUBLED = 1024  # channels: bounds the memory of a deep network
 CNN_PARAMS: Mapping[str, TrainerParam] = {
     "channels": TrainerParam(
         name="channels",
@@ -192,6 +193,12 @@ CNN_PARAMS: Mapping[str, TrainerParam] = {
         domain=Interval(low=1, high=4096),
     )
 }
+
+
+def channels_of_block(first: int, number: int) -> int:
+    """Return the channels of a block, from 0: twice as many in each, until doubling ends."""
+    return min(first << number, max(first, _MAX_DOUBLED))
+
 
 # Params that may differ between lanes of one stack of any model.
 PER_LANE_PARAMS = (

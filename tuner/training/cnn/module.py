@@ -6,7 +6,7 @@ Shapes: B batch, F features (channels * height * width), C channels, H height, W
 import torch
 
 from tuner.study.trial import Params
-from tuner.study_file.params.trainer_params import DEFAULT_CHANNELS
+from tuner.study_file.params.trainer_params import DEFAULT_CHANNELS, channels_of_block
 from tuner.training.initial import initial_layer
 from tuner.training.mlp.module import ACTIVATIONS
 from tuner.training.settings import settings_of
@@ -29,7 +29,8 @@ def cnn_module(
     """Build blocks `conv.0`, `conv.1`, ..., a layer `hidden` of `width` units, and `output`.
 
     A block is a 3 x 3 convolution, the activation, and a maximum over 2 x 2 pixels as long as there
-    are that many. Each block has twice the channels of the one before it.
+    are that many. Each block has twice the channels of the one before it, up to
+    1,024.
     """
     assert n_features == shape[0] * shape[1] * shape[2], "features are the pixels"
     return _CNN(shape, n_outputs, channels, n_layers, width, activation, dropout)
@@ -67,7 +68,7 @@ class _CNN(torch.nn.Module):
         self.conv = torch.nn.ModuleList()
         self.pool = torch.nn.ModuleList()
         for number in range(n_layers):
-            n_out = channels * 2**number
+            n_out = channels_of_block(channels, number)
             self.conv.append(torch.nn.Conv2d(n_in, n_out, _KERNEL, padding=_KERNEL // 2))
             is_large = min(height, width_of_image) >= _MIN_SIDE
             self.pool.append(torch.nn.MaxPool2d(2) if is_large else torch.nn.Identity())

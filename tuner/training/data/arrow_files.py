@@ -15,14 +15,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from tuner.cgroups import Cgroups
+from tuner.training.data.memory import check_files
 from tuner.training.data.source import BadData
 
 # As pandas reads them, and the question mark of the UCI repository.
 _MARKS = "?|#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN"
 NULLS = ["", *_MARKS.split("|"), "None", "n/a", "nan", "null"]
-_GROWTH = 3  # bytes of memory for a byte of a file while it is prepared
-_GZIP = 6  # bytes of text in a byte of a compressed file
 _DELIMITERS = ";\t|"
 
 
@@ -34,7 +32,7 @@ def read_csv_files(
     `text_columns` stay text: 007 is no number where it names a category. So does a column that is
     text in one of the files, or has another type there.
     """
-    check_memory(files)
+    check_files(files)
     tables = [_read_csv(file, asked, text_columns) for file in files]
     mixed = {name for name in _mixed(tables) if name not in text_columns}
     if mixed:
@@ -43,7 +41,7 @@ def read_csv_files(
 
 
 def read_parquet_files(files: Sequence[Path]) -> list[pa.Table]:
-    check_memory(files)
+    check_files(files)
     return [_read_parquet(file) for file in files]
 
 
@@ -64,17 +62,6 @@ def join(parts: Sequence[tuple[Path, pa.Table]]) -> pa.Table:
         mixed = _mixed(tables)
         texts = [_as_text(table, mixed) for table in tables]
         return pa.concat_tables(texts, promote_options="permissive")
-
-
-def check_memory(files: Sequence[Path]) -> None:
-    """Raise `BadData` for files that do not fit in memory."""
-    n_bytes = sum(f.stat().st_size * (_GZIP if f.suffix == ".gz" else 1) for f in files)
-    free = Cgroups().memory().free
-    if n_bytes * _GROWTH > free:
-        raise BadData(
-            f"the data take about {n_bytes * _GROWTH / 1e9:.1f} GB of memory to prepare, and "
-            f"{free / 1e9:.1f} GB are free: use fewer rows or columns, or a machine with more"
-        )
 
 
 def _read_csv(file: Path, asked: Mapping[str, Any], text_columns: Collection[str]) -> pa.Table:

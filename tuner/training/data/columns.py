@@ -3,8 +3,6 @@
 Messages name columns and rows, never a cell. Rows count from 1; the header is none.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -71,19 +69,6 @@ def typed_column(
             return _dates(name, values, date_format)
         case ColumnType.CATEGORY:
             return _category(name, values)
-
-
-def match_categories(column: Column, categories: Sequence[str]) -> Column:
-    """Return the column with numbers in `categories`; other texts are missing."""
-    places = {text: number for number, text in enumerate(categories)}
-    table = [places.get(text, MISSING) for text in column.categories]
-    numbers_C = np.array([*table, MISSING], dtype=np.int32)  # the last one is of MISSING itself
-    return Column(
-        name=column.name,
-        kind=column.kind,
-        values_N=numbers_C[column.values_N],
-        categories=tuple(categories),
-    )
 
 
 def _is_text(kind: pa.DataType) -> bool:

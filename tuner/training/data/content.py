@@ -9,7 +9,7 @@ from pathlib import Path
 from tuner.training.data.source import BadData
 from tuner.training.folders import replace_file
 
-_MAX_KNOWN = 10_000  # files; the oldest entries go first
+_MAX_OTHERS = 10_000  # files of other data; the entries whose use is longest ago go first
 
 
 class Hashes:
@@ -23,21 +23,23 @@ class Hashes:
     def of(self, files: Iterable[Path]) -> Mapping[str, str]:
         """Return the hash of each file by its place in the order given; raises `BadData`."""
         found: dict[str, str] = {}
+        used: dict[str, str] = {}
         is_new = False
         for number, file in enumerate(files):
             try:
                 with file.open("rb") as opened:
                     status = os.fstat(opened.fileno())
                     key = f"{status.st_dev}.{status.st_ino}.{status.st_size}.{status.st_mtime_ns}"
-                    if key not in self._known:
-                        is_new = True
-                        self._known[key] = hashlib.file_digest(opened, "sha256").hexdigest()
+                    known = used.get(key) or self._known.pop(key, None)
+                    is_new |= known is None
+                    used[key] = known or hashlib.file_digest(opened, "sha256").hexdigest()
             except OSError as error:
                 raise BadData(f"{file} cannot be read: {error.strerror}") from error
-            found[str(number)] = self._known[key]
+            found[str(number)] = used[key]
+        others = list(self._known.items())[-_MAX_OTHERS:]
+        self._known = dict(others) | used  # the last used ones are last
         if is_new:
-            kept = dict(list(self._known.items())[-_MAX_KNOWN:])
-            replace_file(self._path, json.dumps(kept).encode())
+            replace_file(self._path, json.dumps(self._known).encode())
         return found
 
 

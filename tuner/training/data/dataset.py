@@ -4,7 +4,9 @@
 """
 
 import json
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,6 +81,8 @@ class Dataset:
 
 def load_dataset(folder: Path, device: str, augment: Sequence[str] = ()) -> Dataset:
     """Open a prepared folder, without the test split."""
+    with suppress(OSError):  # `remove_unused` keeps it; another user's folder cannot be touched
+        os.utime(folder)
     meta = json.loads((folder / "meta.json").read_text())
     data = Dataset(
         task=Task(meta["task"]),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tuner.training.data.content import Hashes
 from tuner.training.data.files import find_folder
+from tuner.training.data.memory import check_files
 from tuner.training.data.source import BadData, DataRequest
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class IdxSource:
         from tuner.training.data.array_table import check_classes  # noqa: PLC0415 - NumPy
         from tuner.training.data.table import Column, Table  # noqa: PLC0415 - NumPy
 
+        check_files([*self._train, *self._test])
         pairs = [_read_pair(*pair) for pair in (self._train, self._test) if pair]
         if len({pixels.shape[1:] for pixels, _ in pairs}) > 1:
             raise BadData("the images of the test files have another size than those for training")

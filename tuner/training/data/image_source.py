@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tuner.training.data.content import Hashes
 from tuner.training.data.files import find_folder
+from tuner.training.data.memory import check_bytes
 from tuner.training.data.source import BadData, DataRequest
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def read_images(files: Sequence[Path], size: int, mode: str) -> "Array":
     from PIL import Image  # noqa: PLC0415 - of images alone
 
     n_channels = 1 if mode == "L" else 3
+    check_bytes(len(files) * size * size * n_channels)
     pixels_NHWC = np.empty((len(files), size, size, n_channels), dtype=np.uint8)
     broken: list[Path] = []
     for number, file in enumerate(files):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tuner.training.data.content import Hashes
 from tuner.training.data.files import find_files
+from tuner.training.data.memory import check_bytes
 from tuner.training.data.source import BadData, DataRequest
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class NpzSource:
                 if missing:
                     names = ", ".join(archive.files) or "nothing"
                     raise BadData(f"{file.name} has no array {missing[0]!r}; it holds {names}")
+                assert archive.zip is not None, "it is open"
+                check_bytes(sum(part.file_size for part in archive.zip.infolist()))
                 x, y = archive["x"], archive["y"]
         except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
             raise BadData(f"{file.name} is no archive of NumPy arrays, or damaged") from error

@@ -20,7 +20,7 @@ from tuner.training.data.source import BadData, DataRequest, Source
 from tuner.training.data.sources import LoadCode, Machine, open_source
 from tuner.training.folders import open_private_folder, sync_folder
 
-VERSION = 5  # of the preparation; a change here prepares again
+VERSION = 6  # of the preparation; a change here prepares again
 HASHES_FILE = "hashes.json"
 _MAX_UNUSED = 30 * 86_400  # seconds
 
@@ -72,11 +72,14 @@ def prepare(
 
 
 def remove_unused(parent: Path) -> None:
-    """Remove preparations that no run has used for 30 days."""
+    """Remove preparations that no run has used for 30 days, and what a crash left of others."""
     for folder in parent.iterdir():
         with suppress(OSError):
-            if folder.is_dir() and folder.stat().st_mtime < time() - _MAX_UNUSED:
-                shutil.rmtree(folder)
+            if not folder.is_dir() or folder.stat().st_mtime > time() - _MAX_UNUSED:
+                continue
+            if not folder.name.startswith("."):  # a folder with its own name is always complete
+                folder = folder.rename(parent / f".{folder.name}.unused")
+            shutil.rmtree(folder)
 
 
 def _key(request: DataRequest, source: Source) -> str:
@@ -102,8 +105,10 @@ def _publish(unfinished: Path, folder: Path) -> None:
     try:
         unfinished.rename(folder)
     except OSError:
-        # otherwise another process was first, with the same content
-        if not (folder / "meta.json").exists():
+        if (folder / "meta.json").exists():
+            return  # another process was first, with the same content
+        if not folder.is_dir():
             raise
-        return
+        shutil.rmtree(folder)  # what remains of a folder that was removed in part
+        unfinished.rename(folder)
     sync_folder(folder.parent)

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
+from tuner.study_file.data.sources import ColumnType
 from tuner.study_file.data.split import SplitRule
 from tuner.study_file.params.trainer_params import Task
 from tuner.training.data.source import BadData
@@ -11,6 +12,7 @@ from tuner.training.data.table import Array, Table, row_of
 NAMES = ("train", "validation", "test")
 _WORDS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation"}
 _WORDS |= {"test": "test"}
+_N_DRAWS = 20  # random choices of groups, whose sizes differ
 
 
 def split_rows(table: Table, rule: SplitRule) -> dict[str, Array]:
@@ -30,10 +32,14 @@ def split_rows(table: Table, rule: SplitRule) -> dict[str, Array]:
         train, validation = cut(table, kept, n_validation, rule)
         rows = {"train": train, "validation": validation, "test": test}
     if table.n_test:
-        rows["test"] = given
+        rows["test"] = np.concatenate([rows.get("test", given[:0]), given])
+    if table.n_test and rule.rule == "group":
+        _check_groups(table, rest, given)
     for name in NAMES:
         if not len(rows.get(name, ())):
             raise BadData(f"the split leaves no {name} rows of {table.n_rows:,}; change `split:`")
+    if table.weight_N is not None and not table.weight_N[rows["train"]].any():
+        raise BadData("the weight is 0 in all training rows; change `split:` or the weights")
     return rows
 
 
@@ -60,7 +66,7 @@ def _check_sizes(rows: Array, size: int, strata: Array | None) -> None:
 
 
 def _by_group(table: Table, rows: Array, size: int, rule: SplitRule) -> tuple[Array, Array]:
-    """Cut whole groups until they hold about this many rows."""
+    """Cut whole groups: of several random choices, the one with the nearest number of rows."""
     groups = _column_of(table)[rows]
     n_groups = len(np.unique(groups))
     share = size / len(rows)
@@ -69,13 +75,31 @@ def _by_group(table: Table, rows: Array, size: int, rule: SplitRule) -> tuple[Ar
             f"column {_name_of(table)!r} has {n_groups} groups where rows are split by it; use "
             "larger shares in `split:`, or another column"
         )
-    splitter = GroupShuffleSplit(1, test_size=share, random_state=rule.seed)
-    kept, cut = next(splitter.split(rows, groups=groups))
+    splitter = GroupShuffleSplit(_N_DRAWS, test_size=share, random_state=rule.seed)
+    draws = splitter.split(rows, groups=groups)
+    kept, cut = min(draws, key=lambda draw: abs(len(draw[1]) - size))
     return np.sort(rows[kept]), np.sort(rows[cut])
 
 
+def _check_groups(table: Table, rest: Array, given: Array) -> None:
+    groups = _column_of(table)
+    n_both = len(np.intersect1d(groups[rest], groups[given]))
+    if n_both:
+        raise BadData(
+            f"{n_both:,} groups of the test file are also in the other rows (column "
+            f"{_name_of(table)!r}); remove these rows from one of the two"
+        )
+
+
 def _by_time(table: Table, rows: Array, size: int, rule: SplitRule) -> tuple[Array, Array]:
-    """Cut the latest rows."""
+    """Cut the latest rows; raises `BadData` for a column without an order in time."""
+    column = table.split_by
+    assert column is not None
+    if column.kind not in (ColumnType.DATE, ColumnType.NUMBER):
+        raise BadData(
+            f"column {column.name!r}, by which rows are split in time, is neither a date nor a "
+            f"number; write `types: {{{column.name}: date}}`, or choose another column"
+        )
     order = rows[np.argsort(_column_of(table)[rows], kind="stable")]
     return np.sort(order[: len(order) - size]), np.sort(order[len(order) - size :])
 
@@ -84,11 +108,15 @@ def _by_column(table: Table, rows: Array) -> dict[str, Array]:
     """Return the rows by the words in the column."""
     column = table.split_by
     assert column is not None
+    if column.kind is not ColumnType.CATEGORY:
+        raise BadData(
+            f"column {column.name!r} is no text; it must hold the words train, validation and test"
+        )
     words = [_WORDS.get(text.strip().lower()) for text in column.categories]
-    if None in words or not words:
+    if None in words:
         raise BadData(
             f"column {column.name!r} must hold train, validation or test, and it holds "
-            f"{words.count(None) or 'no'} other values"
+            f"{words.count(None)} other values"
         )
     numbers_N = _column_of(table)
     return {

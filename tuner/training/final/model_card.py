@@ -14,6 +14,7 @@ from tuner.study_file.params.trainer_params import (
     DEFAULT_CHANNELS,
     TRAINER_PARAMS,
     Task,
+    channels_of_block,
 )
 
 PREPROCESSING = "preprocessing."  # prefix of tensors that belong to no weight
@@ -128,7 +129,7 @@ def _cnn_shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     n_in, *sides = card.shape
     for i in range(n_layers):
-        n_out = channels * 2**i
+        n_out = channels_of_block(channels, i)
         shapes |= {f"conv.{i}.weight": (n_out, n_in, 3, 3), f"conv.{i}.bias": (n_out,)}
         n_in = n_out
         sides = [side // 2 for side in sides] if min(sides) >= 2 else sides

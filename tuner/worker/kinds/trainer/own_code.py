@@ -48,7 +48,7 @@ def check_params(
             takes = guess or f"; it takes {listed(sorted(named)) or 'nothing'}"
             raise BadCode(f"{name} takes no parameter {param}{takes}")
     if "init" in given and "init" not in named:
-        raise BadCode(f"init is for `model: mlp`, and {name} does not take it; remove it")
+        raise BadCode(f"init is for `mlp` and `cnn`, and {name} does not take it; remove it")
     for param, default in _defaults(build).items():
         if default is inspect.Parameter.empty:
             if param not in {*given, *TRAINER_PARAMS, *SHAPE_NAMES}:
