@@ -1,7 +1,5 @@
 """`tuner predict`: the predictions of a final model for the rows of a file, as CSV."""
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,32 +18,26 @@ class Predicted:
     header: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
 
-    def csv(self) -> str:
-        """Return the lines as CSV text."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.header)
-        for row in self.rows:
-            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
-        return text.getvalue()
-
 
 def predict_file(
     folder: Path,
     file: Path,
     *,
-    form: Mapping[str, str],
+    form: Mapping[str, str | None],
     is_lenient: bool = False,
     device: str = "cpu",
 ) -> Predicted:
     """Predict every row of a file, or every image of a folder.
 
-    `form` holds delimiter, encoding and decimal of a CSV file. Raises `BadRows` for rows without an
-    answer, `RunFailed` for a folder without a model, `UsageError` for a model of the user's own.
+    `form` holds delimiter, encoding and decimal of a CSV file; None stands for those of the data
+    that the model was trained on. Raises `BadRows` for rows without an answer, `RunFailed` for a
+    folder without a model, `UsageError` for a model of the user's own.
     """
     model = load_model(folder, device=device)
     if model.preparation.pixels is None:
-        return _predict(model, read_rows(file, form), is_lenient=is_lenient)
+        given = {name: value for name, value in form.items() if value is not None}
+        rows = read_rows(file, model.preparation, {**model.preparation.form, **given})
+        return _predict(model, rows, is_lenient=is_lenient)
     files = find_image_files(file)
     predicted = _predict(model, files, is_lenient=is_lenient)
     return Predicted(
@@ -55,10 +47,10 @@ def predict_file(
 
 
 def _predict(model: FinalModel, rows: Any, *, is_lenient: bool) -> Predicted:
-    found = model.predict(rows, is_lenient=is_lenient).tolist()
     if not model.classes:
+        found = model.predict(rows, is_lenient=is_lenient).tolist()
         return Predicted(header=(_PREDICTION,), rows=tuple((value,) for value in found))
-    probabilities = model.predict_proba(rows, is_lenient=is_lenient).tolist()
+    probabilities = model.predict_proba(rows, is_lenient=is_lenient)
     return Predicted(
         header=(_PREDICTION, *(f"p_{name}" for name in model.classes)),
         rows=tuple(

@@ -67,7 +67,7 @@ def render_differences(differences: Sequence[Difference]) -> str:
 
 
 def _identity_values(spec: StudySpec) -> dict[str, Any]:
-    params = spec.objective.complete(spec.params)
+    params = {**spec.objective.own_defaults, **spec.objective.complete(spec.params)}
     fixed = {name: value for name, value in params.items() if name not in spec.search_space}
     parts = {
         "objective": {**_objective_values(spec.objective), str(spec.direction): spec.metric},

@@ -237,6 +237,10 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
     "five channels": (_npz(x=np.zeros((40, 4, 4, 5), np.uint8), y=Y), NPZ, {}, "1 or 3 channels"),
     "infinite array": (_npz(x=X + np.inf, y=Y), NPZ, {}, "x holds infinity in row 1 and 39 more"),
     "a target without values": (_npz(x=X, y=np.full(40, np.nan)), NPZ, {}, "y is missing in row 1"),
+    "changed scaling of images": (
+        _npz(x=np.zeros((40, 4, 4), np.uint8), y=Y), NPZ, {"prepare": {"numbers": "none"}},
+        "`prepare:` has no effect on images",
+    ),
     "objects": (
         _npz(x=np.array([["a", 1]] * 40, dtype=object), y=Y), NPZ, {}, "no archive of NumPy arrays"
     ),
@@ -301,7 +305,7 @@ def test_data_that_do_not_fit_in_memory_are_refused(
         ([1, 2], "returned list; return a table"),
         ({}, "has no rows"),
         ({"a": [1, 2], "churned": [1]}, "the table cannot be read"),
-        ({"a": [object()]}, "the table cannot be read"),
+        ({"a": [object()]}, "column 'a' holds values of several types"),
         ((X, Y), "returned arrays, which have no columns; remove `target:`"),
     ],
 )

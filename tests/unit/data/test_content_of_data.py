@@ -14,6 +14,8 @@ from tuner.training.data import content, preparing
 from tuner.training.data.content import Hashes
 from tuner.training.data.dataset import load_dataset
 from tuner.training.data.preparing import PreparedData, prepare
+from tuner.training.data.source import BadData
+from tuner.training.data.table_source import TableSource
 
 CHURN = {"csv": "churn.csv", "target": "churned"}
 
@@ -53,6 +55,65 @@ def test_another_content_or_recipe_is_other_data(first: PreparedData, tmp_path: 
     assert len(fingerprints) == 6
     assert len({each.folder for each in (first, *others)}) == 6
     assert (first.n_rows, others[-1].n_rows) == (60, 61)
+
+
+TABLE = {"x": [*range(40)], "w": [1.0] * 40, "y": ["a", "b"] * 20}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"w": [2.0] + [1.0] * 39},
+        {"y": ["b", "a"] * 20},
+        {"y": ["a", "c"] * 20},
+        {"x": [*range(39), 99]},
+    ],
+)
+def test_every_value_of_a_callable_counts(change: Any, tmp_path: Path) -> None:
+    source = {"python": "d.py:load", "target": "y", "weight": "w"}
+    found = [
+        prepare(data_request(source, tmp_path), tmp_path, lambda name, folder, t=table: lambda: t)
+        for table in (TABLE, {**TABLE, **change})
+    ]
+    assert found[0].fingerprint != found[1].fingerprint
+    assert found[0].folder != found[1].folder
+    renamed = {("z" if name == "x" else name): values for name, values in TABLE.items()}
+    other = prepare(data_request(source, tmp_path), tmp_path, lambda name, folder: lambda: renamed)
+    assert other.folder != found[0].folder
+
+
+def test_defaults_that_are_written_out_are_the_same_data(
+    first: PreparedData, tmp_path: Path
+) -> None:
+    rules: list[dict[str, Any]] = [
+        {"prepare": {"categories": {"one_hot": 100}}},
+        {"task": "classification"},
+        {"split": {"validation": 0.15, "test": 0.15, "by": "stratify", "seed": 0}},
+    ]
+    for rule in rules:
+        again = _prepared(tmp_path / "here", tmp_path / "home", **rule)
+        assert again.fingerprint == first.fingerprint, rule
+    source = {**CHURN, "drop": ["id", "age"], "encoding": "UTF-8"}
+    turned = {**CHURN, "drop": ["age", "id"]}
+    prints = {_prepared(tmp_path / "here", tmp_path, each).fingerprint for each in (source, turned)}
+    assert len(prints) == 1
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv(tmp_path / "churn.csv", rows_of_churn())
+    real = TableSource.load
+
+    def load(source: TableSource) -> Any:
+        table = real(source)
+        write_csv(tmp_path / "churn.csv", rows_of_churn(70))
+        return table
+
+    monkeypatch.setattr(TableSource, "load", load)
+    with pytest.raises(BadData, match="the data changed while they were read"):
+        _prepared(tmp_path, tmp_path / "home")
+    assert [p.name for p in (tmp_path / "home").iterdir()] == ["hashes.json"]
 
 
 def test_the_order_of_files_counts_and_their_names_do_not(tmp_path: Path) -> None:

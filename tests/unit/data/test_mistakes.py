@@ -42,6 +42,13 @@ def test_every_fault_of_a_column_is_reported_with_the_table(tmp_path: Path) -> N
     assert facts.summary == ""
 
 
+def test_the_table_of_a_callable_is_described(tmp_path: Path) -> None:
+    asked = request(tmp_path, {"python": "d.py:load", "target": "y"})
+    table = {"x": [*range(40)], "y": [0, 1] * 20}
+    facts = look_at(opened(asked, lambda: table), asked)
+    assert [column.name for column in facts.columns] == ["x", "y"]
+
+
 def test_a_table_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "churn.csv").write_text("a,b\n1\n")
     facts = _look(tmp_path)

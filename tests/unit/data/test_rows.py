@@ -10,10 +10,12 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from tests.data_requests import data_request
 from tests.unit.data.tables import COLUMNS, load_table, rows_of_churn, write_csv
 from tuner.errors import BadRows
 from tuner.study_file.data.prepare import PrepareRule
-from tuner.training.data.preparation import Pixels, Preparation
+from tuner.training.data.preparation import Pixels, Preparation, load_preparation
+from tuner.training.data.preparing import prepare
 from tuner.training.data.rows import columns_of, pixels_of
 
 ROWS = rows_of_churn()
@@ -81,6 +83,8 @@ def _row(**changes: Any) -> list[dict[str, Any]]:
         (np.ones((2, 4)), "rows of 3 features are needed, not 2x4"),
         ([["a", "b", "c"]], "no array of numbers"),
         (object(), "no array of numbers"),
+        (pd.DataFrame({"Plan": ["pro"], "Age": [3], "Since": ["x"]}), "the rows lack column 'age'"),
+        ([{"age": 3}, {"age": "x"}], "column 'age' holds values of several types"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else None,
 )
@@ -108,6 +112,50 @@ def test_a_number_that_training_rows_lacked_may_be_missing(churn: Any) -> None:
     assert gap[fitted.features.index("age is missing")] == 1
 
 
+def _fitted(folder: Path, text: str, **keys: Any) -> Preparation:
+    """The preparation of a table with the target y; it keeps the form of the file."""
+    (folder / "a.csv").write_text(text)
+    asked = data_request({"csv": "a.csv", "target": "y", **keys}, folder)
+    return load_preparation(prepare(asked, folder / "home").folder)
+
+
+def _of_file(folder: Path, text: str, fitted: Preparation) -> Any:
+    (folder / "new.csv").write_text(text)
+    return _inputs(folder / "new.csv", fitted)
+
+
+def test_a_category_of_digits_stays_text(tmp_path: Path) -> None:
+    text = "zip,y\n" + "".join(f"{('007', 'A12')[n % 2]},{n % 2}\n" for n in range(40))
+    fitted = _fitted(tmp_path, text)
+    assert _of_file(tmp_path, "zip\n007\n007\n", fitted).tolist() == [[1, 0], [1, 0]]
+    words = "on,y\n" + "".join(f"{('True', 'maybe')[n % 2]},{n % 2}\n" for n in range(40))
+    fitted = _fitted(tmp_path, words)
+    assert _of_file(tmp_path, "on\nTrue\n", fitted).tolist() == [[1, 0]]
+
+
+def test_dates_have_the_format_of_the_training(tmp_path: Path) -> None:
+    days = [f"{day:02d}/03/2024" for day in (3, 5, 25)]
+    text = "d,y\n" + "".join(f"{days[n % 3]},{n % 2}\n" for n in range(60))
+    fitted = _fitted(tmp_path, text, types={"d": "date"})
+    single = _of_file(tmp_path, "d\n05/03/2024\n", fitted)
+    assert np.isfinite(single).all()
+    with pytest.raises(BadRows, match="text that is no date"):
+        _of_file(tmp_path, "d\n03/25/2024\n", fitted)
+
+
+def test_a_model_knows_the_form_of_its_files(tmp_path: Path) -> None:
+    text = "x;k;y\n" + "".join(f"{n},5;{'ab'[n % 2]};{n % 2}\n" for n in range(40))
+    fitted = _fitted(tmp_path, text, delimiter=";", decimal=",")
+    assert fitted.form == {"delimiter": ";", "encoding": "utf-8", "decimal": ","}
+    assert _of_file(tmp_path, "x;k\n1,5;a\n", fitted).shape == (1, 3)
+
+
+def test_an_empty_line_of_a_single_column_is_a_row(tmp_path: Path) -> None:
+    text = "x,y\n" + "".join(f"{n if n % 5 else ''},{n % 2}\n" for n in range(40))
+    fitted = _fitted(tmp_path, text)
+    assert _of_file(tmp_path, "x\n1\n\n3\n", fitted)[:, 1].tolist() == [0, 1, 0]
+
+
 def test_images_in_every_form(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 256, (4, 6, 6, 3), dtype=np.uint8)
@@ -121,7 +169,8 @@ def test_images_in_every_form(tmp_path: Path) -> None:
     assert np.array_equal(pixels_of(files[0], empty), inner[:1])
     for rows, sentence in (
         (pixels[:, :5], r"images of the shape \(6, 6, 3\) are needed, not \(5, 6, 3\)"),
-        (pixels * 2.0, "pixels must be numbers from 0 to 255"),
+        (pixels * 2.0, "pixels must be whole numbers from 0 to 255"),
+        (pixels / 255, "pixels must be whole numbers from 0 to 255"),
         (tmp_path / "more", "images cannot be read"),
     ):
         with pytest.raises(BadRows, match=sentence):

@@ -71,6 +71,26 @@ def test_the_same_table_in_every_form(churn: Table, tmp_path: Path) -> None:
     assert _same(churn, load_table(tmp_path, parquet))
 
 
+def test_a_column_has_one_type_in_all_files(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", [["007", n % 2] for n in range(20)], ("zip", "y"))
+    write_csv(tmp_path / "b.csv", [["A12", n % 2] for n in range(20)], ("zip", "y"))
+    write_csv(tmp_path / "test.csv", [["012", n % 2] for n in range(20)], ("zip", "y"))
+    table = load_table(
+        tmp_path, {"csv": "[ab].csv", "target": "y"}, split={"test": {"csv": "test.csv"}}
+    )
+    assert table.columns[0].categories == ("007", "012", "A12")
+    types = {"zip": "category"}
+    table = load_table(tmp_path, {"csv": "a.csv", "target": "y", "types": types})
+    assert table.columns[0].categories == ("007",)
+
+
+def test_a_late_line_break_in_quotes_is_read(tmp_path: Path) -> None:
+    rows = "".join(f"{n},abcdefghijklmnop,{n % 2}\n" for n in range(60_000))
+    (tmp_path / "a.csv").write_text(f'x,k,y\n{rows}1,"a\nb",1\n')
+    table = load_table(tmp_path, {"csv": "a.csv", "target": "y"})
+    assert (table.n_rows, table.columns[1].categories[0]) == (60_001, "a\nb")
+
+
 def test_a_comma_may_be_the_decimal_point(tmp_path: Path) -> None:
     text = "x;y\n" + "".join(f"{n},5;{n % 2}\n" for n in range(40))
     (tmp_path / "a.csv").write_bytes(text.replace("\n", "\r\n").encode())

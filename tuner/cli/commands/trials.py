@@ -8,14 +8,13 @@ from collections.abc import Sequence
 
 from tuner.cli.database import open_existing
 from tuner.cli.text.as_json import render_json
+from tuner.cli.text.spreadsheet import csv_cell
 from tuner.cli.text.summary import trial_json
-from tuner.cli.text.words import clean, one_line, render_table, render_value, terminal_width, wrap
+from tuner.cli.text.words import one_line, render_table, render_value, terminal_width, wrap
 from tuner.results.conditions import parse_condition, parse_sort, parse_states
 from tuner.results.filters import Filter
 from tuner.results.trial_list import load_trials
 from tuner.storage.reading.rows import TrialRow
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -105,13 +104,3 @@ def render_csv(metric: str, trials: Sequence[TrialRow]) -> str:
             )
         )
     return out.getvalue()
-
-
-def csv_cell(value: object) -> str:
-    """Return a cell that no spreadsheet takes for a formula and no terminal for a command."""
-    if value is None:
-        return ""
-    if isinstance(value, int | float):
-        return str(value)
-    text = str(value)
-    return clean(f"'{text}" if text.startswith(_FORMULA) else text)

@@ -158,17 +158,16 @@ def _add_predict(commands: Commands) -> None:
         action="store_true",
         help="fill in missing values that no training row had, and take new categories for none",
     )
-    for name, default, what in (
-        ("delimiter", ",", "between two cells of a CSV file"),
-        ("encoding", "utf-8", "of a CSV file"),
-        ("decimal", ".", "the decimal point of a CSV file"),
+    for name, what in (
+        ("delimiter", "between two cells of a CSV file"),
+        ("encoding", "of a CSV file"),
+        ("decimal", "the decimal point of a CSV file"),
     ):
         predict.add_argument(
             f"--{name}",
             type=arguments.text,
-            default=default,
             metavar="TEXT",
-            help=f"{what} (default: {default})",
+            help=f"{what} (default: that of the data that the model was trained on)",
         )
     add_json(predict)
 
@@ -205,7 +204,8 @@ def _add_train(commands: Commands) -> None:
         "--data",
         type=arguments.text,
         metavar="FILE",
-        help="the file or folder of the data, if it is not where the config names it",
+        help="the file or folder of the data, if it is not where the config names it; a file of "
+        "test rows is looked for beside it",
     )
     train.add_argument(
         "--device",

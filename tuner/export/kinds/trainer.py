@@ -116,6 +116,7 @@ def _prepare(job: Job, objective: TrainerObjective) -> PreparedData:
         request = objective.data_request(job.source)
         if job.options.data is not None:
             request["source"] |= {objective.data.source: str(job.options.data)}
+            request["folder"] = str(job.options.data.parent)  # a test file is looked for beside it
         prepared = prepare(request, open_home().data, load_data)
     except TunerError:
         raise

@@ -1,7 +1,7 @@
 """`objective.prepare`: how columns become inputs of a model."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from tuner.study_file.frozen import Model
 from tuner.study_file.keys import Key
@@ -44,6 +44,10 @@ class PrepareRule(Model):
             f"ones, and one for all others. Without a number the bound is {MAX_CATEGORIES}",
         ),
     ] = "one_hot"
+
+    def identity(self) -> dict[str, Any]:
+        """Return the values that make another study, with the bound written out."""
+        return {**self.model_dump(mode="json"), "categories": {"one_hot": self.max_categories}}
 
     @property
     def max_categories(self) -> int:

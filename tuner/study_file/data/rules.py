@@ -8,7 +8,8 @@ from tuner.study_file.data.split import SplitRule
 from tuner.study_file.keys import read_record
 from tuner.study_file.params.trainer_params import Task
 from tuner.study_file.text.faults import listed
-from tuner.study_file.text.items import Item, Section, read_list, read_option
+from tuner.study_file.text.items import Item, Section, read_entries, read_list, read_option
+from tuner.study_file.text.yaml_nodes import ScalarNode
 
 AUGMENTATIONS = ("flip", "crop")
 
@@ -34,6 +35,11 @@ def _check_split(item: Item, split: SplitRule, data: AnyData | None) -> None:
     share = split.validation + (split.test if isinstance(split.test, float) else 0)
     if share >= 1:
         item.fault(f"leaves no rows for training: validation and test add up to {share:g}")
+    if split.rule == "column":
+        entries = read_entries(item, "") or {}
+        for name in ("validation", "test"):
+            if name in entries and isinstance(entries[name].node, ScalarNode):
+                entries[name].key_fault("has no effect with `by: {column: ...}`; remove it")
     needs_table = split.column is not None or split.test_file is not None
     if needs_table and data is not None and not isinstance(data, TableData):
         item.fault("a column or a test file needs a table (csv, parquet); use shares instead")

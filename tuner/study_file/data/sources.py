@@ -1,6 +1,8 @@
 """The sources of data sets, each a record with its keys; the first key names the source."""
 
+import codecs
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
@@ -56,6 +58,11 @@ class Data(Model):
     def identity(self) -> dict[str, Any]:
         """Return the values that make another study; the content counts, wherever it is."""
         values = self.model_dump(mode="json")
+        if "drop" in values:
+            values["drop"] = sorted(values["drop"])
+        if "encoding" in values:
+            with suppress(LookupError):  # found later, with a message
+                values["encoding"] = codecs.lookup(values["encoding"]).name
         return {**values, self.source: "by content"} if self.is_path else values
 
 

@@ -85,6 +85,7 @@ class SplitRule(Model):
         values = self.model_dump(mode="json")
         if self.test_file is not None:
             values["test"] = {self.test_file[0]: "by content"}
-        if self.rule in ("time", "column"):
-            values.pop("seed")  # nothing is drawn
-        return values
+        unused = {"time": ("seed",), "column": ("seed", "validation", "test")}.get(self.rule, ())
+        if self.test_file is not None:
+            unused = tuple(name for name in unused if name != "test")
+        return {name: value for name, value in values.items() if name not in unused}

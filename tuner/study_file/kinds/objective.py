@@ -59,6 +59,11 @@ class Objective(Model, ABC):
     def complete(cls, params: Params) -> dict[str, ParamValue]:
         """Return the params with the objective's own defaults."""
 
+    @property
+    def own_defaults(self) -> Mapping[str, ParamValue]:
+        """Return defaults that belong to this objective alone, beyond those of `complete`."""
+        return {}
+
     @abstractmethod
     def written(self) -> Any:
         """Return the value of `objective:` in a study file."""

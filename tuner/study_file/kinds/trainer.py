@@ -121,6 +121,11 @@ class TrainerObjective(Objective):
     def complete(cls, params: Params) -> dict[str, ParamValue]:
         return resolve(params)
 
+    @property
+    def own_defaults(self) -> Mapping[str, ParamValue]:
+        table = CNN_PARAMS if self.model == "cnn" else {}
+        return {name: param.default for name, param in table.items()}
+
     def written(self) -> Any:
         """Return the mapping without values that follow from the data, and without defaults."""
         dumped = self.model_dump(
@@ -130,10 +135,12 @@ class TrainerObjective(Objective):
 
     def identity(self) -> Any:
         return {
-            **self.model_dump(mode="json", exclude_none=True, exclude={"loss", "metrics"}),
-            **self._written_loss(),
             "data": self.data.identity(),
             "split": self.split.identity(),
+            "prepare": self.prepare.identity(),
+            "model": self.model,  # the task belongs to the data's fingerprint
+            **self._written_loss(),
+            **({"augment": sorted(self.augment)} if self.augment else {}),
         }
 
     def _written_loss(self) -> dict[str, Any]:
@@ -196,7 +203,7 @@ class TrainerObjective(Objective):
             "split": self.split.model_dump(mode="json"),
             "prepare": self.prepare.model_dump(mode="json"),
             "task": self.task,
-            "identity": {name: identity.get(name) for name in ("data", "split", "prepare", "task")},
+            "identity": {name: identity[name] for name in ("data", "split", "prepare")},
             "folder": os.path.abspath(os.environ.get("TUNER_DATA") or folder),
             "code_folder": str(folder),
         }

@@ -24,15 +24,25 @@ NULLS = ["", *_MARKS.split("|"), "None", "n/a", "nan", "null"]
 _DELIMITERS = ";\t|"
 
 
-def read_csv_files(files: Sequence[Path], asked: Mapping[str, Any]) -> pa.Table:
-    """Read files of the same columns; `asked` holds delimiter, encoding and decimal."""
+def read_csv_files(
+    files: Sequence[Path], asked: Mapping[str, Any], text_columns: Collection[str] = ()
+) -> list[pa.Table]:
+    """Read files of the same columns; `asked` holds delimiter, encoding and decimal.
+
+    `text_columns` stay text: 007 is no number where it names a category. So does a column that is
+    text in one of the files, or has another type there.
+    """
     check_files(files)
-    return join([(file, _read_csv(file, asked)) for file in files])
+    tables = [_read_csv(file, asked, text_columns) for file in files]
+    mixed = {name for name in _mixed(tables) if name not in text_columns}
+    if mixed:
+        tables = [_read_csv(file, asked, {*text_columns, *mixed}) for file in files]
+    return tables
 
 
-def read_parquet_files(files: Sequence[Path]) -> pa.Table:
+def read_parquet_files(files: Sequence[Path]) -> list[pa.Table]:
     check_files(files)
-    return join([(file, _read_parquet(file)) for file in files])
+    return [_read_parquet(file) for file in files]
 
 
 def join(parts: Sequence[tuple[Path, pa.Table]]) -> pa.Table:
@@ -48,27 +58,23 @@ def join(parts: Sequence[tuple[Path, pa.Table]]) -> pa.Table:
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException:
-        # A column that is text in one file is text in all of them.
-        texts = [_as_text(table, _mixed(tables)) for table in tables]
+        # Files of different kinds: a column that differs is text in all of them.
+        mixed = _mixed(tables)
+        texts = [_as_text(table, mixed) for table in tables]
         return pa.concat_tables(texts, promote_options="permissive")
 
 
-def _read_csv(file: Path, asked: Mapping[str, Any]) -> pa.Table:
+def _read_csv(file: Path, asked: Mapping[str, Any], text_columns: Collection[str]) -> pa.Table:
     encoding, delimiter = str(asked["encoding"]), str(asked["delimiter"])
     _check_options(encoding, delimiter)
-    _check_head(file, encoding, delimiter)
-    read = pa.csv.ReadOptions(encoding=encoding)
+    header = _read_header(file, encoding, delimiter)
     convert = pa.csv.ConvertOptions(
-        null_values=NULLS, strings_can_be_null=True, decimal_point=str(asked["decimal"])
+        null_values=NULLS,
+        strings_can_be_null=True,
+        decimal_point=str(asked["decimal"]),
+        column_types={name: pa.string() for name in text_columns if name in header},
     )
-    try:
-        # A line break in quotes may stand at the border of two blocks, which only this tells apart.
-        parse = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=_has_quotes(file))
-        table = pa.csv.read_csv(
-            str(file), read_options=read, parse_options=parse, convert_options=convert
-        )
-    except (pa.ArrowException, UnicodeError) as error:
-        raise BadData(_why_unreadable(file, encoding, delimiter, error)) from error
+    table = _parse(file, asked, convert, n_columns=len(header))
     if table.num_rows == 0:
         raise BadData(f"{file.name} has a header and no rows")
     table = _named(file, table, asked.get("drop"))
@@ -78,6 +84,28 @@ def _read_csv(file: Path, asked: Mapping[str, Any]) -> pa.Table:
                 f"{file.name}: column {name!r} is not {encoding}; set `encoding:`, such as latin-1"
             )
     return table
+
+
+def _parse(
+    file: Path, asked: Mapping[str, Any], convert: pa.csv.ConvertOptions, *, n_columns: int
+) -> pa.Table:
+    """Parse the file; again if a cell in quotes may hold a line break, which takes longer."""
+    encoding, delimiter = str(asked["encoding"]), str(asked["delimiter"])
+    read = pa.csv.ReadOptions(encoding=encoding)
+    has_quotes = _has_quotes(file)
+    for has_breaks in (has_quotes, True):
+        # An empty line of a single column is a row without a value.
+        parse = pa.csv.ParseOptions(
+            delimiter=delimiter, newlines_in_values=has_breaks, ignore_empty_lines=n_columns > 1
+        )
+        try:
+            return pa.csv.read_csv(
+                str(file), read_options=read, parse_options=parse, convert_options=convert
+            )
+        except (pa.ArrowException, UnicodeError) as error:
+            if has_breaks:
+                raise BadData(_why_unreadable(file, encoding, delimiter, error)) from error
+    raise AssertionError("the second try returns or raises")
 
 
 def _named(file: Path, table: pa.Table, dropped: Collection[str] | None) -> pa.Table:
@@ -117,8 +145,8 @@ def _check_options(encoding: str, delimiter: str) -> None:
         raise BadData(f"the delimiter {delimiter!r} must be one character")
 
 
-def _check_head(file: Path, encoding: str, delimiter: str) -> None:
-    """Check the header; raises `BadData`."""
+def _read_header(file: Path, encoding: str, delimiter: str) -> list[str]:
+    """Return the names of the columns; raises `BadData`."""
     begin = _begin(file, 4)
     if not begin:
         raise BadData(f"{file.name} is empty")
@@ -139,6 +167,7 @@ def _check_head(file: Path, encoding: str, delimiter: str) -> None:
         raise BadData(
             f"{file.name} has a single column whose name holds {mark}; set `delimiter: {written}`"
         )
+    return header
 
 
 def _check_names(file: Path, names: Sequence[str]) -> None:
@@ -195,12 +224,18 @@ def _open_text(file: Path, encoding: str) -> IO[str]:
 
 
 def _mixed(tables: Sequence[pa.Table]) -> list[str]:
-    """Return the columns that are text in one of the tables."""
-    return [
-        name
-        for name in tables[0].column_names
-        if any(pa.types.is_string(table.schema.field(name).type) for table in tables)
-    ]
+    """Return the columns that have different types in the tables, other than numbers."""
+    found = []
+    for name in tables[0].column_names:
+        kinds = {table.schema.field(name).type for table in tables if name in table.column_names}
+        kinds.discard(pa.null())
+        if len(kinds) > 1 and not all(_is_number(kind) for kind in kinds):
+            found.append(name)
+    return found
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _as_text(table: pa.Table, names: Sequence[str]) -> pa.Table:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 from tuner.study_file.data.prepare import PrepareRule
 from tuner.study_file.data.split import SplitRule
 from tuner.study_file.params.trainer_params import OBJECTIVES
+from tuner.training.data.files import CSV_FORM
 from tuner.training.data.preparation import Preparation
-from tuner.training.data.source import DataRequest, Source
+from tuner.training.data.source import BadData, DataRequest, Source
 from tuner.training.data.split import split_rows
 from tuner.training.data.table import Array, Table
 from tuner.training.folders import open_new, sync_folder, write_new
@@ -23,9 +25,13 @@ _ROWS = 16_384  # prepared and written at once: bounds the memory
 def build_folder(source: Source, request: DataRequest, folder: Path) -> None:
     """Prepare a data set in an empty folder; `meta.json` comes last. Raises `BadData`."""
     table = source.load()
-    rows = split_rows(table, SplitRule.model_validate(dict(request.split)))
     rule = PrepareRule.model_validate(dict(request.prepare))
-    preparation = Preparation.fit(table, rows["train"], rule)
+    if table.pixels_NCHW is not None and rule != PrepareRule():
+        raise BadData("`prepare:` has no effect on images; remove it")
+    rows = split_rows(table, SplitRule.model_validate(dict(request.split)))
+    fitted = Preparation.fit(table, rows["train"], rule)
+    form = {name: str(request.source.get(name, default)) for name, default in CSV_FORM.items()}
+    preparation = replace(fitted, form=form)
     for name, index in rows.items():
         _write_inputs(folder / f"{name}_x.npy", table, index, preparation)
         _write(folder / f"{name}_y.npy", preparation.target.apply(table.target.values_N[index]))
@@ -54,14 +60,14 @@ def _fingerprint(
 ) -> str:
     """Return the identity of data and split on all machines.
 
-    For files it follows from their content and the recipe, so that it is the same wherever they
-    are; packages hold their own data, whose values count.
+    It follows from content and recipe, so that it is the same wherever files are. Studies of
+    scikit-learn's sets have always had the hash of the values.
     """
     if "sklearn" in request.source:
         return table.fingerprint(rows)
     digest = hashlib.sha256()
-    content = table.fingerprint(rows) if "python" in request.source else dict(source.content())
-    digest.update(json.dumps([content, dict(request.identity)], sort_keys=True).encode())
+    recipe = {**request.identity, "task": table.task.value}  # written out or not
+    digest.update(json.dumps([dict(source.content()), recipe], sort_keys=True).encode())
     for index in rows.values():
         digest.update(np.ascontiguousarray(index).tobytes())
     return digest.hexdigest()

@@ -47,8 +47,13 @@ def check_texts(name: str, column: Column) -> None:
         )
 
 
-def typed_column(name: str, values: pa.ChunkedArray, kind: ColumnType) -> Column:
-    """Convert a column; raises `BadData` for values that are not of this type."""
+def typed_column(
+    name: str, values: pa.ChunkedArray, kind: ColumnType, date_format: str = ""
+) -> Column:
+    """Convert a column; raises `BadData` for values that are not of this type.
+
+    `date_format` is that of dates as text, if it is known.
+    """
     if values.null_count == len(values):
         raise BadData(f"column {name!r} has no values; add it to `drop:`")
     if pa.types.is_dictionary(values.type):
@@ -61,7 +66,7 @@ def typed_column(name: str, values: pa.ChunkedArray, kind: ColumnType) -> Column
         case ColumnType.BOOLEAN:
             return Column(name=name, kind=kind, values_N=_booleans(name, values))
         case ColumnType.DATE:
-            return Column(name=name, kind=kind, values_N=_days(name, values))
+            return _dates(name, values, date_format)
         case ColumnType.CATEGORY:
             return _category(name, values)
 
@@ -104,33 +109,36 @@ def _booleans(name: str, values: pa.ChunkedArray) -> Array:
     return _floats(values.cast(pa.int8()).cast(pa.float64()))
 
 
-def _days(name: str, values: pa.ChunkedArray) -> Array:
+def _dates(name: str, values: pa.ChunkedArray, date_format: str) -> Column:
     """Return days since 1970-01-01, with the time of day as a fraction."""
     if pa.types.is_integer(values.type) or _is_text(values.type):
-        values = _parse_dates(name, values.cast(pa.string()))
+        values, date_format = _parse_dates(name, values.cast(pa.string()), date_format)
     elif not (pa.types.is_date(values.type) or pa.types.is_timestamp(values.type)):
         raise BadData(f"column {name!r} holds {values.type} instead of dates")
     is_missing_N = pc.is_null(values).to_numpy()
     stamps = values.cast(pa.timestamp("us")).cast(pa.int64()).fill_null(0).to_numpy()
-    return np.where(is_missing_N, np.nan, stamps / _DAY)
+    days_N = np.where(is_missing_N, np.nan, stamps / _DAY)
+    return Column(name=name, kind=ColumnType.DATE, values_N=days_N, date_format=date_format)
 
 
-def _parse_dates(name: str, texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    found = []
-    for form in _DATE_FORMATS:
+def _parse_dates(
+    name: str, texts: pa.ChunkedArray, date_format: str
+) -> tuple[pa.ChunkedArray, str]:
+    """Return dates and their format, empty for ISO dates with a time."""
+    found: dict[str, pa.ChunkedArray] = {}
+    for form in [date_format] if date_format else _DATE_FORMATS:
         parsed = pc.strptime(texts, format=form, unit="us", error_is_null=True)
         if parsed.null_count == texts.null_count:
-            found.append(parsed)
-    if len(found) == 1:
-        return found[0]
-    if found and all(other.equals(found[0]) for other in found):
-        return found[0]
+            found[form] = parsed
     if found:
+        form, dates = next(iter(found.items()))
+        if all(other.equals(dates) for other in found.values()):
+            return dates, form
         raise BadData(
             f"column {name!r} can be read as day/month and as month/day; write dates as YYYY-MM-DD"
         )
     try:
-        return texts.cast(pa.timestamp("us"))
+        return texts.cast(pa.timestamp("us")), date_format
     except pa.ArrowException:
         raise BadData(
             f"column {name!r} holds text that is no date; write dates as YYYY-MM-DD, or as "

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tuner.training.data.source import BadData
 
+CSV_FORM = {"delimiter": ",", "encoding": "utf-8", "decimal": "."}  # unless a file sets it
+
 
 def find_files(given: str, folder: Path) -> list[Path]:
     """Return the file of a path, or all files of a pattern, sorted; raises `BadData`."""

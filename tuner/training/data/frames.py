@@ -17,10 +17,11 @@ def arrow_of(given: Any, name: str) -> pa.Table:
         if hasattr(given, "__arrow_c_stream__"):
             table = pa.table(given)
         elif isinstance(given, Mapping):
-            table = pa.table({str(key): pa.array(values) for key, values in given.items()})
+            table = pa.table({str(k): _column(name, str(k), v) for k, v in given.items()})
         elif isinstance(given, list) and given and all(isinstance(row, Mapping) for row in given):
             names = dict.fromkeys(str(key) for row in given for key in row)
-            table = pa.table({key: pa.array([row.get(key) for row in given]) for key in names})
+            columns = {key: [row.get(key) for row in given] for key in names}
+            table = pa.table({key: _column(name, key, v) for key, v in columns.items()})
         else:
             raise BadData(
                 f"{name} returned {type(given).__name__}; return a table (Arrow, pandas, polars or "
@@ -31,3 +32,10 @@ def arrow_of(given: Any, name: str) -> pa.Table:
     if not table.num_rows or not table.num_columns:
         raise BadData(f"{name} has no rows")
     return table.drop_columns([n for n in table.column_names if n.startswith("__index_level_")])
+
+
+def _column(name: str, key: str, values: Any) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise BadData(f"{name}: column {key!r} holds values of several types") from error

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 _TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+SPLIT_TEST = 0.15  # the default of `split.test`, which the files replace
 _BYTES = 0x08  # the code of unsigned bytes in a file's head
 
 
@@ -30,6 +31,8 @@ class IdxSource:
         self._train = [_find(folder, name) for name in _TRAIN]
         has_test = any(_path(folder, name) for name in _TEST)
         self._test = [_find(folder, name) for name in _TEST] if has_test else []
+        if has_test and request.split["test"] != SPLIT_TEST:
+            raise BadData(f"{_TEST[0]} holds the test rows; remove `test:` from `split:`")
 
     def content(self) -> Mapping[str, str]:
         return self._hashes.of([*self._train, *self._test])

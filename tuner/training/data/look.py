@@ -13,6 +13,7 @@ from tuner.study_file.data.sources import ColumnType
 from tuner.study_file.data.split import SplitRule
 from tuner.training.data.mistakes import find_mistakes
 from tuner.training.data.preparation import Preparation
+from tuner.training.data.python_source import PythonSource
 from tuner.training.data.source import BadData, DataRequest, Source
 from tuner.training.data.split import split_rows
 from tuner.training.data.table import Table
@@ -50,9 +51,9 @@ def look_at(source: Source, request: DataRequest) -> DataFacts:
     """Look at a data set; faults in it are part of the result."""
     columns: tuple[ColumnFacts, ...] = ()
     try:
-        if isinstance(source, TableSource):
-            arrow, _ = source.read()
-            columns, faults = _facts_of(arrow, request)
+        read = source.read() if isinstance(source, TableSource | PythonSource) else None
+        if read is not None:
+            columns, faults = _facts_of(read[0], request)
             if faults:
                 return DataFacts(summary="", columns=columns, faults=faults, warnings=())
         table = source.load()

@@ -7,7 +7,7 @@ H height, W width.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from safetensors.numpy import save as save_arrays
 from tuner.study_file.data.prepare import PrepareRule
 from tuner.study_file.data.sources import ColumnType
 from tuner.study_file.params.trainer_params import Task
+from tuner.training.data.files import CSV_FORM
 from tuner.training.data.numbers import Numbers, load_numbers
 from tuner.training.data.one_hot import OneHot, load_one_hot
 from tuner.training.data.scaling import Standard
@@ -81,6 +82,7 @@ class InputColumn:
 
     name: str
     kind: ColumnType
+    date_format: str = ""  # of dates as text; empty for ISO dates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,7 @@ class Preparation:
     pixels: Pixels | None
     target: Target
     features: tuple[str, ...]  # the names of the inputs
+    form: Mapping[str, str] = field(default_factory=lambda: dict(CSV_FORM))  # of CSV files
 
     @classmethod
     def fit(cls, table: Table, rows: Array, rule: PrepareRule) -> "Preparation":
@@ -112,7 +115,10 @@ class Preparation:
         one_hot = OneHot.fit(categories, rule.max_categories)
         names = (numbers.names(numeric) if numbers else []) + one_hot.names(categories)
         return cls(
-            columns=tuple(InputColumn(name=c.name, kind=c.kind) for c in table.columns),
+            columns=tuple(
+                InputColumn(name=c.name, kind=c.kind, date_format=c.date_format)
+                for c in table.columns
+            ),
             numbers=numbers,
             one_hot=one_hot,
             pixels=None,
@@ -153,7 +159,11 @@ class Preparation:
     def text(self) -> dict[str, Any]:
         """Return the rest of its state, as JSON values."""
         return {
-            "columns": [{"name": c.name, "kind": c.kind.value} for c in self.columns],
+            "columns": [
+                {"name": c.name, "kind": c.kind.value, "date_format": c.date_format}
+                for c in self.columns
+            ],
+            "form": dict(self.form),
             "numbers": self.numbers.text() if self.numbers else None,
             "one_hot": self.one_hot.text(),
             "shape": list(self.pixels.shape) if self.pixels else None,
@@ -192,7 +202,11 @@ def build_preparation(text: Mapping[str, Any], arrays: Mapping[str, Array]) -> P
         )
     return Preparation(
         columns=tuple(
-            InputColumn(name=column["name"], kind=ColumnType(column["kind"]))
+            InputColumn(
+                name=column["name"],
+                kind=ColumnType(column["kind"]),
+                date_format=column["date_format"],
+            )
             for column in text["columns"]
         ),
         numbers=load_numbers(text["numbers"], of_numbers) if text["numbers"] else None,
@@ -206,6 +220,7 @@ def build_preparation(text: Mapping[str, Any], arrays: Mapping[str, Array]) -> P
             classes=tuple(text["classes"]),
         ),
         features=tuple(text["features"]),
+        form=dict(text["form"]),
     )
 
 

@@ -83,7 +83,7 @@ def remove_unused(parent: Path) -> None:
 
 
 def _key(request: DataRequest, source: Source) -> str:
-    recipe = [dict(request.identity), VERSION, dict(source.content())]
+    recipe = [dict(request.identity), request.task, VERSION, dict(source.content())]
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -94,6 +94,8 @@ def _build(source: Source, request: DataRequest, folder: Path) -> None:
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         build_folder(source, request, unfinished)
+        if _key(request, source) != folder.name:
+            raise BadData("the data changed while they were read; run it again")
         _publish(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MAX_NAMED = 5  # rows in a message
-CSV_FORM = {"delimiter": ",", "encoding": "utf-8", "decimal": "."}
 
 
 def columns_of(rows: Any, preparation: Preparation, *, is_lenient: bool) -> list[Column]:
@@ -32,7 +31,7 @@ def columns_of(rows: Any, preparation: Preparation, *, is_lenient: bool) -> list
     a category that the training rows did not show is no error; it becomes the fill value, or no
     category.
     """
-    arrow = _as_arrow(rows)
+    arrow = _as_arrow(rows, preparation)
     if arrow is None or _is_positional(arrow, preparation):
         found = _from_array(_matrix(rows), preparation)
     else:
@@ -66,9 +65,11 @@ def pixels_of(rows: Any, preparation: Preparation) -> Array:
     wanted = (height, width, channels)
     if array.ndim != 4 or array.shape[1:] != wanted:
         raise BadRows(f"images of the shape {wanted} are needed, not {array.shape[1:]}")
-    is_byte = array.dtype.kind in "biuf" and bool(((array >= 0) & (array <= 255)).all())
+    is_byte = array.dtype.kind in "biuf" and bool(
+        ((array >= 0) & (array <= 255) & (array == np.round(array))).all()
+    )
     if not is_byte:
-        raise BadRows("pixels must be numbers from 0 to 255")
+        raise BadRows("pixels must be whole numbers from 0 to 255")
     return np.ascontiguousarray(array.transpose(0, 3, 1, 2)).astype(np.uint8)
 
 
@@ -92,7 +93,7 @@ def find_image_files(path: Path) -> list[Path]:
     return files
 
 
-def _as_arrow(rows: Any) -> "pa.Table | None":
+def _as_arrow(rows: Any, preparation: Preparation) -> "pa.Table | None":
     """Return named columns as an Arrow table; None for an array."""
     is_file = isinstance(rows, str | os.PathLike)
     is_table = isinstance(rows, Mapping) or hasattr(rows, "__arrow_c_stream__")
@@ -100,7 +101,7 @@ def _as_arrow(rows: Any) -> "pa.Table | None":
     if not (is_file or is_table or is_list):
         return None
     if is_file:
-        return read_rows(Path(rows), CSV_FORM)
+        return read_rows(Path(rows), preparation, preparation.form)
     from tuner.training.data import frames  # noqa: PLC0415 - loads pyarrow
 
     try:
@@ -109,7 +110,7 @@ def _as_arrow(rows: Any) -> "pa.Table | None":
         raise BadRows(str(error)) from error
 
 
-def read_rows(path: Path, form: Mapping[str, str]) -> "pa.Table":
+def read_rows(path: Path, preparation: Preparation, form: Mapping[str, str]) -> "pa.Table":
     """Read a CSV or Parquet file; `form`: delimiter, encoding, decimal. Raises `BadRows`."""
     from tuner.training.data import arrow_files  # noqa: PLC0415 - loads pyarrow
 
@@ -117,16 +118,18 @@ def read_rows(path: Path, form: Mapping[str, str]) -> "pa.Table":
         raise BadRows(f"there is no file {path}")
     try:
         if path.suffix == ".parquet":
-            return arrow_files.read_parquet_files([path])
-        return arrow_files.read_csv_files([path], form)
+            return arrow_files.read_parquet_files([path])[0]
+        # Others than numbers stay text, as in training: 007 may be a category.
+        as_text = [c.name for c in preparation.columns if c.kind is not ColumnType.NUMBER]
+        return arrow_files.read_csv_files([path], form, as_text)[0]
     except BadData as error:
         raise BadRows(str(error)) from error
 
 
 def _is_positional(arrow: "pa.Table", preparation: Preparation) -> bool:
-    """Return whether a frame without the names of the columns holds their values in order."""
-    names = [column.name for column in preparation.columns]
-    return arrow.num_columns == len(names) and not set(names) & set(arrow.column_names)
+    """Return whether a frame without names holds the values in the order of the columns."""
+    n_columns = len(preparation.columns)
+    return bool(arrow.column_names == [str(number) for number in range(n_columns)])
 
 
 def _from_arrow(arrow: "pa.Table", preparation: Preparation) -> list[Column]:
@@ -142,9 +145,9 @@ def _from_arrow(arrow: "pa.Table", preparation: Preparation) -> list[Column]:
             found.append(_all_missing(column.name, column.kind, len(values)))
             continue
         try:
-            found.append(typed_column(column.name, values, column.kind))
+            found.append(typed_column(column.name, values, column.kind, column.date_format))
         except BadData as error:
-            raise BadRows(str(error)) from error
+            raise BadRows(f"{error} (the first row is row 1)") from error
     return found
 
 

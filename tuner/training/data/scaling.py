@@ -40,8 +40,9 @@ class Standard:
     def fit(cls, x_NF: Array) -> "Standard":
         """Fit on training rows; a constant feature keeps its scale."""
         mean_F, scale_F = x_NF.mean(0), x_NF.std(0)
-        # Rounding may leave a constant feature a tiny scale.
-        is_varied = scale_F > 1e-12 * np.maximum(1, np.abs(mean_F))
+        # Rounding may leave a constant feature a tiny scale; the bound is scikit-learn's.
+        n_eps = len(x_NF) * np.finfo(np.float64).eps
+        is_varied = scale_F**2 > n_eps * scale_F**2 + (n_eps * mean_F) ** 2
         return cls(mean_F=mean_F, scale_F=np.where(is_varied, scale_F, 1.0))
 
     def apply(self, x_NF: Array) -> Array:

@@ -4,8 +4,9 @@ Shapes: N rows, F features, C channels, H height, W width.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class Column:
     kind: ColumnType
     values_N: Array
     categories: tuple[str, ...] = ()  # by number
+    date_format: str = ""  # of dates that were text; empty for ISO dates
 
     @property
     def is_missing_N(self) -> Array:
@@ -39,12 +41,7 @@ class Column:
 
     def take(self, rows: Array) -> "Column":
         """Return some of the rows."""
-        return Column(
-            name=self.name,
-            kind=self.kind,
-            values_N=self.values_N[rows],
-            categories=self.categories,
-        )
+        return replace(self, values_N=self.values_N[rows])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,23 +72,26 @@ class Table:
         return np.stack([column.values_N for column in self.columns], axis=1)
 
     def fingerprint(self, rows: Mapping[str, Array]) -> str:
-        """Return the sha256 of raw values and split, which identifies the data on all machines."""
+        """Return the sha256 of numbers, target and split: the identity of scikit-learn's sets."""
         digest = hashlib.sha256()
-        for array in (*self._values(), self.target.values_N, *rows.values()):
+        for array in (self.numbers_NF(), self.target.values_N, *rows.values()):
             digest.update(f"{array.dtype.str} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
-        texts = [column.categories for column in self.columns]
-        if any(texts):
-            digest.update(repr(texts).encode())
         return digest.hexdigest()
 
-    def _values(self) -> list[Array]:
-        """Return the raw values, as one matrix if all columns are numbers."""
-        if self.pixels_NCHW is not None:
-            return [self.pixels_NCHW]
-        if all(column.kind is ColumnType.NUMBER for column in self.columns):
-            return [self.numbers_NF()]
-        return [column.values_N for column in self.columns]
+    def content_hash(self) -> str:
+        """Return the sha256 of everything that a preparation uses: names, kinds, all values."""
+        digest = hashlib.sha256()
+        columns = [*self.columns, self.target, *([self.split_by] if self.split_by else [])]
+        for column in columns:
+            facts = [column.name, column.kind.value, list(column.categories)]
+            digest.update(json.dumps(facts).encode())
+            digest.update(np.ascontiguousarray(column.values_N).tobytes())
+        for array in (self.weight_N, self.pixels_NCHW):
+            if array is not None:
+                digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        digest.update(f"{self.n_test} {self.n_rows}".encode())
+        return digest.hexdigest()
 
 
 def row_of(is_bad_N: Array) -> str:

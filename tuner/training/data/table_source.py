@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuner.training.data.content import Hashes
-from tuner.training.data.files import find_files
+from tuner.training.data.files import CSV_FORM, find_files
 from tuner.training.data.source import DataRequest
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class TableSource:
         self._files = find_files(self._path, request.folder)
         test = request.split.get("test")
         self._test = next(iter(test.items())) if isinstance(test, Mapping) else None
+        self._read: tuple[pa.Table, int] | None = None
         self._test_files = find_files(self._test[1], request.folder) if self._test else []
 
     def content(self) -> Mapping[str, str]:
@@ -41,17 +42,35 @@ class TableSource:
 
     def read(self) -> "tuple[pa.Table, int]":
         """Return all rows as they are in the files, and how many of them are from a test file."""
-        from tuner.training.data.arrow_files import join  # noqa: PLC0415 - loads pyarrow
+        if self._read is None:
+            files = [*self._files, *self._test_files]
+            tables = self._read_all()
+            from tuner.training.data.arrow_files import join  # noqa: PLC0415 - loads pyarrow
 
-        arrow = self._read(self._kind, self._files)
-        if self._test is None:
-            return arrow, 0
-        test = self._read(self._test[0], self._test_files)
-        return join([(self._files[0], arrow), (self._test_files[0], test)]), test.num_rows
+            n_test = sum(table.num_rows for table in tables[len(self._files) :])
+            self._read = join(list(zip(files, tables, strict=True))), n_test
+        return self._read
 
-    def _read(self, kind: str, files: Sequence[Path]) -> "pa.Table":
+    def _read_all(self) -> "list[pa.Table]":
+        """Return the tables of all files; those of one kind are typed alike."""
+        kinds = [self._kind] * len(self._files)
+        if self._test is not None:
+            kinds += [self._test[0]] * len(self._test_files)
+        files = [*self._files, *self._test_files]
+        if len(set(kinds)) == 1:
+            return self._read_files(kinds[0], files)
+        n_files = len(self._files)
+        return [
+            *self._read_files(self._kind, files[:n_files]),
+            *self._read_files(kinds[-1], files[n_files:]),
+        ]
+
+    def _read_files(self, kind: str, files: Sequence[Path]) -> "list[pa.Table]":
         from tuner.training.data import arrow_files  # noqa: PLC0415 - loads pyarrow
 
         if kind == "parquet":
             return arrow_files.read_parquet_files(files)
-        return arrow_files.read_csv_files(files, self._request.source)
+        source = {**CSV_FORM, **self._request.source}
+        types = self._request.source.get("types") or {}
+        as_text = [name for name, asked in types.items() if asked != "number"]
+        return arrow_files.read_csv_files(files, source, as_text)

@@ -35,6 +35,13 @@ class _Part(BaseModel):
 class _Column(_Part):
     name: str
     kind: Annotated[ColumnType, Field(strict=False)]
+    date_format: Literal["", "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y"]
+
+
+class _Form(_Part):
+    delimiter: str
+    encoding: str
+    decimal: Literal[".", ","]
 
 
 class _OneHotColumn(_Part):
@@ -61,6 +68,7 @@ class _Text(_Part):
     target_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     classes: list[str]
     features: list[str]
+    form: _Form
 
 
 _MEAN, _SCALE = "mean", "scale"  # all that the first format stored
