@@ -121,3 +121,10 @@ def test_classes_without_training_rows_are_counted(tmp_path: Path) -> None:
     source = {"csv": "churn.csv", "target": "y"}
     (warning,) = _look(tmp_path, source, split={"by": {"column": "fold"}}).warnings
     assert warning.startswith("1 of 3 classes have no training row")
+
+
+def test_texts_among_numbers_are_right_where_the_file_says_category(tmp_path: Path) -> None:
+    values, _ = MISTAKES["few texts among numbers"]
+    rows = [[*row, value] for row, value in zip(rows_of_churn(200), values, strict=True)]
+    write_csv(tmp_path / "churn.csv", rows, (*COLUMNS, "z"))
+    assert _look(tmp_path, {**CHURN, "types": {"z": "category"}}).warnings == ()

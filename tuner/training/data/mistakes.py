@@ -3,7 +3,7 @@
 Messages name columns and counts, never a cell. Shapes: N rows, F features, C classes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -21,11 +21,18 @@ _MAX_GAP_OF_IDS = 10  # numbers of the range per row
 _MAX_SHARE_OF_VALUES = 0.2  # different values per row of a column that may determine the target
 
 
-def find_mistakes(table: Table, rows: Mapping[str, Array]) -> Iterator[str]:
-    """Yield one sentence for each; `rows` are those of every split."""
+def find_mistakes(
+    table: Table, rows: Mapping[str, Array], typed: Collection[str] = ()
+) -> Iterator[str]:
+    """Yield one sentence for each.
+
+    `rows` are those of every split, and `typed` the columns whose type the study file names.
+    """
     if table.n_rows >= _MIN_ROWS:
         for column in table.columns:
             yield from _in_column(column, table)
+            if column.name not in typed:
+                yield from _texts_among_numbers(column)
     yield from _duplicates(table, rows)
     yield from _rare_classes(table, rows["train"])
 
@@ -41,12 +48,6 @@ def _in_column(column: Column, table: Table) -> Iterator[str]:
     if _is_like_an_id(column, n_known_values, table.n_rows):
         yield f"column {column.name!r} has another value in almost every row, as an id has; drop it"
         return
-    n_texts = _n_texts_among_numbers(column)
-    if n_texts:
-        yield (
-            f"column {column.name!r} holds numbers except for {n_texts:,} values, and is taken for "
-            f"categories; `types: {{{column.name}: number}}` shows the first of them"
-        )
     n_missing = int((~known_N).sum())
     if n_missing > table.n_rows / 2:
         share = n_missing / table.n_rows
@@ -69,13 +70,16 @@ def _is_like_an_id(column: Column, n_values: int, n_rows: int) -> bool:
     return is_whole and bool(np.ptp(values_N) < _MAX_GAP_OF_IDS * n_rows)
 
 
-def _n_texts_among_numbers(column: Column) -> int:
-    """Return how many values are no numbers in a column of categories that are mostly numbers."""
+def _texts_among_numbers(column: Column) -> Iterator[str]:
     if column.kind is not ColumnType.CATEGORY:
-        return 0
+        return
     is_text_C = np.array([not _is_number(text) for text in column.categories])
     is_text_N = is_text_C[column.values_N[~column.is_missing_N]]
-    return int(is_text_N.sum()) if is_text_N.mean() <= 1 - _SHARE_OF_NUMBERS else 0
+    if is_text_N.any() and is_text_N.mean() <= 1 - _SHARE_OF_NUMBERS:
+        yield (
+            f"column {column.name!r} holds numbers except for {is_text_N.sum():,} values, and is "
+            f"taken for categories; `types: {{{column.name}: number}}` shows the first of them"
+        )
 
 
 def _is_number(text: str) -> bool:
