@@ -70,6 +70,14 @@ MISTAKES: dict[str, tuple[list[Any], str]] = {
         [(1 if label == "yes" else 0) + RNG.random() * 0.9 for label in LABELS],
         "column 'z' alone predicts the target almost perfectly",
     ),
+    "few texts among numbers": (
+        [f"{n // 2 % 50}?" if n % 20 == 1 else n // 2 % 50 for n in range(200)],
+        "'z' holds numbers except for 10 values, and is taken for categories; `types: {z: number}`",
+    ),
+    "many texts among numbers": (
+        [f"{n // 2 % 50}?" if n % 8 == 1 else n // 2 % 50 for n in range(200)],
+        "",
+    ),
     "noise": ([round(RNG.normal(), 2) for _ in LABELS], ""),
     "large whole numbers": ([int(RNG.integers(10**6)) for _ in LABELS], ""),
 }
@@ -101,3 +109,22 @@ def test_repeated_rows_and_rare_classes_are_counted(tmp_path: Path) -> None:
     assert "30 of 130 rows repeat the features of another row" in repeated
     assert "also stand in the training rows" in repeated
     assert rare.startswith("1 of 3 classes have fewer than 10 rows")
+
+
+def test_classes_without_training_rows_are_counted(tmp_path: Path) -> None:
+    folds = ("train", "train", "validation", "test")
+    rows = [
+        [RNG.normal(), folds[n % 4], "rare" if n % 4 == 3 and n < 50 else "ab"[n // 4 % 2]]
+        for n in range(200)
+    ]
+    write_csv(tmp_path / "churn.csv", rows, ("x", "fold", "y"))
+    source = {"csv": "churn.csv", "target": "y"}
+    (warning,) = _look(tmp_path, source, split={"by": {"column": "fold"}}).warnings
+    assert warning.startswith("1 of 3 classes have no training row")
+
+
+def test_texts_among_numbers_are_right_where_the_file_says_category(tmp_path: Path) -> None:
+    values, _ = MISTAKES["few texts among numbers"]
+    rows = [[*row, value] for row, value in zip(rows_of_churn(200), values, strict=True)]
+    write_csv(tmp_path / "churn.csv", rows, (*COLUMNS, "z"))
+    assert _look(tmp_path, {**CHURN, "types": {"z": "category"}}).warnings == ()

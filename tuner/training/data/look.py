@@ -67,7 +67,7 @@ def look_at(source: Source, request: DataRequest) -> DataFacts:
         summary=f"{_summary(table, preparation)}; {sizes}",
         columns=columns,
         faults=(),
-        warnings=tuple(find_mistakes(table, rows)),
+        warnings=tuple(find_mistakes(table, rows, request.source.get("types") or ())),
     )
 
 

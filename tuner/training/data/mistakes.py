@@ -3,7 +3,7 @@
 Messages name columns and counts, never a cell. Shapes: N rows, F features, C classes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -16,17 +16,25 @@ _FEW_OF_A_CLASS = 10  # rows
 _ALONE = 0.995  # a column that ranks or determines the target so well predicts it alone
 _SHARE_OF_REPEATED = 0.01  # rows; fewer are no news unless they leak
 _SHARE_OF_IDS = 0.95  # different values per row
+_SHARE_OF_NUMBERS = 0.9  # values of a column whose others are likely errors
 _MAX_GAP_OF_IDS = 10  # numbers of the range per row
 _MAX_SHARE_OF_VALUES = 0.2  # different values per row of a column that may determine the target
 
 
-def find_mistakes(table: Table, rows: Mapping[str, Array]) -> Iterator[str]:
-    """Yield one sentence for each; `rows` are those of every split."""
+def find_mistakes(
+    table: Table, rows: Mapping[str, Array], typed: Collection[str] = ()
+) -> Iterator[str]:
+    """Yield one sentence for each.
+
+    `rows` are those of every split, and `typed` the columns whose type the study file names.
+    """
     if table.n_rows >= _MIN_ROWS:
         for column in table.columns:
             yield from _in_column(column, table)
+            if column.name not in typed:
+                yield from _texts_among_numbers(column)
     yield from _duplicates(table, rows)
-    yield from _rare_classes(table)
+    yield from _rare_classes(table, rows["train"])
 
 
 def _in_column(column: Column, table: Table) -> Iterator[str]:
@@ -60,6 +68,26 @@ def _is_like_an_id(column: Column, n_values: int, n_rows: int) -> bool:
     values_N = column.values_N[~column.is_missing_N]
     is_whole = column.kind is ColumnType.NUMBER and bool((values_N == np.round(values_N)).all())
     return is_whole and bool(np.ptp(values_N) < _MAX_GAP_OF_IDS * n_rows)
+
+
+def _texts_among_numbers(column: Column) -> Iterator[str]:
+    if column.kind is not ColumnType.CATEGORY:
+        return
+    is_text_C = np.array([not _is_number(text) for text in column.categories])
+    is_text_N = is_text_C[column.values_N[~column.is_missing_N]]
+    if is_text_N.any() and is_text_N.mean() <= 1 - _SHARE_OF_NUMBERS:
+        yield (
+            f"column {column.name!r} holds numbers except for {is_text_N.sum():,} values, and is "
+            f"taken for categories; `types: {{{column.name}: number}}` shows the first of them"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _predicts_alone(column: Column, codes_N: Array, n_values: int, table: Table) -> bool:
@@ -122,15 +150,22 @@ def _duplicates(table: Table, rows: Mapping[str, Array]) -> Iterator[str]:
     )
 
 
-def _rare_classes(table: Table) -> Iterator[str]:
+def _rare_classes(table: Table, train: Array) -> Iterator[str]:
     if table.task is not Task.CLASSIFICATION:
         return
-    counts_C = np.bincount(table.target.values_N, minlength=len(table.target.categories))
+    n_classes = len(table.target.categories)
+    counts_C = np.bincount(table.target.values_N, minlength=n_classes)
     n_rare = int((counts_C < _FEW_OF_A_CLASS).sum())
     if n_rare:
         yield (
             f"{n_rare} of {len(counts_C)} classes have fewer than {_FEW_OF_A_CLASS} rows; metrics "
             "of such classes are mostly luck"
+        )
+    n_unseen = int((np.bincount(table.target.values_N[train], minlength=n_classes) == 0).sum())
+    if n_unseen:
+        yield (
+            f"{n_unseen} of {n_classes} classes have no training row, so that no model predicts "
+            "them; add rows, or change `split:`"
         )
 
 
