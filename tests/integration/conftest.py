@@ -36,8 +36,8 @@ def shared_database(server: Server, template: str) -> Iterator[Database]:
 
 
 # Deletes the rows of every table, Optuna's and ours, that belongs to a study. `truncate` would make
-# new files for a hundred tables and indexes, which takes longer. The vacuum gives the room back: new
-# rows then stand in the order of their insertion again, on which no query of ours relies, but tests.
+# new files for a hundred tables and indexes, which takes longer. The vacuum gives the room back:
+# new rows then stand in the order of their insertion again, on which some tests rely.
 EMPTYING = """
 with recursive owned (id) as (
     select 'studies'::regclass::oid

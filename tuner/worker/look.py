@@ -35,7 +35,7 @@ def answer(given: Mapping[str, Any]) -> Mapping[str, Any]:
             source.content()
         return asdict(look_at(source, request))
     except (BadData, BadCode) as error:
-        return {"summary": "", "columns": [], "faults": [str(error)], "warnings": []}
+        return {"summary": "", "columns": [], "faults": [str(error)], "warnings": [], "task": ""}
     except Exception as error:  # a package's own error: people need a sentence
         return {"error": in_words(error)}
 

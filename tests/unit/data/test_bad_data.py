@@ -146,7 +146,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
     ),
     "text for numbers": (
         _column("price", "1", "2", "3 EUR"), {**CHURN, "types": {"price": "number"}}, {},
-        "column 'price' holds string instead of numbers: row 3 is none",
+        "column 'price' is no number in row 3",
     ),
     "infinity": (
         _column("x", "1", "2", "inf"), CHURN, {}, "'x' holds infinity in row 3 and 12 more"
@@ -155,7 +155,10 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
         _column("on", "yes", "perhaps"), {**CHURN, "types": {"on": "boolean"}}, {},
         "'on' is no boolean in row 2 and 19 more",
     ),
-    "no date": (_column("d", "x"), {**CHURN, "types": {"d": "date"}}, {}, "text that is no date"),
+    "no date": (
+        _column("d", "2025-01-01", "x"), {**CHURN, "types": {"d": "date"}}, {},
+        "text that is no date in row 2 and 19 more",
+    ),
     "an ambiguous date": (
         _column("d", "03/04/2025"), {**CHURN, "types": {"d": "date"}}, {}, "day/month and as month"
     ),
@@ -230,7 +233,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
         _idx(_head(3, 2, 1, 1) + b"\0\1", _head(1, 3) + b"\0\1\0"), IDX, {}, "has 2 images and"
     ),
     "no images in idx": (_idx(b"", b"", "others"), IDX, {}, "nor train-images-idx3-ubyte.gz"),
-    "no archive": (_text("x", "data.npz"), NPZ, {}, "is no archive of NumPy arrays"),
+    "no archive": (_text("x", "data.npz"), NPZ, {}, "is no archive of arrays"),
     "no y": (_npz(x=X), NPZ, {}, "no array 'y'; it holds x"),
     "another length": (_npz(x=X, y=Y[:30]), NPZ, {}, "x has 40 rows and y 30"),
     "float images": (_npz(x=np.zeros((40, 4, 4)), y=Y), NPZ, {}, "images must be 8-bit numbers"),
@@ -242,7 +245,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
         "`prepare:` has no effect on images",
     ),
     "objects": (
-        _npz(x=np.array([["a", 1]] * 40, dtype=object), y=Y), NPZ, {}, "no archive of NumPy arrays"
+        _npz(x=np.array([["a", 1]] * 40, dtype=object), y=Y), NPZ, {}, "holds Python objects"
     ),
 }  # fmt: skip
 
@@ -304,7 +307,7 @@ def test_data_that_do_not_fit_in_memory_are_refused(
         (3, "returned int; return a table"),
         ([1, 2], "returned list; return a table"),
         ({}, "has no rows"),
-        ({"a": [1, 2], "churned": [1]}, "the table cannot be read"),
+        ({"a": [1, 2], "churned": [1]}, "the columns of the table have different lengths"),
         ({"a": [object()]}, "column 'a' holds values of several types"),
         ((X, Y), "returned arrays, which have no columns; remove `target:`"),
     ],

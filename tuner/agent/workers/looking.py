@@ -28,6 +28,7 @@ class DataFacts:
     columns: Sequence[ColumnFacts]  # of tables
     faults: Sequence[str]  # why no study can use it
     warnings: Sequence[str]  # likely mistakes
+    task: str  # empty if the data cannot be used
 
 
 def look_at_data(
@@ -44,4 +45,7 @@ def look_at_data(
     with start_child(("look",), given) as child:
         answer = finish_child(child, "looking at the data failed")
     columns = [ColumnFacts(**column) for column in answer.pop("columns")]
+    if answer["task"]:
+        names = {*spec.params, *spec.search_space}
+        answer["faults"] += spec.objective.task_faults(answer["task"], names, spec.metric)
     return DataFacts(columns=columns, **answer)

@@ -11,6 +11,7 @@ from tuner.agent.workers.looking import DataFacts, look_at_data
 from tuner.cli.text.as_json import render_json
 from tuner.cli.text.words import (
     count,
+    cut,
     one_line,
     render_table,
     render_value,
@@ -72,7 +73,7 @@ def render_facts(facts: DataFacts, width: int | None = None) -> str:
     header = ["column", "use", "type", "missing", "distinct", "example"]
     rows = [
         [
-            one_line(column.name),
+            cut(one_line(column.name), 40),
             column.use,
             column.type,
             f"{column.missing:,}",

@@ -205,8 +205,12 @@ def _add_train(commands: Commands) -> None:
         type=arguments.text,
         metavar="FILE",
         help="the file or folder of the data, if it is not where the config names it; a file of "
-        "test rows is looked for beside it",
+        "test rows is expected in the same folder",
     )
+    _add_machine_of_train(train)
+
+
+def _add_machine_of_train(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--device",
         type=arguments.text,

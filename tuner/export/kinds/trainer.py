@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -57,9 +58,11 @@ def train_model(job: Job) -> Trained:
     objective = job.config.objective
     assert isinstance(objective, TrainerObjective)
     started = monotonic()
+    # The user's code sees no variables of ours, which name folders of this machine.
+    request, home = _request(job, objective), open_home().data
     with as_program():
         with redirect_stdout(sys.stderr):
-            prepared = _prepare(job, objective)
+            prepared = _prepare(job.config, request, home)
         return _train_on(job, objective, prepared, started)
 
 
@@ -109,15 +112,18 @@ def choose(config: BestConfig, values: Mapping[str, Values]) -> str:
     return min(values, key=lambda name: (goal.rank(values[name][goal.metric]), name != NEW))
 
 
-def _prepare(job: Job, objective: TrainerObjective) -> PreparedData:
+def _request(job: Job, objective: TrainerObjective) -> dict[str, Any]:
+    request = objective.data_request(job.source)
+    if job.options.data is not None:
+        request["source"] |= {objective.data.source: str(job.options.data)}
+        request["folder"] = str(job.options.data.parent)  # and that of a test file
+    return request
+
+
+def _prepare(config: BestConfig, request: Mapping[str, Any], home: Path) -> PreparedData:
     """Return this machine's copy of the data, which must be the study's."""
-    config = job.config
     try:
-        request = objective.data_request(job.source)
-        if job.options.data is not None:
-            request["source"] |= {objective.data.source: str(job.options.data)}
-            request["folder"] = str(job.options.data.parent)  # a test file is looked for beside it
-        prepared = prepare(request, open_home().data, load_data)
+        prepared = prepare(request, home, load_data)
     except TunerError:
         raise
     except Exception as error:

@@ -1,7 +1,7 @@
 """The part of every kind of objective in a study file: its record and its reader."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -90,6 +90,10 @@ class Objective(Model, ABC):
     def look_request(self, folder: Path) -> dict[str, Any] | None:
         """Return the request to the child that looks at its data; None without data to look at."""
         return None
+
+    def task_faults(self, task: str, names: Collection[str], metric: str) -> tuple[str, ...]:
+        """Return why loss, metrics, params (`names`) or goal do not fit the task of the data."""
+        return ()
 
     @property
     def look_runs_code(self) -> bool:

@@ -1,7 +1,7 @@
 """`objective: {data: ..., model: ...}`: the built-in trainer on a data source."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,6 +28,7 @@ from tuner.study_file.kinds.losses import (
     read_loss,
     read_metrics,
     smoothing_fault,
+    task_fault,
 )
 from tuner.study_file.kinds.objective import Objective, ObjectiveKind
 from tuner.study_file.kinds.trainer_schema import trainer_sections
@@ -190,6 +191,15 @@ class TrainerObjective(Objective):
 
     def look_request(self, folder: Path) -> dict[str, Any] | None:
         return self.data_request(folder) if self.local_names else None
+
+    def task_faults(self, task: str, names: Collection[str], metric: str) -> tuple[str, ...]:
+        found = [task_fault(self.loss, self.metrics or (), Task(task))]
+        if "label_smoothing" in names and (fault := smoothing_fault(self.loss, Task(task))):
+            found.append(f"label_smoothing {fault}")
+        if metric not in OBJECTIVES[Task(task)]:
+            goals = listed(OBJECTIVES[Task(task)])
+            found.append(f"the goal {metric} does not fit {task}; the trainer reports {goals}")
+        return tuple(filter(None, found))
 
     @property
     def look_runs_code(self) -> bool:

@@ -20,7 +20,7 @@ from tuner.training.data.source import BadData
 
 # As pandas reads them, and the question mark of the UCI repository.
 _MARKS = "?|#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN"
-NULLS = ["", *_MARKS.split("|"), "None", "n/a", "nan", "null"]
+NULLS = ["", " ", *_MARKS.split("|"), "None", "n/a", "nan", "null"]
 _DELIMITERS = ";\t|"
 
 

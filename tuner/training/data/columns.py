@@ -3,6 +3,8 @@
 Messages name columns and rows, never a cell. Rows count from 1; the header is none.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +15,7 @@ from tuner.training.data.table import MISSING, Array, Column, row_of
 
 _MAX_TEXTS = 1000  # different texts of a column that is taken for categories unasked
 _MAX_SHARE = 0.5  # of the rows that may have a text of their own
+_MOST = 0.8  # of the texts that look like numbers or dates
 _FEW_ROWS = 20  # tables without a limit on the share
 _DAY = 86_400_000_000  # microseconds
 _DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
@@ -32,7 +35,7 @@ def infer_type(name: str, values: pa.ChunkedArray) -> ColumnType:
     if is_number or pa.types.is_time(kind) or pa.types.is_duration(kind):
         return ColumnType.NUMBER
     if _is_text(kind):
-        return ColumnType.CATEGORY
+        return ColumnType.DATE if _are_iso_dates(values) else ColumnType.CATEGORY
     raise BadData(f"column {name!r} holds {kind}, which is no feature; add it to `drop:`")
 
 
@@ -42,9 +45,26 @@ def check_texts(name: str, column: Column) -> None:
     is_many = n_texts > _MAX_TEXTS or (n_rows >= _FEW_ROWS and n_texts > _MAX_SHARE * n_rows)
     if is_many:
         raise BadData(
-            f"column {name!r} is text with {n_texts:,} different values in {n_rows:,} rows; add it "
-            f"to `drop:`, or write `types: {{{name}: category}}` to use its most frequent values"
+            f"column {name!r} is text with {n_texts:,} different values in {n_rows:,} rows; "
+            + _advice(name, column.categories)
         )
+
+
+def _advice(name: str, texts: Sequence[str]) -> str:
+    """Return the likely fix for text with many values, by what most of the texts look like."""
+    n_numbers = sum(map(_is_a_number, texts))
+    if n_numbers >= _MOST * len(texts):
+        return f"most of them are numbers: `types: {{{name}: number}}` names the first other row"
+    if sum(_is_a_number(text.replace(",", ".", 1)) for text in texts) >= _MOST * len(texts):
+        return 'most of them are numbers with a comma; set `decimal: ","`'
+    sample = pa.chunked_array([pa.array(texts[:1000])])
+    for form in _DATE_FORMATS:
+        parsed = pc.strptime(sample, format=form, unit="us", error_is_null=True)
+        if len(parsed) - parsed.null_count >= _MOST * len(sample):
+            return f"most of them are dates; write `types: {{{name}: date}}`"
+    return (
+        f"add it to `drop:`, or write `types: {{{name}: category}}` to use its most frequent values"
+    )
 
 
 def typed_column(
@@ -79,6 +99,17 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
+def _are_iso_dates(texts: pa.ChunkedArray) -> bool:
+    """Return whether all texts are dates as a CSV file would have them: YYYY-MM-DD."""
+    if pa.types.is_dictionary(texts.type):
+        texts = texts.cast(texts.type.value_type)
+    first = pc.strptime(texts.slice(0, 20), format=_DATE_FORMATS[0], unit="us", error_is_null=True)
+    if first.null_count > texts.slice(0, 20).null_count:
+        return False
+    parsed = pc.strptime(texts, format=_DATE_FORMATS[0], unit="us", error_is_null=True)
+    return bool(parsed.null_count == texts.null_count)
+
+
 def _numbers(name: str, values: pa.ChunkedArray) -> Array:
     kind = values.type
     if pa.types.is_time(kind) or pa.types.is_duration(kind):
@@ -88,8 +119,8 @@ def _numbers(name: str, values: pa.ChunkedArray) -> Array:
     try:
         numbers_N = _floats(values.cast(pa.float64()))
     except pa.ArrowException:
-        bad = _first_text(values) if _is_text(kind) else ""
-        raise BadData(f"column {name!r} holds {kind} instead of numbers{bad}") from None
+        bad = _first_text(values) if _is_text(kind) else f"holds {kind} instead of numbers"
+        raise BadData(f"column {name!r} {bad}") from None
     is_infinite_N = np.isinf(numbers_N)
     if is_infinite_N.any():
         raise BadData(f"column {name!r} holds infinity in {row_of(is_infinite_N)}")
@@ -140,10 +171,22 @@ def _parse_dates(
     try:
         return texts.cast(pa.timestamp("us")), date_format
     except pa.ArrowException:
+        form = date_format or _best_format(texts)
+        parsed = pc.strptime(texts, format=form, unit="us", error_is_null=True)
+        is_bad_N = pc.and_(parsed.is_null(), texts.is_valid()).to_numpy()
         raise BadData(
-            f"column {name!r} holds text that is no date; write dates as YYYY-MM-DD, or as "
-            "YYYY-MM-DD HH:MM:SS"
+            f"column {name!r} holds text that is no date in {row_of(is_bad_N)}; write dates as "
+            "YYYY-MM-DD, or as YYYY-MM-DD HH:MM:SS"
         ) from None
+
+
+def _best_format(texts: pa.ChunkedArray) -> str:
+    """Return the format that most of the texts have."""
+    n_bad = {
+        form: pc.strptime(texts, format=form, unit="us", error_is_null=True).null_count
+        for form in _DATE_FORMATS
+    }
+    return min(n_bad, key=lambda form: n_bad[form])
 
 
 def _category(name: str, values: pa.ChunkedArray) -> Column:
@@ -179,8 +222,8 @@ def _first_text(texts: pa.ChunkedArray) -> str:
     """Name the first row that is no number."""
     for row, text in enumerate(texts.to_pylist(), 1):
         if text is not None and not _is_a_number(text):
-            return f": row {row:,} is none"
-    return ""
+            return f"is no number in row {row:,}"
+    return "holds text instead of numbers"
 
 
 def _is_a_number(text: str) -> bool:

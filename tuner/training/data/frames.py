@@ -28,7 +28,7 @@ def arrow_of(given: Any, name: str) -> pa.Table:
                 "a dict of columns) or a pair of arrays (x, y)"
             )
     except (pa.ArrowException, ValueError, TypeError) as error:
-        raise BadData(f"{name}: the table cannot be read: {type(error).__name__}") from error
+        raise BadData(f"{name}: the columns of the table have different lengths") from error
     if not table.num_rows or not table.num_columns:
         raise BadData(f"{name} has no rows")
     return table.drop_columns([n for n in table.column_names if n.startswith("__index_level_")])
@@ -36,6 +36,6 @@ def arrow_of(given: Any, name: str) -> pa.Table:
 
 def _column(name: str, key: str, values: Any) -> pa.Array:
     try:
-        return pa.array(values)
+        return pa.array(values, from_pandas=True)  # NaN is a missing value
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise BadData(f"{name}: column {key!r} holds values of several types") from error

@@ -45,6 +45,7 @@ class DataFacts:
     columns: tuple[ColumnFacts, ...]  # of tables
     faults: tuple[str, ...]  # why no study can use it
     warnings: tuple[str, ...]  # likely mistakes
+    task: str = ""  # empty if the data cannot be used
 
 
 def look_at(source: Source, request: DataRequest) -> DataFacts:
@@ -68,6 +69,7 @@ def look_at(source: Source, request: DataRequest) -> DataFacts:
         columns=columns,
         faults=(),
         warnings=tuple(find_mistakes(table, rows, request.source.get("types") or ())),
+        task=table.task.value,
     )
 
 

@@ -43,8 +43,12 @@ class NpzSource:
                 assert archive.zip is not None, "it is open"
                 check_bytes(sum(part.file_size for part in archive.zip.infolist()))
                 x, y = archive["x"], archive["y"]
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise BadData(f"{file.name} is no archive of NumPy arrays, or damaged") from error
+        except ValueError as error:
+            if "Object arrays" in str(error):
+                raise BadData(f"{file.name} holds Python objects; save numbers") from error
+            raise BadData(f"{file.name} is no archive of arrays, or damaged") from error
+        except (OSError, zipfile.BadZipFile, EOFError) as error:
+            raise BadData(f"{file.name} is no archive of arrays, or damaged") from error
         except AttributeError:
             raise BadData(f"{file.name} holds one array; save x and y with np.savez") from None
         return table_of_arrays(x, y, self._request.task, name=Path(file).name)

@@ -210,7 +210,8 @@ def _bad_rows(rows: Sequence[int], is_bad_NF: Array, names: Sequence[str]) -> st
     more = f" and {len(rows) - _MAX_NAMED} more" if len(rows) > _MAX_NAMED else ""
     name = names[int(np.flatnonzero(is_bad_NF[rows[0]])[0])]
     return (
-        f"row{'s' * (len(rows) > 1)} {named}{more} of {len(is_bad_NF)}, counted from 0: NaN, "
-        f"infinity or a number too large (row {rows[0]}: feature {name!r}); fill in or leave out "
-        "missing values, the training rows had none there"
+        f"row{'s' * (len(rows) > 1)} {named}{more} of {len(is_bad_NF)}, counted from 0: no value, "
+        f"NaN, infinity or a number too large (row {rows[0]}: feature {name!r}); fill in missing "
+        "values, since the training rows had none there, or let the model do so (is_lenient, "
+        "--lenient)"
     )
