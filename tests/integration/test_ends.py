@@ -201,5 +201,5 @@ def test_a_trial_that_a_client_ended_is_not_described_by_us(study: StoredStudy) 
     (frozen,) = study.optuna().get_trials()
     assert (frozen.state.name, frozen.values, frozen.user_attrs) == ("FAIL", None, {})
     assert study.lease(0, "state, reason") == ("done", "ended by an Optuna client")
-    kinds = [kind for (kind,) in study.query("select kind from tuner.event")]
+    kinds = [kind for (kind,) in study.query("select kind from tuner.event order by event_id")]
     assert kinds == ["claimed", "ended_elsewhere"]

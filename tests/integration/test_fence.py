@@ -209,7 +209,8 @@ def test_a_decision_is_stored_once_with_what_had_been_seen(study: StoredStudy) -
         )
         agent.store.report(Batch(decisions=[record]))
     assert study.query(
-        "select number, attempt, step, action, reason, seen::text, local from tuner.decision"
+        "select number, attempt, step, action, reason, seen::text, local from tuner.decision "
+        "order by number"
     ) == [(0, 1, 3, "prune", "first", "100:120:105", [4, 2])]
 
 
