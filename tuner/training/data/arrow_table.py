@@ -83,7 +83,8 @@ def _feature(arrow: pa.Table, name: str, roles: Roles) -> Column:
     values = arrow.column(name)
     asked = roles.types.get(name)
     column = typed_column(name, values, asked or infer_type(name, values))
-    if asked is None and column.kind is ColumnType.CATEGORY:
+    # A feature by which rows are split must have an order in time: the split advises better.
+    if asked is None and column.kind is ColumnType.CATEGORY and name != roles.split_by:
         check_texts(name, column)
     return column
 

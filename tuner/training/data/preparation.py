@@ -65,9 +65,10 @@ class Pixels:
     @classmethod
     def fit(cls, pixels_NCHW: Array) -> "Pixels":
         n_channels = pixels_NCHW.shape[1]
-        counts_CV = np.stack(
-            [np.bincount(pixels_NCHW[:, c].ravel(), minlength=256) for c in range(n_channels)]
-        ).astype(np.float64)
+        counts_CV = np.zeros((n_channels, 256))
+        for image_CHW in pixels_NCHW:  # one at a time: counting takes eight bytes for each pixel
+            for channel, pixels_HW in enumerate(image_CHW):
+                counts_CV[channel] += np.bincount(pixels_HW.ravel(), minlength=256)
         values_V = np.arange(256.0)
         n_pixels = counts_CV[0].sum()
         mean_C = counts_CV @ values_V / n_pixels
