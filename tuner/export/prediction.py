@@ -53,7 +53,5 @@ def _predict(model: FinalModel, rows: Any, *, is_lenient: bool) -> Predicted:
     probabilities = model.predict_proba(rows, is_lenient=is_lenient)
     return Predicted(
         header=(_PREDICTION, *(f"p_{name}" for name in model.classes)),
-        rows=tuple(
-            (model.classes[number], *row) for number, row in zip(found, probabilities, strict=True)
-        ),
+        rows=tuple((model.classes[int(row.argmax())], *row.tolist()) for row in probabilities),
     )
