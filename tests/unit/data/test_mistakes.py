@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.unit.data.tables import COLUMNS, opened, request, rows_of_churn, write_csv
-from tuner.training.data.look import DataFacts, look_at
+from tuner.study.data_facts import DataFacts
+from tuner.training.data.look import look_at
 
 CHURN = {"csv": "churn.csv", "target": "churned", "drop": ["id"]}
 

@@ -1,34 +1,10 @@
 """A look at the data of a study by a one-shot child, before any study is created."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.agent.workers.one_shot import finish_child, start_child
+from tuner.study.data_facts import ColumnFacts, DataFacts
 from tuner.study_file.model import StudySpec
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnFacts:
-    """A column of a table, for people."""
-
-    name: str
-    use: str  # feature, target, weight, split, dropped
-    type: str
-    missing: int
-    distinct: int
-    example: str  # a cell: for the terminal alone
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataFacts:
-    """The facts of a data set."""
-
-    summary: str  # one line; empty if the data cannot be used
-    columns: Sequence[ColumnFacts]  # of tables
-    faults: Sequence[str]  # why no study can use it
-    warnings: Sequence[str]  # likely mistakes
-    task: str  # empty if the data cannot be used
 
 
 def look_at_data(

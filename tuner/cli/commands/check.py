@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tuner.agent.workers.looking import DataFacts, look_at_data
+from tuner.agent.workers.looking import look_at_data
 from tuner.cli.text.as_json import render_json
 from tuner.cli.text.words import (
     count,
@@ -22,6 +22,7 @@ from tuner.errors import UsageError, render_faults
 from tuner.results.preview import Preview, preview
 from tuner.run_study import RunOptions
 from tuner.storage.embedded.home import open_home
+from tuner.study.data_facts import DataFacts
 from tuner.study.durations import render_seconds
 from tuner.study.trial import Params
 from tuner.study_file.identity import dump_spec

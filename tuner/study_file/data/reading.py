@@ -27,7 +27,8 @@ def read_data(item: Item, folder: Path) -> AnyData | None:
         _refuse_sources(item, entries, named)
         return None
     record = SOURCES[named[0]]
-    section = read_section(item, Keys(allowed=tuple(keyed_fields(record))))
+    known = dict.fromkeys((record.source, *record.required, *keyed_fields(record)))
+    section = read_section(item, Keys(allowed=tuple(known)))
     assert section is not None
     values = read_fields(section, record)
     is_complete = _has_required(item, record, section)

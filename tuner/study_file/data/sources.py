@@ -12,7 +12,6 @@ from tuner.study_file.params.trainer_params import DATA_SETS, IMAGE_SETS, Task
 from tuner.study_file.values import ByName, OneOf, Text, Texts, Whole
 
 _COLUMN = Text("must name a column, such as age")
-_IN_TABLES = " (tables)"
 
 
 class ColumnType(StrEnum):
@@ -84,16 +83,9 @@ class SklearnData(Data):
         return DATA_SETS[self.sklearn]
 
 
-class TableData(Data):
-    """A table with a column for each feature and one for the target."""
+class Columns(Data):
+    """The use of the columns of a table."""
 
-    required: ClassVar[tuple[str, ...]] = ("target",)
-
-    @property
-    def may_be_images(self) -> bool:
-        return False
-
-    target: Annotated[str, Key(_COLUMN, "the column to predict")]
     drop: Annotated[tuple[str, ...], Key(Texts(_COLUMN), "columns that are no features")] = ()
     weight: Annotated[
         str | None,
@@ -110,6 +102,18 @@ class TableData(Data):
             "type of a column where the inferred one is wrong",
         ),
     ] = {}
+
+
+class TableData(Columns):
+    """A table with a column for each feature and one for the target."""
+
+    required: ClassVar[tuple[str, ...]] = ("target",)
+
+    target: Annotated[str, Key(_COLUMN, "the column to predict")]
+
+    @property
+    def may_be_images(self) -> bool:
+        return False
 
 
 class CsvData(TableData):
@@ -207,7 +211,7 @@ class IdxData(Data):
         return Task.CLASSIFICATION
 
 
-class PythonData(Data):
+class PythonData(Columns):
     """`{python: data.py:load}`: a callable of the user."""
 
     source: ClassVar[str] = "python"
@@ -220,20 +224,7 @@ class PythonData(Data):
             "of columns) or a pair of arrays `(x, y)`",
         ),
     ]
-    target: Annotated[str | None, Key(_COLUMN, f"the column to predict{_IN_TABLES}")] = None
-    drop: Annotated[
-        tuple[str, ...], Key(Texts(_COLUMN), f"columns that are no features{_IN_TABLES}")
-    ] = ()
-    weight: Annotated[
-        str | None, Key(_COLUMN, f"a column with the weight of each row{_IN_TABLES}")
-    ] = None
-    types: Annotated[
-        Mapping[str, ColumnType],
-        Key(
-            ByName(OneOf(tuple(ColumnType)), "must be a mapping by column"),
-            f"type of a column where the inferred one is wrong{_IN_TABLES}",
-        ),
-    ] = {}
+    target: Annotated[str | None, Key(_COLUMN, "the column to predict, of a table")] = None
 
     @property
     def code_name(self) -> str | None:

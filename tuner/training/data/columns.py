@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from tuner.study_file.data.sources import ColumnType
 from tuner.training.data.source import BadData
-from tuner.training.data.table import MISSING, Array, Column, row_of
+from tuner.training.data.table import MISSING, Array, Column, is_number_text, row_of
 
 _MAX_TEXTS = 1000  # different texts of a column that is taken for categories unasked
 _MAX_SHARE = 0.5  # of the rows that may have a text of their own
@@ -52,10 +52,10 @@ def check_texts(name: str, column: Column) -> None:
 
 def _advice(name: str, texts: Sequence[str]) -> str:
     """Return the likely fix for text with many values, by what most of the texts look like."""
-    n_numbers = sum(map(_is_a_number, texts))
+    n_numbers = sum(map(is_number_text, texts))
     if n_numbers >= _MOST * len(texts):
         return f"most of them are numbers: `types: {{{name}: number}}` names the first other row"
-    if sum(_is_a_number(text.replace(",", ".", 1)) for text in texts) >= _MOST * len(texts):
+    if sum(is_number_text(text.replace(",", ".", 1)) for text in texts) >= _MOST * len(texts):
         return 'most of them are numbers with a comma; set `decimal: ","`'
     sample = pa.chunked_array([pa.array(texts[:1000])])
     for form in _DATE_FORMATS:
@@ -221,14 +221,6 @@ def _floats(values: pa.ChunkedArray) -> Array:
 def _first_text(texts: pa.ChunkedArray) -> str:
     """Name the first row that is no number."""
     for row, text in enumerate(texts.to_pylist(), 1):
-        if text is not None and not _is_a_number(text):
+        if text is not None and not is_number_text(text):
             return f"is no number in row {row:,}"
     return "holds text instead of numbers"
-
-
-def _is_a_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -1,13 +1,13 @@
 """A look at a data set before a study: its columns, its faults, and likely mistakes.
 
-Cells are shown in `ColumnFacts.example` alone, which goes to the terminal and nowhere else.
+Cells are in `ColumnFacts.example` alone.
 """
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tuner.study.data_facts import ColumnFacts, DataFacts
 from tuner.study_file.data.prepare import PrepareRule
 from tuner.study_file.data.sources import ColumnType
 from tuner.study_file.data.split import SplitRule
@@ -23,29 +23,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MAX_EXAMPLE = 24  # characters
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnFacts:
-    """A column of a table, for people."""
-
-    name: str
-    use: str  # feature, target, weight, split, dropped
-    type: str  # number, category, boolean, date, or Arrow's name for an unusable one
-    missing: int
-    distinct: int
-    example: str  # the first value
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataFacts:
-    """The facts of a data set."""
-
-    summary: str  # one line; empty if the data cannot be used
-    columns: tuple[ColumnFacts, ...]  # of tables
-    faults: tuple[str, ...]  # why no study can use it
-    warnings: tuple[str, ...]  # likely mistakes
-    task: str = ""  # empty if the data cannot be used
 
 
 def look_at(source: Source, request: DataRequest) -> DataFacts:

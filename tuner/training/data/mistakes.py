@@ -9,7 +9,7 @@ import numpy as np
 
 from tuner.study_file.data.sources import ColumnType
 from tuner.study_file.params.trainer_params import Task
-from tuner.training.data.table import Array, Column, Table
+from tuner.training.data.table import Array, Column, Table, is_number_text
 
 _MIN_ROWS = 20  # for statements about shares
 _FEW_OF_A_CLASS = 10  # rows
@@ -73,21 +73,13 @@ def _is_like_an_id(column: Column, n_values: int, n_rows: int) -> bool:
 def _texts_among_numbers(column: Column) -> Iterator[str]:
     if column.kind is not ColumnType.CATEGORY:
         return
-    is_text_C = np.array([not _is_number(text) for text in column.categories])
+    is_text_C = np.array([not is_number_text(text) for text in column.categories])
     is_text_N = is_text_C[column.values_N[~column.is_missing_N]]
     if is_text_N.any() and is_text_N.mean() <= 1 - _SHARE_OF_NUMBERS:
         yield (
             f"column {column.name!r} holds numbers except for {is_text_N.sum():,} values, and is "
             f"taken for categories; `types: {{{column.name}: number}}` shows the first of them"
         )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _predicts_alone(column: Column, codes_N: Array, n_values: int, table: Table) -> bool:

@@ -99,3 +99,12 @@ def row_of(is_bad_N: Array) -> str:
     rows = np.flatnonzero(is_bad_N)
     more = f" and {len(rows) - 1:,} more" if len(rows) > 1 else ""
     return f"row {rows[0] + 1:,}{more}"
+
+
+def is_number_text(text: str) -> bool:
+    """Return whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
