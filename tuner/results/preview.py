@@ -17,6 +17,7 @@ class Preview:
 
     n_cells: int | None  # of a grid; None: the sampler has no end
     first: Sequence[Params]  # params of the first trials
+    is_exact: bool  # False for a model, whose draws depend on the agents and their lanes
 
 
 def preview(spec: StudySpec, n_params: int = 5) -> Preview:
@@ -31,4 +32,4 @@ def preview(spec: StudySpec, n_params: int = 5) -> Preview:
         n_cells = None
         mirror = Mirror(to_distributions(spec.search_space), spec.direction)
         first = [s.params for s in sampler.propose(mirror, n_params, spec.seed)]
-    return Preview(n_cells=n_cells, first=first)
+    return Preview(n_cells=n_cells, first=first, is_exact=isinstance(sampler, DrawSampler))

@@ -123,7 +123,8 @@ def render_check(spec: StudySpec, shown: Preview, width: int | None = None) -> s
     lines = [f"{spec.name}: valid", "", *_resolved(dump_spec(spec))]
     if shown.n_cells is not None:
         lines += ["", f"the grid has {count(shown.n_cells, 'cell')}"]
-    lines += ["", f"{spec.sampler.name} would begin with", _render_params(shown.first, width)]
+    would = "would begin with" if shown.is_exact else "would begin with params such as"
+    lines += ["", f"{spec.sampler.name} {would}", _render_params(shown.first, width)]
     return "\n".join(lines)
 
 
