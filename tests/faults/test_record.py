@@ -38,7 +38,8 @@ def test_every_suggestion_and_every_decision_of_two_agents_is_derived_again(
     study = write_study(tmp_path, trials=30, epochs=9, sampler="tpe", pruner=PRUNERS[pruner])
     n_workers = 1 if pruner == "asha" else 2  # the others decide less often
     agents = [fleet.start(study, workers=n_workers) for _ in range(2)]
-    fleet.wait_for(lambda: fleet.query("select 1 from trials limit 1"), "a first trial")
+    # The workers still load torch: a moment later all trials might be given out.
+    fleet.wait_for(lambda: fleet.query("select 1 from studies"), "the study")
     stock = optuna.load_study(study_name="faulty", storage=fleet.url)
     stock.enqueue_trial({"learning_rate": 0.002})
     assert [agent.wait() for agent in agents] == [0, 0], agents[0].output + agents[1].output
