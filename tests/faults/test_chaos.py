@@ -47,7 +47,7 @@ def _run(folder: Path, seed: int, seconds: float, n_trials: int) -> bool:
 @pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 def test_a_bad_minute_leaves_an_exact_record(tuner_home: object, tmp_path: Path) -> None:
     # On a busy machine, too little may happen within the time.
-    runs = (_run(tmp_path / str(n), SEED + n, seconds=26, n_trials=24) for n in range(4))
+    runs = (_run(tmp_path / str(n), SEED + n, seconds=26, n_trials=24) for n in range(8))
     assert any(runs), "no run in which a trial was taken over and a zombie came back"
 
 
