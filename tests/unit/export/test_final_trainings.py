@@ -21,7 +21,9 @@ from tuner.export.train_options import Rows, TrainOptions
 from tuner.study.goal import Goal
 from tuner.study.trial import Direction
 from tuner.study_file.best import Weights
+from tuner.study_file.data.sources import CsvData
 from tuner.study_file.kinds.function import FunctionObjective
+from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.training.checkpoint import save_checkpoint
 from tuner.training.data import dataset as data_module
 from tuner.training.data.dataset import load_dataset
@@ -148,6 +150,19 @@ def test_the_test_split_is_opened_once_after_the_last_epoch(tmp_path, monkeypatc
     test = [(name, n) for name, n in opened if name.startswith("test")]
     assert test == [("test_x.npy", 3), ("test_y.npy", 3)]
     assert len([name for name, _ in opened if name.startswith("train")]) >= 2
+
+
+def test_data_are_found_and_prepared_where_the_variables_of_this_machine_say(tmp_path, monkeypatch):
+    """The user's code sees none of them, but it starts after the data are found."""
+    (tmp_path / "disk").mkdir()
+    rows = "".join(f"{number},{number % 2}\n" for number in range(60))
+    (tmp_path / "disk" / "a.csv").write_text(f"x,y\n{rows}")
+    monkeypatch.setenv("TUNER_DATA", str(tmp_path / "disk"))
+    monkeypatch.setenv("TUNER_HOME", str(tmp_path / "home"))
+    objective = TrainerObjective(data=CsvData(csv="a.csv", target="y"), model="mlp")
+    trained = _train(tmp_path / "out", make_config(objective=objective, provenance={}))
+    assert trained.metrics["test"]["rows"] == 9
+    assert len([*(tmp_path / "home" / "data").glob("*/meta.json")]) == 1
 
 
 def test_train_and_validation_rows_are_trained_on_for_the_best_epoch(tmp_path):
