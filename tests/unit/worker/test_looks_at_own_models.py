@@ -204,3 +204,10 @@ def test_the_trainers_parts_follow_from_the_setup(folder):
     assert isinstance(loss, OwnLoss)
     model = model_of(setup, data, loss)
     assert model.key(resolve({})) == ("own_net.py:net batch_size=64 precision=float32 width=64")
+
+
+def test_an_exported_config_holds_the_defaults_of_all_params():
+    def net(n_features, n_outputs):
+        raise AssertionError("it is not called")
+
+    check_params(net, "net.py:net", resolve({"epochs": 3}), ())

@@ -47,7 +47,12 @@ def check_params(
             guess = did_you_mean(param, {*named, *TRAINER_PARAMS})
             takes = guess or f"; it takes {listed(sorted(named)) or 'nothing'}"
             raise BadCode(f"{name} takes no parameter {param}{takes}")
-    if "init" in given and "init" not in named:
+    # An exported config holds the defaults of all params.
+    is_asked = "init" in searched or params.get("init") not in (
+        None,
+        TRAINER_PARAMS["init"].default,
+    )
+    if is_asked and "init" not in named:
         raise BadCode(f"init is for `mlp` and `cnn`, and {name} does not take it; remove it")
     for param, default in _defaults(build).items():
         if default is inspect.Parameter.empty:
