@@ -15,6 +15,7 @@ from PIL import Image
 from tests.unit.data.tables import COLUMNS, load_table, opened, request, rows_of_churn, write_csv
 from tuner.study_file.data.sources import ColumnType
 from tuner.study_file.params.trainer_params import Task
+from tuner.training.data.source import BadData
 from tuner.training.data.table import Table
 
 CHURN = {"csv": "churn.csv", "target": "churned"}
@@ -241,3 +242,13 @@ def test_an_archive_of_arrays(tmp_path: Path) -> None:
     assert table.pixels_NCHW.shape == (6, 3, 4, 4)
     np.savez(tmp_path / "b.npz", x=np.eye(6), y=np.linspace(0, 1, 6)[:, None])
     assert load_table(tmp_path, {"npz": "b.npz"}).task is Task.REGRESSION
+
+
+def test_a_share_of_test_rows_beside_files_of_test_rows_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mnist").mkdir()
+    for name in ("train", "t10k"):
+        write_idx(tmp_path / "mnist" / f"{name}-images-idx3-ubyte", np.zeros((4, 2, 2)))
+        write_idx(tmp_path / "mnist" / f"{name}-labels-idx1-ubyte", np.array([0, 1, 0, 1]))
+    assert load_table(tmp_path, {"idx": "mnist"}).n_test == 4
+    with pytest.raises(BadData, match="remove `test:` from `split:`"):
+        load_table(tmp_path, {"idx": "mnist"}, split={"test": 0.4})

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 _TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-SPLIT_TEST = 0.15  # the default of `split.test`, which the files replace
 _BYTES = 0x08  # the code of unsigned bytes in a file's head
 
 
@@ -27,12 +26,11 @@ class IdxSource:
         """Find the files; raises `BadData`."""
         self._name = str(request.source["idx"])
         self._hashes = hashes
+        self._split = request.split
         folder = find_folder(self._name, request.folder)
         self._train = [_find(folder, name) for name in _TRAIN]
         has_test = any(_path(folder, name) for name in _TEST)
         self._test = [_find(folder, name) for name in _TEST] if has_test else []
-        if has_test and request.split["test"] != SPLIT_TEST:
-            raise BadData(f"{_TEST[0]} holds the test rows; remove `test:` from `split:`")
 
     def content(self) -> Mapping[str, str]:
         return self._hashes.of([*self._train, *self._test])
@@ -41,9 +39,12 @@ class IdxSource:
         import numpy as np  # noqa: PLC0415 - not needed if the folder is there
 
         from tuner.study_file.data.sources import ColumnType  # noqa: PLC0415 - loads pydantic
+        from tuner.study_file.data.split import SplitRule  # noqa: PLC0415 - loads pydantic
         from tuner.training.data.array_table import check_classes  # noqa: PLC0415 - NumPy
         from tuner.training.data.table import Column, Table  # noqa: PLC0415 - NumPy
 
+        if self._test and self._split["test"] != SplitRule().test:
+            raise BadData(f"{_TEST[0]} holds the test rows; remove `test:` from `split:`")
         check_files([*self._train, *self._test])
         pairs = [_read_pair(*pair) for pair in (self._train, self._test) if pair]
         if len({pixels.shape[1:] for pixels, _ in pairs}) > 1:

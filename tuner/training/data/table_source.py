@@ -43,26 +43,22 @@ class TableSource:
     def read(self) -> "tuple[pa.Table, int]":
         """Return all rows as they are in the files, and how many of them are from a test file."""
         if self._read is None:
-            files = [*self._files, *self._test_files]
-            tables = self._read_all()
             from tuner.training.data.arrow_files import join  # noqa: PLC0415 - loads pyarrow
 
+            tables = self._read_all()
             n_test = sum(table.num_rows for table in tables[len(self._files) :])
+            files = [*self._files, *self._test_files]
             self._read = join(list(zip(files, tables, strict=True))), n_test
         return self._read
 
     def _read_all(self) -> "list[pa.Table]":
         """Return the tables of all files; those of one kind are typed alike."""
-        kinds = [self._kind] * len(self._files)
-        if self._test is not None:
-            kinds += [self._test[0]] * len(self._test_files)
-        files = [*self._files, *self._test_files]
-        if len(set(kinds)) == 1:
-            return self._read_files(kinds[0], files)
-        n_files = len(self._files)
+        test_kind = self._test[0] if self._test else self._kind
+        if test_kind == self._kind:
+            return self._read_files(self._kind, [*self._files, *self._test_files])
         return [
-            *self._read_files(self._kind, files[:n_files]),
-            *self._read_files(kinds[-1], files[n_files:]),
+            *self._read_files(self._kind, self._files),
+            *self._read_files(test_kind, self._test_files),
         ]
 
     def _read_files(self, kind: str, files: Sequence[Path]) -> "list[pa.Table]":
