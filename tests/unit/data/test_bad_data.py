@@ -318,3 +318,12 @@ def test_a_callable_that_returns_anything_else(
     asked = data_request({"python": "data.py:load", "target": "churned"}, tmp_path)
     with pytest.raises(BadData, match=sentence):
         prepare(asked, tmp_path / "home", lambda name, folder: lambda: returned)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("drop", ("a",)), ("weight", "a"), ("types", {"a": "number"})]
+)
+def test_keys_of_columns_are_refused_for_arrays(key: str, value: Any, tmp_path: Path) -> None:
+    asked = data_request({"python": "data.py:load", key: value}, tmp_path)
+    with pytest.raises(BadData, match=f"have no columns; remove `{key}:`"):
+        prepare(asked, tmp_path / "home", lambda name, folder: lambda: (X, Y))

@@ -52,8 +52,11 @@ class PythonSource:
             )
 
             return build_table(read[0], self._request, name=self._name)
-        if self._request.source.get("target") is not None:
-            raise BadData(f"{self._name} returned arrays, which have no columns; remove `target:`")
+        for key in ("target", "drop", "weight", "types"):
+            if self._request.source.get(key):
+                raise BadData(
+                    f"{self._name} returned arrays, which have no columns; remove `{key}:`"
+                )
         from tuner.training.data.array_table import table_of_arrays  # noqa: PLC0415 - NumPy
 
         x, y = self._given
