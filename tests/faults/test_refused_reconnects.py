@@ -38,11 +38,16 @@ def _set_password(administrator: Any, password: str) -> None:
 
 
 def _end_other_sessions(administrator: Any) -> None:
+    others = "from pg_stat_activity where usename = 'fleet' and pid <> pg_backend_pid()"
     with administrator.cursor() as cursor:
-        cursor.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity"
-            " where usename = 'fleet' and pid <> pg_backend_pid()"
-        )
+        cursor.execute(f"select pg_terminate_backend(pid) {others}")
+        until = time.monotonic() + 20
+        n_left = 1
+        while n_left:  # a session may complete its transaction before it ends
+            assert time.monotonic() < until
+            cursor.execute("select pg_stat_clear_snapshot()")
+            cursor.execute(f"select count(*) {others}")
+            ((n_left,),) = cursor.fetchall()
 
 
 def _n_refused(external: ExternalServer) -> int:
