@@ -24,9 +24,7 @@ def folder_of_code(spec: StudySpec, path: Path | None, command: str) -> Path:
     """
     if path is None:
         if spec.needs_study_file:
-            what, chosen = "trains your own code", "the code that runs"
-            if not spec.objective.code_names:
-                what, chosen = "reads files of your own", "the files that are read"
+            what, chosen = spec.objective.local_use
             raise UsageError(
                 f"study {spec.name!r} {what}, and a database may not choose {chosen} here: name "
                 f"the study file that has the same objective ({command})"

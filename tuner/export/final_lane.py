@@ -145,6 +145,10 @@ class FinalLane:
         self._write(max(self.curve, default=0), state)
         self.kept = deepcopy(dict(state()))
 
+    def warn(self, text: str) -> None:
+        """Show the warning."""
+        self._tell(text)
+
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Raise the verdict again: the process is the command's."""
 

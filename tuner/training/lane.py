@@ -47,6 +47,9 @@ class Lane(Protocol):
         `state()` is the same as for `save`: the best epoch's weights are in it.
         """
 
+    def warn(self, text: str) -> None:
+        """Show a warning about this trial to the user."""
+
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Leave with this verdict, which the user's code has swallowed.
 
@@ -86,6 +89,9 @@ class DetachedLane:
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
         """Keep nothing: the weights are not needed."""
+
+    def warn(self, text: str) -> None:
+        """Warn of nothing."""
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Do nothing: no user code runs."""

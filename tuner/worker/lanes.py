@@ -17,12 +17,12 @@ from tuner.messages import (
     Setup,
     Start,
     Stop,
+    Warned,
 )
 from tuner.study.schedule import Schedule
 from tuner.study.trial import Params, Values
 from tuner.study.verdict import Verdict
 from tuner.study_file.params.trainer_params import resolve
-from tuner.training.checkpoint import save_checkpoint
 from tuner.worker.best_kept import BestKept
 
 log = logging.getLogger(__name__)
@@ -108,6 +108,8 @@ class PipeLane:
         is_known = self._is_stepwise and step == self._saved_step
         if is_known or not (is_due or self._stop is Verdict.RELEASE):
             return False
+        from tuner.training.checkpoint import save_checkpoint  # noqa: PLC0415 - loads torch
+
         self._n_saves += 1
         name = f"{self.number}-{self.attempt}-{step}"
         if not self._is_stepwise:
@@ -161,6 +163,8 @@ class PipeLane:
         """Write the best epoch's weights if the trial may be among the study's best ones."""
         if self._kept is None or not self._kept.is_wanted(value, self.number):
             return
+        from tuner.training.checkpoint import save_checkpoint  # noqa: PLC0415 - loads torch
+
         tree = state()
         best = {"structure": tree["structure"], **tree["best"]}
         tensors = (*best["weights"].values(), *best["buffers"].values())
@@ -184,6 +188,10 @@ class PipeLane:
                 n_bytes=file.n_bytes,
             )
         )
+
+    def warn(self, text: str) -> None:
+        """Send a warning, which the agent shows."""
+        self._mail.send(Warned(number=self.number, attempt=self.attempt, text=text))
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Report the end of the attempt, and end the process if the user's code does not return."""

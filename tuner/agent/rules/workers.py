@@ -7,13 +7,13 @@ from typing import assert_never
 from tuner.agent.acts import Act, Leave, RemoveFile, ReplaceWorker, Say
 from tuner.agent.events import WorkerGone, WorkerPrinted, WorkerSaid
 from tuner.agent.machine import Machine
-from tuner.agent.notices import CheckpointTrouble, WorkerDied
+from tuner.agent.notices import CheckpointTrouble, TrialWarning, WorkerDied
 from tuner.agent.rules import memory, pruning
 from tuner.agent.rules.ends import fail_lane, give_up, post_end, prune_now, release, release_reason
 from tuner.agent.rules.failures import as_loss, failure_of_exit, failure_of_left
 from tuner.agent.state import Lane, Phase, WorkerState
 from tuner.errors import RunFailed
-from tuner.messages import Kept, Left, NotSaved, Ready, Reported, Saved
+from tuner.messages import Kept, Left, NotSaved, Ready, Reported, Saved, Warned
 from tuner.study.agents import Desired
 from tuner.study.checkpoint import SavedFile
 from tuner.study.ending import Ending, EndingKind
@@ -26,7 +26,7 @@ from tuner.study.verdict import Outcome
 MAX_EARLY_EXITS = 3
 MAX_TAIL, MIN_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
 LOG_LINES = 50  # kept of a failed attempt
-OfLane = Reported | Saved | Kept | NotSaved | Left
+OfLane = Reported | Saved | Kept | NotSaved | Warned | Left
 
 
 def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
@@ -63,6 +63,8 @@ def _said_of(machine: Machine, lane: Lane, message: OfLane, now: float) -> list[
             return []
         case NotSaved():
             return _not_saved(machine, lane, message)
+        case Warned():
+            return _warned(machine, lane, message)
         case Left():
             return _left(machine, lane, message)
         case _:
@@ -127,6 +129,12 @@ def _not_saved(machine: Machine, lane: Lane, message: NotSaved) -> list[Act]:
     return [Say(notice=notice)]
 
 
+def _warned(machine: Machine, lane: Lane, message: Warned) -> list[Act]:
+    notice = TrialWarning(number=lane.key.number, text=message.text)
+    machine.shown.alerts.append((machine.now, notice.sentence))
+    return [Say(notice=notice)]
+
+
 def printed(machine: Machine, event: WorkerPrinted) -> list[Act]:
     """Pass the new lines to its lanes' logs, so that `tuner logs` can follow from any machine."""
     lanes = machine.lanes_of(event.worker)
@@ -161,7 +169,15 @@ def _left(machine: Machine, lane: Lane, left: Left) -> list[Act]:
         case Outcome.REFUSED:
             lane.phase, lane.worker = Phase.QUEUED, None
             return []
-        case Outcome.NON_FINITE | Outcome.OUT_OF_MEMORY | Outcome.EXCEPTION | Outcome.MISTAKE:
+        case (
+            Outcome.NON_FINITE
+            | Outcome.OUT_OF_MEMORY
+            | Outcome.EXCEPTION
+            | Outcome.EXITED
+            | Outcome.CRASHED
+            | Outcome.KILLED
+            | Outcome.MISTAKE
+        ):
             worker = machine.workers.get(lane.worker) if lane.worker is not None else None
             if worker is not None and left.how is not Outcome.NON_FINITE:
                 worker.is_leaving = True

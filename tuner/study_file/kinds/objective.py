@@ -45,6 +45,13 @@ class Objective(Model, ABC):
         return (*self.code_names, *self.path_names)
 
     @property
+    def local_use(self) -> tuple[str, str]:
+        """Return the use of `local_names`, and what a database may not choose."""
+        if self.code_names:
+            return "trains your own code", "the code that runs"
+        return "reads files of your own", "the files that are read"
+
+    @property
     def is_same_in_company(self) -> bool:
         """Return whether a trial has the same bits in any group."""
         return True
@@ -124,8 +131,13 @@ class ObjectiveKind(ABC):
     ) -> str:
         """Return the fault of a goal, or nothing; `objective` is None after a fault in `node`."""
 
-    def check_params(self, objective: Objective | None, entries: Section) -> None:
-        """Report params and ranges that do not fit the objective; it is None after a fault."""
+    def check_params(
+        self, objective: Objective | None, entries: Section, item: Item | None, folder: Path
+    ) -> None:
+        """Report params and ranges that do not fit the objective in `item`.
+
+        It is None after a fault.
+        """
         return
 
     @abstractmethod
