@@ -39,6 +39,7 @@ class Setup:
     n_lanes: int | None = None  # that train together; None: measured
     is_prompt: bool = False  # whether idle lanes wait for each trial's end, see `MeasuredSizes`
     keep_best: int = 0  # COMPLETE trials whose weights are wanted
+    trusts_folders: bool = False  # may restore folders, which can hold pickles
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from tuner.study.trial import Params, Values
 from tuner.study.verdict import Verdict
 from tuner.study_file.params.trainer_params import resolve
 from tuner.training.checkpoint import save_checkpoint
+from tuner.training.checkpoint_folder import FolderChanged
 from tuner.worker.best_kept import BestKept
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class PipeLane:
         self._saved_step = start.from_step
         self.from_step = start.from_step
         self.last_value = start.last_value
+        self.trusts_folders = setup.trusts_folders
         self._is_stepwise = is_stepwise
         self._kept = kept
         self._n_saves = 0
@@ -103,26 +105,38 @@ class PipeLane:
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
         """Write a checkpoint if it is due or the trial is being released; return whether it did."""
+        return self._is_save_due(step) and self._save(step, state)
+
+    def save_folder(self, step: int, folder: Path, *, force: bool = False) -> bool:
+        """Write the content of a folder if a checkpoint is due, or in any case (`force`)."""
+        return (force or self._is_save_due(step)) and self._save(step, lambda: folder)
+
+    def _is_save_due(self, step: int) -> bool:
         self._mail.deliver(0)
         is_due = self._clock() - self._saved_at >= self._save_every_seconds
         is_known = self._is_stepwise and step == self._saved_step
-        if is_known or not (is_due or self._stop is Verdict.RELEASE):
-            return False
+        return not is_known and (is_due or self._stop is Verdict.RELEASE)
+
+    def _save(self, step: int, state: Callable[[], object]) -> bool:
         self._n_saves += 1
         name = f"{self.number}-{self.attempt}-{step}"
         if not self._is_stepwise:
             name += f"-{self._n_saves}"
-        self._saved_at = self._clock()
+        begun_at = self._clock()
         try:
             file = save_checkpoint(self._spool, name, state())
+        except FolderChanged as error:
+            log.info("trial %d is saved later: %s", self.number, error)
+            return False
         except OSError as error:
             # A full disk must not end the trial: it continues with the previous checkpoint.
+            self._saved_at = begun_at
             reason = error.strerror or str(error)
             self._mail.send(
                 NotSaved(number=self.number, attempt=self.attempt, step=step, reason=reason)
             )
             return False
-        self._saved_step = step
+        self._saved_at, self._saved_step = begun_at, step
         self._mail.send(
             Saved(
                 number=self.number,
