@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.agent.port import View
-from tuner.export.code_source import folder_of_code
+from tuner.export.code_source import folder_of_code, take_local_keys
 from tuner.export.linked_study import ConfirmPlan, plan_linked_study
 from tuner.results.confirmation import Confirmation, load_confirmation
 from tuner.run_study import RunOptions, RunOutcome, work
@@ -37,6 +37,7 @@ def confirm(
             search, study_file, study_command("confirm", name, "--file STUDY.yaml")
         )
         notes = [f"study {name} continues; these are its best trials so far"] if is_open else []
+        spec = take_local_keys(spec, study_file)
         outcome = work(spec, folder, options, view, notes, database=database)
         has_answer = outcome.summary is not None
         confirmation = load_confirmation(database, spec.name) if has_answer else None

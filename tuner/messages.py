@@ -40,6 +40,7 @@ class Setup:
     is_prompt: bool = False  # whether idle lanes wait for each trial's end, see `MeasuredSizes`
     keep_best: int = 0  # COMPLETE trials whose weights are wanted
     grace_seconds: float = 25.0  # from a stop to the end of the agent
+    trusts_folders: bool = False  # may restore folders, which can hold pickles
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from tuner.agent.rules.failures import failure_of_exit
 from tuner.agent.workers.pool import WorkerPool, open_workers
 from tuner.agent.workers.preparation import PreparedData, finish_preparation, start_preparation
 from tuner.errors import UsageError
-from tuner.export.code_source import folder_of_code
+from tuner.export.code_source import folder_of_code, take_local_keys
 from tuner.export.reproduction import (
     COMPLETE,
     STOPPED,
@@ -70,6 +70,7 @@ def reproduce(
             record = read_record(connection, name, number)
     command = study_command("reproduce", name, "--file STUDY.yaml", values=str(number))
     folder = folder_of_code(record.spec, study_file, command)
+    record = replace(record, spec=take_local_keys(record.spec, study_file))
     return compare(record, _train_again(record, folder, options, tell))
 
 

@@ -28,7 +28,7 @@ from tuner.agent.workers.preparation import (
     start_preparation,
 )
 from tuner.errors import DatabaseAway, RunFailed, render_short
-from tuner.export.code_source import folder_of_code
+from tuner.export.code_source import folder_of_code, take_local_keys
 from tuner.export.linked_study import compare_with_search
 from tuner.messages import Setup
 from tuner.results.summary import StudySummary, load_summary
@@ -96,6 +96,7 @@ def run_stored(name: str, path: Path | None, options: RunOptions, view: View) ->
         with database.reading() as connection:
             spec = parse_spec(find_row(connection, name).spec)
         folder = folder_of_code(spec, path, run_study_command(name, "STUDY.yaml"))
+        spec = take_local_keys(spec, path)
         return work(spec, folder, options, view, database=database)
 
 
@@ -284,6 +285,7 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
         max_lanes=spec.objective.max_lanes,
         max_in_flight=max_in_flight(spec),
         structural=spec.structural_params,
+        trusts_folders=spec.checkpoints.trusts_folders,
     )
 
 
@@ -332,4 +334,5 @@ def build_setup(
         is_prompt=is_prompt(spec),
         keep_best=spec.checkpoints.keep_best,
         grace_seconds=spec.failures.grace_seconds,
+        trusts_folders=spec.checkpoints.trusts_folders,
     )

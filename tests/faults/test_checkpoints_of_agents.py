@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 import torch
-from agents import Fleet, open_fleet
+from agents import AgentProcess, Fleet, open_fleet
 from cells import Cells
 from servers import open_external
 
@@ -233,3 +233,76 @@ def _damage(fleet: Fleet, step: int) -> None:
         " (select checkpoint_id from tuner.checkpoint where step = %s)",
         step,
     )
+
+
+_FOLDER_TRAIN = """\
+import time
+from pathlib import Path
+
+
+def train(trial):
+    folder = trial.checkpoint.folder()
+    parts = folder / "parts"
+    parts.mkdir(exist_ok=True)
+    done = sorted(int(path.name) for path in parts.iterdir())
+    with (Path(__file__).parent / "begun.txt").open("a") as file:
+        file.write(f"{folder} {len(done)} {trial.step}\\n")
+    value = float((parts / str(done[-1])).read_text()) if done else 0.0
+    for step in range(len(done) + 1, trial.params["epochs"] + 1):
+        time.sleep(0.1)
+        value = value * 0.75 + trial.params["x"]
+        trial.report(step=step, val_loss=value)
+        (parts / str(step)).write_text(repr(value))
+        trial.checkpoint.save(folder)
+"""
+_FOLDER_STUDY = """\
+name: folders
+objective: train.py:train
+minimize: val_loss
+params: {epochs: 30}
+search_space: {x: {int: [2, 2]}}
+sampler: random
+pruner: none
+budget: {trials: 1}
+checkpoints: {every: 0.1s, folders: trusted}
+failures: {lease: 3s, grace: 8s}
+"""
+
+
+def test_a_trial_whose_state_is_a_folder_continues_on_another_machine(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    (tmp_path / "train.py").write_text(_FOLDER_TRAIN)
+    study, untrusting = tmp_path / "study.yaml", tmp_path / "untrusting.yaml"
+    study.write_text(_FOLDER_STUDY)
+    untrusting.write_text(_FOLDER_STUDY.replace(", folders: trusted", ""))
+    homes = [tmp_path / f"home-{n}" for n in range(3)]
+
+    def start(study: Path, home: Path) -> AgentProcess:
+        return fleet.start(study, environment={"TUNER_HOME": str(home)}, is_light=True)
+
+    first = start(study, homes[0])
+    fleet.wait_for(lambda: len(_checkpoint_steps(fleet)) == 2, "two checkpoints")
+    first.send(signal.SIGKILL)
+    first.wait()
+    older, newer = _checkpoint_steps(fleet)
+    _damage(fleet, newer)
+
+    other = start(untrusting, homes[1])
+    assert other.wait() == 2, other.output
+    assert "trial 0 continues from a folder" in other.output
+    assert "add `checkpoints: {folders: trusted}`" in other.output
+    assert fleet.query("select state, failures, losses from tuner.lease") == [("free", 0, 1)]
+
+    heir = start(study, homes[2])
+    assert heir.wait() == 0, heir.output
+    assert f"continues here from epoch {older}" in heir.output
+    begun = [line.split() for line in (tmp_path / "begun.txt").read_text().splitlines()]
+    assert [(int(n), int(step)) for _, n, step in begun] == [(0, 0), (older, older)]
+    assert len({folder for folder, _, _ in begun}) == 2
+    values, value = [], 0.0
+    for _ in range(30):
+        value = value * 0.75 + 2
+        values.append(value)
+    reported = "select intermediate_value from trial_intermediate_values order by step"
+    assert [value for (value,) in fleet.query(reported)] == values

@@ -141,6 +141,24 @@ def test_what_may_differ_is_a_notice(
     assert _written(study) == before
 
 
+# What each machine takes from its own file, without a word about other machines.
+LOCAL = [
+    ("checkpoints.folders", {"checkpoints": Checkpoints(folders="trusted")}),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("path", "changes"), LOCAL)
+def test_what_each_machine_decides_is_neither_compared_nor_stored(
+    study: StoredStudy, path: str, changes: dict[str, Any]
+) -> None:
+    assert join_study(study.database, make_spec(**changes), "fingerprint").notices == ()
+    new = make_spec(name="another", **changes)
+    join_study(study.database, new, "fingerprint")
+    section, _, field = path.partition(".")
+    for (stored,) in study.query("select spec from tuner.study"):
+        assert field not in stored[section]
+
+
 def test_every_field_of_the_schema_is_changed_in_turn_here() -> None:
     sections = {"budget", "trial", "workers", "checkpoints", "failures"}
     fields = set(StudySpec.model_fields) - {"name"}
@@ -149,7 +167,7 @@ def test_every_field_of_the_schema_is_changed_in_turn_here() -> None:
         kind = StudySpec.model_fields[section].annotation
         assert kind is not None
         expected |= {f"{section}.{name}" for name in kind.model_fields}  # type: ignore[attr-defined]
-    changed = {path for path, _ in NOTICES}
+    changed = {path for path, _ in NOTICES + LOCAL}
     for _, changes in IDENTITY:
         changed |= changes.keys()
     assert changed == expected

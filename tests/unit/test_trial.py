@@ -40,7 +40,7 @@ class FakeLane:
     def __init__(self, *verdicts: Verdict, checkpoint: str | None = None) -> None:
         self.number, self.seed, self.params = 3, 7, {}
         self.checkpoint = checkpoint
-        self.from_step, self.last_value = 0, None
+        self.from_step, self.last_value, self.trusts_folders = 0, None, True
         self.verdicts = deque(verdicts)  # then GO_ON
         self.reported: list[tuple[int, Values]] = []
         self.saved: list[tuple[int, object]] = []
@@ -333,6 +333,70 @@ def test_over_a_lane_the_checkpoint_is_the_one_that_it_was_given(tmp_path: Path)
     trial.report(step=5, val_loss=1.0)
     trial.checkpoint.save(lambda: {"epoch": 5})
     assert lane.saved == [(5, {"epoch": 5})]
+
+
+def test_alone_a_folder_is_saved_and_restored(tmp_path: Path) -> None:
+    first = Trial(params={}, dir=tmp_path)
+    folder = first.checkpoint.folder()
+    assert (folder, list(folder.iterdir())) == (tmp_path / "checkpoint", [])
+    (folder / "weights.bin").write_bytes(b"1")
+    first.report(loss=1.0)
+    first.checkpoint.save({"replaced": True})
+    first.checkpoint.save(folder)
+    (folder / "weights.bin").write_bytes(b"later")
+    second = Trial(params={}, dir=tmp_path)
+    restored = second.checkpoint.folder()
+    assert [(path.name, path.read_bytes()) for path in restored.iterdir()] == [
+        ("weights.bin", b"1")
+    ]
+    assert second.checkpoint.folder() == restored
+
+
+def test_a_folder_is_emptied_at_a_trials_beginning(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "of an earlier attempt").touch()
+    trial = Trial(params={}, lane=FakeLane(), dir=tmp_path)
+    assert list(trial.checkpoint.folder().iterdir()) == []
+
+
+def test_a_restored_folder_counts_on_from_its_step(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    trial, lane = _trial(dir=tmp_path / "trial")
+    lane.checkpoint = str(save_checkpoint(tmp_path, "x", state).path)
+    lane.from_step, lane.last_value = 3, 0.25
+    trial.checkpoint.folder()
+    trial.report(val_loss=0.2)
+    assert lane.reported == [(4, {"val_loss": 0.2})]
+    trial.checkpoint.save(lambda: state)
+    assert lane.saved == [(4, state)]
+
+
+def test_a_state_of_the_other_kind_is_a_mistake(tmp_path: Path) -> None:
+    tree = Trial(params={}, lane=FakeLane(checkpoint=str(save_checkpoint(tmp_path, "t", {}).path)))
+    with pytest.raises(Mistake, match=r"call trial\.checkpoint\.load\(\)"):
+        tree.checkpoint.folder()
+    (tmp_path / "state").mkdir()
+    file = save_checkpoint(tmp_path, "f", tmp_path / "state")
+    folder = Trial(params={}, lane=FakeLane(checkpoint=str(file.path)))
+    with pytest.raises(Mistake, match=r"call trial\.checkpoint\.folder\(\)"):
+        folder.checkpoint.load()
+
+
+_USES: dict[str, Callable[[Trial], object]] = {
+    "folder": lambda trial: trial.checkpoint.folder(),
+    "path": lambda trial: trial.checkpoint.save(trial.dir),
+    "function": lambda trial: trial.checkpoint.save(lambda: trial.dir),
+}
+
+
+@pytest.mark.parametrize("use", _USES)
+def test_without_trust_the_first_use_of_a_folder_is_a_mistake(tmp_path: Path, use: str) -> None:
+    trial, lane = _trial(dir=tmp_path)
+    lane.trusts_folders = False
+    with pytest.raises(Mistake, match=r"add `checkpoints: \{folders: trusted\}`"):
+        _USES[use](trial)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("returned", "value"), [(0.25, 0.25), (1, 1.0), (np.float32(0.5), 0.5)])

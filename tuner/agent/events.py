@@ -71,6 +71,7 @@ class CheckpointLoaded:
     key: AttemptKey
     path: str | None
     step: int
+    is_folder: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:  # no
         case events.Changed():
             return answers.changed(machine, event)
         case events.CheckpointLoaded():
-            return answers.checkpoint_loaded(machine, event)
+            return answers.checkpoint_loaded(machine, event, now)
         case events.PulseHeard():
             return answers.pulse_heard(machine, event, now)
         case events.StoreAway():

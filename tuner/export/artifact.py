@@ -16,8 +16,11 @@ from tuner.export.train_options import Rows
 from tuner.results.figures.final_training import FinalPage, render_final_page
 from tuner.study.secrets import redact
 from tuner.study.trial import Values
+from tuner.training.checkpoint_folder import clear_folder, is_folder_file, unpack_folder
 from tuner.training.final.evaluation import Evaluation
 from tuner.training.final.model import MODEL_FILE, FinalModel, encode_model
+
+CHECKPOINT_FOLDER = "checkpoint"  # the folder that a function saved last, if its state is one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +102,12 @@ def write_model_result(job: Job, result: ModelResult) -> dict[str, Any]:
 def write_function_result(job: Job, result: FunctionResult) -> dict[str, Any]:
     """Write the last checkpoint as the model, the metrics of the last step, curves, card."""
     last = dict(result.curve[max(result.curve)]) if result.curve else {}
-    metrics = {
+    metrics: dict[str, Any] = {
         **_metrics_of(job),
         "value": result.value,
         "last": last,
         "facts": dict(result.facts),
+        "checkpoint": None,  # its file or folder
         "checkpoint_step": result.checkpoint_step if result.checkpoint else None,
         "seconds": result.seconds,
         "device": result.device,
@@ -111,7 +115,7 @@ def write_function_result(job: Job, result: FunctionResult) -> dict[str, Any]:
         "curve": dict(result.curve),
     }
     if result.checkpoint is not None:
-        write_whole(job.folder / MODEL_FILE, result.checkpoint.read_bytes(), mode=0o600)
+        metrics["checkpoint"] = _write_checkpoint(job.folder, result.checkpoint)
     _write_metrics(job, metrics)
     page = FinalPage(
         title=_title(job),
@@ -121,6 +125,16 @@ def write_function_result(job: Job, result: FunctionResult) -> dict[str, Any]:
     )
     _write_pages(job, page, render_function_card(job.config, metrics))
     return metrics
+
+
+def _write_checkpoint(folder: Path, checkpoint: Path) -> str:
+    """Write a saved tree as the model's file, and a saved folder as a folder; return its name."""
+    if is_folder_file(checkpoint):
+        clear_folder(folder / CHECKPOINT_FOLDER)
+        unpack_folder(checkpoint, folder / CHECKPOINT_FOLDER, sha256=None)
+        return CHECKPOINT_FOLDER
+    write_whole(folder / MODEL_FILE, checkpoint.read_bytes(), mode=0o600)
+    return MODEL_FILE
 
 
 def _metrics_of(job: Job) -> dict[str, Any]:

@@ -47,6 +47,11 @@ def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
             "The function saved no checkpoint, so there is no model here: call "
             "`trial.checkpoint.save(state)` in it, and train again."
         )
+    elif metrics["checkpoint"] != MODEL_FILE:
+        use = (
+            f"`{metrics['checkpoint']}/` is the folder that the function saved last, when it had "
+            f"reported step {step}."
+        )
     else:
         use = (
             f"`{MODEL_FILE}` is the last checkpoint that the function saved, when it had reported "

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tuner.errors import StudyMismatch, UsageError
 from tuner.study_file.best import BestConfig
-from tuner.study_file.identity import render_objective
+from tuner.study_file.identity import render_objective, with_local_keys
 from tuner.study_file.load import load_study_file
 from tuner.study_file.model import StudySpec
 
@@ -37,6 +37,14 @@ def folder_of_code(spec: StudySpec, path: Path | None, command: str) -> Path:
             f"{render_objective(loaded.spec)}, not {render_objective(spec)}"
         )
     return loaded.folder
+
+
+def take_local_keys(spec: StudySpec, path: Path | None) -> StudySpec:
+    """Return a stored spec with the keys that only a study file of this machine sets.
+
+    Without a file they have their defaults.
+    """
+    return spec if path is None else with_local_keys(spec, load_study_file(path).spec)
 
 
 def check_code(config: BestConfig, folder: Path, allowed: Collection[str]) -> None:

@@ -20,11 +20,13 @@ from tuner.export.files import write_whole
 from tuner.study.goal import Goal
 from tuner.study.trial import Params, Values
 from tuner.study.verdict import Verdict
-from tuner.training.checkpoint import BadCheckpoint, load_checkpoint, save_checkpoint
+from tuner.training.checkpoint import check_checkpoint, save_checkpoint
+from tuner.training.checkpoint_file import BadCheckpoint
+from tuner.training.checkpoint_folder import FolderChanged
 
 SAVE_SECONDS = 5.0
 _CURVE = "curve.json"
-_NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
+_NAME = re.compile(r"checkpoint-(\d+)\.(safetensors|folder)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,7 @@ class Told:
 
 class FinalLane:
     number = 0
+    trusts_folders = True  # they are in this folder: no database or store brings them
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class FinalLane:
         """Continue from the newest checkpoint that can be read."""
         for step, path in sorted(_checkpoints(self._folder), reverse=True):
             try:
-                load_checkpoint(path)
+                check_checkpoint(path)
             except BadCheckpoint as error:
                 self._tell(f"{error}; going on from the one before")
                 continue
@@ -112,17 +115,24 @@ class FinalLane:
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
         """Save every few seconds, and before a stop."""
+        return self._is_save_due(step) and self._write(step, state)
+
+    def save_folder(self, step: int, folder: Path, *, force: bool = False) -> bool:
+        """Save the content of a folder as often, or in any case (`force`)."""
+        return (force or self._is_save_due(step)) and self._write(step, lambda: folder)
+
+    def _is_save_due(self, step: int) -> bool:
         is_due = self._clock() - self._saved_at >= SAVE_SECONDS or not self._is_stepwise
         is_known = self._is_stepwise and step == self.from_step
-        if is_known or not (is_due or self._stop.is_set()):
-            return False
-        return self._write(step, state)
+        return not is_known and (is_due or self._stop.is_set())
 
     def _write(self, step: int, state: Callable[[], object]) -> bool:
         self._saved_at = self._clock()
         try:
             write_whole(self._folder / _CURVE, json.dumps(self.curve), mode=0o600)
             file = save_checkpoint(self._folder, f"checkpoint-{step}", state())
+        except FolderChanged:
+            return False  # the next call tries again
         except (OSError, RunFailed) as error:
             # A full disk must not end the training; an error of the last write will.
             if not self._has_trouble:
@@ -131,8 +141,8 @@ class FinalLane:
             return False
         self._has_trouble = False
         self.checkpoint, self.from_step = str(file.path), step
-        for other, path in _checkpoints(self._folder):
-            if other != step:
+        for _, path in _checkpoints(self._folder):
+            if path != file.path:
                 path.unlink(missing_ok=True)
         return True
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from tuner.study.trial import AttemptKey
 
+FOLDER_MARK = b"tuner-folder-1\n"  # the first bytes of a checkpoint that holds a folder
+
 
 @dataclass(frozen=True, kw_only=True)
 class SavedFile:

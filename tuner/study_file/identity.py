@@ -34,13 +34,44 @@ class Comparison:
 
 
 def dump_spec(spec: StudySpec) -> dict[str, Any]:
-    """Return the complete spec as JSON values; `parse_spec` reads it back."""
-    return spec.model_dump(mode="json")
+    """Return the spec as JSON values, without local keys; `parse_spec` reads it back."""
+    return _without_local_keys(spec.model_dump(mode="json"))
 
 
 def parse_spec(stored: Mapping[str, Any]) -> StudySpec:
-    """Return the spec that `dump_spec` gave."""
-    return StudySpec.model_validate(dict(stored))
+    """Return the spec that `dump_spec` gave; local keys have their defaults, whatever it holds."""
+    return StudySpec.model_validate(_without_local_keys(stored))
+
+
+def with_local_keys(spec: StudySpec, given: StudySpec) -> StudySpec:
+    """Return `spec` with the local keys of `given`, which a file of this machine holds."""
+    changed = {
+        section: getattr(spec, section).model_copy(
+            update={field: getattr(getattr(given, section), field) for field in fields}
+        )
+        for section, fields in _local_keys().items()
+    }
+    return spec.model_copy(update=changed)
+
+
+def _without_local_keys(stored: Mapping[str, Any]) -> dict[str, Any]:
+    local = _local_keys()
+    return {
+        name: {field: part for field, part in value.items() if field not in local[name]}
+        if name in local and isinstance(value, Mapping)
+        else value
+        for name, value in stored.items()
+    }
+
+
+def _local_keys() -> dict[str, frozenset[str]]:
+    """Return the fields of local keys by section (`Key.is_local`)."""
+    found = {}
+    for section in keyed_fields(StudySpec).values():
+        if isinstance(section.key.value, type):
+            parts = keyed_fields(section.key.value).values()
+            found[section.field] = frozenset(part.field for part in parts if part.key.is_local)
+    return {section: fields for section, fields in found.items() if fields}
 
 
 def compare_specs(stored: StudySpec, given: StudySpec) -> Comparison:
@@ -107,7 +138,9 @@ def _notice_values(spec: StudySpec) -> dict[str, Any]:
             continue
         value = getattr(spec, found.field)
         if isinstance(value, Model):
-            values |= {f"{found.name}.{k}": v for k, v in value.model_dump().items()}
+            local = _local_keys().get(found.field, frozenset())
+            dumped = value.model_dump(exclude=set(local))
+            values |= {f"{found.name}.{k}": v for k, v in dumped.items()}
         else:
             values[found.name] = value
     return values

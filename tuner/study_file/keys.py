@@ -28,6 +28,8 @@ class Key:
     doc: str  # description for the documentation and editors
     name: str = ""  # empty: the field's
     is_identity: bool = False  # another value makes another study; otherwise machines may differ
+    # Only a file of this machine sets it: it is not stored in a database, and not read from one.
+    is_local: bool = False
     stays: str = ""  # why the stored value counts where a machine's file has another one
     later: Mapping[str, str] = field(default_factory=dict)  # planned keys of the record, by advice
 

@@ -100,6 +100,13 @@ class Workers(Model):
     processes: Annotated[int, Key(Whole(1, 64), "worker processes per device")] = 1
 
 
+class FolderPolicy(StrEnum):
+    """The answer to a checkpoint that is a folder, whose files may be pickles."""
+
+    REFUSED = "refused"
+    TRUSTED = "trusted"
+
+
 class Checkpoints(Model):
     every_seconds: Annotated[
         float,
@@ -122,6 +129,20 @@ class Checkpoints(Model):
             "`tuner export --weights` writes them",
         ),
     ] = 5
+    folders: Annotated[
+        FolderPolicy,
+        Key(
+            OneOf(tuple(FolderPolicy)),
+            "`trusted` allows `trial.checkpoint.folder()`. Folders may hold pickles: users who can "
+            "write to the database can then run code on this machine. The file of each machine "
+            "counts for that machine; the value is not stored",
+            is_local=True,
+        ),
+    ] = FolderPolicy.REFUSED
+
+    @property
+    def trusts_folders(self) -> bool:
+        return self.folders is FolderPolicy.TRUSTED
 
 
 class CodePolicy(StrEnum):

@@ -9,7 +9,6 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save
 
+from tuner.training.checkpoint_file import BadCheckpoint, CheckpointFile
+from tuner.training.checkpoint_folder import FOLDER_SUFFIX, check_folder_file, pack_folder
 from tuner.training.folders import sync_folder, write_synced
 from tuner.training.lane import UnfitState
 from tuner.training.tensor_file import (
@@ -36,22 +37,14 @@ _ADVICE = "; save dicts, lists, tuples, numbers, text, tensors and arrays, such 
 Place = tuple[object, ...]  # the keys that lead to a node
 
 
-class BadCheckpoint(Exception):
-    """A checkpoint file cannot be read, or has the wrong content."""
+def save_checkpoint(spool: Path, name: str, state: object) -> CheckpointFile:
+    """Write `<spool>/<name>.safetensors`, mode 0600: complete and durable, or not at all.
 
-
-@dataclass(frozen=True, kw_only=True)
-class CheckpointFile:
-    """A checkpoint on disk, synced."""
-
-    path: Path
-    sha256: str
-    n_bytes: int
-
-
-def save_checkpoint(spool: Path, name: str, tree: object) -> CheckpointFile:
-    """Write `<spool>/<name>.safetensors`, mode 0600: complete and durable, or not at all."""
-    content = encode_tree(tree)
+    The path of a folder as `state` is packed, as `pack_folder` does.
+    """
+    if isinstance(state, Path):
+        return pack_folder(state, spool, name)
+    content = encode_tree(state)
     path = spool / f"{name}.safetensors"
     handle, unfinished = tempfile.mkstemp(prefix=f".{name}.", dir=spool)  # 0600, not predictable
     try:
@@ -86,6 +79,14 @@ def load_checkpoint(path: Path, *, sha256: str | None = None) -> Any:
         name = printable(path.name)
         raise BadCheckpoint(f"checkpoint {name} cannot be read: {reason_of(error)}") from error
     return tree
+
+
+def check_checkpoint(path: Path) -> None:
+    """Raise `BadCheckpoint` if a checkpoint of either format cannot be read."""
+    if path.suffix == FOLDER_SUFFIX:
+        check_folder_file(path)
+    else:
+        load_checkpoint(path)
 
 
 def encode_tree(tree: object) -> bytes:

@@ -61,6 +61,22 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 @contextmanager
+def open_replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file, 0600, that gets its name at the end: complete and durable, or not at all."""
+    handle, unfinished = tempfile.mkstemp(prefix=f".{path.stem}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(unfinished, path)
+    except BaseException:
+        Path(unfinished).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+@contextmanager
 def open_new(path: Path) -> Iterator[BinaryIO]:
     """Open a new file, 0600, that is synced at the end; raises `FileExistsError`."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

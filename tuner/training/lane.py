@@ -1,6 +1,7 @@
 """Port between training and a trial."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from tuner.study.trial import Params, Values
@@ -32,11 +33,25 @@ class Lane(Protocol):
     def last_value(self) -> float | None:
         """Return the last reported objective, up to that step."""
 
+    @property
+    def trusts_folders(self) -> bool:
+        """Return whether folders may be restored, which can hold pickles."""
+
     def report(self, step: int, values: Values, *, is_last: bool = False) -> None:
         """Send the metrics of a step; never waits. `is_last`: the lane is COMPLETE with it."""
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
-        """Write a checkpoint if one is due, calling `state()` only then; return whether it was."""
+        """Write a checkpoint if one is due, calling `state()` only then; return whether it was.
+
+        A state is a tree of values, or the path of a folder. Raises `UnfitState`. Call it from the
+        thread that reports: messages are written without a lock.
+        """
+
+    def save_folder(self, step: int, folder: Path, *, force: bool = False) -> bool:
+        """Write the content of a folder as `save` does; `force`: also if none is due.
+
+        If the folder changes meanwhile, nothing is saved, and the next call tries again.
+        """
 
     def verdict(self) -> Verdict:
         """Return the verdict after the last report; wait only if the pruner decides on that."""
@@ -72,7 +87,7 @@ class LaneFailed(Exception):
 class DetachedLane:
     """A lane without a trial, for measurements and warming up."""
 
-    number, checkpoint, from_step, last_value = 0, None, 0, None
+    number, checkpoint, from_step, last_value, trusts_folders = 0, None, 0, None, False
 
     def __init__(self, params: Params, seed: int = 0) -> None:
         self.params = params
@@ -81,6 +96,10 @@ class DetachedLane:
     def report(self, step: int, values: Values, *, is_last: bool = False) -> None: ...
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
+        """Save nothing: measurements do not resume."""
+        return False
+
+    def save_folder(self, step: int, folder: Path, *, force: bool = False) -> bool:
         """Save nothing: measurements do not resume."""
         return False
 

@@ -26,6 +26,7 @@ class Alone:
     """A lane for a trial without an agent."""
 
     from_step, last_value = 0, None
+    trusts_folders = True  # this program wrote them
 
     def __init__(self, trial: Owner) -> None:
         self._trial = trial
@@ -44,7 +45,7 @@ class Alone:
 
     @property
     def checkpoint(self) -> str | None:
-        files = sorted(self._trial.dir.glob("checkpoint.safetensors"))
+        files = sorted(self._files())
         return str(files[0]) if files else None
 
     def report(self, step: int, values: Values, *, is_last: bool = False) -> None:
@@ -53,8 +54,16 @@ class Alone:
     def save(self, step: int, state: Callable[[], object]) -> bool:
         from tuner.training.checkpoint import save_checkpoint  # noqa: PLC0415 - loads torch
 
-        save_checkpoint(self._trial.dir, "checkpoint", state())
+        file = save_checkpoint(self._trial.dir, "checkpoint", state())
+        for other in self._files() - {file.path}:
+            other.unlink()
         return True
+
+    def save_folder(self, step: int, folder: Path, *, force: bool = False) -> bool:
+        return self.save(step, lambda: folder)
+
+    def _files(self) -> set[Path]:
+        return {path for path in self._trial.dir.glob("checkpoint.*") if path.is_file()}
 
     def verdict(self) -> Verdict:
         return Verdict.CONTINUE

@@ -23,6 +23,8 @@ from tuner.study.schedule import Schedule
 from tuner.study.trial import Params, Values
 from tuner.study.verdict import Verdict
 from tuner.study_file.params.trainer_params import resolve
+from tuner.training.checkpoint_file import CheckpointFile
+from tuner.training.checkpoint_folder import FolderChanged, pack_folder
 from tuner.worker.best_kept import BestKept
 
 log = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ class PipeLane:
         self._saved_step = start.from_step
         self.from_step = start.from_step
         self.last_value = start.last_value
+        self.trusts_folders = setup.trusts_folders
         self._is_stepwise = is_stepwise
         self._kept = kept
         self._n_saves = 0
@@ -103,28 +106,38 @@ class PipeLane:
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
         """Write a checkpoint if it is due or the trial is being released; return whether it did."""
+        return self._is_save_due(step) and self._save(step, state)
+
+    def save_folder(self, step: int, folder: Path, *, force: bool = False) -> bool:
+        """Write the content of a folder if a checkpoint is due, or in any case (`force`)."""
+        return (force or self._is_save_due(step)) and self._save(step, lambda: folder)
+
+    def _is_save_due(self, step: int) -> bool:
         self._mail.deliver(0)
         is_due = self._clock() - self._saved_at >= self._save_every_seconds
         is_known = self._is_stepwise and step == self._saved_step
-        if is_known or not (is_due or self._stop is Verdict.RELEASE):
-            return False
-        from tuner.training.checkpoint import save_checkpoint  # noqa: PLC0415 - loads torch
+        return not is_known and (is_due or self._stop is Verdict.RELEASE)
 
+    def _save(self, step: int, state: Callable[[], object]) -> bool:
         self._n_saves += 1
         name = f"{self.number}-{self.attempt}-{step}"
         if not self._is_stepwise:
             name += f"-{self._n_saves}"
-        self._saved_at = self._clock()
+        begun_at = self._clock()
         try:
-            file = save_checkpoint(self._spool, name, state())
+            file = _write(self._spool, name, state())
+        except FolderChanged as error:
+            log.info("trial %d is saved later: %s", self.number, error)
+            return False
         except OSError as error:
             # A full disk must not end the trial: it continues with the previous checkpoint.
+            self._saved_at = begun_at
             reason = error.strerror or str(error)
             self._mail.send(
                 NotSaved(number=self.number, attempt=self.attempt, step=step, reason=reason)
             )
             return False
-        self._saved_step = step
+        self._saved_at, self._saved_step = begun_at, step
         self._mail.send(
             Saved(
                 number=self.number,
@@ -163,8 +176,6 @@ class PipeLane:
         """Write the best epoch's weights if the trial may be among the study's best ones."""
         if self._kept is None or not self._kept.is_wanted(value, self.number):
             return
-        from tuner.training.checkpoint import save_checkpoint  # noqa: PLC0415 - loads torch
-
         tree = state()
         best = {"structure": tree["structure"], **tree["best"]}
         tensors = (*best["weights"].values(), *best["buffers"].values())
@@ -173,7 +184,7 @@ class PipeLane:
             return
         name = f"{self.number}-{self.attempt}-weights"
         try:
-            file = save_checkpoint(self._spool, name, best)
+            file = _write(self._spool, name, best)
         except OSError as error:
             log.warning("the weights of trial %d are not kept: %s", self.number, error)
             return
@@ -228,3 +239,12 @@ class PipeLane:
         """Leave as soon as possible, for this reason or a more final one."""
         if self._stop is None or verdict.overrides(self._stop):
             self._stop = verdict
+
+
+def _write(spool: Path, name: str, state: object) -> CheckpointFile:
+    """Write a tree or a folder; a worker that saves only folders never loads torch."""
+    if isinstance(state, Path):
+        return pack_folder(state, spool, name)
+    from tuner.training.checkpoint import save_checkpoint  # noqa: PLC0415 - loads torch
+
+    return save_checkpoint(spool, name, state)

@@ -15,7 +15,7 @@ from tests.unit.agent.machines import (
 )
 from tuner.agent import acts, events, notices
 from tuner.agent.state import Phase, WorkerState
-from tuner.errors import StudyGone
+from tuner.errors import StudyGone, UsageError
 from tuner.messages import Continue, Kept, Left, Reported, Saved, Start, Stop
 from tuner.study.agents import AgentBeat
 from tuner.study.ending import EndingKind
@@ -57,6 +57,26 @@ def test_a_trial_with_a_checkpoint_starts_only_when_that_lies_in_the_spool() -> 
     loaded = events.CheckpointLoaded(key=trial.key, path="/spool/x", step=5)
     (send,) = of_type(bench.do(loaded), acts.Send)
     assert send.message.checkpoint == "/spool/x"
+
+
+def test_a_machine_that_trusts_no_folders_releases_the_trial_and_ends() -> None:
+    bench = Bench()
+    bench.ready()
+    trial = claimed_trial(2, attempt=2, origin=Origin.TAKEN_OVER, checkpoint=a_checkpoint(5))
+    bench.claimed(trial)
+    loaded = events.CheckpointLoaded(key=trial.key, path="/spool/x", step=5, is_folder=True)
+    result = bench.do(loaded)
+    assert not of_type(result, acts.Send)
+    (end,) = _end(bench, result)
+    assert isinstance(end, Release)
+    assert end.failure is None
+    answer = events.EndsWritten(ends=(end,), lost=frozenset())
+    result = bench.do(answer)
+    assert acts.RemoveFile(path="/spool/x") in result
+    (leave,) = of_type(result, acts.Leave)
+    assert isinstance(leave.ending.error, UsageError)
+    assert "trial 2 continues from a folder" in str(leave.ending.error)
+    assert "add `checkpoints: {folders: trusted}`" in str(leave.ending.error)
 
 
 def test_the_verdict_is_given_in_the_answer_to_the_report_without_the_database() -> None:

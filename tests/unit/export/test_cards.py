@@ -80,6 +80,7 @@ def _metrics(**changes):
         "device": "cpu",
         "value": 0.5,
         "last": {"val_loss": 0.5},
+        "checkpoint": "model.safetensors",
         "checkpoint_step": 3,
     }
     return {**fields, **changes}

@@ -111,3 +111,19 @@ def test_a_death_at_any_point_leaves_a_state_with_its_curve(tmp_path, monkeypatc
     again = _lane(tmp_path)
     assert again.from_step == (1 if at == "before the state" else 2)
     assert max(again.curve) == again.from_step
+
+
+def test_a_saved_folder_replaces_the_tree_before_it_and_is_found_again(tmp_path):
+    folder = tmp_path / "state"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"1")
+    lane = _lane(tmp_path, is_stepwise=False)
+    lane.report(1, {"val_loss": 1.0})
+    lane.save(1, lambda: _state(1))
+    assert lane.save_folder(1, folder, force=True)
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-1.folder"]
+    assert lane.trusts_folders
+    again = _lane(tmp_path)
+    assert (again.checkpoint, again.from_step) == (str(tmp_path / "checkpoint-1.folder"), 1)
+    (tmp_path / "checkpoint-1.folder").write_bytes(b"torn")
+    assert _lane(tmp_path).checkpoint is None

@@ -5,9 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tuner.study_file.identity import compare_specs, dump_spec, parse_spec, render_differences
+from tuner.study_file.identity import (
+    compare_specs,
+    dump_spec,
+    parse_spec,
+    render_differences,
+    with_local_keys,
+)
 from tuner.study_file.load import load_spec
-from tuner.study_file.model import Algorithm, Budget, StudySpec, Workers
+from tuner.study_file.model import Algorithm, Budget, Checkpoints, StudySpec, Workers
 from tuner.study_file.params.space import Choice, FloatRange, When
 
 STUDIES = sorted((Path(__file__).parents[3] / "studies").glob("*.yaml"))
@@ -22,9 +28,26 @@ def spec() -> StudySpec:
 def test_a_stored_spec_reads_back_exactly(path):
     spec = load_spec(path)
     stored = json.loads(json.dumps(dump_spec(spec)))
-    assert parse_spec(stored) == spec
-    assert repr(parse_spec(stored)) == repr(spec)
+    parsed = with_local_keys(parse_spec(stored), spec)
+    assert parsed == spec
+    assert repr(parsed) == repr(spec)
     assert set(stored) == set(StudySpec.model_fields)
+
+
+def test_no_database_row_trusts_folders(spec):
+    trusting = spec.model_copy(update={"checkpoints": Checkpoints(keep=5, folders="trusted")})
+    assert "folders" not in dump_spec(trusting)["checkpoints"]
+    row = trusting.model_dump(mode="json")
+    assert row["checkpoints"]["folders"] == "trusted"
+    parsed = parse_spec(row)
+    assert (parsed.checkpoints.keep, parsed.checkpoints.trusts_folders) == (5, False)
+    assert with_local_keys(parsed, trusting).checkpoints == trusting.checkpoints
+
+
+def test_machines_may_trust_differently_without_a_word(spec):
+    trusting = spec.model_copy(update={"checkpoints": Checkpoints(folders="trusted")})
+    comparison = compare_specs(spec, trusting)
+    assert comparison.identity == comparison.notices == ()
 
 
 def test_the_same_file_is_the_same_study(spec):

@@ -1,5 +1,6 @@
 """What a lane says to its agent, when it waits for it, and what it makes of the answers."""
 
+import hashlib
 import os
 from collections import deque
 from pathlib import Path
@@ -11,6 +12,8 @@ from tuner.study.goal import Goal
 from tuner.study.trial import Direction
 from tuner.study.verdict import Verdict
 from tuner.training.checkpoint import load_checkpoint
+from tuner.training.checkpoint_folder import FolderChanged
+from tuner.worker import lanes
 from tuner.worker.lanes import PipeLane
 
 NAME = {"number": 3, "attempt": 2}
@@ -214,6 +217,43 @@ def test_what_may_change_between_steps_is_saved_whenever_one_is_due(mail, tmp_pa
         {"n": 1},
         {"n": 2},
     ]
+
+
+def _folder(tmp_path):
+    folder = tmp_path / "state"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"1")
+    return folder
+
+
+def test_a_folder_is_saved_when_its_time_has_come_or_by_force(mail, tmp_path):
+    folder = _folder(tmp_path)
+    lane = _lane(mail, tmp_path, is_stepwise=False)
+    assert not lane.save_folder(1, folder)
+    mail.now += 30
+    assert lane.save_folder(1, folder)
+    assert not lane.save_folder(2, folder)
+    assert lane.save_folder(2, folder, force=True)
+    names = [os.path.basename(saved.path) for saved in mail.sent]
+    assert names == ["3-2-1-1.folder", "3-2-2-2.folder"]
+    assert {saved.sha256 for saved in mail.sent} == {
+        hashlib.sha256((tmp_path / names[0]).read_bytes()).hexdigest()
+    }
+
+
+def test_a_folder_that_changed_is_saved_by_the_next_call(mail, tmp_path, monkeypatch):
+    folder = _folder(tmp_path)
+    lane = _lane(mail, tmp_path, is_stepwise=False)
+    mail.now += 30
+
+    def changing(*_):
+        raise FolderChanged("it changed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lanes, "pack_folder", changing)
+        assert not lane.save_folder(1, folder)
+    assert mail.sent == []
+    assert lane.save_folder(1, folder)
 
 
 def test_a_resumed_trial_waits_for_no_verdict_of_a_rung_behind_it(mail, tmp_path):

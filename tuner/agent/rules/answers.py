@@ -20,9 +20,10 @@ from tuner.agent.notices import (
     DatabaseRefuses,
     TrialEnded,
 )
-from tuner.agent.rules import control, filling
+from tuner.agent.rules import control, filling, stopping
 from tuner.agent.rules.ends import ask
 from tuner.agent.state import Lane, Phase
+from tuner.errors import UsageError
 from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
 from tuner.study.trial import AttemptKey, TrialRecord, TrialState, full_length
 from tuner.study.verdict import Verdict
@@ -142,12 +143,24 @@ def changed(machine: Machine, event: Changed) -> list[Act]:
     return []
 
 
-def checkpoint_loaded(machine: Machine, event: CheckpointLoaded) -> list[Act]:
-    """Start the lane from its checkpoint, or from the beginning without a usable one."""
+def checkpoint_loaded(machine: Machine, event: CheckpointLoaded, now: float) -> list[Act]:
+    """Start the lane from its checkpoint, or from the beginning without a usable one.
+
+    A machine that trusts no folders releases its trials and ends when one continues from a folder:
+    it would claim this trial again and again, and the next one of this code would fail.
+    """
     lane = machine.lanes.get(event.key)
-    if lane is not None and lane.phase is Phase.LOADING:
-        lane.phase, lane.checkpoint_path, lane.from_step = Phase.QUEUED, event.path, event.step
-    return []
+    if lane is None or lane.phase is not Phase.LOADING:
+        return []
+    lane.phase, lane.checkpoint_path, lane.from_step = Phase.QUEUED, event.path, event.step
+    if not event.is_folder or machine.book.trusts_folders:
+        return []
+    error = UsageError(
+        f"trial {lane.key.number} continues from a folder, whose files may be pickles and run the "
+        "code of anyone who can write to the database; add `checkpoints: {folders: trusted}` to "
+        "the study file of this machine, or continue on one that has it"
+    )
+    return stopping.leave_with(machine, error, now)
 
 
 def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:

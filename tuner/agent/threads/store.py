@@ -36,6 +36,7 @@ from tuner.agent.port import Complete, Store
 from tuner.agent.threads.suggester import SuggestionSource
 from tuner.errors import DatabaseAway
 from tuner.helper_thread import JobThread
+from tuner.study.checkpoint import FOLDER_MARK
 from tuner.study.feed import Seen
 
 log = logging.getLogger(__name__)
@@ -149,7 +150,8 @@ class StoreThread(JobThread[StoreJob]):
                 error,
             )
             return CheckpointLoaded(key=job.key, path=None, step=0)
-        return CheckpointLoaded(key=job.key, path=path, step=checkpoint.step)
+        is_folder = content.startswith(FOLDER_MARK)
+        return CheckpointLoaded(key=job.key, path=path, step=checkpoint.step, is_folder=is_folder)
 
     def _spool_resumed(self, number: int, content: bytes) -> str:
         # Not a worker's own name for its files: those are written and removed independently.

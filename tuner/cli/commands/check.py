@@ -25,7 +25,6 @@ from tuner.storage.embedded.home import open_home
 from tuner.study.data_facts import DataFacts
 from tuner.study.durations import render_seconds
 from tuner.study.trial import Params
-from tuner.study_file.identity import dump_spec
 from tuner.study_file.load import LoadedStudyFile, load_study_file
 from tuner.study_file.model import StudySpec
 
@@ -100,7 +99,7 @@ def _smoke(path: Path, options: RunOptions, spec: StudySpec) -> str:
 def check_json(loaded: LoadedStudyFile, shown: Preview, facts: DataFacts | None) -> dict[str, Any]:
     """Return the facts without the example of a column, which is a cell."""
     return {
-        "spec": dump_spec(loaded.spec),
+        "spec": loaded.spec.model_dump(mode="json"),
         "cells": shown.n_cells,
         "first": [dict(params) for params in shown.first],
         "warnings": [
@@ -120,7 +119,7 @@ def check_json(loaded: LoadedStudyFile, shown: Preview, facts: DataFacts | None)
 
 def render_check(spec: StudySpec, shown: Preview, width: int | None = None) -> str:
     """Render the resolved spec, and the params of the first trials."""
-    lines = [f"{spec.name}: valid", "", *_resolved(dump_spec(spec))]
+    lines = [f"{spec.name}: valid", "", *_resolved(spec.model_dump(mode="json"))]
     if shown.n_cells is not None:
         lines += ["", f"the grid has {count(shown.n_cells, 'cell')}"]
     would = "would begin with" if shown.is_exact else "would begin with params such as"

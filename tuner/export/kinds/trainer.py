@@ -19,7 +19,8 @@ from tuner.study.code import Code
 from tuner.study.trial import Values
 from tuner.study_file.best import BestConfig
 from tuner.study_file.kinds.trainer import TrainerObjective
-from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
+from tuner.training.checkpoint import load_checkpoint
+from tuner.training.checkpoint_file import BadCheckpoint
 from tuner.training.data.dataset import Dataset, open_test_split, with_validation
 from tuner.training.data.preparation import load_preparation
 from tuner.training.data.preparing import PreparedData, prepare

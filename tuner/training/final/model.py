@@ -20,7 +20,8 @@ from safetensors.torch import save
 from tuner.errors import RunFailed, TunerError, UsageError
 from tuner.study.trial import Params
 from tuner.study_file.params.trainer_params import Task
-from tuner.training.checkpoint import CHECKPOINT_FORMAT, BadCheckpoint, load_checkpoint
+from tuner.training.checkpoint import CHECKPOINT_FORMAT, load_checkpoint
+from tuner.training.checkpoint_file import BadCheckpoint
 from tuner.training.cnn.module import cnn_module
 from tuner.training.data.dataset import Dataset, Split, byte_scale_of
 from tuner.training.data.preparation import Preparation

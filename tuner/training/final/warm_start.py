@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from tuner.study.trial import Params
-from tuner.training.checkpoint import BadCheckpoint
+from tuner.training.checkpoint_file import BadCheckpoint
 from tuner.training.groups.group import Group
 from tuner.training.lane import DetachedLane
 from tuner.training.model import Model

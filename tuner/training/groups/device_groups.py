@@ -12,7 +12,8 @@ import torch
 from tuner.study.goal import Goal
 from tuner.study.trial import Values
 from tuner.study.verdict import Outcome, Verdict
-from tuner.training.checkpoint import BadCheckpoint, load_checkpoint
+from tuner.training.checkpoint import load_checkpoint
+from tuner.training.checkpoint_file import BadCheckpoint
 from tuner.training.data.dataset import Dataset
 from tuner.training.fatal_errors import exits_are_errors, is_out_of_memory
 from tuner.training.groups.group import Group, Seat

@@ -11,7 +11,7 @@ import torch
 
 from tuner.study.goal import Goal
 from tuner.study.trial import Values
-from tuner.training.checkpoint import BadCheckpoint
+from tuner.training.checkpoint_file import BadCheckpoint
 from tuner.training.lane import Lane
 from tuner.training.layout import Layout
 from tuner.training.losses.smoothing import LabelSmoothing
