@@ -81,6 +81,8 @@ def _metrics(**changes):
         "value": 0.5,
         "last": {"val_loss": 0.5},
         "checkpoint_step": 3,
+        "checkpoint": {"val_loss": 0.5},
+        "test_fault": None,
     }
     return {**fields, **changes}
 
