@@ -87,7 +87,10 @@ class LaneFailed(Exception):
 class DetachedLane:
     """A lane without a trial, for measurements and warming up."""
 
-    number, checkpoint, from_step, last_value, trusts_folders = 0, None, 0, None, False
+    number, from_step = 0, 0
+    checkpoint: str | None = None
+    last_value: float | None = None
+    trusts_folders = False
 
     def __init__(self, params: Params, seed: int = 0) -> None:
         self.params = params
