@@ -183,7 +183,10 @@ def _name_of(algorithm: Any) -> str:
 
 
 _ON_THEIR_OWN = {"objective.data": "sources", "objective.split": "split"}
-_ON_THEIR_OWN |= {"objective.prepare": "prepare", "objective.report": "report"}  # keys with a table of their own
+_ON_THEIR_OWN |= {
+    "objective.prepare": "prepare",
+    "objective.report": "report",
+}  # keys with a table of their own
 
 
 def _record_table(record: type[Model]) -> tuple[Row, list[Row]]:
