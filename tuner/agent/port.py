@@ -1,6 +1,7 @@
 """Ports of the agent: the durable study, a sampler and a view."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from tuner.agent.notices import Notice
@@ -36,7 +37,11 @@ class Store(Protocol):
 
     def fared_better(self, faults: Sequence[Fault]) -> frozenset[int]: ...
 
-    def load_checkpoint(self, number: int) -> tuple[Checkpoint, bytes] | None: ...
+    def load_checkpoint(self, number: int, spool: Path) -> tuple[Checkpoint, str] | None:
+        """Write a trial's newest usable checkpoint to the spool, and return its path with it.
+
+        Raises `OSError` if the spool has no room.
+        """
 
     def beat(self, telemetry: Telemetry) -> Pulse: ...
 

@@ -4,10 +4,8 @@ An agent has two: "claims" serves idle workers, and "store" does all the writing
 """
 
 import logging
-import os
 import queue
 import random
-import tempfile
 from pathlib import Path
 from typing import assert_never
 
@@ -137,28 +135,21 @@ class StoreThread(JobThread[StoreJob]):
         return Changed(changes=changes)
 
     def _load_checkpoint(self, job: AskCheckpoint) -> CheckpointLoaded:
-        found = self._store.load_checkpoint(job.key.number)
-        if found is None:
-            return CheckpointLoaded(key=job.key, path=None, step=0)
-        checkpoint, content = found
         try:
-            path = self._spool_resumed(job.key.number, content)
+            found = self._store.load_checkpoint(job.key.number, self._spool)
         except OSError as error:
             log.error(
                 "trial %d starts from the beginning: no room in the spool: %s",
                 job.key.number,
                 error,
             )
+            found = None
+        if found is None:
             return CheckpointLoaded(key=job.key, path=None, step=0)
-        is_folder = content.startswith(FOLDER_MARK)
+        checkpoint, path = found
+        with open(path, "rb") as file:
+            is_folder = file.read(len(FOLDER_MARK)) == FOLDER_MARK
         return CheckpointLoaded(key=job.key, path=path, step=checkpoint.step, is_folder=is_folder)
-
-    def _spool_resumed(self, number: int, content: bytes) -> str:
-        # Not a worker's own name for its files: those are written and removed independently.
-        descriptor, path = tempfile.mkstemp(dir=self._spool, prefix=f"resume-{number}-")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        return path
 
 
 def _urgency(job: StoreJob) -> int:

@@ -98,5 +98,7 @@ select checkpoint_id, step, sha256, n_bytes from tuner.checkpoint
 where study_id = %(study_id)s and number = %(number)s order by checkpoint_id desc;
 
 -- name: read_checkpoint
--- A checkpoint's content in order.
-select content from tuner.checkpoint_chunk where checkpoint_id = %(checkpoint_id)s order by part;
+-- The next parts of a checkpoint's content in order.
+select content from tuner.checkpoint_chunk
+where checkpoint_id = %(checkpoint_id)s
+  and part >= %(first)s and part < %(first)s + %(n_parts)s order by part;

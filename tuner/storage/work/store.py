@@ -4,9 +4,9 @@
 connection, so that an idle worker's claim waits for no other statement.
 """
 
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -17,6 +17,7 @@ from tuner.storage.connections.connection import Database
 from tuner.storage.connections.sessions import Session
 from tuner.storage.work.claims import Claimer, Complete, Suggest, claim
 from tuner.storage.work.records import trial_record
+from tuner.storage.work.spooled import write_resumed
 from tuner.storage.work.usage import Usage
 from tuner.storage.work.writes import Writer, write_batch, write_ends
 from tuner.study.agents import AgentBeat, AgentIdentity, Desired, Pulse, Telemetry
@@ -30,6 +31,8 @@ from tuner.study.trial import AttemptKey, Direction
 
 if TYPE_CHECKING:
     from tuner.study_file.model import StudySpec
+
+PARTS_AT_ONCE = 16  # of a checkpoint's content, in one statement
 
 
 class PostgresStore:
@@ -154,19 +157,32 @@ class PostgresStore:
             ),
         )
 
-    def load_checkpoint(self, number: int) -> tuple[Checkpoint, bytes] | None:
-        """Return the newest registered checkpoint whose content has its hash, or None."""
+    def load_checkpoint(self, number: int, spool: Path) -> tuple[Checkpoint, str] | None:
+        """Write the newest registered checkpoint whose content has its hash to the spool.
+
+        Return it with the path of the file, or None if there is none. Raises `OSError` if the spool
+        has no room.
+        """
         own = {"study_id": self._study_id, "number": number}
         for checkpoint_id, step, sha256, n_bytes in self._claims.rows("report", "checkpoints", own):
-            params = {"checkpoint_id": checkpoint_id}
-            rows = self._claims.rows("report", "read_checkpoint", params)
-            content = b"".join(bytes(part) for (part,) in rows)
-            if hashlib.sha256(content).hexdigest() == sha256:
+            path = write_resumed(spool, number, self._chunks(checkpoint_id), sha256)
+            if path is not None:
                 found = Checkpoint(
                     checkpoint_id=checkpoint_id, step=step, sha256=sha256, n_bytes=n_bytes
                 )
-                return found, content
+                return found, path
         return None
+
+    def _chunks(self, checkpoint_id: int) -> Iterator[bytes]:
+        """Yield a checkpoint's content in order, without all of it in memory."""
+        first = 0
+        while True:
+            params = {"checkpoint_id": checkpoint_id, "first": first, "n_parts": PARTS_AT_ONCE}
+            rows = self._claims.rows("report", "read_checkpoint", params)
+            yield from (bytes(part) for (part,) in rows)
+            if len(rows) < PARTS_AT_ONCE:
+                return
+            first += PARTS_AT_ONCE
 
     def beat(self, telemetry: Telemetry) -> Pulse:
         """Send a heartbeat; return the states of the study and of the other agents."""

@@ -1,17 +1,16 @@
 """Reports, decisions and checkpoints under the fence, and the ends of attempts."""
 
-import hashlib
 import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
 
 from tuner.storage.connections.sessions import Session, Statement, run, run_all
-from tuner.storage.work.kept_weights import CHUNK_BYTES, keep_weights
+from tuner.storage.work.kept_weights import keep_weights
+from tuner.storage.work.spooled import open_intact, read_chunks
 from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import DecisionRecord
 from tuner.study.lease import Batch, End, Finish, Release
@@ -47,8 +46,10 @@ def write_batch(writer: Writer, session: Session, batch: Batch) -> frozenset[Att
     params = _report_params(writer, batch)
     if not batch.checkpoints:
         return _missing(batch, session.rows("report", "report", params))
-    contents = {saved: _read_verified(saved) for saved in batch.checkpoints}
-    with session.transaction("report", "report", params) as (cursor, kept):
+    with (
+        open_intact(batch.checkpoints) as contents,
+        session.transaction("report", "report", params) as (cursor, kept),
+    ):
         for saved, content in contents.items():
             _register(writer, cursor, saved, content)
     return _missing(batch, kept)
@@ -58,10 +59,12 @@ def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozens
     """End attempts, with all their reports again, in one transaction; return the lost ones."""
     by_key = {end.key: end for end in ends}
     files = [end.checkpoint if isinstance(end, Release) else end.weights for end in ends]
-    contents = {file: _read_verified(file) for file in files if file is not None}
     own = {"study_id": writer.study_id, "me": writer.me, "boot": writer.boot}
     keys = {**own, **_key_arrays(by_key)}
-    with session.transaction("end", "fence_ends", keys) as (cursor, fenced):
+    with (
+        open_intact(file for file in files if file is not None) as contents,
+        session.transaction("end", "fence_ends", keys) as (cursor, fenced),
+    ):
         held = {
             AttemptKey(number=number, attempt=attempt): trial_id
             for number, attempt, trial_id, is_held in fenced
@@ -89,9 +92,7 @@ def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozens
     return frozenset(by_key.keys() - done)
 
 
-def _store(
-    writer: Writer, cursor: "Cursor", end: End, saved: SavedFile, content: bytes | None
-) -> None:
+def _store(writer: Writer, cursor: "Cursor", end: End, saved: SavedFile, content: BinaryIO) -> None:
     """Store a checkpoint to resume from, or the weights of a COMPLETE trial."""
     if isinstance(end, Release):
         _register(writer, cursor, saved, content)
@@ -213,19 +214,8 @@ def _decision_arrays(records: Sequence[DecisionRecord]) -> dict[str, object]:
     }
 
 
-def _read_verified(saved: SavedFile) -> bytes | None:
-    """Return the file's content; None if it is not as the worker wrote it."""
-    try:
-        content = Path(saved.path).read_bytes()
-    except OSError:
-        return None
-    return content if hashlib.sha256(content).hexdigest() == saved.sha256 else None
-
-
-def _register(writer: Writer, cursor: "Cursor", saved: SavedFile, content: bytes | None) -> None:
+def _register(writer: Writer, cursor: "Cursor", saved: SavedFile, content: BinaryIO) -> None:
     """Store a checkpoint and point the lease to it, if this agent still holds the lease."""
-    if content is None:
-        return  # the one before stays
     own = {
         "study_id": writer.study_id,
         "me": writer.me,
@@ -237,8 +227,7 @@ def _register(writer: Writer, cursor: "Cursor", saved: SavedFile, content: bytes
     if not created:
         return
     ((checkpoint_id,),) = created
-    for part, start in enumerate(range(0, len(content), CHUNK_BYTES)):
-        chunk = content[start : start + CHUNK_BYTES]
+    for part, chunk in enumerate(read_chunks(content)):
         params = {"checkpoint_id": checkpoint_id, "part": part, "content": chunk}
         run(cursor, "report", "insert_chunk", params)
     kept = {"checkpoint_id": checkpoint_id, "keep": writer.keep}
