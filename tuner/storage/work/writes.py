@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
 
 from tuner.storage.connections.sessions import Session, Statement, run, run_all
+from tuner.storage.work.checkpoints import Register
 from tuner.storage.work.kept_weights import keep_weights
-from tuner.storage.work.spooled import open_intact, read_chunks
+from tuner.storage.work.spooled import open_intact
 from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import DecisionRecord
 from tuner.study.lease import Batch, End, Finish, Release
@@ -33,7 +34,7 @@ class Writer:
     boot: str
     metric: str
     minimize: bool
-    keep: int  # checkpoints of a trial
+    register: Register  # of checkpoints
     stop_after: int | None  # failed attempts in a row; None: never
     keep_best: int = 0  # COMPLETE trials whose weights stay
 
@@ -46,23 +47,28 @@ def write_batch(writer: Writer, session: Session, batch: Batch) -> frozenset[Att
     params = _report_params(writer, batch)
     if not batch.checkpoints:
         return _missing(batch, session.rows("report", "report", params))
+    replaced: list[str | None] = []
     with (
-        open_intact(batch.checkpoints) as contents,
+        writer.register.contents(batch.checkpoints) as contents,
         session.transaction("report", "report", params) as (cursor, kept),
     ):
         for saved, content in contents.items():
-            _register(writer, cursor, saved, content)
+            replaced += writer.register.store(cursor, saved, content)
+    writer.register.committed(contents, replaced)
     return _missing(batch, kept)
 
 
 def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozenset[AttemptKey]:
     """End attempts, with all their reports again, in one transaction; return the lost ones."""
     by_key = {end.key: end for end in ends}
-    files = [end.checkpoint if isinstance(end, Release) else end.weights for end in ends]
+    states = [end.checkpoint for end in ends if isinstance(end, Release) and end.checkpoint]
+    weights = [end.weights for end in ends if isinstance(end, Finish) and end.weights]
+    replaced: list[str | None] = []
     own = {"study_id": writer.study_id, "me": writer.me, "boot": writer.boot}
     keys = {**own, **_key_arrays(by_key)}
     with (
-        open_intact(file for file in files if file is not None) as contents,
+        writer.register.contents(states) as to_resume,
+        open_intact(weights) as to_keep,
         session.transaction("end", "fence_ends", keys) as (cursor, fenced),
     ):
         held = {
@@ -83,20 +89,21 @@ def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozens
                 *_log_statements(writer, mine),
                 *_finish_statements(writer, own, finishes, held),
             )
-            for saved, content in contents.items():
+            for saved, state in to_resume.items():
                 if saved.key in held:
-                    _store(writer, cursor, by_key[saved.key], saved, content)
+                    replaced += writer.register.store(cursor, saved, state)
+            for saved, content in to_keep.items():
+                if saved.key in held:
+                    _keep_weights(writer, cursor, saved, content)
             _release(own, cursor, [end for end in mine if isinstance(end, Release)])
             _count_failures(writer, cursor, mine)
+    writer.register.committed(to_resume, replaced)
+    writer.register.ended(by_key, [end.key.number for end in mine if isinstance(end, Finish)])
     done = {AttemptKey(number=number, attempt=attempt) for number, attempt, _, _ in fenced}
     return frozenset(by_key.keys() - done)
 
 
-def _store(writer: Writer, cursor: "Cursor", end: End, saved: SavedFile, content: BinaryIO) -> None:
-    """Store a checkpoint to resume from, or the weights of a COMPLETE trial."""
-    if isinstance(end, Release):
-        _register(writer, cursor, saved, content)
-        return
+def _keep_weights(writer: Writer, cursor: "Cursor", saved: SavedFile, content: BinaryIO) -> None:
     keep_weights(
         cursor,
         writer.study_id,
@@ -212,26 +219,6 @@ def _decision_arrays(records: Sequence[DecisionRecord]) -> dict[str, object]:
         "d_local": ["{" + ",".join(map(str, d.local)) + "}" for d in records],
         "d_complete": ["{" + ",".join(map(str, d.local_complete)) + "}" for d in records],
     }
-
-
-def _register(writer: Writer, cursor: "Cursor", saved: SavedFile, content: BinaryIO) -> None:
-    """Store a checkpoint and point the lease to it, if this agent still holds the lease."""
-    own = {
-        "study_id": writer.study_id,
-        "me": writer.me,
-        "number": saved.key.number,
-        "attempt": saved.key.attempt,
-    }
-    about = {"step": saved.step, "sha256": saved.sha256, "n_bytes": saved.n_bytes}
-    created = run(cursor, "report", "insert_checkpoint", {**own, **about})
-    if not created:
-        return
-    ((checkpoint_id,),) = created
-    for part, chunk in enumerate(read_chunks(content)):
-        params = {"checkpoint_id": checkpoint_id, "part": part, "content": chunk}
-        run(cursor, "report", "insert_chunk", params)
-    kept = {"checkpoint_id": checkpoint_id, "keep": writer.keep}
-    run(cursor, "report", "point_to_checkpoint", {**own, **kept})
 
 
 def _finish_statements(
