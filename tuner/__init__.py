@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tuner.api import Study, load_study, run
     from tuner.errors import TunerError
+    from tuner.reporting import report
     from tuner.training.final.model import FinalModel, load_model, load_state
     from tuner.trial import Trial, TrialEnd, TrialPruned, TrialReleased
 
@@ -25,6 +26,7 @@ __all__ = [
     "load_model",
     "load_state",
     "load_study",
+    "report",
     "run",
 ]
 
@@ -33,6 +35,7 @@ _HOMES = {
     "load_study": "tuner.api",
     "run": "tuner.api",
     "TunerError": "tuner.errors",
+    "report": "tuner.reporting",
     "FinalModel": "tuner.training.final.model",
     "load_model": "tuner.training.final.model",
     "load_state": "tuner.training.final.model",

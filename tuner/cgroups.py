@@ -52,6 +52,16 @@ class Cgroups:
                 free = min(free, max(0, limit - _memory_in_use(folder)))
         return MemoryBytes(total=total, free=free)
 
+    def n_oom_kills(self) -> int:
+        """Return how many processes the kernel has ended in this cgroup for lack of memory."""
+        found = []
+        for folder in self._folders("memory"):
+            for name in ("memory.events", "memory.oom_control"):
+                words = _words(folder / name)
+                counts = dict(zip(words[::2], words[1::2], strict=False))
+                found.append(int(counts.get("oom_kill", "0")))
+        return max(found, default=0)
+
     def _of_machine(self, name: str) -> int:
         for line in (self._proc / "meminfo").read_text().splitlines():
             if line.startswith(f"{name}:"):

@@ -39,6 +39,7 @@ class Setup:
     n_lanes: int | None = None  # that train together; None: measured
     is_prompt: bool = False  # whether idle lanes wait for each trial's end, see `MeasuredSizes`
     keep_best: int = 0  # COMPLETE trials whose weights are wanted
+    grace_seconds: float = 25.0  # from a stop to the end of the agent
     trusts_folders: bool = False  # may restore folders, which can hold pickles
 
 
@@ -127,6 +128,15 @@ class NotSaved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Warned:
+    """Something about a trial that the user should see; the trial continues."""
+
+    number: int
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Left:
     """The lane has left the worker; after a failure the process ends as well."""
 
@@ -140,12 +150,12 @@ class Left:
 
 
 ToWorker = Setup | Start | Continue | Stop
-FromWorker = Ready | Reported | Saved | Kept | NotSaved | Left
+FromWorker = Ready | Reported | Saved | Kept | NotSaved | Warned | Left
 Message = ToWorker | FromWorker
 
 _TYPES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (Setup, Start, Continue, Stop, Ready, Reported, Saved, Kept, NotSaved, Left)
+    for cls in (Setup, Start, Continue, Stop, Ready, Reported, Saved, Kept, NotSaved, Warned, Left)
 }
 
 
@@ -186,7 +196,7 @@ _NUMBERS = {
     "n_free": 4096,
     "n_taken": 2**31 - 1,
 }
-_TEXTS = {"path", "sha256", "reason", "message", "traceback"}
+_TEXTS = {"path", "sha256", "reason", "message", "traceback", "text"}
 
 
 def _numeric(values: dict[str, float]) -> dict[str, float]:

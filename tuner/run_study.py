@@ -342,5 +342,6 @@ def build_setup(
         n_lanes=spec.workers.lanes,
         is_prompt=is_prompt(spec),
         keep_best=spec.checkpoints.keep_best,
+        grace_seconds=spec.failures.grace_seconds,
         trusts_folders=spec.checkpoints.trusts_folders,
     )

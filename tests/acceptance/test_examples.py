@@ -1,5 +1,6 @@
 """The examples of `studies/` beyond what every one of them is run for in `test_main_job.py`."""
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import zipfile
 
 import pytest
+import torch
 
 from tests.acceptance.command import (
     SECONDS,
@@ -15,6 +17,50 @@ from tests.acceptance.command import (
     smoke,
     write_study,
 )
+from tuner import Trial
+
+# The examples that are kinds of training, with params of a trial.
+KINDS = {
+    "boosting": {
+        "learning_rate": 0.1,
+        "max_depth": 3,
+        "min_child_weight": 1.0,
+        "subsample": 0.7,
+        "colsample_bytree": 0.7,
+        "reg_lambda": 1.0,
+    },
+    "clustering": {
+        "n_dimensions": 12,
+        "n_clusters": 9,
+        "covariance": "diag",
+        "regularization": 0.1,
+    },
+    "reinforcement": {
+        "episodes": 8,
+        "learning_rate": 0.02,
+        "discount": 0.99,
+        "width": 32,
+        "entropy_bonus": 0.001,
+    },
+    "scikit-learn": {"loss": "log_loss", "penalty": "l2", "alpha": 1e-4, "scaler": "standard"},
+    "self-supervised": {
+        "labeled_rows": 100,
+        "pretraining": 10,
+        "masked_share": 0.3,
+        "width": 128,
+        "learning_rate": 2e-3,
+    },
+    "semi-supervised": {
+        "labeled_share": 0.1,
+        "learning_rate": 0.005,
+        "threshold": 0.9,
+        "pseudo_weight": 1.0,
+        "noise": 0.1,
+    },
+    "transfer": {"labeled_rows": 60, "n_frozen": 1, "learning_rate": 3e-3, "body_rate": 0.1},
+}
+# Their packages are installed for the extended suite alone.
+WITH_PACKAGES = {"boosting", "reinforcement"}
 
 
 def _copy(example, folder, trials=4, epochs=3):
@@ -187,3 +233,46 @@ def test_own_model_can_be_looked_at_by_itself(tmp_path):
         timeout=SECONDS,
     )
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "torch.Size([5, 10])\n")
+
+
+def _as_module(example):
+    spec = importlib.util.spec_from_file_location(example, STUDIES / example / "train.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name in WITH_PACKAGES else [])
+        for name in KINDS
+    ],
+)
+def test_a_kind_of_training_resumes_as_if_undisturbed(example, tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    module = _as_module(example)
+
+    def run(folder, epochs):
+        trial = Trial(params={**KINDS[example], "epochs": epochs}, seed=7, dir=tmp_path / folder)
+        module.train(trial)
+        return trial
+
+    undisturbed = run("undisturbed", 4)
+    reports = run("disturbed", 2).reports + run("disturbed", 4).reports
+    torch.set_num_threads(threads)
+    assert [step for step, _ in reports] == [1, 2, 3, 4]
+    assert reports == undisturbed.reports
+    if hasattr(module, "test"):
+        assert all(value > 0 for value in module.test(undisturbed).values())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("example", KINDS)
+def test_a_kind_of_training_is_searched(example, tuner, tmp_path):
+    finished = tuner("run", _copy(example, tmp_path, trials=3, epochs=2), "--workers", 1)
+    assert f"{example}: finished, 3 of 3 trials" in finished.out
+    trials = tuner.look("trials", example, "--json").json
+    assert {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}
+    assert {trial["steps"] for trial in trials} <= {1, 2}

@@ -139,11 +139,16 @@ def _own(folder: Path) -> Path:
 
 def test_a_function_is_shipped_and_no_database_says_which_code_runs(tuner: Tuner, tmp_path):
     study = _own(tmp_path)
+    with (tmp_path / "train.py").open("a") as file:
+        file.write(
+            "\n\ndef test(trial):\n    return {'accuracy': trial.checkpoint.load()['step']}\n"
+        )
     tuner("run", study, "--workers", 1, **LIGHT)
     tuner.look("export", "plain", "--file", study, "-o", tmp_path / "best.yaml")
     out = tmp_path / "out"
     trained = tuner("train", tmp_path / "best.yaml", "-o", out)
-    assert "val_loss 0.25" in trained.out
+    assert "val_loss 0.25; delivered: the checkpoint of step 4" in trained.out
+    assert "\ntest\n  accuracy  4.0\n" in trained.out
     assert _paste(_example_of(out / "model-card.md"), out) == "['step', 'sum']\n"
     for words in (
         ["run", "--study", "plain"],
@@ -198,6 +203,10 @@ def test_a_config_that_somebody_sent_chooses_no_code(tuner: Tuner, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_final_training_that_is_ended_goes_on(tuner: Tuner, tmp_path, number):
     study = _own(tmp_path)
+    with (tmp_path / "train.py").open("a") as file:
+        file.write(
+            "\n\ndef test(trial):\n    return {'accuracy': trial.checkpoint.load()['step']}\n"
+        )
     tuner("run", study, "--workers", 1, **LIGHT)
     tuner("export", "plain", "--file", study, "-o", tmp_path / "best.yaml")
     out = tmp_path / "out"

@@ -8,6 +8,7 @@ import pytest
 
 from tuner.export.kinds.table import FINAL_TRAININGS
 from tuner.study_file.data.sources import SklearnData
+from tuner.study_file.kinds.command.objective import CommandObjective
 from tuner.study_file.kinds.function import FunctionObjective
 from tuner.study_file.kinds.objective import ObjectiveKind
 from tuner.study_file.kinds.table import KINDS
@@ -19,6 +20,7 @@ LAYERS = ("study_file", "worker", "export")
 EXAMPLES = {
     "trainer": TrainerObjective(data=SklearnData(sklearn="digits"), model="net.py:net"),
     "function": FunctionObjective(function="train.py:train"),
+    "command": CommandObjective(command=("python", "main.py", "{args}")),
 }
 
 
@@ -50,7 +52,7 @@ def test_the_parts_can_be_loaded(name: str) -> None:
 def test_the_record_answers_what_other_layers_ask(kind: ObjectiveKind, tmp_path: Path) -> None:
     objective = EXAMPLES[kind.spec.kind]
     assert isinstance(objective, kind.spec)
-    assert objective.code_names
+    assert objective.local_names
     assert objective.max_lanes >= 1
     assert objective.n_steps({"epochs": 7}) == 7
     assert objective.complete({"epochs": 7})["epochs"] == 7

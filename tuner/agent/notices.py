@@ -172,6 +172,18 @@ class CheckpointTrouble:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialWarning:
+    """Something about a trial that needs attention; the trial continues."""
+
+    number: int
+    text: str
+
+    @property
+    def sentence(self) -> str:
+        return f"trial {self.number}: {self.text}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class InTraining:
     """A trial that trains on this machine, and its progress."""
 
@@ -215,5 +227,6 @@ Notice = (
     | WorkersResting
     | BreakerOpened
     | CheckpointTrouble
+    | TrialWarning
     | Tally
 )

@@ -53,11 +53,13 @@ class FunctionResult:
     value: float | None
     facts: Mapping[str, object]
     curve: Mapping[int, Values]
-    checkpoint: Path | None  # the last that it saved
+    checkpoint: Path | None  # the best that it saved
     checkpoint_step: int
     seconds: float
     device: str
-    sources: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+    test: Values | None = None  # of the user's `test`; None without one, or if it failed
+    test_fault: str = ""
 
 
 def write_model_result(job: Job, result: ModelResult) -> dict[str, Any]:
@@ -100,15 +102,20 @@ def write_model_result(job: Job, result: ModelResult) -> dict[str, Any]:
 
 
 def write_function_result(job: Job, result: FunctionResult) -> dict[str, Any]:
-    """Write the last checkpoint as the model, the metrics of the last step, curves, card."""
+    """Write the best checkpoint as the model, the metrics of its step, curves, card."""
     last = dict(result.curve[max(result.curve)]) if result.curve else {}
+    step = result.checkpoint_step if result.checkpoint else None
+    reported = None if step is None else result.curve.get(step)
     metrics: dict[str, Any] = {
         **_metrics_of(job),
         "value": result.value,
         "last": last,
         "facts": dict(result.facts),
         "checkpoint": None,  # its file or folder
-        "checkpoint_step": result.checkpoint_step if result.checkpoint else None,
+        "checkpoint_step": step,
+        "checkpoint_report": None if reported is None else dict(reported),
+        **({} if result.test is None else {"test": dict(result.test)}),
+        "test_fault": result.test_fault or None,
         "seconds": result.seconds,
         "device": result.device,
         "sources": list(result.sources),
@@ -121,7 +128,7 @@ def write_function_result(job: Job, result: FunctionResult) -> dict[str, Any]:
         title=_title(job),
         metric=job.config.metric,
         curve=result.curve,
-        best_step=result.checkpoint_step or None,
+        best_step=step or None,
     )
     _write_pages(job, page, render_function_card(job.config, metrics))
     return metrics
@@ -148,6 +155,7 @@ def _metrics_of(job: Job) -> dict[str, Any]:
         "trained_on": str(job.options.rows),
         "from_weights": job.options.from_weights,
         "allow_code": sorted(job.options.allow_code),
+        "allow_command": job.options.allow_command,
         "epochs": config.n_steps,
     }
 

@@ -40,40 +40,51 @@ def _trial(metrics: Mapping[str, Any]) -> str:
 
 
 def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
-    """Render the card of a user's function: only the function can read its checkpoint."""
-    step = metrics["checkpoint_step"]
+    """Render the card of a user's function or program: only that can read its checkpoint."""
+    noun = config.objective.noun
+    step, reported = metrics["checkpoint_step"], metrics["checkpoint_report"]
     if step is None:
-        use = (
-            "The function saved no checkpoint, so there is no model here: call "
-            "`trial.checkpoint.save(state)` in it, and train again."
-        )
+        use = f"The {noun} saved no checkpoint, so there is no model here."
     elif metrics["checkpoint"] != MODEL_FILE:
         use = (
-            f"`{metrics['checkpoint']}/` is the folder that the function saved last, when it had "
+            f"`{metrics['checkpoint']}/` is the best folder that the {noun} saved, when it had "
             f"reported step {step}."
         )
     else:
         use = (
-            f"`{MODEL_FILE}` is the last checkpoint that the function saved, when it had reported "
+            f"`{MODEL_FILE}` is the best checkpoint that the {noun} saved, when it had reported "
             f"step {step}. In this folder:\n\n```python\n"
             "import tuner\n\n"
             'state = tuner.load_state(".")\n'
             "print(list(state))\n```"
         )
-    last = {name: value for name, value in metrics["last"].items() if name != "seconds"}
     parts = [
         f"# {config.name}",
-        f"The result of `{config.objective.function}` with the params of trial "  # type: ignore[union-attr]
+        f"The result of `{plain(config.objective.label)}` with the params of trial "
         f"{_trial(metrics)} of study `{config.name}`.",
         "## How good it is",
-        f"Its value: {config.metric} {_number(metrics['value'])}. Its last report:",
-        _table(last),
+        *_test_of(metrics),
+        f"Its value: {config.metric} {_number(metrics['value'])}. "
+        f"{'Its last report' if reported is None else 'The report of its checkpoint'}:",
+        _table(_without_seconds(metrics["last"] if reported is None else reported)),
         _warning(config, metrics),
         "## How to use it",
         use,
         *_origin(config, metrics),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _test_of(metrics: Mapping[str, Any]) -> list[str]:
+    if metrics["test_fault"]:
+        return [f"{plain(metrics['test_fault'])}."]
+    if "test" not in metrics:
+        return []
+    return ["What its `test` returned for this checkpoint:", _table(metrics["test"])]
+
+
+def _without_seconds(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != "seconds"}
 
 
 def _averages(card: ModelCard) -> list[str]:
@@ -148,6 +159,7 @@ def _origin(config: BestConfig, metrics: Mapping[str, Any]) -> list[str]:
 def _again(metrics: Mapping[str, Any]) -> str:
     named = plain(",".join(metrics.get("allow_code", ())))
     code = f" --allow-code {named}" if named else ""
+    code += " --allow-command" if metrics.get("allow_command") else ""
     if metrics["from_weights"]:
         return (
             "It started from the trial's own weights, which are next to the file of `tuner export "

@@ -24,9 +24,7 @@ def folder_of_code(spec: StudySpec, path: Path | None, command: str) -> Path:
     """
     if path is None:
         if spec.needs_study_file:
-            what, chosen = "trains your own code", "the code that runs"
-            if not spec.objective.code_names:
-                what, chosen = "reads files of your own", "the files that are read"
+            what, chosen = spec.objective.local_use
             raise UsageError(
                 f"study {spec.name!r} {what}, and a database may not choose {chosen} here: name "
                 f"the study file that has the same objective ({command})"
@@ -62,6 +60,15 @@ def check_code(config: BestConfig, folder: Path, allowed: Collection[str]) -> No
                 f"the config names {name}, which is no file below its folder; if you trust it, "
                 f"add --allow-code {module}"
             )
+
+
+def check_command(config: BestConfig, *, is_allowed: bool) -> None:
+    """Raise `UsageError` for a config that runs a command, unless the user allows it."""
+    line = config.objective.command_line
+    if line is not None and not is_allowed:
+        raise UsageError(
+            f"the config runs a command of its own: {line}; if you trust it, add --allow-command"
+        )
 
 
 def _is_below(module: str, folder: Path) -> bool:

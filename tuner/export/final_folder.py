@@ -2,11 +2,13 @@
 
 import errno
 import fcntl
+import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tuner.errors import RunFailed, UsageError
 from tuner.export.files import write_whole
@@ -90,6 +92,16 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
 def is_done(folder: Path) -> bool:
     """Return whether the card exists, which is written last."""
     return (folder / CARD).exists()
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Return the metrics of a complete training; raises `RunFailed` for a damaged file."""
+    path = folder / METRICS
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunFailed(f"{path} cannot be read; remove its folder and train again") from error
+    return dict(found)
 
 
 def _sweep(folder: Path) -> None:

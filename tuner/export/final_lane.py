@@ -107,11 +107,9 @@ class FinalLane:
 
     def _best(self) -> tuple[int, float] | None:
         """Return the first of the best values so far."""
-        known = {s: v[self._goal.metric] for s, v in self.curve.items() if self._goal.metric in v}
-        rank = self._goal.rank
-        finite = [step for step, value in known.items() if math.isfinite(value)]
-        step = min(finite, key=lambda step: (rank(known[step]), step), default=None)
-        return None if step is None else (step, known[step])
+        step = min(self.curve, key=self._place)
+        value = self.curve[step].get(self._goal.metric, math.nan)
+        return (step, value) if math.isfinite(value) else None
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
         """Save every few seconds, and before a stop."""
@@ -129,7 +127,7 @@ class FinalLane:
     def _write(self, step: int, state: Callable[[], object]) -> bool:
         self._saved_at = self._clock()
         try:
-            write_whole(self._folder / _CURVE, json.dumps(self.curve), mode=0o600)
+            write_whole(self._folder / _CURVE, json.dumps(dict(self.curve)), mode=0o600)
             file = save_checkpoint(self._folder, f"checkpoint-{step}", state())
         except FolderChanged:
             return False  # the next call tries again
@@ -141,10 +139,38 @@ class FinalLane:
             return False
         self._has_trouble = False
         self.checkpoint, self.from_step = str(file.path), step
-        for _, path in _checkpoints(self._folder):
-            if path != file.path:
-                path.unlink(missing_ok=True)
+        self._remove_others()
         return True
+
+    def _remove_others(self) -> None:
+        """Keep the newest state, and for a function the best one, which may be another."""
+        kept = {self.checkpoint}
+        if not self._is_stepwise:
+            kept.update(str(path) for _, path in self._by_value()[:1])
+        for _, path in _checkpoints(self._folder):
+            if str(path) not in kept:
+                path.unlink(missing_ok=True)
+
+    def best_saved(self) -> tuple[int, Path] | None:
+        """Return the state to deliver: of the best step that was saved and can be read."""
+        for step, path in self._by_value():
+            try:
+                check_checkpoint(path)
+            except BadCheckpoint as error:
+                self._tell(f"{error}; the next best one is delivered")
+                continue
+            return step, path
+        return None
+
+    def _by_value(self) -> list[tuple[int, Path]]:
+        """Return the saved states, the best first, those without a value last, the newest first."""
+        return sorted(_checkpoints(self._folder), key=lambda saved: self._place(saved[0]))
+
+    def _place(self, step: int) -> tuple[bool, float, int]:
+        value = self.curve.get(step, {}).get(self._goal.metric, math.nan)
+        if not math.isfinite(value):
+            return True, 0.0, -step
+        return False, self._goal.rank(value), step
 
     def verdict(self) -> Verdict:
         """Continue until a stop is requested."""
@@ -154,6 +180,10 @@ class FinalLane:
         """Save once more, so that no later interruption repeats the training."""
         self._write(max(self.curve, default=0), state)
         self.kept = deepcopy(dict(state()))
+
+    def warn(self, text: str) -> None:
+        """Show the warning."""
+        self._tell(text)
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Raise the verdict again: the process is the command's."""

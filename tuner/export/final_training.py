@@ -1,14 +1,12 @@
 """`tuner train`: the full-length training of one config, without a database."""
 
-import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tuner.errors import RunFailed
-from tuner.export.code_source import check_code
-from tuner.export.final_folder import METRICS, is_done, open_final_folder
+from tuner.export.code_source import check_code, check_command
+from tuner.export.final_folder import is_done, open_final_folder, read_metrics
 from tuner.export.final_job import Job, Trained
 from tuner.export.final_lane import Told
 from tuner.export.kinds.table import FINAL_TRAININGS
@@ -32,10 +30,9 @@ def train_final(
     """
     config = at_length(config, options.rows)
     check_code(config, source, options.allow_code)
+    check_command(config, is_allowed=options.allow_command)
     device = open_device(options.device, threads_of(config, options))
     with open_final_folder(options.output, training_text(config, options)) as folder:
-        if is_done(folder):
-            return Trained(folder=folder, metrics=_read(folder / METRICS), was_done=True)
         job = Job(
             config=config,
             source=source,
@@ -45,15 +42,10 @@ def train_final(
             stop=stop,
             tell=tell,
         )
+        metrics = read_metrics(folder) if is_done(folder) else None
+        if metrics is not None and not metrics.get("test_fault"):
+            return Trained(folder=folder, metrics=metrics, was_done=True)
         try:
             return FINAL_TRAININGS[config.objective.kind]()(job)
         except BadCode as error:
             raise RunFailed(str(error)) from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RunFailed(f"{path} cannot be read; remove its folder and train again") from error
-    return dict(found)

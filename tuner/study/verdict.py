@@ -38,6 +38,9 @@ class Outcome(StrEnum):
     NON_FINITE = "non_finite"
     OUT_OF_MEMORY = "out_of_memory"
     EXCEPTION = "exception"
+    EXITED = "exited"  # a program ended with an exit code other than 0
+    CRASHED = "crashed"  # a program ended by a segmentation fault and its kin
+    KILLED = "killed"  # a program ended by a signal from outside
     MISTAKE = "mistake"  # the objective's code breaks a rule: another attempt is of no use
 
 

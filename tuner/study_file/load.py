@@ -128,7 +128,8 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
     check_parameters(section.get("params"), section.get("search_space"), known)
     n_epochs = kind.spec.complete(params).get("epochs")
     ranges = entries_of(section.get("search_space"))
-    kind.check_params(objective, {**entries_of(section.get("params")), **ranges})
+    named = {**entries_of(section.get("params")), **ranges}
+    kind.check_params(objective, named, section.get("objective"), folder)
     check_sampler(section.get("sampler"), sampler, ranges, space)
     check_pruner(section.get("pruner"), pruner, n_epochs)
     warn_of_ranges(ranges, space)

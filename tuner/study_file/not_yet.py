@@ -12,10 +12,6 @@ STUDY_HINTS: Mapping[str, str] = dict.fromkeys(
     "a study file holds no database URL; use --storage or TUNER_STORAGE",
 )
 
-OBJECTIVE: Mapping[str, str] = {
-    "command": "the built-in trainer is: write `data:` and `model:`",
-}
-
 TRIAL: Mapping[str, str] = {
     "resource": "remove it; one report counts one step",
     "seeds": "remove it; every trial has one seed",

@@ -1,11 +1,10 @@
 """Errors of training with special consequences."""
 
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import torch
 
 _HERE = str(Path(__file__).parents[1])  # the package's own folder
 
@@ -43,6 +42,9 @@ def is_our_interrupt(error: BaseException) -> bool:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether the device, or the machine, had no memory left."""
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+    torch = sys.modules.get("torch")  # not loaded: then the error is none of its kinds
+    if isinstance(error, MemoryError):
+        return True
+    if torch is not None and isinstance(error, torch.cuda.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)

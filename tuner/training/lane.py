@@ -50,7 +50,8 @@ class Lane(Protocol):
     def save_folder(self, step: int, folder: Path, *, force: bool = False) -> bool:
         """Write the content of a folder as `save` does; `force`: also if none is due.
 
-        If the folder changes meanwhile, nothing is saved, and the next call tries again.
+        If the folder changes meanwhile, nothing is saved, and the next call tries again. With
+        `force` it may be called from another thread than the one that reports.
         """
 
     def verdict(self) -> Verdict:
@@ -61,6 +62,9 @@ class Lane(Protocol):
 
         `state()` is the same as for `save`: the best epoch's weights are in it.
         """
+
+    def warn(self, text: str) -> None:
+        """Show a warning about this trial to the user."""
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Leave with this verdict, which the user's code has swallowed.
@@ -84,7 +88,10 @@ class LaneFailed(Exception):
 class DetachedLane:
     """A lane without a trial, for measurements and warming up."""
 
-    number, checkpoint, from_step, last_value, trusts_folders = 0, None, 0, None, False
+    number, from_step = 0, 0
+    checkpoint: str | None = None
+    last_value: float | None = None
+    trusts_folders = False
 
     def __init__(self, params: Params, seed: int = 0) -> None:
         self.params = params
@@ -105,6 +112,9 @@ class DetachedLane:
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
         """Keep nothing: the weights are not needed."""
+
+    def warn(self, text: str) -> None:
+        """Warn of nothing."""
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Do nothing: no user code runs."""

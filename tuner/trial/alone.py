@@ -1,11 +1,14 @@
 """The lane of a trial that runs outside tuner."""
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from tuner.study.trial import Params, ParamValue, Values
 from tuner.study.verdict import Verdict
+
+log = logging.getLogger(__name__)
 
 
 class Owner(Protocol):
@@ -67,6 +70,10 @@ class Alone:
 
     def keep(self, value: float, state: Callable[[], Mapping[str, Any]]) -> None:
         """Keep nothing: a function's own saves are its only state."""
+
+    def warn(self, text: str) -> None:
+        """Show the warning in the log."""
+        log.warning("%s", text)
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Do nothing: no verdict has asked it to stop."""

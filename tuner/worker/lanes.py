@@ -17,13 +17,14 @@ from tuner.messages import (
     Setup,
     Start,
     Stop,
+    Warned,
 )
 from tuner.study.schedule import Schedule
 from tuner.study.trial import Params, Values
 from tuner.study.verdict import Verdict
 from tuner.study_file.params.trainer_params import resolve
-from tuner.training.checkpoint import save_checkpoint
-from tuner.training.checkpoint_folder import FolderChanged
+from tuner.training.checkpoint_file import CheckpointFile
+from tuner.training.checkpoint_folder import FolderChanged, pack_folder
 from tuner.worker.best_kept import BestKept
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class PipeLane:
             name += f"-{self._n_saves}"
         begun_at = self._clock()
         try:
-            file = save_checkpoint(self._spool, name, state())
+            file = _write(self._spool, name, state())
         except FolderChanged as error:
             log.info("trial %d is saved later: %s", self.number, error)
             return False
@@ -183,7 +184,7 @@ class PipeLane:
             return
         name = f"{self.number}-{self.attempt}-weights"
         try:
-            file = save_checkpoint(self._spool, name, best)
+            file = _write(self._spool, name, best)
         except OSError as error:
             log.warning("the weights of trial %d are not kept: %s", self.number, error)
             return
@@ -198,6 +199,10 @@ class PipeLane:
                 n_bytes=file.n_bytes,
             )
         )
+
+    def warn(self, text: str) -> None:
+        """Send a warning, which the agent shows."""
+        self._mail.send(Warned(number=self.number, attempt=self.attempt, text=text))
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Report the end of the attempt, and end the process if the user's code does not return."""
@@ -234,3 +239,12 @@ class PipeLane:
         """Leave as soon as possible, for this reason or a more final one."""
         if self._stop is None or verdict.overrides(self._stop):
             self._stop = verdict
+
+
+def _write(spool: Path, name: str, state: object) -> CheckpointFile:
+    """Write a tree or a folder; a worker that saves only folders never loads torch."""
+    if isinstance(state, Path):
+        return pack_folder(state, spool, name)
+    from tuner.training.checkpoint import save_checkpoint  # noqa: PLC0415 - loads torch
+
+    return save_checkpoint(spool, name, state)

@@ -29,10 +29,33 @@ def load_callable(
     path, as for a script. Raises `BadCode`, also for any error that the user's module raises during
     its import, with the last frame.
     """
+    function = find_callable(name, folder, n_arguments=n_arguments, example=example)
+    if function is None:
+        module_name, _, function_name = name.rpartition(":")
+        found = ", ".join(_functions_of(_import_module(module_name, folder, function_name)))
+        raise BadCode(
+            f"{module_name} has no function {function_name}; functions there: {found or 'none'}"
+        )
+    return function
+
+
+def find_callable(
+    name: str, folder: str, *, n_arguments: int | None = None, example: str = ""
+) -> Callable[..., Any] | None:
+    """Return the callable like `load_callable`; None if the module has none of that name."""
     module_name, _, function_name = name.rpartition(":")
+    function = getattr(_import_module(module_name, folder, function_name), function_name, None)
+    if not callable(function):
+        return None
+    if n_arguments is not None:
+        _check_arity(function, function_name, n_arguments, example)
+    return function  # type: ignore[no-any-return]
+
+
+def _import_module(module_name: str, folder: str, function_name: str) -> ModuleType:
     try:
         with ending_forks():
-            module = _load_module(module_name, folder)
+            return _load_module(module_name, folder)
     except (BadCode, ForkedEnd):
         raise
     except BaseException as error:
@@ -43,13 +66,6 @@ def load_callable(
         place = last_user_frame(error.__traceback__)
         at = f" ({place})" if place and not isinstance(error, SyntaxError) else ""
         raise BadCode(f"importing {module_name} failed: {in_words(error)}{at}") from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        found = ", ".join(_functions_of(module)) or "none"
-        raise BadCode(f"{module_name} has no function {function_name}; functions there: {found}")
-    if n_arguments is not None:
-        _check_arity(function, function_name, n_arguments, example)
-    return function  # type: ignore[no-any-return]
 
 
 def _needs_package(error: BaseException, module_name: str) -> bool:

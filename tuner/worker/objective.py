@@ -34,6 +34,7 @@ class Training:
 
     warm_up: Callable[[], None]  # while the agent still opens its database
     build: Callable[[Setup], Objective]
+    set_threads: Callable[[int], None]  # that training may use on a CPU
     is_program: bool  # the process is the user's: its lines are flushed, its exit functions run
 
 

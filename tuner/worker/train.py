@@ -7,8 +7,6 @@ import multiprocessing
 import os
 import sys
 
-import torch
-
 from tuner.messages import Setup
 from tuner.worker.kinds.table import TRAININGS
 from tuner.worker.loop import Worker
@@ -36,7 +34,7 @@ def main(arguments: list[str], streams: Streams) -> int:
         return 0
     # A spare was started before it was known for which device; CUDA reads this at its first use.
     os.environ.update(setup.environment)
-    torch.set_num_threads(setup.n_threads)
+    training.set_threads(setup.n_threads)
     if not training.is_program:
         return Worker(setup, pipe, training.build(setup)).run()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

@@ -82,6 +82,8 @@ def _metrics(**changes):
         "last": {"val_loss": 0.5},
         "checkpoint": "model.safetensors",
         "checkpoint_step": 3,
+        "checkpoint_report": {"val_loss": 0.5},
+        "test_fault": None,
     }
     return {**fields, **changes}
 

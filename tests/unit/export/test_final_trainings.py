@@ -312,9 +312,7 @@ def _function_config(**params):
     )
 
 
-def test_a_function_is_called_with_the_exported_params_and_its_last_state_is_the_model(
-    tmp_path, capsys
-):
+def test_a_function_is_called_with_the_exported_params_and_its_state_is_the_model(tmp_path, capsys):
     from tuner import load_state
 
     (tmp_path / "train.py").write_text(FUNCTION)
@@ -329,6 +327,95 @@ def test_a_function_is_called_with_the_exported_params_and_its_last_state_is_the
     assert (state["epoch"], state["w"].tolist()) == (4, [2.0, 2.0])
     assert (tmp_path / "out" / "train.py").read_text() == FUNCTION
     assert "user code prints" not in capsys.readouterr().out
+
+
+BEST_THEN_WORSE = """\
+def train(trial):
+    state = trial.checkpoint.load() or {"epoch": 0}
+    for epoch in range(state["epoch"] + 1, trial.params["epochs"] + 1):
+        trial.report(step=epoch, val_loss=abs(epoch - 3) + 1)
+        trial.checkpoint.save({"epoch": epoch})
+"""
+TEST = """
+def test(trial):
+    return {"accuracy": trial.checkpoint.load()["epoch"] / 4, "seen": trial.step}
+"""
+
+
+@pytest.mark.parametrize("stop_after", [None, 2, 4, 5])
+def test_the_best_state_is_delivered_and_tested_after_any_interruption(tmp_path, stop_after):
+    from tuner import load_state
+
+    (tmp_path / "train.py").write_text(BEST_THEN_WORSE + TEST)
+    config = _function_config(epochs=6)
+    if stop_after is not None:
+        assert _train(tmp_path / "out", config, Heard(stop_after)).step == stop_after
+    trained = _train(tmp_path / "out", config)
+    metrics = trained.metrics
+    assert (metrics["checkpoint_step"], metrics["checkpoint_report"]) == (3, {"val_loss": 1})
+    assert (metrics["value"], metrics["last"]) == (4, {"val_loss": 4})
+    assert load_state(trained.folder) == {"epoch": 3}
+    assert metrics["test"] == {"accuracy": 0.75, "seen": 3}
+    card = (trained.folder / "model-card.md").read_text()
+    assert "| accuracy | 0.75 |" in card
+    assert "Trust the test split" in card
+    assert not list(trained.folder.glob("checkpoint-*"))
+
+
+def test_a_damaged_best_state_is_passed_over(tmp_path):
+    (tmp_path / "train.py").write_text(BEST_THEN_WORSE)
+    config = _function_config(epochs=6)
+    _train(tmp_path / "out", config, Heard(stop_after=5))
+    (tmp_path / "out" / "checkpoint-3.safetensors").write_bytes(b"torn")
+    heard = Heard()
+    metrics = _train(tmp_path / "out", config, heard).metrics
+    assert metrics["checkpoint_step"] == 6, "the last is the only other one"
+    assert any("the next best one is delivered" in text for text in heard.texts)
+
+
+@pytest.mark.parametrize(
+    ("test", "fault"),
+    [
+        (
+            "def test(trial): raise ValueError('no file')",
+            "ValueError: no file (train.py:7 in test)",
+        ),
+        ("def test(trial): return 0.5", "it returned a float; return a dict of metrics"),
+        ("def test(trial): return {}", "it returned 0 metrics"),
+        ("def test(trial): return {'a': 'good'}", "a is a str, not a number"),
+        ("def test(trial): return {1: 0.5}", "a metric's name is text"),
+        ("def test(trial): raise SystemExit(3)", "SystemExit: 3"),
+        ("def test(): return {}", "must take one argument: def test(trial)"),
+    ],
+)
+def test_a_wrong_test_is_one_sentence_and_is_repeated_alone(tmp_path, test, fault):
+    file = tmp_path / "train.py"
+    file.write_text(f"{BEST_THEN_WORSE}\n{test}\n")
+    config, heard = _function_config(epochs=4), Heard()
+    trained = _train(tmp_path / "out", config, heard)
+    assert "test" not in trained.metrics
+    [text] = [text for text in heard.texts if "test()" in text]
+    assert fault in text
+    assert "\n" not in text
+    assert (trained.folder / "model.safetensors").exists()
+    assert "there are no test metrics" in (trained.folder / "model-card.md").read_text()
+    sys.modules.pop("train")
+    file.write_text(BEST_THEN_WORSE + TEST)
+    again = Heard()
+    repeated = _train(tmp_path / "out", config, again)
+    assert again.steps == [], "it is not trained again"
+    assert repeated.metrics["test"] == {"accuracy": 0.75, "seen": 3}
+    assert repeated.metrics["curve"].keys() == {1, 2, 3, 4}
+    assert _train(tmp_path / "out", config).was_done
+    assert (trained.folder / "train.py").read_text() == file.read_text()
+
+
+def test_what_a_function_imports_late_is_in_the_folder_too(tmp_path):
+    (tmp_path / "late_part.py").write_text("VALUE = 0.5")
+    (tmp_path / "train.py").write_text("def train(trial):\n    import late_part\n    return 0.5")
+    trained = _train(tmp_path / "out", _function_config())
+    assert sorted(trained.metrics["sources"]) == ["late_part.py", "train.py"]
+    assert (trained.folder / "late_part.py").exists()
 
 
 SURROUNDINGS = """\

@@ -325,7 +325,7 @@ def test_loading_a_study_file_imports_nothing_heavy():
     [
         (
             {"objective": "{command: ./train}", "minimize": "loss", "params": "{lr: 1}"},
-            "objective.command: not supported yet",
+            "objective.command: must be a list",
         ),
         (
             {"objective": "{function: train.py:train}", "minimize": "loss"},

@@ -73,6 +73,7 @@ SECTIONS = {
     "": "zzz: 1",
     "objective": "objective: {data: {sklearn: digits}, model: mlp, zzz: 1}",
     "objective.data": "objective: {data: {sklearn: digits, zzz: 1}, model: mlp}",
+    "objective.report": "objective: {command: [a, '{args}'], report: {csv: a, zzz: 1}}",
     "budget": "budget: {zzz: 1}",
     "trial": "trial: {zzz: 1}",
     "workers": "workers: {zzz: 1}",
@@ -103,7 +104,8 @@ def _properties(section):
         return {name for option in options for name in option["properties"]}
     part = SCHEMA["properties"][section.split(".")[0]]
     if section.startswith("objective"):
-        part = next(option for option in part["anyOf"] if "properties" in option)
+        key = "command" if section.startswith("objective.report") else "data"
+        part = next(option for option in part["anyOf"] if key in option.get("properties", ()))
     for name in section.split(".")[1:]:
         part = part["properties"][name]
     if "anyOf" in part:  # a branch for each source

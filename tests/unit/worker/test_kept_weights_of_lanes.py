@@ -10,6 +10,7 @@ from tests.unit.worker.test_pipe_lane import FakeMail
 from tuner.messages import Kept, Setup, Start, decode, encode
 from tuner.study.goal import Goal
 from tuner.study.trial import Direction
+from tuner.training import checkpoint
 from tuner.training.checkpoint import load_checkpoint
 from tuner.worker import lanes
 from tuner.worker.best_kept import BestKept
@@ -88,7 +89,7 @@ def test_a_full_disk_and_too_large_a_model_keep_nothing_and_fail_nothing(tmp_pat
     def no_room(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(lanes, "save_checkpoint", no_room)
+    monkeypatch.setattr(checkpoint, "save_checkpoint", no_room)
     kept = BestKept(1, Direction.MINIMIZE)
     _lane(mail, tmp_path, kept).keep(0.5, _state)
     assert kept.is_wanted(0.6, 9), "what is not there keeps nobody out"

@@ -250,7 +250,7 @@ def test_a_folder_that_changed_is_saved_by_the_next_call(mail, tmp_path, monkeyp
         raise FolderChanged("it changed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(lanes, "save_checkpoint", changing)
+        patch.setattr(lanes, "pack_folder", changing)
         assert not lane.save_folder(1, folder)
     assert mail.sent == []
     assert lane.save_folder(1, folder)

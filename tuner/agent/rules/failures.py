@@ -17,6 +17,9 @@ _LEFT = {
     Outcome.NON_FINITE: FailureClass.NON_FINITE,
     Outcome.OUT_OF_MEMORY: FailureClass.OUT_OF_MEMORY,
     Outcome.EXCEPTION: FailureClass.EXCEPTION,
+    Outcome.EXITED: FailureClass.EXIT,
+    Outcome.CRASHED: FailureClass.CRASH,
+    Outcome.KILLED: FailureClass.KILLED,
     Outcome.MISTAKE: FailureClass.MISTAKE,
 }
 

@@ -7,13 +7,13 @@ from typing import assert_never
 from tuner.agent.acts import Act, Leave, ReplaceWorker, Say
 from tuner.agent.events import WorkerGone, WorkerPrinted, WorkerSaid
 from tuner.agent.machine import Machine
-from tuner.agent.notices import WorkerDied
+from tuner.agent.notices import TrialWarning, WorkerDied
 from tuner.agent.rules import checkpoints, memory, pruning
 from tuner.agent.rules.ends import fail_lane, give_up, post_end, prune_now, release, release_reason
 from tuner.agent.rules.failures import as_loss, failure_of_exit, failure_of_left
 from tuner.agent.state import Lane, Phase, WorkerState
 from tuner.errors import RunFailed
-from tuner.messages import Kept, Left, NotSaved, Ready, Reported, Saved
+from tuner.messages import Kept, Left, NotSaved, Ready, Reported, Saved, Warned
 from tuner.study.agents import Desired
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.failure import Failure, FailureClass
@@ -25,7 +25,7 @@ from tuner.study.verdict import Outcome
 MAX_EARLY_EXITS = 3
 MAX_TAIL, MIN_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
 LOG_LINES = 50  # kept of a failed attempt
-OfLane = Reported | Saved | Kept | NotSaved | Left
+OfLane = Reported | Saved | Kept | NotSaved | Warned | Left
 
 
 def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
@@ -62,6 +62,8 @@ def _said_of(machine: Machine, lane: Lane, message: OfLane, now: float) -> list[
             return []
         case NotSaved():
             return checkpoints.not_saved(machine, lane, message.step, message.reason)
+        case Warned():
+            return _warned(machine, lane, message)
         case Left():
             return _left(machine, lane, message)
         case _:
@@ -91,6 +93,12 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
     if not is_due:
         return []
     return pruning.decide(machine, lane, lane.reports[-1], is_last=message.is_last)
+
+
+def _warned(machine: Machine, lane: Lane, message: Warned) -> list[Act]:
+    notice = TrialWarning(number=lane.key.number, text=message.text)
+    machine.shown.alerts.append((machine.now, notice.sentence))
+    return [Say(notice=notice)]
 
 
 def printed(machine: Machine, event: WorkerPrinted) -> list[Act]:
@@ -127,7 +135,15 @@ def _left(machine: Machine, lane: Lane, left: Left) -> list[Act]:
         case Outcome.REFUSED:
             lane.phase, lane.worker = Phase.QUEUED, None
             return []
-        case Outcome.NON_FINITE | Outcome.OUT_OF_MEMORY | Outcome.EXCEPTION | Outcome.MISTAKE:
+        case (
+            Outcome.NON_FINITE
+            | Outcome.OUT_OF_MEMORY
+            | Outcome.EXCEPTION
+            | Outcome.EXITED
+            | Outcome.CRASHED
+            | Outcome.KILLED
+            | Outcome.MISTAKE
+        ):
             worker = machine.workers.get(lane.worker) if lane.worker is not None else None
             if worker is not None and left.how is not Outcome.NON_FINITE:
                 worker.is_leaving = True

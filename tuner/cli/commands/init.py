@@ -3,12 +3,16 @@
 import argparse
 import json
 import re
+import shlex
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
+from tuner.cli.program_options import ProgramOption, guess_options, read_help
 from tuner.errors import RunFailed, UsageError
 from tuner.study.command_line import file_word, quote_word
 from tuner.study_file.schema.document import build_schema
+from tuner.study_file.text.yaml_text import core_value
 
 STUDY, CODE, SCHEMA = "study.yaml", "train.py", "study.schema.json"
 
@@ -16,7 +20,10 @@ STUDY, CODE, SCHEMA = "study.yaml", "train.py", "study.schema.json"
 def execute(options: argparse.Namespace) -> int:
     """Write a study that runs, and show the next command."""
     folder = Path(options.folder)
-    files = build_files(study_name(folder), with_code=options.code)
+    if options.command is None:
+        files = build_files(study_name(folder), with_code=options.code)
+    else:
+        files = _files_of_command(folder, options)
     write_files(folder, files)
     if options.json:
         print(json.dumps({"files": [str(folder / name) for name in files]}))
@@ -42,6 +49,55 @@ def build_files(name: str, *, with_code: bool) -> dict[str, str]:
         files[CODE] = _template("train.py.txt")
     files[SCHEMA] = json.dumps(build_schema(), indent=1) + "\n"
     return files
+
+
+def _files_of_command(folder: Path, options: argparse.Namespace) -> dict[str, str]:
+    """Run a program's help and return a study file with its options as guesses."""
+    if options.code:
+        raise UsageError("--code and --command are two kinds of objectives; choose one")
+    try:
+        words = shlex.split(options.command)
+    except ValueError as error:
+        raise UsageError(f"--command: {error}") from error
+    if not words:
+        raise UsageError('--command is empty; write --command "python main.py"')
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder; name the one from which the command runs")
+    guesses = guess_options(read_help(words, folder))
+    if not any(guess.range for guess in guesses):
+        raise UsageError(
+            f"the help of {options.command} shows no option with a number to search; write the "
+            "search space yourself, beginning with tuner init --code"
+        )
+    text = render_command_study(study_name(folder), words, guesses)
+    return {STUDY: text, SCHEMA: json.dumps(build_schema(), indent=1) + "\n"}
+
+
+def render_command_study(name: str, words: Sequence[str], guesses: Sequence[ProgramOption]) -> str:
+    """Render a study file for a program and its options."""
+    fixed = [word.replace("{", "{{").replace("}", "}}") for word in words]
+    passed = [word for guess in guesses for word in (guess.flag, f"{{{guess.name}}}")]
+    lengths = [guess for guess in guesses if guess.name == "epochs"]
+    params = "".join(f"params: {{{guess.name}: {guess.default}}}\n" for guess in lengths)
+    space = [
+        f"  {guess.name}: {guess.range}  # a guess"
+        + (f" around the default {guess.default}" if guess.default else "")
+        for guess in guesses
+        if guess.range
+    ]
+    values = {
+        "NAME": name,
+        "COMMAND": f"[{', '.join(map(_yaml_word, [*fixed, *passed]))}]",
+        "PARAMS": params,
+        "SPACE": "\n".join(space),
+    }
+    pattern = re.compile("|".join(values))
+    return pattern.sub(lambda match: values[match[0]], _template("study-with-command.yaml"))
+
+
+def _yaml_word(word: str) -> str:
+    is_plain = re.fullmatch(r"[A-Za-z_./-][\w./=+-]*", word) and core_value(word) == word
+    return word if is_plain else json.dumps(word)
 
 
 def write_files(folder: Path, files: dict[str, str]) -> None:

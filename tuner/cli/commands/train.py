@@ -44,10 +44,13 @@ def execute(options: argparse.Namespace) -> int:
         from_weights=options.from_weights,
         data=None if options.data is None else Path(options.data).absolute(),
         allow_code=frozenset(module for given in options.allow_code for module in given),
+        allow_command=options.allow_command,
     )
     files = [config.weights.file] if config.weights else []
     source = find_code_folder(path, config.objective.code_names, files)
     check_training(config, source, wanted)
+    if config.objective.command_line is not None:
+        _tell(f"runs {config.objective.command_line}")
     # Rows that are trained on validate nothing.
     line = ProgressLine("train_loss" if is_both else config.metric, has_best=not is_both)
     with _stopping(line) as stop:
@@ -106,16 +109,27 @@ def render(config: BestConfig, trained: Any) -> str:
     metrics = trained.metrics
     trial = "?" if metrics["trial"] is None else metrics["trial"]
     lines = [f"{flat(config.name)}: final training of trial {trial}"]
-    if "test" in metrics:
+    if "epoch" in metrics:  # of the built-in trainer
         lines += [f"test split, {metrics['test']['rows']} rows"]
         lines += _rows({n: v for n, v in metrics["test"].items() if n != "rows"})
         lines += _chosen(metrics)
     else:
-        lines += [f"{config.metric} {render_value(metrics['value'])}; last report"]
-        lines += _rows({n: v for n, v in metrics["last"].items() if n != "seconds"})
-        if metrics["checkpoint_step"] is None:
-            lines.append("it saved no checkpoint: there is no model; call trial.checkpoint.save")
+        lines += _of_function(config, metrics)
     return "\n".join([*lines, f"{one_line(str(trained.folder))}: model-card.md explains its use"])
+
+
+def _of_function(config: BestConfig, metrics: Any) -> list[str]:
+    """Render the metrics of the delivered checkpoint, and of the test if there is one."""
+    step, shown = metrics["checkpoint_step"], metrics.get("checkpoint_report")
+    what = "last report" if shown is None else f"delivered: the checkpoint of step {step}"
+    values = metrics["last"] if shown is None else shown
+    lines = [f"{config.metric} {render_value(metrics['value'])}; {what}"]
+    lines += _rows({n: v for n, v in values.items() if n != "seconds"})
+    if "test" in metrics:
+        lines += ["test", *_rows(metrics["test"])]
+    if step is None:
+        lines.append(f"the {config.objective.noun} saved no checkpoint: there is no model")
+    return lines
 
 
 def _rows(values: dict[str, Any]) -> list[str]:

@@ -58,6 +58,12 @@ def _add_beginning(commands: Commands) -> None:
     init.add_argument(
         "--code", action="store_true", help="add a train.py with your own training function"
     )
+    init.add_argument(
+        "--command",
+        type=arguments.text,
+        metavar="TEXT",
+        help="run a program's --help, such as 'python main.py', and search its options",
+    )
     add_json(init)
     check = add_command(
         commands,

@@ -166,7 +166,7 @@ def _line_of(notice: notices.Notice, step_noun: str) -> str | None:  # noqa: C90
                 f"the database has been away for {render_seconds(notice.away_seconds)}: workers "
                 "save, end, and start again when it is back"
             )
-        case notices.BreakerOpened() | notices.CheckpointTrouble():
+        case notices.BreakerOpened() | notices.CheckpointTrouble() | notices.TrialWarning():
             return notice.sentence
         case notices.Tally():
             return _tally(notice, step_noun)
@@ -179,7 +179,7 @@ def _joined(notice: notices.StudyJoined) -> str:
     budget = "" if notice.n_trials is None else f" ({count(notice.n_trials, 'trial')})"
     lines = [
         f"{verb} {notice.name}{budget} in {notice.storage}",
-        notice.data if notice.data.startswith("function ") else f"data {notice.data}",
+        notice.data if notice.data.startswith(("function ", "command ")) else f"data {notice.data}",
         f"{count(len(notice.workers), 'worker')}: {', '.join(notice.workers)}",
         *(f"note: {text}" for text in notice.notices),
     ]

@@ -1,15 +1,21 @@
-"""The final training of a user's function: called as in the search, its last checkpoint kept."""
+"""The final training of a user's function: called as in the search, its best checkpoint kept.
+
+A `test` next to it, if there is one, is called afterwards with that checkpoint.
+"""
 
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
+from dataclasses import replace
 from time import monotonic
 
 from tuner.export.artifact import FunctionResult, write_function_result
+from tuner.export.final_folder import is_done, read_metrics
 from tuner.export.final_job import Job, Trained
+from tuner.export.kinds.own_test import test_function
 from tuner.export.own_sources import compare_code, copy_sources
 from tuner.study_file.kinds.function import FunctionObjective
 from tuner.training.device import name_device
+from tuner.training.final.model import MODEL_FILE
 from tuner.worker.kinds.function.objective import FunctionObjective as Function
 from tuner.worker.kinds.function.objective import load_function
 from tuner.worker.program import as_program
@@ -20,16 +26,24 @@ def train_function(job: Job) -> Trained:
     """Call it with the exported params; a test split, if any, is up to the function."""
     objective = job.config.objective
     assert isinstance(objective, FunctionObjective)
+    module = objective.function.rpartition(":")[0]
     with as_program():
-        return _train(job, objective)
+        if is_done(job.folder):  # and only its test failed
+            result = _stored_result(job)
+        else:
+            trained = _train(job, objective, module)
+            if isinstance(trained, Trained):
+                return trained
+            result = trained
+        return _finish(job, module, result)
 
 
-def _train(job: Job, objective: FunctionObjective) -> Trained:
+def _train(job: Job, objective: FunctionObjective, module: str) -> FunctionResult | Trained:
+    """Return the result, or `Trained` if a stop was requested."""
     started = monotonic()
     with redirect_stdout(sys.stderr):  # its output is no data
         load_function(objective.function, str(job.source))
-    code = hash_sources(objective.function.rpartition(":")[0], str(job.source))
-    compare_code(job.config, code, job.tell)
+    compare_code(job.config, hash_sources(module, str(job.source)), job.tell)
     lane = job.lane(is_stepwise=False)
     function = Function(job.setup(""))
     function.admit([lane])
@@ -38,14 +52,38 @@ def _train(job: Job, objective: FunctionObjective) -> Trained:
     stopped = job.left(lane, left)
     if stopped is not None:
         return stopped
-    result = FunctionResult(
+    saved = lane.best_saved()
+    step, path = saved or (0, None)
+    return FunctionResult(
         value=left.value,
         facts=left.facts,
         curve=lane.curve,
-        checkpoint=None if lane.checkpoint is None else Path(lane.checkpoint),
-        checkpoint_step=lane.from_step,
+        checkpoint=path,
+        checkpoint_step=step,
         seconds=monotonic() - started,
         device=name_device(job.device),
-        sources=copy_sources(job.source, job.folder, code),
     )
+
+
+def _stored_result(job: Job) -> FunctionResult:
+    metrics = read_metrics(job.folder)
+    has_state = metrics["checkpoint_step"] is not None
+    return FunctionResult(
+        value=metrics["value"],
+        facts=metrics["facts"],
+        curve={int(step): values for step, values in metrics["curve"].items()},
+        checkpoint=job.folder / MODEL_FILE if has_state else None,
+        checkpoint_step=metrics["checkpoint_step"] or 0,
+        seconds=metrics["seconds"],
+        device=metrics["device"],
+    )
+
+
+def _finish(job: Job, module: str, result: FunctionResult) -> Trained:
+    result = test_function(job, module, result)
+    if result.test_fault:
+        job.tell(f"{result.test_fault}; the training is kept: the same command repeats the test")
+    # Only now: train and test may have imported more of the user's files.
+    code = hash_sources(module, str(job.source))
+    result = replace(result, sources=copy_sources(job.source, job.folder, code))
     return Trained(folder=job.folder, metrics=write_function_result(job, result))

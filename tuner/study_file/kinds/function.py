@@ -21,13 +21,14 @@ from tuner.study_file.text.faults import quote
 from tuner.study_file.text.items import Item
 from tuner.study_file.text.yaml_nodes import Node, ScalarNode
 
-_METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)  # an argument of trial.report
+METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)  # an argument of trial.report
 
 
 class FunctionObjective(Objective):
     """A `module:function` or `path/file.py:function`, relative to the study file's folder."""
 
     kind: ClassVar[str] = "function"
+    noun: ClassVar[str] = "function"
     max_lanes: ClassVar[int] = 1
     is_single_use: ClassVar[bool] = True
     has_prepared_data: ClassVar[bool] = False
@@ -82,7 +83,7 @@ class FunctionKind(ObjectiveKind):
         self, metric: str, direction: Direction, objective: Objective | None, node: Node | None
     ) -> str:
         """Check that a metric can be an argument of `trial.report`."""
-        return "" if _METRIC.fullmatch(metric) else f"{quote(metric)} is no name in Python"
+        return "" if METRIC.fullmatch(metric) else f"{quote(metric)} is no name in Python"
 
     def lanes_fault(self, lanes: int) -> str:
         wrong = "a function trains one trial in a process; `processes:` trains several on a device"

@@ -27,12 +27,23 @@ class Objective(Model, ABC):
     is_single_use: ClassVar[bool] = False  # a worker process ends after one trial
     has_prepared_data: ClassVar[bool] = True  # False: the user's code reads its own
     counts_epochs: ClassVar[bool] = True  # False: only the params determine the unit of a step
+    noun: ClassVar[str] = "trainer"  # what trains, for messages
     seconds_metric: ClassVar[str | None] = None  # the reported metric that is a step's duration
 
     @property
     @abstractmethod
     def code_names(self) -> tuple[str, ...]:
         """Return the user's code that it names, as `module:name` or `path/file.py:name`."""
+
+    @property
+    def command_line(self) -> str | None:
+        """Return the command of the user that it runs, for people."""
+        return None
+
+    @property
+    def label(self) -> str:
+        """Return the name of what trains: the user's code, or the model."""
+        return self.command_line or ", ".join(self.code_names)
 
     @property
     def path_names(self) -> tuple[str, ...]:
@@ -43,6 +54,13 @@ class Objective(Model, ABC):
     def local_names(self) -> tuple[str, ...]:
         """Return code and files; a database must not choose them."""
         return (*self.code_names, *self.path_names)
+
+    @property
+    def local_use(self) -> tuple[str, str]:
+        """Return the use of `local_names`, and what a database may not choose."""
+        if self.code_names:
+            return "trains your own code", "the code that runs"
+        return "reads files of your own", "the files that are read"
 
     @property
     def is_same_in_company(self) -> bool:
@@ -124,8 +142,13 @@ class ObjectiveKind(ABC):
     ) -> str:
         """Return the fault of a goal, or nothing; `objective` is None after a fault in `node`."""
 
-    def check_params(self, objective: Objective | None, entries: Section) -> None:
-        """Report params and ranges that do not fit the objective; it is None after a fault."""
+    def check_params(
+        self, objective: Objective | None, entries: Section, item: Item | None, folder: Path
+    ) -> None:
+        """Report params and ranges that do not fit the objective in `item`.
+
+        It is None after a fault.
+        """
         return
 
     @abstractmethod

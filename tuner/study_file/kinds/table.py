@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 
 from tuner.study_file.code_names import written_code_names
+from tuner.study_file.kinds.command.objective import CommandObjective
+from tuner.study_file.kinds.command.reading import CommandKind
 from tuner.study_file.kinds.function import FunctionKind, FunctionObjective
 from tuner.study_file.kinds.objective import ObjectiveKind
 from tuner.study_file.kinds.trainer import TrainerKind, TrainerObjective
 from tuner.study_file.text.yaml_nodes import MapNode, Node
 
 # Specs are stored without the kind's name: the fields of no two kinds may fit the same record.
-AnyObjective = TrainerObjective | FunctionObjective
+AnyObjective = TrainerObjective | FunctionObjective | CommandObjective
 
 # A value is of the first kind that it is meant to be of; the last one takes every value.
-KINDS: Sequence[ObjectiveKind] = (FunctionKind(), TrainerKind())
+KINDS: Sequence[ObjectiveKind] = (FunctionKind(), CommandKind(), TrainerKind())
 
 
 def find_kind(node: Node | None) -> ObjectiveKind:

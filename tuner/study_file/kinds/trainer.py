@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tuner.study.trial import Direction, Params, ParamValue
-from tuner.study_file import not_yet
 from tuner.study_file.code_names import (
     Definition,
     async_fault,
@@ -235,7 +234,7 @@ class TrainerKind(ObjectiveKind):
         return True
 
     def read(self, item: Item, folder: Path) -> TrainerObjective | None:
-        section = read_section(item, Keys(allowed=_KEYS, later=not_yet.OBJECTIVE))
+        section = read_section(item, Keys(allowed=_KEYS))
         if section is None:
             return None
         data = read_data(section["data"], folder) if "data" in section else None
@@ -255,7 +254,9 @@ class TrainerKind(ObjectiveKind):
             return None
         return TrainerObjective(data=data, model=model, loss=loss, metrics=metrics, **rules)
 
-    def check_params(self, objective: Objective | None, entries: Section) -> None:
+    def check_params(
+        self, objective: Objective | None, entries: Section, item: Item | None, folder: Path
+    ) -> None:
         """Report a label smoothing that has no effect."""
         assert objective is None or isinstance(objective, TrainerObjective)
         if objective is None or "label_smoothing" not in entries:

@@ -270,7 +270,7 @@ def _check_numbers(weights: Mapping[str, torch.Tensor]) -> None:
 
 
 def load_state(folder: str | Path) -> Any:
-    """Load the last state that a function saved in its final training, with tensors on the CPU.
+    """Load the best state that a function saved in its final training, with tensors on the CPU.
 
     Raises `RunFailed` for a file that is damaged or not by tuner.
     """

@@ -17,6 +17,12 @@ def _function() -> Training:
     return TRAINING
 
 
+def _command() -> Training:
+    from tuner.worker.kinds.command.objective import TRAINING  # noqa: PLC0415 - no torch
+
+    return TRAINING
+
+
 def _prepare_trainer() -> Prepare:
     from tuner.worker.kinds.trainer.preparing import prepare_trainer  # noqa: PLC0415 - no torch
 
@@ -29,8 +35,19 @@ def _prepare_function() -> Prepare:
     return prepare_function
 
 
-TRAININGS: Mapping[str, Callable[[], Training]] = {"trainer": _trainer, "function": _function}
+def _prepare_command() -> Prepare:
+    from tuner.worker.kinds.command.preparing import prepare_command  # noqa: PLC0415 - no torch
+
+    return prepare_command
+
+
+TRAININGS: Mapping[str, Callable[[], Training]] = {
+    "trainer": _trainer,
+    "function": _function,
+    "command": _command,
+}
 PREPARATIONS: Mapping[str, Callable[[], Prepare]] = {
     "trainer": _prepare_trainer,
     "function": _prepare_function,
+    "command": _prepare_command,
 }

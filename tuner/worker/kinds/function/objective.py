@@ -5,6 +5,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import torch
+
 from tuner.messages import Setup
 from tuner.study.trial import Params
 from tuner.study.verdict import Outcome
@@ -147,4 +149,9 @@ def definition_of(function: Function | None) -> str:
     return f"{Path(code.co_filename).name}:{code.co_firstlineno} in {code.co_name}"
 
 
-TRAINING = Training(warm_up=lambda: None, build=FunctionObjective, is_program=True)
+TRAINING = Training(
+    warm_up=lambda: None,
+    build=FunctionObjective,
+    set_threads=torch.set_num_threads,
+    is_program=True,
+)

@@ -139,4 +139,9 @@ def warm_up() -> None:
         pass
 
 
-TRAINING = Training(warm_up=warm_up, build=TrainerObjective, is_program=False)
+TRAINING = Training(
+    warm_up=warm_up,
+    build=TrainerObjective,
+    set_threads=torch.set_num_threads,
+    is_program=False,
+)

@@ -1,0 +1,1 @@
+"""`objective: {command: [...]}`: a program of the user that trains one trial."""

@@ -1,0 +1,131 @@
+"""A user's program as an objective: started for one trial, and followed until it ends."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tuner.cgroups import Cgroups
+from tuner.messages import Setup
+from tuner.study.trial import Params
+from tuner.study.verdict import Outcome
+from tuner.study_file.kinds.command.config_file import BadConfig
+from tuner.study_file.kinds.command.objective import CommandObjective as Record
+from tuner.training.checkpoint_folder import clear_folder
+from tuner.training.lane import Lane
+from tuner.trial import Mistake, Trial
+from tuner.trial.checkpoints import FOLDER
+from tuner.worker.exits import Exit
+from tuner.worker.faults import in_words
+from tuner.worker.kinds.command.invocation import TrialPlace, build_invocation
+from tuner.worker.kinds.command.process import open_process
+from tuner.worker.kinds.command.run import Run
+from tuner.worker.kinds.command.saver import FolderSaver
+from tuner.worker.kinds.command.sources import open_source
+from tuner.worker.objective import Training
+
+# Of the grace of a stop: for the checkpoint after the program has ended, and the release.
+SAVE_SECONDS = 8.0
+
+
+class CommandObjective:
+    """Starts the program for one trial; the process ends after it, with all that was started."""
+
+    is_single_use = True
+    is_stepwise = False
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._lanes: list[Lane] = []
+        self._n_admitted = 0
+
+    def complete(self, params: Params) -> Params:
+        """Return the params unchanged: the program has its own defaults."""
+        return params
+
+    def admit(self, lanes: Sequence[Lane]) -> None:
+        """Take the one lane of this process."""
+        self._lanes += lanes
+        self._n_admitted += len(lanes)
+
+    def room(self) -> int:
+        """Return 0 after the first lane."""
+        return 1 - self._n_admitted
+
+    def turn(self) -> Iterator[Exit]:
+        """Run the program until the trial ends."""
+        if self._lanes:
+            yield run_command(self._setup, self._lanes.pop())
+
+
+def run_command(setup: Setup, lane: Lane) -> Exit:
+    """Run a program for a trial, and return how it left."""
+    record = Record.model_validate(setup.objective)
+    trial = Trial(
+        lane.params,
+        seed=lane.seed,
+        device=setup.device,
+        dir=Path(setup.trials_folder) / str(lane.number),
+        number=lane.number,
+        metric=setup.goal.metric,
+        lane=lane,
+    )
+    try:
+        return _follow(setup, record, lane, trial)
+    except (Mistake, BadConfig) as mistake:
+        return Exit(lane=lane, how=Outcome.MISTAKE, message=str(mistake))
+    except OSError as error:
+        return Exit(lane=lane, how=Outcome.EXCEPTION, message=in_words(error))
+
+
+def _place(setup: Setup, lane: Lane, trial: Trial) -> TrialPlace:
+    """Create the trial's folders and the file of `tuner.report`."""
+    place = TrialPlace(
+        number=lane.number,
+        seed=lane.seed,
+        step=lane.from_step,
+        device=setup.device,
+        folder=Path(setup.folder),
+        trial_dir=trial.dir.absolute(),
+        checkpoint_dir=_restored(lane, trial).absolute(),
+    )
+    place.reports.unlink(missing_ok=True)
+    place.reports.touch(mode=0o600)
+    return place
+
+
+def _restored(lane: Lane, trial: Trial) -> Path:
+    """Return the folder for the program's checkpoints, with what the trial continues from."""
+    if lane.trusts_folders:
+        return trial.checkpoint.folder()
+    folder = trial.dir / FOLDER
+    clear_folder(folder)
+    return folder
+
+
+def _follow(setup: Setup, record: Record, lane: Lane, trial: Trial) -> Exit:
+    metric = setup.goal.metric
+    place = _place(setup, lane, trial)
+    invocation = build_invocation(record, lane.params, place, os.environ)
+    source = open_source(record.report, invocation.location, metric, place.reports)
+    print(f"tuner: trial {lane.number} runs {shlex.join(invocation.arguments)}", file=sys.stderr)
+    saver = FolderSaver(lane, place.checkpoint_dir, setup.save_every_seconds)
+    environment = {**os.environ, **invocation.environment}
+    with open_process(invocation.arguments, environment, place.folder) as process:
+        run = Run(
+            lane=lane,
+            trial=trial,
+            metric=metric,
+            process=process,
+            source=source,
+            saver=saver,
+            grace_seconds=max(1.0, setup.grace_seconds - SAVE_SECONDS),
+            n_oom_kills=Cgroups().n_oom_kills,
+        )
+        return run.follow()
+
+
+TRAINING = Training(
+    warm_up=lambda: None, build=CommandObjective, set_threads=lambda n: None, is_program=False
+)

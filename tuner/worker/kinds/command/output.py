@@ -1,0 +1,86 @@
+"""The output of a program: its lines, and the part of it that goes to the log."""
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from time import monotonic
+
+MAX_LINE = 1 << 16  # bytes of a line that are looked at
+TAIL_LINES = 50
+_LOG_BYTES = 1 << 16  # of one write to the log: more than the log keeps is left out
+_LOG_SECONDS = 0.2
+_SHOWN = 300  # characters of a line in a message
+
+
+class Lines:
+    """Cuts a stream of bytes into lines; a carriage return ends one as well."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._is_long = False  # the line has been cut, and its rest is skipped
+
+    def feed(self, chunk: bytes) -> Iterator[str]:
+        """Yield the lines that a chunk completes; none is longer than `MAX_LINE` bytes."""
+        *lines, rest = (self._rest + chunk.replace(b"\r", b"\n")).split(b"\n")
+        for line in lines:
+            if self._is_long:
+                self._is_long = False
+            elif line:
+                yield line[:MAX_LINE].decode(errors="replace")
+        self._rest = rest
+        if len(rest) > MAX_LINE:
+            if not self._is_long:
+                yield rest[:MAX_LINE].decode(errors="replace")
+            self._rest, self._is_long = b"", True
+
+    def finish(self) -> Iterator[str]:
+        """Yield the last line if it has no end."""
+        if self._rest and not self._is_long:
+            yield self._rest.decode(errors="replace")
+        self._rest = b""
+
+
+class Log:
+    """Passes output on to the worker's log, a bounded amount at a time."""
+
+    def __init__(self, descriptor: int = 2) -> None:
+        self._descriptor = descriptor
+        self._pending = bytearray()
+        self._n_left_out = 0
+        self._written_at = 0.0
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+
+    def add(self, chunk: bytes) -> None:
+        """Add output; what no log would keep is left out."""
+        self._pending += chunk
+        excess = len(self._pending) - _LOG_BYTES
+        if excess > 0:
+            del self._pending[:excess]
+            self._n_left_out += excess
+        if monotonic() - self._written_at >= _LOG_SECONDS:
+            self.flush()
+
+    def note(self, line: str) -> None:
+        """Remember a line for messages."""
+        self._tail.append(line)
+
+    def flush(self) -> None:
+        """Write the pending output."""
+        self._written_at = monotonic()
+        if self._n_left_out:
+            text = f"[{self._n_left_out:,} bytes of output are left out here]\n"
+            self._pending[:0] = text.encode()
+            self._n_left_out = 0
+        pending, self._pending = bytes(self._pending), bytearray()
+        while pending:
+            pending = pending[os.write(self._descriptor, pending) :]
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """Return the last lines."""
+        return tuple(self._tail)
+
+    def last_lines(self, n: int) -> str:
+        """Return the last lines as one, for a message."""
+        lines = [line.strip()[:_SHOWN] for line in self._tail if line.strip()]
+        return " | ".join(lines[-n:])

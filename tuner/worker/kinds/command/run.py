@@ -1,0 +1,168 @@
+"""One program from its start to its end: its reports, verdicts, and how it left."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from time import monotonic
+
+from tuner.study.verdict import Outcome, Verdict
+from tuner.training.lane import Lane
+from tuner.trial import Mistake, Trial, TrialEnd
+from tuner.worker.exits import Exit
+from tuner.worker.kinds.command.endings import outcome_of
+from tuner.worker.kinds.command.output import Lines, Log
+from tuner.worker.kinds.command.process import Process
+from tuner.worker.kinds.command.saver import FolderSaver
+from tuner.worker.kinds.command.step_reports import ReportSource, StepReport
+
+POLL_SECONDS = 0.1  # between looks at verdicts and files
+NO_REPORT_SECONDS = 600.0  # without a report: a warning
+SHORT_GRACE_SECONDS = 3.0  # for a program whose trial is not wanted any more
+_LAST_LINES = 3  # of the output in a message
+
+
+class Run:
+    """Follows a program."""
+
+    def __init__(
+        self,
+        *,
+        lane: Lane,
+        trial: Trial,
+        metric: str,
+        process: Process,
+        source: ReportSource,
+        saver: FolderSaver,
+        grace_seconds: float,
+        n_oom_kills: Callable[[], int],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """Build a run; `grace_seconds`: from SIGTERM to SIGKILL."""
+        self._lane, self._trial, self._metric = lane, trial, metric
+        self._process, self._source, self._saver = process, source, saver
+        self._grace_seconds = grace_seconds
+        self._n_oom_kills, self._n_oom_before = n_oom_kills, n_oom_kills()
+        self._clock, self._started_at = clock, clock()
+        self._lines: dict[int, Lines] = {}
+        self._log = Log()
+        self._n_lines = 0
+        self._n_reports = 0
+        self._is_warned = False
+
+    def follow(self) -> Exit:
+        """Follow the program to its end; stop it if the trial ends first."""
+        try:
+            while not self._process.is_over:
+                n_before = self._n_reports
+                for report in self._new_reports():
+                    self._report(report)
+                self._trial.obey(self._lane.verdict(), is_saved=True)
+                self._saver.consider(self._trial.step, has_reported=self._n_reports > n_before)
+                self._warn_if_silent()
+            for report in self._last_reports():
+                self._report(report)
+        except TrialEnd as end:
+            is_unwanted = end.verdict is Verdict.DROP
+            continues = end.verdict is Verdict.RELEASE
+            grace_seconds = SHORT_GRACE_SECONDS if is_unwanted else self._grace_seconds
+            self._stop(grace_seconds, takes_reports=continues)
+            self._saver.finish(self._trial.step, is_wanted=continues)
+            return Exit(lane=self._lane, how=end.verdict.outcome)
+        except Mistake as mistake:
+            self._stop(SHORT_GRACE_SECONDS)
+            return Exit(lane=self._lane, how=Outcome.MISTAKE, message=str(mistake))
+        finally:
+            self._saver.finish(self._trial.step, is_wanted=False)
+            self._log.flush()
+        return self._ended()
+
+    def _new_reports(self) -> Iterator[StepReport]:
+        for line in self._read(POLL_SECONDS):
+            yield from self._source.read_line(line)
+        yield from self._source.poll()
+
+    def _last_reports(self) -> Iterator[StepReport]:
+        for lines in self._lines.values():
+            for line in self._noted(lines.finish()):
+                yield from self._source.read_line(line)
+        yield from self._source.poll(is_last=True)
+
+    def _read(self, seconds: float) -> Iterator[str]:
+        """Yield the new lines, which go to the log as well."""
+        for stream, chunk in self._process.read(seconds):
+            self._log.add(chunk)
+            yield from self._noted(self._lines.setdefault(stream, Lines()).feed(chunk))
+
+    def _noted(self, lines: Iterator[str]) -> Iterator[str]:
+        for line in lines:
+            self._n_lines += 1
+            self._log.note(line)
+            yield line
+
+    def _report(self, report: StepReport) -> None:
+        if self._metric not in report.values:
+            names = ", ".join(report.values) or "no number"
+            raise Mistake(f"a report has {names}, and not the study's metric {self._metric}")
+        step = self._trial.step + 1 if report.step is None else report.step
+        self._n_reports += 1
+        self._trial.report(step=step, **report.values)
+
+    def _stop(self, grace_seconds: float, *, takes_reports: bool = False) -> None:
+        """Ask the program and its children to end, then end them.
+
+        A program may complete its step before it saves and ends: without that step's report
+        (`takes_reports`) the continued trial would lack it.
+        """
+        self._process.signal(signal.SIGTERM)
+        until = self._clock() + grace_seconds
+        with suppress(Mistake):  # the attempt has ended by a verdict
+            while not self._process.is_over and self._clock() < until:
+                for report in self._new_reports():
+                    if takes_reports:
+                        self._report_late(report)
+            for report in self._last_reports():
+                if takes_reports:
+                    self._report_late(report)
+        while not self._process.is_over and self._clock() < until:
+            for _ in self._read(POLL_SECONDS):
+                pass
+        self._process.signal(signal.SIGKILL)
+
+    def _report_late(self, report: StepReport) -> None:
+        step = self._trial.step + 1 if report.step is None else report.step
+        if step > self._trial.step and self._metric in report.values:
+            self._trial.reports.append((step, dict(report.values)))
+            self._lane.report(step, report.values)
+
+    def _warn_if_silent(self) -> None:
+        """Warn once if there has been no report for a long time."""
+        if self._n_reports or self._is_warned:
+            return
+        if self._clock() - self._started_at >= NO_REPORT_SECONDS:
+            self._is_warned = True
+            minutes = round(NO_REPORT_SECONDS / 60)
+            self._lane.warn(f"no report for {minutes} minutes; {self._what_came()}")
+
+    def _what_came(self) -> str:
+        """Return what the program has written instead of a report."""
+        looked = f"reports are expected from {self._source.where}"
+        last = self._log.last_lines(_LAST_LINES)
+        if not last:
+            return f"{looked}, and the program has printed nothing"
+        return f"{looked}; {self._n_lines:,} lines were printed, and the last ones are: {last}"
+
+    def _ended(self) -> Exit:
+        exit_code = self._process.exit_code
+        assert exit_code is not None
+        if exit_code:
+            how, message = outcome_of(
+                exit_code,
+                self._log.tail,
+                has_oom_kill=self._n_oom_kills() > self._n_oom_before,
+            )
+            return Exit(lane=self._lane, how=how, message=message)
+        value = self._trial.last_value
+        if value is None:
+            message = f"the program ended without a report; {self._what_came()}"
+            return Exit(lane=self._lane, how=Outcome.MISTAKE, message=message)
+        return Exit(lane=self._lane, how=Outcome.COMPLETE, value=value)
