@@ -1,53 +1,26 @@
 """Every object store: whole objects by key, and nothing outside of them."""
 
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from urllib.error import URLError
 
 import pytest
 
+from tests.stores import BUCKET, SECRET, open_s3, write_profile
 from tuner.errors import ObjectMissing, StoreFails
 from tuner.storage.objects.store import ObjectStore, open_store
 from tuner.study.secrets import redact
 from tuner.study_file.stores import parse_store
 
-BUCKET = "studies"
-SECRET = "canary-of-the-store-Tr0ub4dor"
 KINDS = ["file", pytest.param("s3", marks=pytest.mark.long)]
 
 
 @pytest.fixture(scope="module")
 def s3_endpoint() -> Iterator[str]:
     """A real server with the protocol of S3, on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    endpoint = f"http://127.0.0.1:{port}"
-    code = "import sys; from moto.server import main; main(sys.argv[1:])"
-    words = ["-W", "ignore", "-c", code, "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(endpoint, timeout=1).close()
-                break
-            except (URLError, OSError):
-                time.sleep(0.1)
-        request = urllib.request.Request(f"{endpoint}/{BUCKET}", method="PUT")
-        urllib.request.urlopen(request, timeout=10).close()
+    with open_s3() as endpoint:
         yield endpoint
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(params=KINDS)
@@ -58,23 +31,15 @@ def store(
         location = parse_store("file:ck")
     else:
         endpoint = request.getfixturevalue("s3_endpoint")
-        write_profile(tmp_path, endpoint, monkeypatch)
+        _use_profile(tmp_path, endpoint, monkeypatch)
         location = parse_store(f"s3://{BUCKET}/{tmp_path.name}/deep")
     assert location is not None
     return open_store(location, tmp_path)
 
 
-def write_profile(folder: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A profile named `ck`, next to variables of the user that are for something else."""
-    path = folder / "credentials"
-    path.write_text(
-        f"[ck]\naws_access_key_id = AKIDCHECKPOINTS\naws_secret_access_key = {SECRET}\n"
-        f"region = eu-central-1\nendpoint_url = {endpoint}\n"
-    )
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "none"))
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "of another account")
-    monkeypatch.setenv("TUNER_STORE_PROFILE", "ck")
+def _use_profile(folder: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in write_profile(folder, endpoint).items():
+        monkeypatch.setenv(name, value)
 
 
 def _file(folder: Path, content: bytes) -> Path:
@@ -129,7 +94,7 @@ def test_objects_are_removed_one_by_one_and_below_a_prefix(
 def test_a_bucket_that_is_not_there_is_one_sentence(
     s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_profile(tmp_path, s3_endpoint, monkeypatch)
+    _use_profile(tmp_path, s3_endpoint, monkeypatch)
     location = parse_store("s3://another-bucket/x")
     assert location is not None
     with pytest.raises(StoreFails, match="the checkpoint store s3://another-bucket/x: ") as caught:
@@ -141,7 +106,7 @@ def test_a_bucket_that_is_not_there_is_one_sentence(
 def test_a_profile_that_is_not_there_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_profile(tmp_path, "http://127.0.0.1:1", monkeypatch)
+    _use_profile(tmp_path, "http://127.0.0.1:1", monkeypatch)
     monkeypatch.setenv("TUNER_STORE_PROFILE", "other")
     location = parse_store("s3://studies/x")
     assert location is not None

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from tuner.study.checkpoint import SavedFile
 
@@ -30,7 +30,7 @@ def open_intact(files: Iterable[SavedFile]) -> Iterator[Mapping[SavedFile, Binar
         yield opened
 
 
-def read_chunks(file: BinaryIO) -> Iterator[bytes]:
+def read_chunks(file: IO[bytes]) -> Iterator[bytes]:
     while chunk := file.read(CHUNK_BYTES):
         yield chunk
 

@@ -16,6 +16,7 @@ from tuner.errors import ObjectMissing, StoreFails, StudyGone
 from tuner.space import to_distributions
 from tuner.storage.connections.connection import Database
 from tuner.storage.connections.sessions import Session
+from tuner.storage.objects.own import check_store
 from tuner.storage.objects.store import ObjectStore
 from tuner.storage.work.checkpoints import Register
 from tuner.storage.work.claims import Claimer, Complete, Suggest, claim
@@ -95,9 +96,8 @@ class PostgresStore:
 
     def _open_uploads(self, objects: ObjectStore) -> Uploads:
         ((database_id,),) = self._main.rows("agent", "identity", {})
-        uploads = Uploads(objects, database_id, self._study_id)
-        uploads.check()
-        return uploads
+        check_store(objects)
+        return Uploads(objects, database_id, self._study_id)
 
     def _join(self) -> int:
         """Join the study as an agent; return the ordinal of this agent, from 0."""

@@ -31,15 +31,6 @@ class Uploads:
         self._ended: set[AttemptKey] = set()
         self._numbers: set[int] = set()  # trials that have objects
 
-    def check(self) -> None:
-        """Write and remove an object; raises `StoreFails` for a store that cannot be used."""
-        key = build_key(self._database_id, self._study_id, AttemptKey(number=0, attempt=0), 0)
-        try:
-            self._store.put(key, Path("/dev/null"))
-            self._store.remove([key])
-        except ObjectMissing as error:
-            raise StoreFails(str(error)) from error
-
     def upload(self, saved: SavedFile) -> str | None:
         """Store a checkpoint once and return its key; None for a file that is damaged or too late.
 
