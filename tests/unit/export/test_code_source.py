@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
@@ -12,9 +13,11 @@ from tuner.errors import UsageError
 from tuner.export.code_source import check_code, check_command, folder_of_code
 from tuner.study_file.best import BestConfig
 from tuner.study_file.data.sources import PythonData, SklearnData
+from tuner.study_file.identity import parse_spec
 from tuner.study_file.kinds.command.objective import CommandObjective
 from tuner.study_file.kinds.function import FunctionObjective
 from tuner.study_file.kinds.trainer import TrainerObjective
+from tuner.study_file.load import load_spec
 from tuner.study_file.model import StudySpec
 
 # What each text of a stored spec and of a config may choose. A key of a later version that holds
@@ -22,6 +25,7 @@ from tuner.study_file.model import StudySpec
 CODE, PLAIN = "code", "plain"
 COMMAND = "command"  # part of a command
 PLACE = "place"  # a file or folder of this machine
+LOCAL = "local"  # never stored, and never read from a row: `Key.is_local`
 
 
 def _data_texts(root: str) -> dict[str, str]:
@@ -74,6 +78,7 @@ TEXTS = {
     "StudySpec.sampler.settings": PLAIN,
     "StudySpec.pruner.name": PLAIN,
     "StudySpec.pruner.settings": PLAIN,
+    "StudySpec.checkpoints.store": LOCAL,
     "StudySpec.objective.function": CODE,
     **_command_texts("StudySpec"),
     "StudySpec.objective.model": CODE,
@@ -114,6 +119,15 @@ def _texts(kind: Any, path: str, seen: tuple[Any, ...] = ()) -> Iterator[str]:
 def test_every_text_that_may_choose_code_is_known() -> None:
     found = {*_texts(StudySpec, "StudySpec"), *_texts(BestConfig, "BestConfig")}
     assert found == TEXTS.keys()
+
+
+def test_local_texts_of_a_row_are_not_read() -> None:
+    local = {path.partition(".")[2] for path, what in TEXTS.items() if what == LOCAL}
+    assert local == {"checkpoints.store"}
+    row = load_spec(Path(__file__).parents[3] / "studies" / "digits.yaml").model_dump(mode="json")
+    row["checkpoints"] |= {"store": "s3://attacker/x", "folders": "trusted"}
+    checkpoints = parse_spec(row).checkpoints
+    assert (checkpoints.store, checkpoints.folders) == ("postgres", "refused")
 
 
 HOSTILE: dict[str, Any] = {
