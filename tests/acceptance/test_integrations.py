@@ -149,6 +149,16 @@ def test_the_example_is_searched(example, tuner, tmp_path):
     assert {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}
 
 
+@pytest.mark.parametrize("option", ["--lightning", "--hf"])
+def test_what_init_writes_runs_as_it_is(option, tuner, tmp_path):
+    folder = tmp_path / "first"
+    assert "next: tuner check" in tuner.look("init", folder, option).out
+    file = folder / "study.yaml"
+    assert "first: valid" in tuner.look("check", file).out
+    ended = tuner("run", file, "--set", "budget.trials=2", "--workers", 1)
+    assert "first: finished, 2 of 2 trials" in ended.out
+
+
 def test_a_study_that_trusts_no_folders_says_so_at_once(tuner, tmp_path):
     file = copy_example("lightning", tmp_path, trials=1)
     file.write_text(file.read_text().replace("checkpoints: {folders: trusted}", ""))
