@@ -20,7 +20,7 @@ STUDY, CODE, SCHEMA = "study.yaml", "train.py", "study.schema.json"
 def execute(options: argparse.Namespace) -> int:
     """Write a study that runs, and show the next command."""
     folder = Path(options.folder)
-    if options.command is None:
+    if options.program is None:
         files = build_files(study_name(folder), with_code=options.code)
     else:
         files = _files_of_command(folder, options)
@@ -56,7 +56,7 @@ def _files_of_command(folder: Path, options: argparse.Namespace) -> dict[str, st
     if options.code:
         raise UsageError("--code and --command are two kinds of objectives; choose one")
     try:
-        words = shlex.split(options.command)
+        words = shlex.split(options.program)
     except ValueError as error:
         raise UsageError(f"--command: {error}") from error
     if not words:
@@ -66,7 +66,7 @@ def _files_of_command(folder: Path, options: argparse.Namespace) -> dict[str, st
     guesses = guess_options(read_help(words, folder))
     if not any(guess.range for guess in guesses):
         raise UsageError(
-            f"the help of {options.command} shows no option with a number to search; write the "
+            f"the help of {options.program} shows no option with a number to search; write the "
             "search space yourself, beginning with tuner init --code"
         )
     text = render_command_study(study_name(folder), words, guesses)

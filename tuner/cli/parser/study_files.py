@@ -60,6 +60,7 @@ def _add_beginning(commands: Commands) -> None:
     )
     init.add_argument(
         "--command",
+        dest="program",  # `command` is the name of tuner's
         type=arguments.text,
         metavar="TEXT",
         help="run a program's --help, such as 'python main.py', and search its options",
