@@ -28,6 +28,8 @@ from tuner.study_file.data.sources import SOURCES, TableData
 from tuner.study_file.data.split import SplitRule
 from tuner.study_file.frozen import Model
 from tuner.study_file.keys import key_schema, keyed_fields, record_schema
+from tuner.study_file.kinds.command.placeholders import BUILT_IN
+from tuner.study_file.kinds.command.report import Report
 from tuner.study_file.params.trainer_params import (
     DATA_SETS,
     OBJECTIVES,
@@ -181,7 +183,10 @@ def _name_of(algorithm: Any) -> str:
 
 
 _ON_THEIR_OWN = {"objective.data": "sources", "objective.split": "split"}
-_ON_THEIR_OWN |= {"objective.prepare": "prepare"}  # keys with a table of their own
+_ON_THEIR_OWN |= {
+    "objective.prepare": "prepare",
+    "objective.report": "report",
+}  # keys with a table of their own
 
 
 def _record_table(record: type[Model]) -> tuple[Row, list[Row]]:
@@ -190,6 +195,10 @@ def _record_table(record: type[Model]) -> tuple[Row, list[Row]]:
     for name, value in record_schema(record)["properties"].items():
         rows += _rows_of_value(name, value)
     return ("key", "values", "default", "meaning"), rows
+
+
+def _placeholders_table() -> tuple[Row, list[Row]]:
+    return ("placeholder", "stands for"), [(code(f"{{{n}}}"), BUILT_IN[n]) for n in BUILT_IN]
 
 
 def _sources_table() -> tuple[Row, list[Row]]:
@@ -283,8 +292,13 @@ def _values(schema: Mapping[str, Any]) -> str:
             return f"{code('module:name')}, {code('path/file.py:name')}"
         case "string":
             return "text"
+        case ["string", "number"]:
+            return "text"
         case _:
             return "text, number, `true`, `false`, `null`"
+
+
+_TEXT_OR_NUMBER = ["string", "number"]  # a plain number counts as text
 
 
 def _parts(schema: Mapping[str, Any]) -> str:
@@ -292,7 +306,9 @@ def _parts(schema: Mapping[str, Any]) -> str:
     if "enum" in schema.get("items", ()):
         return f"list of {_values(schema['items'])}"
     if schema["type"] == "array":
-        return "list of texts" if schema["items"].get("type") == "string" else "list of params"
+        kinds = schema["items"].get("type")
+        is_text = kinds in ("string", _TEXT_OR_NUMBER)
+        return "list of texts" if is_text else "list of params"
     if schema.get("properties"):
         ((name, value),) = schema["properties"].items()
         return f"{code(f'{{{name}: ...}}')} ({_values(value)})"
@@ -374,6 +390,8 @@ TABLES = {
     "sources": _sources_table,
     "split": lambda: _record_table(SplitRule),
     "prepare": lambda: _record_table(PrepareRule),
+    "report": lambda: _record_table(Report),
+    "placeholders": _placeholders_table,
 }
 
 

@@ -84,6 +84,14 @@ class PoolerUnfit(DatabaseError):
     """The connection pooler in front of the database needs another configuration."""
 
 
+class StoreFails(TunerError):
+    """The checkpoint store does not answer, or refuses the request."""
+
+
+class ObjectMissing(TunerError):
+    """The checkpoint store has no such object, or another one in its place."""
+
+
 class NoCompleteTrial(TunerError):
     exit_code = 5
 

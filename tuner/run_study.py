@@ -39,6 +39,7 @@ from tuner.search.protocols import DrawSampler, ModelSampler
 from tuner.space import to_distributions
 from tuner.storage.connections.connection import Database, DatabaseUrl, render_url
 from tuner.storage.embedded.home import DataFolder, Home, open_home, open_spool
+from tuner.storage.objects.store import open_store
 from tuner.storage.opening import open_database
 from tuner.storage.reading.rows import find_row
 from tuner.storage.schema.migrations import migrate
@@ -52,6 +53,7 @@ from tuner.study_file.identity import parse_spec, render_differences
 from tuner.study_file.load import load_study_file
 from tuner.study_file.model import StudySpec
 from tuner.study_file.params.written import write_space
+from tuner.study_file.stores import parse_store
 
 LEARNING_SHARE = 8  # one in so many of the budget's trials; see search_at_equal_time.py
 _MAX_DRAWS = 10**18  # fits the database's column; larger grids cannot be finished anyway
@@ -223,8 +225,14 @@ def work_as_agent(
     folders: Sequence[Folder] = (),
 ) -> Ending:
     """Join the fleet and train until the study, or this agent, ends."""
+    location = parse_store(spec.checkpoints.store)
     store = PostgresStore(
-        database, study.study_id, spec, identity, lease_seconds=study.lease_seconds
+        database,
+        study.study_id,
+        spec,
+        identity,
+        lease_seconds=study.lease_seconds,
+        objects=None if location is None else open_store(location, Path(setup.folder)),
     )
     distributions = to_distributions(spec.search_space)
     pool.set_up(setup, identity.agent_id)
@@ -285,6 +293,7 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
         max_lanes=spec.objective.max_lanes,
         max_in_flight=max_in_flight(spec),
         structural=spec.structural_params,
+        has_object_store=parse_store(spec.checkpoints.store) is not None,
         trusts_folders=spec.checkpoints.trusts_folders,
     )
 

@@ -18,7 +18,7 @@ from tuner.errors import DatabaseAway
 LEASE_SECONDS = 3.0
 IMMUNE_SECONDS = 5.0  # of one that came back: it must meet what happened meanwhile
 MAX_STOPPED_SECONDS = 5 * LEASE_SECONDS
-SETTLE_SECONDS = 2.5  # after its start, before it is hit: it shall hold something
+START_SECONDS = 60.0  # at most, until every agent holds something
 CONNECTIONS_PER_AGENT = 5  # three, and those of its start and its end
 
 # Only the checker reads these: every change of a lease, and changes that must not happen.
@@ -48,13 +48,13 @@ class Machine:
 
     index: int
     agent: AgentProcess | None = None
-    started_at: float = 0.0
     starts_at: float = 0.0  # when there is none
     stopped_until: float | None = None  # at the latest
     is_to_lose: bool = False  # it stays stopped until it has lost what it holds
     look_at: float = 0.0
     cut_until: float | None = None
     immune_until: float = 0.0
+    has_held: bool = False  # its agent a trial: hitting it before would prove nothing
     is_done: bool = False
 
     def is_target(self, now: float) -> bool:
@@ -63,7 +63,8 @@ class Machine:
             self.agent is not None
             and self.stopped_until is None
             and self.cut_until is None
-            and now > max(self.immune_until, self.started_at + SETTLE_SECONDS)
+            and self.has_held
+            and now > self.immune_until
         )
 
 
@@ -88,11 +89,12 @@ class Chaos:
         rng = random.Random(self.seed)
         self.fleet.execute(AUDIT)
         self.machines = [Machine(index=index) for index in range(len(self.network.machines))]
+        self._begin(rng)
         start = time.monotonic()
         restarts = [start + self.seconds * part for part in (0.25, 0.5, 0.75)]
         modes = ["immediate", "fast", "immediate"]
         cut_at = start + self.seconds * rng.uniform(0.3, 0.6)
-        next_at = start + 4
+        next_at = start + 1
         while not all(machine.is_done for machine in self.machines):
             now = time.monotonic()
             is_peace = now > start + self.seconds
@@ -110,6 +112,15 @@ class Chaos:
                 next_at = now + rng.uniform(0.5, 1.5)
                 self._hit(rng.choice(targets), now, rng)
             assert now < start + self.seconds + 90, "the study does not end"
+            time.sleep(0.05)
+
+    def _begin(self, rng: random.Random) -> None:
+        """Start every agent, and wait until each has held a trial."""
+        until = time.monotonic() + START_SECONDS
+        while not all(machine.has_held for machine in self.machines):
+            now = time.monotonic()
+            assert now < until, "the agents claim nothing"
+            self._tend(now, rng, is_peace=False)
             time.sleep(0.05)
 
     def _say(self, what: str) -> None:
@@ -132,7 +143,11 @@ class Chaos:
                 machine.is_done = code == 0
                 assert code in (0, 143, -signal.SIGKILL) or self._never_held(agent), agent.output
             if machine.agent is None and not machine.is_done and now > machine.starts_at:
-                machine.agent, machine.started_at = self._start(machine), now
+                machine.agent, machine.has_held = self._start(machine), False
+                machine.look_at = now + 0.5
+            if machine.agent and not machine.has_held and now > machine.look_at:
+                machine.look_at = now + 0.5
+                machine.has_held = self._has_held(machine.agent)
 
     def _is_due(self, machine: Machine, agent: AgentProcess, now: float) -> bool:
         """Whether to resume it: after a while, or when it has lost what it held."""
@@ -153,15 +168,18 @@ class Chaos:
 
         It may be in the list of agents: a commit whose answer was lost counts.
         """
-        held = (
-            "select 1 from audit join tuner.agent on agent_id = owner"
-            " where pid = %s and state = 'held'"
-        )
-        return not self.fleet.query(held, agent.process.pid) and agent.process.returncode in (
+        return not self._has_held(agent) and agent.process.returncode in (
             DatabaseAway.exit_code,
             128 + signal.SIGTERM,
             -signal.SIGTERM,  # before Python had loaded the program
         )
+
+    def _has_held(self, agent: AgentProcess) -> bool:
+        held = (
+            "select 1 from audit join tuner.agent on agent_id = owner"
+            " where pid = %s and state = 'held'"
+        )
+        return bool(self.fleet.query(held, agent.process.pid))
 
     def _start(self, machine: Machine) -> AgentProcess:
         self.counts["starts"] += 1

@@ -264,18 +264,22 @@ search_space: {x: {int: [2, 2]}}
 sampler: random
 pruner: none
 budget: {trials: 1}
-checkpoints: {every: 0.1s, folders: trusted}
+checkpoints: {every: 0.1s, folders: trusted, store: "STORE"}
 failures: {lease: 3s, grace: 8s}
 """
 
 
+@pytest.mark.parametrize(
+    "store", ["postgres", pytest.param("file:shared/ck", marks=pytest.mark.long)]
+)
 def test_a_trial_whose_state_is_a_folder_continues_on_another_machine(
-    fleet: Fleet, tmp_path: Path
+    fleet: Fleet, tmp_path: Path, store: str
 ) -> None:
     (tmp_path / "train.py").write_text(_FOLDER_TRAIN)
     study, untrusting = tmp_path / "study.yaml", tmp_path / "untrusting.yaml"
-    study.write_text(_FOLDER_STUDY)
-    untrusting.write_text(_FOLDER_STUDY.replace(", folders: trusted", ""))
+    text = _FOLDER_STUDY.replace("STORE", store)
+    study.write_text(text)
+    untrusting.write_text(text.replace(", folders: trusted", ""))
     homes = [tmp_path / f"home-{n}" for n in range(3)]
 
     def start(study: Path, home: Path) -> AgentProcess:
@@ -286,7 +290,12 @@ def test_a_trial_whose_state_is_a_folder_continues_on_another_machine(
     first.send(signal.SIGKILL)
     first.wait()
     older, newer = _checkpoint_steps(fleet)
-    _damage(fleet, newer)
+    if store == "postgres":
+        _damage(fleet, newer)
+    else:
+        ((key,),) = fleet.query("select object_key from tuner.checkpoint where step = %s", newer)
+        (tmp_path / "shared" / "ck" / key).write_bytes(b"damaged")
+        assert fleet.query("select 1 from tuner.checkpoint_chunk") == []
 
     other = start(untrusting, homes[1])
     assert other.wait() == 2, other.output
@@ -306,3 +315,5 @@ def test_a_trial_whose_state_is_a_folder_continues_on_another_machine(
         values.append(value)
     reported = "select intermediate_value from trial_intermediate_values order by step"
     assert [value for (value,) in fleet.query(reported)] == values
+    left = [path for path in tmp_path.glob("shared/ck/**/*") if path.is_file()]
+    assert left == [], "the objects of a COMPLETE trial are gone"

@@ -15,6 +15,7 @@ from tuner.search.protocols import DrawSampler
 from tuner.search.samplers.random import RandomSampler
 from tuner.space import to_distributions
 from tuner.storage.connections.connection import Database
+from tuner.storage.objects.store import ObjectStore
 from tuner.storage.work.join import join_study
 from tuner.storage.work.store import PostgresStore
 from tuner.study.agents import AgentBeat, AgentIdentity, Telemetry
@@ -93,7 +94,7 @@ class StoredStudy:
         self.study_id = join_study(database, spec, "fingerprint", n_draws).study_id
         self._stores: list[PostgresStore] = []
 
-    def agent(self, boot: str | None = None) -> "StoreAgent":
+    def agent(self, boot: str | None = None, objects: ObjectStore | None = None) -> "StoreAgent":
         """Another agent, on a machine of its own unless `boot` is given."""
         identity = AgentIdentity(
             agent_id=uuid.uuid4(),
@@ -102,7 +103,7 @@ class StoredStudy:
             pid=4711,
             devices=("cpu:0",),
         )
-        store = PostgresStore(self.database, self.study_id, self.spec, identity)
+        store = PostgresStore(self.database, self.study_id, self.spec, identity, objects=objects)
         self._stores.append(store)
         return StoreAgent(self, store, identity)
 

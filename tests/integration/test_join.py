@@ -144,6 +144,7 @@ def test_what_may_differ_is_a_notice(
 # What each machine takes from its own file, without a word about other machines.
 LOCAL = [
     ("checkpoints.folders", {"checkpoints": Checkpoints(folders="trusted")}),  # type: ignore[arg-type]
+    ("checkpoints.store", {"checkpoints": Checkpoints(store="file:ck")}),
 ]
 
 

@@ -12,7 +12,7 @@ from tuner.errors import RunFailed
 from tuner.storage.connections.connection import Database
 from tuner.storage.control.commands import Control
 from tuner.storage.reading.shipping import read_weights, read_weights_content
-from tuner.storage.work.kept_weights import CHUNK_BYTES
+from tuner.storage.work.spooled import CHUNK_BYTES
 from tuner.study.checkpoint import SavedFile
 from tuner.study.lease import ClaimedTrial
 from tuner.study.trial import Direction, TrialState

@@ -84,6 +84,19 @@ def fronts(state: str, shown: dict[str, Fronts], request: pytest.FixtureRequest)
 
 
 def _show(study: StoredStudy) -> Fronts:
+    """Show a study at one moment: on a busy machine its agents may fall silent meanwhile."""
+    for _ in range(10):
+        study.query(
+            "update tuner.agent set seen_at = now() where seen_at > now() - interval '30 minutes'"
+        )
+        fronts = _show_once(study)
+        summary = load_summary(study.database, study.spec.name)
+        if summary_json(summary)["state"] == fronts.json["state"]:
+            return fronts
+    raise AssertionError("the state changed each time")
+
+
+def _show_once(study: StoredStudy) -> Fronts:
     database, name = study.database, study.spec.name
     board = BoardReader(name=name).read(database)
     view = build_view(board)

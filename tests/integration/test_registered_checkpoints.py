@@ -4,11 +4,12 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.integration.stores import StoreAgent, StoredStudy, report
-from tuner.storage.work.writes import CHUNK_BYTES
+from tuner.storage.work.spooled import CHUNK_BYTES
 from tuner.study.checkpoint import SavedFile
 from tuner.study.lease import Batch, ClaimedTrial, Release
 
@@ -43,21 +44,38 @@ def _register(agent: StoreAgent, *files: SavedFile) -> None:
 
 
 def _loaded(agent: StoreAgent, number: int = 0) -> tuple[int, bytes] | None:
-    found = agent.store.load_checkpoint(number)
-    return None if found is None else (found[0].step, found[1])
+    with TemporaryDirectory() as spool:
+        found = agent.store.load_checkpoint(number, Path(spool))
+        content = None if found is None else (found[0].step, Path(found[1]).read_bytes())
+        assert len(list(Path(spool).iterdir())) == (found is not None)
+    return content
 
 
-@pytest.mark.parametrize("n_bytes", [1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES + 17])
-def test_a_checkpoint_comes_back_byte_by_byte(study: StoredStudy, save: Save, n_bytes: int) -> None:
+@pytest.mark.parametrize(
+    "n_bytes",
+    [1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES + 17, 16 * CHUNK_BYTES, 17 * CHUNK_BYTES],
+)
+def test_a_checkpoint_comes_back_byte_by_byte(
+    study: StoredStudy, save: Save, n_bytes: int, tmp_path: Path
+) -> None:
     agent = study.agent()
     trial = agent.claim_one()
     content = Random(n_bytes).randbytes(n_bytes)
     _register(agent, save(trial, 3, content))
-    found = agent.store.load_checkpoint(0)
+    found = agent.store.load_checkpoint(0, tmp_path)
     assert found is not None
-    checkpoint, loaded = found
+    checkpoint, path = found
+    loaded = Path(path).read_bytes()
     assert (checkpoint.step, checkpoint.n_bytes, loaded == content) == (3, n_bytes, True)
     assert study.query(N_CHUNKS) == [(-(-n_bytes // CHUNK_BYTES),)]
+
+
+def test_a_file_to_resume_from_is_private(study: StoredStudy, save: Save, tmp_path: Path) -> None:
+    agent = study.agent()
+    _register(agent, save(agent.claim_one(), 3))
+    found = agent.store.load_checkpoint(0, tmp_path)
+    assert found is not None
+    assert Path(found[1]).stat().st_mode & 0o077 == 0
 
 
 def test_a_heir_gets_the_checkpoint_and_the_history_up_to_it(

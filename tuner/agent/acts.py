@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tuner.agent.notices import Notice
 from tuner.messages import Continue, Start, Stop
 from tuner.study.agents import AgentBeat
+from tuner.study.checkpoint import SavedFile
 from tuner.study.ending import Ending
 from tuner.study.failure import Fault
 from tuner.study.lease import Batch, End
@@ -42,6 +43,13 @@ class AskCheckpoint:
     """Fetch a trial's checkpoint into the spool."""
 
     key: AttemptKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskUpload:
+    """Store a checkpoint outside the database, before it is registered there."""
+
+    saved: SavedFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +131,7 @@ class Leave:
     ending: Ending
 
 
-StoreJob = AskClaim | AskWrite | AskEnd | AskChanges | AskCheckpoint | AskElsewhere
+StoreJob = AskClaim | AskWrite | AskEnd | AskChanges | AskCheckpoint | AskUpload | AskElsewhere
 WorkerAct = (
     Send | ReplaceWorker | KillWorker | DumpStacks | RestWorkers | WakeWorkers | RecordWorkers
 )

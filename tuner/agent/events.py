@@ -8,6 +8,7 @@ from tuner.agent.memory import Memory
 from tuner.errors import DatabaseAway, DatabaseRefused, TunerError
 from tuner.messages import FromWorker
 from tuner.study.agents import AgentBeat, Pulse
+from tuner.study.checkpoint import SavedFile
 from tuner.study.feed import Changes
 from tuner.study.lease import Batch, Claimed, End
 from tuner.study.trial import AttemptKey
@@ -72,6 +73,16 @@ class CheckpointLoaded:
     path: str | None
     step: int
     is_folder: bool = False
+    error: TunerError | None = None  # why it cannot be loaded on this machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uploaded:
+    """A checkpoint is outside the database now, or its file was damaged."""
+
+    saved: SavedFile
+    is_stored: bool
+    error: str = ""  # of the store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +161,7 @@ Event = (
     | EndsWritten
     | Changed
     | CheckpointLoaded
+    | Uploaded
     | PulseHeard
     | StoreAway
     | StoreBack

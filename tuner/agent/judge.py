@@ -9,6 +9,7 @@ from tuner.agent.notices import FolderMadeAgain
 from tuner.agent.rules import (
     answers,
     breaker,
+    checkpoints,
     control,
     filling,
     memory,
@@ -40,7 +41,9 @@ def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:  # no
         case events.Changed():
             return answers.changed(machine, event)
         case events.CheckpointLoaded():
-            return answers.checkpoint_loaded(machine, event, now)
+            return checkpoints.loaded(machine, event, now)
+        case events.Uploaded():
+            return checkpoints.uploaded(machine, event)
         case events.PulseHeard():
             return answers.pulse_heard(machine, event, now)
         case events.StoreAway():

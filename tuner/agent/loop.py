@@ -67,6 +67,9 @@ class Agent:
         self._view = view
         self._store_thread = StoreThread(store, source, complete, pool.inbox, spool)
         self._claim_thread = StoreThread(store, source, complete, pool.inbox, spool, name="claims")
+        self._upload_thread = StoreThread(
+            store, source, complete, pool.inbox, spool, name="uploads"
+        )
         observer = Observer(
             boot=boot,
             lease_seconds=lease_seconds,
@@ -103,6 +106,7 @@ class Agent:
         self._beat_thread.stop()
         self._store_thread.stop()
         self._claim_thread.stop()
+        self._upload_thread.stop()
         self._source.stop()
         if self._machine.database.away_since is not None or self._owes_the_store():
             return  # the database would not receive the final heartbeat
@@ -124,6 +128,8 @@ class Agent:
             self._know(worker)
         self._store_thread.start()
         self._claim_thread.start()
+        if self._machine.book.has_object_store:
+            self._upload_thread.start()
         self._beat_thread.start()
         self._gauge_thread.start()
         self._folder_thread.start()
@@ -160,6 +166,8 @@ class Agent:
                 self._claim_thread.post(act)
             case acts.AskWrite() | acts.AskEnd() | acts.AskChanges():
                 self._store_thread.post(act)
+            case acts.AskUpload():
+                self._upload_thread.post(act)
             case acts.Learn():
                 self._source.learn(act.records)
             case acts.Send():

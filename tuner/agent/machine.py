@@ -55,6 +55,7 @@ class Rulebook:
     max_lanes: int = 4096  # of one worker
     max_in_flight: int | None = None  # of all machines; None: as many as devices have use for
     structural: frozenset[str] = frozenset()  # params that lanes of one group share
+    has_object_store: bool = False  # for checkpoints, outside the database
     trusts_folders: bool = False  # may continue trials whose state is a folder
 
 

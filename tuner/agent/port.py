@@ -1,11 +1,12 @@
 """Ports of the agent: the durable study, a sampler and a view."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from tuner.agent.notices import Notice
 from tuner.study.agents import AgentBeat, Pulse, Telemetry
-from tuner.study.checkpoint import Checkpoint
+from tuner.study.checkpoint import Checkpoint, SavedFile
 from tuner.study.failure import Fault
 from tuner.study.feed import Changes, Seen
 from tuner.study.lease import Batch, Claimed, End
@@ -36,7 +37,17 @@ class Store(Protocol):
 
     def fared_better(self, faults: Sequence[Fault]) -> frozenset[int]: ...
 
-    def load_checkpoint(self, number: int) -> tuple[Checkpoint, bytes] | None: ...
+    def load_checkpoint(self, number: int, spool: Path) -> tuple[Checkpoint, str] | None:
+        """Write a trial's newest usable checkpoint to the spool, and return its path with it.
+
+        Raises `OSError` if the spool has no room, and `StoreFails`.
+        """
+
+    def upload(self, saved: SavedFile) -> bool:
+        """Store a checkpoint outside the database; False for a file that is damaged or too late.
+
+        Raises `StoreFails`.
+        """
 
     def beat(self, telemetry: Telemetry) -> Pulse: ...
 

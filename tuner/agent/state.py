@@ -50,6 +50,9 @@ class Lane:
     held: DecisionRecord | None = None  # prunes it at its next report, if there is one
     saved: SavedFile | None = None  # the newest checkpoint in the spool
     is_saved_posted: bool = False
+    uploading: SavedFile | None = None  # to a store outside the database
+    ready: SavedFile | None = None  # to be registered with the next batch
+    stored_step: int = 0  # of the newest checkpoint that was posted, or loaded
     kept: SavedFile | None = None  # the best epoch's weights, in the spool
     has_save_trouble: bool = False  # the last one could not be written
     stop: Verdict | None = None  # as sent to the worker
@@ -72,7 +75,7 @@ class Lane:
             self.n_posted < len(self.reports)
             or self.decisions
             or not self.is_printed_posted
-            or (self.saved and not self.is_saved_posted)
+            or self.ready
         )
 
 

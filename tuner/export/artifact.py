@@ -155,6 +155,7 @@ def _metrics_of(job: Job) -> dict[str, Any]:
         "trained_on": str(job.options.rows),
         "from_weights": job.options.from_weights,
         "allow_code": sorted(job.options.allow_code),
+        "allow_command": job.options.allow_command,
         "epochs": config.n_steps,
     }
 

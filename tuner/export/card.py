@@ -40,21 +40,19 @@ def _trial(metrics: Mapping[str, Any]) -> str:
 
 
 def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
-    """Render the card of a user's function: only the function can read its checkpoint."""
+    """Render the card of a user's function or program: only that can read its checkpoint."""
+    noun = config.objective.noun
     step, reported = metrics["checkpoint_step"], metrics["checkpoint_report"]
     if step is None:
-        use = (
-            "The function saved no checkpoint, so there is no model here: call "
-            "`trial.checkpoint.save(state)` in it, and train again."
-        )
+        use = f"The {noun} saved no checkpoint, so there is no model here."
     elif metrics["checkpoint"] != MODEL_FILE:
         use = (
-            f"`{metrics['checkpoint']}/` is the best folder that the function saved, when it had "
+            f"`{metrics['checkpoint']}/` is the best folder that the {noun} saved, when it had "
             f"reported step {step}."
         )
     else:
         use = (
-            f"`{MODEL_FILE}` is the best checkpoint that the function saved, when it had reported "
+            f"`{MODEL_FILE}` is the best checkpoint that the {noun} saved, when it had reported "
             f"step {step}. In this folder:\n\n```python\n"
             "import tuner\n\n"
             'state = tuner.load_state(".")\n'
@@ -62,7 +60,7 @@ def render_function_card(config: BestConfig, metrics: Mapping[str, Any]) -> str:
         )
     parts = [
         f"# {config.name}",
-        f"The result of `{config.objective.function}` with the params of trial "  # type: ignore[union-attr]
+        f"The result of `{plain(config.objective.label)}` with the params of trial "
         f"{_trial(metrics)} of study `{config.name}`.",
         "## How good it is",
         *_test_of(metrics),
@@ -161,6 +159,7 @@ def _origin(config: BestConfig, metrics: Mapping[str, Any]) -> list[str]:
 def _again(metrics: Mapping[str, Any]) -> str:
     named = plain(",".join(metrics.get("allow_code", ())))
     code = f" --allow-code {named}" if named else ""
+    code += " --allow-command" if metrics.get("allow_command") else ""
     if metrics["from_weights"]:
         return (
             "It started from the trial's own weights, which are next to the file of `tuner export "

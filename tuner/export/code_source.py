@@ -62,6 +62,15 @@ def check_code(config: BestConfig, folder: Path, allowed: Collection[str]) -> No
             )
 
 
+def check_command(config: BestConfig, *, is_allowed: bool) -> None:
+    """Raise `UsageError` for a config that runs a command, unless the user allows it."""
+    line = config.objective.command_line
+    if line is not None and not is_allowed:
+        raise UsageError(
+            f"the config runs a command of its own: {line}; if you trust it, add --allow-command"
+        )
+
+
 def _is_below(module: str, folder: Path) -> bool:
     if module.endswith(".py"):
         file = (folder / module).resolve()

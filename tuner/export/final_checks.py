@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from tuner.errors import RunFailed, UsageError
-from tuner.export.code_source import check_code
+from tuner.export.code_source import check_code, check_command
 from tuner.export.final_folder import is_done, look_at_final_folder
 from tuner.export.train_options import TrainOptions, at_length, training_text
 from tuner.study_file.best import BestConfig
@@ -18,6 +18,7 @@ def check_training(config: BestConfig, source: Path, options: TrainOptions) -> N
     """
     asked = at_length(config, options.rows)
     check_code(config, source, options.allow_code)
+    check_command(config, is_allowed=options.allow_command)
     if options.data is not None and not config.objective.path_names:
         raise UsageError("--data: the objective of this config reads no file; leave it out")
     if options.device is not None:

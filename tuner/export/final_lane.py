@@ -127,7 +127,7 @@ class FinalLane:
     def _write(self, step: int, state: Callable[[], object]) -> bool:
         self._saved_at = self._clock()
         try:
-            write_whole(self._folder / _CURVE, json.dumps(self.curve), mode=0o600)
+            write_whole(self._folder / _CURVE, json.dumps(dict(self.curve)), mode=0o600)
             file = save_checkpoint(self._folder, f"checkpoint-{step}", state())
         except FolderChanged:
             return False  # the next call tries again

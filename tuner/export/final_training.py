@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tuner.errors import RunFailed
-from tuner.export.code_source import check_code
+from tuner.export.code_source import check_code, check_command
 from tuner.export.final_folder import is_done, open_final_folder, read_metrics
 from tuner.export.final_job import Job, Trained
 from tuner.export.final_lane import Told
@@ -30,6 +30,7 @@ def train_final(
     """
     config = at_length(config, options.rows)
     check_code(config, source, options.allow_code)
+    check_command(config, is_allowed=options.allow_command)
     device = open_device(options.device, threads_of(config, options))
     with open_final_folder(options.output, training_text(config, options)) as folder:
         job = Job(

@@ -31,6 +31,7 @@ class TrainOptions:
     from_weights: bool = False
     data: Path | None = None  # where the data are; None: where the config names them
     allow_code: frozenset[str] = frozenset()  # see `check_code`
+    allow_command: bool = False  # see `check_command`
 
 
 def threads_of(config: BestConfig, options: TrainOptions) -> int:
@@ -49,7 +50,9 @@ def at_length(config: BestConfig, rows: Rows) -> BestConfig:
     if rows is Rows.TRAIN:
         return config
     if not config.objective.has_prepared_data:
-        raise UsageError("--on train+val: a function has data of its own; leave --on out")
+        raise UsageError(
+            f"--on train+val: a {config.objective.noun} has data of its own; leave --on out"
+        )
     if config.best_epoch is None:
         raise UsageError(
             "--on train+val trains for the best epoch of the search, and the file has none; "

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tuner.study.trial import AttemptKey
 
 FOLDER_MARK = b"tuner-folder-1\n"  # the first bytes of a checkpoint that holds a folder
+MAX_STORED_BYTES = 1 << 30  # of a checkpoint in the database
 
 
 @dataclass(frozen=True, kw_only=True)

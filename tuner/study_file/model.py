@@ -12,6 +12,7 @@ from tuner.study_file.keys import Key
 from tuner.study_file.kinds.objective import MAX_LANES
 from tuner.study_file.kinds.table import AnyObjective
 from tuner.study_file.params.space import Range
+from tuner.study_file.stores import POSTGRES, StoreText
 from tuner.study_file.values import DAY, Duration, Hours, OneOf, OrWord, Real, Whole
 
 _EXTEND = "the stored budget stays; `tuner extend` raises it"
@@ -140,6 +141,17 @@ class Checkpoints(Model):
         ),
     ] = FolderPolicy.REFUSED
 
+    store: Annotated[
+        str,
+        Key(
+            StoreText(),
+            "where checkpoints are kept: `postgres` (up to 1 GiB each), `file:PATH` (a folder that "
+            "all machines see, relative to the study file) or `s3://BUCKET/PREFIX`. The file of "
+            "each machine counts for that machine; the value is not stored",
+            is_local=True,
+        ),
+    ] = POSTGRES
+
     @property
     def trusts_folders(self) -> bool:
         return self.folders is FolderPolicy.TRUSTED
@@ -261,7 +273,7 @@ class StudySpec(Model):
         Workers()
     )
     checkpoints: Annotated[
-        Checkpoints, Key(Checkpoints, "when training state is saved", later=not_yet.CHECKPOINTS)
+        Checkpoints, Key(Checkpoints, "when and where training state is saved")
     ] = Checkpoints()
     failures: Annotated[Failures, Key(Failures, "the policy for failures")] = Failures()
     code: Annotated[

@@ -17,4 +17,3 @@ TRIAL: Mapping[str, str] = {
     "seeds": "remove it; every trial has one seed",
 }
 WORKERS: Mapping[str, str] = {"gpus_per_trial": "the settings are `lanes` and `processes`"}
-CHECKPOINTS: Mapping[str, str] = {"store": "checkpoints are kept in the database; remove it"}

@@ -53,7 +53,8 @@ class Lane(Protocol):
     def save_folder(self, step: int, folder: Path, *, force: bool = False) -> bool:
         """Write the content of a folder as `save` does; `force`: also if none is due.
 
-        If the folder changes meanwhile, nothing is saved, and the next call tries again.
+        If the folder changes meanwhile, nothing is saved, and the next call tries again. With
+        `force` it may be called from another thread than the one that reports.
         """
 
     def verdict(self) -> Verdict:

@@ -37,6 +37,7 @@ class Pipe:
         self._read_fd = read_fd
         self._write_fd = write_fd
         self._inbox: SimpleQueue[ToWorker | Terminated] = SimpleQueue()
+        self._sending = threading.Lock()
 
     def start(self) -> None:
         """Begin to read in a thread; a blocked read does not slow training."""
@@ -47,10 +48,12 @@ class Pipe:
         self._inbox.put(Terminated())
 
     def send(self, message: FromWorker) -> None:
+        """Send a message; safe in any thread."""
         line = encode(message)
         try:
-            while line:
-                line = line[os.write(self._write_fd, line) :]
+            with self._sending:
+                while line:
+                    line = line[os.write(self._write_fd, line) :]
         except OSError:
             leave_at_once()
 

@@ -15,12 +15,13 @@ from tests.unit.agent.machines import (
 )
 from tuner.agent import acts, events, notices
 from tuner.agent.state import Phase, WorkerState
-from tuner.errors import StudyGone, UsageError
+from tuner.errors import StoreFails, StudyGone, UsageError
 from tuner.messages import Continue, Kept, Left, Reported, Saved, Start, Stop
 from tuner.study.agents import AgentBeat
+from tuner.study.checkpoint import MAX_STORED_BYTES
 from tuner.study.ending import EndingKind
 from tuner.study.failure import FailureClass
-from tuner.study.lease import Finish, Origin, Release
+from tuner.study.lease import ClaimedTrial, Finish, Origin, Release
 from tuner.study.trial import TrialRecord, TrialState
 from tuner.study.verdict import Outcome, Verdict
 
@@ -77,6 +78,110 @@ def test_a_machine_that_trusts_no_folders_releases_the_trial_and_ends() -> None:
     assert isinstance(leave.ending.error, UsageError)
     assert "trial 2 continues from a folder" in str(leave.ending.error)
     assert "add `checkpoints: {folders: trusted}`" in str(leave.ending.error)
+
+
+def _saves(bench: Bench, trial: ClaimedTrial, step: int, n_bytes: int = 9) -> list[acts.Act]:
+    message = Saved(
+        number=trial.key.number,
+        attempt=trial.key.attempt,
+        step=step,
+        path=f"/spool/{step}",
+        sha256=str(step),
+        n_bytes=n_bytes,
+    )
+    return bench.say(message)
+
+
+def _uploads(result: list[acts.Act]) -> list[int]:
+    return [act.saved.step for act in of_type(result, acts.AskUpload)]
+
+
+def _batches(bench: Bench) -> list[int]:
+    """The steps of the checkpoints of the next batch, which is answered."""
+    writes = of_type(bench.tick(0.3), acts.AskWrite)
+    for write in writes:
+        bench.do(events.BatchWritten(batch=write.batch, lost=frozenset()))
+    return [saved.step for write in writes for saved in write.batch.checkpoints]
+
+
+def test_a_checkpoint_for_a_store_is_uploaded_and_then_registered() -> None:
+    bench = Bench(has_object_store=True)
+    trial = bench.training()
+    (ask,) = of_type(_saves(bench, trial, 1), acts.AskUpload)
+    assert _batches(bench) == []
+    bench.do(events.Uploaded(saved=ask.saved, is_stored=True))
+    assert _batches(bench) == [1]
+    assert _batches(bench) == []
+
+
+def test_uploads_of_a_trial_follow_each_other_and_skip_what_is_superseded() -> None:
+    bench = Bench(has_object_store=True)
+    trial = bench.training()
+    (first,) = of_type(_saves(bench, trial, 1), acts.AskUpload)
+    assert not of_type(_saves(bench, trial, 2), acts.AskUpload | acts.RemoveFile)
+    assert of_type(_saves(bench, trial, 3), acts.RemoveFile) == [acts.RemoveFile(path="/spool/2")]
+    result = bench.do(events.Uploaded(saved=first.saved, is_stored=True))
+    assert _uploads(result) == [3]
+    assert _batches(bench) == [1]
+    (third,) = of_type(result, acts.AskUpload)
+    bench.do(events.Uploaded(saved=third.saved, is_stored=True))
+    assert not of_type(_saves(bench, trial, 4), acts.RemoveFile), "3 is about to be registered"
+    assert _batches(bench) == [3]
+
+
+def test_a_store_that_fails_is_told_once_until_it_works_again() -> None:
+    bench = Bench(has_object_store=True)
+    trial = bench.training()
+    told = []
+    for step, error in ((1, ""), (2, "no answer"), (3, "no answer"), (4, ""), (5, "no answer")):
+        (ask,) = of_type(_saves(bench, trial, step), acts.AskUpload)
+        answer = events.Uploaded(saved=ask.saved, is_stored=not error, error=error)
+        told += [say.notice for say in of_type(bench.do(answer), acts.Say)]
+        _batches(bench)
+    assert told == [
+        notices.CheckpointTrouble(number=0, step=step, reason="no answer", kept_step=kept)
+        for step, kept in ((2, 1), (5, 4))
+    ]
+
+
+def test_a_release_takes_the_newest_checkpoint_although_it_is_not_uploaded() -> None:
+    bench = Bench(has_object_store=True)
+    trial = bench.training()
+    _saves(bench, trial, 1)
+    _saves(bench, trial, 2)
+    (end,) = _end(bench, bench.leave(trial, Outcome.RELEASED))
+    assert isinstance(end, Release)
+    assert end.checkpoint is not None
+    assert end.checkpoint.step == 2
+
+
+def test_a_state_too_large_for_the_database_names_the_setting() -> None:
+    bench = Bench()
+    trial = bench.training()
+    _saves(bench, trial, 1)
+    assert _batches(bench) == [1]
+    result = _saves(bench, trial, 2, n_bytes=MAX_STORED_BYTES + 1)
+    assert of_type(result, acts.RemoveFile) == [acts.RemoveFile(path="/spool/2")]
+    (say,) = of_type(result, acts.Say)
+    assert "add `checkpoints: {store: ...}` to the study file" in say.notice.sentence
+    assert "that of step 1 stays" in say.notice.sentence
+    assert _batches(bench) == []
+    elsewhere = Bench(has_object_store=True)
+    again = elsewhere.training()
+    assert _uploads(_saves(elsewhere, again, 2, n_bytes=MAX_STORED_BYTES + 1)) == [2]
+
+
+def test_a_checkpoint_that_cannot_be_loaded_here_ends_the_agent() -> None:
+    bench = Bench()
+    bench.ready()
+    trial = claimed_trial(2, attempt=2, origin=Origin.TAKEN_OVER, checkpoint=a_checkpoint(5))
+    bench.claimed(trial)
+    error = StoreFails("no answer")
+    loaded = events.CheckpointLoaded(key=trial.key, path=None, step=0, error=error)
+    (end,) = _end(bench, bench.do(loaded))
+    assert isinstance(end, Release)
+    (leave,) = of_type(bench.do(events.EndsWritten(ends=(end,), lost=frozenset())), acts.Leave)
+    assert leave.ending.error is error
 
 
 def test_the_verdict_is_given_in_the_answer_to_the_report_without_the_database() -> None:

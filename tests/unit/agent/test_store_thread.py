@@ -11,7 +11,7 @@ from tuner.agent import acts, events
 from tuner.agent.threads.store import StoreThread
 from tuner.agent.threads.suggester import DrawSource
 from tuner.errors import DatabaseAway, StudyGone
-from tuner.study.checkpoint import Checkpoint
+from tuner.study.checkpoint import FOLDER_MARK, Checkpoint
 from tuner.study.feed import Changes, Seen
 from tuner.study.lease import Batch, Claimed
 from tuner.study.suggestion import Suggestion
@@ -149,15 +149,24 @@ def test_an_error_of_ours_is_told_and_not_swallowed_by_the_thread(
     assert "KeyError" in str(failed.error)
 
 
-def test_a_checkpoint_is_written_to_the_spool(run: Callable[..., Running]) -> None:
-    checkpoint = Checkpoint(checkpoint_id=1, step=7, sha256="", n_bytes=3)
-    store = ScriptedStore(load_checkpoint=[(checkpoint, b"abc")])
+@pytest.mark.parametrize(("content", "is_folder"), [(b"abc", False), (FOLDER_MARK + b"x", True)])
+def test_a_checkpoint_in_the_spool_is_a_tree_or_a_folder(
+    run: Callable[..., Running], tmp_path: Path, content: bytes, is_folder: bool
+) -> None:
+    path = tmp_path / "resume-3-x"
+    path.write_bytes(content)
+    checkpoint = Checkpoint(checkpoint_id=1, step=7, sha256="", n_bytes=len(content))
+    store = ScriptedStore(load_checkpoint=[(checkpoint, str(path))])
     (loaded,) = run(store).answers(acts.AskCheckpoint(key=KEY), n=1)
-    assert isinstance(loaded, events.CheckpointLoaded)
-    assert loaded.step == 7
-    assert loaded.path is not None
-    assert Path(loaded.path).read_bytes() == b"abc"
-    assert Path(loaded.path).stat().st_mode & 0o077 == 0
+    assert loaded == events.CheckpointLoaded(key=KEY, path=str(path), step=7, is_folder=is_folder)
+
+
+def test_a_spool_without_room_starts_the_trial_from_the_beginning(
+    run: Callable[..., Running],
+) -> None:
+    store = ScriptedStore(load_checkpoint=[OSError(28, "No space left on device")])
+    (loaded,) = run(store).answers(acts.AskCheckpoint(key=KEY), n=1)
+    assert loaded == events.CheckpointLoaded(key=KEY, path=None, step=0)
 
 
 def test_a_trial_without_a_usable_checkpoint_starts_anew(run: Callable[..., Running]) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
@@ -9,17 +10,22 @@ from pydantic import BaseModel
 
 from tests.unit.export.configs import make_config
 from tuner.errors import UsageError
-from tuner.export.code_source import check_code, folder_of_code
+from tuner.export.code_source import check_code, check_command, folder_of_code
 from tuner.study_file.best import BestConfig
 from tuner.study_file.data.sources import PythonData, SklearnData
+from tuner.study_file.identity import parse_spec
+from tuner.study_file.kinds.command.objective import CommandObjective
 from tuner.study_file.kinds.function import FunctionObjective
 from tuner.study_file.kinds.trainer import TrainerObjective
+from tuner.study_file.load import load_spec
 from tuner.study_file.model import StudySpec
 
 # What each text of a stored spec and of a config may choose. A key of a later version that holds
 # text fails the test below until it stands here; "code" and "place" then join the other tests.
 CODE, PLAIN = "code", "plain"
+COMMAND = "command"  # part of a command
 PLACE = "place"  # a file or folder of this machine
+LOCAL = "local"  # never stored, and never read from a row: `Key.is_local`
 
 
 def _data_texts(root: str) -> dict[str, str]:
@@ -44,6 +50,21 @@ def _data_texts(root: str) -> dict[str, str]:
     }
 
 
+def _command_texts(root: str) -> dict[str, str]:
+    """The texts of a command."""
+    report = dict.fromkeys(("jsonl", "csv", "tensorboard"), PLACE)
+    texts = {
+        "command": COMMAND,
+        "env": COMMAND,
+        "config": PLACE,
+        "args_style": PLAIN,
+        "report.pattern": PLAIN,  # of RE2, whose time is linear
+        "report.step": PLAIN,
+        **{f"report.{name}": kind for name, kind in report.items()},
+    }
+    return {f"{root}.objective.{name}": kind for name, kind in texts.items()}
+
+
 TEXTS = {
     "StudySpec.name": PLAIN,
     "StudySpec.metric": PLAIN,
@@ -57,7 +78,9 @@ TEXTS = {
     "StudySpec.sampler.settings": PLAIN,
     "StudySpec.pruner.name": PLAIN,
     "StudySpec.pruner.settings": PLAIN,
+    "StudySpec.checkpoints.store": LOCAL,
     "StudySpec.objective.function": CODE,
+    **_command_texts("StudySpec"),
     "StudySpec.objective.model": CODE,
     "StudySpec.objective.loss": CODE,
     "StudySpec.objective.metrics": PLAIN,
@@ -69,6 +92,7 @@ TEXTS = {
     "BestConfig.metric": PLAIN,
     "BestConfig.params": PLAIN,
     "BestConfig.objective.function": CODE,
+    **_command_texts("BestConfig"),
     "BestConfig.objective.model": CODE,
     "BestConfig.objective.loss": CODE,
     "BestConfig.objective.metrics": PLAIN,
@@ -97,6 +121,15 @@ def test_every_text_that_may_choose_code_is_known() -> None:
     assert found == TEXTS.keys()
 
 
+def test_local_texts_of_a_row_are_not_read() -> None:
+    local = {path.partition(".")[2] for path, what in TEXTS.items() if what == LOCAL}
+    assert local == {"checkpoints.store"}
+    row = load_spec(Path(__file__).parents[3] / "studies" / "digits.yaml").model_dump(mode="json")
+    row["checkpoints"] |= {"store": "s3://attacker/x", "folders": "trusted"}
+    checkpoints = parse_spec(row).checkpoints
+    assert (checkpoints.store, checkpoints.folders) == ("postgres", "refused")
+
+
 HOSTILE: dict[str, Any] = {
     "objective.function": FunctionObjective(function="subprocess:getoutput"),
     "objective.data.python": TrainerObjective(
@@ -121,6 +154,20 @@ def test_a_stored_spec_runs_no_code_without_a_study_file(key: str) -> None:
     spec = StudySpec.model_construct(name="s", objective=HOSTILE[key])
     with pytest.raises(UsageError, match=r"a database may not choose the code .*\(tuner x\)"):
         folder_of_code(spec, None, "tuner x")
+
+
+def test_a_stored_spec_runs_no_command_without_a_study_file(tmp_path: Any) -> None:
+    command = CommandObjective(command=("rm", "-rf", "{trial_dir}/.."), env={"A": "1"})
+    spec = StudySpec.model_construct(name="s", objective=command)
+    with pytest.raises(UsageError, match=r"a database may not choose the command that runs here"):
+        folder_of_code(spec, None, "tuner x")
+
+
+def test_a_config_runs_no_command_unless_it_is_allowed() -> None:
+    config = make_config(objective=CommandObjective(command=("rm", "-rf", "a b")))
+    with pytest.raises(UsageError, match=r"of its own: rm -rf 'a b'; .* add --allow-command"):
+        check_command(config, is_allowed=False)
+    check_command(config, is_allowed=True)
 
 
 @pytest.mark.parametrize("key", HOSTILE)

@@ -4,7 +4,6 @@ from tuner.agent.acts import Act, AskCheckpoint, Learn, RemoveFile, Say
 from tuner.agent.events import (
     BatchWritten,
     Changed,
-    CheckpointLoaded,
     ClaimAnswered,
     EndsWritten,
     PulseHeard,
@@ -20,10 +19,9 @@ from tuner.agent.notices import (
     DatabaseRefuses,
     TrialEnded,
 )
-from tuner.agent.rules import control, filling, stopping
+from tuner.agent.rules import control, filling
 from tuner.agent.rules.ends import ask
 from tuner.agent.state import Lane, Phase
-from tuner.errors import UsageError
 from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
 from tuner.study.trial import AttemptKey, TrialRecord, TrialState, full_length
 from tuner.study.verdict import Verdict
@@ -87,7 +85,8 @@ def _lose(machine: Machine, key: AttemptKey) -> list[Act]:
 
 def _forget(machine: Machine, lane: Lane) -> list[Act]:
     del machine.lanes[lane.key]
-    files = [file.path for file in (lane.saved, lane.kept) if file is not None]
+    spooled = {lane.saved, lane.ready, lane.uploading, lane.kept}
+    files = [file.path for file in spooled if file is not None]
     paths = files if lane.checkpoint_path is None else [lane.checkpoint_path, *files]
     return [RemoveFile(path=path) for path in paths]
 
@@ -141,26 +140,6 @@ def changed(machine: Machine, event: Changed) -> list[Act]:
     }
     machine.snapshot = event.changes.seen.snapshot or machine.snapshot
     return []
-
-
-def checkpoint_loaded(machine: Machine, event: CheckpointLoaded, now: float) -> list[Act]:
-    """Start the lane from its checkpoint, or from the beginning without a usable one.
-
-    A machine that trusts no folders releases its trials and ends when one continues from a folder:
-    it would claim this trial again and again, and the next one of this code would fail.
-    """
-    lane = machine.lanes.get(event.key)
-    if lane is None or lane.phase is not Phase.LOADING:
-        return []
-    lane.phase, lane.checkpoint_path, lane.from_step = Phase.QUEUED, event.path, event.step
-    if not event.is_folder or machine.book.trusts_folders:
-        return []
-    error = UsageError(
-        f"trial {lane.key.number} continues from a folder, whose files may be pickles and run the "
-        "code of anyone who can write to the database; add `checkpoints: {folders: trusted}` to "
-        "the study file of this machine, or continue on one that has it"
-    )
-    return stopping.leave_with(machine, error, now)
 
 
 def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:

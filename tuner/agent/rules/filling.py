@@ -106,9 +106,7 @@ def flush(machine: Machine, now: float) -> list[Act]:
     batch = Batch(
         reports=[report for lane in lanes for report in lane.reports[lane.n_posted :]],
         decisions=[decision for lane in lanes for decision in lane.decisions],
-        checkpoints=[
-            lane.saved for lane in lanes if lane.saved is not None and not lane.is_saved_posted
-        ],
+        checkpoints=[lane.ready for lane in lanes if lane.ready is not None],
         printed=[
             lane.printed
             for lane in lanes
@@ -117,7 +115,10 @@ def flush(machine: Machine, now: float) -> list[Act]:
     )
     for lane in lanes:
         lane.n_posted, lane.decisions = len(lane.reports), []
-        lane.is_saved_posted = lane.saved is not None
+        if lane.ready is not None:
+            lane.is_saved_posted |= lane.ready == lane.saved
+            lane.stored_step = lane.ready.step
+            lane.ready = None
         lane.is_printed_posted = True
     return [AskWrite(batch=batch)]
 

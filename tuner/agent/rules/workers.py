@@ -4,18 +4,17 @@ import math
 from dataclasses import replace
 from typing import assert_never
 
-from tuner.agent.acts import Act, Leave, RemoveFile, ReplaceWorker, Say
+from tuner.agent.acts import Act, Leave, ReplaceWorker, Say
 from tuner.agent.events import WorkerGone, WorkerPrinted, WorkerSaid
 from tuner.agent.machine import Machine
-from tuner.agent.notices import CheckpointTrouble, TrialWarning, WorkerDied
-from tuner.agent.rules import memory, pruning
+from tuner.agent.notices import TrialWarning, WorkerDied
+from tuner.agent.rules import checkpoints, memory, pruning
 from tuner.agent.rules.ends import fail_lane, give_up, post_end, prune_now, release, release_reason
 from tuner.agent.rules.failures import as_loss, failure_of_exit, failure_of_left
 from tuner.agent.state import Lane, Phase, WorkerState
 from tuner.errors import RunFailed
 from tuner.messages import Kept, Left, NotSaved, Ready, Reported, Saved, Warned
 from tuner.study.agents import Desired
-from tuner.study.checkpoint import SavedFile
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.failure import Failure, FailureClass
 from tuner.study.lease import End, Finish
@@ -57,12 +56,12 @@ def _said_of(machine: Machine, lane: Lane, message: OfLane, now: float) -> list[
         case Reported():
             return _reported(machine, lane, message, now)
         case Saved():
-            return _saved(machine, lane, message, now)
+            return checkpoints.saved(machine, lane, message)
         case Kept():
-            lane.kept = _file_of(lane, message)
+            lane.kept = checkpoints.file_of(lane, message)
             return []
         case NotSaved():
-            return _not_saved(machine, lane, message)
+            return checkpoints.not_saved(machine, lane, message.step, message.reason)
         case Warned():
             return _warned(machine, lane, message)
         case Left():
@@ -94,39 +93,6 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
     if not is_due:
         return []
     return pruning.decide(machine, lane, lane.reports[-1], is_last=message.is_last)
-
-
-def _saved(machine: Machine, lane: Lane, message: Saved, now: float) -> list[Act]:
-    superseded = lane.saved if lane.saved and not lane.is_saved_posted else None
-    lane.saved = _file_of(lane, message)
-    lane.is_saved_posted, lane.has_save_trouble = False, False
-    if machine.writes.flush_at is None:
-        machine.writes.flush_at = now + machine.book.flush_seconds
-    # One that was posted may still be read by the store thread; it goes with the answer.
-    return [RemoveFile(path=superseded.path)] if superseded else []
-
-
-def _file_of(lane: Lane, message: Saved | Kept) -> SavedFile:
-    return SavedFile(
-        key=lane.key,
-        step=message.step,
-        path=message.path,
-        sha256=message.sha256,
-        n_bytes=message.n_bytes,
-    )
-
-
-def _not_saved(machine: Machine, lane: Lane, message: NotSaved) -> list[Act]:
-    """Continue the trial with the previous checkpoint; notify once until the next one is saved."""
-    if lane.has_save_trouble:
-        return []
-    lane.has_save_trouble = True
-    kept = lane.saved.step if lane.saved else lane.from_step
-    notice = CheckpointTrouble(
-        number=lane.key.number, step=message.step, reason=message.reason, kept_step=kept
-    )
-    machine.shown.alerts.append((machine.now, notice.sentence))
-    return [Say(notice=notice)]
 
 
 def _warned(machine: Machine, lane: Lane, message: Warned) -> list[Act]:

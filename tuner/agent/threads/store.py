@@ -1,13 +1,12 @@
 """The store threads: each carries out one call at a time, in order of urgency, until answered.
 
-An agent has two: "claims" serves idle workers, and "store" does all the writing.
+An agent has two: "claims" serves idle workers, and "store" does all the writing. With a checkpoint
+store outside the database, "uploads" fills it.
 """
 
 import logging
-import os
 import queue
 import random
-import tempfile
 from pathlib import Path
 from typing import assert_never
 
@@ -17,6 +16,7 @@ from tuner.agent.acts import (
     AskClaim,
     AskElsewhere,
     AskEnd,
+    AskUpload,
     AskWrite,
     StoreJob,
 )
@@ -29,12 +29,13 @@ from tuner.agent.events import (
     EndsWritten,
     Event,
     StoreBack,
+    Uploaded,
     away,
     report_failures,
 )
 from tuner.agent.port import Complete, Store
 from tuner.agent.threads.suggester import SuggestionSource
-from tuner.errors import DatabaseAway
+from tuner.errors import DatabaseAway, StoreFails
 from tuner.helper_thread import JobThread
 from tuner.study.checkpoint import FOLDER_MARK
 from tuner.study.feed import Seen
@@ -112,6 +113,8 @@ class StoreThread(JobThread[StoreJob]):
                 return [self._look()]
             case AskCheckpoint():
                 return [self._load_checkpoint(job)]
+            case AskUpload():
+                return [self._upload(job)]
             case AskElsewhere():
                 return [ElsewhereHeard(numbers=self._store.fared_better(job.faults))]
             case _:
@@ -137,28 +140,30 @@ class StoreThread(JobThread[StoreJob]):
         return Changed(changes=changes)
 
     def _load_checkpoint(self, job: AskCheckpoint) -> CheckpointLoaded:
-        found = self._store.load_checkpoint(job.key.number)
-        if found is None:
-            return CheckpointLoaded(key=job.key, path=None, step=0)
-        checkpoint, content = found
         try:
-            path = self._spool_resumed(job.key.number, content)
+            found = self._store.load_checkpoint(job.key.number, self._spool)
         except OSError as error:
             log.error(
                 "trial %d starts from the beginning: no room in the spool: %s",
                 job.key.number,
                 error,
             )
+            found = None
+        except StoreFails as error:
+            return CheckpointLoaded(key=job.key, path=None, step=0, error=error)
+        if found is None:
             return CheckpointLoaded(key=job.key, path=None, step=0)
-        is_folder = content.startswith(FOLDER_MARK)
+        checkpoint, path = found
+        with open(path, "rb") as file:
+            is_folder = file.read(len(FOLDER_MARK)) == FOLDER_MARK
         return CheckpointLoaded(key=job.key, path=path, step=checkpoint.step, is_folder=is_folder)
 
-    def _spool_resumed(self, number: int, content: bytes) -> str:
-        # Not a worker's own name for its files: those are written and removed independently.
-        descriptor, path = tempfile.mkstemp(dir=self._spool, prefix=f"resume-{number}-")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        return path
+    def _upload(self, job: AskUpload) -> Uploaded:
+        try:
+            is_stored = self._store.upload(job.saved)
+        except StoreFails as error:
+            return Uploaded(saved=job.saved, is_stored=False, error=str(error))
+        return Uploaded(saved=job.saved, is_stored=is_stored)
 
 
 def _urgency(job: StoreJob) -> int:
@@ -172,7 +177,7 @@ def _urgency(job: StoreJob) -> int:
             return 2
         case AskEnd():
             return 3
-        case AskChanges() | AskElsewhere():
+        case AskChanges() | AskElsewhere() | AskUpload():
             return 4
         case _:
             assert_never(job)

@@ -2,24 +2,33 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from tuner.cli.studies import open_study
 from tuner.cli.text.as_json import render_json
 from tuner.cli.text.words import clean, count
 from tuner.errors import UsageError
 from tuner.results.summary import load_summary
+from tuner.storage.objects.own import find_objects, open_store_of
 from tuner.study.command_line import study_command
 
 
 def execute(options: argparse.Namespace) -> int:
     """Delete the study with all its trials after a confirmation."""
+    store = None if options.file is None else open_store_of(Path(options.file))
     with open_study(options.storage, options.study) as study:
+        objects = find_objects(study.database, study.row.study_id)
         summary = load_summary(study.database, options.study)
         n_trials = sum(row.n_trials for row in summary.counts.values())
         if not options.yes and not _is_sure(options.study, n_trials):
             print("nothing was deleted", file=sys.stderr)
             return 1
         study.control.delete(force=options.force)
+    if store is not None:
+        store.remove_below(objects.prefix)
+    elif objects.n_objects:
+        kept = f"its checkpoints stay in their store, below {objects.prefix}"
+        print(f"{kept}; with --file STUDY.yaml they are deleted too", file=sys.stderr)
     if options.json:
         print(render_json({"study": options.study, "deleted": True, "trials": n_trials}))
     else:

@@ -24,6 +24,7 @@ from tuner.cli.text.words import clean, count, terminal_width
 from tuner.errors import PoolerUnfit, TunerError
 from tuner.storage.connections.connection import render_url, storage_setting
 from tuner.storage.embedded.home import open_home
+from tuner.storage.objects.own import check_store, open_store_of
 from tuner.storage.opening import open_database
 from tuner.storage.schema.diagnosis import Diagnosis, diagnose
 from tuner.storage.schema.roles import RoleKind
@@ -33,6 +34,7 @@ _Result = TypeVar("_Result")
 _GIB, _MIB = 1 << 30, 1 << 20
 _NAME_WIDTH = 9
 _CHECK_SECONDS = 30.0
+_STORE_SECONDS = 180.0  # with the retries of the store
 _DATABASE_SECONDS = 60.0  # several hosts, each with its own connection time-out
 _TORCH_SECONDS = 120.0  # the first import from a network disk is slow
 _DATABASE_REMEDY = "check --storage, TUNER_STORAGE, the network and the password file"
@@ -55,7 +57,8 @@ class Finding:
 def execute(options: argparse.Namespace) -> int:
     """Show each check when it begins and its finding when it ends; 1 when something fails."""
     findings = []
-    for finding in examine(options.storage, _ignore if options.json else _show_begin):
+    study_file = None if options.file is None else Path(options.file)
+    for finding in examine(options.storage, _ignore if options.json else _show_begin, study_file):
         findings.append(finding)
         if not options.json:
             print(render(finding, terminal_width(sys.stdout)), flush=True)
@@ -95,8 +98,13 @@ def _ignore(_what: str) -> None:
     """Do nothing: with --json, everything is one document at the end."""
 
 
-def examine(storage: str | None, begin: Callable[[str], None]) -> Iterator[Finding]:
-    """Check the machine, then the database; `begin` gets the name of each check before it runs."""
+def examine(
+    storage: str | None, begin: Callable[[str], None], study_file: Path | None = None
+) -> Iterator[Finding]:
+    """Check the machine, then the database; `begin` gets the name of each check before it runs.
+
+    `study_file` names the checkpoint store to check, if it has one.
+    """
     begin("python")
     yield _python()
     begin("torch")
@@ -110,6 +118,10 @@ def examine(storage: str | None, begin: Callable[[str], None]) -> Iterator[Findi
     yield _limited("data", _data, _CHECK_SECONDS, _DISK_REMEDY)
     begin("store")
     yield _limited("store", _store, _CHECK_SECONDS, _DISK_REMEDY)
+    if study_file is not None:
+        begin("objects")
+        look = partial(_objects, study_file)
+        yield _limited("objects", look, _STORE_SECONDS, "check the network and the endpoint")
     yield from _database(storage, begin)
 
 
@@ -223,6 +235,15 @@ def _store() -> Finding:
         text = f"{spool} takes no file ({error.strerror})"
         return Finding(what="store", verdict=FAIL, text=text, remedy=remedy)
     return Finding(what="store", verdict=OK, text=text)
+
+
+def _objects(study_file: Path) -> Finding:
+    """Write, read and remove an object in the store of a study file."""
+    store = open_store_of(study_file)
+    if store is None:
+        return Finding(what="objects", verdict=OK, text=f"{study_file} keeps them in the database")
+    check_store(store)
+    return Finding(what="objects", verdict=OK, text=f"{store.shown} takes and returns checkpoints")
 
 
 def _database(storage: str | None, begin: Callable[[str], None]) -> Iterator[Finding]:

@@ -44,10 +44,13 @@ def execute(options: argparse.Namespace) -> int:
         from_weights=options.from_weights,
         data=None if options.data is None else Path(options.data).absolute(),
         allow_code=frozenset(module for given in options.allow_code for module in given),
+        allow_command=options.allow_command,
     )
     files = [config.weights.file] if config.weights else []
     source = find_code_folder(path, config.objective.code_names, files)
     check_training(config, source, wanted)
+    if config.objective.command_line is not None:
+        _tell(f"runs {config.objective.command_line}")
     # Rows that are trained on validate nothing.
     line = ProgressLine("train_loss" if is_both else config.metric, has_best=not is_both)
     with _stopping(line) as stop:
@@ -125,7 +128,7 @@ def _of_function(config: BestConfig, metrics: Any) -> list[str]:
     if "test" in metrics:
         lines += ["test", *_rows(metrics["test"])]
     if step is None:
-        lines.append("it saved no checkpoint: there is no model; call trial.checkpoint.save")
+        lines.append(f"the {config.objective.noun} saved no checkpoint: there is no model")
     return lines
 
 

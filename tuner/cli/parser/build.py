@@ -3,6 +3,7 @@
 import argparse
 from importlib import metadata
 
+from tuner.cli.parser import arguments
 from tuner.cli.parser.command import Commands, Parser, add_command, add_json
 from tuner.cli.parser.control import add_control
 from tuner.cli.parser.db import add_db
@@ -52,6 +53,12 @@ def _add_machine(commands: Commands) -> None:
         "doctor",
         "check this machine and the database, and show how to fix problems",
         "tuner doctor",
+    )
+    doctor.add_argument(
+        "--file",
+        type=arguments.text,
+        metavar="STUDY.yaml",
+        help="check the checkpoint store of this study file as well",
     )
     add_json(doctor)
     completion = add_command(

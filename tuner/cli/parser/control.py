@@ -44,6 +44,12 @@ def add_control(commands: Commands) -> None:
     )
     add_study(delete)
     delete.add_argument("--yes", action="store_true", help="do not ask")
+    delete.add_argument(
+        "--file",
+        type=arguments.text,
+        metavar="STUDY.yaml",
+        help="delete its checkpoints in the store that this study file names as well",
+    )
     delete.add_argument("--force", action="store_true", help="even while agents work on it")
     add_json(delete)
 

@@ -52,6 +52,14 @@ def add_db(commands: Commands) -> None:
         metavar="FILE",
         help="a file that does not exist yet (default: tuner-DATE-TIME.zip)",
     )
+    backup.add_argument(
+        "--with-checkpoints",
+        type=arguments.text,
+        metavar="STUDY.yaml",
+        action="append",
+        default=[],
+        help="include the checkpoints in the store that this study file names; may be repeated",
+    )
     add_json(backup)
     restore = add_command(
         actions,

@@ -232,6 +232,9 @@ def _add_machine_of_train(train: argparse.ArgumentParser) -> None:
         help="modules that the config may name although they are not below its folder",
     )
     train.add_argument(
+        "--allow-command", action="store_true", help="run the command that the config names"
+    )
+    train.add_argument(
         "--from-weights",
         action="store_true",
         help="continue from the exported weights instead of training from the start",

@@ -19,7 +19,14 @@ def _function() -> TrainFinally:
     return train_function
 
 
+def _command() -> TrainFinally:
+    from tuner.export.kinds.command import train_command  # noqa: PLC0415 - one of three
+
+    return train_command
+
+
 FINAL_TRAININGS: Mapping[str, Callable[[], TrainFinally]] = {
     "trainer": _trainer,
     "function": _function,
+    "command": _command,
 }

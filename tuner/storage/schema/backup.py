@@ -24,7 +24,9 @@ from psycopg2.sql import SQL, Composable, Identifier, Literal
 from tuner.errors import DatabaseError, RunFailed, UsageError
 from tuner.storage.connections.connection import Database, database_errors, raw_closing
 from tuner.storage.connections.sessions import run
+from tuner.storage.objects.store import ObjectStore
 from tuner.storage.queries import load_queries
+from tuner.storage.schema.backed_objects import copy_objects, restore_objects
 from tuner.storage.schema.migrations import (
     OPTUNA_REVISIONS,
     load_migrations,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 FORMAT = "tuner-backup-1"
 MANIFEST = "manifest.json"
+_OBJECTS_SINCE = 5  # the version of the schema in which rows can name objects
 _MAX_MANIFEST_BYTES = 1 << 20
 # Errors of `zipfile` for damaged, encrypted and unknown content; of `json` for a deep one.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError)
@@ -92,9 +95,12 @@ class _Table:
         )
 
 
-def write_backup(database: Database, path: Path) -> Backup:
+def write_backup(
+    database: Database, path: Path, stores: Mapping[str, ObjectStore] | None = None
+) -> tuple[Backup, int]:
     """Back up all studies as of one moment; agents continue meanwhile.
 
+    Return the content, and the number of checkpoints that were copied from `stores`.
     The file appears complete or not at all, readable by its owner alone. Raises `UsageError` if it
     exists already, `RunFailed` if it cannot be written.
     """
@@ -109,7 +115,7 @@ def write_backup(database: Database, path: Path) -> Backup:
             _new_file(path) as file,
             zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         ):
-            return _copy_all(cursor, archive)
+            return _copy_all(cursor, archive, stores or {})
     except FileExistsError as error:
         raise UsageError(f"{path} exists already; name another file with -o") from error
     except OSError as error:
@@ -173,6 +179,8 @@ def restore_backup(database: Database, path: Path) -> Backup:
                 tables = {table.entry: table for table in _tables(cursor)}
                 for copy in backup.tables:
                     _fill(cursor, archive, copy, tables)
+                if backup.schema_version >= _OBJECTS_SINCE:
+                    restore_objects(cursor, archive)
         except (*_UNREADABLE, *_UNFIT, OSError, KeyError) as error:
             what = " ".join(str(error).split())
             raise DatabaseError(f"{path} is damaged ({what}); nothing was restored") from error
@@ -181,7 +189,9 @@ def restore_backup(database: Database, path: Path) -> Backup:
     return backup
 
 
-def _copy_all(cursor: "Cursor", archive: zipfile.ZipFile) -> Backup:
+def _copy_all(
+    cursor: "Cursor", archive: zipfile.ZipFile, stores: Mapping[str, ObjectStore]
+) -> tuple[Backup, int]:
     run(cursor, "backup", "begin_snapshot", {})
     run(cursor, "backup", "take_time", {})
     revision, version = read_versions(cursor)
@@ -192,6 +202,7 @@ def _copy_all(cursor: "Cursor", archive: zipfile.ZipFile) -> Backup:
         with archive.open(table.entry, "w", force_zip64=True) as entry:
             cursor.copy_expert(statement, entry)
         copies.append(TableCopy(name=table.entry, columns=table.columns, n_rows=cursor.rowcount))
+    n_objects = copy_objects(cursor, archive, stores)
     cursor.execute("commit")
     backup = Backup(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -200,7 +211,7 @@ def _copy_all(cursor: "Cursor", archive: zipfile.ZipFile) -> Backup:
         tables=tuple(copies),
     )
     archive.writestr(MANIFEST, json.dumps({"format": FORMAT, **asdict(backup)}, indent=1))
-    return backup
+    return backup, n_objects
 
 
 def _tables(cursor: "Cursor") -> list[_Table]:

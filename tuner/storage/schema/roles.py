@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # Tables from which a worker deletes. Only the owner deletes from others (`tuner delete`).
 TRIMMED = ("tuner.checkpoint", "tuner.metric", "tuner.weights", "trial_intermediate_values")
-# Tables with the version of a schema: only the owner writes there.
-VERSIONS = ("tuner.migration", "alembic_version", "version_info")
+# Tables with the version of a schema, and the identity of the database: migrations write there.
+VERSIONS = ("tuner.migration", "tuner.identity", "alembic_version", "version_info")
 
 
 class RoleKind(StrEnum):

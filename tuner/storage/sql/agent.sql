@@ -66,3 +66,7 @@ returning 1;
 update tuner.agent set left_at = now(), seen_at = now(), seconds_lived = %(seconds_lived)s,
        device_seconds_busy = %(device_seconds_busy)s, telemetry = '{}'
 where agent_id = %(me)s;
+
+-- name: identity
+-- What keys of objects begin with.
+select database_id from tuner.identity;

@@ -66,8 +66,8 @@ select number, attempt from fenced;
 
 -- name: insert_checkpoint
 -- A checkpoint of a trial that is still mine; none otherwise. Same transaction as its report.
-insert into tuner.checkpoint (study_id, number, attempt, step, sha256, n_bytes)
-select %(study_id)s, l.number, l.attempt, %(step)s, %(sha256)s, %(n_bytes)s
+insert into tuner.checkpoint (study_id, number, attempt, step, sha256, n_bytes, object_key)
+select %(study_id)s, l.number, l.attempt, %(step)s, %(sha256)s, %(n_bytes)s, %(object_key)s
 from tuner.lease l
 where l.study_id = %(study_id)s and l.number = %(number)s and l.attempt = %(attempt)s
   and l.owner = %(me)s and l.state = 'held'
@@ -81,7 +81,7 @@ values (%(checkpoint_id)s, %(part)s, %(content)s);
 
 -- name: point_to_checkpoint
 -- The next attempt continues from here. Those before stay for the case that it is damaged, up to the
--- number that is kept.
+-- number that is kept. The rows: the others' objects in a store.
 with pointed as (
     update tuner.lease set checkpoint_id = %(checkpoint_id)s
     where study_id = %(study_id)s and number = %(number)s
@@ -90,13 +90,16 @@ delete from tuner.checkpoint
 where study_id = %(study_id)s and number = %(number)s and checkpoint_id not in (
     select checkpoint_id from tuner.checkpoint
     where study_id = %(study_id)s and number = %(number)s
-    order by checkpoint_id desc limit %(keep)s);
+    order by checkpoint_id desc limit %(keep)s)
+returning object_key;
 
 -- name: checkpoints
 -- The registered checkpoints of a trial, newest first.
-select checkpoint_id, step, sha256, n_bytes from tuner.checkpoint
+select checkpoint_id, step, sha256, n_bytes, object_key from tuner.checkpoint
 where study_id = %(study_id)s and number = %(number)s order by checkpoint_id desc;
 
 -- name: read_checkpoint
--- A checkpoint's content in order.
-select content from tuner.checkpoint_chunk where checkpoint_id = %(checkpoint_id)s order by part;
+-- The next parts of a checkpoint's content in order.
+select content from tuner.checkpoint_chunk
+where checkpoint_id = %(checkpoint_id)s
+  and part >= %(first)s and part < %(first)s + %(n_parts)s order by part;

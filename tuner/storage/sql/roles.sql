@@ -86,8 +86,8 @@ alter default privileges for role {owner} in schema tuner grant select on tables
 grant insert, update on all tables in schema tuner to {role};
 
 -- name: keep_versions
--- Only the owner sets the version of the schema.
-revoke insert, update on tuner.migration from {role};
+-- Only the owner sets the version of the schema and the identity of the database.
+revoke insert, update on tuner.migration, tuner.identity from {role};
 
 -- name: write_optuna
 -- The public record; its version is left out.

@@ -1,15 +1,14 @@
 """Weights of the best trials: stored with a trial's end, dropped with a better one's."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from uuid import UUID
 
 from tuner.storage.connections.sessions import run
+from tuner.storage.work.spooled import read_chunks
 from tuner.study.checkpoint import SavedFile
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
-
-CHUNK_BYTES = 1 << 20
 
 
 def keep_weights(
@@ -17,16 +16,13 @@ def keep_weights(
     study_id: int,
     me: UUID,
     saved: SavedFile,
-    content: bytes | None,
+    content: BinaryIO,
     *,
     n_best: int,
     minimize: bool,
 ) -> None:
-    """Store weights in the transaction of the trial's end if it is among the `n_best`; drop others.
-
-    Nothing is kept without content, when the file is not as the worker wrote it.
-    """
-    if content is None or n_best == 0:
+    """Store weights in the transaction of a trial's end if it is among the best; drop others."""
+    if n_best == 0:
         return
     rank = {"study_id": study_id, "minimize": minimize, "n_best": n_best}
     about = {
@@ -41,8 +37,7 @@ def keep_weights(
     if not created:
         return
     ((weights_id,),) = created
-    for part, start in enumerate(range(0, len(content), CHUNK_BYTES)):
-        chunk = content[start : start + CHUNK_BYTES]
+    for part, chunk in enumerate(read_chunks(content)):
         params = {"weights_id": weights_id, "part": part, "content": chunk}
         run(cursor, "end", "insert_weights_chunk", params)
     run(cursor, "end", "trim_weights", rank)

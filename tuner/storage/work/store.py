@@ -4,23 +4,29 @@
 connection, so that an idle worker's claim waits for no other statement.
 """
 
-import hashlib
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from tuner.errors import StudyGone
+from tuner.errors import ObjectMissing, StoreFails, StudyGone
 from tuner.space import to_distributions
 from tuner.storage.connections.connection import Database
 from tuner.storage.connections.sessions import Session
+from tuner.storage.objects.own import check_store
+from tuner.storage.objects.store import ObjectStore
+from tuner.storage.work.checkpoints import Register
 from tuner.storage.work.claims import Claimer, Complete, Suggest, claim
 from tuner.storage.work.records import trial_record
+from tuner.storage.work.spooled import write_resumed
+from tuner.storage.work.uploads import Uploads
 from tuner.storage.work.usage import Usage
 from tuner.storage.work.writes import Writer, write_batch, write_ends
 from tuner.study.agents import AgentBeat, AgentIdentity, Desired, Pulse, Telemetry
-from tuner.study.checkpoint import Checkpoint
+from tuner.study.checkpoint import Checkpoint, SavedFile
 from tuner.study.failure import Fault
 from tuner.study.feed import Changes, Seen
 from tuner.study.lease import Batch, Claimed, End
@@ -30,6 +36,10 @@ from tuner.study.trial import AttemptKey, Direction
 
 if TYPE_CHECKING:
     from tuner.study_file.model import StudySpec
+
+log = logging.getLogger(__name__)
+
+PARTS_AT_ONCE = 16  # of a checkpoint's content, in one statement
 
 
 class PostgresStore:
@@ -43,8 +53,13 @@ class PostgresStore:
         identity: AgentIdentity,
         *,
         lease_seconds: float | None = None,
+        objects: ObjectStore | None = None,
     ) -> None:
-        """Build the store; `lease_seconds` is the study's, if it differs from the spec's."""
+        """Build the store.
+
+        `lease_seconds` is the study's, if it differs from the spec's. `objects`: where checkpoints
+        are kept, None for the database; raises `StoreFails` if it cannot be used.
+        """
         self._main = Session(database)
         self._claims = Session(database)
         self._beats = Session(database)
@@ -59,18 +74,30 @@ class PostgresStore:
             lease_seconds=lease_seconds or spec.failures.lease_seconds,
             distributions=self._distributions,
         )
+        self._uploads = None if objects is None else self._open_uploads(objects)
+        register = Register(
+            study_id=study_id,
+            me=identity.agent_id,
+            keep=spec.checkpoints.keep,
+            uploads=self._uploads,
+        )
         self._writer = Writer(
             study_id=study_id,
             me=identity.agent_id,
             boot=identity.boot,
             metric=spec.metric,
             minimize=spec.direction is Direction.MINIMIZE,
-            keep=spec.checkpoints.keep,
+            register=register,
             stop_after=spec.failures.stop_after,
             keep_best=spec.checkpoints.keep_best,
         )
         self._vouched_until = monotonic()
         self.ordinal = self._join()
+
+    def _open_uploads(self, objects: ObjectStore) -> Uploads:
+        ((database_id,),) = self._main.rows("agent", "identity", {})
+        check_store(objects)
+        return Uploads(objects, database_id, self._study_id)
 
     def _join(self) -> int:
         """Join the study as an agent; return the ordinal of this agent, from 0."""
@@ -154,19 +181,58 @@ class PostgresStore:
             ),
         )
 
-    def load_checkpoint(self, number: int) -> tuple[Checkpoint, bytes] | None:
-        """Return the newest registered checkpoint whose content has its hash, or None."""
+    def load_checkpoint(self, number: int, spool: Path) -> tuple[Checkpoint, str] | None:
+        """Write the newest registered checkpoint whose content has its hash to the spool.
+
+        Return it with the path of the file, or None if there is none. Raises `OSError` if the spool
+        has no room, and `StoreFails`.
+        """
         own = {"study_id": self._study_id, "number": number}
-        for checkpoint_id, step, sha256, n_bytes in self._claims.rows("report", "checkpoints", own):
-            params = {"checkpoint_id": checkpoint_id}
-            rows = self._claims.rows("report", "read_checkpoint", params)
-            content = b"".join(bytes(part) for (part,) in rows)
-            if hashlib.sha256(content).hexdigest() == sha256:
+        for row in self._claims.rows("report", "checkpoints", own):
+            checkpoint_id, step, sha256, n_bytes, object_key = row
+            try:
+                chunks = self._content(number, checkpoint_id, object_key, n_bytes)
+                path = write_resumed(spool, number, chunks, sha256)
+            except ObjectMissing as error:
+                log.warning("the checkpoint of trial %d at step %d: %s", number, step, error)
+                continue
+            if path is not None:
                 found = Checkpoint(
                     checkpoint_id=checkpoint_id, step=step, sha256=sha256, n_bytes=n_bytes
                 )
-                return found, content
+                return found, path
         return None
+
+    def _content(
+        self, number: int, checkpoint_id: int, object_key: str | None, n_bytes: int
+    ) -> Iterator[bytes]:
+        if object_key is None:
+            return self._chunks(checkpoint_id)
+        if self._uploads is None:
+            raise StoreFails(
+                f"the checkpoint of trial {number} is in a store outside the database, and the "
+                "study file of this machine names none; add `checkpoints: {store: ...}`"
+            )
+        return self._uploads.read(number, object_key, n_bytes)
+
+    def upload(self, saved: SavedFile) -> bool:
+        """Store a checkpoint outside the database, before it is registered.
+
+        Return False for a file that is damaged or too late. Raises `StoreFails`.
+        """
+        assert self._uploads is not None
+        return self._uploads.upload(saved) is not None
+
+    def _chunks(self, checkpoint_id: int) -> Iterator[bytes]:
+        """Yield a checkpoint's content in order, without all of it in memory."""
+        first = 0
+        while True:
+            params = {"checkpoint_id": checkpoint_id, "first": first, "n_parts": PARTS_AT_ONCE}
+            rows = self._claims.rows("report", "read_checkpoint", params)
+            yield from (bytes(part) for (part,) in rows)
+            if len(rows) < PARTS_AT_ONCE:
+                return
+            first += PARTS_AT_ONCE
 
     def beat(self, telemetry: Telemetry) -> Pulse:
         """Send a heartbeat; return the states of the study and of the other agents."""

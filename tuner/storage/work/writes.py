@@ -1,17 +1,17 @@
 """Reports, decisions and checkpoints under the fence, and the ends of attempts."""
 
-import hashlib
 import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
 
 from tuner.storage.connections.sessions import Session, Statement, run, run_all
-from tuner.storage.work.kept_weights import CHUNK_BYTES, keep_weights
+from tuner.storage.work.checkpoints import Register
+from tuner.storage.work.kept_weights import keep_weights
+from tuner.storage.work.spooled import open_intact
 from tuner.study.checkpoint import SavedFile
 from tuner.study.decision import DecisionRecord
 from tuner.study.lease import Batch, End, Finish, Release
@@ -34,7 +34,7 @@ class Writer:
     boot: str
     metric: str
     minimize: bool
-    keep: int  # checkpoints of a trial
+    register: Register  # of checkpoints
     stop_after: int | None  # failed attempts in a row; None: never
     keep_best: int = 0  # COMPLETE trials whose weights stay
 
@@ -47,21 +47,30 @@ def write_batch(writer: Writer, session: Session, batch: Batch) -> frozenset[Att
     params = _report_params(writer, batch)
     if not batch.checkpoints:
         return _missing(batch, session.rows("report", "report", params))
-    contents = {saved: _read_verified(saved) for saved in batch.checkpoints}
-    with session.transaction("report", "report", params) as (cursor, kept):
+    replaced: list[str | None] = []
+    with (
+        writer.register.contents(batch.checkpoints) as contents,
+        session.transaction("report", "report", params) as (cursor, kept),
+    ):
         for saved, content in contents.items():
-            _register(writer, cursor, saved, content)
+            replaced += writer.register.store(cursor, saved, content)
+    writer.register.committed(contents, replaced)
     return _missing(batch, kept)
 
 
 def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozenset[AttemptKey]:
     """End attempts, with all their reports again, in one transaction; return the lost ones."""
     by_key = {end.key: end for end in ends}
-    files = [end.checkpoint if isinstance(end, Release) else end.weights for end in ends]
-    contents = {file: _read_verified(file) for file in files if file is not None}
+    states = [end.checkpoint for end in ends if isinstance(end, Release) and end.checkpoint]
+    weights = [end.weights for end in ends if isinstance(end, Finish) and end.weights]
+    replaced: list[str | None] = []
     own = {"study_id": writer.study_id, "me": writer.me, "boot": writer.boot}
     keys = {**own, **_key_arrays(by_key)}
-    with session.transaction("end", "fence_ends", keys) as (cursor, fenced):
+    with (
+        writer.register.contents(states) as to_resume,
+        open_intact(weights) as to_keep,
+        session.transaction("end", "fence_ends", keys) as (cursor, fenced),
+    ):
         held = {
             AttemptKey(number=number, attempt=attempt): trial_id
             for number, attempt, trial_id, is_held in fenced
@@ -80,22 +89,21 @@ def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozens
                 *_log_statements(writer, mine),
                 *_finish_statements(writer, own, finishes, held),
             )
-            for saved, content in contents.items():
+            for saved, state in to_resume.items():
                 if saved.key in held:
-                    _store(writer, cursor, by_key[saved.key], saved, content)
+                    replaced += writer.register.store(cursor, saved, state)
+            for saved, content in to_keep.items():
+                if saved.key in held:
+                    _keep_weights(writer, cursor, saved, content)
             _release(own, cursor, [end for end in mine if isinstance(end, Release)])
             _count_failures(writer, cursor, mine)
+    writer.register.committed(to_resume, replaced)
+    writer.register.ended(by_key, [end.key.number for end in mine if isinstance(end, Finish)])
     done = {AttemptKey(number=number, attempt=attempt) for number, attempt, _, _ in fenced}
     return frozenset(by_key.keys() - done)
 
 
-def _store(
-    writer: Writer, cursor: "Cursor", end: End, saved: SavedFile, content: bytes | None
-) -> None:
-    """Store a checkpoint to resume from, or the weights of a COMPLETE trial."""
-    if isinstance(end, Release):
-        _register(writer, cursor, saved, content)
-        return
+def _keep_weights(writer: Writer, cursor: "Cursor", saved: SavedFile, content: BinaryIO) -> None:
     keep_weights(
         cursor,
         writer.study_id,
@@ -211,38 +219,6 @@ def _decision_arrays(records: Sequence[DecisionRecord]) -> dict[str, object]:
         "d_local": ["{" + ",".join(map(str, d.local)) + "}" for d in records],
         "d_complete": ["{" + ",".join(map(str, d.local_complete)) + "}" for d in records],
     }
-
-
-def _read_verified(saved: SavedFile) -> bytes | None:
-    """Return the file's content; None if it is not as the worker wrote it."""
-    try:
-        content = Path(saved.path).read_bytes()
-    except OSError:
-        return None
-    return content if hashlib.sha256(content).hexdigest() == saved.sha256 else None
-
-
-def _register(writer: Writer, cursor: "Cursor", saved: SavedFile, content: bytes | None) -> None:
-    """Store a checkpoint and point the lease to it, if this agent still holds the lease."""
-    if content is None:
-        return  # the one before stays
-    own = {
-        "study_id": writer.study_id,
-        "me": writer.me,
-        "number": saved.key.number,
-        "attempt": saved.key.attempt,
-    }
-    about = {"step": saved.step, "sha256": saved.sha256, "n_bytes": saved.n_bytes}
-    created = run(cursor, "report", "insert_checkpoint", {**own, **about})
-    if not created:
-        return
-    ((checkpoint_id,),) = created
-    for part, start in enumerate(range(0, len(content), CHUNK_BYTES)):
-        chunk = content[start : start + CHUNK_BYTES]
-        params = {"checkpoint_id": checkpoint_id, "part": part, "content": chunk}
-        run(cursor, "report", "insert_chunk", params)
-    kept = {"checkpoint_id": checkpoint_id, "keep": writer.keep}
-    run(cursor, "report", "point_to_checkpoint", {**own, **kept})
 
 
 def _finish_statements(

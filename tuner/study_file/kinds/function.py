@@ -28,6 +28,7 @@ class FunctionObjective(Objective):
     """A `module:function` or `path/file.py:function`, relative to the study file's folder."""
 
     kind: ClassVar[str] = "function"
+    noun: ClassVar[str] = "function"
     max_lanes: ClassVar[int] = 1
     is_single_use: ClassVar[bool] = True
     has_prepared_data: ClassVar[bool] = False

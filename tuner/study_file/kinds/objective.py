@@ -27,12 +27,23 @@ class Objective(Model, ABC):
     is_single_use: ClassVar[bool] = False  # a worker process ends after one trial
     has_prepared_data: ClassVar[bool] = True  # False: the user's code reads its own
     counts_epochs: ClassVar[bool] = True  # False: only the params determine the unit of a step
+    noun: ClassVar[str] = "trainer"  # what trains, for messages
     seconds_metric: ClassVar[str | None] = None  # the reported metric that is a step's duration
 
     @property
     @abstractmethod
     def code_names(self) -> tuple[str, ...]:
         """Return the user's code that it names, as `module:name` or `path/file.py:name`."""
+
+    @property
+    def command_line(self) -> str | None:
+        """Return the command of the user that it runs, for people."""
+        return None
+
+    @property
+    def label(self) -> str:
+        """Return the name of what trains: the user's code, or the model."""
+        return self.command_line or ", ".join(self.code_names)
 
     @property
     def path_names(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.unit.worker.test_pipe_lane import FakeMail
-from tuner.messages import Reported, Setup, Start, Stop, Warned
+from tuner.messages import Reported, Saved, Setup, Start, Stop, Warned
 from tuner.processes import descendants_of
 from tuner.study.goal import Goal
 from tuner.study.trial import Direction
@@ -26,14 +26,29 @@ class Mail(FakeMail):
     def __init__(self, verdict=None, after=0):
         super().__init__()
         self.verdict, self.after, self.lane = verdict, after, None
+        self.is_patient = False  # waits for a warning as well
 
     def deliver(self, wait_seconds):
         n_reports = sum(isinstance(message, Reported) for message in self.sent)
-        if self.verdict is not None and n_reports >= self.after:
+        is_time = n_reports >= self.after and not (self.is_patient and not self._has_warned())
+        if self.verdict is not None and is_time:
             self.lane.take(Stop(number=3, attempt=1, verdict=self.verdict))
 
+    def _has_warned(self):
+        return any(isinstance(message, Warned) for message in self.sent)
 
-def run_script(tmp_path, script, mail=None, *, grace_seconds=9.0, report=None, **start):
+
+def run_script(
+    tmp_path,
+    script,
+    mail=None,
+    *,
+    grace_seconds=9.0,
+    report=None,
+    save_every_seconds=1000.0,
+    trusts_folders=True,
+    **start,
+):
     """Run a script of bash; return how it left, and its reports."""
     mail = mail or Mail()
     (tmp_path / "main.sh").write_text(script)
@@ -47,10 +62,11 @@ def run_script(tmp_path, script, mail=None, *, grace_seconds=9.0, report=None, *
         data_seed=0,
         goal=Goal(metric="loss", direction=Direction.MINIMIZE),
         spool=str(tmp_path),
-        save_every_seconds=1000.0,
+        save_every_seconds=save_every_seconds,
         folder=str(tmp_path),
         trials_folder=str(tmp_path / "trials"),
         grace_seconds=grace_seconds,
+        trusts_folders=trusts_folders,
     )
     first = {"number": 3, "attempt": 1, "params": {"x": 1.5}, "seed": 5, "checkpoint": None}
     lane = PipeLane(
@@ -173,12 +189,67 @@ def test_a_flood_of_output_does_not_hide_the_reports(tmp_path):
     assert (left.how, reports) == (Outcome.COMPLETE, [(1, 2.0)])
 
 
-def test_steps_of_the_checkpoint_are_known(tmp_path):
-    script = 'for i in 2 3 4; do echo "step $i loss $i"; done; echo $TUNER_STEP > step.txt'
-    left, reports = run_script(tmp_path, script, from_step=3, last_value=0.5)
-    assert (left.how, left.value) == (Outcome.COMPLETE, 4.0)
-    assert reports == [(4, 4.0)]
-    assert (tmp_path / "step.txt").read_text() == "3\n"
+def test_a_released_program_reports_its_last_step_and_its_checkpoint_continues(tmp_path):
+    script = """step() {
+  i=$((i + 1)); echo $i > "$TUNER_CHECKPOINT_DIR/step"; echo "step $i loss $i"
+}
+trap 'step; exit' TERM
+i=$(cat "$TUNER_CHECKPOINT_DIR/step" 2>/dev/null || echo 0)
+echo "$TUNER_STEP $i" >> steps.txt
+while [ $i -lt 6 ]; do step; sleep 0.2; done"""
+    mail = Mail(Verdict.RELEASE, 2)
+    left, reports = run_script(tmp_path, script, mail)
+    assert left.how is Outcome.RELEASED
+    assert reports == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    saved = [message for message in mail.sent if isinstance(message, Saved)][-1]
+    assert saved.step == 3
+    left, reports = run_script(
+        tmp_path, script, checkpoint=saved.path, from_step=saved.step, last_value=3.0
+    )
+    assert (left.how, left.value) == (Outcome.COMPLETE, 6.0)
+    assert reports == [(4, 4.0), (5, 5.0), (6, 6.0)]
+    assert (tmp_path / "steps.txt").read_text() == "0 0\n3 3\n"
+
+
+def test_a_program_that_repeats_steps_of_its_checkpoint_reports_them_once(tmp_path):
+    left, _ = run_script(
+        tmp_path,
+        "echo 1 > $TUNER_CHECKPOINT_DIR/a; echo step 3 loss 3; sleep 9",
+        mail := Mail(Verdict.RELEASE, 1),
+    )
+    saved = [message for message in mail.sent if isinstance(message, Saved)][-1]
+    script = "for i in 2 3 4; do echo step $i loss $i; done"
+    left, reports = run_script(tmp_path, script, checkpoint=saved.path, from_step=3, last_value=3.0)
+    assert (left.how, reports) == (Outcome.COMPLETE, [(4, 4.0)])
+
+
+def test_checkpoints_are_copied_while_the_program_runs(tmp_path):
+    script = """for i in 1 2 3 4; do
+  echo $i > "$TUNER_CHECKPOINT_DIR/step"; echo "step $i loss 1"; sleep 0.3
+done"""
+    mail = Mail()
+    run_script(tmp_path, script, mail, save_every_seconds=0.2)
+    steps = [message.step for message in mail.sent if isinstance(message, Saved)]
+    assert steps
+    assert steps == sorted(set(steps))
+
+
+def test_a_folder_that_cannot_be_copied_is_a_mistake(tmp_path):
+    script = """ln -s /etc "$TUNER_CHECKPOINT_DIR/a"
+for i in 1 2 3; do echo step $i loss 1; sleep 0.5; done; sleep 9"""
+    left, _ = run_script(tmp_path, script, save_every_seconds=0.1)
+    assert left.how is Outcome.MISTAKE
+    assert left.message == "a folder as a checkpoint holds regular files; a is a link"
+
+
+def test_untrusted_folders_are_warned_of_and_not_kept(tmp_path):
+    script = 'echo 1 > "$TUNER_CHECKPOINT_DIR/step"; echo step 1 loss 1; sleep 9'
+    mail = Mail(Verdict.RELEASE, 1)
+    mail.is_patient = True
+    run_script(tmp_path, script, mail, trusts_folders=False, save_every_seconds=0.0)
+    assert not any(isinstance(message, Saved) for message in mail.sent)
+    (warning,) = [message for message in mail.sent if isinstance(message, Warned)]
+    assert "checkpoints: {folders: trusted}" in warning.text
 
 
 def test_a_missing_program_is_a_mistake(tmp_path):

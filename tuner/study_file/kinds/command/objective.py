@@ -21,6 +21,7 @@ class CommandObjective(Objective):
     """A program and its arguments, with placeholders for the params."""
 
     kind: ClassVar[str] = "command"
+    noun: ClassVar[str] = "program"
     max_lanes: ClassVar[int] = 1
     is_single_use: ClassVar[bool] = True
     has_prepared_data: ClassVar[bool] = False

@@ -12,13 +12,16 @@ from tuner.study.trial import Params
 from tuner.study.verdict import Outcome
 from tuner.study_file.kinds.command.config_file import BadConfig
 from tuner.study_file.kinds.command.objective import CommandObjective as Record
+from tuner.training.checkpoint_folder import clear_folder
 from tuner.training.lane import Lane
 from tuner.trial import Mistake, Trial
+from tuner.trial.checkpoints import FOLDER
 from tuner.worker.exits import Exit
 from tuner.worker.faults import in_words
 from tuner.worker.kinds.command.invocation import TrialPlace, build_invocation
 from tuner.worker.kinds.command.process import open_process
 from tuner.worker.kinds.command.run import Run
+from tuner.worker.kinds.command.saver import FolderSaver
 from tuner.worker.kinds.command.sources import open_source
 from tuner.worker.objective import Training
 
@@ -85,12 +88,20 @@ def _place(setup: Setup, lane: Lane, trial: Trial) -> TrialPlace:
         device=setup.device,
         folder=Path(setup.folder),
         trial_dir=trial.dir.absolute(),
-        checkpoint_dir=trial.dir.absolute() / "checkpoint",
+        checkpoint_dir=_restored(lane, trial).absolute(),
     )
-    place.checkpoint_dir.mkdir(mode=0o700, exist_ok=True)
     place.reports.unlink(missing_ok=True)
     place.reports.touch(mode=0o600)
     return place
+
+
+def _restored(lane: Lane, trial: Trial) -> Path:
+    """Return the folder for the program's checkpoints, with what the trial continues from."""
+    if lane.trusts_folders:
+        return trial.checkpoint.folder()
+    folder = trial.dir / FOLDER
+    clear_folder(folder)
+    return folder
 
 
 def _follow(setup: Setup, record: Record, lane: Lane, trial: Trial) -> Exit:
@@ -99,6 +110,7 @@ def _follow(setup: Setup, record: Record, lane: Lane, trial: Trial) -> Exit:
     invocation = build_invocation(record, lane.params, place, os.environ)
     source = open_source(record.report, invocation.location, metric, place.reports)
     print(f"tuner: trial {lane.number} runs {shlex.join(invocation.arguments)}", file=sys.stderr)
+    saver = FolderSaver(lane, place.checkpoint_dir, setup.save_every_seconds)
     environment = {**os.environ, **invocation.environment}
     with open_process(invocation.arguments, environment, place.folder) as process:
         run = Run(
@@ -107,6 +119,7 @@ def _follow(setup: Setup, record: Record, lane: Lane, trial: Trial) -> Exit:
             metric=metric,
             process=process,
             source=source,
+            saver=saver,
             grace_seconds=max(1.0, setup.grace_seconds - SAVE_SECONDS),
             n_oom_kills=Cgroups().n_oom_kills,
         )

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from time import monotonic
 
 from tuner.study.verdict import Outcome, Verdict
@@ -11,6 +12,7 @@ from tuner.worker.exits import Exit
 from tuner.worker.kinds.command.endings import outcome_of
 from tuner.worker.kinds.command.output import Lines, Log
 from tuner.worker.kinds.command.process import Process
+from tuner.worker.kinds.command.saver import FolderSaver
 from tuner.worker.kinds.command.step_reports import ReportSource, StepReport
 
 POLL_SECONDS = 0.1  # between looks at verdicts and files
@@ -30,13 +32,14 @@ class Run:
         metric: str,
         process: Process,
         source: ReportSource,
+        saver: FolderSaver,
         grace_seconds: float,
         n_oom_kills: Callable[[], int],
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """Build a run; `grace_seconds`: from SIGTERM to SIGKILL."""
         self._lane, self._trial, self._metric = lane, trial, metric
-        self._process, self._source = process, source
+        self._process, self._source, self._saver = process, source, saver
         self._grace_seconds = grace_seconds
         self._n_oom_kills, self._n_oom_before = n_oom_kills, n_oom_kills()
         self._clock, self._started_at = clock, clock()
@@ -50,20 +53,26 @@ class Run:
         """Follow the program to its end; stop it if the trial ends first."""
         try:
             while not self._process.is_over:
+                n_before = self._n_reports
                 for report in self._new_reports():
                     self._report(report)
-                self._trial.obey(self._lane.verdict())
+                self._trial.obey(self._lane.verdict(), is_saved=True)
+                self._saver.consider(self._trial.step, has_reported=self._n_reports > n_before)
                 self._warn_if_silent()
             for report in self._last_reports():
                 self._report(report)
         except TrialEnd as end:
             is_unwanted = end.verdict is Verdict.DROP
-            self._stop(SHORT_GRACE_SECONDS if is_unwanted else self._grace_seconds)
+            continues = end.verdict is Verdict.RELEASE
+            grace_seconds = SHORT_GRACE_SECONDS if is_unwanted else self._grace_seconds
+            self._stop(grace_seconds, takes_reports=continues)
+            self._saver.finish(self._trial.step, is_wanted=continues)
             return Exit(lane=self._lane, how=end.verdict.outcome)
         except Mistake as mistake:
             self._stop(SHORT_GRACE_SECONDS)
             return Exit(lane=self._lane, how=Outcome.MISTAKE, message=str(mistake))
         finally:
+            self._saver.finish(self._trial.step, is_wanted=False)
             self._log.flush()
         return self._ended()
 
@@ -98,14 +107,32 @@ class Run:
         self._n_reports += 1
         self._trial.report(step=step, **report.values)
 
-    def _stop(self, grace_seconds: float) -> None:
-        """Ask the program and its children to end, then end them."""
+    def _stop(self, grace_seconds: float, *, takes_reports: bool = False) -> None:
+        """Ask the program and its children to end, then end them.
+
+        A program may complete its step before it saves and ends: without that step's report
+        (`takes_reports`) the continued trial would lack it.
+        """
         self._process.signal(signal.SIGTERM)
         until = self._clock() + grace_seconds
+        with suppress(Mistake):  # the attempt has ended by a verdict
+            while not self._process.is_over and self._clock() < until:
+                for report in self._new_reports():
+                    if takes_reports:
+                        self._report_late(report)
+            for report in self._last_reports():
+                if takes_reports:
+                    self._report_late(report)
         while not self._process.is_over and self._clock() < until:
             for _ in self._read(POLL_SECONDS):
                 pass
         self._process.signal(signal.SIGKILL)
+
+    def _report_late(self, report: StepReport) -> None:
+        step = self._trial.step + 1 if report.step is None else report.step
+        if step > self._trial.step and self._metric in report.values:
+            self._trial.reports.append((step, dict(report.values)))
+            self._lane.report(step, report.values)
 
     def _warn_if_silent(self) -> None:
         """Warn once if there has been no report for a long time."""

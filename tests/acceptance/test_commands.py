@@ -1,0 +1,187 @@
+"""Programs of users as objectives, from the command line to the final training."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.command import STUDIES
+
+STUDY = """\
+name: own
+objective:
+  command: {command}
+  {more}
+minimize: loss
+params: {{epochs: 4}}
+search_space:
+  x: {{float: [0.5, 2]}}
+sampler: random
+pruner: none
+budget: {{trials: 2}}
+"""
+
+
+def _write(folder, command, files, more=""):
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    file = folder / "study.yaml"
+    more = more or r"report: {pattern: 'step (?P<step>\d+) loss (?P<loss>\S+)'}"
+    file.write_text(STUDY.format(command=command, more=more))
+    return file
+
+
+def _trials(tuner, name="own"):
+    return tuner.look("trials", name, "--json").json
+
+
+def test_a_script_with_argparse_is_searched_exported_and_trained(tuner, tmp_path):
+    folder = tmp_path / "command"
+    shutil.copytree(STUDIES / "command", folder)
+    file = folder / "study.yaml"
+    file.write_text(file.read_text().replace("trials: 20", "trials: 3").replace(": 9}", ": 3}"))
+    finished = tuner("run", file, "--workers", 2)
+    assert "command: finished, 3 of 3 trials" in finished.out
+    assert "command {python} main.py --lr {lr}" in finished.err
+    assert {trial["state"] for trial in _trials(tuner, "command")} <= {"COMPLETE", "PRUNED"}
+    log = tuner.look("logs", "command", 0).out
+    assert re.search(r"tuner: trial 0 runs \S+ main.py --lr [\d.e-]+ --batch-size \d+", log)
+    assert "epoch 1 val_loss" in log
+
+    best = folder / "best.yaml"
+    tuner("export", "command", "--file", file, "-o", best)
+    refused = tuner("train", best, "-o", tmp_path / "final", code=2)
+    assert "runs a command of its own: '{python}' main.py" in refused.err
+    assert not (tmp_path / "final").exists()
+    trained = tuner("train", best, "-o", tmp_path / "final", "--allow-command", "--json")
+    assert "runs '{python}' main.py" in trained.err
+    metrics = trained.json
+    steps = {int(step): values["val_loss"] for step, values in metrics["curve"].items()}
+    assert sorted(steps) == [1, 2, 3]
+    assert metrics["checkpoint_step"] == min(steps, key=steps.get)
+    assert {path.name for path in (tmp_path / "final" / "checkpoint").iterdir()} == {"last.pt"}
+    assert (tmp_path / "final" / "main.py").read_text() == (folder / "main.py").read_text()
+    again = tuner("reproduce", "command", 0, "--file", file)
+    assert "reproduced bit for bit (" in again.out
+
+
+BASH = """\
+for i in $(seq "$EPOCHS"); do echo "step $i loss $(echo "$1 $i" | awk '{print $1 / $2}')"; done
+"""
+NODE = """\
+const {x, epochs} = JSON.parse(require("fs").readFileSync(process.argv[2]));
+for (let i = 1; i <= epochs; i++) console.log("tuner: " + JSON.stringify({step: i, loss: x / i}));
+"""
+CSV = """\
+import csv, sys
+x, epochs, path = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+with open(path, "w", newline="") as file:
+    rows = csv.writer(file)
+    rows.writerow(["epoch", "lr", "loss"])
+    for epoch in range(epochs):
+        rows.writerow([epoch, 0.1, x / (epoch + 1)])
+        file.flush()
+"""
+REPORT = """\
+import sys, tuner
+given = dict(word.removeprefix("--").split("=") for word in sys.argv[1:])
+for step in range(1, int(given["epochs"]) + 1):
+    tuner.report(step=step, loss=float(given["x"]) / step)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "more"),
+    [
+        pytest.param(
+            '[bash, main.sh, "{x}"]',
+            {"main.sh": BASH},
+            r"""report: {pattern: 'step (?P<step>\d+) loss (?P<loss>\S+)'}
+  env: {EPOCHS: "{epochs}"}""",
+            id="bash",
+        ),
+        pytest.param(
+            '[node, main.js, "{params_json}"]',
+            {"main.js": NODE},
+            "env: {}",
+            id="node",
+            marks=pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js"),
+        ),
+        pytest.param(
+            '["{python}", main.py, "{x}", "{epochs}", "{trial_dir}/log.csv"]',
+            {"main.py": CSV},
+            'report: {csv: "{trial_dir}/log.csv", step: epoch, first_step: 0}',
+            id="csv",
+        ),
+        pytest.param(
+            '["{python}", main.py, "{args}"]',
+            {"main.py": REPORT},
+            "args_style: equals",
+            id="tuner.report",
+        ),
+    ],
+)
+def test_a_program_of_any_kind_reports_every_step(tuner, tmp_path, command, files, more):
+    finished = tuner("run", _write(tmp_path, command, files, more), "--workers", 1)
+    assert "own: finished, 2 of 2 trials" in finished.out
+    for trial in _trials(tuner):
+        shown = tuner.look("show", "own", trial["number"], "--json").json
+        x = trial["params"]["x"]
+        assert list(shown["curve"]) == ["1", "2", "3", "4"]
+        losses = list(shown["curve"].values())
+        assert losses == pytest.approx([x, x / 2, x / 3, x / 4], rel=1e-4)
+        assert trial["value"] == losses[-1]
+
+
+def test_a_failing_program_is_recorded_with_its_last_line_and_log(tuner, tmp_path):
+    script = 'echo "step 1 loss $1"; echo "no such data set" >&2; exit 3'
+    file = _write(tmp_path, '[bash, main.sh, "{x}"]', {"main.sh": script})
+    file.write_text(file.read_text() + "failures: {retries: 0, stop_after: 9}\n")
+    tuner("run", file, "--workers", 1, code=None)
+    failed = _trials(tuner)[0]
+    assert failed["state"] == "FAIL"
+    assert failed["reason"] == "the program ended with exit code 3: no such data set"
+    assert "no such data set" in tuner.look("logs", "own", 0).out
+
+
+def test_a_program_without_a_report_is_said_so_by_smoke_and_run(tuner, tmp_path):
+    file = _write(tmp_path, '[bash, main.sh, "{x}"]', {"main.sh": "echo loading; echo done"})
+    smoke = tuner("check", file, "--smoke", code=1)
+    sentence = "the program ended without a report; reports are expected from the pattern"
+    assert sentence in smoke.err
+    assert "the last ones are: loading | done" in smoke.err
+    (tmp_path / "main.sh").write_text('for i in 1 2 3 4; do echo "step $i loss $1"; sleep 1; done')
+    assert "smoke: one trial reached epoch 1" in tuner("check", file, "--smoke").err
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ('[no-such-program, "{x}"]', "there is no program no-such-program on this machine in PATH"),
+        ('[bash, gone.sh, "{x}"]', "there is no file .*gone.sh, which the command runs"),
+    ],
+)
+def test_a_missing_program_is_said_before_the_study_exists(tuner, tmp_path, command, sentence):
+    file = _write(tmp_path, command, {})
+    refused = tuner("run", file, "--workers", 1, code=None)
+    assert refused.code != 0
+    assert re.search(sentence, refused.err)
+    assert "Traceback" not in refused.err
+    assert tuner.look("status", "--json").json == []
+
+
+def test_init_writes_a_study_from_the_help_of_a_program(tuner, tmp_path):
+    shutil.copy(STUDIES / "command" / "main.py", tmp_path / "main.py")
+    said = tuner("init", tmp_path, "--command", "python main.py", "--json").json
+    assert [Path(name).name for name in said["files"]] == [
+        "study.yaml",
+        "study.schema.json",
+    ]
+    text = (tmp_path / "study.yaml").read_text()
+    assert '--lr, "{lr}", --batch-size, "{batch_size}"' in text.replace("\n            ", " ")
+    assert "\n  lr: {float: [0.01, 1], log: true}  # a guess around the default 0.1\n" in text
+    checked = tuner("check", tmp_path / "study.yaml", "--json")
+    assert json.loads(checked.out)
+    tuner("init", tmp_path, "--command", "python main.py", code=2)  # it overwrites nothing

@@ -1,0 +1,170 @@
+"""Every object store: whole objects by key, and nothing outside of them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.stores import BUCKET, SECRET, open_s3, write_profile
+from tuner.errors import ObjectMissing, StoreFails
+from tuner.storage.objects.store import ObjectStore, open_store
+from tuner.study.secrets import redact
+from tuner.study_file.stores import parse_store
+
+KINDS = ["file", pytest.param("s3", marks=pytest.mark.long)]
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint() -> Iterator[str]:
+    """A real server with the protocol of S3, on loopback."""
+    with open_s3() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(params=KINDS)
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ObjectStore:
+    if request.param == "file":
+        location = parse_store("file:ck")
+    else:
+        endpoint = request.getfixturevalue("s3_endpoint")
+        _use_profile(tmp_path, endpoint, monkeypatch)
+        location = parse_store(f"s3://{BUCKET}/{tmp_path.name}/deep")
+    assert location is not None
+    return open_store(location, tmp_path)
+
+
+def _use_profile(folder: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in write_profile(folder, endpoint).items():
+        monkeypatch.setenv(name, value)
+
+
+def _file(folder: Path, content: bytes) -> Path:
+    path = folder / "source"
+    path.write_bytes(content)
+    return path
+
+
+def _read(store: ObjectStore, key: str, n_bytes: int) -> bytes:
+    return b"".join(store.read(key, n_bytes))
+
+
+@pytest.mark.parametrize("n_bytes", [0, 7, (16 << 20) + 5])
+def test_an_object_comes_back_byte_by_byte(
+    store: ObjectStore, tmp_path: Path, n_bytes: int
+) -> None:
+    content = Random(n_bytes).randbytes(n_bytes)
+    store.put("d/1/2/3-4-ab", _file(tmp_path, content))
+    assert _read(store, "d/1/2/3-4-ab", n_bytes) == content
+
+
+def test_a_missing_object_and_one_of_another_size_are_said(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    with pytest.raises(ObjectMissing):
+        _read(store, "d/1/2/none", 3)
+    store.put("d/1/2/x", _file(tmp_path, b"abc"))
+    with pytest.raises(ObjectMissing, match="not the file that was written"):
+        _read(store, "d/1/2/x", 4)
+
+
+def test_objects_are_removed_one_by_one_and_below_a_prefix(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    keys = ["d/1/2/a", "d/1/2/b", "d/1/22/c", "d/10/2/d"]
+    for key in keys:
+        store.put(key, _file(tmp_path, b"abc"))
+    store.remove(["d/1/2/a", "d/1/2/none"])
+    store.remove_below("d/1/2/")
+    store.remove_below("d/1/2/")
+    for key in keys[:2]:
+        with pytest.raises(ObjectMissing):
+            _read(store, key, 3)
+    assert [_read(store, key, 3) for key in keys[2:]] == [b"abc", b"abc"]
+    store.remove_below("d/1/")
+    with pytest.raises(ObjectMissing):
+        _read(store, "d/1/22/c", 3)
+    assert _read(store, "d/10/2/d", 3) == b"abc"
+
+
+@pytest.mark.long
+def test_a_bucket_that_is_not_there_is_one_sentence(
+    s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _use_profile(tmp_path, s3_endpoint, monkeypatch)
+    location = parse_store("s3://another-bucket/x")
+    assert location is not None
+    with pytest.raises(StoreFails, match="the checkpoint store s3://another-bucket/x: ") as caught:
+        open_store(location, tmp_path).put("d/1/2/a", _file(tmp_path, b"abc"))
+    assert "\n" not in str(caught.value)
+    assert redact(SECRET) == "***"
+
+
+def test_a_profile_that_is_not_there_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _use_profile(tmp_path, "http://127.0.0.1:1", monkeypatch)
+    monkeypatch.setenv("TUNER_STORE_PROFILE", "other")
+    location = parse_store("s3://studies/x")
+    assert location is not None
+    with pytest.raises(StoreFails, match="for the profile 'other'"):
+        open_store(location, tmp_path)
+
+
+# --- files ---
+
+
+def test_no_link_below_the_folder_is_followed(tmp_path: Path) -> None:
+    location = parse_store("file:ck")
+    assert location is not None
+    store = open_store(location, tmp_path)
+    store.put("d/1/2/x", _file(tmp_path, b"abc"))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x").write_bytes(b"abc")
+    root = tmp_path / "ck"
+    (root / "d/1/2/link").symlink_to(outside / "x")
+    (root / "d/1/3").symlink_to(outside)
+    for key in ("d/1/2/link", "d/1/3/x"):
+        with pytest.raises(ObjectMissing):
+            _read(store, key, 3)
+    store.remove(["d/1/3/x"])
+    with pytest.raises(StoreFails, match="symbolic link"):
+        store.remove_below("d/1/3/")
+    assert (outside / "x").read_bytes() == b"abc"
+    with pytest.raises(ObjectMissing):
+        store.put("d/1/3/y", _file(tmp_path, b"abc"))
+    assert [path.name for path in outside.iterdir()] == ["x"]
+
+
+def test_files_are_private_and_a_folder_of_everybody_is_refused(tmp_path: Path) -> None:
+    location = parse_store("file:ck")
+    assert location is not None
+    store = open_store(location, tmp_path)
+    before = os.umask(0)
+    try:
+        store.put("d/1/2/x", _file(tmp_path, b"abc"))
+    finally:
+        os.umask(before)
+    modes = {path.is_dir(): path.stat().st_mode & 0o777 for path in (tmp_path / "ck").rglob("*")}
+    assert modes == {True: 0o700, False: 0o600}
+    (tmp_path / "ck").chmod(0o777)
+    with pytest.raises(StoreFails, match="run: chmod o-w"):
+        _read(store, "d/1/2/x", 3)
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    location = parse_store("file:ck")
+    assert location is not None
+    store = open_store(location, tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(StoreFails, match="No space left on device"):
+        store.put("d/1/2/x", _file(tmp_path, b"abc"))
+    assert not [path for path in (tmp_path / "ck").rglob("*") if path.is_file()]

@@ -1,0 +1,1 @@
+"""Checkpoints outside the database: in a folder, or in a bucket of S3."""

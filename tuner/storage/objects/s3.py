@@ -1,0 +1,168 @@
+"""Objects in a bucket of S3, or of a service with its protocol, through obstore.
+
+obstore, and not fsspec: one wheel of 6 MB without dependencies, in which Rust's `object_store`
+uploads large files in parts, several at a time and without the interpreter lock, and repeats failed
+requests. fsspec would bring s3fs, aiobotocore and a botocore of one exact version, which often is
+not the one that the user's own code needs.
+"""
+
+import configparser
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuner.errors import ObjectMissing, StoreFails
+from tuner.study.secrets import remember
+from tuner.study_file.stores import Bucket
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store as Bound
+
+PROFILE = "TUNER_STORE_PROFILE"
+_PIECE_BYTES = 1 << 20
+_PART_BYTES = 16 << 20  # of an upload, at least
+_MAX_PARTS = 9_000  # S3 takes 10,000
+_PARTS_AT_ONCE = 4
+_RETRIES = {"max_retries": 6, "retry_timeout": timedelta(seconds=120)}
+
+
+class S3Store:
+    """See `tuner.storage.objects.store.ObjectStore`."""
+
+    def __init__(self, location: Bucket, bound: "Bound") -> None:
+        self._location = location
+        self._bound = bound
+
+    @property
+    def shown(self) -> str:
+        return f"s3://{self._location.bucket}/{self._location.prefix}".rstrip("/")
+
+    def put(self, key: str, source: Path) -> None:
+        """Upload a file in parts; it appears when the last part has arrived."""
+        import obstore  # noqa: PLC0415 - an optional extra
+
+        try:
+            n_bytes = source.stat().st_size
+        except OSError as error:
+            raise ObjectMissing(f"{source} is gone") from error
+        try:
+            with self._errors():
+                obstore.put(
+                    self._bound,
+                    key,
+                    source,
+                    use_multipart=n_bytes > _PART_BYTES,
+                    chunk_size=max(_PART_BYTES, n_bytes // _MAX_PARTS),
+                    max_concurrency=_PARTS_AT_ONCE,
+                )
+        except ObjectMissing as error:
+            raise StoreFails(f"the checkpoint store {self.shown}: no such bucket") from error
+
+    def read(self, key: str, n_bytes: int) -> Iterator[bytes]:
+        """Yield the content as it arrives."""
+        import obstore  # noqa: PLC0415 - an optional extra
+
+        with self._errors():
+            found = obstore.get(self._bound, key)
+            if found.meta["size"] != n_bytes:
+                raise ObjectMissing(f"{self.shown}/{key} is not the file that was written")
+            for piece in found.stream(min_chunk_size=_PIECE_BYTES):
+                yield bytes(piece)
+
+    def remove(self, keys: Sequence[str]) -> None:
+        import obstore  # noqa: PLC0415 - an optional extra
+
+        with self._errors():
+            obstore.delete(self._bound, list(keys))
+
+    def remove_below(self, prefix: str) -> None:
+        import obstore  # noqa: PLC0415 - an optional extra
+
+        with self._errors():
+            for found in obstore.list(self._bound, prefix):
+                obstore.delete(self._bound, [meta["path"] for meta in found])
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        from obstore.exceptions import BaseError  # noqa: PLC0415 - an optional extra
+
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise ObjectMissing(f"the checkpoint store {self.shown}: no such object") from error
+        except (OSError, BaseError, ValueError) as error:
+            raise StoreFails(f"the checkpoint store {self.shown}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of the library's text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def open_bucket(location: Bucket) -> S3Store:
+    """Open a bucket with the credentials of the profile, otherwise with those of the environment.
+
+    Raises `StoreFails` without obstore, and for a profile that cannot be used.
+    """
+    try:
+        from obstore.store import S3Store as Bound  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise StoreFails(
+            "`checkpoints: {store: s3://...}` needs an optional package: pip install 'tuner[s3]'"
+        ) from error
+    profile = os.environ.get(PROFILE)
+    settings: dict[str, Any] = {} if profile is None else _read_profile(profile)
+    endpoint = settings.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", "")
+    bound = Bound(
+        location.bucket,
+        prefix=location.prefix or None,
+        client_options={"allow_http": endpoint.startswith("http://")},
+        retry_config=_RETRIES,  # type: ignore[arg-type]
+        **settings,
+    )
+    return S3Store(location, bound)
+
+
+def _read_profile(name: str) -> dict[str, Any]:
+    """Return the settings of a profile in the files of the AWS tools, for obstore."""
+    home = Path("~/.aws").expanduser()
+    credentials = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or str(home / "credentials")
+    config = os.environ.get("AWS_CONFIG_FILE") or str(home / "config")
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read([config, credentials], encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise StoreFails(f"{PROFILE}: {config} or {credentials} cannot be read") from error
+    values: dict[str, str] = {}
+    for section in (f"profile {name}", name):
+        if parser.has_section(section):
+            values |= parser[section]
+    key, secret = values.get("aws_access_key_id"), values.get("aws_secret_access_key")
+    if not key or not secret:
+        raise StoreFails(
+            f"{PROFILE}: {credentials} has no aws_access_key_id and aws_secret_access_key for the "
+            f"profile {name!r}"
+        )
+    token = values.get("aws_session_token")
+    for hidden in (secret, token):
+        remember(hidden)
+    settings: dict[str, Any] = {"credential_provider": _fixed(key, secret, token)}
+    if "region" in values:
+        settings["region"] = values["region"]
+    if "endpoint_url" in values:
+        settings["endpoint"] = values["endpoint_url"]
+    return settings
+
+
+def _fixed(key: str, secret: str, token: str | None) -> Callable[[], dict[str, Any]]:
+    """Return credentials that keep variables such as AWS_SESSION_TOKEN out."""
+    return lambda: {
+        "access_key_id": key,
+        "secret_access_key": secret,
+        "token": token,
+        "expires_at": None,
+    }

@@ -1,0 +1,97 @@
+"""The objects of an agent's checkpoints in a store outside the database."""
+
+import logging
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from uuid import UUID
+
+from tuner.errors import ObjectMissing, StoreFails
+from tuner.storage.objects.keys import build_key, is_key, is_own, trial_prefix
+from tuner.storage.objects.store import ObjectStore
+from tuner.storage.work.spooled import open_intact
+from tuner.study.checkpoint import SavedFile
+from tuner.study.trial import AttemptKey
+
+log = logging.getLogger(__name__)
+
+
+class Uploads:
+    """Objects exist before their rows; those without a row go with the last object of the trial.
+
+    Safe for several threads: the writer of an end waits for the upload of its checkpoint.
+    """
+
+    def __init__(self, store: ObjectStore, database_id: UUID, study_id: int) -> None:
+        self._store = store
+        self._database_id = database_id
+        self._study_id = study_id
+        self._uploading = threading.Lock()
+        self._keys: dict[SavedFile, str] = {}  # uploaded, and not registered yet
+        self._ended: set[AttemptKey] = set()
+        self._numbers: set[int] = set()  # trials that have objects
+
+    def upload(self, saved: SavedFile) -> str | None:
+        """Store a checkpoint once and return its key; None for a file that is damaged or too late.
+
+        Raises `StoreFails`, after the retries of the store.
+        """
+        with self._uploading:
+            if saved in self._keys:
+                return self._keys[saved]
+            with open_intact([saved]) as intact:
+                if not intact:
+                    return None
+            key = build_key(self._database_id, self._study_id, saved.key, saved.step)
+            try:
+                self._store.put(key, Path(saved.path))
+            except ObjectMissing:
+                return None  # the file is gone: a newer one has replaced it
+            self._numbers.add(saved.key.number)
+            if saved.key in self._ended:
+                self.remove([key])
+                return None
+            self._keys[saved] = key
+            return key
+
+    def try_upload(self, saved: SavedFile) -> str | None:
+        """Upload like `upload`; log a store that fails and return None."""
+        try:
+            return self.upload(saved)
+        except StoreFails as error:
+            log.error("the checkpoint of trial %d is not stored: %s", saved.key.number, error)
+            return None
+
+    def read(self, number: int, key: str, n_bytes: int) -> Iterator[bytes]:
+        """Yield an object; raises `ObjectMissing` for a key that is not one of ours."""
+        if not is_key(key):
+            raise ObjectMissing("the key is not one of tuner's")
+        self._numbers.add(number)
+        return self._store.read(key, n_bytes)
+
+    def registered(self, saved: Collection[SavedFile], replaced: Sequence[str | None]) -> None:
+        """Note committed rows, and remove the objects of those that they replace."""
+        for file in saved:
+            self._keys.pop(file, None)
+        self.remove([key for key in replaced if key is not None])
+
+    def ended(self, keys: Collection[AttemptKey], finished: Collection[int]) -> None:
+        """Drop later uploads of these attempts, and remove the objects of finished trials."""
+        self._ended.update(keys)
+        for saved in [saved for saved in self._keys if saved.key in keys]:
+            self._keys.pop(saved, None)
+        for number in self._numbers & set(finished):
+            self._numbers.discard(number)
+            try:
+                self._store.remove_below(trial_prefix(self._database_id, self._study_id, number))
+            except StoreFails as error:
+                log.warning("objects of trial %d stay in the store: %s", number, error)
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Remove objects of this database; those of the database before a restore stay."""
+        own = [key for key in keys if is_own(key, self._database_id)]
+        try:
+            if own:
+                self._store.remove(own)
+        except StoreFails as error:
+            log.warning("%d objects stay in the store: %s", len(own), error)
