@@ -1,4 +1,4 @@
-"""A small BERT that learns which of two letters is more frequent; lines of tuner are marked."""
+"""A small BERT that learns which of two letters is more frequent; five marked lines are tuner's."""
 
 import torch
 from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
@@ -8,15 +8,15 @@ from tuner.integrations.hugging_face import TunerCallback  # 1
 LETTERS, LENGTH = 8, 16
 
 
-def train(trial):  # 2
+def train(trial):
     params = trial.params
-    callback = TunerCallback(trial)  # 3
+    callback = TunerCallback(trial)  # 2
     arguments = TrainingArguments(
         num_train_epochs=params["epochs"],
         learning_rate=params["learning_rate"],
         per_device_train_batch_size=32,
         disable_tqdm=True,
-        **callback.arguments,  # 4
+        **callback.arguments,  # 3: device, seed and folder
     )
     trainer = Trainer(
         model_init=lambda: build_model(params),
@@ -24,7 +24,7 @@ def train(trial):  # 2
         train_dataset=make_data(seed=0, n_rows=512),
         eval_dataset=make_data(seed=1, n_rows=256),
         compute_metrics=accuracy,
-        callbacks=[callback],  # 5
+        callbacks=[callback],  # 4
     )
     trainer.train(resume_from_checkpoint=callback.checkpoint)  # 5
 

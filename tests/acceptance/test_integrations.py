@@ -48,6 +48,9 @@ class Machine(DetachedLane):
     def verdict(self):
         return self.stop if self.step == self.stop_after else Verdict.CONTINUE
 
+    def is_save_due(self, step):
+        return True
+
     def save(self, step, state):
         self.saved = save_checkpoint(self.spool, f"state-{step}", state()).path
         return True

@@ -6,6 +6,7 @@ trainer = Trainer(model, arguments, ..., callbacks=[callback])
 trainer.train(resume_from_checkpoint=callback.checkpoint)
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class TunerCallback(TrainerCallback):  # type: ignore[misc]  # the package is op
     def arguments(self) -> dict[str, Any]:
         """Return arguments of `TrainingArguments`: device, seed, folder, a report for each epoch.
 
-        The callback saves after each evaluation, so no strategy of saving is needed.
+        The trainer saves after an evaluation if a checkpoint of the trial is due.
         """
         return {
             "output_dir": str(self._trial.checkpoint.folder()),
@@ -86,7 +87,8 @@ class TunerCallback(TrainerCallback):  # type: ignore[misc]  # the package is op
         is_by_epoch = args.eval_strategy == "epoch"
         step = round(state.epoch) if is_by_epoch else state.global_step // state.eval_steps
         self._act(args, state, lambda: self._trial.report(step=step, **values))
-        control.should_save = True
+        is_due = state.is_world_process_zero and self._trial.checkpoint.is_due()
+        control.should_save = control.should_save or _broadcast(args, is_due)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Save what the trainer has just written, if a checkpoint is due."""
@@ -95,8 +97,11 @@ class TunerCallback(TrainerCallback):  # type: ignore[misc]  # the package is op
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._is_training = False
 
-    def _act(self, args: Any, state: Any, act: Any) -> None:
-        def broadcast(value: Any) -> Any:
-            return broadcast_object_list([value])[0] if args.world_size > 1 else value
+    def _act(self, args: Any, state: Any, act: Callable[[], None]) -> None:
+        act_on_first(
+            act, is_first=state.is_world_process_zero, broadcast=lambda v: _broadcast(args, v)
+        )
 
-        act_on_first(act, is_first=state.is_world_process_zero, broadcast=broadcast)
+
+def _broadcast(args: Any, value: Any) -> Any:
+    return broadcast_object_list([value])[0] if args.world_size > 1 else value

@@ -7,6 +7,7 @@ trainer.fit(model, data, ckpt_path=callback.ckpt_path)
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -147,5 +148,5 @@ class TunerCallback(Checkpoint):  # type: ignore[misc]  # the package is optiona
                 trainer.save_checkpoint(CHECKPOINT, weights_only=False)  # written by the first rank
         self._act(trainer, save)
 
-    def _act(self, trainer: Any, act: Any) -> None:
+    def _act(self, trainer: Any, act: Callable[[], None]) -> None:
         act_on_first(act, is_first=trainer.is_global_zero, broadcast=trainer.strategy.broadcast)
