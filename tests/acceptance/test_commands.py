@@ -185,3 +185,54 @@ def test_init_writes_a_study_from_the_help_of_a_program(tuner, tmp_path):
     checked = tuner("check", tmp_path / "study.yaml", "--json")
     assert json.loads(checked.out)
     tuner("init", tmp_path, "--command", "python main.py", code=2)  # it overwrites nothing
+
+
+HYDRA = """\
+import hydra
+
+@hydra.main(version_base=None, config_path=".", config_name="base")
+def main(config):
+    for step in range(1, config.train.epochs + 1):
+        print(f"step {step} loss {config.train.x / step}")
+
+main()
+"""
+EVENTS = """\
+import sys
+from torch.utils.tensorboard import SummaryWriter
+
+x, epochs, folder = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+with SummaryWriter(folder) as writer:
+    for epoch in range(epochs):
+        writer.add_scalar("lr", 0.1, epoch)
+        writer.add_scalar("loss", x / (epoch + 1), epoch)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("command", "files", "more"),
+    [
+        pytest.param(
+            '["{python}", app.py, "train.x={x}", "train.epochs={epochs}", '
+            '"hydra.run.dir={trial_dir}"]',
+            {"app.py": HYDRA, "base.yaml": "train: {x: 1.0, epochs: 2}\n"},
+            "",
+            id="hydra",
+        ),
+        pytest.param(
+            '["{python}", main.py, "{x}", "{epochs}", "{trial_dir}/events"]',
+            {"main.py": EVENTS},
+            'report: {tensorboard: "{trial_dir}/events", first_step: 0}',
+            id="tensorboard",
+        ),
+    ],
+)
+def test_frameworks_need_no_change(tuner, tmp_path, command, files, more):
+    finished = tuner("run", _write(tmp_path, command, files, more), "--workers", 1)
+    assert "own: finished, 2 of 2 trials" in finished.out, finished
+    for trial in _trials(tuner):
+        x = trial["params"]["x"]
+        shown = tuner.look("show", "own", trial["number"], "--json").json
+        expected = {"1": x, "2": x / 2, "3": x / 3, "4": x / 4}
+        assert shown["curve"] == pytest.approx(expected, rel=1e-4)

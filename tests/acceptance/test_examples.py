@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,6 +16,7 @@ from tests.acceptance.command import (
     smoke,
     write_study,
 )
+from tests.acceptance.examples import copy_example
 from tuner import Trial
 
 # The examples that are kinds of training, with params of a trial.
@@ -63,19 +63,6 @@ KINDS = {
 WITH_PACKAGES = {"boosting", "reinforcement"}
 
 
-def _copy(example, folder, trials=4, epochs=3):
-    """A folder of `studies`, its study in smoke size."""
-    copy = folder / example
-    shutil.copytree(STUDIES / example, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    file = copy / "study.yaml"
-    text = file.read_text()
-    text, n_budgets = re.subn(r"\{trials: \d+", f"{{trials: {trials}", text)
-    text, n_lengths = re.subn(r"\bepochs: \d+", f"epochs: {epochs}", text)
-    assert (n_budgets, n_lengths) == (1, 1)
-    file.write_text(text)
-    return file
-
-
 def test_the_grid_tries_different_cells_in_the_order_of_its_seed(tuner, tmp_path):
     tuner("run", smoke("digits-grid", tmp_path, trials=6, epochs=1), "--workers", 1)
     trials = tuner.look("trials", "digits-grid", "--json").json
@@ -102,7 +89,7 @@ def test_a_trial_of_the_conditional_study_has_exactly_the_params_that_apply(tune
 
 
 def test_own_code_runs_and_tries_first_what_the_file_enqueues(tuner, tmp_path):
-    file = _copy("own-code", tmp_path, trials=2)
+    file = copy_example("own-code", tmp_path, trials=2)
     finished = tuner("run", file, "--workers", 2)  # of one thread each, which does not wait
     assert "own-code: finished, 2 of 2 trials" in finished.out
     trials = tuner.look("trials", "own-code", "--json").json
@@ -115,7 +102,7 @@ def test_own_code_runs_and_tries_first_what_the_file_enqueues(tuner, tmp_path):
 
 @pytest.mark.long
 def test_own_code_trains_without_tuner_around_it(tmp_path):
-    file = _copy("own-code", tmp_path)
+    file = copy_example("own-code", tmp_path)
     done = subprocess.run(
         [sys.executable, str(file.with_name("train.py"))],
         env=build_environment({"TMPDIR": str(tmp_path)}),
@@ -130,7 +117,7 @@ def test_own_code_trains_without_tuner_around_it(tmp_path):
 
 
 def test_own_model_trains_lanes_of_its_own_params(tuner, tmp_path):
-    finished = tuner("run", _copy("own-model", tmp_path, epochs=2), "--workers", 1)
+    finished = tuner("run", copy_example("own-model", tmp_path, epochs=2), "--workers", 1)
     assert "own-model: finished, 4 of 4 trials" in finished.out
     trials = tuner.look("trials", "own-model", "--json").json
     assert {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}
@@ -140,7 +127,7 @@ def test_own_model_trains_lanes_of_its_own_params(tuner, tmp_path):
 
 def _with_data(example, folder, **sizes):
     """A copy with the data that its own script writes."""
-    file = _copy(example, folder, **sizes)
+    file = copy_example(example, folder, **sizes)
     script = file.with_name("make_data.py")
     subprocess.run([sys.executable, str(script)], check=True, timeout=SECONDS, capture_output=True)
     return file
@@ -225,7 +212,7 @@ def test_images_are_trained_from_files(example, name, tuner, tmp_path):
 
 def test_own_model_can_be_looked_at_by_itself(tmp_path):
     done = subprocess.run(
-        [sys.executable, str(_copy("own-model", tmp_path).with_name("net.py"))],
+        [sys.executable, str(copy_example("own-model", tmp_path).with_name("net.py"))],
         env=build_environment({"TMPDIR": str(tmp_path)}),
         capture_output=True,
         text=True,
@@ -271,7 +258,7 @@ def test_a_kind_of_training_resumes_as_if_undisturbed(example, tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("example", KINDS)
 def test_a_kind_of_training_is_searched(example, tuner, tmp_path):
-    finished = tuner("run", _copy(example, tmp_path, trials=3, epochs=2), "--workers", 1)
+    finished = tuner("run", copy_example(example, tmp_path, trials=3, epochs=2), "--workers", 1)
     assert f"{example}: finished, 3 of 3 trials" in finished.out
     trials = tuner.look("trials", example, "--json").json
     assert {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}

@@ -113,13 +113,13 @@ class FinalLane:
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
         """Save every few seconds, and before a stop."""
-        return self._is_save_due(step) and self._write(step, state)
+        return self.is_save_due(step) and self._write(step, state)
 
     def save_folder(self, step: int, folder: Path, *, force: bool = False) -> bool:
         """Save the content of a folder as often, or in any case (`force`)."""
-        return (force or self._is_save_due(step)) and self._write(step, lambda: folder)
+        return (force or self.is_save_due(step)) and self._write(step, lambda: folder)
 
-    def _is_save_due(self, step: int) -> bool:
+    def is_save_due(self, step: int) -> bool:
         is_due = self._clock() - self._saved_at >= SAVE_SECONDS or not self._is_stepwise
         is_known = self._is_stepwise and step == self.from_step
         return not is_known and (is_due or self._stop.is_set())

@@ -40,6 +40,9 @@ class Lane(Protocol):
     def report(self, step: int, values: Values, *, is_last: bool = False) -> None:
         """Send the metrics of a step; never waits. `is_last`: the lane is COMPLETE with it."""
 
+    def is_save_due(self, step: int) -> bool:
+        """Return whether `save` would write a checkpoint."""
+
     def save(self, step: int, state: Callable[[], object]) -> bool:
         """Write a checkpoint if one is due, calling `state()` only then; return whether it was.
 
@@ -98,6 +101,9 @@ class DetachedLane:
         self.seed = seed
 
     def report(self, step: int, values: Values, *, is_last: bool = False) -> None: ...
+
+    def is_save_due(self, step: int) -> bool:
+        return False
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
         """Save nothing: measurements do not resume."""

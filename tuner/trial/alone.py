@@ -51,6 +51,9 @@ class Alone:
     def report(self, step: int, values: Values, *, is_last: bool = False) -> None:
         """Do nothing: `trial.reports` has the report already."""
 
+    def is_save_due(self, step: int) -> bool:
+        return True
+
     def save(self, step: int, state: Callable[[], object]) -> bool:
         from tuner.training.checkpoint import save_checkpoint  # noqa: PLC0415 - loads torch
 

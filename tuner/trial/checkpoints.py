@@ -90,6 +90,10 @@ class Checkpoints:
         self._trial.resume_after(self._lane.from_step, self._lane.last_value)
         return folder
 
+    def is_due(self) -> bool:
+        """Return whether `save` would write now, for state that is expensive to prepare."""
+        return self._lane.is_save_due(self._trial.step)
+
     def _check_trust(self) -> None:
         if not self._lane.trusts_folders:
             raise Mistake(UNTRUSTED)

@@ -106,13 +106,13 @@ class PipeLane:
 
     def save(self, step: int, state: Callable[[], object]) -> bool:
         """Write a checkpoint if it is due or the trial is being released; return whether it did."""
-        return self._is_save_due(step) and self._save(step, state)
+        return self.is_save_due(step) and self._save(step, state)
 
     def save_folder(self, step: int, folder: Path, *, force: bool = False) -> bool:
         """Write the content of a folder if a checkpoint is due, or in any case (`force`)."""
-        return (force or self._is_save_due(step)) and self._save(step, lambda: folder)
+        return (force or self.is_save_due(step)) and self._save(step, lambda: folder)
 
-    def _is_save_due(self, step: int) -> bool:
+    def is_save_due(self, step: int) -> bool:
         self._mail.deliver(0)
         is_due = self._clock() - self._saved_at >= self._save_every_seconds
         is_known = self._is_stepwise and step == self._saved_step

@@ -2,22 +2,21 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from tuner import smoke
-from tuner.cli.commands.init import build_files, study_name
+from tuner import Trial, smoke
+from tuner.cli.commands.init import Beginning, build_files, study_name
 from tuner.cli.main import main
 from tuner.study_file.load import load_spec
 
 
-@pytest.mark.parametrize("code", [False, True])
-def test_what_init_writes_is_valid_here_and_in_an_editor(tmp_path, capsys, code):
+@pytest.mark.parametrize("words", [[], ["--code"], ["--lightning"], ["--hf"]])
+def test_what_init_writes_is_valid_here_and_in_an_editor(tmp_path, capsys, words):
     folder = tmp_path / "my study"
-    assert main(["init", str(folder), *(["--code"] if code else [])]) == 0
+    assert main(["init", str(folder), *words]) == 0
     out = capsys.readouterr().out
     assert f"next: tuner check '{folder}/study.yaml'" in out
     spec = load_spec(folder / "study.yaml")
@@ -27,7 +26,7 @@ def test_what_init_writes_is_valid_here_and_in_an_editor(tmp_path, capsys, code)
     schema = json.loads((folder / "study.schema.json").read_text())
     document = YAML(typ="safe", pure=True).load(text)
     jsonschema.validate(json.loads(json.dumps(document)), schema)
-    assert (folder / "train.py").exists() == code
+    assert (folder / "train.py").exists() == bool(words)
     assert main(["check", str(folder / "study.yaml")]) == 0
 
 
@@ -55,17 +54,27 @@ def test_a_study_is_named_after_its_folder(folder, name):
     assert study_name(Path(folder)) == name
 
 
-def test_the_code_that_init_writes_is_short_and_trains():
-    source = build_files("a", with_code=True)["train.py"]
+def test_init_takes_one_kind_of_objective(tmp_path, capsys):
+    assert main(["init", str(tmp_path), "--code", "--hf"]) == 2
+    assert "--code and --hf are two kinds of objectives" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_code_that_init_writes_is_short_trains_and_resumes(tmp_path):
+    source = build_files("a", Beginning.CODE)["train.py"]
     assert len(source.splitlines()) <= 35
-    reported = []
-    trial = SimpleNamespace(
-        params={"learning_rate": 0.1, "weight_decay": 1e-6, "epochs": 27},
-        report=lambda **values: reported.append(values["val_loss"]),
-    )
     names = {}
     exec(compile(source, "train.py", "exec"), names)
-    assert names["train"](trial) == reported[-1] < reported[0]
+
+    def run(folder, epochs):
+        params = {"learning_rate": 0.1, "weight_decay": 1e-6, "epochs": epochs}
+        trial = Trial(params=params, dir=tmp_path / folder)
+        names["train"](trial)
+        return trial.reports
+
+    undisturbed = run("undisturbed", 27)
+    assert undisturbed[-1][1]["val_loss"] < undisturbed[0][1]["val_loss"]
+    assert run("disturbed", 9) + run("disturbed", 27) == undisturbed
 
 
 def _study(tmp_path, **changes):

@@ -410,6 +410,34 @@ def test_a_wrong_test_is_one_sentence_and_is_repeated_alone(tmp_path, test, faul
     assert (trained.folder / "train.py").read_text() == file.read_text()
 
 
+FOLDERS = """\
+def train(trial):
+    folder = trial.checkpoint.folder()
+    for epoch in range(1, trial.params["epochs"] + 1):
+        trial.report(step=epoch, val_loss=abs(epoch - 2) + 1)
+        (folder / "epoch").write_text(str(epoch))
+        trial.checkpoint.save(folder)
+
+def test(trial):
+    return {"epoch": int((trial.checkpoint.folder() / "epoch").read_text()) / WRONG}
+"""
+
+
+def test_a_function_of_folders_is_tested_with_the_best_one(tmp_path):
+    file, config = tmp_path / "train.py", _function_config(epochs=3)
+    file.write_text(FOLDERS.replace("WRONG", "0"))
+    failed = _train(tmp_path / "out", config)
+    assert "ZeroDivisionError" in failed.metrics["test_fault"]
+    sys.modules.pop("train")
+    file.write_text(FOLDERS.replace("WRONG", "1"))
+    heard = Heard()
+    tested = _train(tmp_path / "out", config, heard)
+    assert tested.metrics["test"] == {"epoch": 2}
+    assert heard.steps == []
+    assert (tested.folder / "checkpoint" / "epoch").read_text() == "2"
+    assert not list(tested.folder.glob("checkpoint-*"))
+
+
 def test_what_a_function_imports_late_is_in_the_folder_too(tmp_path):
     (tmp_path / "late_part.py").write_text("VALUE = 0.5")
     (tmp_path / "train.py").write_text("def train(trial):\n    import late_part\n    return 0.5")

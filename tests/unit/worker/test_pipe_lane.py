@@ -13,6 +13,7 @@ from tuner.study.trial import Direction
 from tuner.study.verdict import Verdict
 from tuner.training.checkpoint import load_checkpoint
 from tuner.training.checkpoint_folder import FolderChanged
+from tuner.trial import Trial
 from tuner.worker import lanes
 from tuner.worker.lanes import PipeLane
 
@@ -123,6 +124,18 @@ def test_a_verdict_that_comes_with_the_last_step_is_too_late(mail, tmp_path):
     assert lane.verdict() is Verdict.CONTINUE
     lane.report(6, {})  # it has no end there, then
     assert lane.verdict() is Verdict.PRUNE
+
+
+def test_a_trial_may_ask_whether_a_save_would_write(mail, tmp_path):
+    lane = _lane(mail, tmp_path, is_stepwise=False)
+    checkpoint = Trial(lane=lane).checkpoint
+    mail.now += 1000
+    assert checkpoint.is_due()
+    assert lane.save(1, dict)
+    assert not checkpoint.is_due()
+    assert not lane.save(2, dict)
+    mail.due.append((mail.now, Stop(**NAME, verdict=Verdict.RELEASE)))
+    assert checkpoint.is_due(), "a release comes with it"
 
 
 @pytest.mark.parametrize("why", [Verdict.RELEASE, Verdict.DROP])

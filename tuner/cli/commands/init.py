@@ -4,7 +4,8 @@ import argparse
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 
@@ -17,11 +18,28 @@ from tuner.study_file.text.yaml_text import core_value
 STUDY, CODE, SCHEMA = "study.yaml", "train.py", "study.schema.json"
 
 
+class Beginning(StrEnum):
+    """The objective of a first study; the values are options of the command."""
+
+    TRAINER = "trainer"  # none of them
+    CODE = "code"
+    LIGHTNING = "lightning"
+    HUGGING_FACE = "hf"
+
+
+CODE_TEMPLATES: Mapping[Beginning, tuple[str, str]] = {  # study file and code
+    Beginning.CODE: ("study-with-code.yaml", "train.py.txt"),
+    Beginning.LIGHTNING: ("study-with-lightning.yaml", "train-lightning.py.txt"),
+    Beginning.HUGGING_FACE: ("study-with-hugging-face.yaml", "train-hugging-face.py.txt"),
+}
+
+
 def execute(options: argparse.Namespace) -> int:
     """Write a study that runs, and show the next command."""
     folder = Path(options.folder)
+    beginning = _chosen(options)
     if options.program is None:
-        files = build_files(study_name(folder), with_code=options.code)
+        files = build_files(study_name(folder), beginning)
     else:
         files = _files_of_command(folder, options)
     write_files(folder, files)
@@ -41,20 +59,27 @@ def study_name(folder: Path) -> str:
     return name[:64] or "study"
 
 
-def build_files(name: str, *, with_code: bool) -> dict[str, str]:
+def _chosen(options: argparse.Namespace) -> Beginning:
+    """Return the chosen beginning; raise `UsageError` for two kinds of objectives."""
+    chosen = [kind for kind in CODE_TEMPLATES if getattr(options, kind)]
+    words = [f"--{kind}" for kind in chosen] + ["--command"] * (options.program is not None)
+    if len(words) > 1:
+        raise UsageError(f"{words[0]} and {words[1]} are two kinds of objectives; choose one")
+    return chosen[0] if chosen else Beginning.TRAINER
+
+
+def build_files(name: str, beginning: Beginning) -> dict[str, str]:
     """Return names and contents."""
-    template = "study-with-code.yaml" if with_code else "study.yaml"
-    files = {STUDY: _template(template).replace("NAME", name)}
-    if with_code:
-        files[CODE] = _template("train.py.txt")
+    study, code = CODE_TEMPLATES.get(beginning, ("study.yaml", ""))
+    files = {STUDY: _template(study).replace("NAME", name)}
+    if code:
+        files[CODE] = _template(code)
     files[SCHEMA] = json.dumps(build_schema(), indent=1) + "\n"
     return files
 
 
 def _files_of_command(folder: Path, options: argparse.Namespace) -> dict[str, str]:
     """Run a program's help and return a study file with its options as guesses."""
-    if options.code:
-        raise UsageError("--code and --command are two kinds of objectives; choose one")
     try:
         words = shlex.split(options.program)
     except ValueError as error:

@@ -9,6 +9,7 @@ from tuner.cli.parser.command import Commands, add_command, add_json
 def add_study_files(commands: Commands) -> None:
     """Add init, check, schema and run."""
     _add_beginning(commands)
+    _add_looking(commands)
     _add_working(commands)
 
 
@@ -59,13 +60,26 @@ def _add_beginning(commands: Commands) -> None:
         "--code", action="store_true", help="add a train.py with your own training function"
     )
     init.add_argument(
+        "--lightning",
+        action="store_true",
+        help="add a train.py for Lightning's trainer (needs tuner[lightning])",
+    )
+    init.add_argument(
+        "--hf",
+        action="store_true",
+        help="add a train.py for the trainer of Hugging Face (needs tuner[hugging-face])",
+    )
+    init.add_argument(
         "--command",
-        dest="program",  # `command` is the name of tuner's
+        dest="program",  # `command` is the name of the command itself
         type=arguments.text,
         metavar="TEXT",
         help="run a program's --help, such as 'python main.py', and search its options",
     )
     add_json(init)
+
+
+def _add_looking(commands: Commands) -> None:
     check = add_command(
         commands,
         "check",

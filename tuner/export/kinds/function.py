@@ -4,16 +4,20 @@ A `test` next to it, if there is one, is called afterwards with that checkpoint.
 """
 
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 from time import monotonic
+from typing import Any
 
-from tuner.export.artifact import FunctionResult, write_function_result
+from tuner.export.artifact import CHECKPOINT_FOLDER, FunctionResult, write_function_result
 from tuner.export.final_folder import is_done, read_metrics
 from tuner.export.final_job import Job, Trained
 from tuner.export.kinds.own_test import test_function
 from tuner.export.own_sources import compare_code, copy_sources
 from tuner.study_file.kinds.function import FunctionObjective
+from tuner.training.checkpoint_folder import pack_folder
 from tuner.training.device import name_device
 from tuner.training.final.model import MODEL_FILE
 from tuner.worker.kinds.function.objective import FunctionObjective as Function
@@ -67,16 +71,24 @@ def _train(job: Job, objective: FunctionObjective, module: str) -> FunctionResul
 
 def _stored_result(job: Job) -> FunctionResult:
     metrics = read_metrics(job.folder)
-    has_state = metrics["checkpoint_step"] is not None
     return FunctionResult(
         value=metrics["value"],
         facts=metrics["facts"],
         curve={int(step): values for step, values in metrics["curve"].items()},
-        checkpoint=job.folder / MODEL_FILE if has_state else None,
+        checkpoint=_stored_checkpoint(job, metrics),
         checkpoint_step=metrics["checkpoint_step"] or 0,
         seconds=metrics["seconds"],
         device=metrics["device"],
     )
+
+
+def _stored_checkpoint(job: Job, metrics: Mapping[str, Any]) -> Path | None:
+    if metrics["checkpoint"] in (None, MODEL_FILE):
+        return None if metrics["checkpoint"] is None else job.folder / MODEL_FILE
+    packed = job.folder / f"checkpoint-{metrics['checkpoint_step']}.folder"
+    if packed.exists():  # a call before this one was killed
+        return packed
+    return pack_folder(job.folder / CHECKPOINT_FOLDER, job.folder, packed.stem).path
 
 
 def _finish(job: Job, module: str, result: FunctionResult) -> Trained:

@@ -26,6 +26,8 @@ TEST = "test"
 class _DeliveredLane(DetachedLane):
     """The trial as `test` sees it: its checkpoint is the delivered one."""
 
+    trusts_folders = True  # this training has written them
+
     def __init__(self, job: Job, result: FunctionResult) -> None:
         super().__init__(job.config.params, job.config.seed)
         self.checkpoint = None if result.checkpoint is None else str(result.checkpoint)

@@ -1,0 +1,1 @@
+"""Callbacks that connect a `tuner.Trial` to the trainers of other libraries."""
