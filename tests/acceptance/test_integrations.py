@@ -23,10 +23,12 @@ pytestmark = [
 ]
 
 PARAMS = {
+    "accelerate": {"epochs": 6, "learning_rate": 0.01, "width": 32},
     "lightning": {"epochs": 6, "learning_rate": 0.01, "width": 32, "dropout": 0.2},
     "hugging-face": {"epochs": 6, "learning_rate": 0.002, "n_layers": 1, "dropout": 0.1},
 }
 EXAMPLES = list(PARAMS)
+WITH_CALLBACK = ["lightning", "hugging-face"]
 
 
 class Machine(DetachedLane):
@@ -191,7 +193,7 @@ except TrialEnd as end:
 """
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("example", WITH_CALLBACK)
 @pytest.mark.parametrize(("verdict", "end"), [("PRUNE", TrialPruned), ("RELEASE", TrialReleased)])
 def test_two_processes_stop_together_and_the_first_reports(example, verdict, end, tmp_path):
     text = (STUDIES / example / "train.py").read_text()

@@ -118,7 +118,7 @@ class Bench:
         study.write_text(
             self.study.format(name=name, epochs=epochs, work=work, pruner=pruner, trials=trials)
         )
-        url = {"TUNER_STORAGE": self._create(name)}
+        url = {"TUNER_STORAGE": create_database(self._server, name)}
         command = [sys.executable, "-m", "tuner.cli"]
         self._run([*command, "run", str(study), "--workers", "1", "--json"], url)
         rows = json.loads(self._run([*command, "trials", name, "--json"], url))
@@ -127,15 +127,6 @@ class Bench:
         begins = [datetime.fromisoformat(row["started_at"]) for row in rows]
         ends = [datetime.fromisoformat(row["ended_at"]) for row in rows]
         return (max(ends) - min(begins)).total_seconds()
-
-    def _create(self, name: str) -> str:
-        socket = str(self._server.socket_folder)
-        admin = psycopg2.connect(host=socket, user="tuner", dbname="postgres")
-        admin.autocommit = True
-        with admin.cursor() as cursor:
-            cursor.execute(f"create database {name}")
-        admin.close()
-        return make_url(self._server.url).set(database=name).render_as_string()
 
     def _run(self, command: list[str], more: dict[str, str]) -> str:
         environment = {
@@ -154,6 +145,16 @@ class Bench:
             text=True,
             check=True,
         ).stdout
+
+
+def create_database(server: Server, name: str) -> str:
+    """Create an empty database; return its URL."""
+    admin = psycopg2.connect(host=str(server.socket_folder), user="tuner", dbname="postgres")
+    admin.autocommit = True
+    with admin.cursor() as cursor:
+        cursor.execute(f"create database {name}")
+    admin.close()
+    return make_url(server.url).set(database=name).render_as_string()
 
 
 def main(bench: type[Bench] = Bench) -> None:
