@@ -1,6 +1,5 @@
 """Programs of users as objectives, from the command line to the final training."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -172,16 +171,98 @@ def test_a_missing_program_is_said_before_the_study_exists(tuner, tmp_path, comm
     assert tuner.look("status", "--json").json == []
 
 
+OPTIONS = """\
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, help="learning rate (default: 0.1)")
+parser.add_argument("--batch-size", type=int, help="rows a step (default: 32)")
+parser.add_argument("--optimizer", choices=["sgd", "adam"])
+parser.add_argument("--epochs", type=int, help="(default: 9)")
+parser.add_argument("--seed", type=int)
+parser.add_argument("--device", help="(default: 0)")
+parser.parse_args()
+"""
+
+
 def test_init_writes_a_study_from_the_help_of_a_program(tuner, tmp_path):
-    shutil.copy(STUDIES / "command" / "main.py", tmp_path / "main.py")
-    said = tuner("init", tmp_path, "--command", "python main.py", "--json").json
-    assert [Path(name).name for name in said["files"]] == [
-        "study.yaml",
-        "study.schema.json",
+    (tmp_path / "main.py").write_text(OPTIONS)
+    words = ("init", tmp_path, "--command", "python main.py")
+    said = tuner(*words, "--json").json
+    assert [Path(name).name for name in said["files"]] == ["study.yaml", "study.schema.json"]
+    objective = tuner.look("check", tmp_path / "study.yaml", "--json").json["spec"]["objective"]
+    assert objective["command"] == [
+        *("python", "main.py", "--epochs", "{epochs}", "--seed", "{seed}", "--lr", "{lr}"),
+        *("--batch-size", "{batch_size}", "--optimizer", "{optimizer}"),
     ]
     text = (tmp_path / "study.yaml").read_text()
-    assert '--lr, "{lr}", --batch-size, "{batch_size}"' in text.replace("\n            ", " ")
+    assert "\nparams: {epochs: 9}\n" in text
     assert "\n  lr: {float: [0.01, 1], log: true}  # a guess around the default 0.1\n" in text
-    checked = tuner("check", tmp_path / "study.yaml", "--json")
-    assert json.loads(checked.out)
-    tuner("init", tmp_path, "--command", "python main.py", code=2)  # it overwrites nothing
+    assert "\n  optimizer: {choice: [sgd, adam]}  # a guess\n" in text
+    assert "overwrites nothing" in tuner.look(*words, code=2).err
+
+
+@pytest.mark.parametrize(
+    ("program", "sentence"),
+    [
+        ("python gone.py", r"failed with exit code 2: .*can't open file"),
+        ("no-such-program", r"no-such-program --help cannot be run \(No such file"),
+        ("python -c 'print(1)'", "shows no option with a number to search"),
+        ("'", "--command: No closing quotation"),
+        (" ", "--command is empty"),
+    ],
+)
+def test_init_with_a_program_that_does_not_help_writes_nothing(tuner, tmp_path, program, sentence):
+    refused = tuner.look("init", tmp_path, "--command", program, code=2)
+    assert re.search(sentence, refused.err), refused.err
+    assert list(tmp_path.iterdir()) == []
+
+
+HYDRA = """\
+import hydra
+
+@hydra.main(version_base=None, config_path=".", config_name="base")
+def main(config):
+    for step in range(1, config.train.epochs + 1):
+        print(f"step {step} loss {config.train.x / step}")
+
+main()
+"""
+EVENTS = """\
+import sys
+from torch.utils.tensorboard import SummaryWriter
+
+x, epochs, folder = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+with SummaryWriter(folder) as writer:
+    for epoch in range(epochs):
+        writer.add_scalar("lr", 0.1, epoch)
+        writer.add_scalar("loss", x / (epoch + 1), epoch)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("command", "files", "more"),
+    [
+        pytest.param(
+            '["{python}", app.py, "train.x={x}", "train.epochs={epochs}", '
+            '"hydra.run.dir={trial_dir}"]',
+            {"app.py": HYDRA, "base.yaml": "train: {x: 1.0, epochs: 2}\n"},
+            "",
+            id="hydra",
+        ),
+        pytest.param(
+            '["{python}", main.py, "{x}", "{epochs}", "{trial_dir}/events"]',
+            {"main.py": EVENTS},
+            'report: {tensorboard: "{trial_dir}/events", first_step: 0}',
+            id="tensorboard",
+        ),
+    ],
+)
+def test_frameworks_need_no_change(tuner, tmp_path, command, files, more):
+    finished = tuner("run", _write(tmp_path, command, files, more), "--workers", 1)
+    assert "own: finished, 2 of 2 trials" in finished.out, finished
+    for trial in _trials(tuner):
+        x = trial["params"]["x"]
+        shown = tuner.look("show", "own", trial["number"], "--json").json
+        expected = {"1": x, "2": x / 2, "3": x / 3, "4": x / 4}
+        assert shown["curve"] == pytest.approx(expected, rel=1e-4)

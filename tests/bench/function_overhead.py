@@ -89,11 +89,13 @@ class Pair:
 class Bench:
     """One folder, one server, a database per run."""
 
+    program, study = TRAIN, STUDY
+
     def __init__(self, folder: Path, server: Server) -> None:
         self._folder = folder
         self._server = server
         self._n_runs = 0
-        (folder / "train.py").write_text(TRAIN)
+        (folder / "train.py").write_text(self.program)
 
     def pair(self, *, trials: int, epochs: int, work: int = 0, pruner: str = "none") -> Pair:
         """Alone, then as a study."""
@@ -114,7 +116,7 @@ class Bench:
         name = f"overhead{self._n_runs}"
         study = self._folder / f"{name}.yaml"
         study.write_text(
-            STUDY.format(name=name, epochs=epochs, work=work, pruner=pruner, trials=trials)
+            self.study.format(name=name, epochs=epochs, work=work, pruner=pruner, trials=trials)
         )
         url = {"TUNER_STORAGE": create_database(self._server, name)}
         command = [sys.executable, "-m", "tuner.cli"]
@@ -155,7 +157,7 @@ def create_database(server: Server, name: str) -> str:
     return make_url(server.url).set(database=name).render_as_string()
 
 
-def main() -> None:
+def main(bench: type[Bench] = Bench) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=8, help="of every run")
@@ -167,7 +169,7 @@ def main() -> None:
     folder.chmod(0o711)
     server = open_server(Home(path=folder))
     try:
-        run_rounds(options, Bench(folder, server))
+        run_rounds(options, bench(folder, server))
     finally:
         server.close()
         time.sleep(1)  # the keeper stops the server

@@ -264,6 +264,15 @@ def test_a_deleted_study_is_told_by_claim_and_beat_and_by_a_new_agent(study: Sto
     assert agent.finish(trial) == {trial.key}
 
 
+def test_an_agent_that_a_failover_forgot_joins_again(study: StoredStudy) -> None:
+    agent = study.agent()
+    study.query("delete from tuner.agent where agent_id = %s", agent.id)
+    agent.beat()
+    assert study.query("select agent_id::text from tuner.agent") == [(str(agent.id),)]
+    trial = agent.claim_one()
+    assert agent.finish(trial) == set()
+
+
 def test_no_claim_waits_for_another_sessions_released_trial(study: StoredStudy) -> None:
     agent, other = study.agent(), study.agent()
     for trial in agent.claim(2):

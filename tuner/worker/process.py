@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def settle(on_terminate: Callable[[], None]) -> None:

@@ -16,7 +16,6 @@ from tuner.messages import END_WORKER
 from tuner.processes import descendants_of
 from tuner.worker import process
 
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _FORWARDED = (signal.SIGTERM, signal.SIGUSR1)  # save and leave; write all stacks to the log
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
 _LOOK_SECONDS = 0.05  # between looks for processes that were started while others were ended
@@ -33,7 +32,7 @@ def under_reaper() -> None:
     handled = {*_FORWARDED, END_WORKER, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, handled)
     agent = os.getppid()
-    process.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
     process.prctl(process.PR_SET_PDEATHSIG, END_WORKER)
     if os.getppid() != agent:
         os._exit(0)  # the agent ended before the kernel could report it

@@ -39,6 +39,13 @@ def add_db(commands: Commands) -> None:
     )
     add_json(upgrade)
     _add_grant(actions)
+    _add_backup(actions)
+
+
+_URL = 'optuna-dashboard "$(tuner db url)"'
+
+
+def _add_backup(actions: Commands) -> None:
     backup = add_command(
         actions,
         "backup",
@@ -70,9 +77,6 @@ def add_db(commands: Commands) -> None:
     )
     restore.add_argument("file", type=arguments.text, metavar="FILE", help="a backup file")
     add_json(restore)
-
-
-_URL = 'optuna-dashboard "$(tuner db url)"'
 
 
 def _add_grant(actions: Commands) -> None:

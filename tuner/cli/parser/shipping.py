@@ -232,7 +232,9 @@ def _add_machine_of_train(train: argparse.ArgumentParser) -> None:
         help="modules that the config may name although they are not below its folder",
     )
     train.add_argument(
-        "--allow-command", action="store_true", help="run the command that the config names"
+        "--allow-command",
+        action="store_true",
+        help="run the command that the config names; it is printed first",
     )
     train.add_argument(
         "--from-weights",

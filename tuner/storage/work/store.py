@@ -92,16 +92,16 @@ class PostgresStore:
             keep_best=spec.checkpoints.keep_best,
         )
         self._vouched_until = monotonic()
-        self.ordinal = self._join()
+        self.ordinal = self._join(self._main)
 
     def _open_uploads(self, objects: ObjectStore) -> Uploads:
         ((database_id,),) = self._main.rows("agent", "identity", {})
         check_store(objects)
         return Uploads(objects, database_id, self._study_id)
 
-    def _join(self) -> int:
+    def _join(self, session: Session) -> int:
         """Join the study as an agent; return the ordinal of this agent, from 0."""
-        rows = self._main.rows(
+        rows = session.rows(
             "agent",
             "join",
             {
@@ -240,7 +240,12 @@ class PostgresStore:
         # then.
         asked_at = monotonic()
         vouched = {"vouched_seconds": asked_at - self._vouched_until}
-        rows = self._beats.rows("agent", "beat", {**self._telemetry(telemetry), **vouched})
+        params = {**self._telemetry(telemetry), **vouched}
+        rows = self._beats.rows("agent", "beat", params)
+        if not rows:
+            # A standby that took over may lack the seconds in which this agent joined.
+            self._join(self._beats)
+            rows = self._beats.rows("agent", "beat", params)
         if not rows:
             raise _gone()
         self._vouched_until = asked_at

@@ -25,7 +25,7 @@ def polled(source, *, is_last=False):
     return [(found.step, dict(found.values)) for found in source.poll(is_last=is_last)]
 
 
-PATTERN = r"epoch (?P<step>\d+).* val_loss[ =](?P<val_loss>\S+)(?: acc (?P<acc>\S+))?"
+PATTERN = r"epoch (?P<step>\d+)(?:.* val_loss[ =](?P<val_loss>\S+)(?: acc (?P<acc>\S+))?)?"
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,7 @@ PATTERN = r"epoch (?P<step>\d+).* val_loss[ =](?P<val_loss>\S+)(?: acc (?P<acc>\
         ("epoch 3 val_loss nan", [(3, {"val_loss": pytest.approx(float("nan"), nan_ok=True)})]),
         ("epoch 3 val_loss -inf", [(3, {"val_loss": -float("inf")})]),
         ("epoch x val_loss 0.25", []),
+        ("epoch 3 without a val", []),
         ("nothing here", []),
         ("\ufffd\ufffd epoch 1 val_loss 2", [(1, {"val_loss": 2.0})]),
     ],
@@ -159,6 +160,17 @@ def test_new_files_of_a_pattern_are_read_and_old_ones_are_not(tmp_path):
     new.parent.mkdir()
     new.write_text("step,val_loss\n1,0.5\n")
     assert polled(source) == [(1, {"val_loss": 0.5})]
+
+
+def test_rows_that_are_added_to_a_leftover_are_new_and_the_others_are_not(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,val_loss\n1,9\n2,8\n")
+    source = source_of(tmp_path, Report(csv="x"), path)
+    with path.open("a") as file:
+        file.write("2,0.5\n")
+    assert polled(source) == [(2, {"val_loss": 0.5})]
+    path.write_text("step,val_loss\n1,0.25\n")  # a program that begins the file again
+    assert polled(source) == [(1, {"val_loss": 0.25})]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ class CommandObjective(Objective):
     kind: ClassVar[str] = "command"
     noun: ClassVar[str] = "program"
     max_lanes: ClassVar[int] = 1
-    is_single_use: ClassVar[bool] = True
     has_prepared_data: ClassVar[bool] = False
     counts_epochs: ClassVar[bool] = False
 

@@ -1,6 +1,7 @@
 """Reports in TensorBoard's event files, read by TensorBoard itself (the extra `tensorboard`)."""
 
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator
 from time import monotonic
@@ -26,7 +27,7 @@ class EventSource:
     ) -> None:
         self.where = f"the event files in {location}"
         self._report, self._metric, self._clock = report, metric, clock
-        self._events = _open_events(location)
+        self._location, self._events = location, _open_events(location)
         self._n_reported = 0
         self._looked_at = -_LOOK_SECONDS
 
@@ -38,6 +39,8 @@ class EventSource:
         if not is_last and self._clock() - self._looked_at < _LOOK_SECONDS:
             return
         self._looked_at = self._clock()
+        if not os.path.isdir(self._location):
+            return
         self._events.Reload()
         scalars = {
             _name_of(tag): self._events.Scalars(tag) for tag in self._events.Tags()["scalars"]

@@ -53,8 +53,10 @@ class CsvSource:
         self.where = location
         self._report, self._metric = report, metric
         self._location = location
-        self._looks = looks_of(location)  # leftovers of an earlier attempt are not read
-        self._n_read: dict[str, int] = {}  # rows
+        self._looks = looks_of(location)
+        # Leftovers of an earlier attempt are not read, also if the program adds to them.
+        self._before = {name: _text_of(name) for name in self._looks}
+        self._n_read = {name: _n_rows(text) for name, text in self._before.items()}
 
     def read_line(self, line: str) -> Iterator[StepReport]:
         return iter(())
@@ -65,10 +67,9 @@ class CsvSource:
             if self._looks.get(name) == look:
                 continue
             self._looks[name] = look
-            try:
-                text = Path(name).read_text(errors="replace")
-            except OSError:
-                continue  # it is being replaced
+            text = _text_of(name)
+            if not text.startswith(self._before.get(name, "")):
+                self._before[name], self._n_read[name] = "", 0  # it was begun again
             # The last row may be half written while the program runs.
             yield from self._new_rows(name, text if is_last else text[: text.rfind("\n") + 1])
 
@@ -96,3 +97,14 @@ class CsvSource:
             }
             step = step_of(row[step_name], self._report)
             yield StepReport(step=step, values=metrics_of(numbers, step_name))
+
+
+def _text_of(name: str) -> str:
+    try:
+        return Path(name).read_text(errors="replace")
+    except OSError:
+        return ""  # it is being replaced
+
+
+def _n_rows(text: str) -> int:
+    return len(list(csv.DictReader(io.StringIO(text))))

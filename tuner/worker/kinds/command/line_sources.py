@@ -21,7 +21,7 @@ class PatternSource:
     """Lines of output in which a pattern finds the step and the metrics."""
 
     def __init__(self, report: Report, metric: str) -> None:
-        self._report = report
+        self._report, self._metric = report, metric
         self._search: Callable[[str], Any] = compile_pattern(report.location).search
         self.where = f"the pattern {report.location}"
 
@@ -33,6 +33,8 @@ class PatternSource:
         step = groups.pop("step", None)
         if step is None and self._report.step != COUNT:
             return  # an optional group that did not match
+        if self._metric not in groups:
+            return
         values = {name: number_in_line(name, text, line) for name, text in groups.items()}
         at = None if step is None else step_of(step, self._report)
         yield StepReport(step=at, values=values)

@@ -19,26 +19,27 @@ from tuner.trial.checkpoints import FOLDER
 from tuner.worker.exits import Exit
 from tuner.worker.faults import in_words
 from tuner.worker.kinds.command.invocation import TrialPlace, build_invocation
+from tuner.worker.kinds.command.orphans import adopt_orphans, end_descendants
 from tuner.worker.kinds.command.process import open_process
 from tuner.worker.kinds.command.run import Run
 from tuner.worker.kinds.command.saver import FolderSaver
 from tuner.worker.kinds.command.sources import open_source
 from tuner.worker.objective import Training
 
+_GOOD = {Outcome.COMPLETE, Outcome.PRUNED, Outcome.RELEASED, Outcome.DROPPED}
 # Of the grace of a stop: for the checkpoint after the program has ended, and the release.
 SAVE_SECONDS = 8.0
 
 
 class CommandObjective:
-    """Starts the program for one trial; the process ends after it, with all that was started."""
+    """Starts the program for one trial after the other; no process of a trial outlives it."""
 
-    is_single_use = True
     is_stepwise = False
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._lanes: list[Lane] = []
-        self._n_admitted = 0
+        self.is_single_use = False  # until a trial fails: then a fresh worker takes the next one
 
     def complete(self, params: Params) -> Params:
         """Return the params unchanged: the program has its own defaults."""
@@ -47,16 +48,19 @@ class CommandObjective:
     def admit(self, lanes: Sequence[Lane]) -> None:
         """Take the one lane of this process."""
         self._lanes += lanes
-        self._n_admitted += len(lanes)
 
     def room(self) -> int:
-        """Return 0 after the first lane."""
-        return 1 - self._n_admitted
+        """Return 1 for an idle worker."""
+        return 1 - len(self._lanes)
 
     def turn(self) -> Iterator[Exit]:
         """Run the program until the trial ends."""
-        if self._lanes:
-            yield run_command(self._setup, self._lanes.pop())
+        if not self._lanes:
+            return
+        left = run_command(self._setup, self._lanes.pop())
+        end_descendants()
+        self.is_single_use = left.how not in _GOOD
+        yield left
 
 
 def run_command(setup: Setup, lane: Lane) -> Exit:
@@ -127,5 +131,8 @@ def _follow(setup: Setup, record: Record, lane: Lane, trial: Trial) -> Exit:
 
 
 TRAINING = Training(
-    warm_up=lambda: None, build=CommandObjective, set_threads=lambda n: None, is_program=False
+    warm_up=adopt_orphans,
+    build=CommandObjective,
+    set_threads=lambda n: None,
+    is_program=False,
 )

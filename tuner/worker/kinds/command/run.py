@@ -9,6 +9,7 @@ from tuner.study.verdict import Outcome, Verdict
 from tuner.training.lane import Lane
 from tuner.trial import Mistake, Trial, TrialEnd
 from tuner.worker.exits import Exit
+from tuner.worker.faults import how_it_failed, in_words, render_traceback
 from tuner.worker.kinds.command.endings import outcome_of
 from tuner.worker.kinds.command.output import Lines, Log
 from tuner.worker.kinds.command.process import Process
@@ -71,6 +72,14 @@ class Run:
         except Mistake as mistake:
             self._stop(SHORT_GRACE_SECONDS)
             return Exit(lane=self._lane, how=Outcome.MISTAKE, message=str(mistake))
+        except Exception as error:  # of a reader; the program must not outlive it
+            self._stop(SHORT_GRACE_SECONDS)
+            return Exit(
+                lane=self._lane,
+                how=how_it_failed(error),
+                message=in_words(error),
+                traceback=render_traceback(error),
+            )
         finally:
             self._saver.finish(self._trial.step, is_wanted=False)
             self._log.flush()

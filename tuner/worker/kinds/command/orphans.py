@@ -1,0 +1,33 @@
+"""Processes that a program leaves behind: they become the worker's, which ends them."""
+
+import os
+import signal
+from contextlib import suppress
+from time import monotonic, sleep
+
+from tuner.processes import descendants_of
+from tuner.worker import process
+
+_LOOK_SECONDS = 0.01
+_MAX_SECONDS = 5.0  # a process in an uninterruptible call may not end: the reaper waits for it
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of all orphans below it."""
+    process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_descendants() -> None:
+    """End everything below this process, and collect it."""
+    until = monotonic() + _MAX_SECONDS
+    while True:
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        below = descendants_of(os.getpid())
+        if not below or monotonic() > until:
+            return
+        for pid in below:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        sleep(_LOOK_SECONDS)
