@@ -154,6 +154,18 @@ def test_the_example_is_searched(example, tuner, tmp_path):
     assert {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}
 
 
+def test_the_best_state_of_lightning_is_delivered_and_tested(tuner, tmp_path):
+    file = copy_example("lightning", tmp_path, trials=1, epochs=2)
+    tuner("run", file, "--workers", 1)
+    best = file.with_name("best.yaml")
+    tuner.look("export", "lightning", "--file", file, "-o", best)
+    trained = tuner("train", best, "-o", tmp_path / "final", "--json").json
+    losses = {step: values["val_loss"] for step, values in trained["curve"].items()}
+    assert trained["checkpoint_step"] == int(min(losses, key=losses.get))
+    assert 0.1 < trained["test"]["accuracy"] <= 1
+    assert (tmp_path / "final" / "checkpoint" / "lightning.ckpt").is_file()
+
+
 @pytest.mark.parametrize("option", ["--lightning", "--hf"])
 def test_what_init_writes_runs_as_it_is(option, tuner, tmp_path):
     folder = tmp_path / "first"
