@@ -126,6 +126,59 @@ def _report_six_times(trial):
         trial.report(step=step, val_loss=1.0)
 
 
+OLDER = """\
+import sys
+import torch
+import train
+from tuner import Trial
+
+def run(folder, epochs):
+    params = {"epochs": epochs, "learning_rate": 0.01, "width": 32, "dropout": 0.2}
+    trial = Trial(params=params, seed=3, dir=f"{sys.argv[1]}/{folder}")
+    train.train(trial)
+    return trial.reports
+
+torch.set_num_threads(1)
+torch.manual_seed(1)
+undisturbed = run("undisturbed", 3)
+torch.manual_seed(1)
+assert run("disturbed", 1) + run("disturbed", 3) == undisturbed
+assert "lightning.pytorch" not in sys.modules
+"""
+
+
+def test_the_older_package_of_lightning_works_as_well(tmp_path):
+    text = (STUDIES / "lightning" / "train.py").read_text()
+    older = text.replace("\nimport lightning\n", "\nimport pytorch_lightning as lightning\n")
+    assert older != text
+    (tmp_path / "train.py").write_text(older)
+    (tmp_path / "run.py").write_text(OLDER)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "run.py"), str(tmp_path)],
+        env=build_environment({}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        ("cpu", {"accelerator": "cpu", "devices": 1}),
+        ("cuda:0", {"accelerator": "gpu", "devices": [0]}),
+        ("cuda:1", {"accelerator": "gpu", "devices": [1]}),
+    ],
+)
+def test_the_trainer_gets_the_device_and_the_folder_of_the_trial(device, expected, tmp_path):
+    callback = _module("lightning").TunerCallback(Trial(device=device, dir=tmp_path))
+    assert callback.options == {**expected, "default_root_dir": str(tmp_path)}
+    arguments = _module("hugging-face").TunerCallback(Trial(device=device, seed=5)).arguments
+    assert (arguments["use_cpu"], arguments["seed"]) == (device == "cpu", 5)
+
+
 @pytest.mark.parametrize(
     ("example", "argument"),
     [("lightning", "ckpt_path=callback.ckpt_path"), ("hugging-face", "callback.checkpoint")],
