@@ -85,6 +85,20 @@ def test_old_objects_go_with_their_rows_and_the_last_with_the_trial(
     assert _objects(root) == [b"state 1"]
 
 
+def test_an_object_that_another_row_names_stays(study: StoredStudy, save: Save, root: Path) -> None:
+    agent = study.agent(objects=FileStore(root))
+    trial = agent.claim_one()
+    _register(agent, save(trial, 1))
+    columns = "study_id, number, attempt, step, sha256, n_bytes, object_key"
+    # As after a commit whose answer was lost.
+    study.query(f"insert into tuner.checkpoint ({columns}) select {columns} from tuner.checkpoint")
+    _register(agent, save(trial, 2))
+    assert len(study.query(KEYS)) == 2
+    assert _objects(root) == [b"state 1", b"state 2"]
+    _register(agent, save(trial, 3))
+    assert _objects(root) == [b"state 2", b"state 3"]
+
+
 def test_a_release_uploads_what_is_not_yet_uploaded(
     study: StoredStudy, save: Save, root: Path, tmp_path: Path
 ) -> None:

@@ -123,7 +123,6 @@ class PipeLane:
         name = f"{self.number}-{self.attempt}-{step}"
         if not self._is_stepwise:
             name += f"-{self._n_saves}"
-        begun_at = self._clock()
         try:
             file = _write(self._spool, name, state())
         except FolderChanged as error:
@@ -131,13 +130,14 @@ class PipeLane:
             return False
         except OSError as error:
             # A full disk must not end the trial: it continues with the previous checkpoint.
-            self._saved_at = begun_at
+            self._saved_at = self._clock()
             reason = error.strerror or str(error)
             self._mail.send(
                 NotSaved(number=self.number, attempt=self.attempt, step=step, reason=reason)
             )
             return False
-        self._saved_at, self._saved_step = begun_at, step
+        # From the end: a state that takes longer than the interval must leave time to train.
+        self._saved_at, self._saved_step = self._clock(), step
         self._mail.send(
             Saved(
                 number=self.number,

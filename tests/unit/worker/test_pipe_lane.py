@@ -205,6 +205,21 @@ def test_a_checkpoint_is_written_when_its_time_has_come(mail, tmp_path):
     assert load_checkpoint(tmp_path / "3-2-2.safetensors") == {"step": 2}
 
 
+def test_the_interval_counts_from_the_end_of_a_save(mail, tmp_path):
+    lane = _lane(mail, tmp_path)
+    mail.now += 30
+
+    def slow():
+        mail.now += 40
+        return {}
+
+    assert lane.save(1, slow)
+    mail.now += 29
+    assert not lane.save(2, lambda: pytest.fail("not due"))
+    mail.now += 1
+    assert lane.save(3, dict)
+
+
 def test_a_release_saves_once(mail, tmp_path):
     lane = _lane(mail, tmp_path)
     lane.stop(Verdict.RELEASE)

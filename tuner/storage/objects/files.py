@@ -85,6 +85,7 @@ class FileStore:
                 if is_new:
                     with suppress(FileExistsError):
                         os.mkdir(part, 0o700, dir_fd=descriptor)
+                        os.fsync(descriptor)
                 below = os.open(part, _FOLDER, dir_fd=descriptor)
                 os.close(descriptor)
                 descriptor = below

@@ -26,7 +26,7 @@ _PIECE_BYTES = 1 << 20
 _PART_BYTES = 16 << 20  # of an upload, at least
 _MAX_PARTS = 9_000  # S3 takes 10,000
 _PARTS_AT_ONCE = 4
-_RETRIES = {"max_retries": 6, "retry_timeout": timedelta(seconds=120)}
+_RETRIES = {"max_retries": 6, "retry_timeout": timedelta(seconds=30)}
 
 
 class S3Store:

@@ -81,17 +81,24 @@ values (%(checkpoint_id)s, %(part)s, %(content)s);
 
 -- name: point_to_checkpoint
 -- The next attempt continues from here. Those before stay for the case that it is damaged, up to the
--- number that is kept. The rows: the others' objects in a store.
+-- number that is kept. The rows: objects in a store that no row names any more. (Two rows name the
+-- same object if the answer to a commit was lost.)
 with pointed as (
     update tuner.lease set checkpoint_id = %(checkpoint_id)s
     where study_id = %(study_id)s and number = %(number)s
+), removed as (
+    delete from tuner.checkpoint
+    where study_id = %(study_id)s and number = %(number)s and checkpoint_id not in (
+        select checkpoint_id from tuner.checkpoint
+        where study_id = %(study_id)s and number = %(number)s
+        order by checkpoint_id desc limit %(keep)s)
+    returning checkpoint_id, object_key
 )
-delete from tuner.checkpoint
-where study_id = %(study_id)s and number = %(number)s and checkpoint_id not in (
-    select checkpoint_id from tuner.checkpoint
-    where study_id = %(study_id)s and number = %(number)s
-    order by checkpoint_id desc limit %(keep)s)
-returning object_key;
+select r.object_key from removed r
+where r.object_key is not null and not exists (
+    select 1 from tuner.checkpoint c
+    where c.study_id = %(study_id)s and c.number = %(number)s and c.object_key = r.object_key
+      and c.checkpoint_id not in (select checkpoint_id from removed));
 
 -- name: checkpoints
 -- The registered checkpoints of a trial, newest first.

@@ -37,7 +37,7 @@ class Register:
         keys = {saved: self.uploads.try_upload(saved) for saved in files}
         yield {saved: key for saved, key in keys.items() if key is not None}
 
-    def store(self, cursor: "Cursor", saved: SavedFile, content: Content) -> list[str | None]:
+    def store(self, cursor: "Cursor", saved: SavedFile, content: Content) -> list[str]:
         """Store a checkpoint and point the lease to it, if this agent still holds the lease.
 
         Return the keys of the checkpoints that it replaces.
@@ -66,7 +66,7 @@ class Register:
         replaced = run(cursor, "report", "point_to_checkpoint", {**own, **kept})
         return [key for (key,) in replaced]
 
-    def committed(self, saved: Collection[SavedFile], replaced: Sequence[str | None]) -> None:
+    def committed(self, saved: Collection[SavedFile], replaced: Sequence[str]) -> None:
         """Remove the objects of replaced checkpoints."""
         if self.uploads is not None:
             self.uploads.registered(saved, replaced)

@@ -26,7 +26,8 @@ class Uploads:
         self._store = store
         self._database_id = database_id
         self._study_id = study_id
-        self._uploading = threading.Lock()
+        self._uploading = threading.Lock()  # held during an upload
+        self._state = threading.Lock()  # for the next three
         self._keys: dict[SavedFile, str] = {}  # uploaded, and not registered yet
         self._ended: set[AttemptKey] = set()
         self._numbers: set[int] = set()  # trials that have objects
@@ -37,8 +38,9 @@ class Uploads:
         Raises `StoreFails`, after the retries of the store.
         """
         with self._uploading:
-            if saved in self._keys:
-                return self._keys[saved]
+            with self._state:
+                if saved in self._keys:
+                    return self._keys[saved]
             with open_intact([saved]) as intact:
                 if not intact:
                     return None
@@ -47,11 +49,14 @@ class Uploads:
                 self._store.put(key, Path(saved.path))
             except ObjectMissing:
                 return None  # the file is gone: a newer one has replaced it
-            self._numbers.add(saved.key.number)
-            if saved.key in self._ended:
+            with self._state:
+                is_late = saved.key in self._ended
+                if not is_late:
+                    self._numbers.add(saved.key.number)
+                    self._keys[saved] = key
+            if is_late:
                 self.remove([key])
                 return None
-            self._keys[saved] = key
             return key
 
     def try_upload(self, saved: SavedFile) -> str | None:
@@ -66,22 +71,25 @@ class Uploads:
         """Yield an object; raises `ObjectMissing` for a key that is not one of ours."""
         if not is_key(key):
             raise ObjectMissing("the key is not one of tuner's")
-        self._numbers.add(number)
+        with self._state:
+            self._numbers.add(number)
         return self._store.read(key, n_bytes)
 
-    def registered(self, saved: Collection[SavedFile], replaced: Sequence[str | None]) -> None:
+    def registered(self, saved: Collection[SavedFile], replaced: Sequence[str]) -> None:
         """Note committed rows, and remove the objects of those that they replace."""
-        for file in saved:
-            self._keys.pop(file, None)
-        self.remove([key for key in replaced if key is not None])
+        with self._state:
+            for file in saved:
+                self._keys.pop(file, None)
+        self.remove(replaced)
 
     def ended(self, keys: Collection[AttemptKey], finished: Collection[int]) -> None:
         """Drop later uploads of these attempts, and remove the objects of finished trials."""
-        self._ended.update(keys)
-        for saved in [saved for saved in self._keys if saved.key in keys]:
-            self._keys.pop(saved, None)
-        for number in self._numbers & set(finished):
-            self._numbers.discard(number)
+        with self._state:
+            self._ended.update(keys)
+            self._keys = {saved: key for saved, key in self._keys.items() if saved.key not in keys}
+            numbers = self._numbers & set(finished)
+            self._numbers -= numbers
+        for number in numbers:
             try:
                 self._store.remove_below(trial_prefix(self._database_id, self._study_id, number))
             except StoreFails as error:

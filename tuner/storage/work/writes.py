@@ -47,7 +47,7 @@ def write_batch(writer: Writer, session: Session, batch: Batch) -> frozenset[Att
     params = _report_params(writer, batch)
     if not batch.checkpoints:
         return _missing(batch, session.rows("report", "report", params))
-    replaced: list[str | None] = []
+    replaced: list[str] = []
     with (
         writer.register.contents(batch.checkpoints) as contents,
         session.transaction("report", "report", params) as (cursor, kept),
@@ -63,7 +63,7 @@ def write_ends(writer: Writer, session: Session, ends: Sequence[End]) -> frozens
     by_key = {end.key: end for end in ends}
     states = [end.checkpoint for end in ends if isinstance(end, Release) and end.checkpoint]
     weights = [end.weights for end in ends if isinstance(end, Finish) and end.weights]
-    replaced: list[str | None] = []
+    replaced: list[str] = []
     own = {"study_id": writer.study_id, "me": writer.me, "boot": writer.boot}
     keys = {**own, **_key_arrays(by_key)}
     with (
