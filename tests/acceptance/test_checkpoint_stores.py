@@ -64,7 +64,7 @@ def test_a_backup_holds_what_is_in_the_store_if_it_is_told_to(
     file = _write(tmp_path, "file:ck")
     _killed(tuner, [file])
     n_objects = len(_files(tmp_path / "ck"))
-    assert n_objects in (1, 2)
+    assert n_objects in (1, 2, 3)  # two are kept, and a third one until the first is removed
     without = tuner.look("db", "backup", "-o", tmp_path / "without.zip")
     assert f"not included: {n_objects} checkpoint" in without.err
     assert "add --with-checkpoints STUDY.yaml" in without.err
