@@ -4,9 +4,9 @@ import lightning
 import torch
 from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from tuner.integrations.lightning import TunerCallback  # 1
+from tuner.integrations.lightning import CHECKPOINT, TunerCallback  # 1
 
 
 class Net(lightning.LightningModule):
@@ -48,13 +48,23 @@ def train(trial):
         **callback.options,  # 4: device and folder
     )
     model = Net(params["width"], params["dropout"], params["learning_rate"])
-    train_rows, val_rows = load_data()
+    train_rows, val_rows, _ = load_data()
     trainer.fit(model, train_rows, val_rows, ckpt_path=callback.ckpt_path)  # 5
 
 
+def test(trial):
+    """Return the metrics of the model that `tuner train` delivers."""
+    model = Net.load_from_checkpoint(trial.checkpoint.folder() / CHECKPOINT).eval()
+    _, _, [(rows, labels)] = load_data()
+    with torch.no_grad():
+        is_right = model.layers(rows.to(model.device)).argmax(1).cpu() == labels
+    return {"accuracy": is_right.float().mean().item()}
+
+
 def load_data():
+    """Return the batches of training, validation and test."""
     images, labels = load_digits(return_X_y=True)
     data = TensorDataset(torch.tensor(images / 16, dtype=torch.float32), torch.tensor(labels))
-    train_rows = torch.utils.data.Subset(data, range(1200))
-    val_rows = torch.utils.data.Subset(data, range(1200, len(data)))
-    return DataLoader(train_rows, batch_size=32, shuffle=True), DataLoader(val_rows, batch_size=600)
+    parts = [Subset(data, rows) for rows in (range(1200), range(1200, 1500), range(1500, 1797))]
+    train_rows = DataLoader(parts[0], batch_size=32, shuffle=True)
+    return train_rows, *(DataLoader(part, batch_size=300) for part in parts[1:])

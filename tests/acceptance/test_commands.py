@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ def test_a_script_with_argparse_is_searched_exported_and_trained(tuner, tmp_path
     shutil.copytree(STUDIES / "command", folder)
     file = folder / "study.yaml"
     file.write_text(file.read_text().replace("trials: 20", "trials: 3").replace(": 9}", ": 3}"))
+    # A copy of its folder takes a moment: a second for each epoch leaves time for all of them.
+    main = folder / "main.py"
+    main.write_text(
+        main.read_text().replace("        print(", "        time.sleep(1)\n        print(")
+    )
+    main.write_text(main.read_text().replace("import os\n", "import os\nimport time\n"))
     finished = tuner("run", file, "--workers", 2)
     assert "command: finished, 3 of 3 trials" in finished.out
     assert "command {python} main.py --lr {lr}" in finished.err
@@ -186,12 +193,12 @@ parser.parse_args()
 
 def test_init_writes_a_study_from_the_help_of_a_program(tuner, tmp_path):
     (tmp_path / "main.py").write_text(OPTIONS)
-    words = ("init", tmp_path, "--command", "python main.py")
+    words = ("init", tmp_path, "--command", f"{sys.executable} main.py")
     said = tuner(*words, "--json").json
     assert [Path(name).name for name in said["files"]] == ["study.yaml", "study.schema.json"]
     objective = tuner.look("check", tmp_path / "study.yaml", "--json").json["spec"]["objective"]
     assert objective["command"] == [
-        *("python", "main.py", "--epochs", "{epochs}", "--seed", "{seed}", "--lr", "{lr}"),
+        *(sys.executable, "main.py", "--epochs", "{epochs}", "--seed", "{seed}", "--lr", "{lr}"),
         *("--batch-size", "{batch_size}", "--optimizer", "{optimizer}"),
     ]
     text = (tmp_path / "study.yaml").read_text()
@@ -204,9 +211,9 @@ def test_init_writes_a_study_from_the_help_of_a_program(tuner, tmp_path):
 @pytest.mark.parametrize(
     ("program", "sentence"),
     [
-        ("python gone.py", r"failed with exit code 2: .*can't open file"),
+        (f"{sys.executable} gone.py", r"failed with exit code 2: .*can't open file"),
         ("no-such-program", r"no-such-program --help cannot be run \(No such file"),
-        ("python -c 'print(1)'", "shows no option with a number to search"),
+        (f"{sys.executable} -c 'print(1)'", "shows no option with a number to search"),
         ("'", "--command: No closing quotation"),
         (" ", "--command is empty"),
     ],

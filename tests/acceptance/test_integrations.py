@@ -126,6 +126,59 @@ def _report_six_times(trial):
         trial.report(step=step, val_loss=1.0)
 
 
+OLDER = """\
+import sys
+import torch
+import train
+from tuner import Trial
+
+def run(folder, epochs):
+    params = {"epochs": epochs, "learning_rate": 0.01, "width": 32, "dropout": 0.2}
+    trial = Trial(params=params, seed=3, dir=f"{sys.argv[1]}/{folder}")
+    train.train(trial)
+    return trial.reports
+
+torch.set_num_threads(1)
+torch.manual_seed(1)
+undisturbed = run("undisturbed", 3)
+torch.manual_seed(1)
+assert run("disturbed", 1) + run("disturbed", 3) == undisturbed
+assert "lightning.pytorch" not in sys.modules
+"""
+
+
+def test_the_older_package_of_lightning_works_as_well(tmp_path):
+    text = (STUDIES / "lightning" / "train.py").read_text()
+    older = text.replace("\nimport lightning\n", "\nimport pytorch_lightning as lightning\n")
+    assert older != text
+    (tmp_path / "train.py").write_text(older)
+    (tmp_path / "run.py").write_text(OLDER)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "run.py"), str(tmp_path)],
+        env=build_environment({}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        ("cpu", {"accelerator": "cpu", "devices": 1}),
+        ("cuda:0", {"accelerator": "gpu", "devices": [0]}),
+        ("cuda:1", {"accelerator": "gpu", "devices": [1]}),
+    ],
+)
+def test_the_trainer_gets_the_device_and_the_folder_of_the_trial(device, expected, tmp_path):
+    callback = _module("lightning").TunerCallback(Trial(device=device, dir=tmp_path))
+    assert callback.options == {**expected, "default_root_dir": str(tmp_path)}
+    arguments = _module("hugging-face").TunerCallback(Trial(device=device, seed=5)).arguments
+    assert (arguments["use_cpu"], arguments["seed"]) == (device == "cpu", 5)
+
+
 @pytest.mark.parametrize(
     ("example", "argument"),
     [("lightning", "ckpt_path=callback.ckpt_path"), ("hugging-face", "callback.checkpoint")],
@@ -152,6 +205,18 @@ def test_the_example_is_searched(example, tuner, tmp_path):
     assert f"{example}: finished, 3 of 3 trials" in finished.out
     trials = tuner.look("trials", example, "--json").json
     assert {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}
+
+
+def test_the_best_state_of_lightning_is_delivered_and_tested(tuner, tmp_path):
+    file = copy_example("lightning", tmp_path, trials=1, epochs=2)
+    tuner("run", file, "--workers", 1)
+    best = file.with_name("best.yaml")
+    tuner.look("export", "lightning", "--file", file, "-o", best)
+    trained = tuner("train", best, "-o", tmp_path / "final", "--json").json
+    losses = {step: values["val_loss"] for step, values in trained["curve"].items()}
+    assert trained["checkpoint_step"] == int(min(losses, key=losses.get))
+    assert 0.1 < trained["test"]["accuracy"] <= 1
+    assert (tmp_path / "final" / "checkpoint" / "lightning.ckpt").is_file()
 
 
 @pytest.mark.parametrize("option", ["--lightning", "--hf"])

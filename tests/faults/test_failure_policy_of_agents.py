@@ -56,7 +56,7 @@ BAD = {"BAD_MACHINE": "1"}
 def test_a_machine_on_which_good_trials_fail_stops_and_the_others_do_all_of_them(
     fleet: Fleet, tmp_path: Path, fault: str
 ) -> None:
-    study = _write(tmp_path, trials=16, seconds=0.4, fault=fault)
+    study = _write(tmp_path, trials=28, seconds=0.4, fault=fault)
     good = fleet.start(study, workers=2, patches=[["machine", "good"]], is_light=True)
     fleet.wait_for(lambda: fleet.n_reports() >= 2, "the good machine at work")
     bad = fleet.start(
@@ -66,7 +66,7 @@ def test_a_machine_on_which_good_trials_fail_stops_and_the_others_do_all_of_them
     assert "no more trials here" in bad.output
     assert "trials that fail on this machine do well on others" in bad.output
     assert good.wait() == 0, good.output
-    assert fleet.states() == {"COMPLETE": 16}
+    assert fleet.states() == {"COMPLETE": 28}
     ((n_failures,),) = fleet.query("select sum(failures + losses) from tuner.lease")
     assert 3 <= n_failures <= 6, "it burnt no more of the tries than needed to see it"
 

@@ -10,7 +10,7 @@ from agents import AgentProcess, Fleet
 from cells import Cells
 
 LEASE_SECONDS = 3.0
-STEPS_PER_KILL = 60  # an idle agent's start takes seconds
+STEPS_PER_KILL = 90  # an idle agent's start takes seconds
 SECONDS = 0.1  # of a step
 SAVE_SECONDS = 0.3
 

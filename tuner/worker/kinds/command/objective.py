@@ -25,6 +25,7 @@ from tuner.worker.kinds.command.run import Run
 from tuner.worker.kinds.command.saver import FolderSaver
 from tuner.worker.kinds.command.sources import open_source
 from tuner.worker.objective import Training
+from tuner.worker.own_trial import build_trial
 
 _GOOD = {Outcome.COMPLETE, Outcome.PRUNED, Outcome.RELEASED, Outcome.DROPPED}
 # Of the grace of a stop: for the checkpoint after the program has ended, and the release.
@@ -66,15 +67,7 @@ class CommandObjective:
 def run_command(setup: Setup, lane: Lane) -> Exit:
     """Run a program for a trial, and return how it left."""
     record = Record.model_validate(setup.objective)
-    trial = Trial(
-        lane.params,
-        seed=lane.seed,
-        device=setup.device,
-        dir=Path(setup.trials_folder) / str(lane.number),
-        number=lane.number,
-        metric=setup.goal.metric,
-        lane=lane,
-    )
+    trial = build_trial(setup, lane)
     try:
         return _follow(setup, record, lane, trial)
     except (Mistake, BadConfig) as mistake:

@@ -170,6 +170,7 @@ class Run:
                 has_oom_kill=self._n_oom_kills() > self._n_oom_before,
             )
             return Exit(lane=self._lane, how=how, message=message)
+        self._saver.finish(self._trial.step, is_wanted=self._saver.keeps_all)
         value = self._trial.last_value
         if value is None:
             message = f"the program ended without a report; {self._what_came()}"

@@ -67,8 +67,13 @@ class FolderSaver:
     def _is_copying(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
+    @property
+    def keeps_all(self) -> bool:
+        """Return whether a copy is wanted at every step, the last one included."""
+        return self._every_seconds <= 0
+
     def finish(self, step: int, *, is_wanted: bool) -> None:
-        """Wait for the copy in progress; copy what is new if the trial continues elsewhere."""
+        """Wait for the copy in progress; copy what is new if it is wanted."""
         if self._thread is not None:
             self._thread.join()
         look = _look_at(self._folder)

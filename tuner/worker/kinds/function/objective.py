@@ -26,6 +26,7 @@ from tuner.worker.faults import how_it_failed, in_words, render_traceback
 from tuner.worker.forks import ForkedEnd, ending_forks
 from tuner.worker.loading import last_user_frame, load_callable
 from tuner.worker.objective import Training
+from tuner.worker.own_trial import build_trial
 
 Function = Callable[[Trial], object]
 
@@ -60,16 +61,7 @@ class FunctionObjective:
             return
         lane = self._lanes.pop()
         setup = self._setup
-        trial = Trial(
-            lane.params,
-            seed=lane.seed,
-            device=setup.device,
-            dir=Path(setup.trials_folder) / str(lane.number),
-            number=lane.number,
-            metric=setup.goal.metric,
-            lane=lane,
-            space=setup.search_space,
-        )
+        trial = build_trial(setup, lane)
         # The global generators, for code that does not take `trial.seed`.
         seed_generators(lane.seed, setup.device.partition(":")[0])
         yield self._call(lane, trial)
