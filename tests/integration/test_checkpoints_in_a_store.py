@@ -1,6 +1,8 @@
 """Checkpoints outside the database: rows under the fence, objects below the store's own prefix."""
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -107,6 +109,24 @@ def test_a_release_uploads_what_is_not_yet_uploaded(
     release = Release(key=file.key, reason="released", checkpoint=file)
     assert agent.store.end([release]) == frozenset()
     assert _loaded(study.agent(objects=FileStore(root)), tmp_path) == (2, b"state 2")
+
+
+def test_an_uploaded_checkpoint_is_registered_during_the_upload_of_another_trial(
+    study: StoredStudy, save: Save, root: Path
+) -> None:
+    agent = study.agent(objects=FileStore(root))
+    first, second = agent.claim(2)
+    ready, slow = save(first, 1), save(second, 1)
+    assert agent.store.upload(ready)
+    Path(slow.path).unlink()
+    os.mkfifo(slow.path)  # its upload waits for a writer
+    with ThreadPoolExecutor() as threads:
+        upload = threads.submit(agent.store.upload, slow)
+        with open(slow.path, "wb"):  # open once the upload reads it
+            written = threads.submit(agent.store.report, Batch(checkpoints=[ready]))
+            assert written.result(timeout=30) == frozenset()
+            assert not upload.done()
+    assert not upload.result()
 
 
 def test_a_lost_agent_registers_nothing(

@@ -37,27 +37,35 @@ class Uploads:
 
         Raises `StoreFails`, after the retries of the store.
         """
-        with self._uploading:
-            with self._state:
-                if saved in self._keys:
-                    return self._keys[saved]
-            with open_intact([saved]) as intact:
-                if not intact:
-                    return None
-            key = build_key(self._database_id, self._study_id, saved.key, saved.step)
-            try:
-                self._store.put(key, Path(saved.path))
-            except ObjectMissing:
-                return None  # the file is gone: a newer one has replaced it
-            with self._state:
-                is_late = saved.key in self._ended
-                if not is_late:
-                    self._numbers.add(saved.key.number)
-                    self._keys[saved] = key
-            if is_late:
-                self.remove([key])
-                return None
+        # An uploaded one does not wait for the upload of another trial.
+        key = self._uploaded(saved)
+        if key is not None:
             return key
+        with self._uploading:
+            return self._uploaded(saved) or self._put(saved)
+
+    def _uploaded(self, saved: SavedFile) -> str | None:
+        with self._state:
+            return self._keys.get(saved)
+
+    def _put(self, saved: SavedFile) -> str | None:
+        with open_intact([saved]) as intact:
+            if not intact:
+                return None
+        key = build_key(self._database_id, self._study_id, saved.key, saved.step)
+        try:
+            self._store.put(key, Path(saved.path))
+        except ObjectMissing:
+            return None  # the file is gone: a newer one has replaced it
+        with self._state:
+            is_late = saved.key in self._ended
+            if not is_late:
+                self._numbers.add(saved.key.number)
+                self._keys[saved] = key
+        if is_late:
+            self.remove([key])
+            return None
+        return key
 
     def try_upload(self, saved: SavedFile) -> str | None:
         """Upload like `upload`; log a store that fails and return None."""
