@@ -71,6 +71,13 @@ def test_a_missing_object_and_one_of_another_size_are_said(
         _read(store, "d/1/2/x", 4)
 
 
+def test_a_file_that_is_gone_is_not_an_error_of_the_store(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    with pytest.raises(ObjectMissing, match="is gone"):
+        store.put("d/1/2/x", tmp_path / "none")
+
+
 def test_objects_are_removed_one_by_one_and_below_a_prefix(
     store: ObjectStore, tmp_path: Path
 ) -> None:
@@ -135,7 +142,7 @@ def test_no_link_below_the_folder_is_followed(tmp_path: Path) -> None:
     with pytest.raises(StoreFails, match="symbolic link"):
         store.remove_below("d/1/3/")
     assert (outside / "x").read_bytes() == b"abc"
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(StoreFails, match="Not a directory"):
         store.put("d/1/3/y", _file(tmp_path, b"abc"))
     assert [path.name for path in outside.iterdir()] == ["x"]
 
