@@ -121,6 +121,44 @@ def test_a_profile_that_is_not_there_is_one_sentence(
         open_store(location, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_ENDPOINT_URL", "nonsense"),
+        ("AWS_ENDPOINT_URL", "http://a b"),
+        ("AWS_ENDPOINT_URL", "http://["),
+        ("AWS_ENDPOINT_URL", ""),
+        ("AWS_REGION", "eu central"),
+        ("AWS_SKIP_SIGNATURE", "perhaps"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.delenv("TUNER_STORE_PROFILE", raising=False)
+    monkeypatch.setenv(name, value)
+    location = parse_store("s3://studies/x")
+    assert location is not None
+    with pytest.raises(StoreFails, match=value if value == "perhaps" else name) as caught:
+        open_store(location, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["region = eu central", "endpoint_url = storage.example"])
+def test_a_profile_with_a_setting_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    _use_profile(tmp_path, "http://127.0.0.1:1", monkeypatch)
+    credentials = tmp_path / "credentials"
+    replaced = line.split()[0]
+    kept = [text for text in credentials.read_text().splitlines() if not text.startswith(replaced)]
+    credentials.write_text("\n".join([*kept, line]))
+    location = parse_store("s3://studies/x")
+    assert location is not None
+    with pytest.raises(StoreFails, match="TUNER_STORE_PROFILE: the profile has no valid "):
+        open_store(location, tmp_path)
+
+
 # --- files ---
 
 

@@ -31,10 +31,14 @@ class FileStore:
         """Copy a file: synced, then renamed. Raises `ObjectMissing` only if it is not there."""
         *folders, name = key.split("/")
         try:
-            read = open(source, "rb")
+            opened = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise ObjectMissing(f"{source} is gone") from error
-        with read, self._errors(is_new=True), self._opened(folders, is_new=True) as folder:
+        with (
+            os.fdopen(opened, "rb") as read,
+            self._errors(is_new=True),
+            self._opened(folders, is_new=True) as folder,
+        ):
             unfinished = f".{secrets.token_hex(8)}"
             try:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
