@@ -11,6 +11,7 @@ import pytest
 from tests.integration.stores import StoreAgent, StoredStudy, report
 from tuner.errors import StoreFails
 from tuner.storage.objects.files import FileStore
+from tuner.storage.objects.own import find_objects
 from tuner.study.checkpoint import SavedFile
 from tuner.study.lease import Batch, ClaimedTrial, Release
 
@@ -94,6 +95,7 @@ def test_an_object_that_another_row_names_stays(study: StoredStudy, save: Save, 
     columns = "study_id, number, attempt, step, sha256, n_bytes, object_key"
     # As after a commit whose answer was lost.
     study.query(f"insert into tuner.checkpoint ({columns}) select {columns} from tuner.checkpoint")
+    assert find_objects(study.database, study.study_id).n_objects == 1
     _register(agent, save(trial, 2))
     assert len(study.query(KEYS)) == 2
     assert _objects(root) == [b"state 1", b"state 2"]
