@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
@@ -14,6 +15,10 @@ from tuner.study.checkpoint import SavedFile
 from tuner.study.trial import AttemptKey
 
 log = logging.getLogger(__name__)
+
+# Only the newest ends matter: the agent removes the file of an upload that waits when it hears of
+# the end. At least as many as an agent trains at once.
+_MAX_ENDED = 4096
 
 
 class Uploads:
@@ -29,7 +34,7 @@ class Uploads:
         self._uploading = threading.Lock()  # held during an upload
         self._state = threading.Lock()  # for the next three
         self._keys: dict[SavedFile, str] = {}  # uploaded, and not registered yet
-        self._ended: set[AttemptKey] = set()
+        self._ended: deque[AttemptKey] = deque(maxlen=_MAX_ENDED)
         self._numbers: set[int] = set()  # trials that have objects
 
     def upload(self, saved: SavedFile) -> str | None:
@@ -93,7 +98,7 @@ class Uploads:
     def ended(self, keys: Collection[AttemptKey], finished: Collection[int]) -> None:
         """Drop later uploads of these attempts, and remove the objects of finished trials."""
         with self._state:
-            self._ended.update(keys)
+            self._ended.extend(keys)
             self._keys = {saved: key for saved, key in self._keys.items() if saved.key not in keys}
             numbers = self._numbers & set(finished)
             self._numbers -= numbers
