@@ -71,6 +71,13 @@ def test_a_missing_object_and_one_of_another_size_are_said(
         _read(store, "d/1/2/x", 4)
 
 
+def test_a_file_that_is_gone_is_not_an_error_of_the_store(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    with pytest.raises(ObjectMissing, match="is gone"):
+        store.put("d/1/2/x", tmp_path / "none")
+
+
 def test_objects_are_removed_one_by_one_and_below_a_prefix(
     store: ObjectStore, tmp_path: Path
 ) -> None:
@@ -114,6 +121,44 @@ def test_a_profile_that_is_not_there_is_one_sentence(
         open_store(location, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_ENDPOINT_URL", "nonsense"),
+        ("AWS_ENDPOINT_URL", "http://a b"),
+        ("AWS_ENDPOINT_URL", "http://["),
+        ("AWS_ENDPOINT_URL", ""),
+        ("AWS_REGION", "eu central"),
+        ("AWS_SKIP_SIGNATURE", "perhaps"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.delenv("TUNER_STORE_PROFILE", raising=False)
+    monkeypatch.setenv(name, value)
+    location = parse_store("s3://studies/x")
+    assert location is not None
+    with pytest.raises(StoreFails, match=value if value == "perhaps" else name) as caught:
+        open_store(location, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["region = eu central", "endpoint_url = storage.example"])
+def test_a_profile_with_a_setting_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    _use_profile(tmp_path, "http://127.0.0.1:1", monkeypatch)
+    credentials = tmp_path / "credentials"
+    replaced = line.split()[0]
+    kept = [text for text in credentials.read_text().splitlines() if not text.startswith(replaced)]
+    credentials.write_text("\n".join([*kept, line]))
+    location = parse_store("s3://studies/x")
+    assert location is not None
+    with pytest.raises(StoreFails, match="TUNER_STORE_PROFILE: the profile has no valid "):
+        open_store(location, tmp_path)
+
+
 # --- files ---
 
 
@@ -135,7 +180,7 @@ def test_no_link_below_the_folder_is_followed(tmp_path: Path) -> None:
     with pytest.raises(StoreFails, match="symbolic link"):
         store.remove_below("d/1/3/")
     assert (outside / "x").read_bytes() == b"abc"
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(StoreFails, match="Not a directory"):
         store.put("d/1/3/y", _file(tmp_path, b"abc"))
     assert [path.name for path in outside.iterdir()] == ["x"]
 

@@ -1,6 +1,8 @@
 """Checkpoints outside the database: rows under the fence, objects below the store's own prefix."""
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from tests.integration.stores import StoreAgent, StoredStudy, report
 from tuner.errors import StoreFails
 from tuner.storage.objects.files import FileStore
+from tuner.storage.objects.own import find_objects
 from tuner.study.checkpoint import SavedFile
 from tuner.study.lease import Batch, ClaimedTrial, Release
 
@@ -60,7 +63,7 @@ def test_a_row_holds_a_key_and_the_database_no_content(
     study: StoredStudy, save: Save, root: Path, tmp_path: Path
 ) -> None:
     agent = study.agent(objects=FileStore(root))
-    assert _objects(root) == [], "the probe is gone"
+    assert list(root.iterdir()) == [], "the probe is gone"
     _register(agent, save(agent.claim_one(), 3))
     ((database_id,),) = study.query("select database_id from tuner.identity")
     ((key,),) = study.query(KEYS)
@@ -92,6 +95,7 @@ def test_an_object_that_another_row_names_stays(study: StoredStudy, save: Save, 
     columns = "study_id, number, attempt, step, sha256, n_bytes, object_key"
     # As after a commit whose answer was lost.
     study.query(f"insert into tuner.checkpoint ({columns}) select {columns} from tuner.checkpoint")
+    assert find_objects(study.database, study.study_id).n_objects == 1
     _register(agent, save(trial, 2))
     assert len(study.query(KEYS)) == 2
     assert _objects(root) == [b"state 1", b"state 2"]
@@ -107,6 +111,24 @@ def test_a_release_uploads_what_is_not_yet_uploaded(
     release = Release(key=file.key, reason="released", checkpoint=file)
     assert agent.store.end([release]) == frozenset()
     assert _loaded(study.agent(objects=FileStore(root)), tmp_path) == (2, b"state 2")
+
+
+def test_an_uploaded_checkpoint_is_registered_during_the_upload_of_another_trial(
+    study: StoredStudy, save: Save, root: Path
+) -> None:
+    agent = study.agent(objects=FileStore(root))
+    first, second = agent.claim(2)
+    ready, slow = save(first, 1), save(second, 1)
+    assert agent.store.upload(ready)
+    Path(slow.path).unlink()
+    os.mkfifo(slow.path)  # its upload waits for a writer
+    with ThreadPoolExecutor() as threads:
+        upload = threads.submit(agent.store.upload, slow)
+        with open(slow.path, "wb"):  # open once the upload reads it
+            written = threads.submit(agent.store.report, Batch(checkpoints=[ready]))
+            assert written.result(timeout=30) == frozenset()
+            assert not upload.done()
+    assert not upload.result()
 
 
 def test_a_lost_agent_registers_nothing(

@@ -108,12 +108,13 @@ class Agent:
         self._claim_thread.stop()
         self._upload_thread.stop()
         self._source.stop()
+        # One that has started removes its object again if the trial has ended.
+        self._upload_thread.join(JOIN_SECONDS)
         if self._machine.database.away_since is not None or self._owes_the_store():
             return  # the database would not receive the final heartbeat
         threads = (self._store_thread, self._claim_thread)
         for thread in threads:
-            if thread.is_alive():
-                thread.join(JOIN_SECONDS)
+            thread.join(JOIN_SECONDS)
         if not any(thread.is_alive() for thread in threads):
             with suppress(DatabaseError):
                 self._store.leave(self._telemetry())

@@ -30,7 +30,8 @@ _NOT_REPORTED = ("_runtime", "_samples_per_second", "_steps_per_second")
 class TunerCallback(TrainerCallback):  # type: ignore[misc]  # the package is optional
     """Reports the metrics of each evaluation; a step is an epoch if each epoch is evaluated.
 
-    With `eval_strategy="steps"` the steps count the evaluations.
+    With `eval_strategy="steps"` the steps count the evaluations. Of several evaluation sets, only
+    the metrics of the first one are reported.
 
     A pruned or released trial leaves `Trainer.train` with the exception of `trial.report`. With
     several ranks only the first one reports, and all of them leave.
@@ -66,11 +67,15 @@ class TunerCallback(TrainerCallback):  # type: ignore[misc]  # the package is op
         """Check that the trial continues if it has a checkpoint."""
         self._is_training = True
         self._reported_at = state.global_step
-        if state.is_world_process_zero and self.checkpoint and not state.global_step:
-            raise Mistake(
-                "the trial continues from a checkpoint, and Trainer.train does not; call "
-                "trainer.train(resume_from_checkpoint=callback.checkpoint)"
-            )
+
+        def check() -> None:
+            if self.checkpoint and not state.global_step:
+                raise Mistake(
+                    "the trial continues from a checkpoint, and Trainer.train does not; call "
+                    "trainer.train(resume_from_checkpoint=callback.checkpoint)"
+                )
+
+        self._act(args, state, check)
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, Any], **kwargs: Any

@@ -73,11 +73,15 @@ class TunerCallback(Checkpoint):  # type: ignore[misc]  # the package is optiona
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Check that the trial continues if it has a checkpoint."""
-        if trainer.is_global_zero and self.ckpt_path is not None and self._generators is None:
-            raise Mistake(
-                "the trial continues from a checkpoint, and Trainer.fit does not; call "
-                "trainer.fit(..., ckpt_path=callback.ckpt_path)"
-            )
+
+        def check() -> None:
+            if self.ckpt_path is not None and self._generators is None:
+                raise Mistake(
+                    "the trial continues from a checkpoint, and Trainer.fit does not; call "
+                    "trainer.fit(..., ckpt_path=callback.ckpt_path)"
+                )
+
+        self._act(trainer, check)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         self._has_validated = not trainer.sanity_checking

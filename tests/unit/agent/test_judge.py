@@ -129,6 +129,22 @@ def test_uploads_of_a_trial_follow_each_other_and_skip_what_is_superseded() -> N
     assert _batches(bench) == [3]
 
 
+def test_files_that_a_newer_checkpoint_replaces_leave_the_spool() -> None:
+    bench = Bench(has_object_store=True)
+    trial = bench.training()
+    (first,) = of_type(_saves(bench, trial, 1), acts.AskUpload)
+    bench.do(events.Uploaded(saved=first.saved, is_stored=True))
+    (second,) = of_type(_saves(bench, trial, 2), acts.AskUpload)  # before 1 is registered
+    result = bench.do(events.Uploaded(saved=second.saved, is_stored=True))
+    assert of_type(result, acts.RemoveFile) == [acts.RemoveFile(path="/spool/1")]
+    assert _batches(bench) == [2]
+    (third,) = of_type(_saves(bench, trial, 3), acts.AskUpload)
+    _saves(bench, trial, 4)
+    result = bench.do(events.Uploaded(saved=third.saved, is_stored=False, error="no answer"))
+    assert of_type(result, acts.RemoveFile) == [acts.RemoveFile(path="/spool/3")]
+    assert _uploads(result) == [4]
+
+
 def test_a_store_that_fails_is_told_once_until_it_works_again() -> None:
     bench = Bench(has_object_store=True)
     trial = bench.training()

@@ -32,23 +32,22 @@ def saved(machine: Machine, lane: Lane, message: Saved) -> list[Act]:
         return [removed, *not_saved(machine, lane, message.step, reason)]
     before, lane.saved = lane.saved, file_of(lane, message)
     was_posted, lane.is_saved_posted = lane.is_saved_posted, False
-    # One that was posted may still be read by the store thread; it goes with the answer.
-    acts: list[Act] = []
     if machine.book.has_object_store:
+        acts: list[Act] = []
+        # One that was posted may still be read by the store thread; it goes with the answer.
         if before and not was_posted and before not in (lane.uploading, lane.ready):
             acts.append(RemoveFile(path=before.path))
         return acts + _upload(lane)
     lane.has_save_trouble = False
-    if lane.ready is not None:
-        acts.append(RemoveFile(path=lane.ready.path))
-    return acts + _register(machine, lane, lane.saved)
+    return _register(machine, lane, lane.saved)
 
 
 def _register(machine: Machine, lane: Lane, file: SavedFile) -> list[Act]:
-    lane.ready = file
+    """Add the checkpoint to the next batch, in place of one that waits for it."""
+    replaced, lane.ready = lane.ready, file
     if machine.writes.flush_at is None:
         machine.writes.flush_at = machine.now + machine.book.flush_seconds
-    return []
+    return [] if replaced is None else [RemoveFile(path=replaced.path)]
 
 
 def _upload(lane: Lane) -> list[Act]:
@@ -72,6 +71,8 @@ def uploaded(machine: Machine, event: Uploaded) -> list[Act]:
     elif event.error:
         acts += _trouble(machine, lane, event.saved.step, event.error, lane.stored_step)
     if lane.saved != event.saved:
+        if not event.is_stored:
+            acts.append(RemoveFile(path=event.saved.path))
         acts += _upload(lane)
     return acts
 

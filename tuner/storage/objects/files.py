@@ -28,14 +28,22 @@ class FileStore:
         return f"file:{self._root}"
 
     def put(self, key: str, source: Path) -> None:
-        """Copy a file: synced, then renamed."""
+        """Copy a file: synced, then renamed. Raises `ObjectMissing` only if it is not there."""
         *folders, name = key.split("/")
-        with self._errors(), self._opened(folders, is_new=True) as folder:
+        try:
+            opened = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise ObjectMissing(f"{source} is gone") from error
+        with (
+            os.fdopen(opened, "rb") as read,
+            self._errors(is_new=True),
+            self._opened(folders, is_new=True) as folder,
+        ):
             unfinished = f".{secrets.token_hex(8)}"
             try:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
                 descriptor = os.open(unfinished, flags, 0o600, dir_fd=folder)
-                with open(source, "rb") as read, os.fdopen(descriptor, "wb") as written:
+                with os.fdopen(descriptor, "wb") as written:
                     shutil.copyfileobj(read, written, _PIECE_BYTES)
                     written.flush()
                     os.fsync(written.fileno())
@@ -94,11 +102,12 @@ class FileStore:
             os.close(descriptor)
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self, *, is_new: bool = False) -> Iterator[None]:
+        """Translate errors; `is_new`: of an object that is being created, so not missing."""
         try:
             yield
         except OSError as error:
-            if error.errno in _MISSING:
+            if error.errno in _MISSING and not is_new:
                 raise ObjectMissing(
                     f"the checkpoint store {self.shown} has no such object, or a link in its place"
                 ) from error

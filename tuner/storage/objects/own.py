@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,13 +46,16 @@ def find_objects(database: Database, study_id: int | None = None) -> OutsideObje
 
 def check_store(store: ObjectStore) -> None:
     """Write, read and remove an object; raises `StoreFails`."""
-    key = build_key(uuid.uuid4(), 0, AttemptKey(number=0, attempt=0), 0)
+    database_id = uuid.uuid4()
+    key = build_key(database_id, 0, AttemptKey(number=0, attempt=0), 0)
     try:
         store.put(key, Path("/dev/null"))
         list(store.read(key, 0))
         store.remove([key])
     except ObjectMissing as error:
         raise StoreFails(str(error)) from error
+    with suppress(StoreFails):  # empty folders are no reason to refuse a store
+        store.remove_below(f"{database_id}/")
 
 
 def read_first(stores: Mapping[str, ObjectStore], key: str, n_bytes: int) -> Iterator[bytes] | None:

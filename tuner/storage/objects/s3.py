@@ -8,11 +8,13 @@ not the one that the user's own code needs.
 
 import configparser
 import os
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tuner.errors import ObjectMissing, StoreFails
 from tuner.study.secrets import remember
@@ -26,15 +28,18 @@ _PIECE_BYTES = 1 << 20
 _PART_BYTES = 16 << 20  # of an upload, at least
 _MAX_PARTS = 9_000  # S3 takes 10,000
 _PARTS_AT_ONCE = 4
+_PRINTABLE = re.compile(r"[^\s\x00-\x1f\"<>\\^`{|}\x7f-\U0010ffff]*")  # in a URL
 _RETRIES = {"max_retries": 6, "retry_timeout": timedelta(seconds=30)}
 
 
 class S3Store:
     """See `tuner.storage.objects.store.ObjectStore`."""
 
-    def __init__(self, location: Bucket, bound: "Bound") -> None:
+    def __init__(self, location: Bucket, bind: "Callable[[], Bound]") -> None:
+        """Use a bucket; raises `StoreFails` for settings that `bind` does not accept."""
         self._location = location
-        self._bound = bound
+        with self._errors():
+            self._bound = bind()
 
     @property
     def shown(self) -> str:
@@ -106,7 +111,7 @@ def _reason(error: BaseException) -> str:
 def open_bucket(location: Bucket) -> S3Store:
     """Open a bucket with the credentials of the profile, otherwise with those of the environment.
 
-    Raises `StoreFails` without obstore, and for a profile that cannot be used.
+    Raises `StoreFails` without obstore, and for settings that cannot be used.
     """
     try:
         from obstore.store import S3Store as Bound  # noqa: PLC0415 - an optional extra
@@ -116,15 +121,50 @@ def open_bucket(location: Bucket) -> S3Store:
         ) from error
     profile = os.environ.get(PROFILE)
     settings: dict[str, Any] = {} if profile is None else _read_profile(profile)
-    endpoint = settings.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", "")
-    bound = Bound(
-        location.bucket,
-        prefix=location.prefix or None,
-        client_options={"allow_http": endpoint.startswith("http://")},
-        retry_config=_RETRIES,  # type: ignore[arg-type]
-        **settings,
-    )
-    return S3Store(location, bound)
+    endpoint = _setting(settings, "endpoint", ("AWS_ENDPOINT_URL", "AWS_ENDPOINT"), _is_endpoint)
+    _setting(settings, "region", ("AWS_REGION", "AWS_DEFAULT_REGION"), _is_region)
+
+    def bind() -> Bound:
+        return Bound(
+            location.bucket,
+            prefix=location.prefix or None,
+            client_options={"allow_http": endpoint.startswith("http://")},
+            retry_config=_RETRIES,  # type: ignore[arg-type]
+            **settings,
+        )
+
+    return S3Store(location, bind)
+
+
+def _setting(
+    settings: Mapping[str, Any],
+    name: str,
+    variables: Sequence[str],
+    is_good: Callable[[str], bool],
+) -> str:
+    """Return the setting of the profile, otherwise that of the environment, "" without one.
+
+    Raises `StoreFails` for one that would make obstore panic at the first request.
+    """
+    given = {f"{PROFILE}: the profile": settings[name]} if name in settings else {}
+    given = given or {key: os.environ[key] for key in variables if key in os.environ}
+    for source, value in given.items():
+        if not is_good(value):
+            raise StoreFails(f"{source} has no valid {name} of a checkpoint store")
+    return next(iter(given.values()), "")
+
+
+def _is_endpoint(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return has_host and parts.scheme in ("http", "https") and _PRINTABLE.fullmatch(text) is not None
+
+
+def _is_region(text: str) -> bool:
+    return _PRINTABLE.fullmatch(text) is not None
 
 
 def _read_profile(name: str) -> dict[str, Any]:

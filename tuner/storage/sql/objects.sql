@@ -1,8 +1,7 @@
 -- name: count_objects
--- The checkpoints of a study, or of all studies, whose content is in a store outside the database.
-select i.database_id, (select count(*) from tuner.checkpoint c
-                       where c.object_key is not null
-                         and (%(study_id)s::int is null or c.study_id = %(study_id)s))
+-- The objects of a study, or of all studies; several rows may name one.
+select i.database_id, (select count(distinct c.object_key) from tuner.checkpoint c
+                       where %(study_id)s::int is null or c.study_id = %(study_id)s)
 from tuner.identity i;
 
 -- name: object_keys

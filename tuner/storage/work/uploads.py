@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
@@ -14,6 +15,10 @@ from tuner.study.checkpoint import SavedFile
 from tuner.study.trial import AttemptKey
 
 log = logging.getLogger(__name__)
+
+# Only the newest ends matter: the agent removes the file of an upload that waits when it hears of
+# the end. At least as many as an agent trains at once.
+_MAX_ENDED = 4096
 
 
 class Uploads:
@@ -29,7 +34,7 @@ class Uploads:
         self._uploading = threading.Lock()  # held during an upload
         self._state = threading.Lock()  # for the next three
         self._keys: dict[SavedFile, str] = {}  # uploaded, and not registered yet
-        self._ended: set[AttemptKey] = set()
+        self._ended: deque[AttemptKey] = deque(maxlen=_MAX_ENDED)
         self._numbers: set[int] = set()  # trials that have objects
 
     def upload(self, saved: SavedFile) -> str | None:
@@ -37,27 +42,35 @@ class Uploads:
 
         Raises `StoreFails`, after the retries of the store.
         """
-        with self._uploading:
-            with self._state:
-                if saved in self._keys:
-                    return self._keys[saved]
-            with open_intact([saved]) as intact:
-                if not intact:
-                    return None
-            key = build_key(self._database_id, self._study_id, saved.key, saved.step)
-            try:
-                self._store.put(key, Path(saved.path))
-            except ObjectMissing:
-                return None  # the file is gone: a newer one has replaced it
-            with self._state:
-                is_late = saved.key in self._ended
-                if not is_late:
-                    self._numbers.add(saved.key.number)
-                    self._keys[saved] = key
-            if is_late:
-                self.remove([key])
-                return None
+        # An uploaded one does not wait for the upload of another trial.
+        key = self._uploaded(saved)
+        if key is not None:
             return key
+        with self._uploading:
+            return self._uploaded(saved) or self._put(saved)
+
+    def _uploaded(self, saved: SavedFile) -> str | None:
+        with self._state:
+            return self._keys.get(saved)
+
+    def _put(self, saved: SavedFile) -> str | None:
+        with open_intact([saved]) as intact:
+            if not intact:
+                return None
+        key = build_key(self._database_id, self._study_id, saved.key, saved.step)
+        try:
+            self._store.put(key, Path(saved.path))
+        except ObjectMissing:
+            return None  # the file is gone: a newer one has replaced it
+        with self._state:
+            is_late = saved.key in self._ended
+            if not is_late:
+                self._numbers.add(saved.key.number)
+                self._keys[saved] = key
+        if is_late:
+            self.remove([key])
+            return None
+        return key
 
     def try_upload(self, saved: SavedFile) -> str | None:
         """Upload like `upload`; log a store that fails and return None."""
@@ -85,7 +98,7 @@ class Uploads:
     def ended(self, keys: Collection[AttemptKey], finished: Collection[int]) -> None:
         """Drop later uploads of these attempts, and remove the objects of finished trials."""
         with self._state:
-            self._ended.update(keys)
+            self._ended.extend(keys)
             self._keys = {saved: key for saved, key in self._keys.items() if saved.key not in keys}
             numbers = self._numbers & set(finished)
             self._numbers -= numbers
