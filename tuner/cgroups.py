@@ -60,7 +60,7 @@ class Cgroups:
                 words = _words(folder / name)
                 counts = dict(zip(words[::2], words[1::2], strict=False))
                 found.append(int(counts.get("oom_kill", "0")))
-        return max(found, default=0)
+        return sum(found)
 
     def _of_machine(self, name: str) -> int:
         for line in (self._proc / "meminfo").read_text().splitlines():

@@ -57,7 +57,8 @@ def test_a_script_with_argparse_is_searched_exported_and_trained(tuner, tmp_path
     assert "epoch 1 val_loss" in log
 
     best = folder / "best.yaml"
-    tuner("export", "command", "--file", file, "-o", best)
+    exported = tuner("export", "command", "--file", file, "-o", best)
+    assert f"next: tuner train {best} --allow-command" in exported.err
     refused = tuner("train", best, "-o", tmp_path / "final", code=2)
     assert "runs a command of its own: '{python}' main.py" in refused.err
     assert not (tmp_path / "final").exists()
@@ -155,7 +156,7 @@ def test_a_failing_program_is_recorded_with_its_last_line_and_log(tuner, tmp_pat
 def test_a_program_without_a_report_is_said_so_by_smoke_and_run(tuner, tmp_path):
     file = _write(tmp_path, '[bash, main.sh, "{x}"]', {"main.sh": "echo loading; echo done"})
     smoke = tuner("check", file, "--smoke", code=1)
-    sentence = "the program ended without a report; reports are expected from the pattern"
+    sentence = "the program ended without a report; reports are expected from lines in which"
     assert sentence in smoke.err
     assert "the last ones are: loading | done" in smoke.err
     (tmp_path / "main.sh").write_text('for i in 1 2 3 4; do echo "step $i loss $1"; sleep 1; done')

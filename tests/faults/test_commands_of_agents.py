@@ -19,8 +19,8 @@ echo "$TUNER_STEP $step $folder" >> begun.txt
 while [ $step -lt 30 ]; do
   sleep 0.2
   step=$((step + 1)); value=$((value * 3 % 1000 + 7))
-  echo "$step $value" > "$folder/new" && mv "$folder/new" "$folder/state"
   echo "step $step loss $value"
+  echo "$step $value" > "$folder/new" && mv "$folder/new" "$folder/state"
 done
 """
 STUDY = """\
@@ -72,7 +72,7 @@ def test_a_killed_agent_leaves_no_process_and_another_machine_continues(
     assert len(begun) == 2
     assert len({folder for _, _, folder in begun}) == 2
     step_given, step_found = int(begun[1][0]), int(begun[1][1])
-    assert 0 < step_given <= step_found <= step_given + 1
+    assert 0 < step_found <= step_given
     reported = "select intermediate_value from trial_intermediate_values order by step"
     assert [value for (value,) in fleet.query(reported)] == _values()
     assert fleet.query("select attempt from tuner.lease") == [(2,)]

@@ -2,19 +2,20 @@
 
 import os
 import re
+import select
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from tuner.errors import UsageError
 from tuner.study_file.kinds.command.placeholders import BUILT_IN
 
 HELP_SECONDS = 10.0
-_MAX_HELP = 200_000  # characters
+_MAX_HELP = 200_000  # bytes
 _MAX_OPTIONS = 12  # in the search space
 _START = re.compile(r"^\s{1,12}(?:-\w(?:[ =]\S+)?, *)?--([A-Za-z][\w-]*)[ =]?(.*)$")
 _DEFAULT = re.compile(r"\bdefaults?(?: is| to|:|=)?\s*:?\s*['\"]?([^\s'\"\])},;]+)", re.IGNORECASE)
@@ -51,34 +52,48 @@ def read_help(words: Sequence[str], folder: Path) -> str:
     It gets ten seconds; then its process group is killed.
     """
     line = " ".join([*words, "--help"])
-    with tempfile.TemporaryFile() as output:
-        try:
-            process = subprocess.Popen(
-                [*words, "--help"],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise UsageError(f"{line} cannot be run ({error.strerror})") from error
-        try:
-            code: int | None = process.wait(HELP_SECONDS)
-        except subprocess.TimeoutExpired:
-            code = None
-        finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        output.seek(0)
-        text = output.read(_MAX_HELP).decode(errors="replace")
+    try:
+        process = subprocess.Popen(
+            [*words, "--help"],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise UsageError(f"{line} cannot be run ({error.strerror})") from error
+    assert process.stdout is not None
+    until = monotonic() + HELP_SECONDS
+    try:
+        text = _read_until(process.stdout.fileno(), until)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, until - monotonic()) if len(text) < _MAX_HELP else 0.0)
+        code = process.returncode
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
     if code is None:
-        raise UsageError(f"{line} did not end within {HELP_SECONDS:.0f} s; it was killed")
+        raise UsageError(f"{line} did not end within {HELP_SECONDS:.0f} s and {_MAX_HELP:,} bytes")
     if code != 0:
         last = next((part for part in reversed(text.splitlines()) if part.strip()), "")
         raise UsageError(f"{line} failed with exit code {code}: {last.strip()[:200]}")
     return text
+
+
+def _read_until(descriptor: int, until: float) -> str:
+    """Return the output of a program until it ends, or a limit of time or size is reached."""
+    found = bytearray()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while len(found) < _MAX_HELP and poll.poll(max(0.0, 1000 * (until - monotonic()))):
+        chunk = os.read(descriptor, _MAX_HELP)
+        if not chunk:
+            break
+        found += chunk
+    return found[:_MAX_HELP].decode(errors="replace")
 
 
 def guess_options(help_text: str) -> tuple[ProgramOption, ...]:

@@ -47,7 +47,7 @@ class Lane(Protocol):
         """Write a checkpoint if one is due, calling `state()` only then; return whether it was.
 
         A state is a tree of values, or the path of a folder. Raises `UnfitState`. Call it from the
-        thread that reports: messages are written without a lock.
+        thread that reports.
         """
 
     def save_folder(self, step: int, folder: Path, *, force: bool = False) -> bool:

@@ -34,7 +34,10 @@ def execute(options: argparse.Namespace) -> int:
         _note(each.exported, is_best=options.trial is None)
     if not options.json:
         file = quote_word(file_word(str(written[0].path)))
-        print(f"next: tuner train {file}", file=sys.stderr)
+        allow = (
+            "" if written[0].exported.config.objective.command_line is None else " --allow-command"
+        )
+        print(f"next: tuner train {file}{allow}", file=sys.stderr)
     return 0
 
 

@@ -92,7 +92,7 @@ def _files_of_command(folder: Path, options: argparse.Namespace) -> dict[str, st
     if not any(guess.range for guess in guesses):
         raise UsageError(
             f"the help of {options.program} shows no option with a number to search; write the "
-            "search space yourself, beginning with tuner init --code"
+            "study file yourself, see `Your own program` in studies/README.md"
         )
     text = render_command_study(study_name(folder), words, guesses)
     return {STUDY: text, SCHEMA: json.dumps(build_schema(), indent=1) + "\n"}

@@ -119,3 +119,17 @@ def test_the_place_of_the_reports_has_its_placeholders_filled(place):
     report = Report(csv="{trial_dir}/logs-{layers}/*.csv")
     built = build(place, "run", report=report)
     assert built.location == f"{place.trial_dir}/logs-3/*.csv"
+
+
+def test_the_place_of_the_reports_is_relative_to_the_study_file(place):
+    built = build(
+        place, "run", "{name}", report=Report(csv="logs/{name}.csv"), params={"name": "a[1]"}
+    )
+    assert built.location == f"{place.folder}/logs/a[[]1].csv"
+    built = build(place, "run", report=Report(tensorboard="logs"))
+    assert built.location == f"{place.folder}/logs"
+
+
+def test_a_value_in_front_is_no_option(place):
+    words = ("run", "--w", "{w}", "{gone}")
+    assert build(place, *words, params={"w": -0.3}).arguments == ("run", "--w", "-0.3")

@@ -38,6 +38,20 @@ class Mail(FakeMail):
         return any(isinstance(message, Warned) for message in self.sent)
 
 
+class LateMail(Mail):
+    """Stops the trial a moment after its program has ended."""
+
+    def __init__(self):
+        super().__init__(Verdict.RELEASE)
+        self.n_looks = 0
+
+    def deliver(self, wait_seconds):
+        n_reports = sum(isinstance(message, Reported) for message in self.sent)
+        self.n_looks += n_reports > 0
+        if self.n_looks > 4:
+            super().deliver(wait_seconds)
+
+
 def run_script(
     tmp_path,
     script,
@@ -252,6 +266,27 @@ def test_untrusted_folders_are_warned_of_and_not_kept(tmp_path):
     assert "checkpoints: {folders: trusted}" in warning.text
 
 
+def test_a_program_that_the_job_told_to_end_is_released(tmp_path):
+    for script in ("echo step 1 loss 1; exit 0", "echo step 1 loss 1; kill -TERM $$; sleep 9"):
+        mail = LateMail()
+        left, _ = run_script(tmp_path, script, mail, params={"x": 1.5, "epochs": 3})
+        assert left.how is Outcome.RELEASED
+
+
+def test_a_program_that_is_short_or_killed_alone_ends_as_it_did(tmp_path):
+    left, _ = run_script(tmp_path, "echo step 1 loss 1", params={"x": 1.5, "epochs": 3})
+    assert left.how is Outcome.COMPLETE
+    left, _ = run_script(tmp_path, "echo step 1 loss 1; kill -TERM $$; sleep 9")
+    assert left.how is Outcome.KILLED
+
+
+def test_reports_behind_a_verdict_in_one_chunk_count_for_a_released_trial(tmp_path):
+    script = r"printf 'step 1 loss 1\nstep 2 loss 2\nstep 3 loss 3\nstep 4 loss 4\n'; sleep 9"
+    left, reports = run_script(tmp_path, script, Mail(Verdict.RELEASE, 1))
+    assert left.how is Outcome.RELEASED
+    assert [step for step, _ in reports] == [1, 2, 3, 4]
+
+
 def test_a_missing_program_is_a_mistake(tmp_path):
     objective_of = {"command": ["no-such-program"], "report": {"pattern": PATTERN}}
     setup = Setup(
@@ -279,7 +314,9 @@ def test_silence_is_warned_of_once_with_the_last_lines(tmp_path, monkeypatch):
     left, _ = run_script(tmp_path, "echo loading; sleep 0.8; echo step 1 loss 1", mail)
     assert left.how is Outcome.COMPLETE
     (warning,) = [message for message in mail.sent if isinstance(message, Warned)]
-    assert warning.text.startswith("no report for 0 minutes; reports are expected from the pattern")
+    assert warning.text.startswith(
+        "no report for 0 minutes; reports are expected from lines in which"
+    )
     assert warning.text.endswith("the last ones are: loading")
 
 

@@ -26,6 +26,14 @@ _SCRIPT_FLAG = re.compile(r"-[A-Za-z]*c")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "fish"})
 _WITH_C = _SHELLS | {"python", "pypy"}
 _WITH_E = frozenset({"perl", "ruby", "node", "nodejs", "Rscript", "R", "lua", "julia"})
+_OTHER = re.compile(r"-[rIMLC]|--(require|import|loader|project|threads)")
+# Options whose value is the next argument.
+_TAKES_VALUE = {
+    "sh": re.compile(r"[-+][A-Za-z]*[oO]|--(rcfile|init-file)"),
+    "python": re.compile(r"-[A-Za-z]*[XW]|--check-hash-based-pycs"),
+    "pypy": re.compile(r"-[A-Za-z]*[XW]"),
+    **dict.fromkeys(_WITH_E, _OTHER),
+}
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -77,15 +85,41 @@ def command_faults(words: Sequence[str]) -> Iterable[tuple[int, str]]:
 
 def _is_script(words: Sequence[str], index: int) -> bool:
     """Return whether a word is the script after `sh -c`, `python -c` or `node -e`."""
-    if index < 2:
-        return False
-    flag = words[index - 1]
-    before = index - 2
-    while before > 0 and words[before].startswith("-"):
-        before -= 1
-    program = re.sub(r"[\d.]+$", "", PurePath(words[before]).name)
-    if words[before] == "{python}":
-        program = "python"
-    if program in _WITH_C and _SCRIPT_FLAG.fullmatch(flag):
-        return True
+    at = index - 1
+    while at > 0 and words[at] == "--":
+        at -= 1
+    return any(
+        _is_flag_of_script(_program_of(words[start]), words[at])
+        and _are_options(_program_of(words[start]), words[start + 1 : at])
+        for start in range(at)
+    )
+
+
+def _program_of(word: str) -> str:
+    """Return the name of a program without its version: `python` for `/usr/bin/python3.11`."""
+    return "python" if word == "{python}" else re.sub(r"[\d.]+$", "", PurePath(word).name)
+
+
+def is_interpreter(word: str) -> bool:
+    """Return whether a program runs the script that its first argument names."""
+    return _program_of(word) in _WITH_C | _WITH_E
+
+
+def _is_flag_of_script(program: str, flag: str) -> bool:
+    if program in _WITH_C:
+        return bool(_SCRIPT_FLAG.fullmatch(flag))
     return program in _WITH_E and flag in ("-e", "-E", "-p", "-pe", "-ne", "--eval", "--print")
+
+
+def _are_options(program: str, words: Sequence[str]) -> bool:
+    """Return whether all words are options of an interpreter; otherwise one is its script."""
+    takes_value = _TAKES_VALUE["sh" if program in _SHELLS else program]
+    is_value = False
+    for word in words:
+        if is_value:
+            is_value = False
+        elif not word.startswith(("-", "+")):
+            return False
+        else:
+            is_value = bool(takes_value.fullmatch(word))
+    return True

@@ -14,15 +14,15 @@ from tuner.study_file.kinds.command.config_file import (
     missing_key_fault,
 )
 from tuner.study_file.kinds.command.objective import CommandObjective
-from tuner.study_file.kinds.command.placeholders import BUILT_IN, names_in
+from tuner.study_file.kinds.command.placeholders import BUILT_IN, is_interpreter, names_in
 from tuner.study_file.kinds.command.report import Report, read_report
 from tuner.study_file.kinds.function import METRIC
 from tuner.study_file.kinds.objective import Objective, ObjectiveKind
 from tuner.study_file.params.trainer_params import ANY_PARAMS, KnownParams
 from tuner.study_file.schema.parts import Schema, object_schema
 from tuner.study_file.text.faults import did_you_mean, listed, quote
-from tuner.study_file.text.items import Item, Keys, Section, read_list, read_section
-from tuner.study_file.text.yaml_nodes import ListNode, MapNode, Node
+from tuner.study_file.text.items import Item, Keys, Section, read_entries, read_list, read_section
+from tuner.study_file.text.yaml_nodes import ListNode, MapNode, Node, ScalarNode
 
 _FIELDS = keyed_fields(CommandObjective)
 _KEYS = Keys(
@@ -85,6 +85,12 @@ class CommandKind(ObjectiveKind):
         if objective is None or item is None:
             return
         _check_names(objective, entries, item)
+        report = objective.report
+        if report is not None and report.pattern is None and not names_in(report.location):
+            (read_entries(item, "") or {})["report"].fault(
+                f"{quote(report.location)} is the same file for all trials that run at once; put "
+                "{trial_dir} into it, and into the argument that sets it in your program"
+            )
         content = _config_content(objective, folder)
         for name, entry in entries.items():
             if name in BUILT_IN:
@@ -144,6 +150,7 @@ def _config_fault(objective: CommandObjective, folder: Path) -> str:
 def _warn_of_program(item: Item, program: str, folder: Path) -> None:
     """Warn of a program that this machine does not have; others may have it."""
     first = (read_list(item, "") or [item])[0]
+    _warn_of_script(item, folder)
     if names_in(program):
         return
     if "/" in program:
@@ -151,6 +158,16 @@ def _warn_of_program(item: Item, program: str, folder: Path) -> None:
             first.warn(f"there is no program {folder / program} on this machine")
     elif shutil.which(program) is None:
         first.warn(f"there is no program {quote(program)} on this machine's PATH")
+
+
+def _warn_of_script(item: Item, folder: Path) -> None:
+    """Warn of an interpreter's script that does not exist; the run refuses it."""
+    words = read_list(item, "") or []
+    texts = [word.node.text if isinstance(word.node, ScalarNode) else "" for word in words[:2]]
+    if len(texts) < 2 or not is_interpreter(texts[0]) or texts[1].startswith("-"):
+        return
+    if not names_in(texts[1]) and not (folder / texts[1]).exists():
+        words[1].warn(f"there is no file {folder / texts[1]}, which the command runs")
 
 
 def _check_names(objective: CommandObjective, entries: Section, item: Item) -> None:

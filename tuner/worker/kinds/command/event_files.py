@@ -4,7 +4,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from tuner.study.trial import MAX_NAME
@@ -28,7 +28,8 @@ class EventSource:
         self.where = f"the event files in {location}"
         self._report, self._metric, self._clock = report, metric, clock
         self._location, self._events = location, _open_events(location)
-        self._n_reported = 0
+        # Leftovers of an earlier attempt are older than this; a writer may also purge old events.
+        self._last = (time(), 0)  # time and step of the last event that was reported
         self._looked_at = -_LOOK_SECONDS
 
     def read_line(self, line: str) -> Iterator[StepReport]:
@@ -45,16 +46,20 @@ class EventSource:
         scalars = {
             _name_of(tag): self._events.Scalars(tag) for tag in self._events.Tags()["scalars"]
         }
-        values = scalars.pop(self._metric, [])
-        for event in values[self._n_reported :]:
-            self._n_reported += 1
-            found = {self._metric: float(event.value)}
-            for name, events in scalars.items():
-                same = [float(other.value) for other in events if other.step == event.step]
-                if same and len(name) <= MAX_NAME:
-                    found[name] = same[-1]
+        others = {
+            name: {event.step: float(event.value) for event in events}
+            for name, events in scalars.items()
+            if name != self._metric and len(name) <= MAX_NAME
+        }
+        for event in scalars.get(self._metric, ()):
+            if (event.wall_time, event.step) <= self._last:
+                continue
+            self._last = (event.wall_time, event.step)
+            found = {
+                name: steps[event.step] for name, steps in others.items() if event.step in steps
+            }
             step = shifted_step(event.step, self._report.first_step)
-            yield StepReport(step=step, values=found)
+            yield StepReport(step=step, values={self._metric: float(event.value), **found})
 
 
 def _name_of(tag: str) -> str:

@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 from tuner.study_file.kinds.command.report import Report
 from tuner.study_file.text.faults import listed
@@ -19,6 +21,9 @@ from tuner.worker.kinds.command.step_reports import (
     shown,
     step_of,
 )
+
+_LARGE = 1 << 20  # bytes of a file that is not read again within a second
+_LARGE_SECONDS = 1.0
 
 
 class JsonSource:
@@ -56,7 +61,8 @@ class CsvSource:
         self._looks = looks_of(location)
         # Leftovers of an earlier attempt are not read, also if the program adds to them.
         self._before = {name: _text_of(name) for name in self._looks}
-        self._n_read = {name: _n_rows(text) for name, text in self._before.items()}
+        self._n_read = {name: len(_rows_of(name, text)) for name, text in self._before.items()}
+        self._read_at: dict[str, float] = {}
 
     def read_line(self, line: str) -> Iterator[StepReport]:
         return iter(())
@@ -64,9 +70,10 @@ class CsvSource:
     def poll(self, *, is_last: bool = False) -> Iterator[StepReport]:
         """Read files that have changed as a whole: some programs write them again at every row."""
         for name, look in looks_of(self._location).items():
-            if self._looks.get(name) == look:
+            is_soon = monotonic() - self._read_at.get(name, 0.0) < _LARGE_SECONDS
+            if self._looks.get(name) == look or (look[1] > _LARGE and is_soon and not is_last):
                 continue
-            self._looks[name] = look
+            self._looks[name], self._read_at[name] = look, monotonic()
             text = _text_of(name)
             if not text.startswith(self._before.get(name, "")):
                 self._before[name], self._n_read[name] = "", 0  # it was begun again
@@ -74,7 +81,7 @@ class CsvSource:
             yield from self._new_rows(name, text if is_last else text[: text.rfind("\n") + 1])
 
     def _new_rows(self, name: str, text: str) -> Iterator[StepReport]:
-        rows = list(csv.DictReader(io.StringIO(text)))
+        rows = _rows_of(name, text)
         n_before = self._n_read.get(name, 0)
         self._n_read[name] = max(n_before, len(rows))
         for row in rows[n_before:]:
@@ -106,5 +113,8 @@ def _text_of(name: str) -> str:
         return ""  # it is being replaced
 
 
-def _n_rows(text: str) -> int:
-    return len(list(csv.DictReader(io.StringIO(text))))
+def _rows_of(name: str, text: str) -> list[dict[str | Any, Any]]:
+    try:
+        return list(csv.DictReader(io.StringIO(text)))
+    except csv.Error as error:
+        raise Mistake(f"{name} cannot be read as CSV ({error})") from error

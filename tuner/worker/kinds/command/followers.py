@@ -8,6 +8,7 @@ from pathlib import Path
 from tuner.worker.kinds.command.output import Lines
 
 _CHUNK = 1 << 20  # bytes
+_MAX_CHUNKS = 16  # of one look: verdicts are obeyed between two
 
 
 class Follower:
@@ -19,7 +20,9 @@ class Follower:
 
     def new_lines(self, is_last: bool) -> Iterator[str]:
         """Yield the complete lines; with `is_last` also one that has no end."""
-        while True:
+        n_chunks = 0
+        while is_last or n_chunks < _MAX_CHUNKS:
+            n_chunks += 1
             try:
                 with self._path.open("rb") as file:
                     if os.fstat(file.fileno()).st_size < self._position:
@@ -53,7 +56,7 @@ class Followers:
 
 
 def _matching(location: str) -> list[str]:
-    return sorted(glob(location)) if any(c in location for c in "*?[") else [location]
+    return sorted(glob(location))
 
 
 def looks_of(location: str) -> dict[str, tuple[int, int]]:

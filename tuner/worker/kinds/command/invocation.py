@@ -1,5 +1,6 @@
 """A command with the values of one trial: its arguments, its environment, and its files."""
 
+import glob
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from tuner.study.trial import Params, ParamValue
 from tuner.study_file.kinds.command.config_file import load_config, render_config, with_params
 from tuner.study_file.kinds.command.objective import CommandObjective
 from tuner.study_file.kinds.command.placeholders import fill, names_in
+from tuner.study_file.kinds.command.report import Report
 
 REPORTS = "TUNER_REPORTS"  # variable with the file to which `tuner.report` adds lines
 
@@ -66,7 +68,7 @@ def build_invocation(
     return Invocation(
         arguments=tuple(_arguments(objective, params, values)),
         environment=_environment(objective, values, place, inherited),
-        location=_fill(report.location, values) if report is not None and is_path else "",
+        location=_location(report, values, place) if report and is_path else "",
     )
 
 
@@ -102,13 +104,15 @@ def _write(place: TrialPlace, name: str, text: str) -> str:
 
 def _arguments(objective: CommandObjective, params: Params, values: Mapping[str, str]) -> list[str]:
     arguments: list[str] = []
+    before = ""  # the word in front, as the study file writes it
     for word in objective.command:
         if word == "{args}":
             arguments += _all_arguments(objective.args_style, params)
         elif all(name in values for name in names_in(word)):
             arguments.append(fill(word, values))
-        elif arguments and arguments[-1].startswith("-") and "=" not in arguments[-1]:
+        elif before.startswith("-") and "=" not in before and not names_in(before):
             arguments.pop()  # the option of a param that has no value in this trial
+        before = word
     return arguments
 
 
@@ -143,6 +147,14 @@ def _environment(
         "TUNER_CHECKPOINT_DIR": str(place.checkpoint_dir),
         REPORTS: str(place.reports),
     }
+
+
+def _location(report: Report, values: Mapping[str, str], place: TrialPlace) -> str:
+    """Return the path of the reports; in that of files, only the study file's own `*` matches."""
+    if report.tensorboard is not None:
+        return os.path.join(place.folder, _fill(report.location, values))
+    escaped = {name: glob.escape(value) for name, value in values.items()}
+    return os.path.join(glob.escape(str(place.folder)), _fill(report.location, escaped))
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:

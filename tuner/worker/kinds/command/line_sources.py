@@ -23,7 +23,7 @@ class PatternSource:
     def __init__(self, report: Report, metric: str) -> None:
         self._report, self._metric = report, metric
         self._search: Callable[[str], Any] = compile_pattern(report.location).search
-        self.where = f"the pattern {report.location}"
+        self.where = f"lines in which the pattern {report.location} finds all of its groups"
 
     def read_line(self, line: str) -> Iterator[StepReport]:
         found = self._search(line)

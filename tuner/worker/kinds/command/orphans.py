@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Collection
 from contextlib import suppress
 from time import monotonic, sleep
 
@@ -17,14 +18,15 @@ def adopt_orphans() -> None:
     process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
 
 
-def end_descendants() -> None:
-    """End everything below this process, and collect it."""
+def end_descendants(spared: Collection[int] = ()) -> None:
+    """End everything below this process except for `spared`, and collect it."""
     until = monotonic() + _MAX_SECONDS
     while True:
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        below = descendants_of(os.getpid())
+        if not spared:
+            with suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+        below = [pid for pid in descendants_of(os.getpid()) if pid not in spared]
         if not below or monotonic() > until:
             return
         for pid in below:

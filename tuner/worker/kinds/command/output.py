@@ -2,7 +2,6 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
 from time import monotonic
 
 MAX_LINE = 1 << 16  # bytes of a line that are looked at
@@ -19,25 +18,21 @@ class Lines:
         self._rest = b""
         self._is_long = False  # the line has been cut, and its rest is skipped
 
-    def feed(self, chunk: bytes) -> Iterator[str]:
-        """Yield the lines that a chunk completes; none is longer than `MAX_LINE` bytes."""
+    def feed(self, chunk: bytes) -> list[str]:
+        """Return the lines that a chunk completes; none is longer than `MAX_LINE` bytes."""
         *lines, rest = (self._rest + chunk.replace(b"\r", b"\n")).split(b"\n")
-        for line in lines:
-            if self._is_long:
-                self._is_long = False
-            elif line:
-                yield line[:MAX_LINE].decode(errors="replace")
+        if lines and self._is_long:
+            lines, self._is_long = lines[1:], False
         self._rest = rest
         if len(rest) > MAX_LINE:
-            if not self._is_long:
-                yield rest[:MAX_LINE].decode(errors="replace")
+            lines += [] if self._is_long else [rest]
             self._rest, self._is_long = b"", True
+        return [line[:MAX_LINE].decode(errors="replace") for line in lines if line]
 
-    def finish(self) -> Iterator[str]:
-        """Yield the last line if it has no end."""
-        if self._rest and not self._is_long:
-            yield self._rest.decode(errors="replace")
-        self._rest = b""
+    def finish(self) -> list[str]:
+        """Return the last line if it has no end."""
+        rest, self._rest = self._rest, b""
+        return [rest.decode(errors="replace")] if rest and not self._is_long else []
 
 
 class Log:

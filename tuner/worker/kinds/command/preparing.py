@@ -4,15 +4,14 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
-from tuner.study_file.kinds.command.placeholders import names_in
+from tuner.study_file.kinds.command.placeholders import is_interpreter, names_in
 from tuner.worker.bad_code import BadCode
 from tuner.worker.objective import Prepared
 
 _MAX_BYTES = 20_000_000  # of a file that is hashed
-_INTERPRETERS = ("python", "bash", "sh", "node", "perl", "ruby", "Rscript", "julia")
 
 
 def prepare_command(request: Mapping[str, Any]) -> Prepared:
@@ -41,9 +40,7 @@ def _check_program(program: str, folder: Path) -> None:
 
 def _check_script(command: list[str], folder: Path) -> None:
     """Check the script of an interpreter: its own error would fail every trial."""
-    name = PurePath(command[0]).name.rstrip("0123456789.")
-    is_interpreter = command[0] == "{python}" or name in _INTERPRETERS
-    if not is_interpreter or len(command) < 2 or command[1].startswith("-"):
+    if len(command) < 2 or not is_interpreter(command[0]) or command[1].startswith("-"):
         return
     if not names_in(command[1]) and not os.path.exists(folder / command[1]):
         raise BadCode(f"there is no file {folder / command[1]}, which the command runs")

@@ -28,6 +28,7 @@ class Process:
             os.set_blocking(stream.fileno(), False)
             self._selector.register(stream, selectors.EVENT_READ)
         self._ended_at: float | None = None
+        self._is_ended = False
 
     @property
     def exit_code(self) -> int | None:
@@ -70,10 +71,16 @@ class Process:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
+    def end(self) -> None:
+        """Kill what is left of the group, and wait for the program."""
+        if not self._is_ended:
+            self._is_ended = True  # from now on, its id may be another process's
+            self.signal(signal.SIGKILL)
+            self._process.wait()
+
     def close(self) -> None:
-        """End what is left of the group, and collect the program."""
-        self.signal(signal.SIGKILL)
-        self._process.wait()
+        """End the program, and close its streams."""
+        self.end()
         self._selector.close()
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:

@@ -1,17 +1,19 @@
 """One program from its start to its end: its reports, verdicts, and how it left."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 
+from tuner.study.trial import full_length
 from tuner.study.verdict import Outcome, Verdict
 from tuner.training.lane import Lane
 from tuner.trial import Mistake, Trial, TrialEnd
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
 from tuner.worker.kinds.command.endings import outcome_of
-from tuner.worker.kinds.command.output import Lines, Log
+from tuner.worker.kinds.command.output import TAIL_LINES, Lines, Log
 from tuner.worker.kinds.command.process import Process
 from tuner.worker.kinds.command.saver import FolderSaver
 from tuner.worker.kinds.command.step_reports import ReportSource, StepReport
@@ -19,6 +21,8 @@ from tuner.worker.kinds.command.step_reports import ReportSource, StepReport
 POLL_SECONDS = 0.1  # between looks at verdicts and files
 NO_REPORT_SECONDS = 600.0  # without a report: a warning
 SHORT_GRACE_SECONDS = 3.0  # for a program whose trial is not wanted any more
+RELEASE_SECONDS = 1.0  # for the agent's verdict after a program that was told to end has ended
+TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGINT)
 _LAST_LINES = 3  # of the output in a message
 
 
@@ -48,20 +52,19 @@ class Run:
         self._log = Log()
         self._n_lines = 0
         self._n_reports = 0
+        self._unread: deque[StepReport] = deque()
         self._is_warned = False
 
     def follow(self) -> Exit:
         """Follow the program to its end; stop it if the trial ends first."""
         try:
             while not self._process.is_over:
-                n_before = self._n_reports
-                for report in self._new_reports():
-                    self._report(report)
+                has_reported = self._take_reports(self._report)
                 self._trial.obey(self._lane.verdict(), is_saved=True)
-                self._saver.consider(self._trial.step, has_reported=self._n_reports > n_before)
+                self._saver.consider(self._trial.step, has_reported=has_reported)
                 self._warn_if_silent()
-            for report in self._last_reports():
-                self._report(report)
+            self._take_reports(self._report, is_last=True)
+            self._obey_release()
         except TrialEnd as end:
             is_unwanted = end.verdict is Verdict.DROP
             continues = end.verdict is Verdict.RELEASE
@@ -85,6 +88,24 @@ class Run:
             self._log.flush()
         return self._ended()
 
+    def _take_reports(self, take: Callable[[StepReport], None], *, is_last: bool = False) -> bool:
+        """Pass the new reports on, and return whether there were some.
+
+        Those in front of a wrong one count, and those behind one that ends the trial stay unread.
+        """
+        mistake: Mistake | None = None
+        try:
+            for report in self._last_reports() if is_last else self._new_reports():
+                self._unread.append(report)
+        except Mistake as error:
+            mistake = error
+        has_some = bool(self._unread)
+        while self._unread:
+            take(self._unread.popleft())
+        if mistake is not None:
+            raise mistake
+        return has_some
+
     def _new_reports(self) -> Iterator[StepReport]:
         for line in self._read(POLL_SECONDS):
             yield from self._source.read_line(line)
@@ -96,17 +117,34 @@ class Run:
                 yield from self._source.read_line(line)
         yield from self._source.poll(is_last=True)
 
+    def _obey_release(self) -> None:
+        """Raise the end of a trial whose program has ended because its whole job was signalled.
+
+        Slurm and service managers send SIGTERM to all processes: a program that saves and leaves is
+        not complete, and one that dies of the signal is no loss. The agent's word may come later.
+        """
+        exit_code = self._process.exit_code
+        length = full_length(self._trial.params)
+        is_short = exit_code == 0 and length is not None and self._trial.step < length
+        until = self._clock() + (RELEASE_SECONDS if is_short or exit_code in TERMINATED else 0.0)
+        verdict = self._lane.verdict()
+        while verdict is Verdict.CONTINUE and self._clock() < until:
+            sleep(POLL_SECONDS)
+            verdict = self._lane.verdict()
+        if verdict is Verdict.RELEASE:
+            self._trial.obey(verdict, is_saved=True)
+
     def _read(self, seconds: float) -> Iterator[str]:
         """Yield the new lines, which go to the log as well."""
         for stream, chunk in self._process.read(seconds):
             self._log.add(chunk)
             yield from self._noted(self._lines.setdefault(stream, Lines()).feed(chunk))
 
-    def _noted(self, lines: Iterator[str]) -> Iterator[str]:
-        for line in lines:
-            self._n_lines += 1
+    def _noted(self, lines: Sequence[str]) -> Sequence[str]:
+        self._n_lines += len(lines)
+        for line in lines[-TAIL_LINES:]:
             self._log.note(line)
-            yield line
+        return lines
 
     def _report(self, report: StepReport) -> None:
         if self._metric not in report.values:
@@ -124,18 +162,15 @@ class Run:
         """
         self._process.signal(signal.SIGTERM)
         until = self._clock() + grace_seconds
-        with suppress(Mistake):  # the attempt has ended by a verdict
-            while not self._process.is_over and self._clock() < until:
-                for report in self._new_reports():
-                    if takes_reports:
-                        self._report_late(report)
-            for report in self._last_reports():
-                if takes_reports:
-                    self._report_late(report)
+        if takes_reports:
+            with suppress(Mistake):  # the attempt has ended by a verdict
+                while not self._process.is_over and self._clock() < until:
+                    self._take_reports(self._report_late)
+                self._take_reports(self._report_late, is_last=True)
         while not self._process.is_over and self._clock() < until:
             for _ in self._read(POLL_SECONDS):
                 pass
-        self._process.signal(signal.SIGKILL)
+        self._process.end()
 
     def _report_late(self, report: StepReport) -> None:
         step = self._trial.step + 1 if report.step is None else report.step

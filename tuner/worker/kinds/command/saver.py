@@ -19,10 +19,10 @@ _Look = frozenset[tuple[str, int, int]]  # path, bytes and time of the last chan
 class FolderSaver:
     """Copies the folder while the program runs on.
 
-    A copy belongs to the last reported step. Its content is that of this step, or of a part of the
-    next one: a program that resumes from it may repeat the step, and leaves out none. Programs save
-    before or after they report a step. So a copy is made when a report comes, and between two
-    reports only after a while without a change.
+    A copy belongs to the last reported step. A program that reports a step before it saves it may
+    repeat that step after a resumption, and leaves out none. For one that saves first, a copy is
+    made when a report comes, and between two reports only after a while without a change: if it
+    then fails between the save and the report, the record lacks this step.
     """
 
     def __init__(
@@ -76,9 +76,14 @@ class FolderSaver:
         """Wait for the copy in progress; copy what is new if it is wanted."""
         if self._thread is not None:
             self._thread.join()
-        look = _look_at(self._folder)
-        if is_wanted and self._lane.trusts_folders and look and look != self._copied:
-            self._copy(step, look)
+        if not is_wanted or not self._lane.trusts_folders:
+            return
+        for _ in range(2):  # a process that just ends may still change it
+            look = _look_at(self._folder)
+            if look and look != self._copied:
+                self._copy(step, look)
+        if self._fault:
+            self._lane.warn(f"its checkpoint is not kept: {self._fault}")
 
     def _copy(self, step: int, look: _Look) -> None:
         try:

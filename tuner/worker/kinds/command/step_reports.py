@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from tuner.study.trial import MAX_NAME
 from tuner.study_file.kinds.command.report import Report
 from tuner.trial.ends import Mistake
+from tuner.trial.trial import MAX_STEP
 from tuner.worker.kinds.command.output import MAX_LINE
 
 _MAX_METRICS = 100
@@ -109,8 +110,9 @@ def step_of(text: str, report: Report) -> int:
 def shifted_step(value: Any, first_step: int) -> int:
     """Return the step counted from 1."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value != int(value):
-        raise Mistake(f"the step is {shown(str(value))}, which is no whole number")
+    is_whole = is_number and (isinstance(value, int) or value.is_integer())
+    if not is_whole or abs(value) > MAX_STEP:
+        raise Mistake(f"the step is {shown(str(value)[:120])}, which is no whole number")
     step = int(value) + 1 - first_step
     if step < 1:
         hint = "; a program that counts from 0 needs `first_step: 0` in `report:`"
