@@ -1,6 +1,5 @@
 """Real programs, followed to their ends: reports, verdicts, stops, and what is left of them."""
 
-import os
 import re
 import signal
 import time
@@ -9,7 +8,6 @@ import pytest
 
 from tests.unit.worker.test_pipe_lane import FakeMail
 from tuner.messages import Reported, Saved, Setup, Start, Stop, Warned
-from tuner.processes import descendants_of
 from tuner.study.goal import Goal
 from tuner.study.trial import Direction
 from tuner.study.verdict import Outcome, Verdict
@@ -171,7 +169,7 @@ for i in $(seq 1000); do echo "step $i loss 1"; sleep 0.1; done"""
     assert 0.9 < time.monotonic() - started < 20  # a second is the least that it gets
     child = int((tmp_path / "child.txt").read_text())
     until = time.monotonic() + 5
-    while child in descendants_of(os.getpid()) and time.monotonic() < until:
+    while _is_running(child) and time.monotonic() < until:
         time.sleep(0.05)
     assert not _is_running(child)
 
@@ -210,19 +208,21 @@ def test_a_released_program_reports_its_last_step_and_its_checkpoint_continues(t
 trap 'step; exit' TERM
 i=$(cat "$TUNER_CHECKPOINT_DIR/step" 2>/dev/null || echo 0)
 echo "$TUNER_STEP $i" >> steps.txt
-while [ $i -lt 6 ]; do step; sleep 0.2; done"""
+while [ $i -lt 9 ]; do step; sleep 0.3; done"""
     mail = Mail(Verdict.RELEASE, 2)
     left, reports = run_script(tmp_path, script, mail)
     assert left.how is Outcome.RELEASED
-    assert reports == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    last = len(reports)  # on a busy machine, another step may come before the signal
+    assert 3 <= last < 9
+    assert reports == [(step, float(step)) for step in range(1, last + 1)]
     saved = [message for message in mail.sent if isinstance(message, Saved)][-1]
-    assert saved.step == 3
+    assert saved.step == last
     left, reports = run_script(
-        tmp_path, script, checkpoint=saved.path, from_step=saved.step, last_value=3.0
+        tmp_path, script, checkpoint=saved.path, from_step=saved.step, last_value=float(last)
     )
-    assert (left.how, left.value) == (Outcome.COMPLETE, 6.0)
-    assert reports == [(4, 4.0), (5, 5.0), (6, 6.0)]
-    assert (tmp_path / "steps.txt").read_text() == "0 0\n3 3\n"
+    assert (left.how, left.value) == (Outcome.COMPLETE, 9.0)
+    assert reports == [(step, float(step)) for step in range(last + 1, 10)]
+    assert (tmp_path / "steps.txt").read_text() == f"0 0\n{last} {last}\n"
 
 
 def test_a_program_that_repeats_steps_of_its_checkpoint_reports_them_once(tmp_path):
@@ -281,7 +281,9 @@ def test_a_program_that_is_short_or_killed_alone_ends_as_it_did(tmp_path):
 
 
 def test_reports_behind_a_verdict_in_one_chunk_count_for_a_released_trial(tmp_path):
-    script = r"printf 'step 1 loss 1\nstep 2 loss 2\nstep 3 loss 3\nstep 4 loss 4\n'; sleep 9"
+    lines = "".join(f"step {step} loss {step}\n" for step in (1, 2, 3, 4))
+    (tmp_path / "lines.txt").write_text(lines)  # `cat` writes them at once
+    script = "cat lines.txt; sleep 9"
     left, reports = run_script(tmp_path, script, Mail(Verdict.RELEASE, 1))
     assert left.how is Outcome.RELEASED
     assert [step for step, _ in reports] == [1, 2, 3, 4]
