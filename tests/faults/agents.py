@@ -138,14 +138,20 @@ class AgentProcess:
         return [worker for reaper in self.reapers() for worker in children_of(reaper)]
 
     def reapers(self) -> list[int]:
-        """The process ids of what it has started for its workers."""
+        """The process ids of those above its workers."""
+        return [reaper for template in self.templates() for reaper in children_of(template)]
+
+    def templates(self) -> list[int]:
+        """The process ids of those that fork its workers: one, or none at the start."""
         listing = subprocess.run(
             ["ps", "--ppid", str(self.process.pid), "-o", "pid=,args="],
             capture_output=True,
             text=True,
             check=False,
         ).stdout
-        return [int(line.split()[0]) for line in listing.splitlines() if "tuner.worker" in line]
+        return [
+            int(line.split()[0]) for line in listing.splitlines() if "tuner.worker template" in line
+        ]
 
 
 def _begin_on(core: int) -> None:

@@ -81,12 +81,12 @@ def test_no_descendant_of_a_lost_worker_is_left_when_its_trial_continues(
 
 
 def test_a_process_with_another_marker_is_left_alone(fleet: Fleet, tmp_path: Path) -> None:
-    """A record names processes; by then their ids may belong to others."""
+    """Only the marker of a template says that a process is one of its workers."""
     study = Cells(tmp_path, n_x=1, n_y=1, epochs=400, seconds=0.1).path
     agent = fleet.start(study, is_light=True)
     fleet.wait_for(lambda: fleet.n_reports() >= 1, "a report")
     reapers = agent.reapers()
-    record = _record_of(reapers[0])
+    (record,) = Path(os.environ["TUNER_HOME"]).glob("spool/*/workers.json")
     record.write_text(record.read_text().replace('"marker": "', '"marker": "not '))
     for reaper in reapers:
         os.kill(reaper, signal.SIGSTOP)
@@ -99,8 +99,3 @@ def test_a_process_with_another_marker_is_left_alone(fleet: Fleet, tmp_path: Pat
     again.send(signal.SIGTERM)
     assert again.wait() == 143, again.output
     fleet.check_nothing_is_left()
-
-
-def _record_of(reaper: int) -> Path:
-    records = Path(os.environ["TUNER_HOME"]).glob("spool/*/workers.json")
-    return next(path for path in records if f'"pid": {reaper},' in path.read_text())

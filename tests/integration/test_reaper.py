@@ -16,7 +16,7 @@ ORPHANS = """\
 import os, signal, sys, time
 from tuner.worker.reaper import under_reaper
 
-under_reaper()
+under_reaper(os.getppid())
 for _ in range(3):
     if os.fork() == 0:
         os.setsid()  # no signal to the worker's group reaches it

@@ -1,9 +1,8 @@
 """The pool of real worker processes: what the listener may read, and who takes whose place."""
 
-import errno
 import os
 import signal
-import threading
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +12,12 @@ import pytest
 
 from tuner.agent.devices import Device
 from tuner.agent.events import WorkerGone
+from tuner.agent.workers import template as templates
 from tuner.agent.workers.pool import WorkerPool
 from tuner.agent.workers.process import Place, Worker
-from tuner.processes import children_of
+from tuner.agent.workers.template import MARKER
+from tuner.errors import RunFailed
+from tuner.processes import children_of, environment_of, exists
 
 pytestmark = pytest.mark.usefixtures("light")
 
@@ -46,42 +48,13 @@ def test_a_spare_that_has_died_is_passed_over(pool: WorkerPool) -> None:
     (first,) = pool.workers.values()
     spare = pool._spare
     assert spare is not None
-    pool.kill(spare.pid)
-    spare.ended.wait(30)
+    spare.end()
+    assert spare.process.wait(30) is not None
     pool.kill(first.pid)
     first.ended.wait(30)
     worker = pool.replace(first.pid)
     assert worker.pid not in (first.pid, spare.pid)
     assert worker.process.poll() is None
-
-
-def test_the_pipes_of_a_dead_spare_stay_open_until_the_listener_has_let_go_of_them(
-    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Closed before, their numbers would be given out again while they are still listened to."""
-    (first,) = pool.workers.values()
-    spare = pool._spare
-    assert spare is not None
-    pool.kill(first.pid)
-    first.ended.wait(30)
-    note_end, close, let_go = pool._listener._note_end, pool._close_pipes, threading.Event()
-    had_ended: dict[int, bool] = {}
-
-    def note_end_late(worker: Worker) -> None:
-        let_go.wait(30)
-        note_end(worker)
-
-    def note_close(worker: Worker) -> None:
-        had_ended[worker.pid] = worker.ended.is_set()
-        close(worker)
-
-    monkeypatch.setattr(pool._listener, "_note_end", note_end_late)
-    monkeypatch.setattr(pool, "_close_pipes", note_close)
-    pool.kill(spare.pid)
-    spare.process.wait()
-    threading.Timer(0.3, let_go.set).start()
-    assert pool.replace(first.pid).pid != spare.pid
-    assert had_ended[spare.pid]
 
 
 class OneBatch:
@@ -111,7 +84,7 @@ def test_nothing_is_read_from_a_worker_that_has_just_ended(pool: WorkerPool) -> 
 
     def batch() -> Iterator[Any]:
         pool.kill(first.pid)
-        first.process.wait()
+        first.process.wait(30)
         yield read_key, 1
         # What the main thread does once it is ended: its log's number is a blocking pipe's now.
         assert first.ended.is_set()
@@ -126,18 +99,13 @@ def test_nothing_is_read_from_a_worker_that_has_just_ended(pool: WorkerPool) -> 
     pool._listener._selector._batch = batch()  # type: ignore[attr-defined]
     pool._listener._wake()
     assert isinstance(pool.inbox.get(timeout=30), WorkerGone)
-    spare = pool._spare
-    assert spare is not None
-    pool.kill(spare.pid)
+    pool.kill(pool.replace(first.pid).pid)
     assert isinstance(pool.inbox.get(timeout=30), WorkerGone), "the listener hears on"
 
 
 def test_a_process_that_a_worker_leaves_behind_does_not_hide_its_end(pool: WorkerPool) -> None:
     """A forked child holds the message pipe open: only the exit of the worker itself counts."""
     (first,) = pool.workers.values()
-    deadline = time.monotonic() + 30
-    while first.exit_fd < 0 and time.monotonic() < deadline:
-        time.sleep(0.01)
     wait_for_worker(first)
     trains = first.training_pid
     their_end = os.open(f"/proc/{trains}/fd/{_write_fd(trains)}", os.O_WRONLY)
@@ -153,17 +121,74 @@ def test_a_process_that_a_worker_leaves_behind_does_not_hide_its_end(pool: Worke
 def test_a_kernel_that_watches_no_process_leaves_the_end_of_the_pipe(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuse(pid: int) -> int:
-        raise OSError(errno.ENOSYS, "no such call")
-
-    monkeypatch.setattr(os, "pidfd_open", refuse)
+    refusing = (
+        "import os, sys\n"
+        "def refuse(pid, flags=0): raise OSError(38, 'no such call')\n"
+        "os.pidfd_open = refuse\n"
+        "from tuner.worker.template import main\n"
+        "sys.exit(main(['--kind', sys.argv[1]]))\n"
+    )
+    monkeypatch.setattr(templates, "TEMPLATE", (sys.executable, "-c", refusing))
     pool = WorkerPool([Place(name="cpu:0", device=CPU)], kind="function")
     try:
         (worker,) = pool.workers.values()
         pool.kill(worker.pid)
-        assert isinstance(pool.inbox.get(timeout=30), WorkerGone)
+        event: Any = pool.inbox.get(timeout=30)
+        assert isinstance(event, WorkerGone)
+        assert event.exit_code < 0
+        assert pool.replace(worker.pid).process.poll() is None
     finally:
         pool.close()
+
+
+def test_workers_end_with_their_template_and_another_one_forks_the_next(pool: WorkerPool) -> None:
+    (first,) = pool.workers.values()
+    wait_for_worker(first)
+    spare = pool._spare
+    assert spare is not None
+    below = [first.pid, first.training_pid, spare.pid, spare.training_pid]
+    os.kill(pool._template.pid, signal.SIGKILL)
+    event: Any = pool.inbox.get(timeout=30)
+    assert isinstance(event, WorkerGone)
+    assert (event.worker, event.exit_code) == (first.pid, -signal.SIGKILL)
+    assert not exists(first.pid), "gone only with everything below it"
+    second = pool.replace(first.pid)
+    assert second.process.poll() is None
+    deadline = time.monotonic() + 30
+    while any(map(exists, below)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(exists, below))
+    assert environment_of(second.pid)[MARKER] == pool._marker
+
+
+def test_a_template_that_cannot_start_ends_the_run_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = (sys.executable, "-c", "import sys; sys.exit('no room for torch')")
+    monkeypatch.setattr(templates, "TEMPLATE", broken)
+    pool = WorkerPool([Place(name="cpu:0", device=CPU)], kind="function", has_spare=True)
+    try:
+        with pytest.raises(RunFailed) as error:
+            assert pool.workers
+        assert str(error.value) == (
+            "workers do not start on this machine; the process that starts them ended with exit "
+            "code 1: no room for torch"
+        )
+    finally:
+        pool.close()
+
+
+def test_the_template_has_one_thread_and_a_worker_none_of_its_descriptors(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(os.listdir(f"/proc/{pool._template.pid}/task")) == 1
+    (first,) = pool.workers.values()
+    wait_for_worker(first)
+    _write_fd(first.training_pid)  # its streams are in place
+    for pid in (first.pid, first.training_pid):
+        links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+        assert not [link for link in links if link.startswith("socket:")]
+        assert not [link for link in links if "pidfd" in link or "eventpoll" in link]
 
 
 def wait_for_worker(worker: Worker) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.data_requests import data_request
-from tests.integration.worker_processes import PATIENCE_SECONDS, WorkerProcess, worker_command
+from tests.integration.worker_processes import PATIENCE_SECONDS, WorkerProcess
 from tuner.messages import Continue, Left, Ready, Reported, Saved, Setup, Start, Stop, encode
 from tuner.study.goal import Goal
 from tuner.study.trial import Direction
@@ -166,19 +166,19 @@ def test_sigterm_releases_then_leaves(open_worker, setup):
     worker.hear(Reported, step=1)
     worker.process.send_signal(signal.SIGINT)  # is the agent's business
     worker.hear(Reported)
-    worker.process.terminate()
+    worker.terminate()
     saved = worker.hear(Saved)
     assert Path(saved.path).exists()
     assert worker.hear(Left).how is Outcome.RELEASED
-    assert worker.process.wait(PATIENCE_SECONDS) == 0
+    assert worker.wait() == 0
 
 
 def test_sigterm_ends_an_idle_worker(open_worker, setup):
     worker = open_worker()
     worker.say(setup)
     worker.hear(Ready)
-    worker.process.terminate()
-    assert worker.process.wait(PATIENCE_SECONDS) == 0
+    worker.terminate()
+    assert worker.wait() == 0
 
 
 def test_an_agent_that_does_not_answer_costs_one_second_once(open_worker, setup):
@@ -196,23 +196,24 @@ def test_the_end_of_the_pipe_ends_the_worker_in_the_middle_of_an_epoch(open_work
     worker.say(setup, _start(params={"epochs": 100_000, "width": 2048, "n_layers": 6}))
     time.sleep(0.3)
     worker.hang_up()
-    assert worker.process.wait(PATIENCE_SECONDS) == 0
+    assert worker.wait() == 0
 
 
 def test_a_killed_agent_leaves_nothing_even_if_the_pipe_stays_open(tmp_path, setup):
     read_fd, to_worker = os.pipe()  # the ends that we keep outlive the agent
     from_worker, write_fd = os.pipe()
     agent = (
-        "import subprocess, sys, time\n"
-        "child = subprocess.Popen(sys.argv[3:], start_new_session=True,"
-        " stdin=int(sys.argv[1]), stdout=int(sys.argv[2]))\n"
-        "print(child.pid, flush=True)\n"
+        "import sys, time\n"
+        "from tuner.agent.workers.template import Template\n"
+        "template = Template('trainer', n_threads=1)\n"
+        "worker = template.fork((int(sys.argv[1]), int(sys.argv[2]), 2))\n"
+        "print(worker.pid, flush=True)\n"
         "time.sleep(100)\n"
     )
     descriptors = [str(read_fd), str(write_fd)]
     with (tmp_path / "log").open("wb") as log:
         parent = subprocess.Popen(
-            [sys.executable, "-c", agent, *descriptors, *worker_command()],
+            [sys.executable, "-c", agent, *descriptors],
             pass_fds=(read_fd, write_fd),
             stdout=subprocess.PIPE,
             stderr=log,
@@ -274,7 +275,7 @@ def test_a_damaged_checkpoint_is_an_exception_and_ends_the_process(open_worker, 
     assert left.how is Outcome.EXCEPTION
     assert left.message.startswith("BadCheckpoint: checkpoint 0-1-3.safetensors cannot be read")
     assert "Traceback" in left.traceback
-    assert worker.process.wait(PATIENCE_SECONDS) == 1
+    assert worker.wait() == 1
 
 
 def test_when_one_lane_fails_the_others_are_saved_and_released(open_worker, setup, tmp_path):
@@ -294,7 +295,7 @@ def test_when_one_lane_fails_the_others_are_saved_and_released(open_worker, setu
     saved = {m.number: m.step for m in messages if isinstance(m, Saved)}
     reported = {m.number: m.step for m in messages if isinstance(m, Reported)}
     assert saved == {n: reported.get(n, saved[n]) for n in range(3)}, "each at its last step"
-    assert worker.process.wait(PATIENCE_SECONDS) == 1
+    assert worker.wait() == 1
 
 
 def test_too_large_a_model_is_out_of_memory(open_worker, setup):
@@ -302,7 +303,7 @@ def test_too_large_a_model_is_out_of_memory(open_worker, setup):
     worker.say(setup, _start(params={"width": 60_000_000}))
     left = worker.hear(Left)
     assert left.how is Outcome.OUT_OF_MEMORY, left
-    assert worker.process.wait(PATIENCE_SECONDS) == 1
+    assert worker.wait() == 1
 
 
 def test_preparation_says_what_is_wrong_in_one_sentence(tmp_path):

@@ -2,32 +2,39 @@
 
 import os
 import queue
-import subprocess
-import sys
+import signal
 import threading
 from pathlib import Path
 from typing import Any
 
-from tuner.messages import FromWorker, Left, ToWorker, decode, encode
+from tuner.agent.workers.template import ForkedProcess, Template
+from tuner.messages import END_WORKER, FromWorker, Left, ToWorker, decode, encode
 
 PATIENCE_SECONDS = 60
+
+
+_IN_KEY = ("PYTHONPATH", "PGPASSWORD", "TUNER_ANYTHING")
+_templates: dict[tuple[str | None, ...], Template] = {}
+
+
+def template_of(kind: str) -> Template:
+    """The template of all workers of this kind in this environment; it ends with the tests."""
+    key = (kind, *map(os.environ.get, _IN_KEY))
+    if key not in _templates:
+        _templates[key] = Template(kind, n_threads=1)
+    return _templates[key]
 
 
 class WorkerProcess:
     """One worker, and what it has said."""
 
-    def __init__(self, log: Path, kind: str = "trainer") -> None:
+    def __init__(self, log: Path, kind: str = "trainer", template: Template | None = None) -> None:
         read_fd, self._to_worker = os.pipe()
         self._from_worker, write_fd = os.pipe()
         self.log = log
+        template = template or template_of(kind)
         with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                worker_command(kind),
-                stdin=read_fd,
-                stdout=write_fd,
-                stderr=file,
-                start_new_session=True,
-            )
+            self.process: ForkedProcess = template.fork((read_fd, write_fd, file.fileno()))
         os.close(read_fd)
         os.close(write_fd)
         self.heard: queue.SimpleQueue[FromWorker] = queue.SimpleQueue()
@@ -66,14 +73,16 @@ class WorkerProcess:
             os.close(self._to_worker)
             self._to_worker = -1
 
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> int | None:
+        """Its exit code; None if it does not end."""
+        return self.process.wait(PATIENCE_SECONDS)
+
     def close(self) -> None:
         self.hang_up()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        self.process.send_signal(END_WORKER)
+        self.wait()
+        self.process.close()
         self._listener.join()
-
-
-def worker_command(kind: str = "trainer") -> list[str]:
-    """What an agent starts."""
-    return [sys.executable, "-m", "tuner.worker", "train", "--kind", kind]

@@ -1,4 +1,4 @@
-"""`python -m tuner.worker train|prepare|look`: it loads only the modules of the command.
+"""`python -m tuner.worker template|prepare|look`: it loads only the modules of the command.
 
 Messages come on standard input and go to standard output; standard error is the log.
 """
@@ -8,10 +8,9 @@ import sys
 from collections.abc import Callable
 
 from tuner.worker.program import hide_ours
-from tuner.worker.reaper import under_reaper
 from tuner.worker.streams import Streams, take_streams
 
-_COMMANDS = ("train", "prepare", "look")
+_COMMANDS = ("template", "prepare", "look")
 
 
 def main(arguments: list[str]) -> int:
@@ -19,9 +18,11 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in _COMMANDS:
         sys.stderr.write(f"usage: python -m tuner.worker {'|'.join(_COMMANDS)}\n")
         return 2
-    if arguments[0] == "train":
-        under_reaper()
     hide_ours()
+    if arguments[0] == "template":
+        from tuner.worker import template  # noqa: PLC0415 - the others load less
+
+        return template.main(arguments[1:])
     streams = take_streams()
     # Imported modules stay: collecting garbage during the import takes a quarter of the time.
     gc.disable()
@@ -31,10 +32,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _load(command: str) -> Callable[[list[str], Streams], int]:
-    """Import only the command's modules: a worker starts for every trial of a function."""
-    if command == "train":
-        from tuner.worker.train import main  # noqa: PLC0415 - loads torch
-    elif command == "look":
+    if command == "look":
         from tuner.worker.look import main  # noqa: PLC0415 - loads NumPy
     else:
         from tuner.worker.prepare import main  # noqa: PLC0415

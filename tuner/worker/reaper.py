@@ -3,7 +3,7 @@
 Training code starts processes: data loaders, compilers, other programs. Some leave the session of
 the worker, or outlive the process that started them. The kernel makes this process the parent of
 every orphan below it (PR_SET_CHILD_SUBREAPER), so it can end all of them when the worker has ended,
-when the agent is gone, or when the agent asks for it.
+when the template is gone, which ends with the agent, or when the agent asks for it.
 """
 
 import os
@@ -21,21 +21,20 @@ _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
 _LOOK_SECONDS = 0.05  # between looks for processes that were started while others were ended
 
 
-def under_reaper() -> None:
+def under_reaper(template: int) -> None:
     """Fork: the child returns and continues as the worker, the parent supervises it and exits.
 
-    The parent exits with the worker's status. Call it while the process has one thread and has
-    loaded little: later imports belong to the worker alone.
+    The parent exits with the worker's status. `template` is the process id of its own parent, with
+    which it ends, and the worker too. Call it while the process has one thread.
     """
     if sys.platform != "linux":
         return
     handled = {*_FORWARDED, END_WORKER, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, handled)
-    agent = os.getppid()
     process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
     process.prctl(process.PR_SET_PDEATHSIG, END_WORKER)
-    if os.getppid() != agent:
-        os._exit(0)  # the agent ended before the kernel could report it
+    if os.getppid() != template:
+        os._exit(0)  # it ended before the kernel could report it
     worker = os.fork()
     if worker == 0:
         os.setsid()  # a signal to the worker's group does not end its reaper

@@ -1,6 +1,5 @@
-"""`python -m tuner.worker train --kind K`: the training process of a device."""
+"""The training process of a device."""
 
-import argparse
 import faulthandler
 import logging
 import multiprocessing
@@ -8,8 +7,8 @@ import os
 import sys
 
 from tuner.messages import Setup
-from tuner.worker.kinds.table import TRAININGS
 from tuner.worker.loop import Worker
+from tuner.worker.objective import Training
 from tuner.worker.pipe import Pipe, Terminated
 from tuner.worker.process import settle
 from tuner.worker.streams import Streams
@@ -17,22 +16,17 @@ from tuner.worker.streams import Streams
 EXIT_SECONDS = 5.0  # for the exit functions of the user's code
 
 
-def main(arguments: list[str], streams: Streams) -> int:
+def train(training: Training, streams: Streams) -> int:
     """Train the agent's trials; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tuner.worker train")
-    parser.add_argument("--kind", choices=TRAININGS, required=True)
-    options = parser.parse_args(arguments)
     _log_to_stderr()
     pipe = Pipe(streams.read_fd, streams.write_fd)
     settle(pipe.terminate)
     pipe.start()
-    # The agent starts workers early: this overlaps with the start of its database.
-    training = TRAININGS[options.kind]()
-    training.warm_up()
+    training.warm_up()  # the agent may still be opening its database
     setup = _wait_for_setup(pipe)
     if setup is None:
         return 0
-    # A spare was started before it was known for which device; CUDA reads this at its first use.
+    # It was started before it was known for which device; CUDA reads this at its first use.
     os.environ.update(setup.environment)
     training.set_threads(setup.n_threads)
     if not training.is_program:

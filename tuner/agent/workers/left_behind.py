@@ -1,23 +1,25 @@
 """Workers of a killed agent: they are ended before their trials continue elsewhere.
 
-The reaper of a worker (`tuner.worker.reaper`) ends it as soon as its agent is gone. This module is
-the second safeguard, for a reaper that was stopped or is slow: each agent records its workers in
-its spool, and an agent of the same machine ends the remaining ones before it takes their trials
-over. Only processes whose id, start and marker in the environment all match the record are ended.
+The template of a killed agent ends with it, and the reaper of each worker (`tuner.worker.reaper`)
+ends the worker with the template. This module is the second safeguard, for a process that was
+stopped or is slow: each agent records the template of its workers in its spool, and an agent of the
+same machine ends the remaining ones before it takes their trials over. All of them have the
+template's marker, a random one, in the environment that they were started with.
 """
 
 import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import UUID
 
-from tuner.agent.workers.process import MARKER, end_worker
-from tuner.processes import descendants_of, environment_of, started_at
+from tuner.agent.workers.process import END_SIGNALS
+from tuner.agent.workers.template import MARKER
+from tuner.processes import descendants_of, with_variable
 
 RECORD = "workers.json"  # in the spool of an agent
 JOIN_SECONDS = 3.0  # for which a starting agent waits for processes that it ended
@@ -27,25 +29,11 @@ _LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordedWorker:
-    """The reaper of a worker, as recorded by its agent."""
-
-    pid: int
-    started_at: int  # see `tuner.processes.started_at`
-    marker: str
-
-    def is_left(self) -> bool:
-        """Return whether this very process still runs."""
-        is_same = started_at(self.pid) == self.started_at
-        return is_same and environment_of(self.pid).get(MARKER) == self.marker
-
-
-@dataclass(frozen=True, kw_only=True)
 class WorkerRecord:
     """The record of workers in an agent's spool."""
 
     agent_id: str
-    workers: Sequence[RecordedWorker]
+    marker: str  # of their template
 
     def write(self, spool: Path) -> None:
         """Replace the whole record; without room for it the agent continues."""
@@ -59,15 +47,7 @@ def read_record(spool: Path) -> WorkerRecord | None:
     """Return the record in an agent's spool; None if none can be read."""
     try:
         content = json.loads((spool / RECORD).read_text())
-        workers = [
-            RecordedWorker(
-                pid=int(worker["pid"]),
-                started_at=int(worker["started_at"]),
-                marker=str(worker["marker"]),
-            )
-            for worker in content["workers"]
-        ]
-        return WorkerRecord(agent_id=str(content["agent_id"]), workers=workers)
+        return WorkerRecord(agent_id=str(content["agent_id"]), marker=str(content["marker"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -78,7 +58,7 @@ def end_left_behind(spool: Path) -> bool:
     Return whether all of them are gone, after at most `JOIN_SECONDS`.
     """
     record = read_record(spool)
-    return record is None or _end(record.workers, JOIN_SECONDS)
+    return record is None or _end(record.marker, JOIN_SECONDS)
 
 
 class LeftBehind:
@@ -91,7 +71,7 @@ class LeftBehind:
     def end(self, agent_id: UUID) -> bool:
         """End the remaining workers of an agent; return whether all of them are gone."""
         records = self._records(str(agent_id))
-        return all(_end(record.workers, POLL_SECONDS) for record in records)
+        return all(_end(record.marker, POLL_SECONDS) for record in records)
 
     def _records(self, agent_id: str) -> Iterator[WorkerRecord]:
         try:
@@ -104,19 +84,35 @@ class LeftBehind:
                 yield record
 
 
-def _end(workers: Sequence[RecordedWorker], seconds: float) -> bool:
+def _end(marker: str, seconds: float) -> bool:
+    """End the processes with a marker and all below them; return whether all of them are gone."""
     began_at = time.monotonic()
-    while left := [worker for worker in workers if worker.is_left()]:
+    while left := _highest(marker):
         waited = time.monotonic() - began_at
-        for worker in left:
+        for pid in left:
             if waited > _KILL_SECONDS:
-                _kill_below(worker.pid)
+                _kill_below(pid)
             else:
-                end_worker(worker.pid)
+                _end_reaper(pid)
         if waited > seconds:
             return False
         time.sleep(_LOOK_SECONDS)
     return True
+
+
+def _highest(marker: str) -> list[int]:
+    """Return the reapers, or the template, and not those below them that inherited the marker."""
+    if not marker:
+        return []
+    marked = with_variable(MARKER, marker)
+    below = {pid for each in marked for pid in descendants_of(each)}
+    return [pid for pid in marked if pid not in below]
+
+
+def _end_reaper(pid: int) -> None:
+    for number in END_SIGNALS:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
 
 
 def _kill_below(pid: int) -> None:

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 
 from tuner.agent.events import Event, WorkerGone, WorkerSaid, report_failures
-from tuner.agent.workers.process import Worker, end_worker, wait_for_end
+from tuner.agent.workers.process import Worker
 from tuner.helper_thread import HelperThread
 from tuner.messages import (
     BadMessage,
@@ -39,6 +39,7 @@ class Listener(HelperThread):
         self._lock = threading.Lock()  # for the logs
 
     def add(self, worker: Worker) -> None:
+        """Listen to a worker whose process has started."""
         self._arrivals.put(worker)
         self._wake()
 
@@ -101,10 +102,8 @@ class Listener(HelperThread):
             worker = self._arrivals.get()
             self._selector.register(worker.read_fd, selectors.EVENT_READ, (worker, "pipe"))
             self._selector.register(worker.log_fd, selectors.EVENT_READ, (worker, "log"))
-            # Kernels before 5.3 and some sandboxes refuse: then the end of the pipe has to do.
-            with suppress(OSError):
-                worker.exit_fd = os.pidfd_open(worker.pid)
-                self._selector.register(worker.exit_fd, selectors.EVENT_READ, (worker, "exit"))
+            exit_fd = worker.process.exit_fd
+            self._selector.register(exit_fd, selectors.EVENT_READ, (worker, "exit"))
 
     def _drain_log(self, worker: Worker) -> None:
         """Read the output, so that printing never blocks; keep the end of it."""
@@ -134,7 +133,7 @@ class Listener(HelperThread):
         for line in lines:
             self._deliver(worker, line)
         if len(rest) > MAX_LINE_BYTES:
-            end_worker(worker.pid)
+            worker.end()
         return content
 
     def _deliver(self, worker: Worker, line: bytes) -> None:
@@ -167,10 +166,8 @@ class Listener(HelperThread):
     def _note_end(self, worker: Worker) -> None:
         """Report a worker whose pipe has ended: it is about to exit, or made to."""
         self._selector.unregister(worker.read_fd)
-        if worker.exit_fd >= 0:
-            self._selector.unregister(worker.exit_fd)
-            os.close(worker.exit_fd)
-        exit_code = wait_for_end(worker)
+        self._selector.unregister(worker.process.exit_fd)
+        exit_code = worker.wait_for_end()
         self._drain_log(worker)
         tail, n_bytes = self.printed(worker, is_end=True)
         with suppress(KeyError):

@@ -3,40 +3,35 @@
 import os
 import queue
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from tuner.agent.devices import Device
 from tuner.agent.events import Event, WorkerPrinted
-from tuner.agent.workers.left_behind import RecordedWorker, WorkerRecord
+from tuner.agent.workers.left_behind import WorkerRecord
 from tuner.agent.workers.listener import EXIT_SECONDS, Listener
-from tuner.agent.workers.process import (
-    Place,
-    Worker,
-    build_places,
-    end_worker,
-    start_worker,
-    wait_for_end,
-)
+from tuner.agent.workers.process import Place, Worker, build_places, start_worker
+from tuner.agent.workers.template import Template, TemplateGone
+from tuner.errors import RunFailed
 from tuner.messages import (
     Setup,
     ToWorker,
     encode,
 )
-from tuner.processes import started_at
 from tuner.study_file.kinds.objective import Objective
 
+_N_TEMPLATES = 3  # one may have been killed; that each ends before its first worker is no chance
 SHOW_SECONDS = 3.0  # between two reads of a worker's output: each rewrites the stored tail
 
 
 class WorkerPool:
     """All worker processes of a machine by place; `listener` turns messages into events.
 
-    `start`, `send`, `replace` and `kill` are for the main thread: a worker's parent-death signal is
-    tied to the thread that started it.
+    `send`, `replace` and `kill` are for the main thread: the template's parent-death signal is tied
+    to the thread that started it.
     """
 
     def __init__(self, places: Sequence[Place], *, kind: str, has_spare: bool = False) -> None:
@@ -46,17 +41,29 @@ class WorkerPool:
         ends.
         """
         self.inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self.workers: dict[int, Worker] = {}
+        self.place_names = tuple(place.name for place in places)
         self._kind = kind
-        self._spare: Worker | None = None
+        self._n_threads = places[0].device.n_threads
+        self._marker = uuid4().hex
+        self._template = Template(kind, self._n_threads, self._marker)
+        self._workers: dict[int, Worker] = {}
+        self._has_spare = has_spare
         self._setup: Setup | None = None
         self._agent_id: UUID | None = None
         self._listener = Listener(self.inbox)
-        for place in places:
-            self._adopt(self._start(place))
-        if has_spare:
-            self._spare = self._start(places[0])
+        # Asked for at once; they start as soon as the template has loaded what they need.
+        self._asked = [self._ask(place) for place in places]
+        self._spare = self._ask(places[0]) if has_spare else None
         self._listener.start()
+
+    @property
+    def workers(self) -> Mapping[int, Worker]:
+        """Return the workers by process id, once all of them have started; raises `RunFailed`."""
+        while self._asked:
+            worker = self._started(self._asked.pop(0))
+            self._workers[worker.pid] = worker
+            self._listener.add(worker)
+        return self._workers
 
     def set_up(self, setup: Setup, agent_id: UUID | None = None) -> None:
         """Send the setup to every worker, and later to each replacement.
@@ -103,80 +110,98 @@ class WorkerPool:
 
     def dump_stacks(self, pid: int) -> None:
         """Make a worker write the stacks of its threads into its log."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGUSR1)
+        if pid in self._workers:
+            self._workers[pid].process.send_signal(signal.SIGUSR1)
 
     def kill(self, pid: int) -> None:
         """End a worker and everything it has started."""
-        end_worker(pid)
+        if pid in self._workers:
+            self._workers[pid].end()
 
     def replace(self, pid: int) -> Worker:
         """Replace a worker that is gone."""
-        gone = self.workers.pop(pid)
+        gone = self._workers.pop(pid)
         gone.ended.wait(EXIT_SECONDS)
-        self._close_pipes(gone)
+        gone.close()
         worker = self._next_worker(gone.place)
-        self.record()
         if self._setup is not None:
             self._send_setup(worker)
         return worker
 
     def rest(self) -> None:
         """End all workers, the spare too, until `wake`; their devices are free meanwhile."""
-        for worker in self._everyone():
-            self.kill(worker.pid)
+        for worker in self._workers.values():
+            worker.end()
+        self._end_spare()
 
     def wake(self) -> list[Worker]:
         """Start a worker in every place again."""
-        return [self.replace(pid) for pid in list(self.workers)]
+        return [self.replace(pid) for pid in list(self._workers)]
 
     def close(self) -> None:
         """End all workers; their checkpoints are saved by now."""
         self._listener.stop()  # ends from now on are no events
-        everyone = self._everyone()
-        for worker in everyone:
-            self.kill(worker.pid)
-        for worker in everyone:
-            wait_for_end(worker)
+        for worker in self._workers.values():
+            worker.end()
+        for worker in self._workers.values():
+            worker.wait_for_end()
         self._listener.close()
-        for worker in everyone:
-            self._close_pipes(worker)
+        self._template.close()  # ends all that have no trial yet
+        spares = [self._spare] if self._spare else []
+        for worker in (*self._workers.values(), *self._asked, *spares):
+            with suppress(TemplateGone, RunFailed):
+                worker.wait_for_end()
+            worker.close()
 
-    def _everyone(self) -> list[Worker]:
-        return [*self.workers.values(), *([self._spare] if self._spare else [])]
+    def _end_spare(self) -> None:
+        """End the spare, which has no trial: it sees the end of its pipe."""
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
 
     def _next_worker(self, place: Place) -> Worker:
-        """Return the spare if it is alive, and start a new one."""
-        spare = self._spare
-        if spare is None:
-            return self._adopt(self._start(place))
-        self._spare = self._start(place)
-        if spare.process.poll() is not None:
-            spare.ended.wait(EXIT_SECONDS)  # the listener still has its pipes
-            self._close_pipes(spare)
-            return self._adopt(self._start(place))
-        spare.place = place
-        return self._adopt(spare)
-
-    def _adopt(self, worker: Worker) -> Worker:
-        self.workers[worker.pid] = worker
-        return worker
-
-    def _start(self, place: Place) -> Worker:
-        worker = start_worker(place, self._kind)
+        """Return the spare if it is alive, or else a new worker; then ask for another spare."""
+        worker = self._spare
+        if worker is None or not self._is_alive(worker):
+            self._end_spare()
+            worker = self._ask(place)
+        worker = self._started(worker)
+        worker.place = place
+        self._workers[worker.pid] = worker
         self._listener.add(worker)
+        self._spare = self._ask(place) if self._has_spare else None
         return worker
+
+    def _is_alive(self, spare: Worker) -> bool:
+        try:
+            return spare.process.poll() is None
+        except TemplateGone:
+            return False
+
+    def _ask(self, place: Place) -> Worker:
+        """Ask the template for a worker."""
+        return start_worker(place, self._template)
+
+    def _started(self, worker: Worker) -> Worker:
+        """Return the worker once it has started; with another template if this one is gone."""
+        for _ in range(_N_TEMPLATES):
+            with suppress(TemplateGone):
+                assert worker.pid
+                return worker
+            worker.close()
+            how = self._template.how_it_ended()
+            self._template.close()
+            self._template = Template(self._kind, self._n_threads, self._marker)
+            worker = self._ask(worker.place)
+        worker.close()
+        raise RunFailed(f"workers do not start on this machine; {how}")
 
     def record(self) -> None:
-        """Record a worker before it gets a trial: another agent may have to end it."""
+        """Record the workers in the spool: another agent may have to end them."""
         if self._setup is None or self._agent_id is None:
             return
-        recorded = [
-            RecordedWorker(pid=worker.pid, started_at=started, marker=worker.marker)
-            for worker in self._everyone()
-            if (started := started_at(worker.pid)) is not None
-        ]
-        WorkerRecord(agent_id=str(self._agent_id), workers=recorded).write(Path(self._setup.spool))
+        record = WorkerRecord(agent_id=str(self._agent_id), marker=self._marker)
+        record.write(Path(self._setup.spool))
 
     def _send_setup(self, worker: Worker) -> None:
         assert self._setup is not None
@@ -189,10 +214,6 @@ class WorkerPool:
         )
         self.send(worker.pid, setup)
 
-    def _close_pipes(self, worker: Worker) -> None:
-        for descriptor in (worker.write_fd, worker.read_fd, worker.log_fd):
-            os.close(descriptor)
-
 
 @contextmanager
 def open_workers(
@@ -200,7 +221,7 @@ def open_workers(
 ) -> Iterator[WorkerPool]:
     """Start the workers at once: their imports take as long as the database's start.
 
-    A function gets a fresh process for every trial; a spare is loaded meanwhile.
+    A function gets a fresh process for every trial; a spare is forked meanwhile.
     """
     places = build_places(devices, processes)
     pool = WorkerPool(places, kind=objective.kind, has_spare=objective.is_single_use)

@@ -1,0 +1,160 @@
+"""`python -m tuner.worker template --kind K`: the process from which a machine's workers fork.
+
+It has loaded what a worker of this kind needs, which takes seconds. It has one thread and no
+context of a device, and it runs no operator of torch, whose threads would be missing in a fork: a
+process forked from it begins at once, as if it had loaded everything itself.
+"""
+
+import argparse
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from contextlib import suppress
+
+from tuner.fork_protocol import Ended, Forked, Refused, Request, answer, receive_request
+from tuner.worker import process
+from tuner.worker.kinds.table import TRAININGS
+from tuner.worker.objective import Training
+from tuner.worker.reaper import under_reaper
+from tuner.worker.streams import take_streams
+from tuner.worker.train import train
+
+_LOOK_SECONDS = 0.05  # between looks at children whose end the kernel does not announce
+_IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)  # only the agent ends it
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+
+
+def main(arguments: list[str]) -> int:
+    """Fork workers until the agent is gone; return the exit code of the template or of a worker."""
+    parser = argparse.ArgumentParser(prog="python -m tuner.worker template")
+    parser.add_argument("--kind", choices=TRAININGS, required=True)
+    kind = parser.parse_args(arguments).kind
+    if not _ends_with_parent():
+        return 0
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    threads = os.environ.get(_BLAS_THREADS)
+    os.environ[_BLAS_THREADS] = "1"  # more would be started with the import
+    training, failure = _load(kind)
+    template = _Template(socket.socket(fileno=os.dup(0)))
+    if not template.run():
+        return 0
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_DFL)
+    if threads is None:
+        del os.environ[_BLAS_THREADS]
+    else:
+        os.environ[_BLAS_THREADS] = threads
+    return _work(training, failure)
+
+
+def _ends_with_parent() -> bool:
+    """Let the kernel kill this process with its agent; return whether there still is one."""
+    agent = os.getppid()
+    process.prctl(process.PR_SET_PDEATHSIG, signal.SIGKILL)
+    return os.getppid() == agent
+
+
+def _load(kind: str) -> tuple[Training | None, str]:
+    """Import what the kind needs; the traceback of an error is for the workers' logs."""
+    # Imported modules stay: collecting garbage during the import takes a quarter of the time, and
+    # a collection in a worker would copy every page that it shares with the template.
+    gc.disable()
+    try:
+        return TRAININGS[kind](), ""
+    except Exception:
+        return None, traceback.format_exc()
+    finally:
+        gc.freeze()
+
+
+def _work(training: Training | None, failure: str) -> int:
+    """Be a worker: the standard streams are its own by now."""
+    gc.enable()
+    streams = take_streams()
+    if training is None:
+        sys.stderr.write(failure)
+        return 1
+    return train(training, streams)
+
+
+class _Template:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ)
+        self._children: dict[int, socket.socket] = {}  # by process id
+        self._pid_fds: dict[int, int] = {}
+
+    def run(self) -> bool:
+        """Fork and reap; return False when the agent is gone, and True in a worker."""
+        while True:
+            is_watched = len(self._pid_fds) == len(self._children)
+            for key, _ in self._selector.select(None if is_watched else _LOOK_SECONDS):
+                if key.fileobj is self._control:
+                    request = receive_request(self._control)
+                    if request is None:
+                        return False
+                    if self._fork(request):
+                        return True
+            self._reap()
+
+    def _fork(self, request: Request) -> bool:
+        """Fork a reaper and, below it, a worker; return True in the worker."""
+        template = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            answer(request.answers, Refused(reason=str(error)))
+            self._close_request(request)
+            return False
+        if pid == 0:
+            self._begin(request)
+            under_reaper(template)
+            return True
+        pid_fd = -1
+        with suppress(OSError):  # kernels before 5.3 and some sandboxes refuse
+            pid_fd = os.pidfd_open(pid)
+            self._selector.register(pid_fd, selectors.EVENT_READ)
+            self._pid_fds[pid] = pid_fd
+        self._children[pid] = request.answers
+        answer(request.answers, Forked(pid=pid, pid_fd=pid_fd))
+        for descriptor in request.streams:
+            os.close(descriptor)
+        return False
+
+    def _begin(self, request: Request) -> None:
+        """Leave the template's session and files, and take the worker's standard streams."""
+        os.setsid()
+        for number, descriptor in enumerate(request.streams):
+            os.dup2(descriptor, number)
+        self._close_request(request)
+        self._selector.close()
+        self._control.close()
+        for answers in self._children.values():
+            answers.close()
+        for pid_fd in self._pid_fds.values():
+            os.close(pid_fd)
+
+    def _close_request(self, request: Request) -> None:
+        request.answers.close()
+        for descriptor in request.streams:
+            os.close(descriptor)
+
+    def _reap(self) -> None:
+        """Collect the ended children, and pass their exit codes on."""
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            answers = self._children.pop(pid)
+            answer(answers, Ended(exit_code=os.waitstatus_to_exitcode(status)))
+            answers.close()
+            if pid in self._pid_fds:
+                pid_fd = self._pid_fds.pop(pid)
+                self._selector.unregister(pid_fd)
+                os.close(pid_fd)
