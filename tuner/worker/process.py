@@ -1,10 +1,17 @@
-"""Setup of a worker process: it dies with its parent and shows where it hangs."""
+"""Begin and end of a worker process: it dies with its parent, shows where it hangs, leaves fast."""
 
+import atexit
 import ctypes
 import faulthandler
+import gc
+import io
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36
@@ -21,6 +28,24 @@ def settle(on_terminate: Callable[[], None]) -> None:
     faulthandler.register(signal.SIGUSR1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: on_terminate())
+
+
+def leave(code: int) -> NoReturn:
+    """End this process as the interpreter does, without taking apart what the template has loaded.
+
+    That would take 0.2 s for torch, and copy the pages that are shared with the template. Threads
+    are awaited, exit functions run, and open files are flushed.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for each in gc.get_objects():  # only those since the start: the template's are frozen
+        if isinstance(each, io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom):
+            with suppress(OSError, ValueError):  # a full disk; closed
+                each.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _die_with_parent() -> None:

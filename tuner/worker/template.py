@@ -13,7 +13,9 @@ import signal
 import socket
 import sys
 import traceback
+import weakref
 from contextlib import suppress
+from typing import NoReturn
 
 from tuner.fork_protocol import Ended, Forked, Refused, Request, answer, receive_request
 from tuner.worker import process
@@ -29,7 +31,7 @@ _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 def main(arguments: list[str]) -> int:
-    """Fork workers until the agent is gone; return the exit code of the template or of a worker."""
+    """Fork workers until the agent is gone, and return the exit code; or be one of the workers."""
     parser = argparse.ArgumentParser(prog="python -m tuner.worker template")
     parser.add_argument("--kind", choices=TRAININGS, required=True)
     kind = parser.parse_args(arguments).kind
@@ -49,7 +51,7 @@ def main(arguments: list[str]) -> int:
         del os.environ[_BLAS_THREADS]
     else:
         os.environ[_BLAS_THREADS] = threads
-    return _work(training, failure)
+    _work(training, failure)
 
 
 def _ends_with_parent() -> bool:
@@ -70,16 +72,18 @@ def _load(kind: str) -> tuple[Training | None, str]:
         return None, traceback.format_exc()
     finally:
         gc.freeze()
+        for finalizer in tuple(weakref.finalize._registry):  # type: ignore[attr-defined]
+            finalizer.atexit = False  # torch's take its operators apart, for 30 ms
 
 
-def _work(training: Training | None, failure: str) -> int:
+def _work(training: Training | None, failure: str) -> NoReturn:
     """Be a worker: the standard streams are its own by now."""
     gc.enable()
     streams = take_streams()
     if training is None:
         sys.stderr.write(failure)
-        return 1
-    return train(training, streams)
+        process.leave(1)
+    process.leave(train(training, streams))
 
 
 class _Template:
