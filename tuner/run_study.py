@@ -291,6 +291,7 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
         silence_seconds=spec.failures.silence_seconds,
         max_offline_seconds=spec.failures.max_offline_seconds,
         max_lanes=spec.objective.max_lanes,
+        is_single_use=spec.objective.is_single_use,
         max_in_flight=max_in_flight(spec),
         structural=spec.structural_params,
         has_object_store=parse_store(spec.checkpoints.store) is not None,

@@ -14,9 +14,11 @@ from tuner.processes import children_of, exists
 
 ORPHANS = """\
 import os, signal, sys, time
+from tuner.fork_protocol import open_channel
 from tuner.worker.reaper import under_reaper
 
-under_reaper(os.getppid())
+_, told = open_channel()
+under_reaper(os.getppid(), told)
 for _ in range(3):
     if os.fork() == 0:
         os.setsid()  # no signal to the worker's group reaches it

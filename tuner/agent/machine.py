@@ -53,6 +53,7 @@ class Rulebook:
     fill_seconds: float = 0.05  # a busy worker's free places wait so long for others
     look_seconds: float = 5.0  # between claims of a busy machine for trials that others left
     max_lanes: int = 4096  # of one worker
+    is_single_use: bool = False  # a worker ends after one trial
     max_in_flight: int | None = None  # of all machines; None: as many as devices have use for
     structural: frozenset[str] = frozenset()  # params that lanes of one group share
     has_object_store: bool = False  # for checkpoints, outside the database

@@ -88,6 +88,7 @@ class WorkerState:
     n_taken: int = 0
     n_started: int = 0  # starts given to it
     is_leaving: bool = False  # a trial failed in it: it ends by itself
+    has_successor: bool = False  # its only trial has ended well: another worker takes its place
     has_been_ready: bool = False
     heard_at: float = 0.0  # its last message, or the last start given to it
     leave_by: float | None = None  # deadline for dropping a trial

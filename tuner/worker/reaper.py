@@ -9,9 +9,11 @@ when the template is gone, which ends with the agent, or when the agent asks for
 import os
 import resource
 import signal
+import socket
 import sys
 from contextlib import suppress
 
+from tuner.fork_protocol import Ended, answer
 from tuner.messages import END_WORKER
 from tuner.processes import descendants_of
 from tuner.worker import process
@@ -21,11 +23,12 @@ _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
 _LOOK_SECONDS = 0.05  # between looks for processes that were started while others were ended
 
 
-def under_reaper(template: int) -> None:
+def under_reaper(template: int, answers: socket.socket) -> None:
     """Fork: the child returns and continues as the worker, the parent supervises it and exits.
 
-    The parent exits with the worker's status. `template` is the process id of its own parent, with
-    which it ends, and the worker too. Call it while the process has one thread.
+    The parent exits with the worker's status, which it sends to `answers` first. `template` is the
+    process id of its own parent, with which it ends, and the worker too. Call it while the process
+    has one thread.
     """
     if sys.platform != "linux":
         return
@@ -39,11 +42,15 @@ def under_reaper(template: int) -> None:
     if worker == 0:
         os.setsid()  # a signal to the worker's group does not end its reaper
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        answers.close()
         return
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    _close_files()
-    _exit_like(_Reaper(worker).run(handled))
+    _close_files(except_for=answers.fileno())
+    status = _Reaper(worker).run(handled)
+    # Now, not by the template: this process takes some milliseconds to end.
+    answer(answers, Ended(exit_code=os.waitstatus_to_exitcode(status)))
+    _exit_like(status)
 
 
 class _Reaper:
@@ -83,7 +90,7 @@ class _Reaper:
                 self._status = status
 
 
-def _close_files() -> None:
+def _close_files(except_for: int) -> None:
     """Close the worker's files, so that its end closes its pipes."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -91,7 +98,7 @@ def _close_files() -> None:
     # Not all numbers up to the limit: that may be a billion, and take minutes.
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError):  # the listing's own descriptor is closed by now
-            if int(name) > 2:
+            if int(name) > 2 and int(name) != except_for:
                 os.close(int(name))
 
 

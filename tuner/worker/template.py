@@ -14,6 +14,7 @@ import socket
 import sys
 import traceback
 import weakref
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -114,11 +115,12 @@ class _Template:
             pid = os.fork()
         except OSError as error:
             answer(request.answers, Refused(reason=str(error)))
-            self._close_request(request)
+            request.answers.close()
+            _close(request.streams)
             return False
         if pid == 0:
             self._begin(request)
-            under_reaper(template)
+            under_reaper(template, request.answers)
             return True
         pid_fd = -1
         with suppress(OSError):  # kernels before 5.3 and some sandboxes refuse
@@ -127,8 +129,7 @@ class _Template:
             self._pid_fds[pid] = pid_fd
         self._children[pid] = request.answers
         answer(request.answers, Forked(pid=pid, pid_fd=pid_fd))
-        for descriptor in request.streams:
-            os.close(descriptor)
+        _close(request.streams)
         return False
 
     def _begin(self, request: Request) -> None:
@@ -136,18 +137,12 @@ class _Template:
         os.setsid()
         for number, descriptor in enumerate(request.streams):
             os.dup2(descriptor, number)
-        self._close_request(request)
+        _close(request.streams)
         self._selector.close()
         self._control.close()
         for answers in self._children.values():
             answers.close()
-        for pid_fd in self._pid_fds.values():
-            os.close(pid_fd)
-
-    def _close_request(self, request: Request) -> None:
-        request.answers.close()
-        for descriptor in request.streams:
-            os.close(descriptor)
+        _close(self._pid_fds.values())
 
     def _reap(self) -> None:
         """Collect the ended children, and pass their exit codes on."""
@@ -162,3 +157,8 @@ class _Template:
                 pid_fd = self._pid_fds.pop(pid)
                 self._selector.unregister(pid_fd)
                 os.close(pid_fd)
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

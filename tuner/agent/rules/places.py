@@ -57,10 +57,12 @@ def _wanted_to_train(machine: Machine) -> tuple[int, int]:
     """Return the free lanes that the study has use for, and all free lanes."""
     lanes, share = machine.lanes_by_worker(), _share(machine)
     free = _open_to_any(machine, lanes)
-    if not free:
+    n_soon = _n_soon(machine)
+    if not free and not n_soon:
         return 0, 0
     n_places = sum(max(0, min(w.n_free, share - len(lanes.get(p, ())))) for p, w in free.items())
-    n_idle = sum(pid not in lanes for pid in free)
+    n_places += n_soon
+    n_idle = _n_idle(machine, lanes)
     most = machine.book.max_in_flight
     n_new = n_places if most is None else min(n_places, most - len(_open(machine)))
     held = sum(
@@ -71,8 +73,19 @@ def _wanted_to_train(machine: Machine) -> tuple[int, int]:
 
 
 def _n_idle(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> int:
-    """Return the number of workers with room and without a trial."""
-    return sum(pid not in lanes for pid in _open_to_any(machine, lanes))
+    """Return the number of workers with room and without a trial, now or in a moment."""
+    n_now = sum(pid not in lanes for pid in _open_to_any(machine, lanes))
+    return n_now + _n_soon(machine)
+
+
+def _n_soon(machine: Machine) -> int:
+    """Return the number of workers whose process ends while the next one is there already.
+
+    Their next trials are claimed meanwhile. A suspect waits for a worker of its own first.
+    """
+    if any(map(_is_suspect, machine.in_phase(Phase.QUEUED))):
+        return 0
+    return sum(worker.has_successor for worker in machine.usable_workers().values())
 
 
 def _open_to_any(

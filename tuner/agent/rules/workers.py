@@ -121,10 +121,10 @@ def _note_printed(lane: Lane, tail: str, n_bytes: int) -> None:
 def _left(machine: Machine, lane: Lane, left: Left) -> list[Act]:
     match left.how:
         case Outcome.COMPLETE:
-            memory.note_end(machine, lane)
+            _note_good_end(machine, lane)
             return post_end(machine, lane, _completed(machine, lane, left))
         case Outcome.PRUNED:
-            memory.note_end(machine, lane)
+            _note_good_end(machine, lane)
             return post_end(machine, lane, _pruned(machine, lane, left))
         case Outcome.RELEASED:
             reason = _with_note(release_reason(machine), left)
@@ -154,6 +154,13 @@ def _left(machine: Machine, lane: Lane, left: Left) -> list[Act]:
             return post_end(machine, lane, end)
         case _:
             assert_never(left.how)
+
+
+def _note_good_end(machine: Machine, lane: Lane) -> None:
+    memory.note_end(machine, lane)
+    worker = machine.workers.get(lane.worker) if lane.worker is not None else None
+    if worker is not None:
+        worker.has_successor = machine.book.is_single_use
 
 
 def _completed(machine: Machine, lane: Lane, left: Left) -> End:

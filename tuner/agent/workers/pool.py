@@ -18,6 +18,7 @@ from tuner.agent.workers.template import Template, TemplateGone
 from tuner.errors import RunFailed
 from tuner.messages import (
     Setup,
+    Start,
     ToWorker,
     encode,
 )
@@ -37,8 +38,8 @@ class WorkerPool:
     def __init__(self, places: Sequence[Place], *, kind: str, has_spare: bool = False) -> None:
         """Build the pool for a kind of objective, "trainer" or "function".
 
-        A spare is an additional worker, loaded and without a place, that replaces the next one that
-        ends.
+        A spare is an additional worker without a place, forked while a trial trains, that replaces
+        the next one that ends.
         """
         self.inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.place_names = tuple(place.name for place in places)
@@ -53,7 +54,7 @@ class WorkerPool:
         self._listener = Listener(self.inbox)
         # Asked for at once; they start as soon as the template has loaded what they need.
         self._asked = [self._ask(place) for place in places]
-        self._spare = self._ask(places[0]) if has_spare else None
+        self._spare: Worker | None = None
         self._listener.start()
 
     @property
@@ -87,6 +88,8 @@ class WorkerPool:
             self.kill(pid)  # it has not read for 64 KiB of messages
         except BrokenPipeError:
             pass  # the listener will report its end
+        if isinstance(message, Start) and self._has_spare and self._spare is None:
+            self._spare = self._ask(worker.place)  # not before: the start of a trial goes first
 
     def clear_log(self, pid: int) -> None:
         """Forget its output so far: it belongs to the previous attempt."""
@@ -160,16 +163,15 @@ class WorkerPool:
             self._spare = None
 
     def _next_worker(self, place: Place) -> Worker:
-        """Return the spare if it is alive, or else a new worker; then ask for another spare."""
+        """Return the spare if it is alive, or else a new worker."""
         worker = self._spare
         if worker is None or not self._is_alive(worker):
             self._end_spare()
             worker = self._ask(place)
-        worker = self._started(worker)
+        worker, self._spare = self._started(worker), None
         worker.place = place
         self._workers[worker.pid] = worker
         self._listener.add(worker)
-        self._spare = self._ask(place) if self._has_spare else None
         return worker
 
     def _is_alive(self, spare: Worker) -> bool:
