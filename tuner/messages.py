@@ -9,8 +9,9 @@ import operator
 import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_args
 
+from tuner.study.code import Code
 from tuner.study.goal import Goal
 from tuner.study.trial import MAX_ATTRIBUTE_DEPTH, MAX_NAME, Direction, Params, Values
 from tuner.study.verdict import Outcome, Verdict
@@ -41,6 +42,8 @@ class Setup:
     keep_best: int = 0  # COMPLETE trials whose weights are wanted
     grace_seconds: float = 25.0  # from a stop to the end of the agent
     trusts_folders: bool = False  # may restore folders, which can hold pickles
+    code: Code = field(default_factory=dict)  # the objective's files when the agent began
+    is_code_fixed: bool = False  # no trial may run other files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,15 @@ class Warned:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RanCode:
+    """The attempt runs other files of the objective than those that the agent began with."""
+
+    number: int
+    attempt: int
+    code: Code
+
+
+@dataclass(frozen=True, kw_only=True)
 class Left:
     """The lane has left the worker; after a failure the process ends as well."""
 
@@ -150,13 +162,10 @@ class Left:
 
 
 ToWorker = Setup | Start | Continue | Stop
-FromWorker = Ready | Reported | Saved | Kept | NotSaved | Warned | Left
+FromWorker = Ready | Reported | Saved | Kept | NotSaved | Warned | RanCode | Left
 Message = ToWorker | FromWorker
 
-_TYPES: dict[str, type[Any]] = {
-    cls.__name__: cls
-    for cls in (Setup, Start, Continue, Stop, Ready, Reported, Saved, Kept, NotSaved, Warned, Left)
-}
+_TYPES: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Message)}
 
 
 class BadMessage(ValueError):
@@ -196,6 +205,7 @@ _NUMBERS = {
     "n_free": 4096,
     "n_taken": 2**31 - 1,
 }
+_MAX_PATH = 4096
 _TEXTS = {"path", "sha256", "reason", "message", "traceback", "text"}
 
 
@@ -223,6 +233,15 @@ def _facts(facts: dict[str, object]) -> dict[str, object]:
     return facts
 
 
+def _code(code: dict[str, str]) -> dict[str, str]:
+    """Return hashes by file; `TypeError` for anything else."""
+    if not all(
+        type(text) is str and len(text) <= _MAX_PATH for pair in code.items() for text in pair
+    ):
+        raise TypeError("the code is no hashes by file")
+    return code
+
+
 def _check_depth(value: object, depth: int) -> None:
     """Refuse deeply nested values: reading them would exceed the recursion limit."""
     if isinstance(value, list | dict):
@@ -247,5 +266,6 @@ _CONVERSIONS: dict[type[Any], dict[str, Any]] = {
     Start: {"decide_at": lambda runs: tuple(map(_run, runs))},
     Reported: {"values": _numeric},
     Stop: {"verdict": Verdict},
+    RanCode: {"code": _code},
     Left: {"how": Outcome, "value": _optional_number, "facts": _facts},
 }

@@ -46,12 +46,13 @@ from tuner.storage.schema.migrations import migrate
 from tuner.storage.work.join import JoinedStudy, is_finished, join_study
 from tuner.storage.work.store import PostgresStore
 from tuner.study.agents import AgentIdentity, Desired
+from tuner.study.code import Code
 from tuner.study.command_line import run_study_command
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.seeds import derive_seed
 from tuner.study_file.identity import parse_spec, render_differences
 from tuner.study_file.load import load_study_file
-from tuner.study_file.model import StudySpec
+from tuner.study_file.model import CodePolicy, StudySpec
 from tuner.study_file.params.written import write_space
 from tuner.study_file.stores import parse_store
 
@@ -241,7 +242,7 @@ def work_as_agent(
         pool=pool,
         source=build_source(spec, store.ordinal, pool),
         complete=lambda number, fixed: complete(spec.seed, number, fixed, distributions),
-        book=build_rulebook(spec),
+        book=build_rulebook(spec, identity.code),
         n_trials=study.n_trials,
         boot=identity.boot,
         lease_seconds=study.lease_seconds,
@@ -278,8 +279,8 @@ def n_draws_of(spec: StudySpec) -> int | None:
     return None if n_draws is None else min(n_draws, _MAX_DRAWS)
 
 
-def build_rulebook(spec: StudySpec) -> Rulebook:
-    """Build the constants of the study that the agent's rules need."""
+def build_rulebook(spec: StudySpec, code: Code) -> Rulebook:
+    """Build the constants of the study, and of this agent, that the rules need."""
     return Rulebook(
         pruner=build_pruner(spec),
         n_steps=spec.n_steps,
@@ -292,6 +293,8 @@ def build_rulebook(spec: StudySpec) -> Rulebook:
         max_offline_seconds=spec.failures.max_offline_seconds,
         max_lanes=spec.objective.max_lanes,
         is_single_use=spec.objective.is_single_use,
+        code=code,
+        is_code_fixed=spec.code is CodePolicy.REFUSE,
         max_in_flight=max_in_flight(spec),
         structural=spec.structural_params,
         has_object_store=parse_store(spec.checkpoints.store) is not None,
@@ -345,4 +348,6 @@ def build_setup(
         keep_best=spec.checkpoints.keep_best,
         grace_seconds=spec.failures.grace_seconds,
         trusts_folders=spec.checkpoints.trusts_folders,
+        code=data.code,
+        is_code_fixed=spec.code is CodePolicy.REFUSE,
     )

@@ -7,6 +7,7 @@ from tuner.agent.notices import Notice
 from tuner.messages import Continue, Start, Stop
 from tuner.study.agents import AgentBeat
 from tuner.study.checkpoint import SavedFile
+from tuner.study.code import Code
 from tuner.study.ending import Ending
 from tuner.study.failure import Fault
 from tuner.study.lease import Batch, End
@@ -31,6 +32,14 @@ class AskWrite:
 @dataclass(frozen=True, kw_only=True)
 class AskEnd:
     ends: Sequence[End]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskNoteCode:
+    """Record which files an attempt runs."""
+
+    key: AttemptKey
+    code: Code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +140,16 @@ class Leave:
     ending: Ending
 
 
-StoreJob = AskClaim | AskWrite | AskEnd | AskChanges | AskCheckpoint | AskUpload | AskElsewhere
+StoreJob = (
+    AskClaim
+    | AskWrite
+    | AskEnd
+    | AskNoteCode
+    | AskChanges
+    | AskCheckpoint
+    | AskUpload
+    | AskElsewhere
+)
 WorkerAct = (
     Send | ReplaceWorker | KillWorker | DumpStacks | RestWorkers | WakeWorkers | RecordWorkers
 )

@@ -165,7 +165,7 @@ class Agent:
         match act:
             case acts.AskClaim() | acts.AskCheckpoint() | acts.AskElsewhere():
                 self._claim_thread.post(act)
-            case acts.AskWrite() | acts.AskEnd() | acts.AskChanges():
+            case acts.AskWrite() | acts.AskEnd() | acts.AskNoteCode() | acts.AskChanges():
                 self._store_thread.post(act)
             case acts.AskUpload():
                 self._upload_thread.post(act)

@@ -22,6 +22,7 @@ from tuner.agent.state import (
 from tuner.search.curves import Curves
 from tuner.search.protocols import Pruner
 from tuner.study.agents import Desired
+from tuner.study.code import Code
 from tuner.study.goal import Goal
 from tuner.study.report import RungValue
 from tuner.study.trial import AttemptKey, TrialState
@@ -54,6 +55,8 @@ class Rulebook:
     look_seconds: float = 5.0  # between claims of a busy machine for trials that others left
     max_lanes: int = 4096  # of one worker
     is_single_use: bool = False  # a worker ends after one trial
+    code: Code = field(default_factory=dict)  # the objective's files when this agent began
+    is_code_fixed: bool = False  # no trial may run other files
     max_in_flight: int | None = None  # of all machines; None: as many as devices have use for
     structural: frozenset[str] = frozenset()  # params that lanes of one group share
     has_object_store: bool = False  # for checkpoints, outside the database

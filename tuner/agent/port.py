@@ -7,6 +7,7 @@ from typing import Protocol
 from tuner.agent.notices import Notice
 from tuner.study.agents import AgentBeat, Pulse, Telemetry
 from tuner.study.checkpoint import Checkpoint, SavedFile
+from tuner.study.code import Code
 from tuner.study.failure import Fault
 from tuner.study.feed import Changes, Seen
 from tuner.study.lease import Batch, Claimed, End
@@ -30,6 +31,9 @@ class Store(Protocol):
     ) -> Claimed: ...
 
     def report(self, batch: Batch) -> frozenset[AttemptKey]: ...
+
+    def note_code(self, key: AttemptKey, code: Code) -> None:
+        """Record the files that an attempt runs."""
 
     def end(self, ends: Sequence[End]) -> frozenset[AttemptKey]: ...
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from tuner.errors import TunerError
 from tuner.study.agents import AgentBeat
 from tuner.study.checkpoint import SavedFile
+from tuner.study.code import Code
 from tuner.study.decision import Decision, DecisionRecord
 from tuner.study.failure import Failure, Fault
 from tuner.study.goal import Goal
@@ -228,4 +229,5 @@ class ShownState:
 
     tally_at: float = 0.0
     shown_open: int | None = None  # the last WaitingForOthers
+    codes: list[Code] = field(default_factory=list)  # other than this agent's
     alerts: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=5))

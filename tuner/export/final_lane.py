@@ -17,6 +17,7 @@ from typing import Any
 
 from tuner.errors import RunFailed
 from tuner.export.files import write_whole
+from tuner.study.code import Code
 from tuner.study.goal import Goal
 from tuner.study.trial import Params, Values
 from tuner.study.verdict import Verdict
@@ -184,6 +185,10 @@ class FinalLane:
     def warn(self, text: str) -> None:
         """Show the warning."""
         self._tell(text)
+
+    def note_code(self, code: Code) -> bool:
+        """Record nothing: the config names the code."""
+        return True
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Raise the verdict again: the process is the command's."""

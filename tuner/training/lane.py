@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from tuner.study.code import Code
 from tuner.study.trial import Params, Values
 from tuner.study.verdict import Verdict
 
@@ -69,6 +70,9 @@ class Lane(Protocol):
     def warn(self, text: str) -> None:
         """Show a warning about this trial to the user."""
 
+    def note_code(self, code: Code) -> bool:
+        """Record the objective's files if they have changed; return whether they may be run."""
+
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Leave with this verdict, which the user's code has swallowed.
 
@@ -121,6 +125,10 @@ class DetachedLane:
 
     def warn(self, text: str) -> None:
         """Warn of nothing."""
+
+    def note_code(self, code: Code) -> bool:
+        """Allow any files: measurements run none of them."""
+        return True
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Do nothing: no user code runs."""

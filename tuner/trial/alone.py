@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from tuner.study.code import Code
 from tuner.study.trial import Params, ParamValue, Values
 from tuner.study.verdict import Verdict
 
@@ -77,6 +78,10 @@ class Alone:
     def warn(self, text: str) -> None:
         """Show the warning in the log."""
         log.warning("%s", text)
+
+    def note_code(self, code: Code) -> bool:
+        """Record nothing: there is no study."""
+        return True
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Do nothing: no verdict has asked it to stop."""

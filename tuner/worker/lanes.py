@@ -12,6 +12,7 @@ from tuner.messages import (
     Kept,
     Left,
     NotSaved,
+    RanCode,
     Reported,
     Saved,
     Setup,
@@ -19,6 +20,7 @@ from tuner.messages import (
     Stop,
     Warned,
 )
+from tuner.study.code import Code
 from tuner.study.schedule import Schedule
 from tuner.study.trial import Params, Values
 from tuner.study.verdict import Verdict
@@ -80,6 +82,7 @@ class PipeLane:
         self.from_step = start.from_step
         self.last_value = start.last_value
         self.trusts_folders = setup.trusts_folders
+        self._code, self._is_code_fixed = setup.code, setup.is_code_fixed
         self._is_stepwise = is_stepwise
         self._kept = kept
         self._n_saves = 0
@@ -203,6 +206,13 @@ class PipeLane:
     def warn(self, text: str) -> None:
         """Send a warning, which the agent shows."""
         self._mail.send(Warned(number=self.number, attempt=self.attempt, text=text))
+
+    def note_code(self, code: Code) -> bool:
+        """Send the files' hashes if they are not those that the agent began with."""
+        if code == self._code:
+            return True
+        self._mail.send(RanCode(number=self.number, attempt=self.attempt, code=code))
+        return not self._is_code_fixed
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Report the end of the attempt, and end the process if the user's code does not return."""

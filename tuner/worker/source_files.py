@@ -1,15 +1,28 @@
 """The files of an objective's code, and their hashes."""
 
 import hashlib
+import os
 import sys
+import sysconfig
+from contextlib import suppress
 from pathlib import Path
 
 _HERE = Path(__file__).parents[1]  # our own package
+_STANDARD = f"{sysconfig.get_path('stdlib')}{os.sep}"
 _LIBRARIES = {"site-packages", "dist-packages"}
 
 
 def hash_sources(module_name: str, folder: str) -> dict[str, str]:
-    """Return the sha256 of each of the user's files that has been imported so far.
+    """Return the sha256 of each file that `find_sources` returns."""
+    hashes = {}
+    for shown, file in sorted(find_sources(module_name, folder).items()):
+        with suppress(OSError):  # gone since it was imported
+            hashes[shown] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashes
+
+
+def find_sources(module_name: str, folder: str) -> dict[str, Path]:
+    """Return each of the user's files that has been imported so far.
 
     These are the modules below the study file's folder, or next to the target of a link there, and
     those of the objective's own package, wherever that is installed; libraries are not included.
@@ -19,24 +32,26 @@ def hash_sources(module_name: str, folder: str) -> dict[str, str]:
     package = "" if module_name.endswith(".py") else module_name.partition(".")[0]
     if not package:
         roots.append(Path(folder, module_name).resolve().parent)
-    hashes = {}
+    found = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or not file.endswith(".py"):
             continue
         is_own = bool(package) and (name == package or name.startswith(f"{package}."))
+        if not is_own and _is_library(file, roots):
+            continue
         path = _path_below(Path(file), roots)
         if path is not None and not _LIBRARIES & set(path.parts):
-            shown = path.as_posix()
+            found[path.as_posix()] = Path(file)
         elif path is None and is_own:
-            shown = name.replace(".", "/") + ".py"
-        else:
-            continue
-        try:
-            hashes[shown] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
-        except OSError:
-            continue  # gone since it was imported
-    return dict(sorted(hashes.items()))
+            found[name.replace(".", "/") + ".py"] = Path(file)
+    return found
+
+
+def _is_library(file: str, roots: list[Path]) -> bool:
+    """Return whether it is quickly seen: there are thousands, and each trial looks at all."""
+    is_below = any(file.startswith(f"{root}{os.sep}") for root in roots)
+    return not is_below and (file.startswith(_STANDARD) or "site-packages" in file)
 
 
 def _path_below(file: Path, roots: list[Path]) -> Path | None:

@@ -4,17 +4,19 @@ import math
 from dataclasses import replace
 from typing import assert_never
 
-from tuner.agent.acts import Act, Leave, ReplaceWorker, Say
+from tuner.agent.acts import Act, AskNoteCode, Leave, ReplaceWorker, Say
 from tuner.agent.events import WorkerGone, WorkerPrinted, WorkerSaid
 from tuner.agent.machine import Machine
 from tuner.agent.notices import TrialWarning, WorkerDied
 from tuner.agent.rules import checkpoints, memory, pruning
 from tuner.agent.rules.ends import fail_lane, give_up, post_end, prune_now, release, release_reason
 from tuner.agent.rules.failures import as_loss, failure_of_exit, failure_of_left
+from tuner.agent.rules.stopping import leave_with
 from tuner.agent.state import Lane, Phase, WorkerState
-from tuner.errors import RunFailed
-from tuner.messages import Kept, Left, NotSaved, Ready, Reported, Saved, Warned
+from tuner.errors import RunFailed, StudyMismatch
+from tuner.messages import Kept, Left, NotSaved, RanCode, Ready, Reported, Saved, Warned
 from tuner.study.agents import Desired
+from tuner.study.code import changed_files
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.failure import Failure, FailureClass
 from tuner.study.lease import End, Finish
@@ -25,7 +27,7 @@ from tuner.study.verdict import Outcome
 MAX_EARLY_EXITS = 3
 MAX_TAIL, MIN_TAIL = 65_536, 2_048  # characters of a log, of a lane alone and among many
 LOG_LINES = 50  # kept of a failed attempt
-OfLane = Reported | Saved | Kept | NotSaved | Warned | Left
+OfLane = Reported | Saved | Kept | NotSaved | Warned | RanCode | Left
 
 
 def said(machine: Machine, event: WorkerSaid, now: float) -> list[Act]:
@@ -63,7 +65,9 @@ def _said_of(machine: Machine, lane: Lane, message: OfLane, now: float) -> list[
         case NotSaved():
             return checkpoints.not_saved(machine, lane, message.step, message.reason)
         case Warned():
-            return _warned(machine, lane, message)
+            return _warned(machine, lane, message.text)
+        case RanCode():
+            return _ran_code(machine, lane, message, now)
         case Left():
             return _left(machine, lane, message)
         case _:
@@ -95,10 +99,27 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
     return pruning.decide(machine, lane, lane.reports[-1], is_last=message.is_last)
 
 
-def _warned(machine: Machine, lane: Lane, message: Warned) -> list[Act]:
-    notice = TrialWarning(number=lane.key.number, text=message.text)
+def _warned(machine: Machine, lane: Lane, text: str) -> list[Act]:
+    notice = TrialWarning(number=lane.key.number, text=text)
     machine.shown.alerts.append((machine.now, notice.sentence))
     return [Say(notice=notice)]
+
+
+def _ran_code(machine: Machine, lane: Lane, message: RanCode, now: float) -> list[Act]:
+    """Record changed files, and warn once; a study that allows no change ends this agent."""
+    acts: list[Act] = [AskNoteCode(key=lane.key, code=message.code)]
+    changed = changed_files(machine.book.code, message.code)
+    names = f"{', '.join(changed)} changed after this agent started"
+    if machine.book.is_code_fixed:
+        error = StudyMismatch(
+            f"{names}, and the study says `code: refuse`; its trials continue on an agent with the "
+            "files that it began with"
+        )
+        return [*acts, *leave_with(machine, error, now)]
+    if message.code in machine.shown.codes:
+        return acts
+    machine.shown.codes.append(message.code)
+    return [*acts, *_warned(machine, lane, f"{names}, and this trial runs the new content")]
 
 
 def printed(machine: Machine, event: WorkerPrinted) -> list[Act]:

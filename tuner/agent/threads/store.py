@@ -16,6 +16,7 @@ from tuner.agent.acts import (
     AskClaim,
     AskElsewhere,
     AskEnd,
+    AskNoteCode,
     AskUpload,
     AskWrite,
     StoreJob,
@@ -109,6 +110,9 @@ class StoreThread(JobThread[StoreJob]):
                 lost = self._store.end(job.ends)
                 self._look_soon()
                 return [EndsWritten(ends=job.ends, lost=lost)]
+            case AskNoteCode():
+                self._store.note_code(job.key, job.code)
+                return []
             case AskChanges():
                 return [self._look()]
             case AskCheckpoint():
@@ -173,7 +177,7 @@ def _urgency(job: StoreJob) -> int:
             return 0
         case AskClaim():
             return 1
-        case AskWrite():
+        case AskWrite() | AskNoteCode():
             return 2
         case AskEnd():
             return 3

@@ -86,7 +86,7 @@ from tuner.lease l
 join tuner.event e on e.study_id = l.study_id and e.number = l.number and e.attempt < l.attempt
 left join tuner.agent a on a.agent_id = e.agent_id
 left join tuner.log g on g.study_id = e.study_id and g.number = e.number and g.attempt = e.attempt
-where l.study_id = :study_id and l.attempt > 1
+where l.study_id = :study_id and l.attempt > 1 and e.kind <> 'code'
 group by e.number, e.attempt order by 5 desc limit 2000;
 
 -- name: clock

@@ -164,14 +164,17 @@ select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail
         where t.study_id = e.study_id and t.number = e.number and v.objective = 0
           and e.kind in ('complete', 'pruned'))
 from tuner.event e left join tuner.agent a on a.agent_id = e.agent_id
-where e.study_id = :study_id and (e.kind <> 'claimed' or e.attempt > 1)
+where e.study_id = :study_id and e.kind <> 'code' and (e.kind <> 'claimed' or e.attempt > 1)
 order by e.event_id desc limit :n_events;
 
 -- name: trial_events
--- What happened to a trial, in order.
-select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail, null, a.code
+-- What happened to a trial, in order, and the code that each attempt ran.
+select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail, null,
+       coalesce(c.detail::json, a.code)
 from tuner.event e left join tuner.agent a on a.agent_id = e.agent_id
-where e.study_id = :study_id and e.number = :number order by e.event_id;
+left join tuner.event c on c.study_id = e.study_id and c.number = e.number
+    and c.attempt = e.attempt and c.kind = 'code'
+where e.study_id = :study_id and e.number = :number and e.kind <> 'code' order by e.event_id;
 
 -- name: beside
 -- With how many others each attempt of a trial shared its device, averaged over its time. The record
@@ -274,9 +277,11 @@ from trials t left join trial_values v on v.trial_id = t.trial_id and v.objectiv
 where t.study_id = :study_id and t.number = any(cast(:numbers as int[]));
 
 -- name: origin
--- Where a trial comes from: its seed and draw, and the code and device of the agent that ended it.
-select l.seed, l.draw, l.device, a.code, a.about
+-- Where a trial comes from: its seed and draw, and the code and device of the attempt that ended it.
+select l.seed, l.draw, l.device, coalesce(c.detail::json, a.code), a.about
 from tuner.lease l left join tuner.agent a on a.agent_id = l.owner
+left join tuner.event c on c.study_id = l.study_id and c.number = l.number
+    and c.attempt = l.attempt and c.kind = 'code'
 where l.study_id = :study_id and l.number = :number;
 
 -- name: weights

@@ -64,6 +64,20 @@ with fenced as materialized (
 )
 select number, attempt from fenced;
 
+-- name: note_code
+-- The files that an attempt of mine runs, if they are not its agent's; once, if the answer was lost.
+insert into tuner.event (study_id, number, attempt, agent_id, kind, detail)
+select %(study_id)s, l.number, l.attempt, %(me)s, 'code', %(code)s
+from tuner.lease l
+where l.study_id = %(study_id)s and l.number = %(number)s and l.attempt = %(attempt)s
+  and l.owner = %(me)s and l.state = 'held'
+  and not exists (
+      select 1 from tuner.event e
+      where e.study_id = %(study_id)s and e.number = l.number and e.attempt = l.attempt
+        and e.kind = 'code')
+for share of l
+returning 1;
+
 -- name: insert_checkpoint
 -- A checkpoint of a trial that is still mine; none otherwise. Same transaction as its report.
 insert into tuner.checkpoint (study_id, number, attempt, step, sha256, n_bytes, object_key)

@@ -27,6 +27,7 @@ from tuner.storage.work.usage import Usage
 from tuner.storage.work.writes import Writer, write_batch, write_ends
 from tuner.study.agents import AgentBeat, AgentIdentity, Desired, Pulse, Telemetry
 from tuner.study.checkpoint import Checkpoint, SavedFile
+from tuner.study.code import Code
 from tuner.study.failure import Fault
 from tuner.study.feed import Changes, Seen
 from tuner.study.lease import Batch, Claimed, End
@@ -145,6 +146,17 @@ class PostgresStore:
     def report(self, batch: Batch) -> frozenset[AttemptKey]:
         """Write a batch under the fence; return the attempts that this agent no longer holds."""
         return write_batch(self._writer, self._main, batch)
+
+    def note_code(self, key: AttemptKey, code: Code) -> None:
+        """Record the files that an attempt runs; nothing if it is no longer this agent's."""
+        params = {
+            "study_id": self._study_id,
+            "me": str(self._identity.agent_id),
+            "number": key.number,
+            "attempt": key.attempt,
+            "code": json.dumps(dict(code), sort_keys=True),
+        }
+        self._main.rows("report", "note_code", params)
 
     def end(self, ends: Sequence[End]) -> frozenset[AttemptKey]:
         """End attempts; return those that this agent no longer held."""

@@ -20,6 +20,7 @@ from tuner.worker.exits import Exit
 from tuner.worker.faults import in_words
 from tuner.worker.kinds.command.invocation import TrialPlace, build_invocation
 from tuner.worker.kinds.command.orphans import adopt_orphans, end_descendants
+from tuner.worker.kinds.command.preparing import hash_named
 from tuner.worker.kinds.command.process import open_process
 from tuner.worker.kinds.command.run import Run
 from tuner.worker.kinds.command.saver import FolderSaver
@@ -103,6 +104,8 @@ def _restored(lane: Lane, trial: Trial) -> Path:
 
 def _follow(setup: Setup, record: Record, lane: Lane, trial: Trial) -> Exit:
     metric = setup.goal.metric
+    if not lane.note_code(hash_named(record.command, record.config, Path(setup.folder))):
+        return Exit(lane=lane, how=Outcome.RELEASED)
     place = _place(setup, lane, trial)
     invocation = build_invocation(record, lane.params, place, os.environ)
     source = open_source(record.report, invocation.location, metric, place.reports)

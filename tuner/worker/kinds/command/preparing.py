@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def prepare_command(request: Mapping[str, Any]) -> Prepared:
         fingerprint="",
         metrics=None,
         summary=f"command {' '.join(command)}"[:200],
-        code=dict(_hashes(command, request["config"], folder)),
+        code=hash_named(command, request["config"], folder),
     )
 
 
@@ -46,7 +46,12 @@ def _check_script(command: list[str], folder: Path) -> None:
         raise BadCode(f"there is no file {folder / command[1]}, which the command runs")
 
 
-def _hashes(command: list[str], config: str | None, folder: Path) -> Iterator[tuple[str, str]]:
+def hash_named(command: Sequence[str], config: str | None, folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file below the folder that the command names."""
+    return dict(_hashes(command, config, folder))
+
+
+def _hashes(command: Sequence[str], config: str | None, folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the sha256 of each file below the folder that the command names."""
     root = folder.resolve()
     for word in sorted({*command, *([config] if config else [])}):

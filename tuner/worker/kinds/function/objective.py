@@ -9,7 +9,7 @@ import torch
 
 from tuner.messages import Setup
 from tuner.study.trial import Params
-from tuner.study.verdict import Outcome
+from tuner.study.verdict import Outcome, Verdict
 from tuner.training.fatal_errors import is_our_interrupt
 from tuner.training.lane import Lane
 from tuner.training.modules.generators import seed_generators
@@ -19,7 +19,7 @@ from tuner.trial import (
     TrialEnd,
     check_return,
 )
-from tuner.trial.ends import SWALLOWED
+from tuner.trial.ends import ENDS, SWALLOWED
 from tuner.worker.bad_code import BadCode
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
@@ -27,6 +27,7 @@ from tuner.worker.forks import ForkedEnd, ending_forks
 from tuner.worker.loading import last_user_frame, load_callable
 from tuner.worker.objective import Training
 from tuner.worker.own_trial import build_trial
+from tuner.worker.source_files import hash_sources
 
 Function = Callable[[Trial], object]
 
@@ -69,7 +70,7 @@ class FunctionObjective:
     def _call(self, lane: Lane, trial: Trial) -> Exit:
         function: Function | None = None
         try:
-            function = load_function(str(self._setup.objective["function"]), self._setup.folder)
+            function = self._load(lane)
             with ending_forks():
                 returned = function(trial)
             if trial.end is not None:  # it was caught; that does not undo it
@@ -94,6 +95,14 @@ class FunctionObjective:
                 return Exit(lane=lane, how=Outcome.PRUNED, facts=trial.user_attrs)
             return self._raised(lane, trial, error)
         return Exit(lane=lane, how=Outcome.COMPLETE, value=value, facts=trial.user_attrs)
+
+    def _load(self, lane: Lane) -> Function:
+        """Load the function; raises `TrialEnd` if its files have changed and may not."""
+        name, folder = str(self._setup.objective["function"]), self._setup.folder
+        function = load_function(name, folder)
+        if not lane.note_code(hash_sources(name.rpartition(":")[0], folder)):
+            raise ENDS[Verdict.RELEASE]
+        return function
 
     def _swallowed(self, lane: Lane, trial: Trial, end: TrialEnd) -> Exit:
         print(f"trial {trial.number}: {SWALLOWED}", file=sys.stderr, flush=True)
