@@ -30,6 +30,7 @@ class Forked:
 
     pid: int
     pid_fd: int  # -1 where the kernel has no such
+    note: str = ""  # about the template, for the user
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +73,8 @@ def answer(answers: socket.socket, message: Answer) -> None:
     """Send an answer; one that the agent does not wait for any more is dropped."""
     with suppress(OSError):
         match message:
-            case Forked(pid=pid, pid_fd=pid_fd):
-                content = json.dumps({"pid": pid}).encode()
+            case Forked(pid=pid, pid_fd=pid_fd, note=note):
+                content = json.dumps({"pid": pid, "note": note}).encode()
                 socket.send_fds(answers, [content], [pid_fd] if pid_fd >= 0 else [])
             case Refused(reason=reason):
                 answers.send(json.dumps({"reason": reason}).encode())
@@ -94,5 +95,5 @@ def receive_answer(answers: socket.socket) -> Answer | None:
         pid_fd = descriptors[0] if descriptors else -1
         if pid_fd >= 0:
             os.set_inheritable(pid_fd, False)
-        return Forked(pid=fields["pid"], pid_fd=pid_fd)
+        return Forked(pid=fields["pid"], pid_fd=pid_fd, note=fields["note"])
     return Refused(**fields) if "reason" in fields else Ended(**fields)

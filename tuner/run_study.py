@@ -122,7 +122,9 @@ def work(
     devices = list_devices(options.workers, processes)
     home = open_home()
     with (
-        open_workers(devices, processes, spec.objective) as pool,
+        open_workers(
+            devices, processes, spec.objective, folder if spec.workers.preload else None
+        ) as pool,
         start_preparation(spec, folder, home.data) as preparation,
         _opened(database, options) as database,
     ):

@@ -31,6 +31,13 @@ class WorkerGone:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TemplateNoted:
+    """What the template of the workers says about itself."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerPrinted:
     worker: int
     tail: str
@@ -156,6 +163,7 @@ Event = (
     WorkerSaid
     | WorkerGone
     | WorkerPrinted
+    | TemplateNoted
     | ClaimAnswered
     | BatchWritten
     | EndsWritten

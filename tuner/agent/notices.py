@@ -172,6 +172,13 @@ class CheckpointTrouble:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotPreloaded:
+    """Trials import the user's code themselves, although the study file asks otherwise."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialWarning:
     """Something about a trial that needs attention; the trial continues."""
 
@@ -227,6 +234,7 @@ Notice = (
     | WorkersResting
     | BreakerOpened
     | CheckpointTrouble
+    | NotPreloaded
     | TrialWarning
     | Tally
 )

@@ -27,7 +27,14 @@ from tuner.study_file.params.reading import (
     read_params,
     read_search_space,
 )
-from tuner.study_file.sections import check_budget, check_lanes, node_of, read_goal, read_name
+from tuner.study_file.sections import (
+    check_budget,
+    check_lanes,
+    check_preload,
+    node_of,
+    read_goal,
+    read_name,
+)
 from tuner.study_file.text.faults import Faults, did_you_mean
 from tuner.study_file.text.items import Item, Keys, Section, is_misspelt, read_section
 from tuner.study_file.text.overrides import apply_override
@@ -124,7 +131,9 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
         "enqueue": read_enqueue(section.get("enqueue"), space, refused),
     }
     budget = parts.setdefault("budget", Budget())
-    check_lanes(section.get("workers"), parts.get("workers", Workers()).lanes, kind)
+    workers = parts.get("workers", Workers())
+    check_lanes(section.get("workers"), workers.lanes, kind)
+    check_preload(section.get("workers"), workers.preload, kind)
     check_parameters(section.get("params"), section.get("search_space"), known)
     n_epochs = kind.spec.complete(params).get("epochs")
     ranges = entries_of(section.get("search_space"))

@@ -13,7 +13,7 @@ from tuner.study_file.kinds.objective import MAX_LANES
 from tuner.study_file.kinds.table import AnyObjective
 from tuner.study_file.params.space import Range
 from tuner.study_file.stores import POSTGRES, StoreText
-from tuner.study_file.values import DAY, Duration, Hours, OneOf, OrWord, Real, Whole
+from tuner.study_file.values import DAY, Duration, Flag, Hours, OneOf, OrWord, Real, Whole
 
 _EXTEND = "the stored budget stays; `tuner extend` raises it"
 
@@ -99,6 +99,16 @@ class Workers(Model):
         ),
     ] = None
     processes: Annotated[int, Key(Whole(1, 64), "worker processes per device")] = 1
+    preload: Annotated[
+        bool,
+        Key(
+            Flag(),
+            "whether the file of a function is imported once per machine, and not by each trial. "
+            "It is imported by each trial all the same if that starts a thread or a process, opens "
+            "a socket, initializes CUDA or reads CUDA_VISIBLE_DEVICES: no later process could "
+            "rely on these",
+        ),
+    ] = False
 
 
 class FolderPolicy(StrEnum):

@@ -60,6 +60,15 @@ def check_budget(item: Item | None, *, is_grid: bool) -> None:
         item.fault("holds no limit; add one, such as {trials: 100} or {time: 12h}")
 
 
+def check_preload(item: Item | None, preload: bool | None, kind: ObjectiveKind) -> None:
+    """Report a preload of anything but a function; `item` holds `workers:`."""
+    if item is not None and preload and not kind.spec.is_single_use:
+        (read_entries(item, "") or {})["preload"].fault(
+            f"is for a function, whose file each trial imports, and not for a {kind.spec.noun}; "
+            "remove it"
+        )
+
+
 def check_lanes(item: Item | None, lanes: int | None, kind: ObjectiveKind) -> None:
     """Report more lanes than the kind of objective can have; `item` holds `workers:`."""
     fault = kind.lanes_fault(lanes or 1)

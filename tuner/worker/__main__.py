@@ -18,11 +18,11 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in _COMMANDS:
         sys.stderr.write(f"usage: python -m tuner.worker {'|'.join(_COMMANDS)}\n")
         return 2
-    hide_ours()
+    hidden = hide_ours()
     if arguments[0] == "template":
         from tuner.worker import template  # noqa: PLC0415 - the others load less
 
-        return template.main(arguments[1:])
+        return template.main(arguments[1:], hidden)
     streams = take_streams()
     # Imported modules stay: collecting garbage during the import takes a quarter of the time.
     gc.disable()

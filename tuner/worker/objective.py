@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from tuner.messages import Setup
@@ -9,6 +10,7 @@ from tuner.study.code import Code
 from tuner.study.trial import Params
 from tuner.training.lane import Lane
 from tuner.worker.exits import Exit
+from tuner.worker.source_files import FileState
 
 
 class Objective(Protocol):
@@ -28,6 +30,11 @@ class Objective(Protocol):
         """Train some of the lanes for a while; yield those that leave; raises `LaneFailed`."""
 
 
+# Import the code of a name, relative to a folder; return its files, to look for changes. Raises
+# `BadCode`.
+Preload = Callable[[str, str], Mapping[Path, FileState]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """The functions with which a worker trains a kind of objective."""
@@ -36,6 +43,7 @@ class Training:
     build: Callable[[Setup], Objective]
     set_threads: Callable[[int], None]  # that training may use on a CPU
     is_program: bool  # the process is the user's: its lines are flushed, its exit functions run
+    preload: Preload  # the user's code, once for all workers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,11 @@ import hashlib
 import os
 import sys
 import sysconfig
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+FileState = tuple[int, int]  # when it was changed, in nanoseconds, and its size in bytes
 _HERE = Path(__file__).parents[1]  # our own package
 _STANDARD = f"{sysconfig.get_path('stdlib')}{os.sep}"
 _LIBRARIES = {"site-packages", "dist-packages"}
@@ -46,6 +48,16 @@ def find_sources(module_name: str, folder: str) -> dict[str, Path]:
         elif path is None and is_own:
             found[name.replace(".", "/") + ".py"] = Path(file)
     return found
+
+
+def file_states(files: Iterable[Path]) -> dict[Path, FileState]:
+    """Return time and size of files, by which a change is seen; those that are gone are missing."""
+    states = {}
+    for file in files:
+        with suppress(OSError):
+            found = file.stat()
+            states[file] = (found.st_mtime_ns, found.st_size)
+    return states
 
 
 def _is_library(file: str, roots: list[Path]) -> bool:

@@ -14,15 +14,21 @@ import socket
 import sys
 import traceback
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 from tuner.fork_protocol import Ended, Forked, Refused, Request, answer, receive_request
+from tuner.processes import descendants_of
 from tuner.worker import process
+from tuner.worker.bad_code import BadCode
+from tuner.worker.import_watch import watch
 from tuner.worker.kinds.table import TRAININGS
 from tuner.worker.objective import Training
 from tuner.worker.reaper import under_reaper
+from tuner.worker.source_files import FileState, file_states
 from tuner.worker.streams import take_streams
 from tuner.worker.train import train
 
@@ -31,28 +37,53 @@ _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)  # only the agent ends
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 
-def main(arguments: list[str]) -> int:
-    """Fork workers until the agent is gone, and return the exit code; or be one of the workers."""
+def main(arguments: list[str], hidden: Mapping[str, str]) -> int:
+    """Fork workers until the agent is gone, and return the exit code; or be one of the workers.
+
+    `hidden`: variables that the user's code must not see.
+    """
     parser = argparse.ArgumentParser(prog="python -m tuner.worker template")
     parser.add_argument("--kind", choices=TRAININGS, required=True)
-    kind = parser.parse_args(arguments).kind
+    parser.add_argument("--preload", nargs=2, metavar=("NAME", "FOLDER"), default=None)
+    parser.add_argument("--note", default="")
+    parser.add_argument("--child", nargs=2, type=int, action="append", default=[])
+    options = parser.parse_args(arguments)
     if not _ends_with_parent():
         return 0
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    threads = os.environ.get(_BLAS_THREADS)
+    started = _Started(kind=options.kind, hidden=hidden, blas_threads=os.environ.get(_BLAS_THREADS))
     os.environ[_BLAS_THREADS] = "1"  # more would be started with the import
-    training, failure = _load(kind)
-    template = _Template(socket.socket(fileno=os.dup(0)))
+    training, failure = _load(options.kind)
+    template = _Template(socket.socket(fileno=os.dup(0)), started, dict(options.child))
+    if training is not None and options.preload is not None:
+        template.preload(training, *options.preload)
+    template.note = options.note
     if not template.run():
         return 0
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_DFL)
-    if threads is None:
-        del os.environ[_BLAS_THREADS]
-    else:
-        os.environ[_BLAS_THREADS] = threads
+    started.restore()
     _work(training, failure)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Started:
+    """How this process was started, to be started again and to be undone in a worker."""
+
+    kind: str
+    hidden: Mapping[str, str]
+    blas_threads: str | None
+
+    def restore(self) -> None:
+        if self.blas_threads is None:
+            del os.environ[_BLAS_THREADS]
+        else:
+            os.environ[_BLAS_THREADS] = self.blas_threads
+
+    def again(self, more: Sequence[str]) -> NoReturn:
+        """Become a new template in this process: its children, pipes and requests stay."""
+        self.restore()
+        command = [sys.executable, "-P", "-m", "tuner.worker", "template", "--kind", self.kind]
+        os.execve(sys.executable, [*command, *more], {**os.environ, **self.hidden})
 
 
 def _ends_with_parent() -> bool:
@@ -88,12 +119,52 @@ def _work(training: Training | None, failure: str) -> NoReturn:
 
 
 class _Template:
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(
+        self, control: socket.socket, started: _Started, children: Mapping[int, int]
+    ) -> None:
+        """Build it; `children`: those of the template that this process was, with their sockets."""
+        self.note = ""  # for the user
         self._control = control
+        self._started = started
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
         self._children: dict[int, socket.socket] = {}  # by process id
         self._pid_fds: dict[int, int] = {}
+        self._preloaded: tuple[str, str] | None = None
+        self._files: Mapping[Path, FileState] = {}
+        for pid, descriptor in children.items():
+            os.set_inheritable(descriptor, False)
+            self._add(pid, socket.socket(fileno=descriptor))
+
+    def preload(self, training: Training, name: str, folder: str) -> None:
+        """Import the user's code; if that does more than defining names, start again without."""
+        failure = ""
+        with watch() as found:
+            try:
+                self._files = training.preload(name, folder)
+            except BadCode as error:
+                failure = str(error)
+        if found or failure:
+            self._end_others()
+            why = f"because importing it {found[0]}" if found else f"because {failure}"
+            self._again(["--note", f"{name.rpartition(':')[0]} is not preloaded, {why}"])
+        self._preloaded = (name, folder)
+        gc.freeze()
+
+    def _again(self, more: Sequence[str]) -> NoReturn:
+        children = []
+        for pid, answers in self._children.items():
+            os.set_inheritable(answers.fileno(), True)
+            children += ["--child", str(pid), str(answers.fileno())]
+        self._started.again([*more, *children])
+
+    def _end_others(self) -> None:
+        """End the processes that the import has started."""
+        reapers = set(self._children)
+        kept = reapers.union(*(descendants_of(pid) for pid in reapers))
+        for pid in set(descendants_of(os.getpid())) - kept:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def run(self) -> bool:
         """Fork and reap; return False when the agent is gone, and True in a worker."""
@@ -101,6 +172,8 @@ class _Template:
             is_watched = len(self._pid_fds) == len(self._children)
             for key, _ in self._selector.select(None if is_watched else _LOOK_SECONDS):
                 if key.fileobj is self._control:
+                    if self._preloaded and self._files != file_states(self._files):
+                        self._again(["--preload", *self._preloaded])
                     request = receive_request(self._control)
                     if request is None:
                         return False
@@ -122,15 +195,19 @@ class _Template:
             self._begin(request)
             under_reaper(template, request.answers)
             return True
-        pid_fd = -1
+        self._add(pid, request.answers)
+        forked = Forked(pid=pid, pid_fd=self._pid_fds.get(pid, -1), note=self.note)
+        answer(request.answers, forked)
+        self.note = ""
+        _close(request.streams)
+        return False
+
+    def _add(self, pid: int, answers: socket.socket) -> None:
+        self._children[pid] = answers
         with suppress(OSError):  # kernels before 5.3 and some sandboxes refuse
             pid_fd = os.pidfd_open(pid)
             self._selector.register(pid_fd, selectors.EVENT_READ)
             self._pid_fds[pid] = pid_fd
-        self._children[pid] = request.answers
-        answer(request.answers, Forked(pid=pid, pid_fd=pid_fd))
-        _close(request.streams)
-        return False
 
     def _begin(self, request: Request) -> None:
         """Leave the template's session and files, and take the worker's standard streams."""
@@ -150,7 +227,9 @@ class _Template:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            answers = self._children.pop(pid)
+            answers = self._children.pop(pid, None)
+            if answers is None:
+                continue  # the user's code has started it
             answer(answers, Ended(exit_code=os.waitstatus_to_exitcode(status)))
             answers.close()
             if pid in self._pid_fds:

@@ -6,11 +6,12 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from tuner.agent.devices import Device
-from tuner.agent.events import Event, WorkerPrinted
+from tuner.agent.events import Event, TemplateNoted, WorkerPrinted
 from tuner.agent.workers.left_behind import WorkerRecord
 from tuner.agent.workers.listener import EXIT_SECONDS, Listener
 from tuner.agent.workers.process import Place, Worker, build_places, start_worker
@@ -35,18 +36,25 @@ class WorkerPool:
     to the thread that started it.
     """
 
-    def __init__(self, places: Sequence[Place], *, kind: str, has_spare: bool = False) -> None:
-        """Build the pool for a kind of objective, "trainer" or "function".
+    def __init__(
+        self,
+        places: Sequence[Place],
+        *,
+        kind: str,
+        has_spare: bool = False,
+        preloaded: tuple[str, str] | None = None,
+    ) -> None:
+        """Build the pool for a kind of objective, "trainer" or "function"; see also `Template`.
 
         A spare is an additional worker without a place, forked while a trial trains, that replaces
         the next one that ends.
         """
         self.inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.place_names = tuple(place.name for place in places)
-        self._kind = kind
-        self._n_threads = places[0].device.n_threads
         self._marker = uuid4().hex
-        self._template = Template(kind, self._n_threads, self._marker)
+        n_threads = places[0].device.n_threads
+        self._new_template = partial(Template, kind, n_threads, self._marker, preloaded)
+        self._template = self._new_template()
         self._workers: dict[int, Worker] = {}
         self._has_spare = has_spare
         self._setup: Setup | None = None
@@ -188,12 +196,13 @@ class WorkerPool:
         """Return the worker once it has started; with another template if this one is gone."""
         for _ in range(_N_TEMPLATES):
             with suppress(TemplateGone):
-                assert worker.pid
+                if worker.process.note:
+                    self.inbox.put(TemplateNoted(text=worker.process.note))
                 return worker
             worker.close()
             how = self._template.how_it_ended()
             self._template.close()
-            self._template = Template(self._kind, self._n_threads, self._marker)
+            self._template = self._new_template()
             worker = self._ask(worker.place)
         worker.close()
         raise RunFailed(f"workers do not start on this machine; {how}")
@@ -219,14 +228,21 @@ class WorkerPool:
 
 @contextmanager
 def open_workers(
-    devices: Sequence[Device], processes: int, objective: Objective
+    devices: Sequence[Device],
+    processes: int,
+    objective: Objective,
+    preloaded_from: Path | None = None,
 ) -> Iterator[WorkerPool]:
     """Start the workers at once: their imports take as long as the database's start.
 
-    A function gets a fresh process for every trial; a spare is forked meanwhile.
+    A function gets a fresh process for every trial; a spare is forked meanwhile. With
+    `preloaded_from`, its code in this folder is imported once for all of them.
     """
     places = build_places(devices, processes)
-    pool = WorkerPool(places, kind=objective.kind, has_spare=objective.is_single_use)
+    preloaded = None if preloaded_from is None else (objective.code_names[0], str(preloaded_from))
+    pool = WorkerPool(
+        places, kind=objective.kind, has_spare=objective.is_single_use, preloaded=preloaded
+    )
     try:
         yield pool
     finally:

@@ -50,6 +50,11 @@ class ForkedProcess:
         """Return its process id; wait for its start. Raises `TemplateGone`, `RunFailed`."""
         return self._start().pid
 
+    @property
+    def note(self) -> str:
+        """Return what the template says about itself, once the process has started."""
+        return self._start().note
+
     def poll(self) -> int | None:
         """Return the exit code, or None while it runs; negative: the signal that ended it."""
         return self.wait(0.0)
@@ -114,9 +119,16 @@ def _is_gone(forked: Forked, seconds: float) -> bool:
 class Template:
     """A running template; it ends with this process, and its workers with it."""
 
-    def __init__(self, kind: str, n_threads: int, marker: str = "") -> None:
+    def __init__(
+        self,
+        kind: str,
+        n_threads: int,
+        marker: str = "",
+        preloaded: tuple[str, str] | None = None,
+    ) -> None:
         """Start it for a kind of objective, and for workers with so many threads.
 
+        `preloaded`: the name of a function and the folder to which it is relative, to be imported.
         `marker` is in the environment of it and of its workers, so that they are known again. Call
         it from the main thread: its parent-death signal is tied to the thread that started it.
         """
@@ -124,7 +136,7 @@ class Template:
         with tempfile.TemporaryFile() as output, theirs:
             self._output = os.dup(output.fileno())
             self._process: subprocess.Popen[bytes] = subprocess.Popen(
-                [*TEMPLATE, kind],
+                [*TEMPLATE, kind, *(("--preload", *preloaded) if preloaded else ())],
                 stdin=theirs.fileno(),
                 stdout=output,
                 stderr=output,

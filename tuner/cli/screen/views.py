@@ -166,7 +166,12 @@ def _line_of(notice: notices.Notice, step_noun: str) -> str | None:  # noqa: C90
                 f"the database has been away for {render_seconds(notice.away_seconds)}: workers "
                 "save, end, and start again when it is back"
             )
-        case notices.BreakerOpened() | notices.CheckpointTrouble() | notices.TrialWarning():
+        case (
+            notices.BreakerOpened()
+            | notices.CheckpointTrouble()
+            | notices.NotPreloaded()
+            | notices.TrialWarning()
+        ):
             return notice.sentence
         case notices.Tally():
             return _tally(notice, step_noun)

@@ -131,4 +131,5 @@ TRAINING = Training(
     build=CommandObjective,
     set_threads=lambda n: None,
     is_program=False,
+    preload=lambda name, folder: {},
 )

@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -27,7 +27,7 @@ from tuner.worker.forks import ForkedEnd, ending_forks
 from tuner.worker.loading import last_user_frame, load_callable
 from tuner.worker.objective import Training
 from tuner.worker.own_trial import build_trial
-from tuner.worker.source_files import hash_sources
+from tuner.worker.source_files import FileState, file_states, find_sources, hash_sources
 
 Function = Callable[[Trial], object]
 
@@ -150,9 +150,16 @@ def definition_of(function: Function | None) -> str:
     return f"{Path(code.co_filename).name}:{code.co_firstlineno} in {code.co_name}"
 
 
+def preload(name: str, folder: str) -> Mapping[Path, FileState]:
+    """Import the function's module."""
+    load_function(name, folder)
+    return file_states(find_sources(name.rpartition(":")[0], folder).values())
+
+
 TRAINING = Training(
     warm_up=lambda: None,
     build=FunctionObjective,
     set_threads=torch.set_num_threads,
     is_program=True,
+    preload=preload,
 )
