@@ -50,6 +50,8 @@ def _words(confirmation: Confirmation) -> list[str]:
         f"{_number(winner.mean)}"
         + (f", give or take {_number(winner.spread)} from seed to seed" if winner.spread else "")
     )
+    if confirmation.warning is not None:
+        lines.append(f"warning: {confirmation.warning}")
     luck = confirmation.luck
     if luck is not None and luck > 0:
         lines.append(
@@ -57,7 +59,8 @@ def _words(confirmation: Confirmation) -> list[str]:
             "values is a lucky one"
         )
     if (
-        winner.probability is not None
+        confirmation.warning is None
+        and winner.probability is not None
         and winner.probability < 0.9
         and len(confirmation.candidates) > 1
     ):
@@ -75,6 +78,7 @@ def render_confirmed(confirmation: Confirmation | None) -> str:
     winner, n_open = confirmation.winner, sum(c.n_open for c in confirmation.candidates)
     name = one_line(confirmation.name)
     lines = [] if winner is None else [_render_winner(confirmation, winner)]
+    lines += [] if confirmation.warning is None else [f"warning: {confirmation.warning}"]
     if n_open:
         what = "confirmed so far" if winner is not None else "nothing is confirmed yet"
         file = "STUDY.yaml" if confirmation.needs_study_file else ""
@@ -120,6 +124,7 @@ def confirmed_json(confirmation: Confirmation | None) -> dict[str, Any]:
             "spread": winner and winner.spread,
             "n_values": winner and len(winner.values),
             "probability_best": winner and winner.probability,
+            "warning": confirmation.warning,
             "export": winner and _export_command(confirmation),
         }
     }
@@ -136,6 +141,7 @@ def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
         "finished": confirmation.is_finished,
         "winner": winner.trial if winner else None,
         "luck": confirmation.luck,
+        "warning": confirmation.warning,
         "candidates": [
             {
                 "trial": c.trial,

@@ -33,6 +33,7 @@ class FunctionObjective(Objective):
     is_single_use: ClassVar[bool] = True
     has_prepared_data: ClassVar[bool] = False
     counts_epochs: ClassVar[bool] = False
+    seed_use: ClassVar[str] = "seed every random generator of the function with `trial.seed`"
 
     function: str
 

@@ -29,6 +29,7 @@ class Objective(Model, ABC):
     counts_epochs: ClassVar[bool] = True  # False: only the params determine the unit of a step
     noun: ClassVar[str] = "trainer"  # what trains, for messages
     seconds_metric: ClassVar[str | None] = None  # the reported metric that is a step's duration
+    seed_use: ClassVar[str] = ""  # how the user's code takes the seed of a trial, as advice
 
     @property
     @abstractmethod

@@ -25,6 +25,10 @@ class CommandObjective(Objective):
     max_lanes: ClassVar[int] = 1
     has_prepared_data: ClassVar[bool] = False
     counts_epochs: ClassVar[bool] = False
+    seed_use: ClassVar[str] = (
+        'pass the seed to the program with "{seed}" in its command, or let it read the variable '
+        "TUNER_SEED"
+    )
 
     command: Annotated[
         tuple[str, ...], Key(Words(), "program and arguments; `{name}` is the value of a param")
