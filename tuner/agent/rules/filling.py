@@ -27,6 +27,7 @@ def fill(machine: Machine, now: float) -> list[Act]:
         and now >= machine.claims.due
     ):
         machine.claims.is_claiming, machine.claims.fill_at = True, None
+        machine.claims.counts_own = bool(machine.lanes)
         if not n_wanted:
             machine.claims.look_at = now + machine.book.look_seconds
         known = tuple(machine.lanes)
@@ -131,7 +132,7 @@ def wait_or_leave(machine: Machine, answer: Claimed) -> list[Act]:
         machine.database.away.clear()
         machine.database.away_since = None
         return [Leave(ending=Ending(kind=EndingKind.FINISHED, reason=answer.reason))]
-    if machine.shown.shown_open == n_open:
+    if machine.claims.counts_own or machine.shown.shown_open == n_open:
         return []
     machine.shown.shown_open = n_open
     return [Say(notice=WaitingForOthers(n_open=n_open))]
