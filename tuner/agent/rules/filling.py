@@ -67,6 +67,7 @@ def _start(machine: Machine, lane: Lane) -> list[Act]:
         worker=worker.name,
         params=trial.params,
         from_step=lane.from_step,
+        follows_failure=trial.follows_failure,
     )
     return [Send(worker=pid, message=start), Say(notice=notice)]
 
