@@ -309,6 +309,9 @@ def test_a_confirmation_of_own_code_names_the_study_file():
     command = "tuner export digits --by confirmed --file STUDY.yaml -o best.yaml"
     assert render_confirmed(own).endswith(f"next: {command}")
     assert confirmed_json(own)["confirmation"]["export"] == command
+    known = "tuner export digits --by confirmed --file 'my study.yaml' -o best.yaml"
+    assert render_confirmation(own, file="my study.yaml").endswith(f"next: {known}")
+    assert "--file" not in render_confirmation(_confirmation(), file="my study.yaml")
     waiting = Candidate(trial=3, params={}, search_value=None, values=(), n_failed=0, n_open=2)
     assert "(tuner run STUDY.yaml --study digits-confirm)" in render_confirmed(
         _confirmation(candidates=(waiting,), needs_study_file=True)
