@@ -10,6 +10,7 @@ from importlib import resources
 from tuner.cli.program_options import ProgramOption
 from tuner.study_file.text.yaml_text import core_value
 
+_MAX_OTHERS = 6  # in one line
 _VARIABLE, _EXAMPLE = "LEARNING_RATE", "learning_rate"
 _WAYS = f"""\
   # The help of your program gives no option to search. It can take params in one of three ways:
@@ -18,7 +19,7 @@ _WAYS = f"""\
   # - arguments: remove `env`, and add their placeholders to the command: --lr, "{{{_EXAMPLE}}}"
   # - a config file: remove `env`, write `config: FILE.yaml`, and add "{{config}}" to the command:
   #   the program gets a copy of FILE.yaml in which {_EXAMPLE} has the value of the trial.
-  # For a seed and the length of the training, pass "{{seed}}" and "{{epochs}}" in the same way.
+  # For the length of a training, write `params: {{epochs: 10}}` and pass "{{epochs}}" in this way.
 """
 _FREE_SPACE = f"  {_EXAMPLE}: {{float: [1e-4, 1e-1], log: true}}  # an example"
 
@@ -32,12 +33,15 @@ class CommandStudy:
 
 
 def render_command_study(
-    name: str, words: Sequence[str], guesses: Sequence[ProgramOption]
+    name: str,
+    words: Sequence[str],
+    guesses: Sequence[ProgramOption],
+    others: Sequence[str] = (),
 ) -> CommandStudy:
     """Render a study file for a program and its options.
 
     An option that the command sets already keeps its value; the number of epochs becomes a fixed
-    param, because tuner can use it.
+    param, because tuner can use it. `others` are options of the program that are left out.
     """
     given = {guess.name: found for guess in guesses if (found := guess.value_in(words))}
     command = [word.replace("{", "{{").replace("}", "}}") for word in words]
@@ -52,9 +56,10 @@ def render_command_study(
     free = [guess for guess in guesses if guess.name not in given]
     command += [word for guess in free for word in (guess.flag, f"{{{guess.name}}}")]
     space = [_range(guess) for guess in free if guess.range]
+    shown = f"[{', '.join(map(_yaml_word, command))}]\n{_render_others(others)}"
     values = {
         "NAME": name,
-        "COMMAND": f"[{', '.join(map(_yaml_word, command))}]\n{'' if space else _WAYS}".rstrip(),
+        "COMMAND": f"{shown}{'' if space else _WAYS}".rstrip(),
         "PARAMS": params,
         "SPACE": "\n".join(space or [_FREE_SPACE]),
     }
@@ -63,6 +68,12 @@ def render_command_study(
     )
     text = re.sub("|".join(values), lambda match: values[match[0]], template)
     return CommandStudy(text=text, advice="" if space else _advice(words))
+
+
+def _render_others(flags: Sequence[str]) -> str:
+    more = ", ..." if len(flags) > _MAX_OTHERS else ""
+    listed = ", ".join(flags[:_MAX_OTHERS])
+    return f"  # Options of the program that are left out: {listed}{more}\n" if flags else ""
 
 
 def _range(guess: ProgramOption) -> str:

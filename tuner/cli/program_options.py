@@ -33,6 +33,8 @@ _KNOWN = (  # names whose usual ranges are known, for options without a default
     (re.compile(r"dropout.*|.*_dropout"), "{float: [0, 0.5]}"),
     (re.compile(r"momentum"), "{float: [0.5, 0.99]}"),
     (re.compile(r"batch_?size"), "{choice: [16, 32, 64, 128]}"),
+    (re.compile(r"width|n?_?hidden(_(size|dim|units))?"), "{int: [16, 256], log: true}"),
+    (re.compile(r"((n|num)_)?layers|depth"), "{int: [1, 4]}"),
 )
 
 
@@ -120,6 +122,12 @@ def guess_options(help_text: str) -> tuple[ProgramOption, ...]:
     return (*fixed, *searched[:_MAX_OPTIONS])
 
 
+def find_others(help_text: str, guesses: Sequence[ProgramOption]) -> tuple[str, ...]:
+    """Return the options that take a value and are not among the guesses."""
+    known = {"--help", "--version", *(guess.flag for guess in guesses)}
+    return tuple(flag for _, flag, usage, _ in _blocks(help_text) if usage and flag not in known)
+
+
 def _blocks(help_text: str) -> Iterator[tuple[str, str, str, str]]:
     """Yield each option (short and long) with its metavar or choices, and its description."""
     current: tuple[str, str, str] | None = None
@@ -131,8 +139,9 @@ def _blocks(help_text: str) -> Iterator[tuple[str, str, str, str]]:
             continue
         if current is not None:
             yield (*current, " ".join(lines))
-        usage = start[3].strip()
-        current, lines = (start[1] or "", f"--{start[2]}", usage), [usage]
+        # Two spaces precede the description: an option without a value has nothing else.
+        usage = "" if start[3].startswith(" ") else start[3].partition("  ")[0].strip()
+        current, lines = (start[1] or "", f"--{start[2]}", usage), [start[3].strip()]
 
 
 def _guess(flag: str, usage: str, block: str) -> ProgramOption | None:
@@ -148,7 +157,8 @@ def _guess(flag: str, usage: str, block: str) -> ProgramOption | None:
         return ProgramOption(flag=flag, name=name, range="", default="")
     if name in BUILT_IN or _NOT_SEARCHED.search(name):
         return None
-    range_ = _choices(usage) or _around(name, default)
+    takes_value = bool(usage) or _number(default) is not None
+    range_ = _choices(usage) or (_around(name, default) if takes_value else "")
     return ProgramOption(flag=flag, name=name, range=range_, default=default) if range_ else None
 
 

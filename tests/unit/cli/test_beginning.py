@@ -12,7 +12,7 @@ from tuner import Trial, smoke
 from tuner.cli.command_study import render_command_study
 from tuner.cli.commands.init import Beginning, build_files, study_name
 from tuner.cli.main import main
-from tuner.cli.program_options import guess_options
+from tuner.cli.program_options import find_others, guess_options
 from tuner.study_file.load import load_spec, load_study_file
 
 
@@ -113,6 +113,22 @@ def test_an_option_that_the_command_sets_is_not_passed_twice(
     assert list(spec.objective.command) == command
     assert spec.params == ({} if params is None else {"epochs": params})
     assert list(spec.search_space) == space
+
+
+def test_options_whose_help_shows_no_default_are_searched_by_their_names_or_listed():
+    text = """\
+  -h, --help       show this help message and exit
+  --lr LR          learning rate
+  --width WIDTH    hidden units
+  --momentum       use momentum
+  --resume RESUME  checkpoint file
+"""
+    guesses = guess_options(text)
+    assert [guess.name for guess in guesses] == ["lr", "width"]
+    others = find_others(text, guesses)
+    assert others == ("--resume",)
+    shown = render_command_study("a", ["run"], guesses, others).text
+    assert "# Options of the program that are left out: --resume\n" in shown
 
 
 def test_a_program_without_options_gets_a_study_that_names_three_ways(tmp_path, capsys):

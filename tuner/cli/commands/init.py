@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from tuner.cli.command_study import CommandStudy, render_command_study
-from tuner.cli.program_options import guess_options, read_help
+from tuner.cli.program_options import find_others, guess_options, read_help
 from tuner.cli.text.words import one_line
 from tuner.errors import RunFailed, UsageError
 from tuner.study.command_line import file_word, quote_word
@@ -98,7 +98,9 @@ def _study_of_command(folder: Path, options: argparse.Namespace) -> CommandStudy
         raise UsageError('--command is empty; write --command "python main.py"')
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; name the one from which the command runs")
-    return render_command_study(study_name(folder), words, guess_options(read_help(words, folder)))
+    text = read_help(words, folder)
+    guesses = guess_options(text)
+    return render_command_study(study_name(folder), words, guesses, find_others(text, guesses))
 
 
 def write_files(folder: Path, files: dict[str, str]) -> None:
