@@ -53,7 +53,7 @@ def test_a_script_with_argparse_is_searched_exported_and_trained(tuner, tmp_path
     assert "command {python} main.py --lr {lr}" in finished.err
     assert {trial["state"] for trial in _trials(tuner, "command")} <= {"COMPLETE", "PRUNED"}
     log = tuner.look("logs", "command", 0).out
-    assert re.search(r"tuner: trial 0 runs \S+ main.py --lr [\d.e-]+ --batch-size \d+", log)
+    assert re.search(r"tuner: runs \S+ main.py --lr [\d.e-]+ --batch-size \d+", log)
     assert "epoch 1 val_loss" in log
 
     best = folder / "best.yaml"
