@@ -51,7 +51,7 @@ class Confirmation:
     n_seeds: int
     candidates: tuple[Candidate, ...]
     needs_study_file: bool = False  # then commands need the study file that names it
-    seed_use: str = ""  # how the user's code takes a seed, as advice
+    seed_advice: str = ""  # how the user's code gets a seed
 
     @property
     def winner(self) -> Candidate | None:
@@ -83,8 +83,8 @@ class Confirmation:
         several = [c.values for c in self.candidates if len(c.values) > 1]
         if not several or any(len(set(values)) > 1 for values in several):
             return None
-        use = f"; if the training has a random part, {self.seed_use}" if self.seed_use else ""
-        return f"every seed gave the same value, so spread and probability mean nothing{use}"
+        advice = f"; if training has a random part, {self.seed_advice}" if self.seed_advice else ""
+        return f"every seed gave the same value, so spread and probability mean nothing{advice}"
 
 
 def load_confirmation(database: Database, name: str) -> Confirmation | None:
@@ -139,7 +139,7 @@ def _confirmation(connection: Snapshot, linked: StudyRow) -> Confirmation:
         n_seeds=confirms.seeds,
         candidates=rank(candidates, linked.direction),
         needs_study_file=spec.needs_study_file,
-        seed_use=spec.objective.seed_use,
+        seed_advice=spec.objective.seed_advice,
     )
 
 

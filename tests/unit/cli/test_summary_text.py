@@ -292,10 +292,10 @@ def test_a_confirmation_is_told_beside_the_best_trial():
 
 def test_a_confirmation_whose_seeds_change_nothing_has_a_warning():
     alike = Candidate(trial=3, params={}, search_value=0.5, values=(0.5, 0.5), n_failed=0, n_open=0)
-    found = _confirmation(candidates=(alike,), seed_use="pass the seed with {seed}")
+    found = _confirmation(candidates=(alike,), seed_advice="pass the seed with {seed}")
     warning = (
         "every seed gave the same value, so spread and probability mean nothing; "
-        "if the training has a random part, pass the seed with {seed}"
+        "if training has a random part, pass the seed with {seed}"
     )
     for shown in (render_confirmation(found), render_confirmed(found)):
         assert f"warning: {warning}" in shown

@@ -9,7 +9,8 @@ import pytest
 from tuner.results.confirmation import Candidate, Confirmation, rank
 from tuner.results.probability import probabilities_of_best
 from tuner.study.trial import Direction
-from tuner.study_file.kinds.table import KINDS
+from tuner.study_file.kinds.command.objective import CommandObjective
+from tuner.study_file.kinds.function import FunctionObjective
 
 MINIMIZE, MAXIMIZE = Direction.MINIMIZE, Direction.MAXIMIZE
 
@@ -111,10 +112,14 @@ def test_seeds_that_change_nothing_are_a_warning():
     assert _confirmation(alike, _candidate(3, [0.5, 0.6])).warning is None
 
 
-def test_the_warning_says_how_each_kind_takes_the_seed():
-    alike = _confirmation(_candidate(1, [0.5, 0.5]))
-    uses = {spec.kind: spec.seed_use for spec in (kind.spec for kind in KINDS)}
-    for kind, words in (("command", ('"{seed}"', "TUNER_SEED")), ("function", ("trial.seed",))):
-        warning = replace(alike, seed_use=uses[kind]).warning
-        assert all(word in warning for word in words)
-    assert replace(alike, seed_use=uses["trainer"]).warning.endswith("mean nothing")
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        (CommandObjective(command=("run", "{x}")), ("pass the seed", '"{seed}"', "TUNER_SEED")),
+        (CommandObjective(command=("run", "{seed}")), ("let the program seed", "{seed}")),
+        (FunctionObjective(function="train.py:train"), ("trial.seed",)),
+    ],
+)
+def test_the_warning_says_how_each_kind_takes_the_seed(objective, words):
+    alike = replace(_confirmation(_candidate(1, [0.5, 0.5])), seed_advice=objective.seed_advice)
+    assert all(word in alike.warning for word in words)

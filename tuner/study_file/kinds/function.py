@@ -33,13 +33,16 @@ class FunctionObjective(Objective):
     is_single_use: ClassVar[bool] = True
     has_prepared_data: ClassVar[bool] = False
     counts_epochs: ClassVar[bool] = False
-    seed_use: ClassVar[str] = "seed every random generator of the function with `trial.seed`"
 
     function: str
 
     @property
     def code_names(self) -> tuple[str, ...]:
         return (self.function,)
+
+    @property
+    def seed_advice(self) -> str:
+        return "seed all generators with trial.seed, and with no other number"
 
     @classmethod
     def complete(cls, params: Params) -> dict[str, ParamValue]:

@@ -29,7 +29,6 @@ class Objective(Model, ABC):
     counts_epochs: ClassVar[bool] = True  # False: only the params determine the unit of a step
     noun: ClassVar[str] = "trainer"  # what trains, for messages
     seconds_metric: ClassVar[str | None] = None  # the reported metric that is a step's duration
-    seed_use: ClassVar[str] = ""  # how the user's code takes the seed of a trial, as advice
 
     @property
     @abstractmethod
@@ -67,6 +66,11 @@ class Objective(Model, ABC):
     def is_same_in_company(self) -> bool:
         """Return whether a trial has the same bits in any group."""
         return True
+
+    @property
+    def seed_advice(self) -> str:
+        """Return how the user's code gets the seed of a trial, as advice."""
+        return ""
 
     @property
     def helpful_params(self) -> frozenset[str]:

@@ -25,10 +25,6 @@ class CommandObjective(Objective):
     max_lanes: ClassVar[int] = 1
     has_prepared_data: ClassVar[bool] = False
     counts_epochs: ClassVar[bool] = False
-    seed_use: ClassVar[str] = (
-        'pass the seed to the program with "{seed}" in its command, or let it read the variable '
-        "TUNER_SEED"
-    )
 
     command: Annotated[
         tuple[str, ...], Key(Words(), "program and arguments; `{name}` is the value of a param")
@@ -71,6 +67,15 @@ class CommandObjective(Objective):
     def command_line(self) -> str:
         """Return the command for people, with its placeholders."""
         return shlex.join(self.command)
+
+    @property
+    def seed_advice(self) -> str:
+        if "seed" in self.placeholders:
+            return "let the program seed all generators with the {seed} of its command"
+        return (
+            'pass the seed to the program with "{seed}" in its command, or let it read the '
+            "variable TUNER_SEED"
+        )
 
     @property
     def texts(self) -> tuple[str, ...]:
