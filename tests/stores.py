@@ -1,12 +1,15 @@
 """A server with the protocol of S3 on loopback, and a profile for it."""
 
+import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import URLError
 
@@ -56,3 +59,44 @@ def write_profile(folder: Path, endpoint: str) -> dict[str, str]:
         "AWS_SESSION_TOKEN": "of another account",
         "TUNER_STORE_PROFILE": "ck",
     }
+
+
+@contextmanager
+def open_role_service() -> Iterator[tuple[str, list[str]]]:
+    """The service of a cloud machine that gives out keys of its role, and the paths asked for."""
+    asked: list[str] = []
+    keys = {
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "AccessKeyId": KEY,
+        "SecretAccessKey": SECRET,
+        "Token": "of-the-role",
+        "LastUpdated": "2026-01-01T00:00:00Z",
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+
+    class Service(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self._answer("a token")
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self._answer("a-role" if self.path.endswith("/") else json.dumps(keys))
+
+        def _answer(self, text: str) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

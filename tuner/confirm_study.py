@@ -10,7 +10,7 @@ from tuner.results.confirmation import Confirmation, load_confirmation
 from tuner.run_study import RunOptions, RunOutcome, work
 from tuner.storage.opening import open_database
 from tuner.storage.schema.migrations import migrate
-from tuner.study.command_line import study_command
+from tuner.study.command_line import file_option, study_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +33,7 @@ def confirm(
         spec, is_open = plan_linked_study(database, name, plan)
         # The linked study may not be there yet: a refusal names the one that the user knows.
         search = spec.model_copy(update={"name": name})
-        folder = folder_of_code(
-            search, study_file, study_command("confirm", name, "--file STUDY.yaml")
-        )
+        folder = folder_of_code(search, study_file, study_command("confirm", name, file_option()))
         notes = [f"study {name} continues; these are its best trials so far"] if is_open else []
         spec = take_local_keys(spec, study_file)
         outcome = work(spec, folder, options, view, notes, database=database)

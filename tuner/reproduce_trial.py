@@ -35,7 +35,7 @@ from tuner.storage.opening import open_database
 from tuner.storage.reading.shipping import read_basis
 from tuner.storage.schema.migrations import migrate
 from tuner.storage.work.records import read_records
-from tuner.study.command_line import study_command
+from tuner.study.command_line import file_option, study_command
 from tuner.study.trial import Params, Values
 from tuner.study.verdict import Outcome, Verdict
 
@@ -68,7 +68,7 @@ def reproduce(
         migrate(database)
         with database.reading() as connection:
             record = read_record(connection, name, number)
-    command = study_command("reproduce", name, "--file STUDY.yaml", values=str(number))
+    command = study_command("reproduce", name, file_option(), values=str(number))
     folder = folder_of_code(record.spec, study_file, command)
     record = replace(record, spec=take_local_keys(record.spec, study_file))
     return compare(record, _train_again(record, folder, options, tell))

@@ -47,7 +47,7 @@ from tuner.storage.work.join import JoinedStudy, is_finished, join_study
 from tuner.storage.work.store import PostgresStore
 from tuner.study.agents import AgentIdentity, Desired
 from tuner.study.code import Code
-from tuner.study.command_line import run_study_command
+from tuner.study.command_line import UNKNOWN_FILE, run_study_command
 from tuner.study.ending import Ending, EndingKind
 from tuner.study.seeds import derive_seed
 from tuner.study_file.identity import parse_spec, render_differences
@@ -98,7 +98,7 @@ def run_stored(name: str, path: Path | None, options: RunOptions, view: View) ->
         migrate(database)
         with database.reading() as connection:
             spec = parse_spec(find_row(connection, name).spec)
-        folder = folder_of_code(spec, path, run_study_command(name, "STUDY.yaml"))
+        folder = folder_of_code(spec, path, run_study_command(name, UNKNOWN_FILE))
         spec = take_local_keys(spec, path)
         return work(spec, folder, options, view, database=database)
 

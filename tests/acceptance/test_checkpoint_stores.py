@@ -132,7 +132,7 @@ def test_a_key_of_the_store_is_nowhere_and_the_users_own_stay(tuner: Tuner, tmp_
         refused = tuner(
             "run", _write(tmp_path, f"s3://{BUCKET}/ck", "other"), code=1, **environment
         )
-    assert "for the profile 'ck'" in refused.err
+    assert "have no profile 'ck'" in refused.err
     assert "of another account" in printed, "the user's own variables stay"
     assert "TUNER_STORE_PROFILE" not in printed
     dump = tmp_path / "dump.zip"

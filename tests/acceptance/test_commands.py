@@ -53,7 +53,7 @@ def test_a_script_with_argparse_is_searched_exported_and_trained(tuner, tmp_path
     assert "command {python} main.py --lr {lr}" in finished.err
     assert {trial["state"] for trial in _trials(tuner, "command")} <= {"COMPLETE", "PRUNED"}
     log = tuner.look("logs", "command", 0).out
-    assert re.search(r"tuner: trial 0 runs \S+ main.py --lr [\d.e-]+ --batch-size \d+", log)
+    assert re.search(r"tuner: runs \S+ main.py --lr [\d.e-]+ --batch-size \d+", log)
     assert "epoch 1 val_loss" in log
 
     best = folder / "best.yaml"
@@ -214,7 +214,6 @@ def test_init_writes_a_study_from_the_help_of_a_program(tuner, tmp_path):
     [
         (f"{sys.executable} gone.py", r"failed with exit code 2: .*can't open file"),
         ("no-such-program", r"no-such-program --help cannot be run \(No such file"),
-        (f"{sys.executable} -c 'print(1)'", "shows no option with a number to search"),
         ("'", "--command: No closing quotation"),
         (" ", "--command is empty"),
     ],

@@ -67,7 +67,7 @@ def test_more_trials_and_trials_of_ones_own(own_finished, tmp_path):
     assert refused.count("\n") == 1
     extended = tuner.look("extend", "plain", "--trials", "+2", "--time", "12h")
     assert "  trials  2 -> 4\n  time  none -> 12 h 0 min\n" in extended.out
-    assert "next: no agent is at work; tuner run STUDY.yaml" in extended.out
+    assert "next: no agent is at work; tuner run --study plain on any" in extended.out
     enqueued = tuner.look("enqueue", "plain", "learning_rate=0.05", "--json").json
     assert (enqueued["numbers"], enqueued["n_left"]) == ([2], 2)
     (waiting,) = tuner.look("trials", "plain", "--state", "waiting", "--json").json

@@ -35,6 +35,7 @@ KINDS = {
         "covariance": "diag",
         "regularization": 0.1,
     },
+    "keras": {"learning_rate": 0.01, "width": 32, "dropout": 0.2},
     "reinforcement": {
         "episodes": 8,
         "learning_rate": 0.02,
@@ -60,7 +61,7 @@ KINDS = {
     "transfer": {"labeled_rows": 60, "n_frozen": 1, "learning_rate": 3e-3, "body_rate": 0.1},
 }
 # Their packages are installed for the extended suite alone.
-WITH_PACKAGES = {"boosting", "reinforcement"}
+WITH_PACKAGES = {"boosting", "keras", "reinforcement"}
 
 
 def test_the_grid_tries_different_cells_in_the_order_of_its_seed(tuner, tmp_path):
@@ -236,6 +237,7 @@ def _as_module(example):
         for name in KINDS
     ],
 )
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in Keras
 def test_a_kind_of_training_resumes_as_if_undisturbed(example, tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -224,7 +224,7 @@ def test_a_final_training_that_is_ended_goes_on(tuner: Tuner, tmp_path, number):
         (out / "config.yaml").read_text().replace("  pause: 0.2\n", "")
     )
     resumed = tuner("train", *words[1:-2])
-    assert "going on from step" in resumed.err
+    assert "continues from step" in resumed.err
     metrics = json.loads((out / "metrics.json").read_text())
     assert sorted(map(int, metrics["curve"])) == list(range(1, 41))
     assert not list(out.glob("checkpoint-*"))

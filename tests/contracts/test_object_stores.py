@@ -1,13 +1,14 @@
 """Every object store: whole objects by key, and nothing outside of them."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.stores import BUCKET, SECRET, open_s3, write_profile
+from tests.stores import BUCKET, SECRET, open_role_service, open_s3, write_profile
 from tuner.errors import ObjectMissing, StoreFails
 from tuner.storage.objects.store import ObjectStore, open_store
 from tuner.study.secrets import redact
@@ -117,8 +118,56 @@ def test_a_profile_that_is_not_there_is_one_sentence(
     monkeypatch.setenv("TUNER_STORE_PROFILE", "other")
     location = parse_store("s3://studies/x")
     assert location is not None
-    with pytest.raises(StoreFails, match="for the profile 'other'"):
+    with pytest.raises(StoreFails, match="have no profile 'other'"):
         open_store(location, tmp_path)
+
+
+PROCESS = """\
+import json
+print(json.dumps({"Version": 1, "AccessKeyId": "KEY", "SecretAccessKey": "secret-of-a-process"}))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("variable", ["TUNER_STORE_PROFILE", "AWS_PROFILE"])
+def test_a_profile_may_get_its_keys_from_a_program(
+    s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    _use_profile(tmp_path, s3_endpoint, monkeypatch)
+    monkeypatch.delenv("TUNER_STORE_PROFILE")
+    monkeypatch.setenv(variable, "role")
+    (tmp_path / "process.py").write_text(PROCESS)
+    (tmp_path / "none").write_text(
+        f"[profile role]\ncredential_process = {sys.executable} {tmp_path}/process.py\n"
+        f"endpoint_url = {s3_endpoint}\n"
+    )
+    location = parse_store(f"s3://{BUCKET}/{tmp_path.name}")
+    assert location is not None
+    store = open_store(location, tmp_path)
+    store.put("d/1/2/a", _file(tmp_path, b"abc"))
+    assert _read(store, "d/1/2/a", 3) == b"abc"
+    assert redact("secret-of-a-process") == "***"
+    (tmp_path / "none").write_text("[profile role]\nregion = eu-central-1\n")
+    with pytest.raises(StoreFails, match=f"{variable}: boto3 finds no credentials .*'role'"):
+        open_store(location, tmp_path)
+
+
+@pytest.mark.long
+def test_without_keys_the_role_of_the_machine_counts(
+    s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("TUNER_STORE_PROFILE", raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    location = parse_store(f"s3://{BUCKET}/{tmp_path.name}")
+    assert location is not None
+    with open_role_service() as (service, asked):
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", service)
+        store = open_store(location, tmp_path)
+        store.put("d/1/2/a", _file(tmp_path, b"abc"))
+        assert _read(store, "d/1/2/a", 3) == b"abc"
+    assert any(path.endswith("security-credentials/a-role") for path in asked)
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,9 @@ def test_a_release_counts_failures_and_losses_apart_and_a_hand_back_as_neither(
     assert logs == ([] if failure is None else [(failure.message,)])
     again = agent.claim_one()
     assert (again.failures, again.losses) == expected[:2]
+    assert again.follows_failure == (failure is not None)
+    agent.store.end([Release(key=again.key, reason="released")])
+    assert not agent.claim_one().follows_failure, "only the attempt before counts"
 
 
 def test_a_hand_back_keeps_who_made_the_trial_fail_before(study: StoredStudy) -> None:

@@ -28,7 +28,7 @@ def test_a_trials_page_tells_each_attempt_and_its_failure(study: StoredStudy) ->
     agent.store.end([Release(key=trial.key, reason="ValueError: boom", failure=raised("boom"))])
     again = other.claim_one()
     page = load_trial_page(study.database, NAME, 0)
-    assert [story.how for story in page.attempts] == ["released", "running"]
+    assert [story.how for story in page.attempts] == ["fail", "running"]
     assert page.attempts[0].detail == "ValueError: boom"
     assert page.trial.reason is None, "stale while it runs again"
     assert dict(page.curve) == {1: 1.0, 2: 0.5}
@@ -36,7 +36,7 @@ def test_a_trials_page_tells_each_attempt_and_its_failure(study: StoredStudy) ->
     other.finish(again, TrialState.FAIL, failure=raised(), reason="ValueError: no such layer")
     Control(study.database, study.study_id, study.spec).retry([0])
     page = load_trial_page(study.database, NAME, 0)
-    assert [story.how for story in page.attempts] == ["released", "fail"]
+    assert [story.how for story in page.attempts] == ["fail", "fail"]
     assert (page.trial.failure, page.trial.reason) == ("exception", "ValueError: no such layer")
     assert [log.message for log in page.logs] == ["boom", "ValueError: no such layer"]
     assert dict(page.retried_by) == {1: "WAITING"}
@@ -67,6 +67,17 @@ def test_a_live_screen_gets_records_events_and_the_latest_steps(study: StoredStu
     assert [event.value for event in live.events] == [0.5, 0.7, 0.25, 0.25, 0.125]
     assert (live.summary.n("COMPLETE"), live.summary.n("RUNNING")) == (5, 1)
     assert (live.summary.used.trials, live.summary.used.best) == (6, 0.125)
+
+
+def test_a_failed_attempt_is_not_told_as_a_release(study: StoredStudy) -> None:
+    agent = study.agent()
+    failed, released = agent.claim(2)
+    agent.store.end([Release(key=failed.key, reason="boom", failure=raised("boom"))])
+    agent.store.end([Release(key=released.key, reason="released")])
+    events = load_live(study.database, NAME).events
+    assert [event.kind for event in events] == ["attempt_failed", "released"]
+    (story,) = load_trial_page(study.database, NAME, failed.key.number).attempts
+    assert (story.how, story.detail) == ("fail", "boom")
 
 
 def test_steps_are_the_last_ones_and_count_once(study: StoredStudy) -> None:

@@ -27,6 +27,7 @@ class TrialStarted:
     worker: str
     params: Params
     from_step: int  # 0: from the beginning
+    follows_failure: bool = False  # its attempt before this one failed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class AttemptReleased:
     key: AttemptKey
     reason: str
     has_failed: bool = False  # this attempt; there will be another
+    max_attempts: int | None = None  # of a failed one: the last number, if each attempt fails so
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -188,6 +188,7 @@ class DatabaseState:
 @dataclass(kw_only=True)
 class ClaimState:
     is_claiming: bool = False  # a claim is under way
+    counts_own: bool = False  # it went out with trials here, which its answer may count as open
     not_before: float = 0.0
     due: float | None = None  # when to ask for trials; None: nothing is wanted
     fill_at: float | None = None  # when places are filled though there are few

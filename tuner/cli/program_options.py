@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -17,7 +17,7 @@ from tuner.study_file.kinds.command.placeholders import BUILT_IN
 HELP_SECONDS = 10.0
 _MAX_HELP = 200_000  # bytes
 _MAX_OPTIONS = 12  # in the search space
-_START = re.compile(r"^\s{1,12}(?:-\w(?:[ =]\S+)?, *)?--([A-Za-z][\w-]*)[ =]?(.*)$")
+_START = re.compile(r"^\s{1,12}(?:(-\w)(?:[ =]\S+)?, *)?--([A-Za-z][\w-]*)[ =]?(.*)$")
 _DEFAULT = re.compile(r"\bdefaults?(?: is| to|:|=)?\s*:?\s*['\"]?([^\s'\"\])},;]+)", re.IGNORECASE)
 _CHOICES = re.compile(r"^\{([^{}]+)\}|^\[([^\[\]|]+(?:\|[^\[\]|]+)+)\]")
 # Options that say how a program runs, not what it trains.
@@ -33,6 +33,8 @@ _KNOWN = (  # names whose usual ranges are known, for options without a default
     (re.compile(r"dropout.*|.*_dropout"), "{float: [0, 0.5]}"),
     (re.compile(r"momentum"), "{float: [0.5, 0.99]}"),
     (re.compile(r"batch_?size"), "{choice: [16, 32, 64, 128]}"),
+    (re.compile(r"width|n?_?hidden(_(size|dim|units))?"), "{int: [16, 256], log: true}"),
+    (re.compile(r"((n|num)_)?layers|depth"), "{int: [1, 4]}"),
 )
 
 
@@ -44,12 +46,24 @@ class ProgramOption:
     name: str  # of the param: "batch_size"
     range: str  # as a study file writes it; empty for the number of epochs and the seed
     default: str  # as the help shows it; empty without one
+    short: str = ""  # "-b"
+
+    def value_in(self, words: Sequence[str]) -> tuple[int, str] | None:
+        """Return the value that a command line gives to it, with its place, or None."""
+        flags = [flag for flag in (self.flag, self.short) if flag]
+        for place, word in enumerate(words):
+            if word in flags and place + 1 < len(words):
+                return place + 1, words[place + 1]
+            if word.startswith(f"{self.flag}="):
+                return place, word.removeprefix(f"{self.flag}=")
+        return None
 
 
 def read_help(words: Sequence[str], folder: Path) -> str:
     """Run `PROGRAM ... --help` and return its output; raises `UsageError` if that fails.
 
-    It gets ten seconds; then its process group is killed.
+    It gets ten seconds; then its process group is killed, and the output is empty: a program that
+    ignores the option trains.
     """
     line = " ".join([*words, "--help"])
     try:
@@ -76,7 +90,7 @@ def read_help(words: Sequence[str], folder: Path) -> str:
         process.wait()
         process.stdout.close()
     if code is None:
-        raise UsageError(f"{line} did not end within {HELP_SECONDS:.0f} s and {_MAX_HELP:,} bytes")
+        return ""
     if code != 0:
         last = next((part for part in reversed(text.splitlines()) if part.strip()), "")
         raise UsageError(f"{line} failed with exit code {code}: {last.strip()[:200]}")
@@ -99,8 +113,8 @@ def _read_until(descriptor: int, until: float) -> str:
 def guess_options(help_text: str) -> tuple[ProgramOption, ...]:
     """Return the options that can be searched, the number of epochs, and the seed."""
     found = {
-        option.name: option
-        for flag, usage, block in _blocks(help_text)
+        option.name: replace(option, short=short)
+        for short, flag, usage, block in _blocks(help_text)
         if (option := _guess(flag, usage, block)) is not None
     }
     fixed = [option for option in found.values() if not option.range]
@@ -108,9 +122,15 @@ def guess_options(help_text: str) -> tuple[ProgramOption, ...]:
     return (*fixed, *searched[:_MAX_OPTIONS])
 
 
-def _blocks(help_text: str) -> Iterator[tuple[str, str, str]]:
-    """Yield each option with its metavar or choices, and its description in one line."""
-    current: tuple[str, str] | None = None
+def find_others(help_text: str, guesses: Sequence[ProgramOption]) -> tuple[str, ...]:
+    """Return the options that take a value and are not among the guesses."""
+    known = {"--help", "--version", *(guess.flag for guess in guesses)}
+    return tuple(flag for _, flag, usage, _ in _blocks(help_text) if usage and flag not in known)
+
+
+def _blocks(help_text: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield each option (short and long) with its metavar or choices, and its description."""
+    current: tuple[str, str, str] | None = None
     lines: list[str] = []
     for line in [*help_text.splitlines(), "  --end"]:
         start = _START.match(line)
@@ -119,7 +139,9 @@ def _blocks(help_text: str) -> Iterator[tuple[str, str, str]]:
             continue
         if current is not None:
             yield (*current, " ".join(lines))
-        current, lines = (f"--{start[1]}", start[2].strip()), [start[2].strip()]
+        # Two spaces precede the description: an option without a value has nothing else.
+        usage = "" if start[3].startswith(" ") else start[3].partition("  ")[0].strip()
+        current, lines = (start[1] or "", f"--{start[2]}", usage), [start[3].strip()]
 
 
 def _guess(flag: str, usage: str, block: str) -> ProgramOption | None:
@@ -135,7 +157,8 @@ def _guess(flag: str, usage: str, block: str) -> ProgramOption | None:
         return ProgramOption(flag=flag, name=name, range="", default="")
     if name in BUILT_IN or _NOT_SEARCHED.search(name):
         return None
-    range_ = _choices(usage) or _around(name, default)
+    takes_value = bool(usage) or _number(default) is not None
+    range_ = _choices(usage) or (_around(name, default) if takes_value else "")
     return ProgramOption(flag=flag, name=name, range=range_, default=default) if range_ else None
 
 

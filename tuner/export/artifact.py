@@ -18,9 +18,7 @@ from tuner.study.secrets import redact
 from tuner.study.trial import Values
 from tuner.training.checkpoint_folder import clear_folder, is_folder_file, unpack_folder
 from tuner.training.final.evaluation import Evaluation
-from tuner.training.final.model import MODEL_FILE, FinalModel, encode_model
-
-CHECKPOINT_FOLDER = "checkpoint"  # the folder that a function saved last, if its state is one
+from tuner.training.final.model import CHECKPOINT_FOLDER, MODEL_FILE, FinalModel, encode_model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from tuner.storage.reading.shipping import (
     read_weights_content,
 )
 from tuner.storage.reading.trials import read_curve
-from tuner.study.command_line import study_command
+from tuner.study.command_line import file_option, study_command
 from tuner.study.seeds import derive_seed
 from tuner.study.trial import FINAL_STATES
 from tuner.study_file.best import BestConfig
@@ -81,7 +81,7 @@ def export_in(connection: Snapshot, name: str, wanted: Wanted) -> list[Exported]
     summary = summarize(connection, find_row(connection, name), wanted.by)
     numbers = _choose(connection, summary, wanted)
     if not wanted.params_only:
-        command = study_command("export", name, "--file STUDY.yaml")
+        command = study_command("export", name, file_option())
         folder_of_code(parse_spec(summary.study.spec), wanted.study_file, command)
     is_chosen = wanted.number is None and wanted.n_top == 1
     confirmation = summary.confirmation if is_chosen and summary.best_by is By.CONFIRMED else None

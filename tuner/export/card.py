@@ -119,10 +119,13 @@ def _warning(config: BestConfig, metrics: Mapping[str, Any]) -> str:
     """Warn of selecting the best of noisy values, with the result of a confirmation if any."""
     confirmed = config.provenance.get("confirmed")
     if isinstance(confirmed, Mapping) and confirmed.get("mean") is not None:
+        spread = confirmed.get("spread")
+        of_seeds = f"{_shown(spread)} from seed to seed (standard deviation)"
+        if spread == 0:
+            of_seeds = "the same under every seed, so it shows nothing about other trainings"
         return (
             f"Its params were confirmed under {plain(confirmed.get('seeds'))} fresh seeds: "
-            f"{config.metric} {_shown(confirmed['mean'])} on average, "
-            f"{_shown(confirmed.get('spread'))} from seed to seed (standard deviation); the "
+            f"{config.metric} {_shown(confirmed['mean'])} on average, {of_seeds}; the "
             f"search had reported {_shown(metrics['search_value'])}."
         )
     tried = config.provenance.get("trials")

@@ -69,7 +69,7 @@ class Job:
             is_stepwise=is_stepwise,
         )
         if lane.from_step:
-            self.tell(f"going on from step {lane.from_step}, which {self.folder} holds")
+            self.tell(f"continues from step {lane.from_step}, which {self.folder} holds")
         return lane
 
     def left(self, lane: FinalLane, left: Exit) -> Trained | None:

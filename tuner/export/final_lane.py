@@ -80,7 +80,7 @@ class FinalLane:
             try:
                 check_checkpoint(path)
             except BadCheckpoint as error:
-                self._tell(f"{error}; going on from the one before")
+                self._tell(f"{error}; the training continues from the one before")
                 continue
             stored = self._stored_curve() if step else {}
             self.curve = {int(s): values for s, values in stored.items() if int(s) <= step}

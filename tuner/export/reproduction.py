@@ -89,6 +89,7 @@ class Reproduction:
     ended_again: str
     differences: tuple[MetricDifference, ...] = ()
     circumstances: tuple[str, ...] = field(default=())  # differences in the environment
+    seed_advice: str = ""  # if values differ: how the user's code gets the seed
 
     @property
     def is_equal(self) -> bool:
@@ -132,7 +133,8 @@ def compare(record: Record, again: Again) -> Reproduction:
     """Compare step by step, metric by metric, without the time that a step took."""
     steps = sorted(record.curve)
     names = sorted({n for step in steps for n in record.curve[step]} - {SECONDS_METRIC})
-    differences = (_differ(name, steps, record.curve, again.curve) for name in names)
+    apart = [_differ(name, steps, record.curve, again.curve) for name in names]
+    differences = tuple(difference for difference in apart if difference is not None)
     return Reproduction(
         number=record.trial.number,
         state=record.trial.state,
@@ -141,8 +143,9 @@ def compare(record: Record, again: Again) -> Reproduction:
         value_again=again.value,
         ended=record.ended,
         ended_again=again.ended,
-        differences=tuple(d for d in differences if d is not None),
+        differences=differences,
         circumstances=tuple(tell_circumstances(record, again)),
+        seed_advice=record.spec.objective.seed_advice if differences else "",
     )
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from tuner.errors import NoCompleteTrial, UsageError
 from tuner.results.confirmation import Confirmation
 from tuner.storage.reading.rows import StudyRow
-from tuner.study.command_line import study_command
+from tuner.study.command_line import file_option, study_command
 from tuner.study_file.identity import parse_spec
 
 
@@ -46,9 +46,9 @@ def choose_best(
     return Choice(number=by_value, by=By.VALUE)
 
 
-def confirm_command(name: str, *, needs_study_file: bool) -> str:
+def confirm_command(name: str, *, needs_study_file: bool, file: str | None = None) -> str:
     """Return `tuner confirm NAME`, with the study file if that names the code."""
-    return study_command("confirm", name, "--file STUDY.yaml" if needs_study_file else "")
+    return study_command("confirm", name, file_option(file, is_needed=needs_study_file))
 
 
 def confirmed_best(by_value: int, confirmation: Confirmation | None) -> int | None:

@@ -51,6 +51,7 @@ class Confirmation:
     n_seeds: int
     candidates: tuple[Candidate, ...]
     needs_study_file: bool = False  # then commands need the study file that names it
+    seed_advice: str = ""  # how the user's code gets a seed
 
     @property
     def winner(self) -> Candidate | None:
@@ -75,6 +76,15 @@ class Confirmation:
         if best is None or best.mean is None or best.search_value is None:
             return None
         return rank(best.mean - best.search_value)
+
+    @property
+    def warning(self) -> str | None:
+        """Return the sentence about seeds that change nothing; None if any of them does."""
+        several = [c.values for c in self.candidates if len(c.values) > 1]
+        if not several or any(len(set(values)) > 1 for values in several):
+            return None
+        advice = f"; if training has a random part, {self.seed_advice}" if self.seed_advice else ""
+        return f"every seed gave the same value, so spread and probability mean nothing{advice}"
 
 
 def load_confirmation(database: Database, name: str) -> Confirmation | None:
@@ -129,6 +139,7 @@ def _confirmation(connection: Snapshot, linked: StudyRow) -> Confirmation:
         n_seeds=confirms.seeds,
         candidates=rank(candidates, linked.direction),
         needs_study_file=spec.needs_study_file,
+        seed_advice=spec.objective.seed_advice,
     )
 
 

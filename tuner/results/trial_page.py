@@ -40,7 +40,7 @@ class AttemptStory:
     device: str | None
     started_at: datetime | None
     ended_at: datetime | None  # None: it continues
-    how: str  # "complete", "released", "lost", "running"
+    how: str  # "complete", "released", "fail", "lost", "running"
     detail: str
     n_beside: float = 0.0  # others that shared its device, on average over its time
     other_code: tuple[str, ...] = ()  # files that were not those with which the study began
@@ -160,7 +160,8 @@ def tell_attempts(
         elif end is None:
             how, ended_at, detail = "running", None, ""
         else:
-            how, ended_at, detail = end.kind, end.at, end.detail or ""
+            how = "fail" if end.kind == "attempt_failed" else end.kind
+            ended_at, detail = end.at, end.detail or ""
         devices = [event.device for event in mine if event.device]
         is_last = attempt == n_attempts
         stories.append(

@@ -2,6 +2,8 @@
 
 import shlex
 
+UNKNOWN_FILE = "STUDY.yaml"  # stands for a study file whose path is not known here
+
 
 def study_command(verb: str, name: str, options: str = "", *, values: str = "") -> str:
     """Render `tuner VERB NAME VALUES OPTIONS` for a study of any name.
@@ -13,6 +15,12 @@ def study_command(verb: str, name: str, options: str = "", *, values: str = "") 
     else:
         words = ["tuner", verb, quote_word(name), values, options]
     return " ".join(word for word in words if word)
+
+
+def file_option(path: str | None = None, *, is_needed: bool = True) -> str:
+    """Render `--file FILE`, with a placeholder for a path that is not known."""
+    file = UNKNOWN_FILE if path is None else quote_word(file_word(path))
+    return f"--file {file}" if is_needed else ""
 
 
 def run_study_command(name: str, file: str = "") -> str:

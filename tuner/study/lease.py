@@ -35,6 +35,7 @@ class ClaimedTrial:
     checkpoint: Checkpoint | None
     history: Mapping[int, float]  # objective by step, up to the checkpoint
     seconds: float = 0.0  # training time of earlier attempts before their release
+    follows_failure: bool = False  # the attempt before this one failed
 
     @property
     def place(self) -> int:

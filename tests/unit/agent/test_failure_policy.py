@@ -49,6 +49,14 @@ def _asked(result: list[acts.Act]) -> list[int]:
     return [f.key.number for act in of_type(result, acts.AskElsewhere) for f in act.faults]
 
 
+def test_a_failed_attempt_is_announced_with_the_last_one_to_come() -> None:
+    for how, last in ((Outcome.EXCEPTION, 3), (Outcome.KILLED, 5)):
+        bench = Bench(retries=2)
+        (notice,) = _said(_train(bench, 0, how), notices.AttemptReleased)
+        assert isinstance(notice, notices.AttemptReleased)
+        assert (notice.has_failed, notice.reason, notice.max_attempts) == (True, "boom", last)
+
+
 def test_failures_alone_open_no_breaker_and_slow_nothing_on_a_lonely_machine() -> None:
     bench = Bench()
     for number in range(2 * TRIP_AFTER):

@@ -569,6 +569,23 @@ def test_an_idle_agent_waits_for_the_others_says_so_once_and_asks_again() -> Non
     assert notices.WaitingForOthers(n_open=2) not in [a.notice for a in of_type(again, acts.Say)]
 
 
+def test_an_answer_that_is_older_than_the_end_here_is_no_wait_for_others() -> None:
+    bench = Bench()
+    bench.ready()
+    trial = bench.training()
+    result = bench.leave(trial, Outcome.COMPLETE, value=0.5)
+    result += [*bench.ready(), *bench.tick(1.0)]
+    (claim,) = of_type(result, acts.AskClaim)
+    assert claim.known == (trial.key,), "the trial is still held here, and counts as open"
+    bench.stored(*bench.ends(result))
+    assert not bench.machine.lanes
+    late = bench.claimed(n_open=1, limit=True)
+    assert notices.WaitingForOthers(n_open=1) not in [a.notice for a in of_type(late, acts.Say)]
+    assert of_type(bench.tick(1.0), acts.AskClaim)
+    fresh = bench.claimed(n_open=1, limit=True)
+    assert notices.WaitingForOthers(n_open=1) in [a.notice for a in of_type(fresh, acts.Say)]
+
+
 def test_nothing_is_claimed_before_the_first_look_at_the_other_agents() -> None:
     """Or new trials would be drawn while lost ones of this machine wait."""
     bench = Bench()

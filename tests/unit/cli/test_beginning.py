@@ -1,6 +1,7 @@
 """`tuner init`, `tuner check` and `tuner schema`."""
 
 import json
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -8,9 +9,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from tuner import Trial, smoke
+from tuner.cli.command_study import render_command_study
 from tuner.cli.commands.init import Beginning, build_files, study_name
 from tuner.cli.main import main
-from tuner.study_file.load import load_spec
+from tuner.cli.program_options import find_others, guess_options
+from tuner.study_file.load import load_spec, load_study_file
 
 
 @pytest.mark.parametrize("words", [[], ["--code"], ["--lightning"], ["--hf"]])
@@ -75,6 +78,69 @@ def test_the_code_that_init_writes_is_short_trains_and_resumes(tmp_path):
     undisturbed = run("undisturbed", 27)
     assert undisturbed[-1][1]["val_loss"] < undisturbed[0][1]["val_loss"]
     assert run("disturbed", 9) + run("disturbed", 27) == undisturbed
+
+
+HELP = """\
+options:
+  -h, --help            show this help message and exit
+  --lr LR               learning rate (default: 0.1)
+  -e EPOCHS, --epochs EPOCHS
+                        (default: 9)
+  --seed SEED
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "command", "params", "space"),
+    [
+        ("run", ["run", "--epochs", "{epochs}", "--seed", "{seed}", "--lr", "{lr}"], 9, ["lr"]),
+        (
+            "run --epochs 4 --seed=3",
+            ["run", "--epochs", "{epochs}", "--seed=3", "--lr", "{lr}"], 4, ["lr"],
+        ),
+        ("run --epochs=4 --lr 1", ["run", "--epochs={epochs}", "--lr", "1", "--seed", "{seed}"],
+         4, ["learning_rate"]),
+        ("run -e 4", ["run", "-e", "{epochs}", "--seed", "{seed}", "--lr", "{lr}"], 4, ["lr"]),
+        ("run -e $N", ["run", "-e", "$N", "--seed", "{seed}", "--lr", "{lr}"], None, ["lr"]),
+    ],
+)  # fmt: skip
+def test_an_option_that_the_command_sets_is_not_passed_twice(
+    tmp_path, words, command, params, space
+):
+    study = render_command_study("a", words.split(), guess_options(HELP))
+    (tmp_path / "study.yaml").write_text(study.text)
+    spec = load_spec(tmp_path / "study.yaml")
+    assert list(spec.objective.command) == command
+    assert spec.params == ({} if params is None else {"epochs": params})
+    assert list(spec.search_space) == space
+
+
+def test_options_whose_help_shows_no_default_are_searched_by_their_names_or_listed():
+    text = """\
+  -h, --help       show this help message and exit
+  --lr LR          learning rate
+  --width WIDTH    hidden units
+  --momentum       use momentum
+  --resume RESUME  checkpoint file
+"""
+    guesses = guess_options(text)
+    assert [guess.name for guess in guesses] == ["lr", "width"]
+    others = find_others(text, guesses)
+    assert others == ("--resume",)
+    shown = render_command_study("a", ["run"], guesses, others).text
+    assert "# Options of the program that are left out: --resume\n" in shown
+
+
+def test_a_program_without_options_gets_a_study_that_names_three_ways(tmp_path, capsys):
+    (tmp_path / "main.py").write_text("print('epoch 1 val_loss 0.5')")
+    command = f"{sys.executable} main.py"
+    assert main(["init", str(tmp_path), "--command", command]) == 0
+    assert f"note: the help of {command} gives no option to search" in capsys.readouterr().out
+    loaded = load_study_file(tmp_path / "study.yaml")
+    assert loaded.spec.objective.env == {"LEARNING_RATE": "{learning_rate}"}
+    assert loaded.warnings == ()
+    text = (tmp_path / "study.yaml").read_text()
+    assert all(f"# - {way}" in text for way in ("variables", "arguments", "a config file"))
 
 
 def _study(tmp_path, **changes):

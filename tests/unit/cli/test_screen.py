@@ -244,6 +244,13 @@ def test_what_the_agent_says_stands_among_the_events():
     assert "trial 49" in lines[at + 1]
 
 
+def test_a_failed_attempt_is_shown_as_one_that_is_tried_again():
+    failed = event(1, "attempt_failed", value=None, detail="ValueError: boom")
+    (line,) = [text for text in draw(live(events=[failed])).plain.split("\n") if "boom" in text]
+    assert " ".join(line.split()[1:]).startswith("trial 3 failed attempt 1, tried again: Value")
+    assert "released" not in line
+
+
 def test_the_trend_goes_from_the_first_to_the_best():
     records = [RecordRow(nth=1, number=0, value=1.0), RecordRow(nth=5, number=7, value=0.1)]
     assert best_so_far(records, 8, 8) == "████▁▁▁▁"

@@ -9,7 +9,12 @@ from tuner.cli.commands.best import best_json
 from tuner.cli.commands.best import render as render_best_command
 from tuner.cli.commands.show import render_page
 from tuner.cli.commands.trials import render_trials
-from tuner.cli.text.confirmation import confirmed_json, render_confirmation, render_confirmed
+from tuner.cli.text.confirmation import (
+    confirmation_json,
+    confirmed_json,
+    render_confirmation,
+    render_confirmed,
+)
 from tuner.cli.text.fleet import render_fleet
 from tuner.cli.text.status import render_status, render_studies
 from tuner.cli.text.summary import (
@@ -280,8 +285,23 @@ def test_a_confirmation_is_told_beside_the_best_trial():
         "spread": found.winner.spread,
         "n_values": 3,
         "probability_best": found.winner.probability,
+        "warning": None,
         "export": "tuner export digits --by confirmed -o best.yaml",
     }
+
+
+def test_a_confirmation_whose_seeds_change_nothing_has_a_warning():
+    alike = Candidate(trial=3, params={}, search_value=0.5, values=(0.5, 0.5), n_failed=0, n_open=0)
+    found = _confirmation(candidates=(alike,), seed_advice="pass the seed with {seed}")
+    warning = (
+        "every seed gave the same value, so spread and probability mean nothing; "
+        "if training has a random part, pass the seed with {seed}"
+    )
+    for shown in (render_confirmation(found), render_confirmed(found)):
+        assert f"warning: {warning}" in shown
+    for document in (confirmation_json(found), confirmed_json(found)["confirmation"]):
+        assert document["warning"] == warning
+    assert "warning" not in render_confirmation(_confirmation())
 
 
 def test_a_confirmation_of_own_code_names_the_study_file():
@@ -289,6 +309,9 @@ def test_a_confirmation_of_own_code_names_the_study_file():
     command = "tuner export digits --by confirmed --file STUDY.yaml -o best.yaml"
     assert render_confirmed(own).endswith(f"next: {command}")
     assert confirmed_json(own)["confirmation"]["export"] == command
+    known = "tuner export digits --by confirmed --file 'my study.yaml' -o best.yaml"
+    assert render_confirmation(own, file="my study.yaml").endswith(f"next: {known}")
+    assert "--file" not in render_confirmation(_confirmation(), file="my study.yaml")
     waiting = Candidate(trial=3, params={}, search_value=None, values=(), n_failed=0, n_open=2)
     assert "(tuner run STUDY.yaml --study digits-confirm)" in render_confirmed(
         _confirmation(candidates=(waiting,), needs_study_file=True)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tuner.cli.text.control import render_start
 from tuner.cli.text.words import (
     clean,
     count,
@@ -115,3 +116,10 @@ def test_a_line_is_cut_where_a_word_ends():
     assert cut("step 12/27 val_loss 0.071234", 25) == "step 12/27 val_loss…"
     assert cut("step 12/27", 10) == "step 12/27"
     assert cut("unbroken", 4) == "unb…"
+
+
+def test_an_agent_starts_from_the_database_unless_the_study_needs_its_file():
+    assert render_start("digits", needs_study_file=False) == (
+        "no agent is at work; tuner run --study digits on any machine"
+    )
+    assert "tuner run STUDY.yaml on" in render_start("digits", needs_study_file=True)

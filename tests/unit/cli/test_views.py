@@ -78,6 +78,10 @@ def test_a_new_trial_is_no_news_but_one_that_goes_on_is():
     assert render_notice(_started(key=second, origin=Origin.RELEASED, from_step=9)) == (
         "trial 7: was released, continues here from epoch 9 (attempt 2)"
     )
+    again = _started(key=second, origin=Origin.RELEASED, follows_failure=True)
+    assert render_notice(again) == (
+        "trial 7: failed, is tried again here without a checkpoint (attempt 2)"
+    )
     assert render_notice(_started(key=second, origin=Origin.TAKEN_OVER)) == (
         "trial 7: was lost by its agent, continues here without a checkpoint (attempt 2)"
     )
@@ -100,8 +104,10 @@ def test_an_end_tells_value_length_and_reason():
     [
         (notices.AttemptReleased(key=KEY, reason="released"), "trial 7: released"),
         (
-            notices.AttemptReleased(key=KEY, reason="ValueError: x", has_failed=True),
-            "trial 7: attempt 1 failed, it will be tried again: ValueError: x",
+            notices.AttemptReleased(
+                key=KEY, reason="ValueError: x", has_failed=True, max_attempts=3
+            ),
+            "trial 7: attempt 1 of 3 failed, it will be tried again: ValueError: x",
         ),
         (
             notices.AttemptLost(key=KEY),

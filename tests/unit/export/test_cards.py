@@ -126,6 +126,9 @@ def test_luck_is_said_in_plain_words_and_a_confirmation_replaces_it():
     confirmed = {**config.provenance, "confirmed": {"mean": 0.31, "spread": 0.04, "seeds": 5}}
     text = render_model_card(make_config(provenance=confirmed), _metrics(), _model())
     assert "confirmed under 5 fresh seeds: val_loss 0.31 on average, 0.04" in text
+    confirmed["confirmed"]["spread"] = 0.0
+    text = render_model_card(make_config(provenance=confirmed), _metrics(), _model())
+    assert "0.31 on average, the same under every seed, so it shows nothing" in text
 
 
 def test_the_example_of_an_own_model_imports_its_code_itself():

@@ -127,7 +127,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
     heard = Heard()
     resumed = _train(tmp_path / "parts", heard=heard)
     assert [told.step for told in heard.steps] == [3]
-    assert "going on from step 2" in heard.texts[0]
+    assert "continues from step 2" in heard.texts[0]
     assert _curve(resumed) == _curve(whole)
     for name in ("model.safetensors", "config.yaml"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

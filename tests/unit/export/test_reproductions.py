@@ -1,6 +1,7 @@
 """A trial against its record: equal bits, or where and how far it is off, and what may be why."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +15,7 @@ from tuner.study.agents import Desired
 from tuner.study.limits import Limits
 from tuner.study.trial import Direction, TrialState
 from tuner.study_file.identity import dump_spec
+from tuner.study_file.kinds.function import FunctionObjective
 
 CURVE = {1: {"val_loss": 0.5, "train_loss": 0.4, "seconds": 1.0}, 2: {"val_loss": 0.25}}
 
@@ -96,6 +98,22 @@ def test_the_last_bit_counts_and_is_located(other):
     (difference,) = found.differences
     assert (difference.name, difference.first_step, difference.n_steps) == ("val_loss", 2, 1)
     assert "value: then 0.25, now " in render(found)
+
+
+def test_a_pruned_trial_is_compared_by_its_steps_alone():
+    other = {1: CURVE[1], 2: {"val_loss": 0.5}}
+    again = _again(other, value=None, ended=STOPPED)
+    shown = render(compare(_record(state=TrialState.PRUNED), again))
+    assert "from step 2 on" in shown
+    assert "value" not in shown
+
+
+def test_other_values_of_own_code_bring_advice_about_its_seed():
+    own = FunctionObjective(function="train.py:train")
+    spec = make_spec().model_copy(update={"objective": own})
+    record, other = replace(_record(), spec=spec), {1: CURVE[1], 2: {"val_loss": 0.5}}
+    assert "note: if training has a random part, seed all" in render(compare(record, _again(other)))
+    assert "random part" not in render(compare(record, _again()))
 
 
 def test_a_step_that_never_came_is_missing_and_two_that_are_no_number_are_equal():

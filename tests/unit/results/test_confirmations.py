@@ -1,6 +1,7 @@
 """Which of several noisy candidates is really the best, and how sure one can be."""
 
 import random
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from tuner.results.confirmation import Candidate, Confirmation, rank
 from tuner.results.probability import probabilities_of_best
 from tuner.study.trial import Direction
+from tuner.study_file.kinds.command.objective import CommandObjective
+from tuner.study_file.kinds.function import FunctionObjective
 
 MINIMIZE, MAXIMIZE = Direction.MINIMIZE, Direction.MAXIMIZE
 
@@ -100,3 +103,23 @@ def test_nothing_confirmed_has_no_winner_and_ties_go_to_the_lower_number():
     assert not waiting.is_finished
     tied = _confirmation(_candidate(7, [1.0, 2.0]), _candidate(4, [2.0, 1.0]), direction=MAXIMIZE)
     assert [c.trial for c in tied.candidates] == [4, 7]
+
+
+def test_seeds_that_change_nothing_are_a_warning():
+    alike, single = _candidate(1, [0.5, 0.5]), _candidate(2, [0.4])
+    assert _confirmation(alike, single).warning is not None
+    assert _confirmation(single).warning is None
+    assert _confirmation(alike, _candidate(3, [0.5, 0.6])).warning is None
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        (CommandObjective(command=("run", "{x}")), ("pass the seed", '"{seed}"', "TUNER_SEED")),
+        (CommandObjective(command=("run", "{seed}")), ("let the program seed", "{seed}")),
+        (FunctionObjective(function="train.py:train"), ("trial.seed",)),
+    ],
+)
+def test_the_warning_says_how_each_kind_takes_the_seed(objective, words):
+    alike = replace(_confirmation(_candidate(1, [0.5, 0.5])), seed_advice=objective.seed_advice)
+    assert all(word in alike.warning for word in words)

@@ -30,6 +30,12 @@ def test_each_attempt_has_a_place_and_an_end():
     assert (third.device, third.how, third.detail) == ("gpu:1", "fail", "boom")
 
 
+def test_a_failed_attempt_is_not_called_released():
+    events = [event(1, 1, "claimed"), event(2, 1, "attempt_failed", detail="boom")]
+    (story,) = tell_attempts(events, 1, None)
+    assert (story.how, story.detail) == ("fail", "boom")
+
+
 def test_an_attempt_without_an_end_is_running():
     (story,) = tell_attempts([event(1, 1, "claimed")], 1, None)
     assert (story.how, story.ended_at) == ("running", None)

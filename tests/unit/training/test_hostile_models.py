@@ -26,11 +26,19 @@ def test_every_prepared_file_is_refused_in_time_and_memory(tmp_path):
 
 
 @pytest.mark.parametrize("load", [tuner.load_model, tuner.load_state])
-def test_a_function_that_saved_nothing_has_left_no_model(load, tmp_path):
+def test_own_code_that_saved_nothing_has_left_no_model(load, tmp_path):
     with pytest.raises(RunFailed, match="there is no file"):
         load(tmp_path)
     (tmp_path / CARD).write_text("the card")
-    with pytest.raises(RunFailed, match="saved no checkpoint"):
+    with pytest.raises(RunFailed, match=r"saved no checkpoint; .* TUNER_CHECKPOINT_DIR"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("load", [tuner.load_model, tuner.load_state])
+def test_files_of_own_code_are_no_model(load, tmp_path):
+    (tmp_path / CARD).write_text("the card")
+    (tmp_path / "checkpoint").mkdir()
+    with pytest.raises(RunFailed, match=r"files that your own code saved, in checkpoint/"):
         load(tmp_path)
 
 

@@ -21,6 +21,7 @@ from tuner.agent.notices import (
 )
 from tuner.agent.rules import control, filling
 from tuner.agent.rules.ends import ask
+from tuner.agent.rules.failures import last_attempt
 from tuner.agent.state import Lane, Phase
 from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
 from tuner.study.trial import AttemptKey, TrialRecord, TrialState, full_length
@@ -111,8 +112,17 @@ def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:
 
 def _tell(machine: Machine, lane: Lane, end: End) -> Say:
     if not isinstance(end, Finish):
-        has_failed = end.failure is not None
-        return Say(notice=AttemptReleased(key=end.key, reason=end.reason, has_failed=has_failed))
+        last = None
+        if end.failure is not None:
+            last = last_attempt(lane.trial, end.failure, machine.book.retries)
+        return Say(
+            notice=AttemptReleased(
+                key=end.key,
+                reason=end.reason,
+                has_failed=end.failure is not None,
+                max_attempts=last,
+            )
+        )
     is_best = (
         end.state is TrialState.COMPLETE
         and end.value is not None

@@ -100,3 +100,9 @@ def end_of(trial: ClaimedTrial, failure: Failure, reports: list[Report], retries
         failure=failure,
         reports=reports,
     )
+
+
+def last_attempt(trial: ClaimedTrial, failure: Failure, retries: int) -> int:
+    """Return the number of the last attempt if this one and all that follow fail like this."""
+    n_left = MAX_LOSSES - 1 - trial.losses if failure.is_loss else retries - trial.failures
+    return trial.key.attempt + n_left

@@ -27,6 +27,7 @@ def fill(machine: Machine, now: float) -> list[Act]:
         and now >= machine.claims.due
     ):
         machine.claims.is_claiming, machine.claims.fill_at = True, None
+        machine.claims.counts_own = bool(machine.lanes)
         if not n_wanted:
             machine.claims.look_at = now + machine.book.look_seconds
         known = tuple(machine.lanes)
@@ -66,6 +67,7 @@ def _start(machine: Machine, lane: Lane) -> list[Act]:
         worker=worker.name,
         params=trial.params,
         from_step=lane.from_step,
+        follows_failure=trial.follows_failure,
     )
     return [Send(worker=pid, message=start), Say(notice=notice)]
 
@@ -131,7 +133,7 @@ def wait_or_leave(machine: Machine, answer: Claimed) -> list[Act]:
         machine.database.away.clear()
         machine.database.away_since = None
         return [Leave(ending=Ending(kind=EndingKind.FINISHED, reason=answer.reason))]
-    if machine.shown.shown_open == n_open:
+    if machine.claims.counts_own or machine.shown.shown_open == n_open:
         return []
     machine.shown.shown_open = n_open
     return [Say(notice=WaitingForOthers(n_open=n_open))]

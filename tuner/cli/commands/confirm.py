@@ -62,4 +62,4 @@ def _print(options: argparse.Namespace, confirmation: Confirmation) -> None:
         print(render_json(confirmation_json(confirmation), indent=2))
     else:
         width = terminal_width(sys.stdout)
-        print(wrap(render_confirmation(confirmation, width), width))
+        print(wrap(render_confirmation(confirmation, width, options.file), width))

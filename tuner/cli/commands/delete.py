@@ -28,7 +28,8 @@ def execute(options: argparse.Namespace) -> int:
         store.remove_below(objects.prefix)
     elif objects.n_objects:
         kept = f"its checkpoints stay in their store, below {objects.prefix}"
-        print(f"{kept}; with --file STUDY.yaml they are deleted too", file=sys.stderr)
+        how = "delete them there; tuner delete does it if --file names the study file"
+        print(f"{kept}; {how}", file=sys.stderr)
     if options.json:
         print(render_json({"study": options.study, "deleted": True, "trials": n_trials}))
     else:

@@ -35,7 +35,8 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         print(render_json({"study": options.study, **asdict(enqueued)}))
     else:
-        print(render_enqueued(options.study, enqueued))
+        needs_file = study.spec.needs_study_file
+        print(render_enqueued(options.study, enqueued, needs_study_file=needs_file))
     return 0
 
 

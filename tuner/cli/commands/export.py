@@ -24,14 +24,14 @@ def execute(options: argparse.Namespace) -> int:
     if options.output is None:
         print_data(_joined([render(trial, form) for trial in trials], form))
         for trial in trials:
-            _note(trial, is_best=options.trial is None)
+            _note(trial, is_best=options.trial is None, file=options.file)
         return 0
     written = write_exports(trials, Path(options.output), form)
     if options.json:
         print(render_json([_json(each) for each in written], indent=2))
     for each in written:
         print(_line(each), file=sys.stderr)
-        _note(each.exported, is_best=options.trial is None)
+        _note(each.exported, is_best=options.trial is None, file=options.file)
     if not options.json:
         file = quote_word(file_word(str(written[0].path)))
         allow = (
@@ -79,13 +79,13 @@ def _line(written: Written) -> str:
     return one_line(f"{written.path}: trial {exported.number}{value}{weights}")
 
 
-def _note(exported: Exported, *, is_best: bool) -> None:
+def _note(exported: Exported, *, is_best: bool, file: str | None) -> None:
     confirmed = exported.config.provenance.get("confirmed")
     if confirmed is not None:
         print(f"note: confirmed by study {one_line(confirmed['by'])}", file=sys.stderr)
     elif is_best:
         config = exported.config
-        command = confirm_command(config.name, needs_study_file=config.needs_study_file)
+        command = confirm_command(config.name, needs_study_file=config.needs_study_file, file=file)
         print(f"note: not confirmed; run {command}", file=sys.stderr)
     if exported.config.needs_study_file:
         print(

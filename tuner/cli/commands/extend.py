@@ -33,5 +33,6 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         print(render_json({"study": options.study, **asdict(extended)}))
     else:
-        print(render_extended(options.study, extended, study.spec.step_noun))
+        noun, needs_file = study.spec.step_noun, study.spec.needs_study_file
+        print(render_extended(options.study, extended, noun, needs_study_file=needs_file))
     return 0

@@ -4,16 +4,17 @@ import argparse
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 
-from tuner.cli.program_options import ProgramOption, guess_options, read_help
+from tuner.cli.command_study import CommandStudy, render_command_study
+from tuner.cli.program_options import find_others, guess_options, read_help
+from tuner.cli.text.words import one_line
 from tuner.errors import RunFailed, UsageError
 from tuner.study.command_line import file_word, quote_word
 from tuner.study_file.schema.document import build_schema
-from tuner.study_file.text.yaml_text import core_value
 
 STUDY, CODE, SCHEMA = "study.yaml", "train.py", "study.schema.json"
 
@@ -38,16 +39,21 @@ def execute(options: argparse.Namespace) -> int:
     """Write a study that runs, and show the next command."""
     folder = Path(options.folder)
     beginning = _chosen(options)
+    advice = ""
     if options.program is None:
         files = build_files(study_name(folder), beginning)
     else:
-        files = _files_of_command(folder, options)
+        study = _study_of_command(folder, options)
+        files, advice = {STUDY: study.text, SCHEMA: _schema()}, study.advice
     write_files(folder, files)
     if options.json:
-        print(json.dumps({"files": [str(folder / name) for name in files]}))
+        written = [str(folder / name) for name in files]
+        print(json.dumps({"files": written, "advice": advice or None}))
         return 0
     for name in files:
         print(f"wrote {folder / name}")
+    if advice:
+        print(f"note: {one_line(advice)}")
     file = quote_word(file_word(str(folder / STUDY)))
     print(f"next: tuner check {file}, then tuner run {file}")
     return 0
@@ -74,11 +80,15 @@ def build_files(name: str, beginning: Beginning) -> dict[str, str]:
     files = {STUDY: _template(study).replace("NAME", name)}
     if code:
         files[CODE] = _template(code)
-    files[SCHEMA] = json.dumps(build_schema(), indent=1) + "\n"
+    files[SCHEMA] = _schema()
     return files
 
 
-def _files_of_command(folder: Path, options: argparse.Namespace) -> dict[str, str]:
+def _schema() -> str:
+    return json.dumps(build_schema(), indent=1) + "\n"
+
+
+def _study_of_command(folder: Path, options: argparse.Namespace) -> CommandStudy:
     """Run a program's help and return a study file with its options as guesses."""
     try:
         words = shlex.split(options.program)
@@ -88,41 +98,9 @@ def _files_of_command(folder: Path, options: argparse.Namespace) -> dict[str, st
         raise UsageError('--command is empty; write --command "python main.py"')
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; name the one from which the command runs")
-    guesses = guess_options(read_help(words, folder))
-    if not any(guess.range for guess in guesses):
-        raise UsageError(
-            f"the help of {options.program} shows no option with a number to search; write the "
-            "study file yourself, see `Your own program` in studies/README.md"
-        )
-    text = render_command_study(study_name(folder), words, guesses)
-    return {STUDY: text, SCHEMA: json.dumps(build_schema(), indent=1) + "\n"}
-
-
-def render_command_study(name: str, words: Sequence[str], guesses: Sequence[ProgramOption]) -> str:
-    """Render a study file for a program and its options."""
-    fixed = [word.replace("{", "{{").replace("}", "}}") for word in words]
-    passed = [word for guess in guesses for word in (guess.flag, f"{{{guess.name}}}")]
-    lengths = [guess for guess in guesses if guess.name == "epochs"]
-    params = "".join(f"params: {{{guess.name}: {guess.default}}}\n" for guess in lengths)
-    space = [
-        f"  {guess.name}: {guess.range}  # a guess"
-        + (f" around the default {guess.default}" if guess.default else "")
-        for guess in guesses
-        if guess.range
-    ]
-    values = {
-        "NAME": name,
-        "COMMAND": f"[{', '.join(map(_yaml_word, [*fixed, *passed]))}]",
-        "PARAMS": params,
-        "SPACE": "\n".join(space),
-    }
-    pattern = re.compile("|".join(values))
-    return pattern.sub(lambda match: values[match[0]], _template("study-with-command.yaml"))
-
-
-def _yaml_word(word: str) -> str:
-    is_plain = re.fullmatch(r"[A-Za-z_./-][\w./=+-]*", word) and core_value(word) == word
-    return word if is_plain else json.dumps(word)
+    text = read_help(words, folder)
+    guesses = guess_options(text)
+    return render_command_study(study_name(folder), words, guesses, find_others(text, guesses))
 
 
 def write_files(folder: Path, files: dict[str, str]) -> None:

@@ -67,8 +67,12 @@ def render(compared: Reproduction) -> str:
             then, now = one_line(compared.ended), one_line(compared.ended_again)
             lines.append(f"  end: then {then}, now {now}")
         lines += [f"  {_difference(each)}" for each in compared.differences]
-        lines.append(f"  value: then {_value(compared.value)}, now {_value(compared.value_again)}")
+        if compared.state is TrialState.COMPLETE:  # others are stopped after their last step
+            then, now = _value(compared.value), _value(compared.value_again)
+            lines.append(f"  value: then {then}, now {now}")
     lines += [f"note: {one_line(text)}" for text in compared.circumstances]
+    if compared.seed_advice:
+        lines.append(f"note: if training has a random part, {compared.seed_advice}")
     return "\n".join(lines)
 
 

@@ -20,6 +20,8 @@ def execute(options: argparse.Namespace) -> int:
                 text = render_pause(options.study, steered)
             case _:
                 steered = study.control.resume(whoami())
-                text = render_resume(options.study, steered)
+                text = render_resume(
+                    options.study, steered, needs_study_file=study.spec.needs_study_file
+                )
     print(render_json({"study": options.study, **asdict(steered)}) if options.json else text)
     return 0

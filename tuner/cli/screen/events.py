@@ -17,6 +17,7 @@ _WORDS = {
     "fail": ("failed", "red"),
     "quarantined": ("failed", "red"),
     "released": ("released", "magenta"),
+    "attempt_failed": ("failed", "red"),
     "taken_over": ("taken over", "magenta"),
     "ended_elsewhere": ("ended elsewhere", "magenta"),
 }
@@ -54,7 +55,8 @@ def _event(event: EventRow, live: LiveStudy) -> Text:
     if any(event.number == record.number for record in live.records) and event.kind == "complete":
         line.append(" best so far", style="bold green")
     if event.detail:
-        line.append(f"  {one_line(event.detail)}", style="dim")
+        again = f"attempt {event.attempt}, tried again: " if event.kind == "attempt_failed" else ""
+        line.append(f"  {again}{one_line(event.detail)}", style="dim")
     place = " ".join(one_line(part) for part in (event.host, event.device) if part)
     if place and len(live.summary.agents) > 1:
         line.append(f"  {place}", style="dim")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from tuner.cli.text.budget import bar
+from tuner.cli.text.control import render_start
 from tuner.cli.text.fleet import busy_share
 from tuner.cli.text.words import count, one_line, render_value
 from tuner.results.device_loads import DeviceLoad, device_loads
@@ -31,7 +32,10 @@ def machine_rows(live: LiveStudy, width: int, height: int, *, ascii_only: bool) 
     if is_finished(live.summary):
         return []
     if not agents:
-        return [Text("no agent is at work; tuner run STUDY.yaml on any machine", style="yellow")]
+        start = render_start(
+            live.summary.study.name, needs_study_file=live.summary.needs_study_file
+        )
+        return [Text(start, style="yellow")]
     rows = [row for agent in agents for row in _machine(live, agent, width, ascii_only)]
     if len(rows) > height:
         names = min(max(len(one_line(agent.host)) for agent in agents), width // 5)

@@ -202,16 +202,19 @@ def _started(notice: notices.TrialStarted, step_noun: str) -> str | None:
     if notice.key.attempt == 1:
         return None
     why = _ORIGINS.get(notice.origin, notice.origin.value)
+    verb = "continues here"
+    if notice.follows_failure and notice.origin is Origin.RELEASED:
+        why, verb = "failed", "is tried again here"
     # Without a checkpoint, a function may still continue from files of its own.
     place = f"from {step_noun} {notice.from_step}" if notice.from_step else "without a checkpoint"
-    return (
-        f"trial {notice.key.number}: {why}, continues here {place} (attempt {notice.key.attempt})"
-    )
+    return f"trial {notice.key.number}: {why}, {verb} {place} (attempt {notice.key.attempt})"
 
 
 def _released(notice: notices.AttemptReleased) -> str:
     if notice.has_failed:
-        return f"trial {notice.key.number}: attempt {notice.key.attempt} failed, " + (
+        of = "" if notice.max_attempts is None else f" of {notice.max_attempts}"
+        return (
+            f"trial {notice.key.number}: attempt {notice.key.attempt}{of} failed, "
             f"it will be tried again: {notice.reason}"
         )
     why = "" if notice.reason == "released" else f" ({notice.reason})"

@@ -4,11 +4,18 @@ from typing import Any
 
 from tuner.cli.text.words import count, one_line, render_table, render_value
 from tuner.results.confirmation import Candidate, Confirmation
-from tuner.study.command_line import run_study_command, study_command
+from tuner.study.command_line import (
+    UNKNOWN_FILE,
+    file_option,
+    run_study_command,
+    study_command,
+)
 
 
-def render_confirmation(confirmation: Confirmation, width: int | None = None) -> str:
-    """Render the table of candidates, and its meaning in words."""
+def render_confirmation(
+    confirmation: Confirmation, width: int | None = None, file: str | None = None
+) -> str:
+    """Render the table of candidates, and its meaning; `file` is the study file, if known."""
     n = len(confirmation.candidates)
     head = (
         f"{one_line(confirmation.search)}: its {count(n, 'best trial')} under "
@@ -16,7 +23,7 @@ def render_confirmation(confirmation: Confirmation, width: int | None = None) ->
     )
     columns = ["  trial", "in the search", "mean", "spread", "seeds", "probably best"]
     table = render_table(columns, [_row(c) for c in confirmation.candidates], width)
-    return "\n".join([head, table, *_words(confirmation)])
+    return "\n".join([head, table, *_words(confirmation, file)])
 
 
 def _row(candidate: Candidate) -> list[str]:
@@ -38,7 +45,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else render_value(value)
 
 
-def _words(confirmation: Confirmation) -> list[str]:
+def _words(confirmation: Confirmation, file: str | None) -> list[str]:
     """Return the conclusions that the table does not show."""
     winner, lines = confirmation.winner, []
     if winner is None:
@@ -50,6 +57,8 @@ def _words(confirmation: Confirmation) -> list[str]:
         f"{_number(winner.mean)}"
         + (f", give or take {_number(winner.spread)} from seed to seed" if winner.spread else "")
     )
+    if confirmation.warning is not None:
+        lines.append(f"warning: {confirmation.warning}")
     luck = confirmation.luck
     if luck is not None and luck > 0:
         lines.append(
@@ -57,14 +66,15 @@ def _words(confirmation: Confirmation) -> list[str]:
             "values is a lucky one"
         )
     if (
-        winner.probability is not None
+        confirmation.warning is None
+        and winner.probability is not None
         and winner.probability < 0.9
         and len(confirmation.candidates) > 1
     ):
         lines.append(
             "more seeds would separate the first ones better, unless they are equally good"
         )
-    lines.append(f"next: {_export_command(confirmation)}")
+    lines.append(f"next: {_export_command(confirmation, file)}")
     return lines
 
 
@@ -75,9 +85,10 @@ def render_confirmed(confirmation: Confirmation | None) -> str:
     winner, n_open = confirmation.winner, sum(c.n_open for c in confirmation.candidates)
     name = one_line(confirmation.name)
     lines = [] if winner is None else [_render_winner(confirmation, winner)]
+    lines += [] if confirmation.warning is None else [f"warning: {confirmation.warning}"]
     if n_open:
         what = "confirmed so far" if winner is not None else "nothing is confirmed yet"
-        file = "STUDY.yaml" if confirmation.needs_study_file else ""
+        file = UNKNOWN_FILE if confirmation.needs_study_file else ""
         command = run_study_command(confirmation.name, file)
         lines.append(f"{what}: {count(n_open, 'training')} to come ({command})")
     if winner is not None:
@@ -99,9 +110,10 @@ def _render_winner(confirmation: Confirmation, winner: Candidate) -> str:
     )
 
 
-def _export_command(confirmation: Confirmation) -> str:
-    file = "--file STUDY.yaml " if confirmation.needs_study_file else ""
-    return study_command("export", confirmation.search, f"--by confirmed {file}-o best.yaml")
+def _export_command(confirmation: Confirmation, file: str | None = None) -> str:
+    named = file_option(file, is_needed=confirmation.needs_study_file)
+    words = ("--by confirmed", named, "-o best.yaml")
+    return study_command("export", confirmation.search, " ".join(filter(None, words)))
 
 
 def confirmed_json(confirmation: Confirmation | None) -> dict[str, Any]:
@@ -120,6 +132,7 @@ def confirmed_json(confirmation: Confirmation | None) -> dict[str, Any]:
             "spread": winner and winner.spread,
             "n_values": winner and len(winner.values),
             "probability_best": winner and winner.probability,
+            "warning": confirmation.warning,
             "export": winner and _export_command(confirmation),
         }
     }
@@ -136,6 +149,7 @@ def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
         "finished": confirmation.is_finished,
         "winner": winner.trial if winner else None,
         "luck": confirmation.luck,
+        "warning": confirmation.warning,
         "candidates": [
             {
                 "trial": c.trial,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tuner.cli.text.words import clean, count, render_value
 from tuner.study.agents import Desired
-from tuner.study.command_line import study_command
+from tuner.study.command_line import UNKNOWN_FILE, run_study_command, study_command
 from tuner.study.control import Enqueued, Extended, Steered
 from tuner.study.durations import render_seconds
 from tuner.study.limits import limit_name
@@ -64,7 +64,7 @@ def render_pause(name: str, steered: Steered) -> str:
     return "\n".join(lines)
 
 
-def render_resume(name: str, steered: Steered) -> str:
+def render_resume(name: str, steered: Steered, *, needs_study_file: bool) -> str:
     """Render the result of `tuner resume`."""
     if steered.before is Desired.RUNNING:
         head = f"{name}: was not paused"
@@ -72,16 +72,22 @@ def render_resume(name: str, steered: Steered) -> str:
         head = f"{name}: continues (it was {steered.before.value})"
     if steered.reached:
         return f"{head}\nnext: {study_command('extend', name)}; its budget is used up"
-    return f"{head}\n{render_next(name, steered.n_agents)}"
+    return f"{head}\n{render_next(name, steered.n_agents, needs_study_file=needs_study_file)}"
 
 
-def render_next(name: str, n_agents: int) -> str:
+def render_next(name: str, n_agents: int, *, needs_study_file: bool) -> str:
     """Render which agents continue the work."""
     if n_agents:
         return (
             f"next: {count(n_agents, 'agent')} at work; {study_command('status', name, '--watch')}"
         )
-    return "next: no agent is at work; tuner run STUDY.yaml on any machine"
+    return f"next: {render_start(name, needs_study_file=needs_study_file)}"
+
+
+def render_start(name: str, *, needs_study_file: bool) -> str:
+    """Render how an agent starts, if there is none."""
+    command = f"tuner run {UNKNOWN_FILE}" if needs_study_file else run_study_command(name)
+    return f"no agent is at work; {command} on any machine"
 
 
 _LIMITS: Mapping[str, Callable[[float], str]] = {
@@ -93,7 +99,9 @@ _LIMITS: Mapping[str, Callable[[float], str]] = {
 }
 
 
-def render_extended(name: str, extended: Extended, step_noun: str) -> str:
+def render_extended(
+    name: str, extended: Extended, step_noun: str, *, needs_study_file: bool
+) -> str:
     """Render old and new limits after `tuner extend`."""
     lines = [f"{name}:"]
     for field, render in _LIMITS.items():
@@ -109,7 +117,7 @@ def render_extended(name: str, extended: Extended, step_noun: str) -> str:
     if extended.is_released:
         lines.append("it had ended at a limit and may continue now")
     if extended.desired is Desired.RUNNING:
-        lines.append(render_next(name, extended.n_agents))
+        lines.append(render_next(name, extended.n_agents, needs_study_file=needs_study_file))
     else:
         reason = clean(extended.reason or extended.desired.value)
         lines.append(
@@ -118,7 +126,7 @@ def render_extended(name: str, extended: Extended, step_noun: str) -> str:
     return "\n".join(lines)
 
 
-def render_enqueued(name: str, enqueued: Enqueued) -> str:
+def render_enqueued(name: str, enqueued: Enqueued, *, needs_study_file: bool) -> str:
     """Render the result of `tuner enqueue` and `tuner retry`."""
     given = zip(enqueued.numbers, enqueued.params, enqueued.retry_of, strict=True)
     lines = [
@@ -141,5 +149,5 @@ def render_enqueued(name: str, enqueued: Enqueued) -> str:
             f"{enqueued.n_left} of {count(enqueued.n_waiting, 'enqueued trial')}"
         )
     else:
-        lines.append(render_next(name, enqueued.n_agents))
+        lines.append(render_next(name, enqueued.n_agents, needs_study_file=needs_study_file))
     return "\n".join(lines)

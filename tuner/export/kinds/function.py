@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from tuner.export.artifact import CHECKPOINT_FOLDER, FunctionResult, write_function_result
+from tuner.export.artifact import FunctionResult, write_function_result
 from tuner.export.final_folder import is_done, read_metrics
 from tuner.export.final_job import Job, Trained
 from tuner.export.kinds.own_test import test_function
@@ -19,7 +19,7 @@ from tuner.export.own_sources import compare_code, copy_sources
 from tuner.study_file.kinds.function import FunctionObjective
 from tuner.training.checkpoint_folder import pack_folder
 from tuner.training.device import name_device
-from tuner.training.final.model import MODEL_FILE
+from tuner.training.final.model import CHECKPOINT_FOLDER, MODEL_FILE
 from tuner.worker.kinds.function.objective import FunctionObjective as Function
 from tuner.worker.kinds.function.objective import load_function
 from tuner.worker.program import as_program

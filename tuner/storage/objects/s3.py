@@ -23,7 +23,8 @@ from tuner.study_file.stores import Bucket
 if TYPE_CHECKING:
     from obstore.store import S3Store as Bound
 
-PROFILE = "TUNER_STORE_PROFILE"
+PROFILES = ("TUNER_STORE_PROFILE", "AWS_PROFILE")  # variables, the first one that is set counts
+_KEY = "AWS_ACCESS_KEY_ID"  # in the environment it precedes the second of them, as for other tools
 _PIECE_BYTES = 1 << 20
 _PART_BYTES = 16 << 20  # of an upload, at least
 _MAX_PARTS = 9_000  # S3 takes 10,000
@@ -119,10 +120,11 @@ def open_bucket(location: Bucket) -> S3Store:
         raise StoreFails(
             "`checkpoints: {store: s3://...}` needs an optional package: pip install 'tuner[s3]'"
         ) from error
-    profile = os.environ.get(PROFILE)
-    settings: dict[str, Any] = {} if profile is None else _read_profile(profile)
-    endpoint = _setting(settings, "endpoint", ("AWS_ENDPOINT_URL", "AWS_ENDPOINT"), _is_endpoint)
-    _setting(settings, "region", ("AWS_REGION", "AWS_DEFAULT_REGION"), _is_region)
+    variable = _profile_variable()
+    settings: dict[str, Any] = {} if variable is None else _read_profile(variable)
+    variables = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    endpoint = _setting(settings, variable, "endpoint", variables, _is_endpoint)
+    _setting(settings, variable, "region", ("AWS_REGION", "AWS_DEFAULT_REGION"), _is_region)
 
     def bind() -> Bound:
         return Bound(
@@ -136,8 +138,17 @@ def open_bucket(location: Bucket) -> S3Store:
     return S3Store(location, bind)
 
 
+def _profile_variable() -> str | None:
+    """Return the variable that names the profile; None for the credentials of the environment."""
+    store, usual = PROFILES
+    if os.environ.get(store):
+        return store
+    return usual if os.environ.get(usual) and not os.environ.get(_KEY) else None
+
+
 def _setting(
     settings: Mapping[str, Any],
+    profile: str | None,
     name: str,
     variables: Sequence[str],
     is_good: Callable[[str], bool],
@@ -146,7 +157,7 @@ def _setting(
 
     Raises `StoreFails` for one that would make obstore panic at the first request.
     """
-    given = {f"{PROFILE}: the profile": settings[name]} if name in settings else {}
+    given = {f"{profile}: the profile": settings[name]} if name in settings else {}
     given = given or {key: os.environ[key] for key in variables if key in os.environ}
     for source, value in given.items():
         if not is_good(value):
@@ -167,8 +178,9 @@ def _is_region(text: str) -> bool:
     return _PRINTABLE.fullmatch(text) is not None
 
 
-def _read_profile(name: str) -> dict[str, Any]:
+def _read_profile(variable: str) -> dict[str, Any]:
     """Return the settings of a profile in the files of the AWS tools, for obstore."""
+    name = os.environ[variable]
     home = Path("~/.aws").expanduser()
     credentials = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or str(home / "credentials")
     config = os.environ.get("AWS_CONFIG_FILE") or str(home / "config")
@@ -176,21 +188,19 @@ def _read_profile(name: str) -> dict[str, Any]:
     try:
         parser.read([config, credentials], encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise StoreFails(f"{PROFILE}: {config} or {credentials} cannot be read") from error
+        raise StoreFails(f"{variable}: {config} or {credentials} cannot be read") from error
+    sections = [part for part in (f"profile {name}", name) if parser.has_section(part)]
+    if not sections:
+        raise StoreFails(f"{variable}: {config} and {credentials} have no profile {name!r}")
     values: dict[str, str] = {}
-    for section in (f"profile {name}", name):
-        if parser.has_section(section):
-            values |= parser[section]
+    for section in sections:
+        values |= parser[section]
     key, secret = values.get("aws_access_key_id"), values.get("aws_secret_access_key")
-    if not key or not secret:
-        raise StoreFails(
-            f"{PROFILE}: {credentials} has no aws_access_key_id and aws_secret_access_key for the "
-            f"profile {name!r}"
-        )
-    token = values.get("aws_session_token")
-    for hidden in (secret, token):
-        remember(hidden)
-    settings: dict[str, Any] = {"credential_provider": _fixed(key, secret, token)}
+    if key and secret:
+        provider = _fixed(key, secret, values.get("aws_session_token"))
+    else:
+        provider = _by_boto3(variable, name)
+    settings: dict[str, Any] = {"credential_provider": provider}
     if "region" in values:
         settings["region"] = values["region"]
     if "endpoint_url" in values:
@@ -200,9 +210,39 @@ def _read_profile(name: str) -> dict[str, Any]:
 
 def _fixed(key: str, secret: str, token: str | None) -> Callable[[], dict[str, Any]]:
     """Return credentials that keep variables such as AWS_SESSION_TOKEN out."""
+    for hidden in (secret, token):
+        remember(hidden)
     return lambda: {
         "access_key_id": key,
         "secret_access_key": secret,
         "token": token,
         "expires_at": None,
     }
+
+
+def _by_boto3(variable: str, name: str) -> Callable[[], Any]:
+    """Return the credentials of a profile without keys: of a role, single sign-on or a process."""
+    try:
+        import boto3  # noqa: PLC0415 - optional, and slow to load
+        from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415 - needs boto3
+    except ImportError as error:
+        raise StoreFails(
+            f"{variable}: the profile {name!r} has no aws_access_key_id and aws_secret_access_key; "
+            "for a role, single sign-on or credential_process: pip install boto3"
+        ) from error
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - of boto3
+
+    try:
+        fetch = Boto3CredentialProvider(boto3.Session(profile_name=name))
+    except (BotoCoreError, ValueError) as error:
+        raise StoreFails(
+            f"{variable}: boto3 finds no credentials for the profile {name!r} ({_reason(error)})"
+        ) from error
+
+    def provide() -> Any:
+        found = fetch()
+        for hidden in (found["secret_access_key"], found.get("token")):
+            remember(hidden)
+        return found
+
+    return provide

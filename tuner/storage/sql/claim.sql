@@ -235,7 +235,10 @@ select l.number, l.attempt, l.draw, l.seed, l.failures, l.losses,
         where v.trial_id = l.trial_id and v.step <= c.step) as steps,
        (select array_agg(v.intermediate_value order by v.step) from trial_intermediate_values v
         where v.trial_id = l.trial_id and v.step <= c.step) as step_values,
-       l.seconds
+       l.seconds,
+       exists (select from tuner.log g  -- the attempt before this one left the message of its failure
+               where g.study_id = l.study_id and g.number = l.number and g.attempt = l.attempt - 1
+                 and g.message <> '')
 from tuner.lease l
 left join tuner.checkpoint c using (checkpoint_id)
 where l.study_id = %(study_id)s and l.number = any(%(numbers)s::int[])

@@ -158,8 +158,13 @@ where best_before is null or case when :minimize then value < best_before
 order by nth;
 
 -- name: events
--- The newest part of the study's history, first claims left out: they are no news.
-select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail,
+-- The newest part of the study's history, first claims left out: they are no news. A failed attempt
+-- whose trial is tried again is recorded as released; its log has the message of the failure.
+select e.event_id, e.at, e.number, e.attempt, a.host, e.device,
+       case when e.kind = 'released' and exists (
+           select from tuner.log g where g.study_id = e.study_id and g.number = e.number
+             and g.attempt = e.attempt and g.message <> '') then 'attempt_failed' else e.kind end,
+       e.detail,
        (select v.value from trials t join trial_values v using (trial_id)
         where t.study_id = e.study_id and t.number = e.number and v.objective = 0
           and e.kind in ('complete', 'pruned'))
@@ -168,9 +173,12 @@ where e.study_id = :study_id and e.kind <> 'code' and (e.kind <> 'claimed' or e.
 order by e.event_id desc limit :n_events;
 
 -- name: trial_events
--- What happened to a trial, in order, and the code that each attempt ran.
-select e.event_id, e.at, e.number, e.attempt, a.host, e.device, e.kind, e.detail, null,
-       coalesce(c.detail::json, a.code)
+-- What happened to a trial, in order, a failed attempt as in `events`; and the code that each ran.
+select e.event_id, e.at, e.number, e.attempt, a.host, e.device,
+       case when e.kind = 'released' and exists (
+           select from tuner.log g where g.study_id = e.study_id and g.number = e.number
+             and g.attempt = e.attempt and g.message <> '') then 'attempt_failed' else e.kind end,
+       e.detail, null, coalesce(c.detail::json, a.code)
 from tuner.event e left join tuner.agent a on a.agent_id = e.agent_id
 left join tuner.event c on c.study_id = e.study_id and c.number = e.number
     and c.attempt = e.attempt and c.kind = 'code'

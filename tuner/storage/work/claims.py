@@ -296,4 +296,5 @@ def _claimed(row: Row, origins: Mapping[int, Origin]) -> ClaimedTrial:
             step: value for step, value in zip(steps, step_values, strict=True) if value is not None
         },
         seconds=row[15],
+        follows_failure=row[16],
     )

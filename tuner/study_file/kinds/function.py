@@ -40,6 +40,10 @@ class FunctionObjective(Objective):
     def code_names(self) -> tuple[str, ...]:
         return (self.function,)
 
+    @property
+    def seed_advice(self) -> str:
+        return "seed all generators with trial.seed, and with no other number"
+
     @classmethod
     def complete(cls, params: Params) -> dict[str, ParamValue]:
         return dict(params)

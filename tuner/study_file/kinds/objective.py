@@ -68,6 +68,11 @@ class Objective(Model, ABC):
         return True
 
     @property
+    def seed_advice(self) -> str:
+        """Return how the user's code gets the seed of a trial, as advice."""
+        return ""
+
+    @property
     def helpful_params(self) -> frozenset[str]:
         """Return the params that advice on a study may name, besides those that it searches."""
         return frozenset()

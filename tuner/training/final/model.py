@@ -44,6 +44,7 @@ from tuner.training.tensor_file import (
 )
 
 MODEL_FILE = "model.safetensors"
+CHECKPOINT_FOLDER = "checkpoint"  # instead of it: files that a function or a program saved
 _CARD = "model-card.md"  # in a finished folder, as `tuner.export.final_folder` writes it
 _FORMATS = ("tuner-model-1", "tuner-model-2")  # the last one is written
 _ABOUT = "tuner"
@@ -243,10 +244,16 @@ def _model_file(given: str | Path) -> Path:
 
 
 def _why_missing(path: Path) -> str:
+    if os.path.isdir(path.parent / CHECKPOINT_FOLDER):
+        return (
+            f"{printable(path.parent)} holds no model of the built-in trainer, but files that your "
+            f"own code saved, in {CHECKPOINT_FOLDER}/: only that code can load them and predict"
+        )
     if os.path.exists(path.parent / _CARD):
         return (
-            f"{printable(path.parent)} holds no model: the function that was trained there saved "
-            "no checkpoint; call trial.checkpoint.save in it and train it again"
+            f"{printable(path.parent)} holds no model: your own code was trained there and saved "
+            "no checkpoint; a function saves one with trial.checkpoint.save, a command in the "
+            "folder that TUNER_CHECKPOINT_DIR names"
         )
     return f"there is no file {printable(path)}; tuner train writes it"
 

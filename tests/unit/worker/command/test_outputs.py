@@ -50,6 +50,20 @@ def test_the_log_gets_a_bounded_part_of_a_flood(tmp_path):
     assert "bytes of output are left out here]" in text
 
 
+def test_the_end_of_a_line_comes_with_the_line(tmp_path):
+    now = [100.0]
+    with open(tmp_path / "log", "w+b") as file:
+        log = Log(file.fileno(), lambda: now[0])
+        log.add(b"epoch 1")
+        assert os.path.getsize(tmp_path / "log") == 0
+        log.add(b"\n")
+        assert (tmp_path / "log").read_bytes() == b"epoch 1\n"
+        log.add(b"epoch 2\nloading")
+        now[0] += 1.0
+        log.flush_due()  # no more output follows
+        assert (tmp_path / "log").read_bytes() == b"epoch 1\nepoch 2\nloading"
+
+
 def test_messages_show_the_last_lines():
     log = Log()
     for number in range(100):

@@ -69,6 +69,15 @@ class CommandObjective(Objective):
         return shlex.join(self.command)
 
     @property
+    def seed_advice(self) -> str:
+        if "seed" in self.placeholders:
+            return "let the program seed all generators with the {seed} of its command"
+        return (
+            'pass the seed to the program with "{seed}" in its command, or let it read the '
+            "variable TUNER_SEED"
+        )
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """Return all texts that may have placeholders."""
         is_path = self.report is not None and self.report.pattern is None

@@ -109,7 +109,7 @@ def _follow(setup: Setup, record: Record, lane: Lane, trial: Trial) -> Exit:
     place = _place(setup, lane, trial)
     invocation = build_invocation(record, lane.params, place, os.environ)
     source = open_source(record.report, invocation.location, metric, place.reports)
-    print(f"tuner: trial {lane.number} runs {shlex.join(invocation.arguments)}", file=sys.stderr)
+    print(f"tuner: runs {shlex.join(invocation.arguments)}", file=sys.stderr)
     saver = FolderSaver(lane, place.checkpoint_dir, setup.save_every_seconds)
     environment = {**os.environ, **invocation.environment}
     with open_process(invocation.arguments, environment, place.folder) as process:

@@ -2,6 +2,7 @@
 
 import os
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 
 MAX_LINE = 1 << 16  # bytes of a line that are looked at
@@ -38,21 +39,33 @@ class Lines:
 class Log:
     """Passes output on to the worker's log, a bounded amount at a time."""
 
-    def __init__(self, descriptor: int = 2) -> None:
+    def __init__(self, descriptor: int = 2, clock: Callable[[], float] = monotonic) -> None:
         self._descriptor = descriptor
+        self._clock = clock
         self._pending = bytearray()
         self._n_left_out = 0
-        self._written_at = 0.0
+        self._written_at = self._added_at = 0.0
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
 
     def add(self, chunk: bytes) -> None:
         """Add output; what no log would keep is left out."""
         self._pending += chunk
+        self._added_at = self._clock()
         excess = len(self._pending) - _LOG_BYTES
         if excess > 0:
             del self._pending[:excess]
             self._n_left_out += excess
-        if monotonic() - self._written_at >= _LOG_SECONDS:
+        self.flush_due()
+
+    def flush_due(self) -> None:
+        """Write the pending output if its time has come.
+
+        An unbuffered program writes the end of a line by itself: a line without one waits for it a
+        moment, so that nothing else gets into the line.
+        """
+        now = self._clock()
+        is_whole = self._pending.endswith((b"\n", b"\r")) or now - self._added_at >= _LOG_SECONDS
+        if self._pending and is_whole and now - self._written_at >= _LOG_SECONDS:
             self.flush()
 
     def note(self, line: str) -> None:
@@ -61,7 +74,7 @@ class Log:
 
     def flush(self) -> None:
         """Write the pending output."""
-        self._written_at = monotonic()
+        self._written_at = self._clock()
         if self._n_left_out:
             text = f"[{self._n_left_out:,} bytes of output are left out here]\n"
             self._pending[:0] = text.encode()

@@ -139,6 +139,7 @@ class Run:
         for stream, chunk in self._process.read(seconds):
             self._log.add(chunk)
             yield from self._noted(self._lines.setdefault(stream, Lines()).feed(chunk))
+        self._log.flush_due()
 
     def _noted(self, lines: Sequence[str]) -> Sequence[str]:
         self._n_lines += len(lines)
