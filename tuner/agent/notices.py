@@ -175,7 +175,7 @@ class CheckpointTrouble:
 
 @dataclass(frozen=True, kw_only=True)
 class NotPreloaded:
-    """Trials import the user's code themselves, although the study file asks otherwise."""
+    """Trials import the code themselves, although the study file says `preload: true`."""
 
     sentence: str
 

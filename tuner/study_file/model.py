@@ -103,10 +103,9 @@ class Workers(Model):
         bool,
         Key(
             Flag(),
-            "whether the file of a function is imported once per machine, and not by each trial. "
-            "It is imported by each trial all the same if that starts a thread or a process, opens "
-            "a socket, initializes CUDA or reads CUDA_VISIBLE_DEVICES: no later process could "
-            "rely on these",
+            "whether the file of a function is imported once per machine instead of by each trial. "
+            "This is not done, with a notice, if the import starts a thread or a process, opens a "
+            "socket, initializes CUDA or reads CUDA_VISIBLE_DEVICES",
         ),
     ] = False
 
