@@ -42,6 +42,7 @@ class Setup:
     keep_best: int = 0  # COMPLETE trials whose weights are wanted
     grace_seconds: float = 25.0  # from a stop to the end of the agent
     trusts_folders: bool = False  # may restore folders, which can hold pickles
+    n_ranks: int = 1  # processes that train one trial together
     code: Code = field(default_factory=dict)  # the objective's files when the agent began
     is_code_fixed: bool = False  # no trial may run other files
 
