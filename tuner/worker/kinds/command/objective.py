@@ -19,14 +19,14 @@ from tuner.trial.checkpoints import FOLDER
 from tuner.worker.exits import Exit
 from tuner.worker.faults import in_words
 from tuner.worker.kinds.command.invocation import TrialPlace, build_invocation
-from tuner.worker.kinds.command.orphans import adopt_orphans, end_descendants
 from tuner.worker.kinds.command.preparing import hash_named
-from tuner.worker.kinds.command.process import open_process
 from tuner.worker.kinds.command.run import Run
 from tuner.worker.kinds.command.saver import FolderSaver
 from tuner.worker.kinds.command.sources import open_source
 from tuner.worker.objective import Training
 from tuner.worker.own_trial import build_trial
+from tuner.worker.programs.orphans import adopt_orphans, end_descendants
+from tuner.worker.programs.process import open_process
 
 _GOOD = {Outcome.COMPLETE, Outcome.PRUNED, Outcome.RELEASED, Outcome.DROPPED}
 # Of the grace of a stop: for the checkpoint after the program has ended, and the release.

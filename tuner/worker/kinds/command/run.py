@@ -12,11 +12,11 @@ from tuner.training.lane import Lane
 from tuner.trial import Mistake, Trial, TrialEnd
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
-from tuner.worker.kinds.command.endings import outcome_of
-from tuner.worker.kinds.command.output import TAIL_LINES, Lines, Log
-from tuner.worker.kinds.command.process import Process
 from tuner.worker.kinds.command.saver import FolderSaver
 from tuner.worker.kinds.command.step_reports import ReportSource, StepReport
+from tuner.worker.programs.endings import outcome_of
+from tuner.worker.programs.output import TAIL_LINES, Lines, Log
+from tuner.worker.programs.process import Process
 
 POLL_SECONDS = 0.1  # between looks at verdicts and files
 NO_REPORT_SECONDS = 600.0  # without a report: a warning
