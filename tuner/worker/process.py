@@ -24,10 +24,15 @@ def settle(on_terminate: Callable[[], None]) -> None:
     agent decides); SIGUSR1 writes all stacks to the log, as fatal errors do.
     """
     _die_with_parent()
-    faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1)
+    show_stacks()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: on_terminate())
+
+
+def show_stacks() -> None:
+    """Write all stacks to the log at SIGUSR1 and at fatal errors."""
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
 
 
 def leave(code: int) -> NoReturn:

@@ -24,9 +24,11 @@ from tuner.worker.bad_code import BadCode
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
 from tuner.worker.forks import ForkedEnd, ending_forks
+from tuner.worker.lanes import PipeLane
 from tuner.worker.loading import last_user_frame, load_callable
 from tuner.worker.objective import Training
 from tuner.worker.own_trial import build_trial
+from tuner.worker.ranks.follow import train_in_ranks
 from tuner.worker.source_files import FileState, file_states, find_sources, hash_sources
 
 Function = Callable[[Trial], object]
@@ -62,6 +64,9 @@ class FunctionObjective:
             return
         lane = self._lanes.pop()
         setup = self._setup
+        if setup.n_ranks > 1 and isinstance(lane, PipeLane):
+            yield train_in_ranks(setup, lane)
+            return
         trial = build_trial(setup, lane)
         # The global generators, for code that does not take `trial.seed`.
         seed_generators(lane.seed, setup.device.partition(":")[0])
