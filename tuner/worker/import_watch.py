@@ -1,4 +1,4 @@
-"""What importing the user's code does besides defining names.
+"""Effects of importing the user's code besides the definition of names.
 
 A process that forks must not have done any of it: threads and contexts of devices do not exist in a
 fork, a socket would be shared by all forks, and each worker has a device of its own.
@@ -42,7 +42,7 @@ class _Variables(dict[bytes, bytes]):
 
 @contextmanager
 def watch() -> Iterator[list[str]]:
-    """Watch imports; the list says afterwards what they did: "starts a thread"."""
+    """Watch imports; the list has their effects afterwards: "starts a thread"."""
     global _noted
     if not _hooks:
         _hooks.append("installed")

@@ -1,8 +1,8 @@
 """`python -m tuner.worker template --kind K`: the process from which a machine's workers fork.
 
-It has loaded what a worker of this kind needs, which takes seconds. It has one thread and no
-context of a device, and it runs no operator of torch, whose threads would be missing in a fork: a
-process forked from it begins at once, as if it had loaded everything itself.
+It has loaded the modules that a worker of this kind needs, which takes seconds. It has one thread
+and no context of a device, and it runs no operator of torch, whose threads would be missing in a
+fork: a process forked from it begins at once, as if it had loaded everything itself.
 """
 
 import argparse
@@ -94,7 +94,7 @@ def _ends_with_parent() -> bool:
 
 
 def _load(kind: str) -> tuple[Training | None, str]:
-    """Import what the kind needs; the traceback of an error is for the workers' logs."""
+    """Import the kind's modules; the traceback of an error is for the workers' logs."""
     # Imported modules stay: collecting garbage during the import takes a quarter of the time, and
     # a collection in a worker would copy every page that it shares with the template.
     gc.disable()

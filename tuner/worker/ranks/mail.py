@@ -59,10 +59,10 @@ class NoMail:
     """That of the other ranks, which learn everything from the first one."""
 
     def send(self, message: FromWorker) -> None:
-        """Send nothing."""
+        """Leave it to the first rank, which sends the same."""
 
     def deliver(self, wait_seconds: float) -> None:
-        """Deliver nothing."""
+        """Leave it to the first rank, which shares its answers."""
 
     def end(self) -> None:
         """End the process."""
