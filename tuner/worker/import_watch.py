@@ -84,8 +84,8 @@ def watch() -> Iterator[list[str]]:
 
 
 def _set_variables(variables: dict[bytes, bytes]) -> None:
-    for environment in (os.environ, os.environb):
-        environment._data = variables  # type: ignore[attr-defined]
+    os.environ._data = variables  # type: ignore[attr-defined]
+    os.environb._data = variables  # type: ignore[attr-defined]
 
 
 def _note(text: str) -> None:

@@ -1,4 +1,4 @@
-"""What the watch over an import notices, each in a process of its own: the code does it for real."""
+"""What the watch over an import notices, in a process of its own: the code does it for real."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def _import(code: str) -> tuple[list[str], dict[str, str]]:
         ("import json, csv\nx = [1]", []),
         ("import os\nos.environ['HOME'], 'PATH' in os.environ, os.getenv('LANG')", []),
         (
-            "import threading\nthread = threading.Thread(target=int)\nthread.start()\nthread.join()",
+            "from threading import Thread\nown = Thread(target=int)\nown.start()\nown.join()",
             ["starts a thread"],
         ),
         ("import _thread, time\n_thread.start_new_thread(time.sleep, (60,))", ["starts a thread"]),
