@@ -122,7 +122,7 @@ def test_the_pages_name_no_command_or_option_that_does_not_exist():
             if name not in commands and name not in groups and name != "...":
                 wrong.append(span)
             known = options_of(commands[name]) if name in commands else every
-        elif words[0] in ("ruff", "pytest", "pip", "docker"):
+        elif words[0] in ("ruff", "pytest", "pip", "docker", "torchrun"):
             continue
         wrong += [f"{option} in {span}" for option in options - known]
     assert wrong == []

@@ -31,6 +31,7 @@ from tuner.study_file.sections import (
     check_budget,
     check_lanes,
     check_preload,
+    check_ranks,
     node_of,
     read_goal,
     read_name,
@@ -134,6 +135,8 @@ def _build(section: Section, root: Item, folder: Path) -> StudySpec | None:
     workers = parts.get("workers", Workers())
     check_lanes(section.get("workers"), workers.lanes, kind)
     check_preload(section.get("workers"), workers.preload, kind)
+    if "objective" in section:
+        check_ranks(section.get("workers"), workers, kind, objective)
     check_parameters(section.get("params"), section.get("search_space"), known)
     n_epochs = kind.spec.complete(params).get("epochs")
     ranges = entries_of(section.get("search_space"))

@@ -9,7 +9,7 @@ from tuner.study.trial import Direction, ParamValue
 from tuner.study_file import not_yet
 from tuner.study_file.frozen import Model
 from tuner.study_file.keys import Key
-from tuner.study_file.kinds.objective import MAX_LANES
+from tuner.study_file.kinds.objective import MAX_LANES, MAX_RANKS
 from tuner.study_file.kinds.table import AnyObjective
 from tuner.study_file.params.space import Range
 from tuner.study_file.stores import POSTGRES, StoreText
@@ -99,6 +99,23 @@ class Workers(Model):
         ),
     ] = None
     processes: Annotated[int, Key(Whole(1, 64), "worker processes per device")] = 1
+    gpus_per_trial: Annotated[
+        int,
+        Key(
+            Whole(1, MAX_RANKS),
+            "GPUs of a trial. The GPUs of a machine form places of this many, which a function or "
+            "a command takes and frees together. Trials over several machines are not supported",
+        ),
+    ] = 1
+    processes_per_trial: Annotated[
+        int | None,
+        Key(
+            OrWord("auto", Whole(1, MAX_RANKS), "auto or a whole number"),
+            "processes of a trial, started under `torchrun --standalone`; `auto`: one per GPU of "
+            "the trial. `1`: the program uses all of them itself. On a machine without GPUs each "
+            "process takes a share of the CPU",
+        ),
+    ] = None
     preload: Annotated[
         bool,
         Key(
@@ -108,6 +125,11 @@ class Workers(Model):
             "socket, initializes CUDA or reads CUDA_VISIBLE_DEVICES",
         ),
     ] = False
+
+    @property
+    def n_ranks(self) -> int:
+        """Return the processes of a trial, which train it together."""
+        return self.gpus_per_trial if self.processes_per_trial is None else self.processes_per_trial
 
 
 class FolderPolicy(StrEnum):
@@ -278,9 +300,7 @@ class StudySpec(Model):
             is_identity=True,
         ),
     ] = 0
-    workers: Annotated[Workers, Key(Workers, "how each device is used", later=not_yet.WORKERS)] = (
-        Workers()
-    )
+    workers: Annotated[Workers, Key(Workers, "how each device is used")] = Workers()
     checkpoints: Annotated[
         Checkpoints, Key(Checkpoints, "when and where training state is saved")
     ] = Checkpoints()

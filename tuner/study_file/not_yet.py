@@ -16,4 +16,3 @@ TRIAL: Mapping[str, str] = {
     "resource": "remove it; one report counts one step",
     "seeds": "remove it; every trial has one seed",
 }
-WORKERS: Mapping[str, str] = {"gpus_per_trial": "the settings are `lanes` and `processes`"}

@@ -9,11 +9,14 @@ import re
 from tuner.study.goal import Goal
 from tuner.study.trial import Direction
 from tuner.study_file.kinds.objective import Objective, ObjectiveKind
+from tuner.study_file.model import Workers
 from tuner.study_file.text.items import Item, Section, read_entries, read_text
 from tuner.study_file.text.yaml_nodes import MapNode, Node
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
 NAME_RULE = "start with a letter, digit or `_`; then letters, digits, `.`, `_`, `-`: at most 64"
+
+_RANKS = "processes_per_trial"
 
 
 def read_name(item: Item, *, is_new: bool = True) -> str | None:
@@ -66,6 +69,37 @@ def check_preload(item: Item | None, preload: bool | None, kind: ObjectiveKind) 
         (read_entries(item, "") or {})["preload"].fault(
             f"is for a function, whose file each trial imports, and not for a {kind.spec.noun}; "
             "remove it"
+        )
+
+
+def check_ranks(
+    item: Item | None, workers: Workers, kind: ObjectiveKind, objective: Objective | None
+) -> None:
+    """Report the keys that exclude several GPUs or processes of a trial.
+
+    `item` holds `workers:`.
+    """
+    n_gpus, n_ranks = workers.gpus_per_trial, workers.n_ranks
+    if item is None or max(n_gpus, n_ranks) == 1:
+        return
+    entries = read_entries(item, "") or {}
+    of_ranks = entries["gpus_per_trial" if workers.processes_per_trial is None else _RANKS]
+    of_place = entries["gpus_per_trial"] if n_gpus > 1 else of_ranks
+    if fault := kind.ranks_fault(objective, n_ranks):
+        (of_place if n_ranks == 1 else of_ranks).fault(fault)
+    elif n_gpus > 1 and n_ranks not in (1, n_gpus):
+        of_ranks.fault(
+            f"must be {n_gpus}, one process per GPU of `gpus_per_trial`, or 1 for a program that "
+            "uses all of them itself"
+        )
+    elif workers.processes > 1:
+        entries["processes"].fault(
+            f"must be 1 with `{of_place.path.rpartition('.')[2]}`, because such a trial shares its "
+            "devices with no other one; remove it"
+        )
+    elif workers.preload and n_ranks > 1:
+        entries["preload"].fault(
+            f"cannot be used with {n_ranks} processes per trial, which torchrun starts; remove it"
         )
 
 

@@ -93,6 +93,9 @@ class FunctionKind(ObjectiveKind):
         wrong = "a function trains one trial in a process; `processes:` trains several on a device"
         return wrong if lanes > FunctionObjective.max_lanes else ""
 
+    def ranks_fault(self, objective: Objective | None, n_ranks: int) -> str:
+        return ""
+
     def code_nodes(self, node: Node) -> Sequence[Node]:
         return [node]
 

@@ -14,6 +14,7 @@ from tuner.study_file.text.items import Item, Section
 from tuner.study_file.text.yaml_nodes import Node
 
 MAX_LANES = 4096
+MAX_RANKS = 64  # processes, or GPUs, of a trial
 
 
 class Objective(Model, ABC):
@@ -159,6 +160,14 @@ class ObjectiveKind(ABC):
     @abstractmethod
     def lanes_fault(self, lanes: int) -> str:
         """Return the fault of this number of lanes, or nothing."""
+
+    @abstractmethod
+    def ranks_fault(self, objective: Objective | None, n_ranks: int) -> str:
+        """Return why no trial can have several GPUs or processes, or nothing.
+
+        `n_ranks` processes train it: one, if its program uses several GPUs itself. `objective` is
+        None after a fault.
+        """
 
     @abstractmethod
     def code_nodes(self, node: Node) -> Sequence[Node]:

@@ -284,6 +284,12 @@ class TrainerKind(ObjectiveKind):
     def lanes_fault(self, lanes: int) -> str:
         return ""
 
+    def ranks_fault(self, objective: Objective | None, n_ranks: int) -> str:
+        return (
+            "is for a function or a command; the built-in trainer trains each trial in one process "
+            "on one device, so remove it"
+        )
+
     def code_nodes(self, node: Node) -> Sequence[Node]:
         entries = node.entries if isinstance(node, MapNode) else ()
         named = [value for key, value in entries if key.text in ("model", "loss")]

@@ -23,6 +23,7 @@ ALL_PARAMS = frozenset({"args", "params_json", "params_yaml"})  # each uses ever
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _SCRIPT_FLAG = re.compile(r"-[A-Za-z]*c")
+_HIDES_PROGRAM = re.compile(r"-[A-VYZabd-ln-z]*[cm].*")  # `-c`, or `-um` and `-mmodule` in one word
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "fish"})
 _WITH_C = _SHELLS | {"python", "pypy"}
 _WITH_E = frozenset({"perl", "ruby", "node", "nodejs", "Rscript", "R", "lua", "julia"})
@@ -103,6 +104,23 @@ def _program_of(word: str) -> str:
 def is_interpreter(word: str) -> bool:
     """Return whether a program runs the script that its first argument names."""
     return _program_of(word) in _WITH_C | _WITH_E
+
+
+def find_python_program(words: Sequence[str]) -> int | None:
+    """Return the index of the script, or of `-m`, that follows a Python and its options.
+
+    None: the command begins with another program, with `python -c`, or in a way that hides it.
+    """
+    if _program_of(words[0]) != "python":
+        return None
+    for index in range(1, len(words)):
+        if not _are_options("python", words[1 : index + 1]):
+            return index
+        if words[index] == "-m":
+            return index if len(words) > index + 1 else None
+        if words[index] in ("-", "--") or _HIDES_PROGRAM.fullmatch(words[index]):
+            return None
+    return None
 
 
 def _is_flag_of_script(program: str, flag: str) -> bool:

@@ -14,7 +14,12 @@ from tuner.study_file.kinds.command.config_file import (
     missing_key_fault,
 )
 from tuner.study_file.kinds.command.objective import CommandObjective
-from tuner.study_file.kinds.command.placeholders import BUILT_IN, is_interpreter, names_in
+from tuner.study_file.kinds.command.placeholders import (
+    BUILT_IN,
+    find_python_program,
+    is_interpreter,
+    names_in,
+)
 from tuner.study_file.kinds.command.report import Report, read_report
 from tuner.study_file.kinds.function import METRIC
 from tuner.study_file.kinds.objective import Objective, ObjectiveKind
@@ -112,6 +117,17 @@ class CommandKind(ObjectiveKind):
     def lanes_fault(self, lanes: int) -> str:
         wrong = "a command trains one trial; `processes:` runs several on a device"
         return wrong if lanes > CommandObjective.max_lanes else ""
+
+    def ranks_fault(self, objective: Objective | None, n_ranks: int) -> str:
+        """Check that torchrun can start the program, which has to be one of Python."""
+        assert objective is None or isinstance(objective, CommandObjective)
+        if objective is None or n_ranks == 1 or find_python_program(objective.command) is not None:
+            return ""
+        return (
+            f"{n_ranks} processes are started by torchrun, so that the command has to begin with "
+            "[python, main.py] or [python, -m, module]; for a launcher of your own write "
+            "`processes_per_trial: 1`"
+        )
 
     def code_nodes(self, node: Node) -> Sequence[Node]:
         return []
