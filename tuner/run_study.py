@@ -350,6 +350,7 @@ def build_setup(
         keep_best=spec.checkpoints.keep_best,
         grace_seconds=spec.failures.grace_seconds,
         trusts_folders=spec.checkpoints.trusts_folders,
+        n_ranks=spec.workers.n_ranks,
         code=data.code,
         is_code_fixed=spec.code is CodePolicy.REFUSE,
     )

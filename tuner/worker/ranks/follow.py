@@ -6,12 +6,12 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from tuner.cgroups import Cgroups
 from tuner.messages import (
@@ -21,13 +21,14 @@ from tuner.messages import (
     Left,
     Ready,
     Setup,
+    Start,
     Stop,
     decode,
     encode,
 )
 from tuner.study.verdict import Outcome
+from tuner.training.lane import Lane
 from tuner.worker.exits import Exit
-from tuner.worker.lanes import PipeLane
 from tuner.worker.programs.endings import outcome_of
 from tuner.worker.programs.output import Lines, Log
 from tuner.worker.programs.process import Process, open_process
@@ -50,27 +51,50 @@ _CHUNK = 65536
 _LOST = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe|DistNetwork", re.I)
 
 
-def train_in_ranks(setup: Setup, lane: PipeLane) -> Exit:
-    """Train a trial with `setup.n_ranks` processes; return how it left."""
+class Followed(Protocol):
+    """A lane whose trial another process trains."""
+
+    @property
+    def start(self) -> Start:
+        """Return the message with which it begins."""
+
+    @property
+    def is_released(self) -> bool:
+        """Return whether it was asked to save and leave."""
+
+    def relay(self, forward: Callable[[Continue | Stop], None]) -> None:
+        """Pass answers on to that process from now on."""
+
+    def pass_on(self, message: FromWorker) -> None:
+        """Take a message of that process, in any thread."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait for an answer."""
+
+
+def train_in_ranks(setup: Setup, followed: Followed, lane: Lane) -> Exit:
+    """Train a trial with `setup.n_ranks` processes; return how its lane left."""
     with TemporaryDirectory(prefix="tuner-ranks-") as name:
         folder = Path(name)
-        (folder / START).write_bytes(encode(setup) + encode(lane.start))
+        (folder / START).write_bytes(encode(setup) + encode(followed.start))
         command = in_ranks([sys.executable, "-P", *_MEMBER], setup.n_ranks, folder)
         # torchrun ends all ranks at a signal; here the agent decides, and sends a message.
         variables = {PLACE: name, "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGQUIT"}
         n_oom_before = Cgroups().n_oom_kills()
         with (
-            _open_relay(folder / SOCKET, lane) as relay,
+            _open_relay(folder / SOCKET, followed) as relay,
             open_process(command, {**os.environ, **variables}, Path(setup.folder)) as process,
         ):
-            log = _follow(process, relay, lane)
+            log = _follow(process, relay, followed)
         if relay.left is not None:
             return _exit_of(lane, relay.left)
+        if followed.is_released:
+            return Exit(lane=lane, how=Outcome.RELEASED)
         has_oom_kill = Cgroups().n_oom_kills() > n_oom_before
         return _failed(lane, folder, setup.n_ranks, process.exit_code, log, has_oom_kill)
 
 
-def _follow(process: Process, relay: "_Relay", lane: PipeLane) -> Log:
+def _follow(process: Process, relay: "_Relay", lane: Followed) -> Log:
     """Pass messages and output on until all ranks have ended."""
     log = Log()
     reader = threading.Thread(target=_read, args=(process, log), name="output")
@@ -103,7 +127,7 @@ def _read(process: Process, log: Log) -> None:
 class _Relay:
     """Passes messages between the first rank and the agent."""
 
-    def __init__(self, listener: socket.socket, lane: PipeLane) -> None:
+    def __init__(self, listener: socket.socket, lane: Followed) -> None:
         self.left: Left | None = None  # the first rank's last message
         self._listener, self._lane = listener, lane
         self._lock = threading.Lock()
@@ -159,7 +183,7 @@ class _Relay:
 
 
 @contextmanager
-def _open_relay(path: Path, lane: PipeLane) -> Iterator[_Relay]:
+def _open_relay(path: Path, lane: Followed) -> Iterator[_Relay]:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))
     listener.listen(1)
@@ -169,12 +193,12 @@ def _open_relay(path: Path, lane: PipeLane) -> Iterator[_Relay]:
         yield relay
 
 
-def _exit_of(lane: PipeLane, left: Left) -> Exit:
+def _exit_of(lane: Lane, left: Left) -> Exit:
     return Exit(lane=lane, how=left.how, value=left.value, message=left.message, facts=left.facts)
 
 
 def _failed(
-    lane: PipeLane,
+    lane: Lane,
     folder: Path,
     n_ranks: int,
     exit_code: int | None,
@@ -182,8 +206,6 @@ def _failed(
     has_oom_kill: bool,
 ) -> Exit:
     """Return the failure of the rank at fault: one that was killed, or the first that raised."""
-    if lane.is_released:
-        return Exit(lane=lane, how=Outcome.RELEASED)
     failed, raised = read_failed(folder), _raised(folder, n_ranks)
     if raised and (failed is None or failed.exit_code >= 0):
         # A rank that ends makes the others fail: they lose the connection to it.

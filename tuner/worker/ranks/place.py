@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuner.study_file.kinds.command.placeholders import find_python_program
+from tuner.trial.ends import Mistake
+
 PLACE = "TUNER_RANKS"  # variable of a rank with the folder
 START = "start.jsonl"  # the messages `Setup` and `Start`
 SOCKET = "lane"  # between the first rank and the worker
@@ -13,7 +16,6 @@ CLOSING = "closing"  # exists once torchrun ends the ranks
 _FAILED = "failed.json"
 _LOGS = "logs"
 _LAUNCHER = Path(__file__).with_name("launcher.py")
-_OPTIONS_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 _TAIL = 4000  # characters
 
 
@@ -41,11 +43,15 @@ def failure_file(folder: Path, rank: int) -> Path:
 def in_ranks(command: Sequence[str], n_ranks: int, folder: Path) -> list[str]:
     """Return a command of a Python program, `[python, ..., script or -m, ...]`, under torchrun.
 
-    The output of the first rank is printed, and that of the others is kept in the folder.
+    The output of the first rank is printed, and that of the others is kept in the folder. Raises
+    `Mistake` for another command.
     """
-    n = 1
-    while n < len(command) and command[n].startswith("-") and command[n] != "-m":
-        n += 2 if command[n] in _OPTIONS_WITH_VALUE else 1
+    n = find_python_program(command)
+    if n is None:
+        raise Mistake(
+            f"torchrun starts a script of Python or `-m module`, and no {command[0]}; let the "
+            "command start its own processes, with processes_per_trial: 1"
+        )
     others = ",".join(f"{rank}:3" for rank in range(1, n_ranks))
     return [
         *(*command[:n], str(_LAUNCHER), str(folder / CLOSING), str(folder / _FAILED)),

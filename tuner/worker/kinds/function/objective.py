@@ -72,7 +72,7 @@ class FunctionObjective:
         lane = self._lanes.pop()
         setup = self._setup
         if setup.n_ranks > 1 and isinstance(lane, PipeLane):
-            yield train_in_ranks(setup, lane)
+            yield train_in_ranks(setup, lane, lane)
             return
         trial = build_trial(setup, lane)
         # The global generators, for code that does not take `trial.seed`.
