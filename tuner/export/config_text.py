@@ -32,9 +32,7 @@ def config_values(config: BestConfig) -> dict[str, Any]:
         "seed": config.seed,
         "data_seed": config.data_seed,
         "best_epoch": config.best_epoch,
-        "processes_per_trial": config.processes_per_trial
-        if config.processes_per_trial > 1
-        else None,
+        "processes_per_trial": n_ranks if n_ranks > 1 else None,
         "weights": config.weights.model_dump() if config.weights else None,
         "provenance": dict(config.provenance),
     }

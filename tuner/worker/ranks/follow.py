@@ -79,7 +79,11 @@ def train_in_ranks(setup: Setup, followed: Followed, lane: Lane) -> Exit:
         (folder / START).write_bytes(encode(setup) + encode(followed.start))
         command = in_ranks([sys.executable, "-P", *_MEMBER], setup.n_ranks, folder)
         # torchrun ends all ranks at a signal; here the agent decides, and sends a message.
-        variables = {PLACE: name, "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGQUIT"}
+        variables = {
+            PLACE: name,
+            "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGQUIT",
+            "OMP_NUM_THREADS": str(setup.n_threads),
+        }
         n_oom_before = Cgroups().n_oom_kills()
         with (
             _open_relay(folder / SOCKET, followed) as relay,

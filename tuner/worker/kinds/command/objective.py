@@ -120,6 +120,7 @@ def _follow(setup: Setup, record: Record, lane: Lane, trial: Trial) -> Exit:
     with TemporaryDirectory(prefix="tuner-ranks-") as ranks, ExitStack() as stack:
         if setup.n_ranks > 1:
             command = in_ranks(command, setup.n_ranks, Path(ranks))
+            environment.setdefault("OMP_NUM_THREADS", str(setup.n_threads))
         process = stack.enter_context(open_process(command, environment, place.folder))
         run = Run(
             lane=lane,
