@@ -364,6 +364,7 @@ def build_setup(
         trials_folder=trials_folder,
         search_space=write_space(spec.search_space),
         n_lanes=spec.workers.lanes,
+        n_ranks=spec.workers.n_ranks,
         is_prompt=is_prompt(spec),
         keep_best=spec.checkpoints.keep_best,
         grace_seconds=spec.failures.grace_seconds,
