@@ -74,7 +74,7 @@ def answer(answers: socket.socket, message: Answer) -> None:
     with suppress(OSError):
         match message:
             case Forked(pid=pid, pid_fd=pid_fd, note=note):
-                content = json.dumps({"pid": pid, "note": note}).encode()
+                content = json.dumps({"pid": pid, "note": note}, ensure_ascii=False).encode()
                 socket.send_fds(answers, [content], [pid_fd] if pid_fd >= 0 else [])
             case Refused(reason=reason):
                 answers.send(json.dumps({"reason": reason}).encode())

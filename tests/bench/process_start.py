@@ -165,9 +165,8 @@ def _table(rounds: list[tuple[float, float, float, float]], trials: int) -> None
     added = statistics.median((row[3] - row[2]) / trials for row in rounds)
     print(f"\nmedians of {len(rounds)} rounds")
     print(f'python -c "import torch" {torch:.2f} s; first trial {first:.2f} s; ratio {ratio:.2f}')
-    print(
-        f"{trials} calls of {1000 * SECONDS:.0f} ms: in a loop {loop:.2f} s, as trials {study:.2f} s"
-    )
+    calls = f"{trials} calls of {1000 * SECONDS:.0f} ms"
+    print(f"{calls}: in a loop {loop:.2f} s, as trials {study:.2f} s")
     print(f"added per trial: {1000 * added:.1f} ms")
 
 

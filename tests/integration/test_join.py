@@ -116,6 +116,7 @@ NOTICES: list[tuple[str, dict[str, Any]]] = [
     ("trial.timeout_seconds", {"trial": Trial(timeout_seconds=5)}),
     ("workers.processes", {"workers": Workers(processes=3)}),
     ("workers.lanes", {"workers": Workers(lanes=3)}),
+    ("workers.preload", {"workers": Workers(preload=True)}),
     ("checkpoints.every_seconds", {"checkpoints": Checkpoints(every_seconds=5)}),
     ("checkpoints.keep", {"checkpoints": Checkpoints(keep=5)}),
     ("checkpoints.keep_best", {"checkpoints": Checkpoints(keep_best=0)}),

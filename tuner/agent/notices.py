@@ -216,6 +216,8 @@ class Tally:
     n_steps: int | None  # of a full trial, if known
 
 
+Told = BreakerOpened | CheckpointTrouble | NotPreloaded | TrialWarning  # with a whole sentence
+
 Notice = (
     StudyJoined
     | TrialStarted
@@ -234,9 +236,6 @@ Notice = (
     | StudyStopping
     | StudyHalted
     | WorkersResting
-    | BreakerOpened
-    | CheckpointTrouble
-    | NotPreloaded
-    | TrialWarning
+    | Told
     | Tally
 )

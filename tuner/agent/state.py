@@ -57,6 +57,7 @@ class Lane:
     stored_step: int = 0  # of the newest checkpoint that was posted, or loaded
     kept: SavedFile | None = None  # the best epoch's weights, in the spool
     has_save_trouble: bool = False  # the last one could not be written
+    has_failed: bool = False  # its end, which is not stored yet, is a failure
     stop: Verdict | None = None  # as sent to the worker
 
     @property

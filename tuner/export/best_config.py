@@ -174,6 +174,7 @@ def build_config(
         seed=origin.seed,
         data_seed=derive_seed(spec.seed, "data"),
         best_epoch=best_epoch,
+        processes_per_trial=spec.workers.n_ranks,
         provenance=provenance,
     )
 

@@ -15,12 +15,14 @@ _COMMENTS = {
     "seed": "seeds weights and dropout",
     "data_seed": "seeds the order of the rows",
     "best_epoch": "the one with the best validation value",
+    "processes_per_trial": "started by torchrun",
     "weights": "the trial's own, in a file next to this one",
 }
 
 
 def config_values(config: BestConfig) -> dict[str, Any]:
     """Return the config as plain values, in the order of the file."""
+    n_ranks = config.processes_per_trial
     values: dict[str, Any] = {
         "format": FORMAT,
         "name": config.name,
@@ -30,6 +32,9 @@ def config_values(config: BestConfig) -> dict[str, Any]:
         "seed": config.seed,
         "data_seed": config.data_seed,
         "best_epoch": config.best_epoch,
+        "processes_per_trial": config.processes_per_trial
+        if config.processes_per_trial > 1
+        else None,
         "weights": config.weights.model_dump() if config.weights else None,
         "provenance": dict(config.provenance),
     }

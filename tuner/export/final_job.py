@@ -53,6 +53,7 @@ class Job:
             folder=str(self.source),
             trials_folder=str(self.folder / "files"),
             n_lanes=1,
+            n_ranks=config.processes_per_trial,
         )
 
     def lane(self, *, is_stepwise: bool) -> FinalLane:

@@ -143,6 +143,18 @@ class FinalLane:
         self._remove_others()
         return True
 
+    def adopt(self, step: int, path: Path) -> None:
+        """Take a state that another process has written into the folder."""
+        try:
+            write_whole(self._folder / _CURVE, json.dumps(dict(self.curve)), mode=0o600)
+            target = self._folder / f"checkpoint-{step}{path.suffix}"
+            path.rename(target)
+        except OSError as error:
+            self._tell(f"the state of step {step} is not saved ({error}); training continues")
+            return
+        self.checkpoint, self.from_step = str(target), step
+        self._remove_others()
+
     def _remove_others(self) -> None:
         """Keep the newest state, and for a function the best one, which may be another."""
         kept = {self.checkpoint}

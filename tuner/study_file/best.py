@@ -35,6 +35,7 @@ _KEYS = Keys(
         "seed",
         "data_seed",
         "best_epoch",
+        "processes_per_trial",
         "weights",
         "provenance",
     ),
@@ -45,6 +46,7 @@ _KEYS = Keys(
 )
 _REQUIRED = ("name", "objective", "params", "seed")
 _SEEDS = Interval(low=0, high=2**32 - 1)
+_MAX_RANKS = 64
 _SHA256 = 64  # characters
 
 
@@ -66,6 +68,7 @@ class BestConfig(Model):
     seed: int  # for weights and dropout
     data_seed: int  # for the order of the rows
     best_epoch: int | None = None  # the one with the best validation value; None: not known
+    processes_per_trial: int = 1  # started by torchrun
     weights: Weights | None = None
     provenance: Mapping[str, Any] = {}
 
@@ -143,7 +146,8 @@ def _read(root: Item, folder: Path) -> BestConfig | None:
         "params": kind.spec.complete(params),
         "seed": read_int(section["seed"], _SEEDS) if "seed" in section else None,
         "data_seed": read_int(section["data_seed"], _SEEDS) if "data_seed" in section else 0,
-        "best_epoch": _read_epoch(section.get("best_epoch")),
+        "best_epoch": _read_number(section.get("best_epoch"), 10**9),
+        "processes_per_trial": _read_number(section.get("processes_per_trial"), _MAX_RANKS) or 1,
         "weights": _read_weights(section.get("weights")),
         "provenance": _plain(section["provenance"].node) if "provenance" in section else {},
     }
@@ -160,8 +164,8 @@ def _check_format(item: Item | None) -> None:
         item.fault(f"this version of tuner reads {FORMAT}; export the trial again")
 
 
-def _read_epoch(item: Item | None) -> int | None:
-    return None if item is None else read_int(item, Interval(low=1, high=10**9))
+def _read_number(item: Item | None, high: int) -> int | None:
+    return None if item is None else read_int(item, Interval(low=1, high=high))
 
 
 def _read_weights(item: Item | None) -> Weights | None:

@@ -66,6 +66,7 @@ class PipeLane:
         `complete` adds the params that neither the study file nor the sampler set. `is_stepwise`:
         the state changes only from step to step. `kept`: the trials whose weights are wanted.
         """
+        self.start = start
         self.number = start.number
         self.attempt = start.attempt
         self.params: Params = complete({**setup.fixed, **start.params})
@@ -93,6 +94,7 @@ class PipeLane:
         self._answered_step = start.from_step
         self._is_held = False  # a verdict comes with the next report
         self._waited_in_vain = False
+        self._forward: Callable[[Continue | Stop], None] | None = None
 
     def report(self, step: int, values: Values, *, is_last: bool = False) -> None:
         """Send the metrics of a step."""
@@ -242,6 +244,8 @@ class PipeLane:
             case Continue(step=step, is_held=is_held):
                 self._answered_step = max(self._answered_step, step)
                 self._is_held = self._is_held or is_held
+                if self._forward is not None:
+                    self._forward(message)
             case Stop(verdict=verdict):
                 self.stop(verdict)
 
@@ -249,6 +253,27 @@ class PipeLane:
         """Leave as soon as possible, for this reason or a more final one."""
         if self._stop is None or verdict.overrides(self._stop):
             self._stop = verdict
+            if self._forward is not None:
+                self._forward(Stop(number=self.number, attempt=self.attempt, verdict=verdict))
+
+    @property
+    def is_released(self) -> bool:
+        """Return whether the agent has asked for the trial's release."""
+        return self._stop is Verdict.RELEASE
+
+    def relay(self, forward: Callable[[Continue | Stop], None]) -> None:
+        """Pass the agent's answers on: another process trains the trial."""
+        self._forward = forward
+        if self._stop is not None:
+            forward(Stop(number=self.number, attempt=self.attempt, verdict=self._stop))
+
+    def pass_on(self, message: FromWorker) -> None:
+        """Send a message of that process; safe in any thread."""
+        self._mail.send(message)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for an answer of the agent."""
+        self._mail.deliver(seconds)
 
 
 def _write(spool: Path, name: str, state: object) -> CheckpointFile:

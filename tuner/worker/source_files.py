@@ -12,6 +12,7 @@ FileState = tuple[int, int]  # when it was changed, in nanoseconds, and its size
 _HERE = Path(__file__).parents[1]  # our own package
 _STANDARD = f"{sysconfig.get_path('stdlib')}{os.sep}"
 _LIBRARIES = {"site-packages", "dist-packages"}
+_imported: dict[Path, str] = {}  # sha256 of files that the template has imported
 
 
 def hash_sources(module_name: str, folder: str) -> dict[str, str]:
@@ -19,8 +20,19 @@ def hash_sources(module_name: str, folder: str) -> dict[str, str]:
     hashes = {}
     for shown, file in sorted(find_sources(module_name, folder).items()):
         with suppress(OSError):  # gone since it was imported
-            hashes[shown] = hashlib.sha256(file.read_bytes()).hexdigest()
+            hashes[shown] = _imported.get(file) or _hash(file)
     return hashes
+
+
+def keep_hashes(files: Iterable[Path]) -> None:
+    """Remember the content with which files were imported: their forks run it, whatever follows."""
+    for file in files:
+        with suppress(OSError):
+            _imported[file] = _hash(file)
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def find_sources(module_name: str, folder: str) -> dict[str, Path]:

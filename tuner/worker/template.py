@@ -1,8 +1,8 @@
 """`python -m tuner.worker template --kind K`: the process from which a machine's workers fork.
 
-It has loaded what a worker of this kind needs, which takes seconds. It has one thread and no
-context of a device, and it runs no operator of torch, whose threads would be missing in a fork: a
-process forked from it begins at once, as if it had loaded everything itself.
+It has loaded the modules that a worker of this kind needs, which takes seconds. It has one thread
+and no context of a device, and it runs no operator of torch, whose threads would be missing in a
+fork: a process forked from it begins at once, as if it had loaded everything itself.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tuner.fork_protocol import Ended, Forked, Refused, Request, answer, receive_request
-from tuner.processes import descendants_of
+from tuner.processes import children_of, descendants_of
 from tuner.worker import process
 from tuner.worker.bad_code import BadCode
 from tuner.worker.import_watch import watch
@@ -35,6 +35,7 @@ from tuner.worker.train import train
 _LOOK_SECONDS = 0.05  # between looks at children whose end the kernel does not announce
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)  # only the agent ends it
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+_MAX_NOTE = 600  # characters
 
 
 def main(arguments: list[str], hidden: Mapping[str, str]) -> int:
@@ -52,10 +53,13 @@ def main(arguments: list[str], hidden: Mapping[str, str]) -> int:
         return 0
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    started = _Started(kind=options.kind, hidden=hidden, blas_threads=os.environ.get(_BLAS_THREADS))
+    process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)  # for what is below a reaper that is killed
+    started = _Started(
+        kind=options.kind, folder=_working_folder(), environment={**os.environ, **hidden}
+    )
     os.environ[_BLAS_THREADS] = "1"  # more would be started with the import
     training, failure = _load(options.kind)
-    template = _Template(socket.socket(fileno=os.dup(0)), started, dict(options.child))
+    template = _Template(_take_control(), started, dict(options.child))
     if training is not None and options.preload is not None:
         template.preload(training, *options.preload)
     template.note = options.note
@@ -70,20 +74,40 @@ class _Started:
     """How this process was started, to be started again and to be undone in a worker."""
 
     kind: str
-    hidden: Mapping[str, str]
-    blas_threads: str | None
+    folder: str | None
+    environment: Mapping[str, str]
 
     def restore(self) -> None:
-        if self.blas_threads is None:
-            del os.environ[_BLAS_THREADS]
-        else:
-            os.environ[_BLAS_THREADS] = self.blas_threads
+        """Give a worker its number of threads back, for libraries that it imports itself."""
+        if os.environ.pop(_BLAS_THREADS, "1") != "1":
+            return
+        if _BLAS_THREADS in self.environment:
+            os.environ[_BLAS_THREADS] = self.environment[_BLAS_THREADS]
 
-    def again(self, more: Sequence[str]) -> NoReturn:
+    def again(self, control: socket.socket, more: Sequence[str]) -> NoReturn:
         """Become a new template in this process: its children, pipes and requests stay."""
-        self.restore()
         command = [sys.executable, "-P", "-m", "tuner.worker", "template", "--kind", self.kind]
-        os.execve(sys.executable, [*command, *more], {**os.environ, **self.hidden})
+        if self.folder is not None:
+            with suppress(OSError):
+                os.chdir(self.folder)
+        os.dup2(control.fileno(), 0)
+        os.execve(sys.executable, [*command, *more], self.environment)
+
+
+def _working_folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None  # it has been removed
+
+
+def _take_control() -> socket.socket:
+    """Keep standard input, on which requests come; for the user's code it is empty."""
+    control = socket.socket(fileno=os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return control
 
 
 def _ends_with_parent() -> bool:
@@ -94,7 +118,7 @@ def _ends_with_parent() -> bool:
 
 
 def _load(kind: str) -> tuple[Training | None, str]:
-    """Import what the kind needs; the traceback of an error is for the workers' logs."""
+    """Import the kind's modules; the traceback of an error is for the workers' logs."""
     # Imported modules stay: collecting garbage during the import takes a quarter of the time, and
     # a collection in a worker would copy every page that it shares with the template.
     gc.disable()
@@ -103,9 +127,14 @@ def _load(kind: str) -> tuple[Training | None, str]:
     except Exception:
         return None, traceback.format_exc()
     finally:
-        gc.freeze()
-        for finalizer in tuple(weakref.finalize._registry):  # type: ignore[attr-defined]
-            finalizer.atexit = False  # torch's take its operators apart, for 30 ms
+        _keep_what_is_loaded()
+
+
+def _keep_what_is_loaded() -> None:
+    """Let no worker take apart what all of them use."""
+    gc.freeze()
+    for finalizer in tuple(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False  # torch's take its operators apart, for 30 ms
 
 
 def _work(training: Training | None, failure: str) -> NoReturn:
@@ -130,6 +159,7 @@ class _Template:
         self._selector.register(control, selectors.EVENT_READ)
         self._children: dict[int, socket.socket] = {}  # by process id
         self._pid_fds: dict[int, int] = {}
+        self._has_orphans = False  # of a reaper that was killed
         self._preloaded: tuple[str, str] | None = None
         self._files: Mapping[Path, FileState] = {}
         for pid, descriptor in children.items():
@@ -147,29 +177,31 @@ class _Template:
         if found or failure:
             self._end_others()
             why = f"because importing it {found[0]}" if found else f"because {failure}"
-            self._again(["--note", f"{name.rpartition(':')[0]} is not preloaded, {why}"])
+            self._again(["--note", _line(f"{name.rpartition(':')[0]} is not preloaded, {why}")])
         self._preloaded = (name, folder)
-        gc.freeze()
+        for number in _IGNORED:  # the user's code may have set handlers
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        process.keep_files()
+        _keep_what_is_loaded()
 
     def _again(self, more: Sequence[str]) -> NoReturn:
         children = []
         for pid, answers in self._children.items():
             os.set_inheritable(answers.fileno(), True)
             children += ["--child", str(pid), str(answers.fileno())]
-        self._started.again([*more, *children])
+        self._started.again(self._control, [*more, *children])
 
     def _end_others(self) -> None:
         """End the processes that the import has started."""
         reapers = set(self._children)
         kept = reapers.union(*(descendants_of(pid) for pid in reapers))
-        for pid in set(descendants_of(os.getpid())) - kept:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+        _kill(*set(descendants_of(os.getpid())) - kept)
 
     def run(self) -> bool:
         """Fork and reap; return False when the agent is gone, and True in a worker."""
         while True:
-            is_watched = len(self._pid_fds) == len(self._children)
+            is_watched = len(self._pid_fds) == len(self._children) and not self._has_orphans
             for key, _ in self._selector.select(None if is_watched else _LOOK_SECONDS):
                 if key.fileobj is self._control:
                     if self._preloaded and self._files != file_states(self._files):
@@ -212,6 +244,7 @@ class _Template:
     def _begin(self, request: Request) -> None:
         """Leave the template's session and files, and take the worker's standard streams."""
         os.setsid()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         for number, descriptor in enumerate(request.streams):
             os.dup2(descriptor, number)
         _close(request.streams)
@@ -223,19 +256,44 @@ class _Template:
 
     def _reap(self) -> None:
         """Collect the ended children, and pass their exit codes on."""
-        while self._children:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            answers = self._children.pop(pid, None)
-            if answers is None:
-                continue  # the user's code has started it
-            answer(answers, Ended(exit_code=os.waitstatus_to_exitcode(status)))
-            answers.close()
-            if pid in self._pid_fds:
-                pid_fd = self._pid_fds.pop(pid)
-                self._selector.unregister(pid_fd)
-                os.close(pid_fd)
+        has_ended = False
+        with suppress(ChildProcessError):  # none is left
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                has_ended = True
+                if pid in self._children:
+                    self._forget(pid, os.waitstatus_to_exitcode(status))
+        if has_ended or self._has_orphans:
+            self._has_orphans = self._end_orphans()
+
+    def _forget(self, pid: int, exit_code: int) -> None:
+        answers = self._children.pop(pid)
+        answer(answers, Ended(exit_code=exit_code))
+        answers.close()
+        if pid in self._pid_fds:
+            pid_fd = self._pid_fds.pop(pid)
+            self._selector.unregister(pid_fd)
+            os.close(pid_fd)
+
+    def _end_orphans(self) -> bool:
+        """End what was below a killed reaper, and is now below this process; return if any was."""
+        orphans = set(children_of(os.getpid())) - set(self._children)
+        for orphan in orphans:
+            _kill(orphan, *descendants_of(orphan))
+        return bool(orphans)
+
+
+def _kill(*pids: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _line(text: str) -> str:
+    """Return the text as an argument of a command: an error of the user's code may say anything."""
+    return text.encode(errors="replace").decode().replace("\0", "")[:_MAX_NOTE]
 
 
 def _close(descriptors: Iterable[int]) -> None:

@@ -31,11 +31,12 @@ def train(training: Training, streams: Streams) -> int:
     training.set_threads(setup.n_threads)
     if not training.is_program:
         return Worker(setup, pipe, training.build(setup)).run()
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    # Not `sys.stdout`: the user's code may have replaced it in the template.
+    sys.__stdout__.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     code = Worker(setup, pipe, training.build(setup)).run()
     # Files are flushed and exit functions run, as in any program; leftovers of the user's code,
     # such as a thread, must not hold the device for long.
-    faulthandler.dump_traceback_later(EXIT_SECONDS, exit=True)
+    faulthandler.dump_traceback_later(EXIT_SECONDS, exit=True, file=2)
     for child in multiprocessing.active_children():
         child.terminate()
     return code

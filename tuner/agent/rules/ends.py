@@ -70,7 +70,7 @@ def post_end(machine: Machine, lane: Lane, end: End) -> list[Act]:
     if worker is not None:
         breaker.note(machine, lane, end, worker.name)
     seconds = used_seconds(machine, machine.now).get(lane.key, 0.0)
-    lane.phase = Phase.ENDING
+    lane.phase, lane.has_failed = Phase.ENDING, end.failure is not None
     end = replace(
         end,
         seconds=seconds,

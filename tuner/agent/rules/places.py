@@ -36,8 +36,8 @@ def due(machine: Machine, n_wanted: int, n_room: int) -> float | None:
     A worker without a trial claims at once. Otherwise the claim waits a moment in which more lanes
     may become free, so that trials that start together can share a group.
     """
-    if not n_room:
-        return None
+    if not n_room or any(lane.has_failed for lane in machine.lanes.values()):
+        return None  # once it is stored, a failure may have halted the study
     if not n_wanted:
         # Enough have begun; perhaps not all of them are in training.
         n_own = sum(lane.phase is not Phase.ENDING for lane in machine.lanes.values())

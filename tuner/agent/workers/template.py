@@ -109,7 +109,9 @@ class ForkedProcess:
 def _is_gone(forked: Forked, seconds: float) -> bool:
     """Wait for the end of a process whose exit code is not known; return whether it has ended."""
     if forked.pid_fd >= 0:
-        return bool(select.select([forked.pid_fd], [], [], seconds)[0])
+        poll = select.poll()  # which takes any number of a descriptor
+        poll.register(forked.pid_fd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
     until = monotonic() + seconds
     while exists(forked.pid) and monotonic() < until:
         sleep(_LOOK_SECONDS)
@@ -156,8 +158,12 @@ class Template:
         return ForkedProcess(ours)
 
     def how_it_ended(self) -> str:
-        """Wait for its end, and describe it."""
-        code = self._process.wait(EXIT_SECONDS)
+        """Wait for its end, and describe it; end it if it forks no more."""
+        try:
+            code = self._process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
         size = os.fstat(self._output).st_size
         content = os.pread(self._output, _MAX_OUTPUT, max(0, size - _MAX_OUTPUT))
         lines = content.decode(errors="replace").strip().splitlines()

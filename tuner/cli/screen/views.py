@@ -117,6 +117,8 @@ def render_notice(notice: notices.Notice, step_noun: str = "epoch") -> str | Non
 
 
 def _line_of(notice: notices.Notice, step_noun: str) -> str | None:  # noqa: C901 - a table of notices
+    if isinstance(notice, notices.Told):
+        return notice.sentence
     match notice:
         case notices.StudyJoined():
             return None
@@ -166,13 +168,6 @@ def _line_of(notice: notices.Notice, step_noun: str) -> str | None:  # noqa: C90
                 f"the database has been away for {render_seconds(notice.away_seconds)}: workers "
                 "save, end, and start again when it is back"
             )
-        case (
-            notices.BreakerOpened()
-            | notices.CheckpointTrouble()
-            | notices.NotPreloaded()
-            | notices.TrialWarning()
-        ):
-            return notice.sentence
         case notices.Tally():
             return _tally(notice, step_noun)
         case _:

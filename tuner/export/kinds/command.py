@@ -9,9 +9,9 @@ from tuner.export.own_sources import compare_code, copy_sources
 from tuner.processes import descendants_of
 from tuner.training.device import name_device
 from tuner.worker.kinds.command.objective import run_command
-from tuner.worker.kinds.command.orphans import adopt_orphans, end_descendants
 from tuner.worker.kinds.command.preparing import prepare_command
 from tuner.worker.program import as_program
+from tuner.worker.programs.orphans import adopt_orphans, end_descendants
 
 
 def train_command(job: Job) -> Trained:

@@ -14,15 +14,19 @@ from typing import Any
 from tuner.export.artifact import FunctionResult, write_function_result
 from tuner.export.final_folder import is_done, read_metrics
 from tuner.export.final_job import Job, Trained
+from tuner.export.final_lane import FinalLane
+from tuner.export.final_ranks import FollowedLane
 from tuner.export.kinds.own_test import test_function
 from tuner.export.own_sources import compare_code, copy_sources
 from tuner.study_file.kinds.function import FunctionObjective
 from tuner.training.checkpoint_folder import pack_folder
 from tuner.training.device import name_device
 from tuner.training.final.model import CHECKPOINT_FOLDER, MODEL_FILE
+from tuner.worker.exits import Exit
 from tuner.worker.kinds.function.objective import FunctionObjective as Function
 from tuner.worker.kinds.function.objective import load_function
 from tuner.worker.program import as_program
+from tuner.worker.ranks.follow import train_in_ranks
 from tuner.worker.source_files import hash_sources
 
 
@@ -49,10 +53,7 @@ def _train(job: Job, objective: FunctionObjective, module: str) -> FunctionResul
         load_function(objective.function, str(job.source))
     compare_code(job.config, hash_sources(module, str(job.source)), job.tell)
     lane = job.lane(is_stepwise=False)
-    function = Function(job.setup(""))
-    function.admit([lane])
-    with redirect_stdout(sys.stderr):
-        (left,) = function.turn()
+    left = _left(job, lane)
     stopped = job.left(lane, left)
     if stopped is not None:
         return stopped
@@ -67,6 +68,18 @@ def _train(job: Job, objective: FunctionObjective, module: str) -> FunctionResul
         seconds=monotonic() - started,
         device=name_device(job.device),
     )
+
+
+def _left(job: Job, lane: FinalLane) -> Exit:
+    """Call the function, in as many processes as in the search; return how it left."""
+    setup = job.setup("")
+    with redirect_stdout(sys.stderr):
+        if setup.n_ranks > 1:
+            return train_in_ranks(setup, FollowedLane(lane), lane)
+        function = Function(setup)
+        function.admit([lane])
+        (left,) = function.turn()
+        return left
 
 
 def _stored_result(job: Job) -> FunctionResult:

@@ -15,7 +15,9 @@ class _NoMemory(RuntimeError):
     pass
 
 
-cuda = SimpleNamespace(OutOfMemoryError=_NoMemory, is_available=lambda: False)
+cuda = SimpleNamespace(
+    OutOfMemoryError=_NoMemory, is_available=lambda: False, is_initialized=lambda: False
+)
 default_generator = SimpleNamespace(manual_seed=lambda seed: None)
 
 

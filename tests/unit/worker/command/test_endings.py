@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tuner.study.verdict import Outcome
-from tuner.worker.kinds.command.endings import outcome_of
+from tuner.worker.programs.endings import outcome_of
 
 USAGE = ("usage: main.py [-h] [--lr LR]", "main.py: error: unrecognized arguments: --lrr 3")
 

@@ -3,7 +3,7 @@
 import os
 import random
 
-from tuner.worker.kinds.command.output import MAX_LINE, Lines, Log
+from tuner.worker.programs.output import MAX_LINE, Lines, Log
 
 
 def lines_of(*chunks):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
 
-from tuner.worker.kinds.command.output import Lines
+from tuner.worker.programs.output import Lines
 
 _CHUNK = 1 << 20  # bytes
 _MAX_CHUNKS = 16  # of one look: verdicts are obeyed between two

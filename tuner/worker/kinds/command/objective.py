@@ -4,7 +4,9 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tuner.cgroups import Cgroups
 from tuner.messages import Setup
@@ -19,14 +21,15 @@ from tuner.trial.checkpoints import FOLDER
 from tuner.worker.exits import Exit
 from tuner.worker.faults import in_words
 from tuner.worker.kinds.command.invocation import TrialPlace, build_invocation
-from tuner.worker.kinds.command.orphans import adopt_orphans, end_descendants
 from tuner.worker.kinds.command.preparing import hash_named
-from tuner.worker.kinds.command.process import open_process
 from tuner.worker.kinds.command.run import Run
 from tuner.worker.kinds.command.saver import FolderSaver
 from tuner.worker.kinds.command.sources import open_source
 from tuner.worker.objective import Training
 from tuner.worker.own_trial import build_trial
+from tuner.worker.programs.orphans import adopt_orphans, end_descendants
+from tuner.worker.programs.process import open_process
+from tuner.worker.ranks.place import in_ranks
 
 _GOOD = {Outcome.COMPLETE, Outcome.PRUNED, Outcome.RELEASED, Outcome.DROPPED}
 # Of the grace of a stop: for the checkpoint after the program has ended, and the release.
@@ -83,7 +86,8 @@ def _place(setup: Setup, lane: Lane, trial: Trial) -> TrialPlace:
         number=lane.number,
         seed=lane.seed,
         step=lane.from_step,
-        device=setup.device,
+        # Each rank has its own device of those that are visible.
+        device=setup.device if setup.n_ranks == 1 else setup.device.partition(":")[0],
         folder=Path(setup.folder),
         trial_dir=trial.dir.absolute(),
         checkpoint_dir=_restored(lane, trial).absolute(),
@@ -112,7 +116,11 @@ def _follow(setup: Setup, record: Record, lane: Lane, trial: Trial) -> Exit:
     print(f"tuner: runs {shlex.join(invocation.arguments)}", file=sys.stderr)
     saver = FolderSaver(lane, place.checkpoint_dir, setup.save_every_seconds)
     environment = {**os.environ, **invocation.environment}
-    with open_process(invocation.arguments, environment, place.folder) as process:
+    command: Sequence[str] = invocation.arguments
+    with TemporaryDirectory(prefix="tuner-ranks-") as ranks, ExitStack() as stack:
+        if setup.n_ranks > 1:
+            command = in_ranks(command, setup.n_ranks, Path(ranks))
+        process = stack.enter_context(open_process(command, environment, place.folder))
         run = Run(
             lane=lane,
             trial=trial,
@@ -122,6 +130,7 @@ def _follow(setup: Setup, record: Record, lane: Lane, trial: Trial) -> Exit:
             saver=saver,
             grace_seconds=max(1.0, setup.grace_seconds - SAVE_SECONDS),
             n_oom_kills=Cgroups().n_oom_kills,
+            ranks=Path(ranks),
         )
         return run.follow()
 

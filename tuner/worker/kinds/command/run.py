@@ -1,9 +1,11 @@
 """One program from its start to its end: its reports, verdicts, and how it left."""
 
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic, sleep
 
 from tuner.study.trial import full_length
@@ -12,11 +14,12 @@ from tuner.training.lane import Lane
 from tuner.trial import Mistake, Trial, TrialEnd
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
-from tuner.worker.kinds.command.endings import outcome_of
-from tuner.worker.kinds.command.output import TAIL_LINES, Lines, Log
-from tuner.worker.kinds.command.process import Process
 from tuner.worker.kinds.command.saver import FolderSaver
 from tuner.worker.kinds.command.step_reports import ReportSource, StepReport
+from tuner.worker.programs.endings import outcome_of
+from tuner.worker.programs.output import TAIL_LINES, Lines, Log
+from tuner.worker.programs.process import Process
+from tuner.worker.ranks.place import read_failed, tail_of
 
 POLL_SECONDS = 0.1  # between looks at verdicts and files
 NO_REPORT_SECONDS = 600.0  # without a report: a warning
@@ -40,9 +43,14 @@ class Run:
         saver: FolderSaver,
         grace_seconds: float,
         n_oom_kills: Callable[[], int],
+        ranks: Path = Path(),
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """Build a run; `grace_seconds`: from SIGTERM to SIGKILL."""
+        """Build a run.
+
+        `grace_seconds`: from SIGTERM to SIGKILL. `ranks`: the folder of the ranks, if any.
+        """
+        self._ranks = ranks
         self._lane, self._trial, self._metric = lane, trial, metric
         self._process, self._source, self._saver = process, source, saver
         self._grace_seconds = grace_seconds
@@ -188,6 +196,18 @@ class Run:
             minutes = round(NO_REPORT_SECONDS / 60)
             self._lane.warn(f"no report for {minutes} minutes; {self._what_came()}")
 
+    def _failed(self, exit_code: int) -> Exit:
+        has_oom_kill = self._n_oom_kills() > self._n_oom_before
+        failed = read_failed(self._ranks)
+        if failed is None:
+            how, message = outcome_of(exit_code, self._log.tail, has_oom_kill=has_oom_kill)
+            return Exit(lane=self._lane, how=how, message=message)
+        tail = tail_of(self._ranks, failed.rank)
+        print(tail, file=sys.stderr, flush=True)
+        lines = tail.splitlines() or self._log.tail
+        how, message = outcome_of(failed.exit_code, lines, has_oom_kill=has_oom_kill)
+        return Exit(lane=self._lane, how=how, message=f"rank {failed.rank}: {message}")
+
     def _what_came(self) -> str:
         """Return what the program has written instead of a report."""
         looked = f"reports are expected from {self._source.where}"
@@ -200,12 +220,7 @@ class Run:
         exit_code = self._process.exit_code
         assert exit_code is not None
         if exit_code:
-            how, message = outcome_of(
-                exit_code,
-                self._log.tail,
-                has_oom_kill=self._n_oom_kills() > self._n_oom_before,
-            )
-            return Exit(lane=self._lane, how=how, message=message)
+            return self._failed(exit_code)
         self._saver.finish(self._trial.step, is_wanted=self._saver.keeps_all)
         value = self._trial.last_value
         if value is None:

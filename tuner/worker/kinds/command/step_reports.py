@@ -10,7 +10,7 @@ from tuner.study.trial import MAX_NAME
 from tuner.study_file.kinds.command.report import Report
 from tuner.trial.ends import Mistake
 from tuner.trial.trial import MAX_STEP
-from tuner.worker.kinds.command.output import MAX_LINE
+from tuner.worker.programs.output import MAX_LINE
 
 _MAX_METRICS = 100
 

@@ -21,13 +21,22 @@ from tuner.trial import (
 )
 from tuner.trial.ends import ENDS, SWALLOWED
 from tuner.worker.bad_code import BadCode
+from tuner.worker.blas import find_libraries, set_blas_threads
 from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
 from tuner.worker.forks import ForkedEnd, ending_forks
+from tuner.worker.lanes import PipeLane
 from tuner.worker.loading import last_user_frame, load_callable
 from tuner.worker.objective import Training
 from tuner.worker.own_trial import build_trial
-from tuner.worker.source_files import FileState, file_states, find_sources, hash_sources
+from tuner.worker.ranks.follow import train_in_ranks
+from tuner.worker.source_files import (
+    FileState,
+    file_states,
+    find_sources,
+    hash_sources,
+    keep_hashes,
+)
 
 Function = Callable[[Trial], object]
 
@@ -62,6 +71,9 @@ class FunctionObjective:
             return
         lane = self._lanes.pop()
         setup = self._setup
+        if setup.n_ranks > 1 and isinstance(lane, PipeLane):
+            yield train_in_ranks(setup, lane, lane)
+            return
         trial = build_trial(setup, lane)
         # The global generators, for code that does not take `trial.seed`.
         seed_generators(lane.seed, setup.device.partition(":")[0])
@@ -153,13 +165,25 @@ def definition_of(function: Function | None) -> str:
 def preload(name: str, folder: str) -> Mapping[Path, FileState]:
     """Import the function's module."""
     load_function(name, folder)
-    return file_states(find_sources(name.rpartition(":")[0], folder).values())
+    files = find_sources(name.rpartition(":")[0], folder).values()
+    states = file_states(files)
+    keep_hashes(files)
+    find_libraries()
+    return states
 
 
+def set_threads(n_threads: int) -> None:
+    """Set the number of threads of torch's operators, and of NumPy's."""
+    torch.set_num_threads(n_threads)
+    if n_threads > 1:
+        set_blas_threads(n_threads)
+
+
+find_libraries()  # in the template, and not in each worker
 TRAINING = Training(
     warm_up=lambda: None,
     build=FunctionObjective,
-    set_threads=torch.set_num_threads,
+    set_threads=set_threads,
     is_program=True,
     preload=preload,
 )

@@ -1,4 +1,4 @@
-"""The process of a command: its output, its signals, and its end."""
+"""The process of a program: its output, its signals, and its end."""
 
 import os
 import selectors

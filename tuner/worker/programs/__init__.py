@@ -1,0 +1,1 @@
+"""Programs that a worker starts and follows."""

@@ -1,0 +1,1 @@
+"""Several processes that train one trial: started by torchrun, followed by the worker."""
