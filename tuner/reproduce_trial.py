@@ -148,7 +148,10 @@ class _Place:
 
 def _device_like(record: Record, options: RunOptions) -> Device:
     """Return the first device; a CPU with the recorded threads, which determine rounding."""
-    device = list_devices(options.workers, processes=1)[0]
+    workers = record.spec.workers
+    device = list_devices(
+        options.workers, processes=1, n_gpus=workers.gpus_per_trial, n_ranks=workers.n_ranks
+    )[0]
     threads = record.origin.about.get("threads")
     if device.torch_device != "cpu" or type(threads) is not int:
         return device

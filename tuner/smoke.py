@@ -41,7 +41,12 @@ def smoke(path: Path, options: RunOptions) -> SmokeResult:
     """
     loaded = load_study_file(path, options.overrides)
     spec, folder, home = loaded.spec, loaded.folder, open_home()
-    devices = list_devices(options.workers, processes=1)[:1]
+    devices = list_devices(
+        options.workers,
+        processes=1,
+        n_gpus=spec.workers.gpus_per_trial,
+        n_ranks=spec.workers.n_ranks,
+    )[:1]
     with (
         open_workers(devices, processes=1, objective=spec.objective) as pool,
         start_preparation(spec, folder, home.data) as preparation,

@@ -1,11 +1,21 @@
-"""Device time of trials: those that share a device share its time."""
+"""Device time of trials: those that share a device share its time.
+
+A trial on several GPUs uses as many device seconds a second.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
 
 from tuner.agent.machine import Machine
 from tuner.agent.state import Lane
+from tuner.study.places import count_units
 from tuner.study.trial import AttemptKey
+
+
+def busy_units(machine: Machine) -> int:
+    """Return the GPUs, or shares of the CPU, that train: the device seconds used per second."""
+    pids = machine.lanes_by_worker().keys() & machine.workers.keys()
+    return count_units(machine.workers[pid].device for pid in pids)
 
 
 def used_seconds(machine: Machine, now: float) -> Mapping[AttemptKey, float]:
@@ -20,7 +30,8 @@ def used_seconds(machine: Machine, now: float) -> Mapping[AttemptKey, float]:
     for pid, device in devices.items():
         n_lanes[device] += len(lanes[pid])
     return {
-        lane.key: lane.measured_seconds + _unmeasured(machine, lane, now) / n_lanes[device]
+        lane.key: count_units([device])
+        * (lane.measured_seconds + _unmeasured(machine, lane, now) / n_lanes[device])
         for pid, device in devices.items()
         for lane in lanes[pid]
     }

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import assert_never
 
 from tuner.agent import acts, events
+from tuner.agent.device_time import busy_units
 from tuner.agent.judge import due_acts, judge
 from tuner.agent.machine import Machine, Rulebook
 from tuner.agent.memory import read_memory
 from tuner.agent.observing import Observer
 from tuner.agent.port import Complete, Store, View
 from tuner.agent.screen import render_screen
-from tuner.agent.state import Phase, Standing, WorkerState
+from tuner.agent.state import Standing, WorkerState
 from tuner.agent.threads.beats import BEATS_PER_LEASE, BeatThread
 from tuner.agent.threads.folders import Folder, FolderThread
 from tuner.agent.threads.gauges import GaugeThread
@@ -203,9 +204,7 @@ class Agent:
         return len({lane.started_at for lane in self._machine.lanes_of(worker)}) == 1
 
     def _count_busy(self, now: float) -> None:
-        pids = {lane.worker for lane in self._machine.in_phase(Phase.TRAINING)}
-        busy = {w.place.device.name for pid, w in self._pool.workers.items() if pid in pids}
-        self._busy_seconds += len(busy) * (now - self._busy_since)
+        self._busy_seconds += busy_units(self._machine) * (now - self._busy_since)
         self._busy_since = now
 
     def _telemetry(self) -> Telemetry:

@@ -1,6 +1,7 @@
 """Free memory of devices and use by their workers, read without CUDA or torch."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,7 @@ def read_memory(workers: Iterable[Worker]) -> dict[str, Memory]:
     for name, device in devices.items():
         with suppress(OSError, ValueError, pynvml.NVMLError):
             on_cpu = device.torch_device == "cpu"
-            found[name] = _of_cpu(pids[name]) if on_cpu else _of_gpu(device, pids[name])
+            found[name] = _of_cpu(pids[name]) if on_cpu else _of_gpus(device, pids[name])
     return found
 
 
@@ -62,20 +63,22 @@ def _bytes_of(table: Path, name: str) -> int:
 
 
 @contextmanager
-def open_gpu(device: Device) -> Iterator[Any]:
-    """Yield NVML's handle of a GPU or MIG slice; raises `pynvml.NVMLError`."""
+def open_gpus(device: Device) -> Iterator[Sequence[Any]]:
+    """Yield NVML's handles of its GPUs, or of its MIG slice; raises `pynvml.NVMLError`."""
     pynvml.nvmlInit()
     try:
-        yield pynvml.nvmlDeviceGetHandleByUUID(device.environment["CUDA_VISIBLE_DEVICES"])
+        yield [pynvml.nvmlDeviceGetHandleByUUID(uuid) for uuid in device.uuids]
     finally:
         pynvml.nvmlShutdown()
 
 
-def _of_gpu(device: Device, workers: Mapping[int, int]) -> Memory:
-    with open_gpu(device) as handle:
-        info = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-    used = {
-        workers[p.pid]: p.usedGpuMemory for p in processes if p.pid in workers and p.usedGpuMemory
-    }
-    return Memory(free_bytes=int(info.free), used_bytes=used)
+def _of_gpus(device: Device, workers: Mapping[int, int]) -> Memory:
+    """Return the free memory of the fullest GPU, and the use of all of them."""
+    used: Counter[int] = Counter()
+    with open_gpus(device) as handles:
+        free_bytes = min(int(pynvml.nvmlDeviceGetMemoryInfo(handle).free) for handle in handles)
+        for handle in handles:
+            for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle):
+                if process.pid in workers and process.usedGpuMemory:
+                    used[workers[process.pid]] += process.usedGpuMemory
+    return Memory(free_bytes=free_bytes, used_bytes=dict(used))

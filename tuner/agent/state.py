@@ -12,6 +12,7 @@ from tuner.study.decision import Decision, DecisionRecord
 from tuner.study.failure import Failure, Fault
 from tuner.study.goal import Goal
 from tuner.study.lease import ClaimedTrial, End
+from tuner.study.places import place_of
 from tuner.study.report import Printed, Report
 from tuner.study.schedule import Schedule
 from tuner.study.trial import AttemptKey, TrialRecord, TrialState
@@ -99,8 +100,7 @@ class WorkerState:
 
     @property
     def device(self) -> str:
-        """Return the device's name; several workers on one device are "gpu:0#0", "gpu:0#1"."""
-        return self.name.partition("#")[0]
+        return place_of(self.name)
 
     @property
     def n_free(self) -> int:

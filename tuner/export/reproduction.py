@@ -14,6 +14,7 @@ from tuner.storage.reading.trials import read_curve
 from tuner.study.code import changed_files
 from tuner.study.command_line import study_command
 from tuner.study.failure import FailureClass
+from tuner.study.places import place_of
 from tuner.study.trial import TrialState, Values
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
@@ -206,7 +207,7 @@ def device_of(origin: OriginRow) -> str | None:
         return None
     products = origin.about.get("devices")
     known = products if isinstance(products, Mapping) else {}
-    product = known.get(origin.device.partition("#")[0])
+    product = known.get(place_of(origin.device))
     return f"{origin.device}, {product}" if product else origin.device
 
 

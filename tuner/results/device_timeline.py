@@ -1,5 +1,6 @@
 """The fleet over time: the trials of each device, and its utilization."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,12 +81,15 @@ def build_fleet(board: Board) -> list[DeviceRow]:
             places.setdefault((agent.host, device), len(places))
     spans = _sorted(_collect(board, places))
     fleet = [_row(board, spans, place, *key) for key, place in places.items()]
-    return sorted(fleet, key=lambda row: (row.state in ("left", "lost"), row.host, _key(row)))
+    return sorted(fleet, key=by_machine)
 
 
-def _key(row: DeviceRow) -> tuple[str, int]:
+def by_machine(row: DeviceRow) -> tuple[bool, str, str, int]:
+    """Return the sort key of a row: machines that live, by name; their places by first device."""
     kind, _, place = row.device.rpartition(":")
-    return kind, int(place) if place.isdecimal() else 0
+    first = re.match(r"[0-9]{1,6}", place)
+    is_gone = row.state in ("left", "lost")
+    return is_gone, row.host, kind, int(first[0]) if first else 0
 
 
 def _collect(board: Board, places: Mapping[tuple[str, str], int]) -> _Spans:

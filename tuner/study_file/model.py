@@ -64,7 +64,10 @@ class Budget(Model):
     gpu_seconds: Annotated[
         float | None,
         Key(
-            Hours(), "hours of busy devices, CPU workers included", name="gpu_hours", stays=_EXTEND
+            Hours(),
+            "hours of busy devices, CPU workers and each GPU of a trial included",
+            name="gpu_hours",
+            stays=_EXTEND,
         ),
     ] = None
     target: Annotated[

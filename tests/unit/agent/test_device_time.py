@@ -1,10 +1,14 @@
 """Trials that share a device share its time."""
 
+import json
+
 import pytest
 
 from tests.unit.agent.machines import WORKER, Bench, claimed_trial
-from tuner.agent.device_time import used_seconds
+from tuner.agent.device_time import busy_units, used_seconds
+from tuner.agent.screen import render_screen
 from tuner.messages import Ready, Reported
+from tuner.study.activity import parse_activity
 from tuner.study.lease import ClaimedTrial
 from tuner.study.verdict import Outcome
 
@@ -69,3 +73,35 @@ def test_the_end_of_an_attempt_tells_its_share() -> None:
     bench.now += 10.0
     (end,) = bench.ends(bench.leave(first, Outcome.COMPLETE, value=0.5))
     assert end.seconds == pytest.approx(5.0, abs=0.01)
+
+
+def test_a_trial_on_two_gpus_uses_two_device_seconds_a_second() -> None:
+    bench = Bench(n_workers=2)
+    for worker, name in zip(bench.machine.workers.values(), ("gpu:0-1", "gpu:2+4"), strict=True):
+        worker.name = name
+    assert busy_units(bench.machine) == 0
+    trial = bench.training(0)
+    assert busy_units(bench.machine) == 2
+    bench.ready(WORKER + 1)
+    bench.claimed(claimed_trial(1))
+    assert busy_units(bench.machine) == 4
+    bench.now += 10.0
+    assert used(bench) == [20.0, 20.0]
+    shown = parse_activity(json.loads(render_screen(bench.machine, bench.now)))
+    assert [(device.device, device.seconds) for device in shown.devices] == [
+        ("gpu:0-1", 20.0),
+        ("gpu:2+4", 20.0),
+    ]
+    (end,) = bench.ends(bench.leave(trial, Outcome.COMPLETE, value=0.5))
+    assert end.seconds == pytest.approx(20.0, abs=0.02)
+    assert busy_units(bench.machine) == 2
+
+
+def test_workers_that_share_a_device_are_one_busy_device() -> None:
+    bench = Bench(n_workers=2)
+    for index, worker in enumerate(bench.machine.workers.values()):
+        worker.name = f"gpu:0#{index}"
+    bench.training(0)
+    bench.ready(WORKER + 1)
+    bench.claimed(claimed_trial(1))
+    assert busy_units(bench.machine) == 1

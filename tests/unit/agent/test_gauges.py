@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pynvml
@@ -70,6 +71,16 @@ def test_a_gpu_tells_memory_load_and_watts(driver, process):
     expected = Gauge(used_bytes=9 * GIB, total_bytes=80 * GIB, load=0.93, watts=412.0)
     assert gauges == {"gpu:0": expected}
     assert driver == ["GPU-7"]
+
+
+def test_the_gpus_of_a_place_have_one_gauge(driver, process, monkeypatch):
+    pair = replace(GPU, name="gpu:0-1", environment={"CUDA_VISIBLE_DEVICES": "GPU-7,GPU-8"})
+    loads = iter([93, 47])
+    answer = lambda _: SimpleNamespace(gpu=next(loads))  # noqa: E731
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetUtilizationRates", answer)
+    (gauge,) = read_gauges([_worker("gpu:0-1", pair, process)]).values()
+    assert gauge == Gauge(used_bytes=18 * GIB, total_bytes=160 * GIB, load=0.7, watts=824.0)
+    assert driver == ["GPU-7", "GPU-8"]
 
 
 def test_a_slice_without_load_and_power_tells_its_memory(driver, process, monkeypatch):

@@ -3,6 +3,10 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+
+import pynvml
+import pytest
 
 from tests.unit.agent.machines import WORKER, Bench, claimed_trial, of_type
 from tuner.agent import acts, events
@@ -108,6 +112,27 @@ def test_trials_too_short_to_be_measured_do_not_train_one_by_one_for_ever() -> N
     result = bench.claimed(claimed_trial(1))
     assert [act.worker for act in of_type(result, acts.Send)] == [WORKER + 1]
     assert _asked(result) == 1, "the third worker need not wait for it"
+
+
+def test_the_fullest_gpu_of_a_place_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(
+        name="gpu:0-1", torch_device="cuda:0", environment={"CUDA_VISIBLE_DEVICES": "GPU-7,GPU-8"}
+    )
+    free = {"GPU-7": 5 * GIB, "GPU-8": 3 * GIB}
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", lambda uuid: uuid)
+    monkeypatch.setattr(
+        pynvml, "nvmlDeviceGetMemoryInfo", lambda uuid: SimpleNamespace(free=free[uuid])
+    )
+    with subprocess.Popen(START, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        use = SimpleNamespace(pid=process.pid, usedGpuMemory=2 * GIB)
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", lambda _: [use])
+        place = Place(name="gpu:0-1", device=device)
+        worker = Worker(place=place, process=process, write_fd=-1, read_fd=-1, log_fd=-1)
+        found = read_memory([worker])
+        process.communicate(b"\n")
+    assert found == {"gpu:0-1": Memory(free_bytes=3 * GIB, used_bytes={process.pid: 4 * GIB})}
 
 
 def test_a_device_that_cannot_be_asked_is_left_out() -> None:

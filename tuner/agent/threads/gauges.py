@@ -7,7 +7,7 @@ from contextlib import suppress
 import pynvml
 
 from tuner.agent.devices import Device
-from tuner.agent.memory import open_gpu, used_bytes
+from tuner.agent.memory import open_gpus, used_bytes
 from tuner.agent.workers.process import Worker
 from tuner.cgroups import Cgroups
 from tuner.helper_thread import HelperThread
@@ -51,7 +51,7 @@ def read_gauges(workers: Iterable[Worker]) -> dict[str, Gauge]:
         device = sharing[0].place.device
         with suppress(OSError, ValueError, pynvml.NVMLError):
             on_cpu = device.torch_device == "cpu"
-            gauge = _of_cpu([w.training_pid for w in sharing]) if on_cpu else _of_gpu(device)
+            gauge = _of_cpu([w.training_pid for w in sharing]) if on_cpu else _of_gpus(device)
             found |= {worker.place.name: gauge for worker in sharing}
     return found
 
@@ -62,13 +62,20 @@ def _of_cpu(pids: Iterable[int]) -> Gauge:
     return Gauge(used_bytes=used, total_bytes=Cgroups().memory().total)
 
 
-def _of_gpu(device: Device) -> Gauge:
-    """Return the gauge of the GPU, or of the MIG slice, which has neither load nor power."""
-    with open_gpu(device) as handle:
-        info = pynvml.nvmlDeviceGetMemoryInfo(handle)
+def _of_gpus(device: Device) -> Gauge:
+    """Return the sums over its GPUs, and their mean load; a MIG slice has no load and no power."""
+    with open_gpus(device) as handles:
+        infos = [pynvml.nvmlDeviceGetMemoryInfo(handle) for handle in handles]
         load = watts = None
         with suppress(pynvml.NVMLError):
-            load = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
+            loads = [pynvml.nvmlDeviceGetUtilizationRates(handle).gpu for handle in handles]
+            load = sum(loads) / len(loads) / 100
         with suppress(pynvml.NVMLError):
-            watts = pynvml.nvmlDeviceGetPowerUsage(handle) / _MILLIWATTS
-    return Gauge(used_bytes=int(info.used), total_bytes=int(info.total), load=load, watts=watts)
+            powers = [pynvml.nvmlDeviceGetPowerUsage(handle) for handle in handles]
+            watts = sum(powers) / _MILLIWATTS
+    return Gauge(
+        used_bytes=sum(int(info.used) for info in infos),
+        total_bytes=sum(int(info.total) for info in infos),
+        load=load,
+        watts=watts,
+    )

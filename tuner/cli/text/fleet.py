@@ -11,6 +11,7 @@ from tuner.results.summary import StudySummary
 from tuner.storage.reading.rows import AgentRow
 from tuner.study.activity import LaneActivity
 from tuner.study.durations import render_seconds
+from tuner.study.places import count_units
 
 _MAX_LANES = 4  # of one device
 _MAX_NUMBERS = 8  # trials of one agent
@@ -87,5 +88,5 @@ def _trials(numbers: Sequence[int]) -> str:
 
 def busy_share(agent: AgentRow) -> str:
     """Return the used share of its devices' time."""
-    whole = agent.seconds_lived * len(agent.devices)
+    whole = agent.seconds_lived * count_units(agent.devices)
     return f"{min(100.0, 100 * agent.device_seconds_busy / whole):.0f} %" if whole > 0 else "-"

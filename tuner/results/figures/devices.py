@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tuner.results.board import Board
 from tuner.results.device_timeline import LOST, DeviceRow, Span, build_fleet
 from tuner.results.figures.figure import Figure, Trace, escape_label
+from tuner.study.places import count_units
 from tuner.study.trial import TrialState
 
 _MAX_LANES = 6  # in which a device's bars are drawn
@@ -86,15 +87,19 @@ def _labels(rows: Sequence[DeviceRow]) -> list[tuple[float, str, float | None]]:
         (
             sum(places) / len(places),
             f"{escape_label(host[:16])} ({len(places)})",
-            _mean(rows, places),
+            mean_utilization([rows[place] for place in places]),
         )
         for host, places in hosts.items()
     ]
 
 
-def _mean(rows: Sequence[DeviceRow], places: Sequence[int]) -> float | None:
-    known = [busy for place in places if (busy := rows[place].utilization) is not None]
-    return sum(known) / len(known) if known else None
+def mean_utilization(rows: Sequence[DeviceRow]) -> float | None:
+    """Return the mean over GPUs, or shares of the CPU, of which a row may have several."""
+    known = [
+        (row.utilization, count_units([row.device])) for row in rows if row.utilization is not None
+    ]
+    n_units = sum(n for _, n in known)
+    return sum(busy * n for busy, n in known) / n_units if known else None
 
 
 def _width(rows: Sequence[DeviceRow], n_lanes: int) -> float:
