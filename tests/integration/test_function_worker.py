@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.integration.worker_processes import PATIENCE_SECONDS, WorkerProcess
-from tuner.messages import Continue, FromWorker, Left, Ready, Reported, Saved, Setup, Start, Stop
-from tuner.study.goal import Goal
-from tuner.study.trial import Direction
+from tests.integration.worker_processes import (
+    PATIENCE_SECONDS,
+    WorkerProcess,
+    setup_of_function,
+    start_of_trial,
+)
+from tuner.messages import Continue, FromWorker, Left, Ready, Reported, Saved, Stop
 from tuner.study.verdict import Outcome, Verdict
 from tuner.trial.ends import IGNORED, SWALLOWED
 
@@ -59,35 +62,6 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def _setup(folder: Path, function: str = "train.py:train", **changes: Any) -> Setup:
-    fields: dict[str, Any] = {
-        "device": "cpu",
-        "n_threads": 1,
-        "objective": {"function": function},
-        "fixed": {"epochs": 6},
-        "data_folder": "",
-        "data_seed": 3,
-        "goal": Goal(metric="val_loss", direction=Direction.MINIMIZE),
-        "spool": str(folder.parent / "spool"),
-        "save_every_seconds": 30.0,
-        "folder": str(folder),
-        "trials_folder": str(folder.parent / "trials"),
-    }
-    return Setup(**{**fields, **changes})
-
-
-def _start(**changes: Any) -> Start:
-    fields: dict[str, Any] = {
-        "number": 4,
-        "attempt": 1,
-        "params": {"lr": 0.25},
-        "seed": 77,
-        "checkpoint": None,
-        "decide_at": (),
-    }
-    return Start(**{**fields, **changes})
-
-
 @pytest.fixture
 def run(open_worker: OpenWorker, folder: Path) -> Run:
     """Trains one trial of some code to its end."""
@@ -97,7 +71,7 @@ def run(open_worker: OpenWorker, folder: Path) -> Run:
     ) -> tuple[list[FromWorker], WorkerProcess]:
         (folder / "train.py").write_text(code)
         worker = open_worker()
-        worker.say(_setup(folder, function), _start(**start))
+        worker.say(setup_of_function(folder, function), start_of_trial(**start))
         return worker.all_until_left(), worker
 
     return train
@@ -159,7 +133,7 @@ def train(trial):
 def test_a_stop_prunes_at_the_step_of_the_decision(open_worker: OpenWorker, folder: Path) -> None:
     (folder / "train.py").write_text(DESCENT)
     worker = open_worker()
-    worker.say(_setup(folder), _start(decide_at=((1, 2, 1), (3, 4, 1))))
+    worker.say(setup_of_function(folder), start_of_trial(decide_at=((1, 2, 1), (3, 4, 1))))
     worker.hear(Reported, step=1)
     worker.say(Continue(number=4, attempt=1, step=1))
     worker.hear(Reported, step=3)
@@ -175,7 +149,7 @@ def test_a_released_trial_goes_on_from_its_checkpoint_to_the_same_end(
 ) -> None:
     wanted, _ = run(DESCENT)
     first = open_worker()
-    first.say(_setup(folder), _start(decide_at=((2, 3, 1),)))
+    first.say(setup_of_function(folder), start_of_trial(decide_at=((2, 3, 1),)))
     first.hear(Reported, step=2)
     first.say(Stop(number=4, attempt=1, verdict=Verdict.RELEASE))
     saved = first.hear(Saved)
@@ -189,7 +163,7 @@ def test_a_released_trial_goes_on_from_its_checkpoint_to_the_same_end(
 def test_sigterm_saves_releases_and_leaves(open_worker: OpenWorker, folder: Path) -> None:
     (folder / "train.py").write_text(DESCENT)
     worker = open_worker()
-    worker.say(_setup(folder, fixed={"epochs": 100_000_000}), _start())
+    worker.say(setup_of_function(folder, fixed={"epochs": 100_000_000}), start_of_trial())
     worker.hear(Reported, step=1)
     worker.process.send_signal(signal.SIGTERM)
     saved = worker.hear(Saved)
@@ -282,7 +256,7 @@ def train(trial):
 """
     (folder / "train.py").write_text(code)
     worker = open_worker()
-    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.say(setup_of_function(folder), start_of_trial(decide_at=((1, 2, 1),)))
     worker.hear(Reported)
     worker.say(Stop(number=4, attempt=1, verdict=Verdict.PRUNE))
     assert worker.hear(Left).how is Outcome.PRUNED
@@ -300,7 +274,7 @@ def train(trial):
 """
     (folder / "train.py").write_text(code)
     worker = open_worker()
-    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.say(setup_of_function(folder), start_of_trial(decide_at=((1, 2, 1),)))
     worker.hear(Reported)
     worker.say(Stop(number=4, attempt=1, verdict=Verdict.PRUNE))
     assert worker.hear(Left).how is Outcome.PRUNED
@@ -343,7 +317,7 @@ def test_what_it_prints_reaches_the_log_line_by_line(open_worker: OpenWorker, fo
         "def train(trial):\n    print('epoch 1')\n    trial.report(val_loss=1.0)\n"
     )
     worker = open_worker()
-    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.say(setup_of_function(folder), start_of_trial(decide_at=((1, 2, 1),)))
     worker.hear(Reported)
     assert worker.log.read_text() == "epoch 1\n", "while the trial still trains"
 
@@ -584,7 +558,7 @@ def test_a_verdict_that_is_swallowed_ends_the_process_at_the_next_report(
     code += "        step += 1\n" + SWALLOWING[form]
     (folder / "train.py").write_text(code)
     worker = open_worker()
-    worker.say(_setup(folder), _start(decide_at=((2, 3, 1),)))
+    worker.say(setup_of_function(folder), start_of_trial(decide_at=((2, 3, 1),)))
     worker.hear(Reported, step=2)
     worker.say(Stop(number=4, attempt=1, verdict=why))
     messages = worker.all_until_left()
@@ -608,7 +582,7 @@ def train(trial):
 """
     (folder / "train.py").write_text(code)
     worker = open_worker()
-    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.say(setup_of_function(folder), start_of_trial(decide_at=((1, 2, 1),)))
     worker.hear(Reported)
     worker.say(Stop(number=4, attempt=1, verdict=Verdict.PRUNE))
     left = worker.hear(Left)
