@@ -1,10 +1,12 @@
 """The worker of a function objective as a real process, driven over its pipes as an agent does."""
 
+import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from tests.integration.worker_processes import (
     start_of_trial,
 )
 from tuner.messages import Continue, FromWorker, Left, Ready, Reported, Saved, Stop
+from tuner.processes import children_of, exists
 from tuner.study.verdict import Outcome, Verdict
 from tuner.trial.ends import IGNORED, SWALLOWED
 
@@ -297,19 +300,90 @@ def train(trial):
 
 def test_files_are_flushed_and_exit_functions_run_as_in_any_program(run: Run, folder: Path) -> None:
     code = f"""\
-import atexit
-log = open({str(folder / "log.txt")!r}, "a")
-atexit.register(lambda: open({str(folder / "exit.txt")!r}, "w").write("left"))
+import atexit, gzip, os, sys, threading, time, weakref
+
+class Thing:
+    pass
+
+thing, cycle = Thing(), []
+cycle += [cycle, open("cycle.bin", "wb")]
+os.chdir({str(folder)!r})
+log, raw = open("log.txt", "a"), open("raw.bin", "wb")
+packed = gzip.open("packed.gz", "wt")
+closed = open("closed.txt", "w")
+weakref.finalize(thing, lambda: open("finalized.txt", "w").write("yes"))
+atexit.register(lambda: log.write(", left"))
+atexit.register(sys.exit, 9)
+atexit.register(lambda: 1 / 0)
+
+def finish():
+    time.sleep(0.3)
+    raw.write(b"from a thread")
 
 def train(trial):
+    threading.Thread(target=finish).start()
     log.write("trained")
+    packed.write("small")
+    closed.close()
+    sys.stdout = None
     return 0.5
 """
-    messages, worker = run(code)
+    messages, worker = run(code.replace('"cycle.bin"', repr(str(folder / "cycle.bin"))))
     assert _left(messages).how is Outcome.COMPLETE
     assert worker.wait() == 0
-    assert (folder / "log.txt").read_text() == "trained"
-    assert (folder / "exit.txt").read_text() == "left"
+    assert (folder / "log.txt").read_text() == "trained, left"
+    assert (folder / "raw.bin").read_bytes() == b"from a thread"
+    assert gzip.decompress((folder / "packed.gz").read_bytes()) == b"small"
+    assert (folder / "finalized.txt").read_text() == "yes"
+    assert "ZeroDivisionError" in worker.log.read_text()
+
+
+def test_numpy_has_the_threads_of_the_device(open_worker: OpenWorker, folder: Path) -> None:
+    """The template has one, which is all that its fork would have."""
+    code = """\
+import os
+import numpy
+from threadpoolctl import threadpool_info
+
+def train(trial):
+    found = [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+    trial.set_user_attr("threads", found)
+    trial.set_user_attr("variable", os.getenv("OPENBLAS_NUM_THREADS"))
+    return 0.5
+"""
+    (folder / "train.py").write_text(code)
+    found = []
+    for n_threads in (1, 3):
+        worker = open_worker()
+        worker.say(setup_of_function(folder, n_threads=n_threads), start_of_trial())
+        facts = _left(worker.all_until_left()).facts
+        assert facts["variable"] == os.environ.get("OPENBLAS_NUM_THREADS")
+        found.append(facts["threads"])
+    assert found in ([[1], [3]], [[], []])  # NumPy may be built without
+
+
+def test_what_a_killed_reaper_leaves_behind_is_ended_by_the_template(
+    open_worker: OpenWorker, folder: Path
+) -> None:
+    code = """\
+import subprocess, time
+
+def train(trial):
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    trial.report(step=child.pid, val_loss=1.0)
+    time.sleep(600)
+"""
+    (folder / "train.py").write_text(code)
+    worker = open_worker()
+    worker.say(setup_of_function(folder), start_of_trial())
+    child = worker.hear(Reported).step
+    below = [child, *children_of(worker.process.pid)]
+    os.kill(worker.process.pid, signal.SIGKILL)
+    assert worker.wait() == -signal.SIGKILL
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while any(map(exists, below)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(exists, below))
 
 
 def test_what_it_prints_reaches_the_log_line_by_line(open_worker: OpenWorker, folder: Path) -> None:
