@@ -1,20 +1,26 @@
 """The worker of a function objective as a real process, driven over its pipes as an agent does."""
 
+import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.worker_processes import PATIENCE_SECONDS, WorkerProcess
-from tuner.messages import Continue, FromWorker, Left, Ready, Reported, Saved, Setup, Start, Stop
-from tuner.study.goal import Goal
-from tuner.study.trial import Direction
+from tests.integration.worker_processes import (
+    PATIENCE_SECONDS,
+    WorkerProcess,
+    setup_of_function,
+    start_of_trial,
+)
+from tuner.messages import Continue, FromWorker, Left, Ready, Reported, Saved, Stop
+from tuner.processes import children_of, exists
 from tuner.study.verdict import Outcome, Verdict
 from tuner.trial.ends import IGNORED, SWALLOWED
 
@@ -59,35 +65,6 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def _setup(folder: Path, function: str = "train.py:train", **changes: Any) -> Setup:
-    fields: dict[str, Any] = {
-        "device": "cpu",
-        "n_threads": 1,
-        "objective": {"function": function},
-        "fixed": {"epochs": 6},
-        "data_folder": "",
-        "data_seed": 3,
-        "goal": Goal(metric="val_loss", direction=Direction.MINIMIZE),
-        "spool": str(folder.parent / "spool"),
-        "save_every_seconds": 30.0,
-        "folder": str(folder),
-        "trials_folder": str(folder.parent / "trials"),
-    }
-    return Setup(**{**fields, **changes})
-
-
-def _start(**changes: Any) -> Start:
-    fields: dict[str, Any] = {
-        "number": 4,
-        "attempt": 1,
-        "params": {"lr": 0.25},
-        "seed": 77,
-        "checkpoint": None,
-        "decide_at": (),
-    }
-    return Start(**{**fields, **changes})
-
-
 @pytest.fixture
 def run(open_worker: OpenWorker, folder: Path) -> Run:
     """Trains one trial of some code to its end."""
@@ -97,7 +74,7 @@ def run(open_worker: OpenWorker, folder: Path) -> Run:
     ) -> tuple[list[FromWorker], WorkerProcess]:
         (folder / "train.py").write_text(code)
         worker = open_worker()
-        worker.say(_setup(folder, function), _start(**start))
+        worker.say(setup_of_function(folder, function), start_of_trial(**start))
         return worker.all_until_left(), worker
 
     return train
@@ -159,7 +136,7 @@ def train(trial):
 def test_a_stop_prunes_at_the_step_of_the_decision(open_worker: OpenWorker, folder: Path) -> None:
     (folder / "train.py").write_text(DESCENT)
     worker = open_worker()
-    worker.say(_setup(folder), _start(decide_at=((1, 2, 1), (3, 4, 1))))
+    worker.say(setup_of_function(folder), start_of_trial(decide_at=((1, 2, 1), (3, 4, 1))))
     worker.hear(Reported, step=1)
     worker.say(Continue(number=4, attempt=1, step=1))
     worker.hear(Reported, step=3)
@@ -175,7 +152,7 @@ def test_a_released_trial_goes_on_from_its_checkpoint_to_the_same_end(
 ) -> None:
     wanted, _ = run(DESCENT)
     first = open_worker()
-    first.say(_setup(folder), _start(decide_at=((2, 3, 1),)))
+    first.say(setup_of_function(folder), start_of_trial(decide_at=((2, 3, 1),)))
     first.hear(Reported, step=2)
     first.say(Stop(number=4, attempt=1, verdict=Verdict.RELEASE))
     saved = first.hear(Saved)
@@ -189,7 +166,7 @@ def test_a_released_trial_goes_on_from_its_checkpoint_to_the_same_end(
 def test_sigterm_saves_releases_and_leaves(open_worker: OpenWorker, folder: Path) -> None:
     (folder / "train.py").write_text(DESCENT)
     worker = open_worker()
-    worker.say(_setup(folder, fixed={"epochs": 100_000_000}), _start())
+    worker.say(setup_of_function(folder, fixed={"epochs": 100_000_000}), start_of_trial())
     worker.hear(Reported, step=1)
     worker.process.send_signal(signal.SIGTERM)
     saved = worker.hear(Saved)
@@ -282,7 +259,7 @@ def train(trial):
 """
     (folder / "train.py").write_text(code)
     worker = open_worker()
-    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.say(setup_of_function(folder), start_of_trial(decide_at=((1, 2, 1),)))
     worker.hear(Reported)
     worker.say(Stop(number=4, attempt=1, verdict=Verdict.PRUNE))
     assert worker.hear(Left).how is Outcome.PRUNED
@@ -300,7 +277,7 @@ def train(trial):
 """
     (folder / "train.py").write_text(code)
     worker = open_worker()
-    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.say(setup_of_function(folder), start_of_trial(decide_at=((1, 2, 1),)))
     worker.hear(Reported)
     worker.say(Stop(number=4, attempt=1, verdict=Verdict.PRUNE))
     assert worker.hear(Left).how is Outcome.PRUNED
@@ -323,19 +300,90 @@ def train(trial):
 
 def test_files_are_flushed_and_exit_functions_run_as_in_any_program(run: Run, folder: Path) -> None:
     code = f"""\
-import atexit
-log = open({str(folder / "log.txt")!r}, "a")
-atexit.register(lambda: open({str(folder / "exit.txt")!r}, "w").write("left"))
+import atexit, gzip, os, sys, threading, time, weakref
+
+class Thing:
+    pass
+
+thing, cycle = Thing(), []
+cycle += [cycle, open("cycle.bin", "wb")]
+os.chdir({str(folder)!r})
+log, raw = open("log.txt", "a"), open("raw.bin", "wb")
+packed = gzip.open("packed.gz", "wt")
+closed = open("closed.txt", "w")
+weakref.finalize(thing, lambda: open("finalized.txt", "w").write("yes"))
+atexit.register(lambda: log.write(", left"))
+atexit.register(sys.exit, 9)
+atexit.register(lambda: 1 / 0)
+
+def finish():
+    time.sleep(0.3)
+    raw.write(b"from a thread")
 
 def train(trial):
+    threading.Thread(target=finish).start()
     log.write("trained")
+    packed.write("small")
+    closed.close()
+    sys.stdout = None
     return 0.5
 """
-    messages, worker = run(code)
+    messages, worker = run(code.replace('"cycle.bin"', repr(str(folder / "cycle.bin"))))
     assert _left(messages).how is Outcome.COMPLETE
     assert worker.wait() == 0
-    assert (folder / "log.txt").read_text() == "trained"
-    assert (folder / "exit.txt").read_text() == "left"
+    assert (folder / "log.txt").read_text() == "trained, left"
+    assert (folder / "raw.bin").read_bytes() == b"from a thread"
+    assert gzip.decompress((folder / "packed.gz").read_bytes()) == b"small"
+    assert (folder / "finalized.txt").read_text() == "yes"
+    assert "ZeroDivisionError" in worker.log.read_text()
+
+
+def test_numpy_has_the_threads_of_the_device(open_worker: OpenWorker, folder: Path) -> None:
+    """The template has one, which is all that its fork would have."""
+    code = """\
+import os
+import numpy
+from threadpoolctl import threadpool_info
+
+def train(trial):
+    found = [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+    trial.set_user_attr("threads", found)
+    trial.set_user_attr("variable", os.getenv("OPENBLAS_NUM_THREADS"))
+    return 0.5
+"""
+    (folder / "train.py").write_text(code)
+    found = []
+    for n_threads in (1, 3):
+        worker = open_worker()
+        worker.say(setup_of_function(folder, n_threads=n_threads), start_of_trial())
+        facts = _left(worker.all_until_left()).facts
+        assert facts["variable"] == os.environ.get("OPENBLAS_NUM_THREADS")
+        found.append(facts["threads"])
+    assert found in ([[1], [3]], [[], []])  # NumPy may be built without
+
+
+def test_what_a_killed_reaper_leaves_behind_is_ended_by_the_template(
+    open_worker: OpenWorker, folder: Path
+) -> None:
+    code = """\
+import subprocess, time
+
+def train(trial):
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    trial.report(step=child.pid, val_loss=1.0)
+    time.sleep(600)
+"""
+    (folder / "train.py").write_text(code)
+    worker = open_worker()
+    worker.say(setup_of_function(folder), start_of_trial())
+    child = worker.hear(Reported).step
+    below = [child, *children_of(worker.process.pid)]
+    os.kill(worker.process.pid, signal.SIGKILL)
+    assert worker.wait() == -signal.SIGKILL
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while any(map(exists, below)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(exists, below))
 
 
 def test_what_it_prints_reaches_the_log_line_by_line(open_worker: OpenWorker, folder: Path) -> None:
@@ -343,7 +391,7 @@ def test_what_it_prints_reaches_the_log_line_by_line(open_worker: OpenWorker, fo
         "def train(trial):\n    print('epoch 1')\n    trial.report(val_loss=1.0)\n"
     )
     worker = open_worker()
-    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.say(setup_of_function(folder), start_of_trial(decide_at=((1, 2, 1),)))
     worker.hear(Reported)
     assert worker.log.read_text() == "epoch 1\n", "while the trial still trains"
 
@@ -584,7 +632,7 @@ def test_a_verdict_that_is_swallowed_ends_the_process_at_the_next_report(
     code += "        step += 1\n" + SWALLOWING[form]
     (folder / "train.py").write_text(code)
     worker = open_worker()
-    worker.say(_setup(folder), _start(decide_at=((2, 3, 1),)))
+    worker.say(setup_of_function(folder), start_of_trial(decide_at=((2, 3, 1),)))
     worker.hear(Reported, step=2)
     worker.say(Stop(number=4, attempt=1, verdict=why))
     messages = worker.all_until_left()
@@ -608,7 +656,7 @@ def train(trial):
 """
     (folder / "train.py").write_text(code)
     worker = open_worker()
-    worker.say(_setup(folder), _start(decide_at=((1, 2, 1),)))
+    worker.say(setup_of_function(folder), start_of_trial(decide_at=((1, 2, 1),)))
     worker.hear(Reported)
     worker.say(Stop(number=4, attempt=1, verdict=Verdict.PRUNE))
     left = worker.hear(Left)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tuner.agent.workers.template import ForkedProcess, Template
-from tuner.messages import END_WORKER, FromWorker, Left, ToWorker, decode, encode
+from tuner.messages import END_WORKER, FromWorker, Left, Setup, Start, ToWorker, decode, encode
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction
 
 PATIENCE_SECONDS = 60
 
@@ -86,3 +88,34 @@ class WorkerProcess:
         self.wait()
         self.process.close()
         self._listener.join()
+
+
+def setup_of_function(folder: Path, function: str = "train.py:train", **changes: Any) -> Setup:
+    """The setup of a worker for a function in this folder."""
+    fields: dict[str, Any] = {
+        "device": "cpu",
+        "n_threads": 1,
+        "objective": {"function": function},
+        "fixed": {"epochs": 6},
+        "data_folder": "",
+        "data_seed": 3,
+        "goal": Goal(metric="val_loss", direction=Direction.MINIMIZE),
+        "spool": str(folder.parent / "spool"),
+        "save_every_seconds": 30.0,
+        "folder": str(folder),
+        "trials_folder": str(folder.parent / "trials"),
+    }
+    return Setup(**{**fields, **changes})
+
+
+def start_of_trial(**changes: Any) -> Start:
+    """A trial's start."""
+    fields: dict[str, Any] = {
+        "number": 4,
+        "attempt": 1,
+        "params": {"lr": 0.25},
+        "seed": 77,
+        "checkpoint": None,
+        "decide_at": (),
+    }
+    return Start(**{**fields, **changes})
