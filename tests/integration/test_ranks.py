@@ -168,3 +168,62 @@ def test_a_signal_to_the_whole_job_is_the_agents_to_judge(
     assert worker.hear(Left).how is Outcome.COMPLETE
     assert signal.SIGTERM == 15
     assert not [name for name in os.listdir(folder) if name.startswith("failure")]
+
+
+COMMAND = """\
+import os, sys
+import torch
+import torch.distributed as dist
+
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+for step in range(1, 4):
+    total = torch.tensor(float(rank + 1))
+    dist.all_reduce(total)
+    if step == 2 and rank == int(sys.argv[1]):
+        sys.exit("this rank gives up")
+    print(f"step {step} val_loss {total.item() / step} by {rank} on {os.environ['TUNER_DEVICE']}")
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.parametrize("at_fault", [-1, 1])
+def test_a_command_in_two_ranks_reports_once_and_the_rank_at_fault_is_named(
+    folder: Path, tmp_path: Path, at_fault: int
+) -> None:
+    (folder / "train.py").write_text(COMMAND)
+    worker = WorkerProcess(tmp_path / "worker.log", "command")
+    setup = Setup(
+        device="cpu",
+        n_threads=1,
+        objective={
+            "command": ["{python}", "-u", "train.py", "{at_fault}"],
+            "report": {"pattern": r"step (?P<step>\d+) val_loss (?P<val_loss>\S+)"},
+        },
+        fixed={},
+        data_folder="",
+        data_seed=3,
+        goal=Goal(metric="val_loss", direction=Direction.MINIMIZE),
+        spool=str(folder.parent / "spool"),
+        save_every_seconds=1e9,
+        folder=str(folder),
+        trials_folder=str(folder.parent / "trials"),
+        n_ranks=2,
+    )
+    params = {"at_fault": at_fault}
+    start = Start(number=4, attempt=1, params=params, seed=7, checkpoint=None, decide_at=())
+    try:
+        worker.say(setup, start)
+        messages = worker.all_until_left()
+    finally:
+        worker.close()
+    left = messages[-1]
+    assert isinstance(left, Left)
+    if at_fault < 0:
+        assert (left.how, left.value) == (Outcome.COMPLETE, 1.0), worker.log.read_text()
+        assert _values(messages) == {1: 3.0, 2: 1.5, 3: 1.0}
+    else:
+        assert left.how is Outcome.EXITED
+        said = "rank 1: the program ended with exit code 1: this rank gives up"
+        assert left.message == said
+        assert "--- stderr of rank 1\nthis rank gives up" in worker.log.read_text()

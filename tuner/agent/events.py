@@ -32,7 +32,7 @@ class WorkerGone:
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateNoted:
-    """What the template of the workers says about itself."""
+    """A note of the template of the workers about itself."""
 
     text: str
 

@@ -131,7 +131,7 @@ def _load(kind: str) -> tuple[Training | None, str]:
 
 
 def _keep_what_is_loaded() -> None:
-    """Let no worker take apart what all of them use."""
+    """Let no worker take apart the modules that all of them use."""
     gc.freeze()
     for finalizer in tuple(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False  # torch's take its operators apart, for 30 ms
@@ -278,7 +278,7 @@ class _Template:
             os.close(pid_fd)
 
     def _end_orphans(self) -> bool:
-        """End what was below a killed reaper, and is now below this process; return if any was."""
+        """End the processes of a killed reaper, which are now below this one; return if any was."""
         orphans = set(children_of(os.getpid())) - set(self._children)
         for orphan in orphans:
             _kill(orphan, *descendants_of(orphan))

@@ -52,7 +52,7 @@ class ForkedProcess:
 
     @property
     def note(self) -> str:
-        """Return what the template says about itself, once the process has started."""
+        """Return a note of the template about itself, once the process has started."""
         return self._start().note
 
     def poll(self) -> int | None:

@@ -1,4 +1,4 @@
-"""What the first rank of a trial tells the others."""
+"""The answers of a trial's first rank, for all of its ranks."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ class Channel:
         self._n_shared = 0
 
     def share(self, act: Callable[[], Any]) -> Any:
-        """Return on every rank what the first one returns: JSON. Raises its `UnfitState`."""
+        """Return the first rank's result on every rank: JSON. Raises its `UnfitState`."""
         name = f"answer/{self._n_shared}"
         self._n_shared += 1
         if self.rank:
