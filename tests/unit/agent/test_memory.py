@@ -116,5 +116,7 @@ def test_a_device_that_cannot_be_asked_is_left_out() -> None:
     )
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         place = Place(name="gpu:9#0", device=device)
-        worker = Worker(place=place, process=process, write_fd=-1, read_fd=-1, log_fd=-1)
+        worker = Worker(
+            place=place, template=process, process=process, write_fd=-1, read_fd=-1, log_fd=-1
+        )
         assert read_memory([worker]) == {}
