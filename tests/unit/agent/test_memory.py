@@ -87,6 +87,7 @@ def test_what_a_process_uses_is_read() -> None:
         device = Device(name="cpu:0", torch_device="cpu")
         worker = Worker(
             place=Place(name="cpu:0#0", device=device),
+            template=process,
             process=process,
             write_fd=-1,
             read_fd=-1,
