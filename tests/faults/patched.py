@@ -263,16 +263,16 @@ def stop_before_rename_worker(nth: int, marker: str) -> None:
 
 
 def _patch_workers() -> None:
-    from tuner.agent.workers import process as worker_process
+    from tuner.agent.workers import template
 
     given = [p if isinstance(p, list) else [p] for p in _worker_patches]
-    worker_process.WORKER = (
+    template.TEMPLATE = (
         sys.executable,
         "-P",
         __file__,
         json.dumps(given),
         "worker",
-        *worker_process.WORKER[4:],
+        *template.TEMPLATE[4:],
     )
 
 
