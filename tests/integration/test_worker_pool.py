@@ -158,6 +158,40 @@ def test_workers_end_with_their_template_and_another_one_forks_the_next(pool: Wo
     assert environment_of(second.pid)[MARKER] == pool._marker
 
 
+def test_a_template_that_is_killed_before_its_workers_start_is_replaced_once() -> None:
+    pool = WorkerPool([Place(name=f"cpu:{n}", device=CPU) for n in range(3)], kind="function")
+    try:
+        first = pool._template
+        os.kill(first.pid, signal.SIGKILL)
+        workers = list(pool.workers.values())
+        assert [worker.place.name for worker in workers] == ["cpu:0", "cpu:1", "cpu:2"]
+        assert {worker.template for worker in workers} == {pool._template} != {first}
+        assert [worker.process.poll() for worker in workers] == [None] * 3
+    finally:
+        pool.close()
+
+
+def test_a_machine_without_room_for_a_process_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing = (
+        "import os, sys\n"
+        "def refuse(): raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
+        "os.fork = refuse\n"
+        "from tuner.worker.template import main\n"
+        "sys.exit(main(['--kind', sys.argv[1]], {}))\n"
+    )
+    monkeypatch.setattr(templates, "TEMPLATE", (sys.executable, "-c", refusing))
+    pool = WorkerPool([Place(name="cpu:0", device=CPU)], kind="function")
+    try:
+        with pytest.raises(RunFailed) as error:
+            assert pool.workers
+        assert str(error.value) == (
+            "this machine starts no more processes: [Errno 11] Resource temporarily unavailable"
+        )
+        assert exists(pool._template.pid)
+    finally:
+        pool.close()
+
+
 def test_a_template_that_cannot_start_ends_the_run_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

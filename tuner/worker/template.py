@@ -79,10 +79,12 @@ class _Started:
 
     def restore(self) -> None:
         """Give a worker its number of threads back, for libraries that it imports itself."""
-        if os.environ.pop(_BLAS_THREADS, "1") != "1":
-            return
+        if os.environ.get(_BLAS_THREADS) != "1":
+            return  # the import of the user's code has changed it
         if _BLAS_THREADS in self.environment:
             os.environ[_BLAS_THREADS] = self.environment[_BLAS_THREADS]
+        else:
+            del os.environ[_BLAS_THREADS]
 
     def again(self, control: socket.socket, more: Sequence[str]) -> NoReturn:
         """Become a new template in this process: its children, pipes and requests stay."""

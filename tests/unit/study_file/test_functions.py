@@ -165,3 +165,16 @@ def test_a_module_that_is_nowhere_near_leaves_the_links_folder(tmp_path):
     link = tmp_path / "links" / "mine.yaml"
     link.symlink_to(study)
     assert load_study_file(link).folder == tmp_path / "links"
+
+
+def test_only_a_function_is_preloaded(tmp_path):
+    path = write(tmp_path, "def train(trial):\n" + BODY)
+    path.write_text(path.read_text() + "workers: {preload: true}\n")
+    assert load_spec(path).workers.preload
+    command = "{command: [sh, train.sh, '{lr}'], report: {jsonl: out.jsonl}}"
+    path.write_text(path.read_text().replace("train.py:train", command))
+    with pytest.raises(StudyFileError) as caught:
+        load_spec(path)
+    assert [fault.message for fault in caught.value.faults if fault.path == "workers.preload"] == [
+        "is for a function, whose file each trial imports, and not for a program; remove it"
+    ], caught.value.faults

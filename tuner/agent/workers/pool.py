@@ -194,15 +194,17 @@ class WorkerPool:
 
     def _started(self, worker: Worker) -> Worker:
         """Return the worker once it has started; with another template if this one is gone."""
+        how = ""
         for _ in range(_N_TEMPLATES):
             with suppress(TemplateGone):
                 if worker.process.note:
                     self.inbox.put(TemplateNoted(text=worker.process.note))
                 return worker
             worker.close()
-            how = self._template.how_it_ended()
-            self._template.close()
-            self._template = self._new_template()
+            how = worker.template.how_it_ended()
+            if worker.template is self._template:  # another worker may have noticed it before
+                self._template.close()
+                self._template = self._new_template()
             worker = self._ask(worker.place)
         worker.close()
         raise RunFailed(f"workers do not start on this machine; {how}")

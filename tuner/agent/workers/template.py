@@ -134,6 +134,7 @@ class Template:
         `marker` is in the environment of it and of its workers, so that they are known again. Call
         it from the main thread: its parent-death signal is tied to the thread that started it.
         """
+        self._how: str | None = None  # it has ended
         self._control, theirs = open_channel()
         with tempfile.TemporaryFile() as output, theirs:
             self._output = os.dup(output.fileno())
@@ -159,6 +160,11 @@ class Template:
 
     def how_it_ended(self) -> str:
         """Wait for its end, and describe it; end it if it forks no more."""
+        if self._how is None:
+            self._how = self._describe_end()
+        return self._how
+
+    def _describe_end(self) -> str:
         try:
             code = self._process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:

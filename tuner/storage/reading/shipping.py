@@ -21,7 +21,7 @@ class OriginRow:
     seed: int
     draw: int | None  # None: enqueued
     device: str | None
-    code: Code | None  # of the agent that ended it
+    code: Code | None  # that the attempt ran which ended it
     about: Mapping[str, Any] = field(default_factory=dict)  # packages, git commit, devices
 
 
