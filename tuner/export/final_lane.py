@@ -202,6 +202,10 @@ class FinalLane:
         """Record nothing: the config names the code."""
         return True
 
+    def once(self, act: Callable[[], None]) -> None:
+        """Act: one process trains."""
+        act()
+
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Raise the verdict again: the process is the command's."""
 

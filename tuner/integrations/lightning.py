@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tuner.integrations.ranks import act_on_first
+from tuner.integrations.ranks import act_on_first, started_ranks
 from tuner.trial import Mistake, Trial
 
 # Someone who imports the older package has all of Lightning from there.
@@ -50,11 +50,15 @@ class TunerCallback(Checkpoint):  # type: ignore[misc]  # the package is optiona
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return the arguments of `Trainer` for the trial's device and folder."""
+        """Return the arguments of `Trainer` for the trial's devices and folder."""
         kind, _, index = self._trial.device.partition(":")
-        devices = {"accelerator": "cpu", "devices": 1}
+        n_ranks = started_ranks()
+        devices: dict[str, Any] = {"accelerator": "cpu", "devices": n_ranks}
         if kind == "cuda":
-            devices = {"accelerator": "gpu", "devices": [int(index or 0)]}
+            one = [int(index or 0)]
+            devices = {"accelerator": "gpu", "devices": one if n_ranks == 1 else n_ranks}
+        if n_ranks > 1:
+            devices["strategy"] = "ddp"
         return {**devices, "default_root_dir": str(self._trial.dir)}
 
     @property

@@ -1,11 +1,18 @@
 """Several processes that train one model: the first one reports, and all stop together."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 from tuner.trial.ends import ENDS, TrialEnd
 
 Broadcast = Callable[[Any], Any]  # return the first rank's object on every rank
+
+
+def started_ranks() -> int:
+    """Return the number of processes that torchrun has started; 1 without it."""
+    is_started = "TORCHELASTIC_RUN_ID" in os.environ
+    return int(os.environ.get("WORLD_SIZE", "1")) if is_started else 1
 
 
 def act_on_first(act: Callable[[], None], *, is_first: bool, broadcast: Broadcast) -> None:

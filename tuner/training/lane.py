@@ -73,6 +73,9 @@ class Lane(Protocol):
     def note_code(self, code: Code) -> bool:
         """Record the objective's files if they have changed; return whether they may be run."""
 
+    def once(self, act: Callable[[], None]) -> None:
+        """Act, once for all processes that train the trial: the others wait."""
+
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Leave with this verdict, which the user's code has swallowed.
 
@@ -129,6 +132,10 @@ class DetachedLane:
     def note_code(self, code: Code) -> bool:
         """Allow any files: measurements run none of them."""
         return True
+
+    def once(self, act: Callable[[], None]) -> None:
+        """Act: one process trains."""
+        act()
 
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Do nothing: no user code runs."""

@@ -83,5 +83,9 @@ class Alone:
         """Record nothing: there is no study."""
         return True
 
+    def once(self, act: Callable[[], None]) -> None:
+        """Act: one process trains."""
+        act()
+
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Do nothing: no verdict has asked it to stop."""

@@ -77,7 +77,7 @@ class Checkpoints:
     def _open_folder(self) -> Path:
         folder = self._trial.dir / FOLDER
         if self._lane.checkpoint is None:
-            clear_folder(folder)
+            self._lane.once(lambda: clear_folder(folder))
             return folder
         file = Path(self._lane.checkpoint)
         if not is_folder_file(file):
@@ -85,8 +85,12 @@ class Checkpoints:
                 "the trial continues from a state that is no folder, so trial.checkpoint.folder() "
                 "has nothing to restore; call trial.checkpoint.load()"
             )
-        clear_folder(folder)
-        unpack_folder(file, folder, sha256=None)  # the hash was compared when it was fetched
+
+        def restore() -> None:
+            clear_folder(folder)
+            unpack_folder(file, folder, sha256=None)  # the hash was compared when it was fetched
+
+        self._lane.once(restore)
         self._trial.resume_after(self._lane.from_step, self._lane.last_value)
         return folder
 

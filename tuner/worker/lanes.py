@@ -216,6 +216,10 @@ class PipeLane:
         self._mail.send(RanCode(number=self.number, attempt=self.attempt, code=code))
         return not self._is_code_fixed
 
+    def once(self, act: Callable[[], None]) -> None:
+        """Act: one process trains."""
+        act()
+
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Report the end of the attempt, and end the process if the user's code does not return."""
         self._mail.send(

@@ -47,16 +47,14 @@ class Channel:
             return {"unfit": str(error)}
 
     def _clean(self) -> None:
-        """Wait until all ranks have read the last messages, and remove them."""
-        met = f"met/{self._n_shared}"
-        n_met = self._store.add(met, 1)
-        if self.rank:
+        """Remove the answers before the last ones, if all ranks have read them."""
+        self._store.add(f"read/{self._n_shared}", 1)
+        before = self._n_shared - _KEPT
+        if self.rank or not before or self._store.add(f"read/{before}", 0) < self._n_ranks:
             return
-        while n_met < self._n_ranks:
-            n_met = self._store.add(met, 0)
-        for number in range(self._n_shared - _KEPT, self._n_shared):
+        for number in range(before - _KEPT, before):
             self._store.delete_key(f"answer/{number}")
-        self._store.delete_key(met)
+        self._store.delete_key(f"read/{before}")
 
 
 def open_channel(variables: Mapping[str, str]) -> Channel:

@@ -60,6 +60,10 @@ class RankLane:
         """Record the first rank's files if they have changed."""
         return bool(self._channel.share(lambda: self._lane.note_code(code)))
 
+    def once(self, act: Callable[[], None]) -> None:
+        """Act on the first rank, while the others wait."""
+        self._channel.share(act)
+
     def leave(self, verdict: Verdict, message: str, facts: Mapping[str, object]) -> None:
         """Report the end of the attempt, and end the process."""
         self._lane.leave(verdict, message, facts)
