@@ -52,7 +52,7 @@ from tuner.study.ending import Ending, EndingKind
 from tuner.study.seeds import derive_seed
 from tuner.study_file.identity import parse_spec, render_differences
 from tuner.study_file.load import load_study_file
-from tuner.study_file.model import CodePolicy, StudySpec, Workers
+from tuner.study_file.model import CodePolicy, StudySpec
 from tuner.study_file.params.written import write_space
 from tuner.study_file.stores import parse_store
 
@@ -137,7 +137,7 @@ def work(
         migrate(database)
         data = finish_preparation(preparation)
         check_goal(spec, data)
-        notes = (*notes, *_left_over(spec.workers, found.left_over))
+        notes = (*notes, *found.notices)
         notes = (*notes, *compare_with_search(database, spec, data.fingerprint, data.code))
         study = join_study(
             database, spec, data.fingerprint, n_draws_of(spec), data.code, n_rows=data.n_rows
@@ -163,17 +163,6 @@ def work(
         return RunOutcome(
             name=spec.name, ending=ending, summary=_last_summary(database, spec.name, ending)
         )
-
-
-def _left_over(workers: Workers, name: str) -> Sequence[str]:
-    """Return the notice of devices that are too few for one more trial."""
-    if not name:
-        return ()
-    is_gpu = name.startswith("gpu")
-    n = f"{workers.gpus_per_trial} GPUs" if is_gpu else f"{workers.n_ranks} shares of the CPU"
-    is_own = is_gpu or workers.processes_per_trial is None
-    key = "gpus_per_trial" if is_own else "processes_per_trial"
-    return (f"{name} is left over, because each trial uses {n} (workers.{key})",)
 
 
 def _joined(

@@ -10,6 +10,8 @@ from tuner.cgroups import Cgroups
 from tuner.errors import UsageError
 from tuner.study.places import count_units, name_place
 
+_RANKS = "workers.processes_per_trial"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
@@ -35,10 +37,10 @@ class Device:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundDevices:
-    """The devices for trials, and the name of those that are too few for one more trial."""
+    """The devices for trials, and notices of those that are too few for one more trial."""
 
     devices: Sequence[Device]
-    left_over: str = ""  # "gpu:4-5"
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,9 @@ def find_devices(
     left_over = gpus[n_places * n_gpus :]
     return FoundDevices(
         devices=[_gpu_place(group, n_threads) for group in groups],
-        left_over=_name_gpus(left_over) if left_over else "",
+        notices=_left_over(_name_gpus(left_over), f"{n_gpus} GPUs (workers.gpus_per_trial)")
+        if left_over
+        else (),
     )
 
 
@@ -156,8 +160,14 @@ def _cpu_places(n_shares: int, processes: int, n_cores: int, n_ranks: int) -> Fo
             )
             for place in range(n_places)
         ],
-        left_over=name_place("cpu", left_over) if left_over else "",
+        notices=_left_over(name_place("cpu", left_over), f"{n_ranks} shares of the CPU ({_RANKS})")
+        if left_over
+        else (),
     )
+
+
+def _left_over(name: str, used: str) -> tuple[str]:
+    return (f"{name} is left over, because each trial uses {used}",)
 
 
 def select_visible(gpus: list[FoundGpu], visible: str | None) -> list[FoundGpu]:

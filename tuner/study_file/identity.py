@@ -11,6 +11,7 @@ from tuner.study_file.kinds.objective import Objective
 from tuner.study_file.model import Algorithm, Confirms, StudySpec
 from tuner.study_file.params.space import Choice, FloatRange, IntRange, When
 from tuner.study_file.text.yaml_text import render_inline
+from tuner.study_file.values import OrWord
 
 _ABSENT = "nothing"
 
@@ -140,10 +141,19 @@ def _notice_values(spec: StudySpec) -> dict[str, Any]:
         if isinstance(value, Model):
             local = _local_keys().get(found.field, frozenset())
             dumped = value.model_dump(exclude=set(local))
-            values |= {f"{found.name}.{k}": v for k, v in dumped.items()}
+            words = _words(type(value))
+            values |= {
+                f"{found.name}.{k}": words.get(k, v) if v is None else v for k, v in dumped.items()
+            }
         else:
             values[found.name] = value
     return values
+
+
+def _words(record: type[Model]) -> dict[str, str]:
+    """Return the words that are stored as None, by field."""
+    keys = keyed_fields(record).values()
+    return {k.field: k.key.value.word for k in keys if isinstance(k.key.value, OrWord)}
 
 
 def _remarks() -> dict[str, str]:

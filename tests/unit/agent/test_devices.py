@@ -85,7 +85,9 @@ def test_the_gpus_of_a_trial_form_one_place(gpus: Have) -> None:
     gpus(WHOLE)
     found = find_devices(None, 1, n_gpus=3, n_ranks=3)
     assert [device.name for device in found.devices] == ["gpu:0-2", "gpu:3-5"]
-    assert found.left_over == "gpu:6"
+    assert found.notices == (
+        "gpu:6 is left over, because each trial uses 3 GPUs (workers.gpus_per_trial)",
+    )
     first = found.devices[0]
     assert first.environment == {"CUDA_VISIBLE_DEVICES": "GPU-0,GPU-1,GPU-2"}
     assert first.uuids == ("GPU-0", "GPU-1", "GPU-2")
@@ -104,7 +106,8 @@ def test_places_have_the_order_of_cuda_visible_devices(gpus: Have) -> None:
     assert [device.name for device in found.devices] == ["gpu:2+0", "gpu:3-4", "gpu:6+1"]
     assert found.devices[0].uuids == ("GPU-2", "GPU-0")
     gpus(WHOLE, "2,0,3,5,6")
-    assert find_devices(None, 1, n_gpus=3, n_ranks=3).left_over == "gpu:5-6"
+    (notice,) = find_devices(None, 1, n_gpus=3, n_ranks=3).notices
+    assert notice.startswith("gpu:5-6 is left over")
 
 
 def test_different_products_of_a_place_are_named(gpus: Have) -> None:
@@ -180,7 +183,14 @@ def test_each_process_of_a_trial_takes_a_share_of_the_cpu(
     assert {device.n_threads for device in found.devices} == {n_threads}
     assert {device.n_units for device in found.devices} == {n_ranks}
     assert {device.uuids for device in found.devices} == {()}
-    assert found.left_over == left_over
+    assert found.notices == (
+        (
+            f"{left_over} is left over, because each trial uses {n_ranks} shares of the CPU "
+            "(workers.processes_per_trial)",
+        )
+        if left_over
+        else ()
+    )
 
 
 def test_several_processes_on_a_device_are_several_places() -> None:

@@ -54,6 +54,9 @@ def test_a_machine_may_use_another_number_with_a_notice(tmp_path: Path) -> None:
     compared = compare_specs(stored, load(tmp_path, "gpus_per_trial: 2"))
     assert not compared.identity
     assert render_differences(compared.notices) == "workers.gpus_per_trial: stored 4, given 2"
+    alone = compare_specs(stored, load(tmp_path, "gpus_per_trial: 4, processes_per_trial: 1"))
+    line = "workers.processes_per_trial: stored auto, given 1"
+    assert render_differences(alone.notices) == line
 
 
 def test_a_spec_from_before_these_keys_has_one_process_per_trial() -> None:

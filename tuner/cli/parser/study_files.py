@@ -38,7 +38,8 @@ def _add_working(commands: Commands) -> None:
         "--workers",
         type=arguments.workers,
         metavar="N",
-        help="CPU workers on a machine without GPUs (default: one per core)",
+        help="shares of the CPU on a machine without GPUs (default: one per core); each process of "
+        "a trial takes one",
     )
     _add_set(run)
     add_json(run, "one JSON object a line")
