@@ -78,11 +78,17 @@ def test_each_of_two_workers_has_one_successor() -> None:
     "how",
     [Outcome.EXCEPTION, Outcome.MISTAKE, Outcome.OUT_OF_MEMORY, Outcome.NON_FINITE],
 )
-def test_after_a_failure_the_claim_waits_for_the_next_process(how: Outcome) -> None:
+def test_after_a_failure_the_claim_waits_for_its_record_and_for_the_next_process(
+    how: Outcome,
+) -> None:
+    """The failure may halt the study, or stop this machine."""
     bench, trial = _bench()
-    assert not of_type(bench.leave(trial, how, message="boom"), acts.AskClaim)
+    result = bench.leave(trial, how, message="boom")
+    assert not of_type(result, acts.AskClaim)
+    ends = bench.ends(result)
+    assert not of_type(_replaced(bench), acts.AskClaim)
     assert not of_type(bench.tick(5.0), acts.AskClaim)
-    assert of_type(_replaced(bench), acts.AskClaim)
+    assert of_type(bench.stored(*ends), acts.AskClaim)
 
 
 def test_a_worker_with_room_for_several_trials_has_no_successor() -> None:

@@ -42,7 +42,6 @@ from tuner.worker.ranks.place import (
     tail_of,
 )
 
-_MEMBER = ("-m", "tuner.worker.ranks.member")
 _WAIT_SECONDS = 0.05  # for an answer of the agent, between two looks at the ranks
 _READ_SECONDS = 0.2
 LEAVE_SECONDS = 30.0  # for the other ranks, after the first one has left
@@ -72,12 +71,15 @@ class Followed(Protocol):
         """Wait for an answer."""
 
 
-def train_in_ranks(setup: Setup, followed: Followed, lane: Lane) -> Exit:
-    """Train a trial with `setup.n_ranks` processes; return how its lane left."""
+def train_in_ranks(setup: Setup, followed: Followed, lane: Lane, module: str) -> Exit:
+    """Train a trial with `setup.n_ranks` processes; return how its lane left.
+
+    `module`: the program of each rank, which finds its messages in the folder of `PLACE`.
+    """
     with TemporaryDirectory(prefix="tuner-ranks-") as name:
         folder = Path(name)
         (folder / START).write_bytes(encode(setup) + encode(followed.start))
-        command = in_ranks([sys.executable, "-P", *_MEMBER], setup.n_ranks, folder)
+        command = in_ranks([sys.executable, "-P", "-m", module], setup.n_ranks, folder)
         # torchrun ends all ranks at a signal; here the agent decides, and sends a message.
         variables = {
             PLACE: name,

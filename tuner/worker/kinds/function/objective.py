@@ -39,6 +39,7 @@ from tuner.worker.source_files import (
 )
 
 Function = Callable[[Trial], object]
+MEMBER = "tuner.worker.kinds.function.member"  # one of several processes that train a trial
 
 
 class FunctionObjective:
@@ -72,7 +73,7 @@ class FunctionObjective:
         lane = self._lanes.pop()
         setup = self._setup
         if setup.n_ranks > 1 and isinstance(lane, PipeLane):
-            yield train_in_ranks(setup, lane, lane)
+            yield train_in_ranks(setup, lane, lane, MEMBER)
             return
         trial = build_trial(setup, lane)
         # The global generators, for code that does not take `trial.seed`.

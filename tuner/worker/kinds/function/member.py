@@ -1,4 +1,4 @@
-"""`python -m tuner.worker.ranks.member`: one rank of a trial of a function, started by torchrun."""
+"""`python -m tuner.worker.kinds.function.member`: one rank of a trial, started by torchrun."""
 
 import json
 import os
