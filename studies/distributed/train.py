@@ -7,7 +7,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
-EPOCHS, N_ROWS, N_FEATURES = 8, 2048, 16
+N_ROWS, N_FEATURES = 2048, 16
 
 
 def make_rows(seed: int) -> TensorDataset:
@@ -46,7 +46,7 @@ def fit(trial):
         optimizer.load_state_dict(state["optimizer"])
         first = state["epoch"] + 1
 
-    for epoch in range(first, EPOCHS + 1):
+    for epoch in range(first, trial.params["epochs"] + 1):
         sampler.set_epoch(epoch)
         for x, y in loader:
             loss = nn.functional.cross_entropy(model(x.to(device)), y.to(device))

@@ -55,6 +55,9 @@ class FakeLane:
             self.saved.append((step, state()))
         return is_new
 
+    def once(self, act: Callable[[], None]) -> None:
+        act()
+
     def verdict(self) -> Verdict:
         return self.verdicts.popleft() if self.verdicts else Verdict.CONTINUE
 
