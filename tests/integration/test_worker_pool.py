@@ -165,7 +165,7 @@ def test_a_template_that_is_killed_before_its_workers_start_is_replaced_once() -
         os.kill(first.pid, signal.SIGKILL)
         workers = list(pool.workers.values())
         assert [worker.place.name for worker in workers] == ["cpu:0", "cpu:1", "cpu:2"]
-        assert {worker.template for worker in workers} == {pool._template} != {first}
+        assert {worker.process.template for worker in workers} == {pool._template} != {first}
         assert [worker.process.poll() for worker in workers] == [None] * 3
     finally:
         pool.close()

@@ -22,9 +22,7 @@ GIB = 2**30
 
 def _worker(place: str, device: Device, process: "subprocess.Popen[bytes]") -> Worker:
     place_of = Place(name=place, device=device)
-    return Worker(
-        place=place_of, template=process, process=process, write_fd=-1, read_fd=-1, log_fd=-1
-    )
+    return Worker(place=place_of, process=process, write_fd=-1, read_fd=-1, log_fd=-1)
 
 
 @pytest.fixture

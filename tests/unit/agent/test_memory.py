@@ -91,7 +91,6 @@ def test_what_a_process_uses_is_read() -> None:
         device = Device(name="cpu:0", torch_device="cpu")
         worker = Worker(
             place=Place(name="cpu:0#0", device=device),
-            template=process,
             process=process,
             write_fd=-1,
             read_fd=-1,
@@ -144,7 +143,5 @@ def test_a_device_that_cannot_be_asked_is_left_out() -> None:
     )
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         place = Place(name="gpu:9#0", device=device)
-        worker = Worker(
-            place=place, template=process, process=process, write_fd=-1, read_fd=-1, log_fd=-1
-        )
+        worker = Worker(place=place, process=process, write_fd=-1, read_fd=-1, log_fd=-1)
         assert read_memory([worker]) == {}

@@ -201,9 +201,10 @@ class WorkerPool:
                     self.inbox.put(TemplateNoted(text=worker.process.note))
                 return worker
             worker.close()
-            how = worker.template.how_it_ended()
-            if worker.template is self._template:  # another worker may have noticed it before
-                self._template.close()
+            template = worker.process.template
+            how = template.how_it_ended()
+            if template is self._template:  # another worker may have noticed it before
+                template.close()
                 self._template = self._new_template()
             worker = self._ask(worker.place)
         worker.close()

@@ -24,7 +24,6 @@ class Worker:
     """One worker process and the ends of its pipes."""
 
     place: Place
-    template: Template
     process: ForkedProcess  # its reaper (`tuner.worker.reaper`)
     write_fd: int
     read_fd: int
@@ -86,7 +85,6 @@ def start_worker(place: Place, template: Template) -> Worker:
         os.set_blocking(descriptor, False)
     return Worker(
         place=place,
-        template=template,
         process=process,
         write_fd=write_fd,
         read_fd=read_fd,

@@ -34,7 +34,8 @@ class TemplateGone(Exception):
 class ForkedProcess:
     """A process that a template forks; it may not exist yet."""
 
-    def __init__(self, answers: socket.socket) -> None:
+    def __init__(self, template: "Template", answers: socket.socket) -> None:
+        self.template = template
         self._answers = answers
         self._starting, self._lock = threading.Lock(), threading.Lock()
         self._forked: Forked | None = None
@@ -156,7 +157,7 @@ class Template:
         ours, theirs = open_channel()
         with theirs, suppress(OSError):  # it is gone: the answer will say so
             ask(self._control, streams, theirs)
-        return ForkedProcess(ours)
+        return ForkedProcess(self, ours)
 
     def how_it_ended(self) -> str:
         """Wait for its end, and describe it; end it if it forks no more."""
