@@ -129,9 +129,7 @@ def test_the_fullest_gpu_of_a_place_counts(monkeypatch: pytest.MonkeyPatch) -> N
         use = SimpleNamespace(pid=process.pid, usedGpuMemory=2 * GIB)
         monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", lambda _: [use])
         place = Place(name="gpu:0-1", device=device)
-        worker = Worker(
-            place=place, template=process, process=process, write_fd=-1, read_fd=-1, log_fd=-1
-        )
+        worker = Worker(place=place, process=process, write_fd=-1, read_fd=-1, log_fd=-1)
         found = read_memory([worker])
         process.communicate(b"\n")
     assert found == {"gpu:0-1": Memory(free_bytes=3 * GIB, used_bytes={process.pid: 4 * GIB})}
