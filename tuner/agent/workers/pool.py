@@ -196,11 +196,17 @@ class WorkerPool:
         """Return the worker once it has started; with another template if this one is gone."""
         how = ""
         for _ in range(_N_TEMPLATES):
-            with suppress(TemplateGone):
-                if worker.process.note:
-                    self.inbox.put(TemplateNoted(text=worker.process.note))
+            try:
+                note = worker.process.note
+            except RunFailed:
+                worker.close()
+                raise
+            except TemplateGone:
+                worker.close()
+            else:
+                if note:
+                    self.inbox.put(TemplateNoted(text=note))
                 return worker
-            worker.close()
             template = worker.process.template
             how = template.how_it_ended()
             if template is self._template:  # another worker may have noticed it before
