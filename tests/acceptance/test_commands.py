@@ -213,7 +213,10 @@ def test_init_writes_a_study_from_the_help_of_a_program(tuner, tmp_path):
     ("program", "sentence"),
     [
         (f"{sys.executable} gone.py", r"failed with exit code 2: .*can't open file"),
-        ("no-such-program", r"no-such-program --help cannot be run \(No such file"),
+        (
+            "no-such-program",
+            r"no-such-program --help cannot be run \((No such|Permission)",
+        ),
         ("'", "--command: No closing quotation"),
         (" ", "--command is empty"),
     ],

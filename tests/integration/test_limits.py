@@ -13,7 +13,7 @@ from tuner.study.lease import Batch, Claimed, Finish, Origin, Release
 from tuner.study.trial import Direction, TrialState
 from tuner.study_file.model import Budget
 
-NEARLY = 0.5  # seconds that a test itself may take
+NEARLY = 1.5  # seconds that a test itself may take on a busy machine
 
 
 class Time:
