@@ -241,6 +241,8 @@ import os
 import sys
 from pathlib import Path
 
+import torch
+
 sys.path.insert(0, sys.argv[1])
 from tests.acceptance.test_integrations import PARAMS, Machine, Verdict
 from tuner.trial import Trial, TrialEnd
@@ -255,6 +257,8 @@ try:
     train.train(trial)
 except TrialEnd as end:
     (folder / f"end-{rank}").write_text(f"{type(end).__name__} {len(trial.reports)}")
+finally:  # a thread of gloo that is left ends the process by SIGABRT now and then
+    torch.distributed.destroy_process_group()
 """
 
 
