@@ -183,6 +183,8 @@ class WorkerPool:
         return worker
 
     def _is_alive(self, spare: Worker) -> bool:
+        if not spare.process.template.is_alive:
+            return False  # the spare is about to end with it
         try:
             return spare.process.poll() is None
         except TemplateGone:

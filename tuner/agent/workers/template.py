@@ -152,6 +152,10 @@ class Template:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
     def fork(self, streams: Sequence[int]) -> ForkedProcess:
         """Ask for a process with these standard streams; do not wait for it."""
         ours, theirs = open_channel()
