@@ -10,6 +10,7 @@ from pathlib import Path
 
 FileState = tuple[int, int]  # when it was changed, in nanoseconds, and its size in bytes
 _HERE = Path(__file__).parents[1]  # our own package
+_OURS = f"{_HERE}{os.sep}"
 _STANDARD = f"{sysconfig.get_path('stdlib')}{os.sep}"
 _LIBRARIES = {"site-packages", "dist-packages"}
 _imported: dict[Path, str] = {}  # sha256 of files that the template has imported
@@ -52,7 +53,7 @@ def find_sources(module_name: str, folder: str) -> dict[str, Path]:
         if not isinstance(file, str) or not file.endswith(".py"):
             continue
         is_own = bool(package) and (name == package or name.startswith(f"{package}."))
-        if not is_own and _is_library(file, roots):
+        if not is_own and (file.startswith(_OURS) or _is_library(file, roots)):
             continue
         path = _path_below(Path(file), roots)
         if path is not None and not _LIBRARIES & set(path.parts):
