@@ -34,7 +34,7 @@ from tuner.worker.source_files import (
     FileState,
     file_states,
     find_sources,
-    hash_sources,
+    hash_again,
     keep_hashes,
 )
 
@@ -113,7 +113,7 @@ class FunctionObjective:
         """Load the function; raises `TrialEnd` if its files have changed and may not."""
         name, folder = str(self._setup.objective["function"]), self._setup.folder
         function = load_function(name, folder)
-        if not lane.note_code(hash_sources(name.rpartition(":")[0], folder)):
+        if not lane.note_code(hash_again(name.rpartition(":")[0], folder, self._setup.code)):
             raise ENDS[Verdict.RELEASE]
         return function
 
@@ -165,10 +165,10 @@ def definition_of(function: Function | None) -> str:
 
 def preload(name: str, folder: str) -> Mapping[Path, FileState]:
     """Import the function's module."""
+    module = name.rpartition(":")[0]
     load_function(name, folder)
-    files = find_sources(name.rpartition(":")[0], folder).values()
-    states = file_states(files)
-    keep_hashes(files)
+    states = file_states(find_sources(module, folder).values())
+    keep_hashes(module, folder)
     find_libraries()
     return states
 
