@@ -12,6 +12,7 @@ from tuner.study.goal import Goal
 from tuner.study.trial import Direction, ParamValue
 from tuner.study_file.code_names import find_code_folder
 from tuner.study_file.frozen import Model
+from tuner.study_file.kinds.objective import MAX_RANKS
 from tuner.study_file.kinds.table import AnyObjective, find_kind, written_code
 from tuner.study_file.params.reading import read_params
 from tuner.study_file.params.trainer_params import ANY_PARAMS
@@ -46,7 +47,6 @@ _KEYS = Keys(
 )
 _REQUIRED = ("name", "objective", "params", "seed")
 _SEEDS = Interval(low=0, high=2**32 - 1)
-_MAX_RANKS = 64
 _SHA256 = 64  # characters
 
 
@@ -140,6 +140,9 @@ def _read(root: Item, folder: Path) -> BestConfig | None:
     # Without an objective, nothing can be said of its params.
     known = kind.known_params(node_of(section, "objective")) if objective else ANY_PARAMS
     params = read_params(section.get("params"), known)
+    n_ranks = _read_number(section.get("processes_per_trial"), MAX_RANKS) or 1
+    if n_ranks > 1 and objective and (fault := kind.ranks_fault(objective, n_ranks)):
+        section["processes_per_trial"].fault(fault)
     values = {
         "name": read_name(section["name"], is_new=False) if "name" in section else None,
         "objective": objective,
@@ -147,7 +150,7 @@ def _read(root: Item, folder: Path) -> BestConfig | None:
         "seed": read_int(section["seed"], _SEEDS) if "seed" in section else None,
         "data_seed": read_int(section["data_seed"], _SEEDS) if "data_seed" in section else 0,
         "best_epoch": _read_number(section.get("best_epoch"), 10**9),
-        "processes_per_trial": _read_number(section.get("processes_per_trial"), _MAX_RANKS) or 1,
+        "processes_per_trial": n_ranks,
         "weights": _read_weights(section.get("weights")),
         "provenance": _plain(section["provenance"].node) if "provenance" in section else {},
     }

@@ -37,6 +37,8 @@ def _edited(file: Path, old: str, new: str) -> Path:
         ("tuner-best-1", "tuner-best-9", "format: this version of tuner reads tuner-best-1"),
         ("best_epoch: 2", "best_epoch: 0", "best_epoch: must be a whole number"),
         ("best_epoch: 2", "epochs: 9", "epochs: write it under params"),
+        ("best_epoch: 2", "processes_per_trial: 2", "is for a function or a command"),
+        ("best_epoch: 2", "processes_per_trial: 65", "processes_per_trial: must be a whole number"),
         ("best_epoch: 2", "search_space: {}", "search_space: this is a study file"),
         ("best_epoch: 2", "weights: {file: ../x, sha256: aa}", "a file next to this one"),
         ("best_epoch: 2", "weights: {file: x, sha256: aa}", "must be 64 hexadecimal digits"),
