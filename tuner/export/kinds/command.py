@@ -1,17 +1,15 @@
 """The final training of a command: run as in the search, the folder of its best step kept."""
 
-import os
 from time import monotonic
 
 from tuner.export.artifact import FunctionResult, write_function_result
 from tuner.export.final_job import Job, Trained
 from tuner.export.own_sources import compare_code, copy_sources
-from tuner.processes import descendants_of
 from tuner.training.device import name_device
 from tuner.worker.kinds.command.objective import run_command
 from tuner.worker.kinds.command.preparing import prepare_command
 from tuner.worker.program import as_program
-from tuner.worker.programs.orphans import adopt_orphans, end_descendants
+from tuner.worker.programs.orphans import ending_orphans
 
 
 def train_command(job: Job) -> Trained:
@@ -22,12 +20,8 @@ def train_command(job: Job) -> Trained:
         code = prepare_command(objective.preparation(job.config.params, {}, job.source)).code
         compare_code(job.config, code, job.tell)
         lane = job.lane(is_stepwise=False)
-        adopt_orphans()
-        others = descendants_of(os.getpid())
-        try:
+        with ending_orphans():
             left = run_command(job.setup(""), lane)
-        finally:
-            end_descendants(spared=others)
         stopped = job.left(lane, left)
     if stopped is not None:
         return stopped

@@ -26,6 +26,7 @@ from tuner.worker.exits import Exit
 from tuner.worker.kinds.function.objective import MEMBER, load_function
 from tuner.worker.kinds.function.objective import FunctionObjective as Function
 from tuner.worker.program import as_program
+from tuner.worker.programs.orphans import ending_orphans
 from tuner.worker.ranks.follow import train_in_ranks
 from tuner.worker.source_files import hash_sources
 
@@ -75,7 +76,8 @@ def _left(job: Job, lane: FinalLane) -> Exit:
     setup = job.setup("")
     with redirect_stdout(sys.stderr):
         if setup.n_ranks > 1:
-            return train_in_ranks(setup, FollowedLane(lane), lane, MEMBER)
+            with ending_orphans():
+                return train_in_ranks(setup, FollowedLane(lane), lane, MEMBER)
         function = Function(setup)
         function.admit([lane])
         (left,) = function.turn()

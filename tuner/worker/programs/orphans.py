@@ -2,8 +2,8 @@
 
 import os
 import signal
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 
 from tuner.processes import descendants_of
@@ -16,6 +16,17 @@ _MAX_SECONDS = 5.0  # a process in an uninterruptible call may not end: the reap
 def adopt_orphans() -> None:
     """Make this process the parent of all orphans below it."""
     process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
+
+
+@contextmanager
+def ending_orphans() -> Iterator[None]:
+    """End all processes that are started below this one meanwhile, orphans included."""
+    adopt_orphans()
+    others = descendants_of(os.getpid())
+    try:
+        yield
+    finally:
+        end_descendants(spared=others)
 
 
 def end_descendants(spared: Collection[int] = ()) -> None:
