@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tuner.messages import Left
 from tuner.study.verdict import Outcome
 from tuner.training.lane import Lane
+
+# The ways without a failure, after which a process may train another trial.
+ORDERLY = frozenset({Outcome.COMPLETE, Outcome.PRUNED, Outcome.RELEASED, Outcome.DROPPED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,3 +21,15 @@ class Exit:
     message: str = ""
     traceback: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
+
+    def as_left(self, number: int, attempt: int) -> Left:
+        """Return the message about an attempt that has left so."""
+        return Left(
+            number=number,
+            attempt=attempt,
+            how=self.how,
+            value=self.value,
+            message=self.message,
+            traceback=self.traceback,
+            facts=self.facts,
+        )

@@ -132,17 +132,7 @@ class Worker:
     def _say_left(self, left: Exit) -> None:
         lane = next(lane for lane in self._lanes if lane is left.lane)
         self._lanes.remove(lane)
-        self.send(
-            Left(
-                number=lane.number,
-                attempt=lane.attempt,
-                how=left.how,
-                value=left.value,
-                message=left.message,
-                traceback=left.traceback,
-                facts=left.facts,
-            )
-        )
+        self.send(left.as_left(lane.number, lane.attempt))
 
     def _fail(self, failed: LaneFailed) -> int:
         """Fail the lane and release the others: this process is not used any more.

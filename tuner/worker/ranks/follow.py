@@ -1,17 +1,16 @@
 """A trial of a function in several processes, as its worker follows them."""
 
-import json
 import os
 import re
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 
 from tuner.cgroups import Cgroups
 from tuner.messages import (
@@ -29,18 +28,10 @@ from tuner.messages import (
 from tuner.study.verdict import Outcome
 from tuner.training.lane import Lane
 from tuner.worker.exits import Exit
-from tuner.worker.programs.endings import outcome_of
 from tuner.worker.programs.output import Lines, Log
 from tuner.worker.programs.process import Process, open_process
-from tuner.worker.ranks.place import (
-    PLACE,
-    SOCKET,
-    START,
-    failure_file,
-    in_ranks,
-    read_failed,
-    tail_of,
-)
+from tuner.worker.ranks.failures import outcome_of_ranks, print_tail, read_failed, read_raised
+from tuner.worker.ranks.place import PLACE, SOCKET, START, in_ranks
 
 _WAIT_SECONDS = 0.05  # for an answer of the agent, between two looks at the ranks
 _READ_SECONDS = 0.2
@@ -155,18 +146,21 @@ class _Relay:
                 self._rank.sendall(encode(message))
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # a waiting `accept` returns
-        self._listener.close()
+        for each in (self._listener, self._rank):
+            if each is not None:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)  # a waiting `accept` or `recv` returns
         self._thread.join()
+        self._listener.close()
         if self._rank is not None:
             self._rank.close()
 
     def _work(self) -> None:
-        try:
-            rank, _ = self._listener.accept()
-        except OSError:
-            return
+        with suppress(OSError):  # closed, or the rank was killed
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        rank, _ = self._listener.accept()
         with self._lock:
             self._rank = rank
             for message in self._waiting:
@@ -199,8 +193,15 @@ def _open_relay(path: Path, lane: Followed) -> Iterator[_Relay]:
         yield relay
 
 
-def _exit_of(lane: Lane, left: Left) -> Exit:
-    return Exit(lane=lane, how=left.how, value=left.value, message=left.message, facts=left.facts)
+def _exit_of(lane: Lane, left: Left, message: str = "") -> Exit:
+    return Exit(
+        lane=lane,
+        how=left.how,
+        value=left.value,
+        message=message or left.message,
+        traceback=left.traceback,
+        facts=left.facts,
+    )
 
 
 def _failed(
@@ -212,36 +213,14 @@ def _failed(
     has_oom_kill: bool,
 ) -> Exit:
     """Return the failure of the rank at fault: one that was killed, or the first that raised."""
-    failed, raised = read_failed(folder), _raised(folder, n_ranks)
+    failed, raised = read_failed(folder), read_raised(folder, n_ranks)
     if raised and (failed is None or failed.exit_code >= 0):
         # A rank that ends makes the others fail: they lose the connection to it.
-        own = [record for record in raised if not _LOST.search(record["message"])]
-        first = min(own or raised, key=lambda record: record["at"])
-        _print_tail(folder, first["rank"])
-        is_same = len(raised) == n_ranks and len({record["message"] for record in raised}) == 1
-        return Exit(
-            lane=lane,
-            how=Outcome(first["how"]),
-            message=first["message"] if is_same else f"rank {first['rank']}: {first['message']}",
-            traceback=first["traceback"],
-            facts=first["facts"],
-        )
-    if failed is None:
-        how, message = outcome_of(exit_code or 1, log.tail, has_oom_kill=has_oom_kill)
-        return Exit(lane=lane, how=how, message=message)
-    _print_tail(folder, failed.rank)
-    lines = tail_of(folder, failed.rank).splitlines() or log.tail
-    how, message = outcome_of(failed.exit_code, lines, has_oom_kill=has_oom_kill)
-    return Exit(lane=lane, how=how, message=f"rank {failed.rank}: {message}")
-
-
-def _print_tail(folder: Path, rank: int) -> None:
-    print(tail_of(folder, rank), file=sys.stderr, flush=True)
-
-
-def _raised(folder: Path, n_ranks: int) -> Sequence[dict[str, Any]]:
-    found = []
-    for rank in range(n_ranks):
-        with suppress(OSError, ValueError):
-            found.append(json.loads(failure_file(folder, rank).read_text()))
-    return found
+        own = [each for each in raised if not _LOST.search(each.left.message)]
+        first = (own or raised)[0]
+        print_tail(folder, first.rank)
+        is_same = len(raised) == n_ranks and len({each.left.message for each in raised}) == 1
+        message = first.left.message if is_same else f"rank {first.rank}: {first.left.message}"
+        return _exit_of(lane, first.left, message)
+    how, message = outcome_of_ranks(exit_code or 1, log.tail, folder, has_oom_kill=has_oom_kill)
+    return Exit(lane=lane, how=how, message=message)

@@ -2,7 +2,6 @@
 
 import select
 import socket
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -51,7 +50,6 @@ class SocketMail:
 
     def end(self) -> None:
         """End the process."""
-        sys.stdout.flush()
         leave(0)
 
 

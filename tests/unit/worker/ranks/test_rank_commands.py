@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tuner.trial.ends import Mistake
-from tuner.worker.ranks.place import Failed, in_ranks, read_failed, tail_of
+from tuner.worker.ranks.failures import Failed, read_failed, tail_of
+from tuner.worker.ranks.place import in_ranks
 
 
 @pytest.mark.parametrize(

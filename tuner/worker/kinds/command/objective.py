@@ -18,7 +18,7 @@ from tuner.training.checkpoint_folder import clear_folder
 from tuner.training.lane import Lane
 from tuner.trial import Mistake, Trial
 from tuner.trial.checkpoints import FOLDER
-from tuner.worker.exits import Exit
+from tuner.worker.exits import ORDERLY, Exit
 from tuner.worker.faults import in_words
 from tuner.worker.kinds.command.invocation import TrialPlace, build_invocation
 from tuner.worker.kinds.command.preparing import hash_named
@@ -31,7 +31,6 @@ from tuner.worker.programs.orphans import adopt_orphans, end_descendants
 from tuner.worker.programs.process import open_process
 from tuner.worker.ranks.place import in_ranks
 
-_GOOD = {Outcome.COMPLETE, Outcome.PRUNED, Outcome.RELEASED, Outcome.DROPPED}
 # Of the grace of a stop: for the checkpoint after the program has ended, and the release.
 SAVE_SECONDS = 8.0
 
@@ -64,7 +63,7 @@ class CommandObjective:
             return
         left = run_command(self._setup, self._lanes.pop())
         end_descendants()
-        self.is_single_use = left.how not in _GOOD
+        self.is_single_use = left.how not in ORDERLY
         yield left
 
 
@@ -117,9 +116,11 @@ def _follow(setup: Setup, record: Record, lane: Lane, trial: Trial) -> Exit:
     saver = FolderSaver(lane, place.checkpoint_dir, setup.save_every_seconds)
     environment = {**os.environ, **invocation.environment}
     command: Sequence[str] = invocation.arguments
-    with TemporaryDirectory(prefix="tuner-ranks-") as ranks, ExitStack() as stack:
+    ranks: Path | None = None
+    with ExitStack() as stack:
         if setup.n_ranks > 1:
-            command = in_ranks(command, setup.n_ranks, Path(ranks))
+            ranks = Path(stack.enter_context(TemporaryDirectory(prefix="tuner-ranks-")))
+            command = in_ranks(command, setup.n_ranks, ranks)
             environment.setdefault("OMP_NUM_THREADS", str(setup.n_threads))
         process = stack.enter_context(open_process(command, environment, place.folder))
         run = Run(
@@ -131,7 +132,7 @@ def _follow(setup: Setup, record: Record, lane: Lane, trial: Trial) -> Exit:
             saver=saver,
             grace_seconds=max(1.0, setup.grace_seconds - SAVE_SECONDS),
             n_oom_kills=Cgroups().n_oom_kills,
-            ranks=Path(ranks),
+            ranks=ranks,
         )
         return run.follow()
 
@@ -141,5 +142,4 @@ TRAINING = Training(
     build=CommandObjective,
     set_threads=lambda n: None,
     is_program=False,
-    preload=lambda name, folder: {},
 )

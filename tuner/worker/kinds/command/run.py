@@ -1,7 +1,6 @@
 """One program from its start to its end: its reports, verdicts, and how it left."""
 
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -16,10 +15,9 @@ from tuner.worker.exits import Exit
 from tuner.worker.faults import how_it_failed, in_words, render_traceback
 from tuner.worker.kinds.command.saver import FolderSaver
 from tuner.worker.kinds.command.step_reports import ReportSource, StepReport
-from tuner.worker.programs.endings import outcome_of
 from tuner.worker.programs.output import TAIL_LINES, Lines, Log
 from tuner.worker.programs.process import Process
-from tuner.worker.ranks.place import read_failed, tail_of
+from tuner.worker.ranks.failures import outcome_of_ranks
 
 POLL_SECONDS = 0.1  # between looks at verdicts and files
 NO_REPORT_SECONDS = 600.0  # without a report: a warning
@@ -43,7 +41,7 @@ class Run:
         saver: FolderSaver,
         grace_seconds: float,
         n_oom_kills: Callable[[], int],
-        ranks: Path = Path(),
+        ranks: Path | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """Build a run.
@@ -197,16 +195,13 @@ class Run:
             self._lane.warn(f"no report for {minutes} minutes; {self._what_came()}")
 
     def _failed(self, exit_code: int) -> Exit:
-        has_oom_kill = self._n_oom_kills() > self._n_oom_before
-        failed = read_failed(self._ranks)
-        if failed is None:
-            how, message = outcome_of(exit_code, self._log.tail, has_oom_kill=has_oom_kill)
-            return Exit(lane=self._lane, how=how, message=message)
-        tail = tail_of(self._ranks, failed.rank)
-        print(tail, file=sys.stderr, flush=True)
-        lines = tail.splitlines() or self._log.tail
-        how, message = outcome_of(failed.exit_code, lines, has_oom_kill=has_oom_kill)
-        return Exit(lane=self._lane, how=how, message=f"rank {failed.rank}: {message}")
+        how, message = outcome_of_ranks(
+            exit_code,
+            self._log.tail,
+            self._ranks,
+            has_oom_kill=self._n_oom_kills() > self._n_oom_before,
+        )
+        return Exit(lane=self._lane, how=how, message=message)
 
     def _what_came(self) -> str:
         """Return what the program has written instead of a report."""

@@ -144,5 +144,4 @@ TRAINING = Training(
     build=TrainerObjective,
     set_threads=torch.set_num_threads,
     is_program=False,
-    preload=lambda name, folder: {},
 )
