@@ -43,7 +43,7 @@ class Training:
     build: Callable[[Setup], Objective]
     set_threads: Callable[[int], None]  # that training may use on a CPU
     is_program: bool  # the process is the user's: its lines are flushed, its exit functions run
-    preload: Preload  # the user's code, once for all workers
+    preload: Preload | None = None  # the user's code, once for all workers; None: there is none
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from tuner.worker import process
 from tuner.worker.bad_code import BadCode
 from tuner.worker.import_watch import watch
 from tuner.worker.kinds.table import TRAININGS
-from tuner.worker.objective import Training
+from tuner.worker.objective import Preload, Training
 from tuner.worker.reaper import under_reaper
 from tuner.worker.source_files import FileState, file_states
 from tuner.worker.streams import take_streams
@@ -60,8 +60,8 @@ def main(arguments: list[str], hidden: Mapping[str, str]) -> int:
     os.environ[_BLAS_THREADS] = "1"  # more would be started with the import
     training, failure = _load(options.kind)
     template = _Template(_take_control(), started, dict(options.child))
-    if training is not None and options.preload is not None:
-        template.preload(training, *options.preload)
+    if training is not None and training.preload is not None and options.preload is not None:
+        template.preload(training.preload, *options.preload)
     template.note = options.note
     if not template.run():
         return 0
@@ -168,12 +168,12 @@ class _Template:
             os.set_inheritable(descriptor, False)
             self._add(pid, socket.socket(fileno=descriptor))
 
-    def preload(self, training: Training, name: str, folder: str) -> None:
+    def preload(self, load: Preload, name: str, folder: str) -> None:
         """Import the user's code; if that does more than defining names, start again without."""
         failure = ""
         with watch() as found:
             try:
-                self._files = training.preload(name, folder)
+                self._files = load(name, folder)
             except BadCode as error:
                 failure = str(error)
         if found or failure:
