@@ -8,7 +8,7 @@ import pynvml
 
 from tuner.cgroups import Cgroups
 from tuner.errors import UsageError
-from tuner.study.places import count_units, name_place
+from tuner.study.places import name_place
 
 _RANKS = "workers.processes_per_trial"
 
@@ -22,11 +22,6 @@ class Device:
     environment: Mapping[str, str] = field(default_factory=dict)
     n_threads: int = 1  # for each process of each of its workers
     product: str = ""  # of a GPU: "NVIDIA H200"
-
-    @property
-    def n_units(self) -> int:
-        """Return the GPUs, or shares of the CPU, that a trial uses."""
-        return count_units([self.name])
 
     @property
     def uuids(self) -> tuple[str, ...]:

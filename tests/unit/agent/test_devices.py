@@ -10,6 +10,7 @@ from tuner.agent.workers.process import build_places
 from tuner.agent.workers.template import worker_environment
 from tuner.cgroups import Cgroups
 from tuner.errors import UsageError
+from tuner.study.places import count_units
 
 GPUS = [
     FoundGpu(name="gpu:0", uuid="GPU-aaaa", index=0),
@@ -91,13 +92,16 @@ def test_the_gpus_of_a_trial_form_one_place(gpus: Have) -> None:
     first = found.devices[0]
     assert first.environment == {"CUDA_VISIBLE_DEVICES": "GPU-0,GPU-1,GPU-2"}
     assert first.uuids == ("GPU-0", "GPU-1", "GPU-2")
-    assert (first.n_units, first.n_threads, first.product) == (3, 2, "NVIDIA H200")
+    assert (count_units([first.name]), first.n_threads, first.product) == (3, 2, "NVIDIA H200")
 
 
 def test_one_process_with_several_gpus_has_the_threads_of_its_place(gpus: Have) -> None:
     gpus(WHOLE[:4])
     devices = list_devices(None, 1, n_gpus=2, n_ranks=1)
-    assert [(device.n_units, device.n_threads) for device in devices] == [(2, 8), (2, 8)]
+    assert [(count_units([device.name]), device.n_threads) for device in devices] == [
+        (2, 8),
+        (2, 8),
+    ]
 
 
 def test_places_have_the_order_of_cuda_visible_devices(gpus: Have) -> None:
@@ -181,7 +185,7 @@ def test_each_process_of_a_trial_takes_a_share_of_the_cpu(
     found = find_devices(n_workers, 1, n_gpus=n_ranks, n_ranks=n_ranks)
     assert [device.name for device in found.devices] == names
     assert {device.n_threads for device in found.devices} == {n_threads}
-    assert {device.n_units for device in found.devices} == {n_ranks}
+    assert {count_units([device.name]) for device in found.devices} == {n_ranks}
     assert {device.uuids for device in found.devices} == {()}
     assert found.notices == (
         (

@@ -62,7 +62,7 @@ def _wanted_to_train(machine: Machine) -> tuple[int, int]:
         return 0, 0
     n_places = sum(max(0, min(w.n_free, share - len(lanes.get(p, ())))) for p, w in free.items())
     n_places += n_soon
-    n_idle = _n_idle(machine, lanes)
+    n_idle = sum(pid not in lanes for pid in free) + n_soon
     most = machine.book.max_in_flight
     n_new = n_places if most is None else min(n_places, most - len(_open(machine)))
     held = sum(

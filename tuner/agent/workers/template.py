@@ -71,7 +71,7 @@ class ForkedProcess:
                     if isinstance(ended, Ended):
                         self._exit_code = ended.exit_code
                     elif _is_gone(forked, max(0.0, until - monotonic())):
-                        # Nobody else knows its exit code. It ends with the template, by a signal.
+                        # Its exit code is lost with the template, which ends it by a signal.
                         self._exit_code = -signal.SIGKILL
             return self._exit_code
 
