@@ -23,6 +23,7 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 TUNER = (sys.executable, "-m", "tuner.cli")
@@ -61,11 +62,18 @@ class Bench:
         self._folder = folder
         self._trials = trials
         self._n_runs = 0
-        self._environment = {
+        environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "CUDA_VISIBLE_DEVICES": "",
             "TUNER_HOME": str(folder / "home"),
+        }
+        self._settings: dict[str, Any] = {
+            "env": environment,
+            "cwd": folder,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.DEVNULL,
+            "text": True,
         }
         (folder / "train.py").write_text(TRAIN)
 
@@ -81,14 +89,7 @@ class Bench:
         study.write_text(content.replace("name: digits", f"name: {self._new_name()}"))
         start = time.perf_counter()
         command = [*TUNER, "run", str(study), "--json"]
-        with subprocess.Popen(
-            command,
-            env=self._environment,
-            cwd=self._folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        ) as process:
+        with subprocess.Popen(command, **self._settings) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 if json.loads(line)["event"] == "TrialStarted":
@@ -122,15 +123,7 @@ class Bench:
         return f"start{self._n_runs}"
 
     def _run(self, command: list[str]) -> str:
-        return subprocess.run(
-            command,
-            env=self._environment,
-            cwd=self._folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            check=True,
-        ).stdout
+        return str(subprocess.run(command, check=True, **self._settings).stdout)
 
 
 def main() -> None:

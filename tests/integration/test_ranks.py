@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.worker_processes import WorkerProcess
-from tuner.messages import Continue, FromWorker, Left, Reported, Saved, Setup, Start, Stop
-from tuner.study.goal import Goal
-from tuner.study.trial import Direction
+from tests.integration.worker_processes import WorkerProcess, setup_of_function, start_of_trial
+from tuner.messages import Continue, FromWorker, Left, Reported, Saved, Stop
 from tuner.study.verdict import Outcome, Verdict
 
 # Each rank adds its share; what it has seen goes to a file of its own.
@@ -60,24 +58,10 @@ def worker(tmp_path: Path) -> Iterator[WorkerProcess]:
     worker.close()
 
 
-def _begin(worker: WorkerProcess, folder: Path, extra: str = "", **changes: Any) -> None:
+def _begin(worker: WorkerProcess, folder: Path, extra: str = "", **start: Any) -> None:
     (folder / "train.py").write_text(TRAIN.replace("EXTRA", extra))
-    setup = Setup(
-        device="cpu",
-        n_threads=1,
-        objective={"function": "train.py:train"},
-        fixed={},
-        data_folder="",
-        data_seed=3,
-        goal=Goal(metric="val_loss", direction=Direction.MINIMIZE),
-        spool=str(folder.parent / "spool"),
-        save_every_seconds=changes.pop("every", 1e9),
-        folder=str(folder),
-        trials_folder=str(folder.parent / "trials"),
-        n_ranks=2,
-    )
-    start = {"params": {}, "seed": 7, "checkpoint": None, "decide_at": (), **changes}
-    worker.say(setup, Start(number=4, attempt=1, **start))
+    setup = setup_of_function(folder, fixed={}, save_every_seconds=1e9, n_ranks=2)
+    worker.say(setup, start_of_trial(**{"params": {}, "seed": 7, **start}))
 
 
 def _seen(folder: Path) -> list[list[str]]:
@@ -193,25 +177,17 @@ def test_a_command_in_two_ranks_reports_once_and_the_rank_at_fault_is_named(
 ) -> None:
     (folder / "train.py").write_text(COMMAND)
     worker = WorkerProcess(tmp_path / "worker.log", "command")
-    setup = Setup(
-        device="cpu",
-        n_threads=1,
+    setup = setup_of_function(
+        folder,
         objective={
             "command": ["{python}", "-u", "train.py", "{at_fault}"],
             "report": {"pattern": r"step (?P<step>\d+) val_loss (?P<val_loss>\S+)"},
         },
         fixed={},
-        data_folder="",
-        data_seed=3,
-        goal=Goal(metric="val_loss", direction=Direction.MINIMIZE),
-        spool=str(folder.parent / "spool"),
         save_every_seconds=1e9,
-        folder=str(folder),
-        trials_folder=str(folder.parent / "trials"),
         n_ranks=2,
     )
-    params = {"at_fault": at_fault}
-    start = Start(number=4, attempt=1, params=params, seed=7, checkpoint=None, decide_at=())
+    start = start_of_trial(params={"at_fault": at_fault}, seed=7)
     try:
         worker.say(setup, start)
         messages = worker.all_until_left()

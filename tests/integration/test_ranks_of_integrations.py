@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.worker_processes import WorkerProcess
-from tuner.messages import Reported, Saved, Setup, Start, Stop
+from tests.integration.worker_processes import WorkerProcess, setup_of_function, start_of_trial
+from tuner.messages import Reported, Saved, Stop
 from tuner.study.goal import Goal
 from tuner.study.trial import Direction
 from tuner.study.verdict import Outcome, Verdict
@@ -30,31 +30,19 @@ def test_a_released_trial_resumes_on_all_ranks(example: str, tmp_path: Path) -> 
     copy.mkdir()
     (copy / "train.py").write_text((folder / "train.py").read_text())
     (tmp_path / "spool").mkdir(mode=0o700)
-    setup = Setup(
-        device="cpu",
-        n_threads=1,
-        objective={"function": "train.py:train"},
+    setup = setup_of_function(
+        copy,
         fixed={"epochs": 4},
-        data_folder="",
-        data_seed=3,
         goal=Goal(metric=found[1], direction=Direction.MINIMIZE),
-        spool=str(tmp_path / "spool"),
         save_every_seconds=0.0,
-        folder=str(copy),
-        trials_folder=str(tmp_path / "trials"),
         trusts_folders=True,
         n_ranks=2,
     )
-    about = {
-        "params": PARAMS[example],
-        "seed": 7,
-        "checkpoint": None,
-        "decide_at": ((2, 100, 1),),
-    }
+    about = {"params": PARAMS[example], "seed": 7, "decide_at": ((2, 100, 1),)}
     first = WorkerProcess(tmp_path / "first.log", "function")
     second = WorkerProcess(tmp_path / "second.log", "function")
     try:
-        first.say(setup, Start(number=4, attempt=1, **about))
+        first.say(setup, start_of_trial(**about))
         first.hear(Reported, step=2)
         first.say(Stop(number=4, attempt=1, verdict=Verdict.RELEASE))
         messages = first.all_until_left()
@@ -68,7 +56,7 @@ def test_a_released_trial_resumes_on_all_ranks(example: str, tmp_path: Path) -> 
             "from_step": 2,
             "last_value": 1.0,
         }
-        second.say(setup, Start(**{**about, **resumed, "decide_at": ()}))
+        second.say(setup, start_of_trial(**{**about, **resumed, "decide_at": ()}))
         messages = second.all_until_left()
         assert messages[-1].how is Outcome.COMPLETE, second.log.read_text()
         assert [m.step for m in messages if isinstance(m, Reported)] == [3, 4]
