@@ -58,7 +58,7 @@ def moment(when: str, what: str, nth: int, action: str, marker: str) -> None:
         counts["n"] += 1
         if counts["n"] != nth:
             return
-        Path(marker).write_text(str(time.time()))
+        _mark(marker, time.time())
         match action:
             case "stop":
                 os.kill(os.getpid(), signal.SIGSTOP)
@@ -69,6 +69,13 @@ def moment(when: str, what: str, nth: int, action: str, marker: str) -> None:
                     time.sleep(0.02)
 
     _watch_statements(reach)
+
+
+def _mark(marker: str, content: float) -> None:
+    """Write a marker file that is whole as soon as it exists."""
+    part = Path(f"{marker}.part")
+    part.write_text(str(content))
+    part.replace(marker)
 
 
 def _watch_statements(reach: Callable[[str, str], None]) -> None:
@@ -255,7 +262,7 @@ def stop_before_rename_worker(nth: int, marker: str) -> None:
     def stopping(source: Any, target: Any) -> None:
         counts["n"] += 1
         if counts["n"] == nth and not Path(marker).exists():
-            Path(marker).write_text(str(os.getpid()))
+            _mark(marker, os.getpid())
             os.kill(os.getpid(), signal.SIGSTOP)
         rename(source, target)
 

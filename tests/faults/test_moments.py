@@ -69,8 +69,7 @@ def _resume(fleet: Fleet, struck: dict[AgentProcess, Path]) -> None:
     end = time.monotonic() + 40
     while waiting:
         for agent, marker in list(waiting.items()):
-            text = marker.read_text() if marker.exists() else ""
-            if text and time.time() - float(text) > LEASE_SECONDS + 1.5:
+            if marker.exists() and time.time() - float(marker.read_text()) > LEASE_SECONDS + 1.5:
                 agent.send(signal.SIGCONT)
                 del waiting[agent]
         outputs = "\n---\n".join(agent.output for agent in waiting)
