@@ -106,7 +106,7 @@ def _suggest_again(database: Database, record: Record) -> Params:
     distributions = to_distributions(spec.search_space)
     mirror = Mirror(distributions, spec.direction)
     mirror.update(read_records(database, study_id, distributions))
-    then = mirror.as_of(basis.highest, basis.open_numbers, basis.hidden)
+    then = mirror.as_of(basis)
     shared = spec.structural_params
     return sampler.propose(then, basis.place + 1, basis.seed, shared=shared)[basis.place].params
 

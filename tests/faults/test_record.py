@@ -16,6 +16,7 @@ from tuner.storage.reading.rows import find_row, read_trials
 from tuner.storage.work.store import PostgresStore
 from tuner.study.feed import Seen
 from tuner.study.report import RungValue
+from tuner.study.suggestion import Basis
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
 
@@ -76,7 +77,10 @@ def _rederive_suggestions(
         "select number, seed, place, highest, open_numbers, hidden from tuner.suggestion"
     )
     for number, seed, place, highest, open_numbers, hidden in rows:
-        earlier = mirror.as_of(highest, open_numbers, hidden)
+        basis = Basis(
+            seed=seed, place=place, highest=highest, open_numbers=open_numbers, hidden=hidden
+        )
+        earlier = mirror.as_of(basis)
         shared = spec.structural_params
         again = sampler.propose(earlier, place + 1, seed, shared=shared)[place]
         assert dict(again.params) == params[number], f"trial {number}"

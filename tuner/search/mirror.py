@@ -14,6 +14,8 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from tuner.space import Distributions, applying, with_conditions
+from tuner.study.report import RungValue
+from tuner.study.suggestion import Basis
 from tuner.study.trial import Direction, Params, TrialRecord, TrialState
 
 _DIRECTIONS = {
@@ -65,6 +67,7 @@ class Mirror:
         self.distributions = with_conditions(distributions)
         self.direction = direction
         self._records: dict[int, TrialRecord] = {}
+        self._rungs: dict[int, dict[int, float]] = {}  # values by step, by trial
         self._open: set[int] = set()
         self._highest = -1
         self._numbers: list[int] = []  # of the shown trials, ascending
@@ -107,22 +110,49 @@ class Mirror:
                 self._open.add(record.number)
             self._show(record.number, self._freeze(record))
 
-    def as_of(
-        self, highest: int, open_numbers: Iterable[int], hidden: Iterable[int] = ()
-    ) -> "Mirror":
-        """Return this mirror as it was when `highest` and the open numbers were these.
+    def update_rungs(self, values: Iterable[RungValue]) -> None:
+        """Take in values of trials at rungs; the first one of a trial and step stays.
 
-        `hidden` are the numbers that were not shown then (`hidden_numbers`), which matters for
-        trials that users enqueued.
+        The values of a trial come in the order of their steps, except that those of a machine may
+        come again.
         """
-        running, unseen = frozenset(open_numbers), frozenset(hidden)
+        for given in values:
+            if not given.is_complete and not math.isnan(given.value):
+                self._rungs.setdefault(given.number, {}).setdefault(given.step, given.value)
+
+    def rungs_of(self, number: int) -> Mapping[int, float]:
+        """Return the known values of a trial by rung; callers must not change them."""
+        return self._rungs.get(number, _NO_RUNGS)
+
+    def basis(self, seed: int, *, with_rungs: bool = False) -> Basis:
+        """Return what a batch of suggestions is based on now, at its first place."""
+        open_numbers = tuple(sorted(self._open))
+        rungs = tuple(max(self.rungs_of(number), default=0) for number in open_numbers)
+        return Basis(
+            seed=seed,
+            place=0,
+            highest=self._highest,
+            open_numbers=open_numbers,
+            hidden=tuple(sorted(self.hidden_numbers)),
+            open_rungs=rungs if with_rungs else (),
+        )
+
+    def as_of(self, basis: Basis) -> "Mirror":
+        """Return this mirror as it was when a batch had this basis."""
+        running, unseen = frozenset(basis.open_numbers), frozenset(basis.hidden)
         earlier = Mirror(self.distributions, self.direction)
         earlier.update(
             _reopened(record) if record.number in running else record
             for record in self._records.values()
-            if record.number <= highest and record.number not in unseen
+            if record.number <= basis.highest and record.number not in unseen
         )
-        earlier._highest = highest
+        earlier._highest = basis.highest
+        last = dict(zip(basis.open_numbers, basis.open_rungs, strict=False))
+        earlier._rungs = {
+            number: {step: value for step, value in rungs.items() if step <= last.get(number, step)}
+            for number, rungs in self._rungs.items()
+            if number <= basis.highest
+        }
         return earlier
 
     def shown(self) -> Sequence[ShownTrial]:
@@ -194,6 +224,9 @@ class Mirror:
             intermediate_values=intermediate_values,
             trial_id=number,
         )
+
+
+_NO_RUNGS: Mapping[int, float] = MappingProxyType({})
 
 
 def open_study(

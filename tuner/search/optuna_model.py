@@ -1,7 +1,7 @@
 """Optuna's samplers on the mirror: the common part of TPE, GP, CMA-ES and NSGA-II."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +10,10 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from tuner.search.batch import Answer, Question, propose_batch
 from tuner.search.mirror import Mirror, open_study
 from tuner.space import choose_params, fitting_params
-from tuner.study.seeds import derive_seed
-from tuner.study.suggestion import Basis, Suggestion
+from tuner.study.suggestion import Suggestion
 from tuner.study.trial import Direction, Params, ParamValue
 
 
@@ -44,48 +44,16 @@ class OptunaSampler(ABC):
 
         The first one leads: the others have its values of the `shared` params.
         """
-        return propose_with(self._open, mirror, n, seed, shared)
+
+        def ask(question: Question) -> Answer:
+            model = self._open(question.trials, mirror.direction, question.seed)
+            return Answer(params=_ask(model, mirror, question.number, question.led))
+
+        return propose_batch(ask, mirror, n, seed, shared)
 
     @abstractmethod
     def _open(self, trials: Sequence[FrozenTrial], direction: Direction, seed: int) -> Model:
         """Return the model over these trials, for this direction, with this seed."""
-
-
-OpenModel = Callable[[Sequence[FrozenTrial], Direction, int], Model]
-
-
-def propose_with(
-    open_model: OpenModel,
-    mirror: Mirror,
-    n: int,
-    seed: int,
-    shared: Collection[str] = (),
-) -> Sequence[Suggestion]:
-    """Return `n` suggestions, each of which sees those before it as running trials.
-
-    The first one leads: the others have its values of the `shared` params, wherever they apply.
-
-    Each suggestion has a fresh model, so it is a function of the mirror, the seed and its place in
-    the batch. On `mirror.as_of(basis.highest, basis.open_numbers, basis.hidden)`, a batch of more
-    than `basis.place` suggestions has the same one at that place.
-    """
-    trials = list(mirror.shown())
-    highest = mirror.highest
-    open_numbers = tuple(sorted(mirror.open_numbers))
-    hidden = tuple(sorted(mirror.hidden_numbers))
-    suggestions: list[Suggestion] = []
-    led: Params = {}
-    for place in range(n):
-        model = open_model(trials, mirror.direction, derive_seed(seed, "place", place))
-        params = _ask(model, mirror, highest + 1 + place, led)
-        if place == 0:
-            led = {name: params[name] for name in shared if name in params}
-        trials.append(mirror.running_trial(highest + 1 + place, params))
-        basis = Basis(
-            seed=seed, place=place, highest=highest, open_numbers=open_numbers, hidden=hidden
-        )
-        suggestions.append(Suggestion(params=params, basis=basis))
-    return suggestions
 
 
 def _ask(model: Model, mirror: Mirror, number: int, led: Params) -> dict[str, ParamValue]:

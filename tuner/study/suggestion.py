@@ -1,6 +1,7 @@
 """A sampler's proposal and its basis."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from tuner.study.trial import Params
 
@@ -15,9 +16,19 @@ class Basis:
     open_numbers: tuple[int, ...]  # those up to `highest` that were not final
     # numbers up to there that the model did not see: waiting, params missing
     hidden: tuple[int, ...] = ()
+    # the last known rung of each open trial, in that order, 0 for none; empty if it reads no rungs
+    open_rungs: tuple[int, ...] = ()
+
+
+class Origin(StrEnum):
+    """How a sampler came to its suggestion."""
+
+    RANDOM = "random"
+    MODEL = "model"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
     params: Params
     basis: Basis | None = None  # None: a pure function of the draw
+    origin: Origin | None = None  # None: not known, or a function of the draw

@@ -2,12 +2,14 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from optuna.trial import TrialState as OptunaState
 
 from tuner.search.mirror import Mirror
 from tuner.space import to_distributions
+from tuner.study.report import RungValue
 from tuner.study.trial import Direction, TrialRecord, TrialState
 from tuner.study_file.params.space import Choice, FloatRange, When
 
@@ -90,15 +92,16 @@ def test_an_earlier_view_can_be_had_again():
         record(2, TrialState.WAITING),
         record(4, TrialState.RUNNING, params={}),
     )
-    view = (made.highest, made.open_numbers, made.hidden_numbers)
-    assert view == (4, {1, 2, 4}, {2, 3, 4})  # 3 was not heard of
+    basis = made.basis(0)
+    assert (basis.highest, basis.open_numbers) == (4, (1, 2, 4))
+    assert basis.hidden == (2, 3, 4)  # 3 was not heard of
     before = shown(made)
     made.update(
         [record(n, TrialState.COMPLETE, value=float(n)) for n in (1, 2, 3, 4, 5)]
         + [record(6, TrialState.RUNNING)]
     )
     assert len(shown(made)) == 7
-    earlier = made.as_of(*view)
+    earlier = made.as_of(basis)
     assert shown(earlier) == before
     assert earlier.highest == 4
     assert earlier.hidden_numbers == {2, 3, 4}
@@ -136,3 +139,34 @@ def test_of_a_conditional_space_trials_are_shown_that_have_all_params_that_apply
         ["optimizer", "momentum"],
     ]
     assert made.hidden_numbers == {1, 3}
+
+
+def rung(number: int, step: int, value: float) -> RungValue:
+    return RungValue(step=step, number=number, value=value, place=number)
+
+
+def test_an_earlier_view_has_the_rungs_that_were_known_then():
+    made = mirror(
+        record(0, TrialState.COMPLETE, value=1.0),
+        record(1, TrialState.RUNNING),
+        record(2, TrialState.RUNNING),
+    )
+    made.update_rungs([rung(0, 1, 5.0), rung(0, 3, 4.0), rung(1, 1, 6.0), rung(1, 1, 9.0)])
+    basis = made.basis(0, with_rungs=True)
+    assert basis.open_rungs == (1, 0)
+    made.update_rungs([rung(1, 3, 2.0), rung(2, 1, 7.0), rung(3, 1, 7.0)])
+    made.update([record(1, TrialState.COMPLETE, value=2.0), record(3, TrialState.RUNNING)])
+    earlier = made.as_of(basis)
+    assert [dict(earlier.rungs_of(number)) for number in range(4)] == [
+        {1: 5.0, 3: 4.0},
+        {1: 6.0},
+        {},
+        {},
+    ]
+    assert earlier.basis(0, with_rungs=True) == basis
+
+
+def test_values_that_have_no_rank_are_left_out():
+    made = mirror(record(0, TrialState.RUNNING))
+    made.update_rungs([rung(0, 1, math.nan), replace(rung(0, 3, 1.0), is_complete=True)])
+    assert dict(made.rungs_of(0)) == {}

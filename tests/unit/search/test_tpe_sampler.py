@@ -101,7 +101,7 @@ def test_a_suggestion_can_be_derived_again_from_its_basis(settings, n_finished):
     for suggestion in suggestions:
         basis = suggestion.basis
         assert basis is not None
-        earlier = mirror.as_of(basis.highest, basis.open_numbers, basis.hidden)
+        earlier = mirror.as_of(basis)
         again = sampler.propose(earlier, basis.place + 1, basis.seed)
         assert again[basis.place].params == suggestion.params
 
