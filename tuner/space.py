@@ -42,6 +42,16 @@ class ConditionalDistributions(dict[str, BaseDistribution]):
             assert depth <= len(self), "the study file refuses conditions that go in a circle"
         return depth
 
+    def holds(self, name: str, chosen: Params) -> bool:
+        """Return whether a parameter applies, given those that were chosen before it."""
+        condition = self.conditions.get(name)
+        if condition is None:
+            return True
+        if condition.parameter not in chosen:
+            return False
+        value = chosen[condition.parameter]
+        return any(type(given) is type(value) and given == value for given in condition.values)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParamRow:
@@ -77,7 +87,7 @@ def choose_params(
     space = with_conditions(distributions)
     chosen: dict[str, ParamValue] = {}
     for name in space.order:
-        if _holds(space.conditions.get(name), chosen):
+        if space.holds(name, chosen):
             chosen[name] = choose(name, space[name])
     return in_order(space, chosen)
 
@@ -93,7 +103,7 @@ def applying(distributions: Distributions, params: Params) -> tuple[str, ...]:
     known: dict[str, ParamValue] = {}
     names = set()
     for name in space.order:
-        if _holds(space.conditions.get(name), known):
+        if space.holds(name, known):
             names.add(name)
             if name in params:
                 known[name] = params[name]
@@ -103,16 +113,6 @@ def applying(distributions: Distributions, params: Params) -> tuple[str, ...]:
 def in_order(names: Iterable[str], params: Params) -> dict[str, ParamValue]:
     """Return the params in the order of `names`, which may hold more."""
     return {name: params[name] for name in names if name in params}
-
-
-def _holds(condition: When | None, chosen: Params) -> bool:
-    """Return whether a parameter with this condition applies, given those that apply so far."""
-    if condition is None:
-        return True
-    if condition.parameter not in chosen:
-        return False
-    value = chosen[condition.parameter]
-    return any(type(given) is type(value) and given == value for given in condition.values)
 
 
 def _to_distribution(given: Range) -> BaseDistribution:
@@ -174,12 +174,21 @@ def fitting_params(params: Params, distributions: Distributions) -> dict[str, Pa
     fitted: dict[str, ParamValue] = {}
     for name in space.order:
         inside = name in params and is_inside(space[name], params[name])
-        if inside and _holds(space.conditions.get(name), fitted):
+        if inside and space.holds(name, fitted):
             distribution = space[name]
             fitted[name] = distribution.to_external_repr(
                 distribution.to_internal_repr(params[name])
             )
     return in_order(space, fitted)
+
+
+def only_value(distribution: BaseDistribution) -> ParamValue:
+    """Return the value of a distribution that has a single one."""
+    if isinstance(distribution, CategoricalDistribution):
+        choice: ParamValue = distribution.choices[0]
+        return choice
+    low: ParamValue = distribution.low  # type: ignore[attr-defined]
+    return low
 
 
 def is_inside(distribution: BaseDistribution, value: ParamValue) -> bool:

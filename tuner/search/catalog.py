@@ -15,9 +15,11 @@ from tuner.search.samplers.cmaes import CmaesSampler
 from tuner.search.samplers.gp import GpSampler
 from tuner.search.samplers.grid import GridSampler
 from tuner.search.samplers.listed import ListedSampler
+from tuner.search.samplers.mixed import MixedSampler
 from tuner.search.samplers.nsga2 import Nsga2Sampler
 from tuner.search.samplers.qmc import QmcSampler
 from tuner.search.samplers.random import RandomSampler
+from tuner.search.samplers.rung_tpe import RungTpeSampler
 from tuner.search.samplers.tpe import TpeSampler
 from tuner.space import to_distributions
 from tuner.study_file.model import Algorithm, StudySpec
@@ -71,11 +73,15 @@ SAMPLERS: Mapping[str, Callable[[StudySpec], Sampler]] = {
     "cmaes": lambda spec: CmaesSampler(settings=spec.sampler.settings),
     "gp": lambda spec: GpSampler(settings=spec.sampler.settings),
     "grid": lambda spec: GridSampler(seed=spec.seed, space=spec.search_space),
+    "mixed": lambda spec: MixedSampler(
+        distributions=to_distributions(spec.search_space), n_steps=spec.n_steps
+    ),
     "nsga2": lambda spec: Nsga2Sampler(settings=spec.sampler.settings),
     "qmc": _build_qmc,
     "random": lambda spec: RandomSampler(
         seed=spec.seed, distributions=to_distributions(spec.search_space)
     ),
+    "rung_tpe": lambda spec: RungTpeSampler(distributions=to_distributions(spec.search_space)),
     "tpe": lambda spec: TpeSampler(settings=spec.sampler.settings),
 }
 PRUNERS: Mapping[str, Callable[[StudySpec, Algorithm], Pruner]] = {

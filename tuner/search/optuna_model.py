@@ -5,14 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from tuner.search.batch import Answer, Question, propose_batch
 from tuner.search.mirror import Mirror, open_study
-from tuner.space import choose_params, fitting_params
+from tuner.space import choose_params, fitting_params, only_value
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import Direction, Params, ParamValue
 
@@ -29,6 +29,8 @@ class Model:
 
 class OptunaSampler(ABC):
     """Proposes with a fresh Optuna sampler for every suggestion."""
+
+    reads_rungs = False
 
     def __init__(self, *, settings: Mapping[str, ParamValue]) -> None:
         self._settings: dict[str, Any] = dict(settings)  # by Optuna's names
@@ -77,7 +79,7 @@ def _ask(model: Model, mirror: Mirror, number: int, led: Params) -> dict[str, Pa
         if name in fixed:
             return fixed[name]
         if distribution.single():
-            return _only_value(distribution)
+            return only_value(distribution)
         if name in sampled:
             return _plain(distribution, sampled[name])
         return _plain(distribution, sampler.sample_independent(study, trial, name, distribution))
@@ -97,13 +99,6 @@ def _one_of_each_shape(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
             # All trials of a shape share one dictionary (`Mirror`).
             found.setdefault((trial.state, id(trial.distributions)), trial)
     return list(found.values())
-
-
-def _only_value(distribution: BaseDistribution) -> ParamValue:
-    if isinstance(distribution, CategoricalDistribution):
-        choice: ParamValue = distribution.choices[0]
-        return choice
-    return _plain(distribution, distribution.low)  # type: ignore[attr-defined]
 
 
 def _plain(distribution: BaseDistribution, value: Any) -> ParamValue:

@@ -28,6 +28,11 @@ class DrawSampler(Protocol):
 class ModelSampler(Protocol):
     """Suggestions that depend only on the trials so far and the seed."""
 
+    @property
+    def reads_rungs(self) -> bool:
+        """Return whether it uses the values of trials at rungs (`Mirror.rungs_of`)."""
+        ...
+
     def propose(
         self, mirror: Mirror, n: int, seed: int, shared: Collection[str] = ()
     ) -> Sequence[Suggestion]:

@@ -63,6 +63,8 @@ SAMPLERS: Mapping[str, Mapping[str, Setting]] = {
         "group": _flag(False),
         "constant_liar": _flag(True),
     },
+    "rung_tpe": {},
+    "mixed": {},
     "random": {},
     "grid": {},
     "qmc": {"qmc_type": _one_of("sobol", "halton"), "scramble": _flag(True)},
