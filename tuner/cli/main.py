@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -47,8 +48,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
     finally:
         # The answer is given. Whatever the exit may wait for, a signal changes only when it ends.
-        decided = code if isinstance(code, int) else 1
-        _react(lambda _number, _frame: os._exit(decided))
+        _end_at_signal(code if isinstance(code, int) else 1)
+
+
+def _end_at_signal(code: int) -> None:
+    """End with this code at the next signal that asks for an end.
+
+    A thread waits for the signal: the main thread runs no handler for one that comes just before it
+    begins to wait for other threads.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    ends = {int(number) for number in (*stop_signals(), signal.SIGUSR1)}
+
+    def wait() -> None:
+        while not ends & {*os.read(reader, 1)}:
+            pass
+        os._exit(code)
+
+    with suppress(RuntimeError):  # no thread can be started
+        threading.Thread(target=wait, daemon=True).start()
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    _react(lambda _number, _frame: os._exit(code))
 
 
 def _react(handler: "Callable[[int, FrameType | None], object] | signal.Handlers") -> None:
