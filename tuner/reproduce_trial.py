@@ -105,7 +105,9 @@ def _suggest_again(database: Database, record: Record) -> Params:
         raise UsageError(f"the record lacks the sampler's basis for trial {first}")
     distributions = to_distributions(spec.search_space)
     mirror = Mirror(distributions, spec.direction)
-    mirror.update(read_records(database, study_id, distributions))
+    records, rungs = read_records(database, study_id, distributions)
+    mirror.update_rungs(rungs)
+    mirror.update(records)
     then = mirror.as_of(basis)
     shared = spec.structural_params
     return sampler.propose(then, basis.place + 1, basis.seed, shared=shared)[basis.place].params

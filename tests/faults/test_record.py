@@ -28,15 +28,26 @@ PRUNERS = {
 
 
 @pytest.mark.parametrize(
-    "pruner",
-    ["asha", *(pytest.param(name, marks=pytest.mark.long) for name in ("median", "hyperband"))],
+    ("sampler", "pruner"),
+    [
+        ("mixed", "asha"),
+        *(
+            pytest.param(sampler, pruner, marks=pytest.mark.long)
+            for sampler, pruner in (
+                ("tpe", "asha"),
+                ("tpe", "median"),
+                ("rung_tpe", "median"),
+                ("mixed", "hyperband"),
+            )
+        ),
+    ],
 )
 def test_every_suggestion_and_every_decision_of_two_agents_is_derived_again(
-    fleet: Fleet, tmp_path: Path, pruner: str
+    fleet: Fleet, tmp_path: Path, sampler: str, pruner: str
 ) -> None:
     import optuna
 
-    study = write_study(tmp_path, trials=30, epochs=9, sampler="tpe", pruner=PRUNERS[pruner])
+    study = write_study(tmp_path, trials=30, epochs=9, sampler=sampler, pruner=PRUNERS[pruner])
     n_workers = 1 if pruner == "asha" else 2  # the others decide less often
     agents = [fleet.start(study, workers=n_workers) for _ in range(2)]
     # The workers still load torch: a moment later all trials might be given out.
@@ -52,7 +63,9 @@ def test_every_suggestion_and_every_decision_of_two_agents_is_derived_again(
         spec = parse_spec(found.spec)
         store = PostgresStore(database, found.study_id, spec, _nobody())
         mirror = Mirror(to_distributions(spec.search_space), spec.direction)
-        mirror.update(store.changes(Seen()).trials)
+        changes = store.changes(Seen())
+        mirror.update_rungs(changes.rung_values)
+        mirror.update(changes.trials)
         store.close()
     finally:
         database.close()
@@ -74,11 +87,17 @@ def _rederive_suggestions(
     sampler = build_sampler(spec)
     assert isinstance(sampler, ModelSampler)
     rows = fleet.query(
-        "select number, seed, place, highest, open_numbers, hidden from tuner.suggestion"
+        "select number, seed, place, highest, open_numbers, hidden, open_rungs"
+        " from tuner.suggestion"
     )
-    for number, seed, place, highest, open_numbers, hidden in rows:
+    for number, seed, place, highest, open_numbers, hidden, open_rungs in rows:
         basis = Basis(
-            seed=seed, place=place, highest=highest, open_numbers=open_numbers, hidden=hidden
+            seed=seed,
+            place=place,
+            highest=highest,
+            open_numbers=open_numbers,
+            hidden=hidden,
+            open_rungs=open_rungs,
         )
         earlier = mirror.as_of(basis)
         shared = spec.structural_params

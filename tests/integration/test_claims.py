@@ -12,7 +12,7 @@ import pytest
 from tests.integration.stores import TELEMETRY, StoreAgent, StoredStudy, raised
 from tuner.errors import StudyGone
 from tuner.study.lease import ClaimedTrial, Origin, Release
-from tuner.study.suggestion import Basis, Suggestion
+from tuner.study.suggestion import Basis, SuggestedBy, Suggestion
 
 NewStudy = Callable[..., StoredStudy]
 
@@ -125,13 +125,14 @@ def test_a_sampler_that_raises_leaves_nothing_behind(study: StoredStudy) -> None
 
 
 def test_what_the_sampler_had_seen_is_stored_with_its_suggestion(study: StoredStudy) -> None:
-    basis = Basis(seed=99, place=1, highest=4, open_numbers=(1, 3), hidden=(3,))
+    basis = Basis(seed=99, place=1, highest=4, open_numbers=(1, 3), hidden=(3,), open_rungs=(9, 0))
     (drawn,) = study.suggest([0])
-    proposal = Suggestion(params=drawn.params, basis=basis)
+    proposal = Suggestion(params=drawn.params, basis=basis, by=SuggestedBy.MODEL)
     trial = study.agent().claim_one(suggest=lambda _: [proposal])
     assert study.query(
-        "select number, seed, place, highest, open_numbers, hidden from tuner.suggestion"
-    ) == [(trial.key.number, 99, 1, 4, [1, 3], [3])]
+        "select number, seed, place, highest, open_numbers, hidden, open_rungs, suggested_by"
+        " from tuner.suggestion"
+    ) == [(trial.key.number, 99, 1, 4, [1, 3], [3], [9, 0], "model")]
 
 
 def test_the_answer_counts_open_trials_and_tells_when_the_limit_is_reached(

@@ -11,6 +11,7 @@ from tuner.study.code import Code
 from tuner.study.ending import Ending
 from tuner.study.failure import Fault
 from tuner.study.lease import Batch, End
+from tuner.study.report import RungValue
 from tuner.study.trial import AttemptKey, TrialRecord
 
 
@@ -72,7 +73,8 @@ class AskElsewhere:
 class Learn:
     """Pass this machine's changes to the sampler before the database's feed brings them."""
 
-    records: Sequence[TrialRecord]
+    records: Sequence[TrialRecord] = ()
+    rungs: Sequence[RungValue] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

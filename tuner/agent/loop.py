@@ -92,7 +92,7 @@ class Agent:
         while self.ending is None:
             for event in self._wait():
                 if isinstance(event, events.Changed):
-                    self._source.learn(event.changes.trials)
+                    self._source.learn(event.changes.trials, event.changes.rung_values)
                 for act in judge(self._machine, event, time.monotonic()):
                     self._act(act)
             for act in due_acts(self._machine, time.monotonic()):
@@ -171,7 +171,7 @@ class Agent:
             case acts.AskUpload():
                 self._upload_thread.post(act)
             case acts.Learn():
-                self._source.learn(act.records)
+                self._source.learn(act.records, act.rungs)
             case acts.Send():
                 if isinstance(act.message, Start) and self._is_first(act.worker):
                     self._pool.clear_log(act.worker)

@@ -25,6 +25,7 @@ from tuner.study.agents import Desired
 from tuner.study.code import Code
 from tuner.study.goal import Goal
 from tuner.study.report import RungValue
+from tuner.study.schedule import NO_RUNGS, Schedule
 from tuner.study.trial import AttemptKey, TrialState
 
 WATCH_SECONDS = 1.0  # between checks for events that are overdue
@@ -58,6 +59,7 @@ class Rulebook:
     code: Code = field(default_factory=dict)  # the objective's files when this agent began
     is_code_fixed: bool = False  # no trial may run other files
     max_in_flight: int | None = None  # of all machines; None: as many as devices have use for
+    model_rungs: Schedule = NO_RUNGS  # steps whose values the sampler uses
     structural: frozenset[str] = frozenset()  # params that lanes of one group share
     has_object_store: bool = False  # for checkpoints, outside the database
     trusts_folders: bool = False  # may continue trials whose state is a folder

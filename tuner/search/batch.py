@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from tuner.search.mirror import Mirror, ShownTrial
 from tuner.study.seeds import derive_seed
-from tuner.study.suggestion import Origin, Suggestion
+from tuner.study.suggestion import SuggestedBy, Suggestion
 from tuner.study.trial import Params
 
 
@@ -23,7 +23,7 @@ class Question:
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     params: Params
-    origin: Origin | None = None
+    by: SuggestedBy | None = None
 
 
 Ask = Callable[[Question], Answer]
@@ -64,8 +64,6 @@ def propose_batch(
             led = {name: answer.params[name] for name in shared if name in answer.params}
         trials.append(mirror.running_trial(number, answer.params))
         suggestions.append(
-            Suggestion(
-                params=answer.params, basis=replace(basis, place=place), origin=answer.origin
-            )
+            Suggestion(params=answer.params, basis=replace(basis, place=place), by=answer.by)
         )
     return suggestions

@@ -20,6 +20,9 @@ class Schedule:
         """Return the rungs in (before, step], ascending, but only the last one of each run."""
         return tuple(sorted({rung for run in self.runs if (rung := _last(run, before, step))}))
 
+    def __contains__(self, step: int) -> bool:
+        return any(step in run for run in self.runs)
+
     def bounds(self) -> tuple[tuple[int, int, int], ...]:
         """Return start, stop and stride of every run, for JSON; `from_bounds` reads it back."""
         return tuple((run.start, run.stop, run.step) for run in self.runs)
@@ -27,6 +30,9 @@ class Schedule:
     @classmethod
     def from_bounds(cls, bounds: Sequence[Sequence[int]]) -> "Schedule":
         return cls(runs=tuple(range(*run) for run in bounds))
+
+
+NO_RUNGS = Schedule()
 
 
 def _last(run: range, before: int, step: int) -> int:

@@ -20,7 +20,7 @@ class Basis:
     open_rungs: tuple[int, ...] = ()
 
 
-class Origin(StrEnum):
+class SuggestedBy(StrEnum):
     """How a sampler came to its suggestion."""
 
     RANDOM = "random"
@@ -31,4 +31,4 @@ class Origin(StrEnum):
 class Suggestion:
     params: Params
     basis: Basis | None = None  # None: a pure function of the draw
-    origin: Origin | None = None  # None: not known, or a function of the draw
+    by: SuggestedBy | None = None  # None: not known, or a function of the draw

@@ -19,6 +19,8 @@ from tuner.study.trial import Direction, TrialRecord, TrialState
 class CountingSampler:
     """Suggests how many trials it has seen; fails when told."""
 
+    reads_rungs = False
+
     def __init__(self) -> None:
         self.seeds: list[int] = []
         self.fails = False

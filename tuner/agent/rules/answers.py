@@ -19,7 +19,7 @@ from tuner.agent.notices import (
     DatabaseRefuses,
     TrialEnded,
 )
-from tuner.agent.rules import control, filling
+from tuner.agent.rules import control, filling, pruning
 from tuner.agent.rules.ends import ask
 from tuner.agent.rules.failures import last_attempt
 from tuner.agent.state import Lane, Phase
@@ -40,7 +40,13 @@ def claimed(machine: Machine, event: ClaimAnswered, now: float) -> list[Act]:
         if trial.checkpoint is not None:
             lane.phase = Phase.LOADING
             acts.append(AskCheckpoint(key=trial.key))
-    acts.append(Learn(records=[_running(trial) for trial in event.claimed.trials]))
+    lanes = [machine.lanes[trial.key] for trial in event.claimed.trials]
+    acts.append(
+        Learn(
+            records=[_running(lane.trial) for lane in lanes],
+            rungs=[rung for lane in lanes for rung in pruning.learned_rungs(machine, lane)],
+        )
+    )
     if not event.claimed.trials:
         machine.claims.not_before = now + machine.book.idle_seconds
         acts += _nothing_claimed(machine, event.claimed)

@@ -1,5 +1,7 @@
 """Verdicts of the pruner on reports."""
 
+from collections.abc import Mapping
+
 from tuner.agent.acts import Act, Send
 from tuner.agent.machine import Machine
 from tuner.agent.rules.ends import ask
@@ -8,6 +10,7 @@ from tuner.messages import Continue
 from tuner.search.history import History
 from tuner.study.decision import DecisionRecord
 from tuner.study.report import Report, RungValue
+from tuner.study.schedule import Schedule
 from tuner.study.verdict import Verdict
 
 # A trial of unknown length trains so much longer, at most, after a verdict that is held.
@@ -43,7 +46,7 @@ def decide(machine: Machine, lane: Lane, report: Report, *, is_last: bool = Fals
         n_steps=lane.n_steps,
     )
     decision = machine.book.pruner.decide(history, machine.curves)
-    at = frozenset(report.rungs)
+    at = frozenset(rung for rung in report.rungs if rung in lane.schedule)
     record = DecisionRecord(
         key=lane.key,
         step=step,
@@ -117,11 +120,28 @@ def complete_rungs(machine: Machine, lane: Lane, value: float) -> list[RungValue
     if not machine.book.pruner.compares_complete:
         return []
     number, place = lane.key.number, lane.trial.place
-    at, before = {0: value}, 0
-    for step, reported in sorted(_values(machine, lane).items()):
-        at |= dict.fromkeys(lane.schedule.reached(before, step), reported)
-        before = step
+    at = {0: value} | _values_at(lane.schedule, _values(machine, lane))
     return [
         RungValue(step=rung, number=number, value=v, place=place, is_complete=True)
         for rung, v in at.items()
     ]
+
+
+def learned_rungs(machine: Machine, lane: Lane) -> list[RungValue]:
+    """Return all values of this lane that the sampler uses, those of earlier attempts first."""
+    values = {**_values(machine, lane), **lane.trial.history}
+    at = _values_at(machine.book.model_rungs, values)
+    return [
+        RungValue(step=rung, number=lane.key.number, value=v, place=lane.trial.place)
+        for rung, v in at.items()
+    ]
+
+
+def _values_at(schedule: Schedule, values: Mapping[int, float]) -> dict[int, float]:
+    """Return the first value at or after each rung of a schedule."""
+    at: dict[int, float] = {}
+    before = 0
+    for step, value in sorted(values.items()):
+        at |= dict.fromkeys(schedule.reached(before, step), value)
+        before = step
+    return at

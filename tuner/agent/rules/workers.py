@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 from typing import assert_never
 
-from tuner.agent.acts import Act, AskNoteCode, Leave, ReplaceWorker, Say
+from tuner.agent.acts import Act, AskNoteCode, Learn, Leave, ReplaceWorker, Say
 from tuner.agent.events import WorkerGone, WorkerPrinted, WorkerSaid
 from tuner.agent.machine import Machine
 from tuner.agent.notices import TrialWarning, WorkerDied
@@ -84,19 +84,23 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
         text = f"no {machine.book.goal.metric} was reported at step {message.step}"
         return give_up(machine, lane, Failure(cause=FailureClass.EXCEPTION, message=text))
     reached = lane.schedule.reached(lane.last_step, message.step)
-    rungs = reached if machine.book.pruner.compares_running else ()
+    rungs = set(reached) if machine.book.pruner.compares_running else set()
+    learned = machine.book.model_rungs.reached(lane.last_step, message.step)
     if machine.book.seconds_metric is not None:
         lane.measured_seconds += message.values.get(machine.book.seconds_metric, 0.0)
-    lane.reports.append(Report(key=lane.key, step=message.step, values=message.values, rungs=rungs))
+    all_rungs = tuple(sorted(rungs.union(learned)))
+    lane.reports.append(
+        Report(key=lane.key, step=message.step, values=message.values, rungs=all_rungs)
+    )
     if not math.isfinite(value):
         text = f"{machine.book.goal.metric} is {value} at step {message.step}"
         return give_up(machine, lane, Failure(cause=FailureClass.NON_FINITE, message=text))
     if machine.writes.flush_at is None:
         machine.writes.flush_at = now + machine.book.flush_seconds
-    is_due = reached or lane.held is not None
-    if not is_due:
-        return []
-    return pruning.decide(machine, lane, lane.reports[-1], is_last=message.is_last)
+    acts: list[Act] = [Learn(rungs=pruning.learned_rungs(machine, lane))] if learned else []
+    if reached or lane.held is not None:
+        acts += pruning.decide(machine, lane, lane.reports[-1], is_last=message.is_last)
+    return acts
 
 
 def _warned(machine: Machine, lane: Lane, text: str) -> list[Act]:

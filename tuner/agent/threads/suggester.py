@@ -11,6 +11,7 @@ from tuner.agent.events import Event, report_failures
 from tuner.helper_thread import JobThread
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler, ModelSampler
+from tuner.study.report import RungValue
 from tuner.study.seeds import derive_seed
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import TrialRecord
@@ -28,8 +29,8 @@ class SuggestionSource(Protocol):
     def suggest(self, draws: Sequence[int]) -> Sequence[Suggestion]:
         """Return as many suggestions as draws, or fewer, without waiting."""
 
-    def learn(self, records: Sequence[TrialRecord]) -> None:
-        """Take in new records of trials."""
+    def learn(self, records: Sequence[TrialRecord], rungs: Sequence[RungValue] = ()) -> None:
+        """Take in new records of trials and values at rungs."""
 
     def stop(self) -> None: ...
 
@@ -40,6 +41,12 @@ class _Ticket:
 
     number: int
     n: int  # suggestions
+
+
+@dataclass(frozen=True, kw_only=True)
+class _News:
+    records: Sequence[TrialRecord]
+    rungs: Sequence[RungValue]
 
 
 class DrawSource:
@@ -54,13 +61,13 @@ class DrawSource:
     def suggest(self, draws: Sequence[int]) -> Sequence[Suggestion]:
         return [self._sampler.suggest(draw) for draw in draws]
 
-    def learn(self, records: Sequence[TrialRecord]) -> None:
-        """Ignore the records: a suggestion depends on the draw alone."""
+    def learn(self, records: Sequence[TrialRecord], rungs: Sequence[RungValue] = ()) -> None:
+        """Ignore the news: a suggestion depends on the draw alone."""
 
     def stop(self) -> None: ...
 
 
-class ModelSource(JobThread["Sequence[TrialRecord] | _Ticket"]):
+class ModelSource(JobThread["_News | _Ticket"]):
     """A model that works in its own thread, before the claim's transaction.
 
     Each suggestion considers every trial that this machine knows of at the time, running ones
@@ -108,16 +115,18 @@ class ModelSource(JobThread["Sequence[TrialRecord] | _Ticket"]):
                 self._ready = []
         return taken
 
-    def learn(self, records: Sequence[TrialRecord]) -> None:
-        if records:
-            self.post(records)
+    def learn(self, records: Sequence[TrialRecord], rungs: Sequence[RungValue] = ()) -> None:
+        used = rungs if self._sampler.reads_rungs else ()
+        if records or used:
+            self.post(_News(records=records, rungs=used))
 
-    def perform(self, job: "Sequence[TrialRecord] | _Ticket") -> None:
-        """Take in records in order; compute suggestions on request."""
+    def perform(self, job: "_News | _Ticket") -> None:
+        """Take in news in order; compute suggestions on request."""
         if isinstance(job, _Ticket):
             self._serve(job)
             return
-        self._mirror.update(job)
+        self._mirror.update_rungs(job.rungs)
+        self._mirror.update(job.records)
         with self._changed:
             self._ready = []  # stale
 

@@ -16,7 +16,7 @@ from tuner.search.rung_table import FULL, RungTable, Trials
 from tuner.search.samplers.rung_tpe import RANDOM_SHARE, RungTpe, running_points
 from tuner.space import Distributions
 from tuner.study.seeds import derive_seed
-from tuner.study.suggestion import Origin, Suggestion
+from tuner.study.suggestion import SuggestedBy, Suggestion
 
 _MODEL_SHARE = 0.5  # of the suggestions that rung TPE makes
 _MIN_OBSERVATIONS = 8
@@ -58,16 +58,16 @@ class MixedSampler:
         def ask(question: Question) -> Answer:
             rng = np.random.Generator(np.random.PCG64(question.seed))
             led = self._cube.encode(question.led)
-            point, origin = None, Origin.MODEL
+            point, by = None, SuggestedBy.MODEL
             if rng.random() >= _MODEL_SHARE:
                 if rng.random() < RANDOM_SHARE:
-                    point, origin = self._cube.draw(rng, led), Origin.RANDOM
+                    point, by = self._cube.draw(rng, led), SuggestedBy.RANDOM
                 else:
                     point = draws.draw(led, rng)
             if point is None:
                 running = running_points(self._cube, question, trials)
-                point, origin = self._tpe.draw(trials, running, led, rng)
-            return Answer(params=self._cube.decode(point), origin=origin)
+                point, by = self._tpe.draw(trials, running, led, rng)
+            return Answer(params=self._cube.decode(point), by=by)
 
         return propose_batch(ask, mirror, n, seed, shared, with_rungs=True)
 

@@ -19,7 +19,7 @@ from tuner.search.cube import Axis, Cube, Floats
 from tuner.search.mirror import Mirror
 from tuner.search.rung_table import RungTable, Trials
 from tuner.space import Distributions
-from tuner.study.suggestion import Origin, Suggestion
+from tuner.study.suggestion import SuggestedBy, Suggestion
 
 MIN_VALUES = 11  # at a rung, for a model of it
 RANDOM_SHARE = 0.1
@@ -66,8 +66,8 @@ class RungTpeSampler:
             rng = np.random.Generator(np.random.PCG64(question.seed))
             led = self._cube.encode(question.led)
             running = running_points(self._cube, question, trials)
-            point, origin = self._model.draw(trials, running, led, rng)
-            return Answer(params=self._cube.decode(point), origin=origin)
+            point, by = self._model.draw(trials, running, led, rng)
+            return Answer(params=self._cube.decode(point), by=by)
 
         return propose_batch(ask, mirror, n, seed, shared, with_rungs=True)
 
@@ -87,11 +87,11 @@ class RungTpe:
 
     def draw(
         self, trials: Trials, running: Floats, led: Floats, rng: np.random.Generator
-    ) -> tuple[Floats, Origin]:
+    ) -> tuple[Floats, SuggestedBy]:
         """Draw a point with the coordinates of `led` that are not NaN."""
         split = _split(trials)
         if rng.random() < RANDOM_SHARE or split is None:
-            return self._cube.draw(rng, led), Origin.RANDOM
+            return self._cube.draw(rng, led), SuggestedBy.RANDOM
         good, bad = split
         below = trials.points[good]
         above = np.concatenate([trials.points[bad], running])[-_MAX_BAD:]
@@ -104,7 +104,7 @@ class RungTpe:
             wanted = [n for n in free if math.isnan(point[self._cube.places[n]])]
             if wanted:
                 self._fill(point, wanted, below, above, state)
-        return point, Origin.MODEL
+        return point, SuggestedBy.MODEL
 
     def _fill(
         self,

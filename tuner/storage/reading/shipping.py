@@ -115,11 +115,12 @@ def read_basis(connection: Connection, study_id: int, number: int) -> Basis | No
     rows = read_rows(connection, "basis", study_id=study_id, number=number)
     if not rows:
         return None
-    seed, place, highest, open_numbers, hidden = rows[0]
+    seed, place, highest, open_numbers, hidden, open_rungs = rows[0]
     return Basis(
         seed=seed,
         place=place,
         highest=highest,
         open_numbers=tuple(open_numbers),
         hidden=tuple(hidden),
+        open_rungs=tuple(open_rungs),
     )

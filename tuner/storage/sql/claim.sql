@@ -197,9 +197,10 @@ on conflict (trial_id, param_name) do nothing;
 
 -- name: insert_suggestion
 -- What the sampler had seen.
-insert into tuner.suggestion (study_id, number, seed, place, highest, open_numbers, hidden)
+insert into tuner.suggestion
+    (study_id, number, seed, place, highest, open_numbers, hidden, open_rungs, suggested_by)
 values (%(study_id)s, %(number)s, %(seed)s, %(place)s, %(highest)s, %(open_numbers)s::int[],
-        %(hidden)s::int[]);
+        %(hidden)s::int[], %(open_rungs)s::int[], %(suggested_by)s);
 
 -- name: count_claims
 -- The budget that was used, and the draws.

@@ -311,5 +311,5 @@ where study_id = :study_id and number = :number order by step, name;
 
 -- name: basis
 -- What the sampler had seen when it suggested a trial.
-select seed, place, highest, open_numbers, hidden from tuner.suggestion
+select seed, place, highest, open_numbers, hidden, open_rungs from tuner.suggestion
 where study_id = :study_id and number = :number;

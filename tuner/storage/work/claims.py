@@ -237,6 +237,8 @@ def _lease(
             "highest": basis.highest,
             "open_numbers": list(basis.open_numbers),
             "hidden": list(basis.hidden),
+            "open_rungs": list(basis.open_rungs),
+            "suggested_by": trial.suggestion.by,
         }
         for trial in trials
         if (basis := trial.suggestion.basis) is not None

@@ -3,6 +3,7 @@
 from tuner.space import Distributions, decode_param, fitting_params
 from tuner.storage.connections.connection import Database
 from tuner.storage.connections.sessions import Row, Session
+from tuner.study.report import RungValue
 from tuner.study.trial import TrialRecord, TrialState
 
 
@@ -26,13 +27,24 @@ def trial_record(row: Row, distributions: Distributions) -> TrialRecord:
     )
 
 
+def rung_values(row: Row) -> list[RungValue]:
+    """Build the values from the row of the query `rungs` in `feed.sql`."""
+    _snapshot, *columns = row
+    return [
+        RungValue(step=step, number=number, value=value, place=place, is_complete=is_complete)
+        for step, number, value, place, is_complete in zip(*(c or () for c in columns), strict=True)
+    ]
+
+
 def read_records(
     database: Database, study_id: int, distributions: Distributions
-) -> list[TrialRecord]:
-    """Return all trials of a study, by number."""
+) -> tuple[list[TrialRecord], list[RungValue]]:
+    """Return all trials of a study, by number, and all values at rungs."""
+    own = {"study_id": study_id}
     session = Session(database)
     try:
-        rows = session.rows("feed", "trials", {"study_id": study_id, "highest": -1, "open": []})
+        rows = session.rows("feed", "trials", {**own, "highest": -1, "open": []})
+        (rungs,) = session.rows("feed", "rungs", {**own, "snapshot": None})
     finally:
         session.close()
-    return [trial_record(row, distributions) for row in rows]
+    return [trial_record(row, distributions) for row in rows], rung_values(rungs)

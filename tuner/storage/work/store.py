@@ -20,7 +20,7 @@ from tuner.storage.objects.own import check_store
 from tuner.storage.objects.store import ObjectStore
 from tuner.storage.work.checkpoints import Register
 from tuner.storage.work.claims import Claimer, Complete, Suggest, claim
-from tuner.storage.work.records import trial_record
+from tuner.storage.work.records import rung_values, trial_record
 from tuner.storage.work.spooled import write_resumed
 from tuner.storage.work.uploads import Uploads
 from tuner.storage.work.usage import Usage
@@ -31,7 +31,6 @@ from tuner.study.code import Code
 from tuner.study.failure import Fault
 from tuner.study.feed import Changes, Seen
 from tuner.study.lease import Batch, Claimed, End
-from tuner.study.report import RungValue
 from tuner.study.secrets import redact
 from tuner.study.trial import AttemptKey, Direction
 
@@ -174,22 +173,18 @@ class PostgresStore:
             },
         )
         records = [trial_record(row, self._distributions) for row in trials]
-        ((snapshot, *columns),) = self._main.rows(
+        (rungs,) = self._main.rows(
             "feed", "rungs", {"study_id": self._study_id, "snapshot": seen.snapshot}
         )
-        rungs = zip(*(column or () for column in columns), strict=True)
         ended = {r.number for r in records if r.state.is_final}
         opened = {r.number for r in records if not r.state.is_final}
         return Changes(
             trials=records,
-            rung_values=[
-                RungValue(step=step, number=number, value=value, place=place, is_complete=complete)
-                for step, number, value, place, complete in rungs
-            ],
+            rung_values=rung_values(rungs),
             seen=Seen(
                 highest=max([seen.highest, *(r.number for r in records)]),
                 open_numbers=(seen.open_numbers - ended) | opened,
-                snapshot=snapshot,
+                snapshot=rungs[0],
             ),
         )
 
