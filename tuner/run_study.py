@@ -4,13 +4,13 @@ Readers of the code start here.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.agent.about import describe_machine
-from tuner.agent.devices import find_devices
+from tuner.agent.devices import FoundDevices, find_devices
 from tuner.agent.identity import build_identity
 from tuner.agent.loop import Agent, open_agent
 from tuner.agent.machine import Rulebook
@@ -44,7 +44,7 @@ from tuner.storage.objects.store import open_store
 from tuner.storage.opening import open_database
 from tuner.storage.reading.rows import find_row
 from tuner.storage.schema.migrations import migrate
-from tuner.storage.work.join import JoinedStudy, is_finished, join_study
+from tuner.storage.work.join import JoinedStudy, is_finished, join_study, read_defaults
 from tuner.storage.work.store import PostgresStore
 from tuner.study.agents import AgentIdentity, Desired
 from tuner.study.code import Code
@@ -87,7 +87,7 @@ def run(path: Path, options: RunOptions, view: View) -> RunOutcome:
     """Create or join the study of a study file and work on it until it ends."""
     loaded = load_study_file(path, options.overrides)
     notes = [render_short(str(path), warning) for warning in loaded.warnings]
-    return work(loaded.spec, loaded.folder, options, view, notes)
+    return work(loaded.spec, loaded.folder, options, view, notes, unnamed=loaded.unnamed)
 
 
 def run_stored(name: str, path: Path | None, options: RunOptions, view: View) -> RunOutcome:
@@ -112,21 +112,18 @@ def work(
     view: View,
     notes: Sequence[str] = (),
     *,
+    unnamed: Collection[str] = (),
     database: Database | None = None,
 ) -> RunOutcome:
     """Work on a study with this machine's devices until it ends.
 
     `folder` is the study file's, to which a function's name is relative. `notes` are shown at the
-    start. `database`: an open one, if any. The slow starts run in parallel: workers import torch, a
-    child prepares the data, and the database comes up.
+    start. `unnamed` are the keys that the study file leaves to their defaults: an existing study
+    keeps its own. `database`: an open one, if any. The slow starts run in parallel: workers import
+    torch, a child prepares the data, and the database comes up.
     """
     processes = spec.workers.processes
-    found = find_devices(
-        options.workers,
-        processes,
-        n_gpus=spec.workers.gpus_per_trial,
-        n_ranks=spec.workers.n_ranks,
-    )
+    found = _find_devices(spec, options)
     devices = found.devices
     home = open_home()
     with (
@@ -137,9 +134,10 @@ def work(
         _opened(database, options) as database,
     ):
         migrate(database)
+        spec, kept = read_defaults(database, spec, unnamed)
         data = finish_preparation(preparation)
         check_goal(spec, data)
-        notes = (*notes, *found.notices)
+        notes = (*notes, *found.notices, *kept)
         notes = (*notes, *compare_with_search(database, spec, data.fingerprint, data.code))
         study = join_study(
             database, spec, data.fingerprint, n_draws_of(spec), data.code, n_rows=data.n_rows
@@ -165,6 +163,15 @@ def work(
         return RunOutcome(
             name=spec.name, ending=ending, summary=_last_summary(database, spec.name, ending)
         )
+
+
+def _find_devices(spec: StudySpec, options: RunOptions) -> FoundDevices:
+    return find_devices(
+        options.workers,
+        spec.workers.processes,
+        n_gpus=spec.workers.gpus_per_trial,
+        n_ranks=spec.workers.n_ranks,
+    )
 
 
 def _joined(

@@ -10,7 +10,7 @@ from tests.integration.stores import SEARCH_SPACE, StoredStudy, make_spec
 from tuner.errors import StudyMismatch
 from tuner.storage.connections.connection import Database
 from tuner.storage.reading.rows import find_row
-from tuner.storage.work.join import is_finished, join_study
+from tuner.storage.work.join import is_finished, join_study, read_defaults
 from tuner.study.trial import Direction
 from tuner.study_file.data.sources import SklearnData
 from tuner.study_file.identity import parse_spec
@@ -28,6 +28,7 @@ from tuner.study_file.model import (
 )
 from tuner.study_file.params.space import Choice, FloatRange, IntRange
 
+TPE = Algorithm(name="tpe", settings={"n_startup_trials": 10})
 TABLES = ["studies", "study_directions", "study_user_attributes", "trials"]
 TABLES += ["tuner.study", "tuner.agent"]
 
@@ -243,3 +244,19 @@ def test_a_study_is_finished_when_its_budget_is_used_and_every_trial_final(
     assert not is_finished(study.database, study.study_id)
     agent.finish(trial)
     assert is_finished(study.database, study.study_id)
+
+
+def test_a_study_keeps_the_defaults_that_it_was_created_with(database: Database) -> None:
+    old = make_spec(sampler=TPE)
+    new = make_spec(sampler=Algorithm(name="mixed"))
+    unnamed = {"sampler", "pruner"}
+    assert read_defaults(database, new, unnamed) == (new, ()), "there is no study yet"
+    join_study(database, old, "data")
+    kept, notes = read_defaults(database, new, unnamed)
+    assert kept == old
+    assert notes == (
+        "sampler: the study keeps {tpe: {n_startup_trials: 10}}, the default when it was created; "
+        "the default is now mixed",
+    )
+    assert not join_study(database, kept, "data").is_new
+    assert read_defaults(database, new, {"pruner"}) == (new, ()), "the file names its sampler"

@@ -15,7 +15,9 @@ from tuner.results.trial_page import load_trial_log, load_trial_page
 from tuner.storage.connections.connection import Database
 from tuner.storage.control.commands import Control
 from tuner.study.lease import Batch, ClaimedTrial, Release
+from tuner.study.suggestion import Basis, SuggestedBy, Suggestion
 from tuner.study.trial import TrialState
+from tuner.study_file.model import Algorithm
 
 NewStudy = Callable[..., StoredStudy]
 NAME = "searched"
@@ -189,3 +191,19 @@ def test_a_connection_that_an_outage_has_broken_is_not_handed_out_again(database
         )
     connection.close()
     assert load_summaries(database) == []
+
+
+def test_a_trials_page_says_what_its_params_come_from(new_study: NewStudy) -> None:
+    study = new_study(4, sampler=Algorithm(name="mixed"))
+    origins = {SuggestedBy.MODEL: "suggested by the model of mixed"}
+    origins[SuggestedBy.RANDOM] = "suggested by mixed at random"
+    basis = Basis(seed=0, place=0, highest=-1, open_numbers=())
+    for by, text in origins.items():
+        made = Suggestion(params=study.complete(0, {}), basis=basis, by=by)
+        number = study.agent().claim_one(suggest=lambda _, made=made: [made]).key.number
+        assert load_trial_page(study.database, NAME, number).params_from == text
+    Control(study.database, study.study_id, study.spec).enqueue([{}])
+    waiting = load_trial_page(study.database, NAME, 2)
+    assert waiting.params_from == "enqueued by a user"
+    number = study.agent().claim_one().key.number
+    assert load_trial_page(study.database, NAME, number).params_from == "enqueued by a user"

@@ -19,11 +19,13 @@ from tuner.storage.reading.trials import (
     read_logs,
     read_retries_of,
     read_standing,
+    read_suggested_by,
     read_trial_events,
 )
 from tuner.study.code import Code, changed_files
 from tuner.study.command_line import study_command
 from tuner.study.failure import FailureClass
+from tuner.study.suggestion import SuggestedBy
 from tuner.study.trial import Params, TrialState
 from tuner.study_file.identity import parse_spec
 
@@ -60,7 +62,26 @@ class TrialPage:
     decisions: Sequence[DecisionRow]
     logs: Sequence[LogRow]
     retried_by: Mapping[int, TrialState]  # by number
+    sampler: str
+    suggested_by: SuggestedBy | None  # None: the record does not say it
     diagnosis: Diagnosis | None  # of its curves so far
+
+    @property
+    def params_from(self) -> str:
+        """Return what the params come from, in words; empty for a retry, which repeats them."""
+        if self.trial.retry_of is not None:
+            return ""
+        match self.suggested_by:
+            case SuggestedBy.USER:
+                return "enqueued by a user"
+            case SuggestedBy.OTHER:
+                return "suggested by another program"
+            case SuggestedBy.RANDOM:
+                return f"suggested by {self.sampler} at random"
+            case SuggestedBy.MODEL:
+                return f"suggested by the model of {self.sampler}"
+            case None:
+                return f"suggested by {self.sampler}"
 
     @property
     def steps_noun(self) -> str:
@@ -108,6 +129,8 @@ def load_trial_page(database: Database, name: str, number: int) -> TrialPage:
             decisions=read_decisions(connection, study.study_id, number),
             logs=read_logs(connection, study.study_id, number),
             retried_by=read_retries_of(connection, study.study_id, number),
+            sampler="confirm" if spec.confirms else spec.sampler.name,
+            suggested_by=read_suggested_by(connection, study.study_id, number),
             diagnosis=_diagnosis(connection, study, rows[0], spec.step_noun),
         )
 

@@ -21,10 +21,12 @@ class Basis:
 
 
 class SuggestedBy(StrEnum):
-    """How a sampler came to its suggestion."""
+    """What the params of a trial come from."""
 
     RANDOM = "random"
     MODEL = "model"
+    USER = "user"  # derived: the trial was enqueued
+    OTHER = "other"  # derived: another Optuna program made the trial
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The stored spec, and its comparison with a study file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -87,6 +87,14 @@ def compare_specs(stored: StudySpec, given: StudySpec) -> Comparison:
         identity=identity,
         notices=tuple(replace(n, remark=_remarks().get(n.path, "")) for n in notices),
     )
+
+
+def keep_defaults(stored: StudySpec, given: StudySpec, unnamed: Collection[str]) -> StudySpec:
+    """Return `given` with the stored values of keys that its file does not name.
+
+    A later version may have other defaults, and the study must stay the same.
+    """
+    return given.model_copy(update={name: getattr(stored, name) for name in unnamed})
 
 
 def render_differences(differences: Sequence[Difference]) -> str:

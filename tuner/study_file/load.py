@@ -63,6 +63,7 @@ class LoadedStudyFile:
     spec: StudySpec
     folder: Path  # to which names of the user's code are relative
     warnings: tuple[Fault, ...]  # located like faults, sorted by position
+    unnamed: frozenset[str]  # "sampler" and "pruner", if the file leaves them to their defaults
 
 
 def load_spec(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
@@ -90,7 +91,13 @@ def load_study_file(path: Path, overrides: Sequence[str] = ()) -> LoadedStudyFil
     if faults:
         raise StudyFileError(str(path), faults.first(), faults.n_more())
     assert spec is not None, "a reader returned None without a fault"
-    return LoadedStudyFile(spec=spec, folder=folder, warnings=faults.warnings())
+    given = {key.value for key, _ in node.entries} if isinstance(node, MapNode) else set()
+    return LoadedStudyFile(
+        spec=spec,
+        folder=folder,
+        warnings=faults.warnings(),
+        unnamed=frozenset({"sampler", "pruner"} - given),
+    )
 
 
 def _read_study(root: Item, folder: Path) -> StudySpec | None:

@@ -160,7 +160,7 @@ def test_check_shows_the_spec_first_params_and_warnings(tmp_path, capsys):
     assert main(["check", _study(tmp_path)]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith("a: valid\n")
-    assert "tpe would begin with params such as\n" in shown.out
+    assert "mixed would begin with params such as\n" in shown.out
     assert len(shown.out.split("such as\n")[1].splitlines()) == 6
     heads = [line for line in shown.err.splitlines() if "study.yaml:" in line]
     assert [head.split("study.yaml:")[1].split(": ")[1] for head in heads] == [

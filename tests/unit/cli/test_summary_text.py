@@ -30,6 +30,7 @@ from tuner.results.progress import is_active, is_finished
 from tuner.results.trial_page import AttemptStory, TrialPage
 from tuner.storage.reading.failures import SharedParam
 from tuner.study.activity import Activity, DeviceActivity, LaneActivity
+from tuner.study.suggestion import SuggestedBy
 from tuner.study.trial import Direction, TrialState
 
 
@@ -225,6 +226,8 @@ def page(**about):
         decisions=[],
         logs=[],
         retried_by={},
+        sampler="mixed",
+        suggested_by=SuggestedBy.MODEL,
         diagnosis=None,
     )
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tuner.study_file.identity import compare_specs, dump_spec, parse_spec
-from tuner.study_file.load import load_spec
+from tuner.study_file.identity import compare_specs, dump_spec, keep_defaults, parse_spec
+from tuner.study_file.load import load_study_file
 
 # One object a line: "stored" is the JSON of a spec in the database, "file" its study file, where
 # there is one. Lines are added, and never changed: they are what databases hold.
@@ -44,5 +44,6 @@ def test_its_study_file_still_means_the_stored_study(entry: dict[str, Any], tmp_
     for name, text in CODE.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "study.yaml").write_text(entry["file"])
-    compared = compare_specs(parse_spec(entry["stored"]), load_spec(tmp_path / "study.yaml"))
+    stored, loaded = parse_spec(entry["stored"]), load_study_file(tmp_path / "study.yaml")
+    compared = compare_specs(stored, keep_defaults(stored, loaded.spec, loaded.unnamed))
     assert (compared.identity, compared.notices) == ((), ())

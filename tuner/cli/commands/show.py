@@ -72,6 +72,8 @@ def _render_head(page: TrialPage) -> str:
         lines.append(f"  {one_line(trial.reason)}")
     if page.diagnosis is not None:
         lines.append(f"  {page.diagnosis.finding}: {page.diagnosis.reason}")
+    if page.params_from:
+        lines.append(f"  params {page.params_from}")
     if trial.retry_of is not None:
         lines.append(f"  tries trial {trial.retry_of} again")
     lines += [
@@ -170,6 +172,7 @@ def page_json(page: TrialPage) -> dict[str, Any]:
         "study": page.study.name,
         "metric": page.study.metric,
         **trial_json(page.trial),
+        "suggested_by": page.suggested_by,
         "fixed_params": dict(page.fixed_params),
         "steps_full": page.n_steps_full,
         "diagnosis": page.diagnosis and asdict(page.diagnosis),

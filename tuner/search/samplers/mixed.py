@@ -17,9 +17,10 @@ from tuner.search.samplers.rung_tpe import RANDOM_SHARE, RungTpe, running_points
 from tuner.space import Distributions
 from tuner.study.seeds import derive_seed
 from tuner.study.suggestion import SuggestedBy, Suggestion
+from tuner.study_file.algorithms.reading import FIRST_MODEL
 
 _MODEL_SHARE = 0.5  # of the suggestions that rung TPE makes
-_MIN_OBSERVATIONS = 8
+_MIN_OBSERVATIONS = FIRST_MODEL["mixed"]
 _MAX_OBSERVATIONS = 350
 _MAX_FITTED = 150  # observations for the kernel
 _GROWTH = 1.4  # of the number of final trials, from one fit of the kernel to the next

@@ -20,8 +20,9 @@ from tuner.search.mirror import Mirror
 from tuner.search.rung_table import RungTable, Trials
 from tuner.space import Distributions
 from tuner.study.suggestion import SuggestedBy, Suggestion
+from tuner.study_file.algorithms.reading import FIRST_MODEL
 
-MIN_VALUES = 11  # at a rung, for a model of it
+MIN_VALUES = FIRST_MODEL["rung_tpe"]  # at a rung, for a model of it
 RANDOM_SHARE = 0.1
 _N_CANDIDATES = 24
 _MAX_GOOD = 25

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from tuner.storage.reading.rows import read_rows
 from tuner.study.code import Code
+from tuner.study.suggestion import SuggestedBy
 from tuner.study.trial import Direction, TrialState
 from tuner.study.verdict import Verdict
 
@@ -137,6 +138,12 @@ def read_retries_of(connection: Connection, study_id: int, number: int) -> dict[
     """Return the trials that retry this one, with their states."""
     rows = read_rows(connection, "retries_of", study_id=study_id, number=number)
     return {retry: TrialState(state) for retry, state in rows}
+
+
+def read_suggested_by(connection: Connection, study_id: int, number: int) -> SuggestedBy | None:
+    """Return what the trial's params come from; None if the record does not say it."""
+    rows = read_rows(connection, "suggested_by", study_id=study_id, number=number)
+    return SuggestedBy(rows[0][0]) if rows and rows[0][0] else None
 
 
 def read_standing(

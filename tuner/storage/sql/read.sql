@@ -309,6 +309,16 @@ select content from tuner.weights_chunk where weights_id = :weights_id order by 
 select step, name, value from tuner.metric
 where study_id = :study_id and number = :number order by step, name;
 
+-- name: suggested_by
+-- What the params of a trial come from; null if the record does not say it.
+select case when l.number is null and t.state <> 'WAITING' then 'other'
+            when l.draw is null then 'user'
+            else s.suggested_by end
+from trials t
+left join tuner.lease l on l.trial_id = t.trial_id
+left join tuner.suggestion s on s.study_id = t.study_id and s.number = t.number
+where t.study_id = :study_id and t.number = :number;
+
 -- name: basis
 -- What the sampler had seen when it suggested a trial.
 select seed, place, highest, open_numbers, hidden, open_rungs from tuner.suggestion

@@ -1,7 +1,7 @@
 """Creation of a study, or joining of the existing one if it is the same."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,9 @@ from tuner.study_file.identity import (
     Difference,
     compare_specs,
     dump_spec,
+    keep_defaults,
     parse_spec,
+    render_algorithm,
     render_differences,
 )
 from tuner.study_file.model import CodePolicy, StudySpec
@@ -84,6 +86,31 @@ def join_study(
     finally:
         session.close()
     return _compare(spec, (fingerprint, n_rows), code or {}, found)
+
+
+def read_defaults(
+    database: Database, spec: StudySpec, unnamed: Collection[str]
+) -> tuple[StudySpec, tuple[str, ...]]:
+    """Return the spec with the defaults that its study was created with, and a note on each.
+
+    `unnamed` are the keys that the study file does not name. Without a study of this name nothing
+    changes.
+    """
+    session = Session(database)
+    try:
+        rows = session.rows("join", "find", {"name": spec.name})
+    finally:
+        session.close()
+    if not rows or rows[0][1] is None:
+        return spec, ()
+    kept = keep_defaults(parse_spec(rows[0][1]), spec, unnamed)
+    notes = [
+        f"{name}: the study keeps {render_algorithm(getattr(kept, name))}, the default when it was "
+        f"created; the default is now {render_algorithm(getattr(spec, name))}"
+        for name in sorted(unnamed)
+        if getattr(kept, name) != getattr(spec, name)
+    ]
+    return kept, tuple(notes)
 
 
 def _create(

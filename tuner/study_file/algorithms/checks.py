@@ -6,6 +6,7 @@ intends.
 
 from collections.abc import Iterator
 
+from tuner.study_file.algorithms.reading import FIRST_MODEL
 from tuner.study_file.model import Algorithm, Budget
 from tuner.study_file.params.grid import count_cells, is_finite
 from tuner.study_file.params.space import Choice, FloatRange, Range, SearchSpace
@@ -89,6 +90,12 @@ def warn_of_budget(
                 "is not tried; raise trials or take fewer points"
             )
     _warn_of_repeats(section, sampler, budget.trials, space)
+    n_first = FIRST_MODEL.get(sampler.name)
+    if n_first is not None and budget.trials < n_first:
+        section["budget"].key_warn(
+            f"trials ({budget.trials:,}) are fewer than the {n_first} from which {sampler.name} "
+            "learns: all are random; raise trials"
+        )
     for name in _STARTUP:
         n_startup = sampler.settings.get(name)
         if isinstance(n_startup, int) and budget.trials < n_startup:

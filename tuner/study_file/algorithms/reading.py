@@ -82,6 +82,10 @@ SAMPLERS: Mapping[str, Mapping[str, Setting]] = {
     },
 }
 
+DEFAULT_SAMPLER = "mixed"
+# Trials with a value from which on a sampler of tuner's own has a model; before, it is random.
+FIRST_MODEL: Mapping[str, int] = {"rung_tpe": 11, "mixed": 8}
+
 _STRIDE = {"n_warmup_steps": _whole(0, _MANY, 0), "interval_steps": _whole(1, _MANY, 1)}
 _PERCENTILE = {"n_startup_trials": _N_STARTUP(5), **_STRIDE, "n_min_trials": _whole(1, _MANY, 1)}
 _HALVING = {"min_resource": _whole(1, 1_000_000, 1), "reduction_factor": _whole(2, 1_000_000, 3)}
@@ -133,9 +137,9 @@ SETTING_HINTS: Mapping[str, Mapping[str, str]] = {
 
 
 def read_sampler(item: Item | None) -> Algorithm | None:
-    """Read the sampler with all its settings, defaults filled in; TPE when none is named."""
+    """Read the sampler with all its settings, defaults filled in; `mixed` when none is named."""
     if item is None:
-        return _algorithm("tpe", SAMPLERS["tpe"], {})
+        return _algorithm(DEFAULT_SAMPLER, SAMPLERS[DEFAULT_SAMPLER], {})
     named = _read_name(item, SAMPLERS, "sampler")
     sampler = _read_settings(item, named, SAMPLERS) if named else None
     if sampler and sampler.settings.get("group") and not sampler.settings["multivariate"]:
