@@ -1,0 +1,149 @@
+"""rung_tpe and mixed: what they learn from, and what they do with it."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+
+from tuner.search.cube import Cube
+from tuner.search.mirror import Mirror
+from tuner.search.protocols import ModelSampler
+from tuner.search.rung_table import FULL, RungTable, rungs_of_models
+from tuner.search.samplers.mixed import MixedSampler
+from tuner.search.samplers.random import RandomSampler
+from tuner.search.samplers.rung_tpe import RungTpeSampler, _split
+from tuner.space import to_distributions
+from tuner.study.report import RungValue
+from tuner.study.suggestion import SuggestedBy
+from tuner.study.trial import Direction, Params, TrialRecord, TrialState
+from tuner.study_file.params.space import Choice, FloatRange
+
+DISTRIBUTIONS = to_distributions(
+    {
+        "rate": FloatRange(low=1e-4, high=1e-1, log=True),
+        "size": Choice(choices=(16, 32, 64, 128)),
+        "kind": Choice(choices=("a", "b", "c")),
+    }
+)
+DRAWS = RandomSampler(seed=9, distributions=DISTRIBUTIONS)
+
+
+def loss(params: Params) -> float:
+    rate, size = float(params["rate"]), float(params["size"])  # type: ignore[arg-type]
+    return (math.log10(rate) + 2) ** 2 + abs(math.log2(size) - 5) + (params["kind"] != "b")
+
+
+def record(number: int, state: TrialState, **fields: object) -> TrialRecord:
+    given = {
+        "params": DRAWS.suggest(number).params,
+        "value": None,
+        "last_step": None,
+        "last_value": None,
+        **fields,
+    }
+    return TrialRecord(number=number, state=state, **given)  # type: ignore[arg-type]
+
+
+def searched(n: int, direction: Direction = Direction.MINIMIZE, rungs: Iterable[int] = (1,)):
+    """A study in which all trials run and have values at the rungs."""
+    sign = 1 if direction is Direction.MINIMIZE else -1
+    mirror = Mirror(DISTRIBUTIONS, direction)
+    mirror.update(record(number, TrialState.RUNNING) for number in range(n))
+    mirror.update_rungs(
+        RungValue(
+            step=step,
+            number=number,
+            value=sign * loss(DRAWS.suggest(number).params),
+            place=number,
+        )
+        for number in range(n)
+        for step in rungs
+    )
+    return mirror
+
+
+SAMPLERS = {
+    "rung_tpe": lambda: RungTpeSampler(distributions=DISTRIBUTIONS),
+    "mixed": lambda: MixedSampler(distributions=DISTRIBUTIONS, n_steps=27),
+}
+
+
+@pytest.fixture(params=sorted(SAMPLERS))
+def sampler(request: pytest.FixtureRequest) -> ModelSampler:
+    made: ModelSampler = SAMPLERS[request.param]()
+    return made
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_values_of_running_trials_lead_to_better_suggestions(sampler, direction):
+    by_model = [  # of a large batch, whose members keep apart
+        s.params
+        for s in sampler.propose(searched(60, direction), 40, 1)
+        if s.by is SuggestedBy.MODEL
+    ]
+    drawn = np.median([loss(DRAWS.suggest(n).params) for n in range(60)])
+    assert len(by_model) >= 25
+    assert np.median([loss(params) for params in by_model]) < 0.85 * drawn
+
+
+def test_one_in_ten_is_random_and_all_are_before_there_is_enough(sampler):
+    def shares(n: int) -> float:
+        found = sampler.propose(searched(n), 200, 3)
+        return sum(s.by is SuggestedBy.RANDOM for s in found) / len(found)
+
+    assert shares(7) == 1
+    assert 0.05 <= shares(40) <= 0.17
+
+
+def test_what_a_sampler_keeps_changes_no_suggestion(sampler):
+    kept = [sampler.propose(searched(n), 3, n)[-1] for n in (12, 20, 33, 60)]
+    mirror = searched(60)
+    earlier = sampler.propose(mirror, 2, 8)
+    mirror.update([record(3, TrialState.COMPLETE, value=0.0), record(60, TrialState.RUNNING)])
+    again = sampler.propose(mirror, 4, 9)
+    fresh = type(sampler)
+    made = fresh(distributions=DISTRIBUTIONS, **({"n_steps": 27} if fresh is MixedSampler else {}))
+    assert made.propose(mirror, 4, 9) == again
+    assert made.propose(searched(60), 2, 8)[1].params == earlier[1].params
+    assert made.propose(searched(12), 3, 12)[-1] == kept[0]
+
+
+def test_a_table_has_the_highest_value_of_every_trial():
+    mirror = searched(4, rungs=(1, 3))
+    mirror.update_rungs([RungValue(step=9, number=0, value=7.0, place=0)])
+    mirror.update(
+        [
+            record(1, TrialState.COMPLETE, value=0.25),
+            record(2, TrialState.FAIL, diverged=True),
+            record(3, TrialState.PRUNED, last_step=3, last_value=1.0),
+            record(4, TrialState.PRUNED, last_step=2, last_value=5.0),  # another program's
+            record(5, TrialState.RUNNING),
+            record(6, TrialState.FAIL),
+        ]
+    )
+    table = RungTable(Cube(DISTRIBUTIONS)).read(mirror)
+    assert table.numbers.tolist() == [0, 1, 2, 3, 4, 5]
+    assert table.rung.tolist() == [9, FULL, 0, 3, 2, 0]
+    assert table.value[[0, 1, 4]].tolist() == [7.0, 0.25, 5.0]
+    assert table.diverged.tolist() == [False, False, True, False, False, False]
+    assert table.is_final.tolist() == [False, True, True, True, True, False]
+
+
+def test_the_highest_rung_with_enough_values_decides_who_is_good():
+    mirror = searched(30)
+    mirror.update_rungs(RungValue(step=3, number=n, value=float(n), place=n) for n in range(10, 20))
+    table = RungTable(Cube(DISTRIBUTIONS))
+    split = _split(table.read(mirror))
+    assert split is not None
+    best = sorted(range(30), key=lambda n: loss(DRAWS.suggest(n).params))[:3]
+    assert sorted(split[0]) == sorted(best), "ten values at rung 3 are too few"
+    mirror.update_rungs([RungValue(step=3, number=29, value=-1.0, place=29)])
+    split = _split(table.read(mirror))
+    assert split is not None
+    assert sorted(split[0]) == [10, 11, 29]
+    assert len(split[1]) == 27
+
+
+def test_models_have_values_at_powers_of_three():
+    assert rungs_of_models().reached(0, 100) == (1, 3, 9, 27, 81)
