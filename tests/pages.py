@@ -269,6 +269,7 @@ def _range_values(key: str, schema: Mapping[str, Any]) -> str:
         "float": code("[low, high]"),
         "int": code("[low, high]"),
         "choice": "list of values",
+        "near": f"a value, or {code('{range: [low, high]}')}",
         "when": f"{code('{CHOICE: value}')} or {code('{CHOICE: [values]}')}",
     }.get(key) or _values(schema)
 

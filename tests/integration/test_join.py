@@ -26,7 +26,7 @@ from tuner.study_file.model import (
     Trial,
     Workers,
 )
-from tuner.study_file.params.space import Choice, FloatRange, IntRange
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Near
 
 TPE = Algorithm(name="tpe", settings={"n_startup_trials": 10})
 TABLES = ["studies", "study_directions", "study_user_attributes", "trials"]
@@ -63,6 +63,14 @@ IDENTITY: list[tuple[str, dict[str, Any]]] = [
         {"search_space": _space(activation=Choice(choices=("relu", "tanh", 1, None)))},
     ),
     ("search_space.dropout", {"search_space": _space(dropout=None)}),
+    (
+        "search_space.learning_rate",
+        {
+            "search_space": _space(
+                learning_rate=FloatRange(low=1e-4, high=1e-1, log=True, near=Near(values=(1e-3,)))
+            )
+        },
+    ),
     ("search_space.weight_decay", {"search_space": _space(weight_decay=FloatRange(low=0, high=1))}),
     ("sampler", {"sampler": Algorithm(name="tpe")}),
     ("sampler", {"sampler": Algorithm(name="random", settings={"x": 1})}),

@@ -78,6 +78,8 @@ class TrialPage:
                 return "suggested by another program"
             case SuggestedBy.RANDOM:
                 return f"suggested by {self.sampler} at random"
+            case SuggestedBy.BELIEF:
+                return f"suggested by {self.sampler} around a belief (`near`)"
             case SuggestedBy.MODEL:
                 return f"suggested by the model of {self.sampler}"
             case None:

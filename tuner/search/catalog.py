@@ -73,15 +73,13 @@ SAMPLERS: Mapping[str, Callable[[StudySpec], Sampler]] = {
     "cmaes": lambda spec: CmaesSampler(settings=spec.sampler.settings),
     "gp": lambda spec: GpSampler(settings=spec.sampler.settings),
     "grid": lambda spec: GridSampler(seed=spec.seed, space=spec.search_space),
-    "mixed": lambda spec: MixedSampler(
-        distributions=to_distributions(spec.search_space), n_steps=spec.n_steps
-    ),
+    "mixed": lambda spec: MixedSampler(space=spec.search_space, n_steps=spec.n_steps),
     "nsga2": lambda spec: Nsga2Sampler(settings=spec.sampler.settings),
     "qmc": _build_qmc,
     "random": lambda spec: RandomSampler(
         seed=spec.seed, distributions=to_distributions(spec.search_space)
     ),
-    "rung_tpe": lambda spec: RungTpeSampler(distributions=to_distributions(spec.search_space)),
+    "rung_tpe": lambda spec: RungTpeSampler(space=spec.search_space),
     "tpe": lambda spec: TpeSampler(settings=spec.sampler.settings),
 }
 PRUNERS: Mapping[str, Callable[[StudySpec, Algorithm], Pruner]] = {

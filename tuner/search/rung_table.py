@@ -12,9 +12,12 @@ from optuna.trial import TrialState as OptunaState
 from tuner.search.cube import Cube, Floats
 from tuner.search.mirror import Mirror, ShownTrial
 from tuner.study.schedule import ENDLESS, Schedule
+from tuner.study_file.algorithms.reading import FIRST_MODEL
 
 FULL = ENDLESS  # as a rung: the final value of a COMPLETE trial, above all steps
+MIN_VALUES = FIRST_MODEL["rung_tpe"]  # at a rung, for a comparison there
 _FACTOR = 3
+_MAX_GOOD = 25
 
 
 def rungs_of_models() -> Schedule:
@@ -49,6 +52,27 @@ class _Row:
     @property
     def highest(self) -> int:
         return max(self.values, default=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Good and bad trials, as rows."""
+
+    by_rank: NDArray[np.int64]  # the good ones, the best first
+    bad: NDArray[np.int64]  # all others, ascending
+
+
+def split_trials(trials: Trials) -> Split | None:
+    """Compare the trials at the highest rung with enough values; None without such a rung."""
+    rungs = [rung for rung, (rows, _) in trials.at.items() if len(rows) >= MIN_VALUES]
+    if not rungs:
+        return None
+    rows, values = trials.at[max(rungs)]
+    n_good = max(3, min(math.ceil(0.1 * len(rows)), _MAX_GOOD))
+    good = rows[np.argsort(values, kind="stable")[:n_good]]
+    is_bad = np.ones(len(trials.numbers), dtype=bool)
+    is_bad[good] = False
+    return Split(by_rank=good, bad=np.flatnonzero(is_bad))
 
 
 class RungTable:

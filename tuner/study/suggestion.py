@@ -25,6 +25,7 @@ class SuggestedBy(StrEnum):
 
     RANDOM = "random"
     MODEL = "model"
+    BELIEF = "belief"  # around the values that the study file names with `near`
     USER = "user"  # derived: the trial was enqueued
     OTHER = "other"  # derived: another Optuna program made the trial
 

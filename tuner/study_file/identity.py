@@ -9,7 +9,7 @@ from tuner.study_file.frozen import Model
 from tuner.study_file.keys import keyed_fields
 from tuner.study_file.kinds.objective import Objective
 from tuner.study_file.model import Algorithm, Confirms, StudySpec
-from tuner.study_file.params.space import Choice, FloatRange, IntRange, When
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Near, When
 from tuner.study_file.text.yaml_text import render_inline
 from tuner.study_file.values import OrWord
 
@@ -196,10 +196,11 @@ def _render(value: object) -> str:
             step = f", step: {value.step}" if _has_step(value) else ""
             grid = f", grid: {value.grid}" if value.grid is not None else ""
             bounds = f"[{value.low}, {value.high}]"
-            return f"{{{value.kind}: {bounds}{log}{step}{grid}{_render_when(value.when)}}}"
+            rest = f"{_render_when(value.when)}{_render_near(value.near)}"
+            return f"{{{value.kind}: {bounds}{log}{step}{grid}{rest}}}"
         case Choice():
             choices = ", ".join(map(_render, value.choices))
-            return f"{{choice: [{choices}]{_render_when(value.when)}}}"
+            return f"{{choice: [{choices}]{_render_when(value.when)}{_render_near(value.near)}}}"
         case Algorithm():
             return render_algorithm(value)
         case Confirms():
@@ -222,6 +223,13 @@ def _render_when(when: When | None) -> str:
     values = ", ".join(map(_render, when.values))
     is_single = len(when.values) == 1
     return f", when: {{{when.parameter}: {values if is_single else f'[{values}]'}}}"
+
+
+def _render_near(near: Near | None) -> str:
+    if near is None:
+        return ""
+    values = ", ".join(map(_render, near.values))
+    return f", near: {values}" if len(near.values) == 1 else f", near: {{range: [{values}]}}"
 
 
 def render_algorithm(algorithm: Algorithm) -> str:

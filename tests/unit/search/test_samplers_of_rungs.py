@@ -9,23 +9,22 @@ import pytest
 from tuner.search.cube import Cube
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import ModelSampler
-from tuner.search.rung_table import FULL, RungTable, rungs_of_models
+from tuner.search.rung_table import FULL, RungTable, rungs_of_models, split_trials
 from tuner.search.samplers.mixed import MixedSampler
 from tuner.search.samplers.random import RandomSampler
-from tuner.search.samplers.rung_tpe import RungTpeSampler, _split
+from tuner.search.samplers.rung_tpe import RungTpeSampler
 from tuner.space import to_distributions
 from tuner.study.report import RungValue
 from tuner.study.suggestion import SuggestedBy
 from tuner.study.trial import Direction, Params, TrialRecord, TrialState
-from tuner.study_file.params.space import Choice, FloatRange
+from tuner.study_file.params.space import Choice, FloatRange, Near, SearchSpace
 
-DISTRIBUTIONS = to_distributions(
-    {
-        "rate": FloatRange(low=1e-4, high=1e-1, log=True),
-        "size": Choice(choices=(16, 32, 64, 128)),
-        "kind": Choice(choices=("a", "b", "c")),
-    }
-)
+SPACE = {
+    "rate": FloatRange(low=1e-4, high=1e-1, log=True),
+    "size": Choice(choices=(16, 32, 64, 128)),
+    "kind": Choice(choices=("a", "b", "c")),
+}
+DISTRIBUTIONS = to_distributions(SPACE)
 DRAWS = RandomSampler(seed=9, distributions=DISTRIBUTIONS)
 
 
@@ -64,8 +63,8 @@ def searched(n: int, direction: Direction = Direction.MINIMIZE, rungs: Iterable[
 
 
 SAMPLERS = {
-    "rung_tpe": lambda: RungTpeSampler(distributions=DISTRIBUTIONS),
-    "mixed": lambda: MixedSampler(distributions=DISTRIBUTIONS, n_steps=27),
+    "rung_tpe": lambda: RungTpeSampler(space=SPACE),
+    "mixed": lambda: MixedSampler(space=SPACE, n_steps=27),
 }
 
 
@@ -102,8 +101,7 @@ def test_what_a_sampler_keeps_changes_no_suggestion(sampler):
     earlier = sampler.propose(mirror, 2, 8)
     mirror.update([record(3, TrialState.COMPLETE, value=0.0), record(60, TrialState.RUNNING)])
     again = sampler.propose(mirror, 4, 9)
-    fresh = type(sampler)
-    made = fresh(distributions=DISTRIBUTIONS, **({"n_steps": 27} if fresh is MixedSampler else {}))
+    made = SAMPLERS["mixed" if isinstance(sampler, MixedSampler) else "rung_tpe"]()
     assert made.propose(mirror, 4, 9) == again
     assert made.propose(searched(60), 2, 8)[1].params == earlier[1].params
     assert made.propose(searched(12), 3, 12)[-1] == kept[0]
@@ -134,16 +132,52 @@ def test_the_highest_rung_with_enough_values_decides_who_is_good():
     mirror = searched(30)
     mirror.update_rungs(RungValue(step=3, number=n, value=float(n), place=n) for n in range(10, 20))
     table = RungTable(Cube(DISTRIBUTIONS))
-    split = _split(table.read(mirror))
+    split = split_trials(table.read(mirror))
     assert split is not None
     best = sorted(range(30), key=lambda n: loss(DRAWS.suggest(n).params))[:3]
-    assert sorted(split[0]) == sorted(best), "ten values at rung 3 are too few"
+    assert sorted(split.by_rank) == sorted(best), "ten values at rung 3 are too few"
     mirror.update_rungs([RungValue(step=3, number=29, value=-1.0, place=29)])
-    split = _split(table.read(mirror))
+    split = split_trials(table.read(mirror))
     assert split is not None
-    assert sorted(split[0]) == [10, 11, 29]
-    assert len(split[1]) == 27
+    assert sorted(split.by_rank) == [10, 11, 29]
+    assert len(split.bad) == 27
 
 
 def test_models_have_values_at_powers_of_three():
     assert rungs_of_models().reached(0, 100) == (1, 3, 9, 27, 81)
+
+
+BELIEVING = {
+    **SPACE,
+    "rate": FloatRange(low=1e-4, high=1e-1, log=True, near=Near(values=(0.003, 0.03))),
+    "kind": Choice(choices=("a", "b", "c"), near=Near(values=("b",))),
+}
+
+
+def believed(space: SearchSpace, mirror: Mirror) -> list[Params]:
+    """The suggestions that come from a belief, of 200."""
+    found = MixedSampler(space=space, n_steps=27).propose(mirror, 200, 4)
+    return [s.params for s in found if s.by is SuggestedBy.BELIEF]
+
+
+def test_half_of_the_first_suggestions_lie_around_a_belief():
+    params = believed(BELIEVING, searched(0))
+    assert 80 <= len(params) <= 120
+    assert np.mean([0.001 < float(p["rate"]) < 0.09 for p in params]) > 0.9  # type: ignore[arg-type]
+    assert np.mean([p["kind"] == "b" for p in params]) > 0.75
+    assert len({p["size"] for p in params}) == 4, "there is no belief in a size"
+
+
+def test_a_belief_that_the_record_contradicts_loses_its_share():
+    wrong = {**BELIEVING, "rate": SPACE["rate"].model_copy(update={"near": Near(values=(1e-4,))})}
+    right = len(believed(BELIEVING, searched(60)))
+    assert right > 30
+    assert len(believed(wrong, searched(60))) < right / 2
+
+
+def test_suggestions_around_a_belief_keep_what_their_group_shares():
+    found = MixedSampler(space=BELIEVING, n_steps=27).propose(
+        searched(20), 40, 4, shared={"kind", "size"}
+    )
+    assert len({(s.params["kind"], s.params["size"]) for s in found}) == 1
+    assert any(s.by is SuggestedBy.BELIEF for s in found)

@@ -9,15 +9,17 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from tuner.search.batch import Answer, Question, propose_batch
+from tuner.search.beliefs import Beliefs
 from tuner.search.cube import Cube, Floats
 from tuner.search.gaussian_process import Joint, Kernel, Posterior, fit_kernel
 from tuner.search.mirror import Mirror
 from tuner.search.rung_table import FULL, RungTable, Trials
 from tuner.search.samplers.rung_tpe import RANDOM_SHARE, RungTpe, running_points
-from tuner.space import Distributions
+from tuner.space import to_distributions
 from tuner.study.seeds import derive_seed
 from tuner.study.suggestion import SuggestedBy, Suggestion
 from tuner.study_file.algorithms.reading import FIRST_MODEL
+from tuner.study_file.params.space import SearchSpace
 
 _MODEL_SHARE = 0.5  # of the suggestions that rung TPE makes
 _MIN_OBSERVATIONS = FIRST_MODEL["mixed"]
@@ -43,8 +45,9 @@ class MixedSampler:
 
     reads_rungs = True
 
-    def __init__(self, *, distributions: Distributions, n_steps: int | None) -> None:
-        self._cube = Cube(distributions)
+    def __init__(self, *, space: SearchSpace, n_steps: int | None) -> None:
+        self._cube = Cube(to_distributions(space))
+        self._beliefs = Beliefs(self._cube, space)
         self._table = RungTable(self._cube)
         self._tpe = RungTpe(self._cube)
         self._process = RungProcess(self._cube, n_steps)
@@ -55,6 +58,7 @@ class MixedSampler:
         """Return `n` suggestions, each of which sees those before it as running trials."""
         trials = self._table.read(mirror)
         draws = Draws(self._cube, self._process, trials, seed)
+        believed = self._beliefs.share(trials)
 
         def ask(question: Question) -> Answer:
             rng = np.random.Generator(np.random.PCG64(question.seed))
@@ -68,6 +72,8 @@ class MixedSampler:
             if point is None:
                 running = running_points(self._cube, question, trials)
                 point, by = self._tpe.draw(trials, running, led, rng)
+            if rng.random() < believed:
+                point, by = self._beliefs.redraw(point, led, rng), SuggestedBy.BELIEF
             return Answer(params=self._cube.decode(point), by=by)
 
         return propose_batch(ask, mirror, n, seed, shared, with_rungs=True)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -15,17 +14,16 @@ from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstim
 from optuna.samplers._tpe.sampler import default_weights
 
 from tuner.search.batch import Answer, Question, propose_batch
+from tuner.search.beliefs import Beliefs
 from tuner.search.cube import Axis, Cube, Floats
 from tuner.search.mirror import Mirror
-from tuner.search.rung_table import RungTable, Trials
-from tuner.space import Distributions
+from tuner.search.rung_table import RungTable, Trials, split_trials
+from tuner.space import to_distributions
 from tuner.study.suggestion import SuggestedBy, Suggestion
-from tuner.study_file.algorithms.reading import FIRST_MODEL
+from tuner.study_file.params.space import SearchSpace
 
-MIN_VALUES = FIRST_MODEL["rung_tpe"]  # at a rung, for a model of it
 RANDOM_SHARE = 0.1
 _N_CANDIDATES = 24
-_MAX_GOOD = 25
 _MAX_BAD = 500  # the latest ones: more cost time and say little more
 _PARZEN = _ParzenEstimatorParameters(
     prior_weight=1.0,
@@ -52,8 +50,9 @@ class RungTpeSampler:
 
     reads_rungs = True
 
-    def __init__(self, *, distributions: Distributions) -> None:
-        self._cube = Cube(distributions)
+    def __init__(self, *, space: SearchSpace) -> None:
+        self._cube = Cube(to_distributions(space))
+        self._beliefs = Beliefs(self._cube, space)
         self._table = RungTable(self._cube)
         self._model = RungTpe(self._cube)
 
@@ -62,12 +61,15 @@ class RungTpeSampler:
     ) -> Sequence[Suggestion]:
         """Return `n` suggestions, each of which sees those before it as running trials."""
         trials = self._table.read(mirror)
+        believed = self._beliefs.share(trials)
 
         def ask(question: Question) -> Answer:
             rng = np.random.Generator(np.random.PCG64(question.seed))
             led = self._cube.encode(question.led)
             running = running_points(self._cube, question, trials)
             point, by = self._model.draw(trials, running, led, rng)
+            if rng.random() < believed:
+                point, by = self._beliefs.redraw(point, led, rng), SuggestedBy.BELIEF
             return Answer(params=self._cube.decode(point), by=by)
 
         return propose_batch(ask, mirror, n, seed, shared, with_rungs=True)
@@ -90,12 +92,11 @@ class RungTpe:
         self, trials: Trials, running: Floats, led: Floats, rng: np.random.Generator
     ) -> tuple[Floats, SuggestedBy]:
         """Draw a point with the coordinates of `led` that are not NaN."""
-        split = _split(trials)
+        split = split_trials(trials)
         if rng.random() < RANDOM_SHARE or split is None:
             return self._cube.draw(rng, led), SuggestedBy.RANDOM
-        good, bad = split
-        below = trials.points[good]
-        above = np.concatenate([trials.points[bad], running])[-_MAX_BAD:]
+        below = trials.points[np.sort(split.by_rank)]
+        above = np.concatenate([trials.points[split.bad], running])[-_MAX_BAD:]
         state = np.random.RandomState(int(rng.integers(2**32)))
         point = np.full(len(self._cube.axes), math.nan)
         for names in self._cube.blocks:
@@ -132,19 +133,6 @@ class RungTpe:
             n = self._cube.axes[name].n_levels
             columns[name] = np.round(have_all[:, place] * (n - 1)) if n else have_all[:, place]
         return _ParzenEstimator(columns, dict(space), _PARZEN)
-
-
-def _split(trials: Trials) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Return the rows of the good and of the bad trials; None without a rung to compare at."""
-    rungs = [rung for rung, (rows, _) in trials.at.items() if len(rows) >= MIN_VALUES]
-    if not rungs:
-        return None
-    rows, values = trials.at[max(rungs)]
-    n_good = max(3, min(math.ceil(0.1 * len(rows)), _MAX_GOOD))
-    good = np.sort(rows[np.argsort(values, kind="stable")[:n_good]])
-    is_bad = np.ones(len(trials.numbers), dtype=bool)
-    is_bad[good] = False
-    return good, np.flatnonzero(is_bad)
 
 
 def _parzen_space(axis: Axis) -> BaseDistribution:

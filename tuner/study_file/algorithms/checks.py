@@ -26,6 +26,14 @@ def check_sampler(
     item: Item | None, sampler: Algorithm | None, ranges: Section, space: SearchSpace
 ) -> None:
     """Report faults if a sampler cannot work on this space."""
+    if sampler is not None and sampler.name not in FIRST_MODEL:
+        for name, given in space.items():
+            if given.near is not None and name in ranges:
+                near = (read_entries(ranges[name], "") or {})["near"]
+                near.key_fault(
+                    f"has an effect only with `sampler: mixed` or rung_tpe, not with "
+                    f"{sampler.name}; remove it or change the sampler"
+                )
     if item is None or sampler is None:
         return
     if sampler.name == "grid":

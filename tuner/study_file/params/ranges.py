@@ -23,7 +23,7 @@ _ABOVE_ZERO = Interval(low=0, is_open_low=True)
 
 def read_float_range(section: Section, domain: Interval) -> FloatRange | None:
     """Read a float range inside the parameter's domain; faults and None otherwise."""
-    bounds = _bound_items(section["float"])
+    bounds = read_ends(section["float"])
     log = _read_log(section)
     grid = (
         read_int(section["grid"], Interval(low=2, high=MAX_POINTS)) if "grid" in section else None
@@ -42,7 +42,7 @@ def read_float_range(section: Section, domain: Interval) -> FloatRange | None:
 
 def read_int_range(section: Section, domain: Interval) -> IntRange | None:
     """Read an int range inside the parameter's domain; faults and None otherwise."""
-    bounds = _bound_items(section["int"])
+    bounds = read_ends(section["int"])
     log = _read_log(section)
     grid = (
         read_int(section["grid"], Interval(low=2, high=MAX_POINTS)) if "grid" in section else None
@@ -59,7 +59,8 @@ def read_int_range(section: Section, domain: Interval) -> IntRange | None:
     return IntRange(low=low, high=high, log=log, step=step or 1, grid=grid)
 
 
-def _bound_items(item: Item) -> tuple[Item, Item] | None:
+def read_ends(item: Item) -> tuple[Item, Item] | None:
+    """Return the two items of `[low, high]`; a fault and None otherwise."""
     items = read_list(item, _BOUNDS)
     if items is None:
         return None

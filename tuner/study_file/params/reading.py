@@ -11,6 +11,7 @@ from typing import Literal
 
 from tuner.study.trial import PARAM_NAME, ParamValue
 from tuner.study_file.params.conditions import WrittenWhen, attach_conditions, read_when
+from tuner.study_file.params.near import read_near
 from tuner.study_file.params.ranges import read_float_range, read_int_range
 from tuner.study_file.params.space import Choice, Range
 from tuner.study_file.params.trainer_params import (
@@ -38,7 +39,7 @@ from tuner.study_file.text.yaml_nodes import ListNode, MapNode, ScalarNode
 
 KINDS_OF_RANGES = ("float", "int", "choice")
 RANGE_KEYS = Keys(
-    allowed=(*KINDS_OF_RANGES, "log", "step", "grid", "when"),
+    allowed=(*KINDS_OF_RANGES, "log", "step", "grid", "when", "near"),
     hints=dict.fromkeys(
         ("low", "high", "min", "max"), "bounds are a list: {float: [low, high]} or {int: ...}"
     ),
@@ -242,7 +243,11 @@ def _read_range(item: Item, section: Section, param: TrainerParam | None) -> Ran
         found = f"has {listed(kinds)}" if kinds else "has no kind"
         item.fault(f"{found}; give exactly one of {listed(KINDS_OF_RANGES)}")
         return None
-    return _read_kind(kinds[0], section, param) if param else None
+    given = _read_kind(kinds[0], section, param) if param else None
+    if given is None or "near" not in section:
+        return given
+    near = read_near(section["near"], given)
+    return None if near is None else given.model_copy(update={"near": near})
 
 
 def _read_kind(kind: str, section: Section, param: TrainerParam) -> Range | None:

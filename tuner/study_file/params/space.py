@@ -18,6 +18,12 @@ class When(Model):
     values: tuple[ParamValue, ...]
 
 
+class Near(Model):
+    """`near: 1e-3` or `near: {range: [3e-4, 3e-3]}`: where the user expects good values."""
+
+    values: tuple[ParamValue, ...]  # one, or the ends of a range
+
+
 class FloatRange(Model):
     """`{float: [low, high], log: ..., step: ..., grid: ...}`, bounds inclusive."""
 
@@ -28,6 +34,7 @@ class FloatRange(Model):
     step: float | None = None
     grid: int | None = None  # points of this range for `sampler: grid`; geometric with `log`
     when: When | None = None
+    near: Near | None = None
 
 
 class IntRange(Model):
@@ -40,6 +47,7 @@ class IntRange(Model):
     step: int = 1
     grid: int | None = None
     when: When | None = None
+    near: Near | None = None
 
 
 class Choice(Model):
@@ -48,6 +56,7 @@ class Choice(Model):
     kind: Literal["choice"] = "choice"
     choices: tuple[ParamValue, ...]
     when: When | None = None
+    near: Near | None = None
 
 
 Range = FloatRange | IntRange | Choice

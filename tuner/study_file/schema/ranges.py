@@ -45,10 +45,18 @@ def _kinds_of(param: TrainerParam) -> tuple[str, ...]:
     return ("choice",) if param.kind in ("choice", "flag") else (param.kind, "choice")
 
 
+_ENDS: Schema = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
 _RANGE_PARTS: Mapping[str, Schema] = {
     "log": {"type": "boolean", "description": "even on a logarithmic scale"},
     "step": {"type": "number", "exclusiveMinimum": 0},
     "grid": described(whole_schema(2, MAX_POINTS), "points for sampler: grid"),
+    "near": {
+        "oneOf": [
+            SCALAR,
+            object_schema({"range": _ENDS}, ["range"]),
+        ],
+        "description": "where good values are expected",
+    },
     "when": {"type": "object", "description": "only where another parameter has such a value"},
 }
 

@@ -4,5 +4,5 @@
 -- sampler reads no rungs.
 alter table tuner.suggestion add column open_rungs int[] not null default '{}';
 
--- "random" or "model": how the sampler came to the params. Null: not known.
+-- "random", "belief" or "model": how the sampler came to the params. Null: not known.
 alter table tuner.suggestion add column suggested_by text;
