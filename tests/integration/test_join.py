@@ -122,6 +122,7 @@ NOTICES: list[tuple[str, dict[str, Any]]] = [
     ("budget.time_seconds", {"budget": Budget(trials=10, time_seconds=5)}),
     ("budget.gpu_seconds", {"budget": Budget(trials=10, gpu_seconds=5)}),
     ("budget.target", {"budget": Budget(trials=10, target=0.5)}),
+    ("budget.stop", {"budget": Budget(trials=10, stop="plateau")}),
     ("trial.timeout_seconds", {"trial": Trial(timeout_seconds=5)}),
     ("workers.processes", {"workers": Workers(processes=3)}),
     ("workers.lanes", {"workers": Workers(lanes=3)}),

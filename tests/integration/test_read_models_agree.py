@@ -126,12 +126,13 @@ def _words(page: str) -> str:
 def _facts(summary: StudySummary) -> dict[str, Any]:
     """The facts of a summary in the terms of the JSON, and what only other fronts show."""
     document = summary_json(summary)
-    for moving in ("agents", "seconds_left"):
+    for moving in ("agents", "seconds_left", "outlook"):
         del document[moving]
     status = find_status(summary)
     more = {
         "lost": [(agent.host, agent.pid) for agent in status.lost],
         "has_estimate": status.seconds_left is not None,
+        "outlook": status.outlook and status.outlook.noise,
         "n_open": summary.n_open,
         "n_final": summary.n_final,
         "n_all": summary.n_all,
@@ -164,8 +165,8 @@ def test_all_fronts_have_the_same_facts(fronts: Fronts, state: str) -> None:
           {key: cli[key] for key in cli if key in fronts.json})  # fmt: skip
     _same(_facts(fronts.board.summary), cli)
     glance = _facts(fronts.glance)
-    # The page of all studies reads neither the rows of best trials nor failures.
-    skipped = {"best", "failures"}
+    # The page of all studies reads neither the rows of best trials, nor failures, nor last values.
+    skipped = {"best", "failures", "outlook"}
     _same({k: v for k, v in glance.items() if k not in skipped},
           {k: v for k, v in cli.items() if k not in skipped})  # fmt: skip
     assert cli["state"] == EXPECTED_STATES.get(state, "finished")

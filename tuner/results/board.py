@@ -37,6 +37,7 @@ from tuner.storage.reading.rows import (
     StudyRow,
     find_row,
     read_agents,
+    read_last_values,
     read_n_open,
     read_span,
 )
@@ -252,6 +253,7 @@ class BoardReader:
             confirmation=confirmation,
             failures=self._failures,
             agents=agents,
+            last_values=read_last_values(connection, row.study_id),
         )
 
 

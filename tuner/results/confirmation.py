@@ -4,6 +4,7 @@ For the command line, the report and the dashboard. `load_confirmation` takes th
 the linked study's.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
@@ -76,6 +77,12 @@ class Confirmation:
         if best is None or best.mean is None or best.search_value is None:
             return None
         return rank(best.mean - best.search_value)
+
+    @property
+    def noise(self) -> float | None:
+        """Return the standard deviation over seeds, pooled over the candidates."""
+        spreads = [c.spread for c in self.candidates if c.spread is not None]
+        return math.sqrt(fmean(s**2 for s in spreads)) if spreads else None
 
     @property
     def warning(self) -> str | None:

@@ -88,6 +88,7 @@ def _glance(
         confirmation=confirmation,
         failures=(),  # not read
         agents=agents,
+        last_values=((), 0),  # not read
     )
     return StudyGlance(
         summary=summary,

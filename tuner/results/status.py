@@ -16,6 +16,7 @@ from tuner.results.progress import (
 )
 from tuner.results.summary import StudySummary
 from tuner.storage.reading.rows import AgentRow
+from tuner.study.outlook import Outlook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class StudyStatus:
     is_active: bool
     limits: Sequence[LimitUse]
     seconds_left: float | None
+    outlook: Outlook | None  # None for an ended study, too
     actions: Sequence[Action]
     lost: Sequence[AgentRow]  # silent for the lease time, while trials are open
     alerts: Sequence[Alert]
@@ -52,6 +54,7 @@ def find_status(summary: StudySummary) -> StudyStatus:
         is_active=is_active(summary),
         limits=find_limits(summary),
         seconds_left=estimate_seconds_left(summary),
+        outlook=None if has_ended else summary.outlook,
         actions=study_actions(summary),
         lost=[] if has_ended else [agent for agent in here if is_silent(summary, agent)],
         alerts=[

@@ -17,6 +17,7 @@ from tuner.storage.reading.rows import (
     read_agents,
     read_best_number,
     read_counts,
+    read_last_values,
     read_n_open,
     read_span,
     read_studies,
@@ -25,6 +26,7 @@ from tuner.storage.reading.rows import (
 )
 from tuner.study.command_line import study_command
 from tuner.study.limits import Used
+from tuner.study.outlook import Outlook, expect_complete, find_outlook
 from tuner.study.trial import COUNTED_STATES, FINAL_STATES, Params, TrialState
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
@@ -59,6 +61,7 @@ class StudySummary:
     lease_seconds: float
     failures: tuple[FailureRow, ...]
     agents: tuple[AgentRow, ...]
+    outlook: Outlook | None  # of the rest of the budget; None: too few values, or no limit
 
     def n(self, state: TrialState) -> int:
         """Return the number of trials in a state."""
@@ -175,6 +178,7 @@ def summarize(connection: Snapshot, study: StudyRow, by: By | None = None) -> St
         confirmation=confirmation,
         failures=read_failures(connection, study.study_id),
         agents=read_agents(connection, study.study_id),
+        last_values=read_last_values(connection, study.study_id),
     )
 
 
@@ -198,6 +202,7 @@ def build_summary(
     confirmation: Confirmation | None,
     failures: Sequence[FailureRow],
     agents: Sequence[AgentRow],
+    last_values: tuple[Sequence[float], int],
 ) -> StudySummary:
     """Derive a summary from the rows of a study, however they were read."""
     by_state = _with_running(counts, agents)
@@ -218,7 +223,22 @@ def build_summary(
         lease_seconds=spec.failures.lease_seconds,
         failures=tuple(failures),
         agents=tuple(agents),
+        outlook=_find_outlook(study, used, confirmation, *last_values),
     )
+
+
+def _find_outlook(
+    study: StudyRow,
+    used: Used,
+    confirmation: Confirmation | None,
+    values: Sequence[float],
+    n_complete: int,
+) -> Outlook | None:
+    n_left = expect_complete(n_complete, study.limits, used)
+    if n_left is None:
+        return None
+    noise = None if confirmation is None else confirmation.noise
+    return find_outlook(values, study.direction, n_left, noise)
 
 
 def worked_seconds(span: tuple[float, float] | None, agents: Sequence[AgentRow]) -> float | None:

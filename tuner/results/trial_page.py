@@ -68,7 +68,7 @@ class TrialPage:
 
     @property
     def params_from(self) -> str:
-        """Return what the params come from, in words; empty for a retry, which repeats them."""
+        """Return the origin of the params in words; empty for a retry, which repeats them."""
         if self.trial.retry_of is not None:
             return ""
         match self.suggested_by:

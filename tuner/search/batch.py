@@ -11,7 +11,7 @@ from tuner.study.trial import Params
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What a model is asked for one suggestion."""
+    """A request for one suggestion."""
 
     trials: Sequence[ShownTrial]  # by number; the suggestions before it run
     number: int  # that the trial will probably have

@@ -1,4 +1,4 @@
-"""Beliefs of the user about good values, next to what the record says."""
+"""Beliefs of the user about good values, next to the record."""
 
 import math
 from collections.abc import Mapping

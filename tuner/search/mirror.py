@@ -125,7 +125,7 @@ class Mirror:
         return self._rungs.get(number, _NO_RUNGS)
 
     def basis(self, seed: int, *, with_rungs: bool = False) -> Basis:
-        """Return what a batch of suggestions is based on now, at its first place."""
+        """Return the basis of a batch of suggestions now, at its first place."""
         open_numbers = tuple(sorted(self._open))
         rungs = tuple(max(self.rungs_of(number), default=0) for number in open_numbers)
         return Basis(

@@ -21,7 +21,7 @@ class Basis:
 
 
 class SuggestedBy(StrEnum):
-    """What the params of a trial come from."""
+    """The origin of a trial's params."""
 
     RANDOM = "random"
     MODEL = "model"

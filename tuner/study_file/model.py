@@ -74,6 +74,18 @@ class Budget(Model):
         float | None,
         Key(Real(), "the study ends when a COMPLETE trial reaches this value", stays=_EXTEND),
     ] = None
+    stop: Annotated[
+        str,
+        Key(
+            OneOf(("limit", "plateau")),
+            "`plateau`: the study also ends when, after 20 COMPLETE trials, the rest of the budget "
+            "has less than a 10 % chance of a better one, as `tuner status` estimates it",
+        ),
+    ] = "limit"
+
+    @property
+    def stops_at_plateau(self) -> bool:
+        return self.stop == "plateau"
 
 
 class Trial(Model):

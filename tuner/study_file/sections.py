@@ -58,8 +58,9 @@ def node_of(section: Section, name: str) -> Node | None:
 
 def check_budget(item: Item | None, *, is_grid: bool) -> None:
     """Report a budget without a limit, unless a grid ends by itself."""
-    is_empty = item is not None and isinstance(item.node, MapNode) and not item.node.entries
-    if item is not None and is_empty and not is_grid:
+    if item is None or is_grid or not isinstance(item.node, MapNode):
+        return
+    if not {key.text for key, _ in item.node.entries} - {"stop"}:
         item.fault("holds no limit; add one, such as {trials: 100} or {time: 12h}")
 
 

@@ -112,6 +112,7 @@ def summary(**changes: Any) -> StudySummary:
         lease_seconds=30.0,
         failures=(),
         agents=(),
+        outlook=None,
     )
     if "counts" in changes:
         rows = changes["counts"].values()

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from tuner.cli.text.words import count, render_coarse, render_table, render_value
 from tuner.results.limits import LimitUse, find_limits
-from tuner.results.progress import StudyState, estimate_seconds_left, find_state
+from tuner.results.progress import StudyState, find_state
+from tuner.results.status import find_status
 from tuner.results.summary import StudySummary
 from tuner.study.durations import render_seconds
 from tuner.study.trial import Direction
@@ -53,8 +54,13 @@ def render_budget(summary: StudySummary, width: int | None = None) -> str:
     if not rows:
         return ""
     table = render_table(["  budget", "used", "", "limit", ""], rows, width)
-    left = estimate_seconds_left(summary)
-    return table if left is None else f"{table}\n  about {render_coarse(left)} left"
+    status = find_status(summary)
+    lines = [table]
+    if status.seconds_left is not None:
+        lines.append(f"  about {render_coarse(status.seconds_left)} left")
+    if status.outlook is not None:
+        lines.append(f"  {status.outlook.sentence}")
+    return "\n".join(lines)
 
 
 def bar(share: float, width: int, *, ascii_only: bool = False) -> str:

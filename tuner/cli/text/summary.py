@@ -159,6 +159,8 @@ def summary_json(summary: StudySummary) -> dict[str, Any]:
         "used": asdict(summary.used),
         "budget": [_limit_json(limit) for limit in status.limits],
         "seconds_left": status.seconds_left,
+        "outlook": status.outlook
+        and {**asdict(status.outlook), "is_unlikely": status.outlook.is_unlikely},
         "best": summary.best and trial_json(summary.best),
         "best_by": summary.best_by,
         **confirmed_json(summary.confirmation),

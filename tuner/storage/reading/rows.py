@@ -16,6 +16,7 @@ from tuner.study.activity import Activity, parse_activity
 from tuner.study.agents import Desired
 from tuner.study.code import Code
 from tuner.study.limits import Limits, Used
+from tuner.study.outlook import N_LATEST
 from tuner.study.trial import Direction, Params, TrialState
 
 _MAX_NUMBERS = 1000  # in a statement: before version 14, Postgres compares each with every row
@@ -175,6 +176,14 @@ def read_used(connection: Connection, study: StudyRow) -> Used:
         device_seconds=device_seconds,
         best=best,
     )
+
+
+def read_last_values(connection: Connection, study_id: int) -> tuple[list[float], int]:
+    """Return the latest values, in the order of the trials' ends, and the number of all."""
+    query = load_queries("control")["last_values"]  # the query by which agents judge
+    rows = connection.exec_driver_sql(query, {"study_id": study_id, "n": N_LATEST}).all()
+    ((values, n_complete),) = rows
+    return list(values), n_complete
 
 
 def read_span(connection: Connection, study_id: int) -> tuple[float, float] | None:

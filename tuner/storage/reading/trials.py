@@ -141,7 +141,7 @@ def read_retries_of(connection: Connection, study_id: int, number: int) -> dict[
 
 
 def read_suggested_by(connection: Connection, study_id: int, number: int) -> SuggestedBy | None:
-    """Return what the trial's params come from; None if the record does not say it."""
+    """Return the origin of the trial's params; None if the record does not say it."""
     rows = read_rows(connection, "suggested_by", study_id=study_id, number=number)
     return SuggestedBy(rows[0][0]) if rows and rows[0][0] else None
 

@@ -47,6 +47,27 @@ select s.desired, s.desired_reason, s.limit_trials, s.limit_seconds, s.limit_dev
 from me join tuner.study s using (study_id) join tuner.clock c using (study_id)
 left join ticked t using (study_id);
 
+-- name: limits
+-- The limits of a study, and the trials that were claimed.
+select limit_trials, limit_steps, limit_seconds, limit_device_seconds, n_claimed
+from tuner.study where study_id = %(study_id)s;
+
+-- name: reach_plateau
+-- The rest of the budget is unlikely to help: the study is to stop, whichever agent reports it first.
+with stopped as (
+    update tuner.study set desired = 'stopping', desired_reason = %(reason)s, desired_at = now()
+    where study_id = %(study_id)s and desired = 'running'
+      -- the limits that were seen: they may have been extended meanwhile
+      and limit_trials is not distinct from %(trials)s
+      and limit_steps is not distinct from %(steps)s
+      and limit_seconds is not distinct from %(seconds)s
+      and limit_device_seconds is not distinct from %(device_seconds)s
+    returning study_id
+)
+insert into tuner.event (study_id, agent_id, kind, detail)
+select study_id, %(me)s, 'limit_reached', %(reason)s from stopped
+returning 1;
+
 -- name: reach_limit
 -- A limit is used up: the study is to stop, whichever agent reports it first.
 with stopped as (

@@ -20,6 +20,7 @@ from tuner.storage.objects.own import check_store
 from tuner.storage.objects.store import ObjectStore
 from tuner.storage.work.checkpoints import Register
 from tuner.storage.work.claims import Claimer, Complete, Suggest, claim
+from tuner.storage.work.plateau import PlateauCheck
 from tuner.storage.work.records import rung_values, trial_record
 from tuner.storage.work.spooled import write_resumed
 from tuner.storage.work.uploads import Uploads
@@ -91,6 +92,11 @@ class PostgresStore:
             stop_after=spec.failures.stop_after,
             keep_best=spec.checkpoints.keep_best,
         )
+        self._plateau = None
+        if spec.budget.stops_at_plateau:
+            self._plateau = PlateauCheck(
+                study_id=study_id, me=identity.agent_id, direction=spec.direction
+            )
         self._vouched_until = monotonic()
         self.ordinal = self._join(self._main)
 
@@ -269,6 +275,10 @@ class PostgresStore:
             }
             if self._beats.rows("agent", "reach_limit", about):
                 desired, reason = Desired.STOPPING, exceeded
+        if self._plateau is not None and desired == Desired.RUNNING:
+            plateau = self._plateau.stop(self._beats)
+            if plateau is not None:
+                desired, reason = Desired.STOPPING, plateau
         return Pulse(
             desired=Desired(desired),
             reason=reason,
