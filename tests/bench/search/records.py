@@ -56,6 +56,7 @@ class Search:
     bests: Sequence[tuple[int, float, float]]  # (epochs, seconds, a new best value)
     best_trial: int | None
     confirmed: Confirmed | None
+    commit: str  # of the code, with a + if files differed from it
     trials: Sequence[TrialRow] = ()
 
     def best_at(self, *, epochs: float | None = None, seconds: float | None = None) -> float | None:

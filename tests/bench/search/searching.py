@@ -1,6 +1,9 @@
 """One cell of the bench: a search, and its best trial under fresh seeds."""
 
+import subprocess
 import warnings
+from functools import cache
+from pathlib import Path
 
 import torch
 from optuna.exceptions import ExperimentalWarning
@@ -20,6 +23,7 @@ BUDGET = 2700  # epochs of a search
 def run_cell(cell: Cell, n_epochs: int = BUDGET, contender: Contender | None = None) -> Search:
     """Search on one thread; a function of the cell, but for the seconds."""
     contender = contender or CONTENDERS[cell.contender]
+    commit_of_code()  # now: the files may change while it runs
     spec = build_spec(contender, cell.data, cell.in_flight, cell.seed)
     data = load_prepared(cell.data)
     torch.set_num_threads(1)
@@ -51,8 +55,20 @@ def run_cell(cell: Cell, n_epochs: int = BUDGET, contender: Contender | None = N
         bests=bests,
         best_trial=best,
         confirmed=confirmed,
+        commit=commit_of_code(),
         trials=drive.trials,
     )
+
+
+@cache
+def commit_of_code() -> str:
+    """Return the commit in short, as the code was when this process first asked."""
+
+    def ask(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    return ask("rev-parse", "--short", "HEAD") + ("+" if ask("status", "--porcelain") else "")
 
 
 def _build_searcher(contender: Contender, spec: StudySpec) -> Searcher:
