@@ -17,12 +17,14 @@ from tuner.agent import acts, events, notices
 from tuner.agent.state import Phase, WorkerState
 from tuner.errors import StoreFails, StudyGone, UsageError
 from tuner.messages import Continue, Kept, Left, Reported, Saved, Start, Stop
+from tuner.search.pruners.asha import AshaPruner
+from tuner.search.rung_table import rungs_of_models
 from tuner.study.agents import AgentBeat
 from tuner.study.checkpoint import MAX_STORED_BYTES
 from tuner.study.ending import EndingKind
 from tuner.study.failure import FailureClass
 from tuner.study.lease import ClaimedTrial, Finish, Origin, Release
-from tuner.study.trial import TrialRecord, TrialState
+from tuner.study.trial import Direction, TrialRecord, TrialState
 from tuner.study.verdict import Outcome, Verdict
 
 
@@ -285,6 +287,30 @@ def test_a_finish_carries_all_reports_of_the_attempt_again() -> None:
     (end,) = _end(bench, bench.leave(trial, Outcome.COMPLETE, value=0.4, facts={"best_step": 2}))
     assert [report.step for report in end.reports] == [1, 2]
     assert end.user_attrs == {"best_step": 2}
+
+
+def test_a_sampler_of_rungs_has_values_at_once_and_the_record_has_them_too() -> None:
+    pruner = AshaPruner(direction=Direction.MINIMIZE, min_resource=2, reduction_factor=3)
+    bench = Bench(pruner=pruner, model_rungs=rungs_of_models())
+    trial = bench.training(4)
+    learned = [
+        [(rung.step, rung.value) for act in of_type(result, acts.Learn) for rung in act.rungs]
+        for result in (bench.report(trial, step, 1 / step) for step in (1, 2, 3, 5, 10))
+    ]
+    assert learned[:2] == [[(1, 1.0)], []]
+    assert learned[4][-1] == (9, 0.1), "the first report at or after the rung"
+    (write,) = of_type(bench.tick(0.3), acts.AskWrite)
+    rungs = [report.rungs for report in write.batch.reports]
+    assert rungs == [(1,), (2,), (3,), (), (6, 9)]
+    assert [decision.step for decision in write.batch.decisions] == [2, 10]
+
+
+def test_a_sampler_of_rungs_hears_of_the_earlier_values_of_a_trial_that_goes_on() -> None:
+    bench = Bench(model_rungs=rungs_of_models())
+    bench.ready()
+    trial = claimed_trial(4, attempt=2, history={1: 0.9, 2: 0.8, 3: 0.7, 4: 0.6})
+    (learn,) = of_type(bench.claimed(trial), acts.Learn)
+    assert {rung.step: rung.value for rung in learn.rungs} == {1: 0.9, 3: 0.7}
 
 
 def test_the_sampler_hears_of_claims_and_ends_before_the_database_tells() -> None:

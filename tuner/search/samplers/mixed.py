@@ -3,15 +3,15 @@
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from tuner.search.batch import Answer, Question, propose_batch
 from tuner.search.beliefs import Beliefs
 from tuner.search.cube import Cube, Floats
-from tuner.search.gaussian_process import Joint, Kernel, Posterior, fit_kernel
 from tuner.search.mirror import Mirror
 from tuner.search.rung_table import FULL, RungTable, Trials
 from tuner.search.samplers.rung_tpe import RANDOM_SHARE, RungTpe, running_points
@@ -21,6 +21,10 @@ from tuner.study.suggestion import SuggestedBy, Suggestion
 from tuner.study_file.algorithms.reading import FIRST_MODEL
 from tuner.study_file.params.space import SearchSpace
 
+if TYPE_CHECKING:
+    from tuner.search.gaussian_process import Joint, Kernel, Posterior
+
+_NORMAL = NormalDist()
 _MODEL_SHARE = 0.5  # of the suggestions that rung TPE makes
 _MIN_OBSERVATIONS = FIRST_MODEL["mixed"]
 _MAX_OBSERVATIONS = 350
@@ -102,6 +106,8 @@ class RungProcess:
         axes = self.features(trials.points[:1], np.zeros(1))[1]
         observed = self._observe(trials, chosen)
         kernel = self._kernel(trials, axes)
+        from tuner.search.gaussian_process import Posterior  # noqa: PLC0415 - loads SciPy, 0.3 s
+
         posterior = Posterior(kernel, observed.features, observed.y, axes)
         return OpenProcess(process=self, trials=trials, posterior=posterior, rows=chosen)
 
@@ -118,9 +124,9 @@ class RungProcess:
         # Equal values have equal ranks: the mean of theirs.
         _, which = np.unique(values, return_inverse=True)
         ranks = (np.bincount(which, ranks) / np.bincount(which))[which]
-        y = ndtri((ranks + 0.5) / len(rows))
+        y = np.array([_NORMAL.inv_cdf(rank) for rank in (ranks + 0.5) / len(rows)])
         features, _ = self.features(trials.points[rows], self._times(trials, rows))
-        return _Observations(features=features, y=np.asarray(y))
+        return _Observations(features=features, y=y)
 
     def _times(self, trials: Trials, rows: NDArray[np.int64]) -> Floats:
         """Return the rungs as parts of the way to the full length, on a logarithmic scale."""
@@ -130,7 +136,7 @@ class RungProcess:
         is_full = (trials.rung[rows] == FULL) | trials.diverged[rows]
         return np.asarray(np.where(is_full, 1.0, np.minimum(t, 1.0)))
 
-    def _kernel(self, trials: Trials, axes: NDArray[np.int64]) -> Kernel:
+    def _kernel(self, trials: Trials, axes: NDArray[np.int64]) -> "Kernel":
         """Return the kernel of the first trials: their number grows in steps, so fits are rare."""
         usable = np.flatnonzero(trials.is_final)
         if len(usable) < _MIN_OBSERVATIONS:
@@ -142,6 +148,8 @@ class RungProcess:
         observed = self._observe(trials, rows)
         key = observed.features.tobytes() + observed.y.tobytes()
         if self._fitted is None or self._fitted[0] != key:
+            from tuner.search.gaussian_process import fit_kernel  # noqa: PLC0415 - loads SciPy
+
             self._fitted = (key, fit_kernel(observed.features, observed.y, axes))
         return self._fitted[1]
 
@@ -168,7 +176,7 @@ class OpenProcess:
 
     process: RungProcess
     trials: Trials
-    posterior: Posterior
+    posterior: "Posterior"
     rows: NDArray[np.int64]  # of the trials observed
 
     def at_full_length(self, points: Floats) -> Floats:
