@@ -32,7 +32,7 @@ def asha(min_resource: int, reduction_factor: int) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """A way to search: the keys `sampler` and `pruner` of its study file, and changes of others."""
+    """A way to search: the keys `sampler` and `pruner` of its study file."""
 
     sampler: str | Mapping[str, Any] = "tpe"
     pruner: str | Mapping[str, Any] = field(default_factory=lambda: asha(1, 3))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class TrialRow:
     """A trial of a search; seconds are those of the device, from the search's start."""
 
     params: dict[str, Any]
-    origin: str | None  # random or model, if the sampler says so
+    origin: str | None  # random, model or belief, if the sampler says so
     begun_epochs: int  # of the whole search, when it was suggested
     begun_seconds: float
     values: list[float] = field(default_factory=list)  # validation loss by epoch
@@ -75,10 +75,10 @@ class Search:
 
 def to_line(search: Search) -> str:
     """Return the line of a search: numbers of trials have six digits, as columns."""
-    columns = [asdict(trial) for trial in search.trials]
-    names = list(columns[0]) if columns else []
-    trials = {name: [_short(trial[name]) for trial in columns] for name in names}
-    head = {name: value for name, value in asdict(search).items() if name not in ("cell", "trials")}
+    names = [column.name for column in fields(TrialRow)] if search.trials else []
+    trials = {name: [_short(getattr(trial, name)) for trial in search.trials] for name in names}
+    head = asdict(replace(search, trials=()))
+    del head["cell"], head["trials"]
     line = {"format": FORMAT, **asdict(search.cell), **head, "trials": trials}
     return json.dumps(line, separators=(",", ":")) + "\n"
 
