@@ -14,25 +14,30 @@ from tuner.study.trial import TrialRecord, TrialState
 from tuner.study_file.algorithms.reading import SAMPLERS as SETTINGS
 from tuner.study_file.load import load_spec
 from tuner.study_file.model import Algorithm, StudySpec
-from tuner.study_file.params.space import Choice, FloatRange, IntRange, SearchSpace, When
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Near, SearchSpace, When
 
 DIGITS = Path(__file__).parents[2] / "studies" / "digits.yaml"
 SPACE = {
-    "log": FloatRange(low=1e-4, high=1e-1, log=True),
+    "log": FloatRange(low=1e-4, high=1e-1, log=True, near=Near(values=(1e-3,))),
     "wide": FloatRange(low=-1e3, high=1e3),
     "step": FloatRange(low=0.1, high=0.7, step=0.2),
     "one": FloatRange(low=0.3, high=0.3),
     "int": IntRange(low=0, high=3),
     "int_step": IntRange(low=5, high=50, step=15),
     "int_log": IntRange(low=1, high=1000, log=True),
-    "text": Choice(choices=("a", "b", "c")),
+    "text": Choice(choices=("a", "b", "c"), near=Near(values=("b",))),
     "mixed": Choice(choices=(True, 7, 0.5, "x")),
     "only": Choice(choices=("x",)),
 }
 CONDITIONAL = {
-    "depth": IntRange(low=1, high=9, when=When(parameter="kind", values=("tree", True))),
+    "depth": IntRange(
+        low=1,
+        high=9,
+        when=When(parameter="kind", values=("tree", True)),
+        near=Near(values=(2, 4)),
+    ),
     "rate": FloatRange(low=1e-4, high=1e-1, log=True, grid=5),
-    "kind": Choice(choices=("linear", "tree", True)),
+    "kind": Choice(choices=("linear", "tree", True), near=Near(values=(True,))),
     "wide": FloatRange(low=-1, high=1, grid=4),
     "split": Choice(choices=("a", "b"), when=When(parameter="kind", values=("tree",))),
     "quantile": FloatRange(low=0, high=1, step=0.25, when=When(parameter="split", values=("b",))),
