@@ -1,6 +1,5 @@
 """Guarantees 1 and 5 behind a real PgBouncer, which is restarted while an agent works."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tests.pooler import PASSWORD, needs_pgbouncer, open_owned_database, open_po
 from tests.postgres import SystemPostgres, open_system_postgres
 from tuner.storage.connections.pooling import TIMEOUTS
 
+AWAY = "the database is away"
 pytestmark = needs_pgbouncer
 
 
@@ -25,7 +25,7 @@ def postgres() -> Iterator[SystemPostgres]:
 def test_an_agent_outlasts_a_restart_of_its_pooler(
     postgres: SystemPostgres, tuner_home: object, tmp_path: Path, mode: str
 ) -> None:
-    cells = Cells(tmp_path, n_x=2, n_y=1, epochs=12, seconds=0.2)
+    cells = Cells(tmp_path, n_x=2, n_y=1, epochs=30, seconds=0.2)
     with open_owned_database(postgres, f"behind_{mode}") as name, open_pooler(postgres, mode) as p:
         if mode == "transaction":
             for timeout, value in TIMEOUTS.items():
@@ -35,7 +35,7 @@ def test_an_agent_outlasts_a_restart_of_its_pooler(
             agent = fleet.start(cells.path, is_light=True, workers=2, url=p.url("owner", name))
             fleet.wait_for(lambda: fleet.n_reports() >= 3, "three reports")
             p.stop()
-            time.sleep(1.0)
+            fleet.wait_for(lambda: AWAY in agent.output, "the outage")
             p.start()
             assert agent.wait() == 0, agent.output
             assert "the database is back" in agent.output

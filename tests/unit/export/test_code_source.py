@@ -73,6 +73,8 @@ TEXTS = {
     "StudySpec.search_space": PLAIN,  # names of parameters
     "StudySpec.search_space.when.parameter": PLAIN,
     "StudySpec.search_space.when.values": PLAIN,
+    "StudySpec.budget.stop": PLAIN,
+    "StudySpec.search_space.near.values": PLAIN,
     "StudySpec.enqueue": PLAIN,
     "StudySpec.sampler.name": PLAIN,  # one of ours, by a table
     "StudySpec.sampler.settings": PLAIN,
