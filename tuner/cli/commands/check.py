@@ -25,6 +25,7 @@ from tuner.storage.embedded.home import open_home
 from tuner.study.data_facts import DataFacts
 from tuner.study.durations import render_seconds
 from tuner.study.trial import Params
+from tuner.study_file.algorithms.reading import DEFAULT_REASONS
 from tuner.study_file.load import LoadedStudyFile, load_study_file
 from tuner.study_file.model import StudySpec
 
@@ -39,7 +40,7 @@ def execute(options: argparse.Namespace) -> int:
         print(render_json(check_json(loaded, shown, facts), indent=2))
     else:
         width = terminal_width(sys.stdout)
-        print(wrap(render_check(spec, shown, width), width), flush=True)
+        print(wrap(render_check(loaded, shown, width), width), flush=True)
         if facts is not None:
             print(f"\n{render_facts(facts, width)}", flush=True)
     if loaded.warnings:
@@ -100,6 +101,7 @@ def check_json(loaded: LoadedStudyFile, shown: Preview, facts: DataFacts | None)
     """Return the facts without the example of a column, which is a cell."""
     return {
         "spec": loaded.spec.model_dump(mode="json"),
+        "unnamed": sorted(loaded.unnamed),
         "cells": shown.n_cells,
         "first": [dict(params) for params in shown.first],
         "warnings": [
@@ -117,9 +119,13 @@ def check_json(loaded: LoadedStudyFile, shown: Preview, facts: DataFacts | None)
     }
 
 
-def render_check(spec: StudySpec, shown: Preview, width: int | None = None) -> str:
-    """Render the resolved spec, and the params of the first trials."""
+def render_check(loaded: LoadedStudyFile, shown: Preview, width: int | None = None) -> str:
+    """Render the resolved spec, why it has its defaults, and the params of the first trials."""
+    spec = loaded.spec
     lines = [f"{spec.name}: valid", "", *_resolved(spec.model_dump(mode="json"))]
+    reasons = [DEFAULT_REASONS[name] for name in sorted(loaded.unnamed, reverse=True)]
+    if reasons:
+        lines += ["", *reasons]
     if shown.n_cells is not None:
         lines += ["", f"the grid has {count(shown.n_cells, 'cell')}"]
     would = "would begin with" if shown.is_exact else "would begin with params such as"
