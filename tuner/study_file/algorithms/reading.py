@@ -85,10 +85,10 @@ SAMPLERS: Mapping[str, Mapping[str, Setting]] = {
 DEFAULT_SAMPLER = "mixed"
 # Why a study file that names no sampler or pruner gets these, for `tuner check`.
 DEFAULT_REASONS: Mapping[str, str] = {
-    "sampler": "sampler mixed, the default, learns from the first epochs of all trials, also of those "
-    "that run or were pruned, so it suits a pruner and many trials at a time",
-    "pruner": "pruner asha, the default, lets the best third of the trials continue after 1, 3, 9, ... "
-    "reports",
+    "sampler": "sampler mixed, the default, learns from the first epochs of all trials, also of "
+    "those that run or were pruned, so it suits a pruner and many trials at a time",
+    "pruner": "pruner asha, the default, lets the best third of the trials continue after 1, 3, "
+    "9, ... reports",
 }
 # Trials with a value from which on a sampler of tuner's own has a model; before, it is random.
 FIRST_MODEL: Mapping[str, int] = {"rung_tpe": 11, "mixed": 8}
