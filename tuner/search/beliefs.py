@@ -12,6 +12,7 @@ from tuner.study_file.params.space import Near, SearchSpace
 _FIRST_SHARE = 0.5  # of the suggestions, while the record says nothing
 _SPREAD = 0.15  # standard deviation around a value, as a part of its range
 _MIN_SPREAD = 0.02  # around a range, whose half width it is otherwise
+_FEW_LEVELS = 1000  # with more, steps are drawn like a continuous range
 _OTHER_SHARE = 0.2  # of an unordered choice: the probability of all values, the believed one too
 
 
@@ -85,10 +86,9 @@ class Beliefs:
 
 def _draw(axis: Axis, centre: float, spread: float, rng: np.random.Generator) -> float:
     """Draw a coordinate around a centre."""
-    if axis.n_levels is not None:
-        levels = np.linspace(0, 1, axis.n_levels)
-        weights = _level_weights(axis, centre, spread, levels)
-        return float(rng.choice(levels, p=weights))
+    levels = _levels(axis)
+    if levels is not None:
+        return float(rng.choice(levels, p=_level_weights(axis, centre, spread, levels)))
     while True:
         x = centre + spread * rng.standard_normal()
         if 0 <= x <= 1:
@@ -97,16 +97,23 @@ def _draw(axis: Axis, centre: float, spread: float, rng: np.random.Generator) ->
 
 def _density(axis: Axis, centre: float, spread: float, x: Floats) -> Floats:
     """Return the density of `_draw`; of levels, relative to equal weights of all."""
-    if axis.n_levels is not None:
-        levels = np.linspace(0, 1, axis.n_levels)
+    levels = _levels(axis)
+    if levels is not None:
         weights = _level_weights(axis, centre, spread, levels)
-        index = np.nan_to_num(np.round(x * (axis.n_levels - 1))).astype(int)
-        return np.asarray(weights[index] * axis.n_levels)
+        index = np.nan_to_num(np.round(x * (len(levels) - 1))).astype(int)
+        return np.asarray(weights[index] * len(levels))
     inside = 0.5 * (
         math.erf((1 - centre) / spread / math.sqrt(2)) + math.erf(centre / spread / math.sqrt(2))
     )
     height = 1 / (spread * math.sqrt(2 * math.pi) * inside)
     return np.asarray(height * np.exp(-0.5 * ((x - centre) / spread) ** 2))
+
+
+def _levels(axis: Axis) -> Floats | None:
+    """Return the coordinates of all values; None if there are many."""
+    if axis.n_levels is None or axis.n_levels > _FEW_LEVELS:
+        return None
+    return np.linspace(0, 1, axis.n_levels)
 
 
 def _level_weights(axis: Axis, centre: float, spread: float, levels: Floats) -> Floats:

@@ -17,7 +17,7 @@ from tuner.space import to_distributions
 from tuner.study.report import RungValue
 from tuner.study.suggestion import SuggestedBy
 from tuner.study.trial import Direction, Params, TrialRecord, TrialState
-from tuner.study_file.params.space import Choice, FloatRange, Near, SearchSpace
+from tuner.study_file.params.space import Choice, FloatRange, IntRange, Near, SearchSpace
 
 SPACE = {
     "rate": FloatRange(low=1e-4, high=1e-1, log=True),
@@ -181,3 +181,9 @@ def test_suggestions_around_a_belief_keep_what_their_group_shares():
     )
     assert len({(s.params["kind"], s.params["size"]) for s in found}) == 1
     assert any(s.by is SuggestedBy.BELIEF for s in found)
+
+
+def test_a_belief_in_one_of_a_billion_steps_costs_no_memory():
+    space = {"n": IntRange(low=1, high=10**9, near=Near(values=(5 * 10**8,)))}
+    params = believed(space, Mirror(to_distributions(space), Direction.MINIMIZE))
+    assert np.mean([2 * 10**8 < int(p["n"]) < 8 * 10**8 for p in params]) > 0.9  # type: ignore[arg-type]
