@@ -36,6 +36,7 @@ class Contender:
 
     sampler: str | Mapping[str, Any] = "tpe"
     pruner: str | Mapping[str, Any] = field(default_factory=lambda: asha(1, 3))
+    near: Mapping[str, Any] = field(default_factory=dict)  # beliefs, by param
     is_stock: bool = False  # Optuna's own loop, with its TPE and SuccessiveHalvingPruner(1, 3)
 
 
@@ -46,6 +47,13 @@ CONTENDERS: Mapping[str, Contender] = {
     "random+1/27": Contender(sampler="random", pruner=asha(1, 27)),
     "rung_tpe+asha": Contender(sampler="rung_tpe"),
     "mixed+asha": Contender(sampler="mixed"),
+    # A belief that holds on most data, and one that no data here support.
+    "mixed+right belief": Contender(
+        sampler="mixed", near={"learning_rate": 5e-3, "optimizer": "adam", "n_layers": 1}
+    ),
+    "mixed+wrong belief": Contender(
+        sampler="mixed", near={"learning_rate": 2e-4, "optimizer": "sgd", "n_layers": 4}
+    ),
     "mixed+asha(3,3)": Contender(sampler="mixed", pruner=asha(3, 3)),
     "mixed+asha(1,2)": Contender(sampler="mixed", pruner=asha(1, 2)),
 }
@@ -53,12 +61,13 @@ CONTENDERS: Mapping[str, Contender] = {
 
 def build_spec(contender: Contender, data: str, in_flight: int, seed: int) -> StudySpec:
     """Return the study of a contender, through the reader of study files."""
+    beliefs = {name: {**SPACE[name], "near": value} for name, value in contender.near.items()}
     study = {
         "name": "bench",
         "objective": SETS[data].objective,
         "minimize": "val_loss",
         "params": {"epochs": N_EPOCHS},
-        "search_space": dict(SPACE),
+        "search_space": {**SPACE, **beliefs},
         "sampler": contender.sampler,
         "pruner": contender.pruner,
         "workers": {"lanes": in_flight},
