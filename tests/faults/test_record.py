@@ -30,7 +30,7 @@ PRUNERS = {
 @pytest.mark.parametrize(
     ("sampler", "pruner"),
     [
-        ("mixed", "asha"),
+        ("rung_gp", "asha"),
         *(
             pytest.param(sampler, pruner, marks=pytest.mark.long)
             for sampler, pruner in (
@@ -38,6 +38,7 @@ PRUNERS = {
                 ("tpe", "median"),
                 ("rung_tpe", "median"),
                 ("mixed", "hyperband"),
+                ("rung_gp", "median"),
             )
         ),
     ],

@@ -19,6 +19,7 @@ from tuner.search.samplers.mixed import MixedSampler
 from tuner.search.samplers.nsga2 import Nsga2Sampler
 from tuner.search.samplers.qmc import QmcSampler
 from tuner.search.samplers.random import RandomSampler
+from tuner.search.samplers.rung_gp import RungGpSampler
 from tuner.search.samplers.rung_tpe import RungTpeSampler
 from tuner.search.samplers.tpe import TpeSampler
 from tuner.space import to_distributions
@@ -79,6 +80,7 @@ SAMPLERS: Mapping[str, Callable[[StudySpec], Sampler]] = {
     "random": lambda spec: RandomSampler(
         seed=spec.seed, distributions=to_distributions(spec.search_space)
     ),
+    "rung_gp": lambda spec: RungGpSampler(space=spec.search_space, n_steps=spec.n_steps),
     "rung_tpe": lambda spec: RungTpeSampler(space=spec.search_space),
     "tpe": lambda spec: TpeSampler(settings=spec.sampler.settings),
 }

@@ -47,15 +47,16 @@ CONTENDERS: Mapping[str, Contender] = {
     "random+1/27": Contender(sampler="random", pruner=asha(1, 27)),
     "rung_tpe+asha": Contender(sampler="rung_tpe"),
     "mixed+asha": Contender(sampler="mixed"),
+    "rung_gp+asha": Contender(sampler="rung_gp"),
     # A belief that holds on most data, and one that no data here support.
-    "mixed+right belief": Contender(
-        sampler="mixed", near={"learning_rate": 5e-3, "optimizer": "adam", "n_layers": 1}
+    "rung_gp+right belief": Contender(
+        sampler="rung_gp", near={"learning_rate": 5e-3, "optimizer": "adam", "n_layers": 1}
     ),
-    "mixed+wrong belief": Contender(
-        sampler="mixed", near={"learning_rate": 2e-4, "optimizer": "sgd", "n_layers": 4}
+    "rung_gp+wrong belief": Contender(
+        sampler="rung_gp", near={"learning_rate": 2e-4, "optimizer": "sgd", "n_layers": 4}
     ),
-    "mixed+asha(3,3)": Contender(sampler="mixed", pruner=asha(3, 3)),
-    "mixed+asha(1,2)": Contender(sampler="mixed", pruner=asha(1, 2)),
+    "rung_gp+asha(3,3)": Contender(sampler="rung_gp", pruner=asha(3, 3)),
+    "rung_gp+asha(1,2)": Contender(sampler="rung_gp", pruner=asha(1, 2)),
 }
 
 

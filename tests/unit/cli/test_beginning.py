@@ -161,9 +161,9 @@ def test_check_shows_the_spec_first_params_and_warnings(tmp_path, capsys):
     shown = capsys.readouterr()
     assert shown.out.startswith("a: valid\n")
     text = " ".join(shown.out.split())
-    assert "sampler mixed, the default, learns from the first epochs of all trials" in text
+    assert "sampler rung_gp, the default, learns from the first epochs of all trials" in text
     assert "pruner asha, the default, lets the best third" in text
-    assert "mixed would begin with params such as\n" in shown.out
+    assert "rung_gp would begin with params such as\n" in shown.out
     assert len(shown.out.split("such as\n")[1].splitlines()) == 6
     heads = [line for line in shown.err.splitlines() if "study.yaml:" in line]
     assert [head.split("study.yaml:")[1].split(": ")[1] for head in heads] == [

@@ -1,4 +1,4 @@
-"""rung_tpe and mixed: what they learn from, and what they do with it."""
+"""rung_gp, rung_tpe and mixed: what they learn from, and what they do with it."""
 
 import math
 from collections.abc import Iterable
@@ -12,6 +12,7 @@ from tuner.search.protocols import ModelSampler
 from tuner.search.rung_table import FULL, RungTable, rungs_of_models, split_trials
 from tuner.search.samplers.mixed import MixedSampler
 from tuner.search.samplers.random import RandomSampler
+from tuner.search.samplers.rung_gp import RungGpSampler
 from tuner.search.samplers.rung_tpe import RungTpeSampler
 from tuner.space import to_distributions
 from tuner.study.report import RungValue
@@ -65,25 +66,29 @@ def searched(n: int, direction: Direction = Direction.MINIMIZE, rungs: Iterable[
 SAMPLERS = {
     "rung_tpe": lambda: RungTpeSampler(space=SPACE),
     "mixed": lambda: MixedSampler(space=SPACE, n_steps=27),
+    "rung_gp": lambda: RungGpSampler(space=SPACE, n_steps=27),
 }
 
 
 @pytest.fixture(params=sorted(SAMPLERS))
-def sampler(request: pytest.FixtureRequest) -> ModelSampler:
-    made: ModelSampler = SAMPLERS[request.param]()
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def sampler(name: str) -> ModelSampler:
+    made: ModelSampler = SAMPLERS[name]()
     return made
 
 
 @pytest.mark.parametrize("direction", Direction)
 def test_values_of_running_trials_lead_to_better_suggestions(sampler, direction):
-    by_model = [  # of a large batch, whose members keep apart
-        s.params
-        for s in sampler.propose(searched(60, direction), 40, 1)
-        if s.by is SuggestedBy.MODEL
-    ]
+    mirror = searched(60, direction, rungs=(1, 3, 9))
+    batches = [sampler.propose(mirror, 4, seed) for seed in range(10)]
+    by_model = [s.params for batch in batches for s in batch if s.by is SuggestedBy.MODEL]
     drawn = np.median([loss(DRAWS.suggest(n).params) for n in range(60)])
     assert len(by_model) >= 25
-    assert np.median([loss(params) for params in by_model]) < 0.85 * drawn
+    assert np.median([loss(params) for params in by_model]) < 0.75 * drawn
 
 
 def test_one_in_ten_is_random_and_all_are_before_there_is_enough(sampler):
@@ -95,13 +100,13 @@ def test_one_in_ten_is_random_and_all_are_before_there_is_enough(sampler):
     assert 0.05 <= shares(40) <= 0.17
 
 
-def test_what_a_sampler_keeps_changes_no_suggestion(sampler):
+def test_what_a_sampler_keeps_changes_no_suggestion(sampler, name):
     kept = [sampler.propose(searched(n), 3, n)[-1] for n in (12, 20, 33, 60)]
     mirror = searched(60)
     earlier = sampler.propose(mirror, 2, 8)
     mirror.update([record(3, TrialState.COMPLETE, value=0.0), record(60, TrialState.RUNNING)])
     again = sampler.propose(mirror, 4, 9)
-    made = SAMPLERS["mixed" if isinstance(sampler, MixedSampler) else "rung_tpe"]()
+    made = SAMPLERS[name]()
     assert made.propose(mirror, 4, 9) == again
     assert made.propose(searched(60), 2, 8)[1].params == earlier[1].params
     assert made.propose(searched(12), 3, 12)[-1] == kept[0]

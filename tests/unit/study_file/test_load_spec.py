@@ -32,7 +32,7 @@ def load(folder: Path, text: str) -> StudySpec:
 def test_the_smallest_file_gets_the_documented_defaults(tmp_path):
     spec = load(tmp_path, GOOD)
     assert (spec.metric, spec.direction, spec.seed) == ("val_loss", Direction.MINIMIZE, 0)
-    assert spec.sampler.name == "mixed"
+    assert spec.sampler.name == "rung_gp"
     assert spec.pruner.name == "asha"
     assert dict(spec.pruner.settings) == {"min_resource": 1, "reduction_factor": 3}
     assert spec.workers.processes == 1

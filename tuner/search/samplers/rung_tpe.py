@@ -1,7 +1,8 @@
 """TPE on the values at rungs."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from optuna.distributions import (
@@ -13,16 +14,12 @@ from optuna.distributions import (
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
 from optuna.samplers._tpe.sampler import default_weights
 
-from tuner.search.batch import Answer, Question, propose_batch
-from tuner.search.beliefs import Beliefs
 from tuner.search.cube import Axis, Cube, Floats
-from tuner.search.mirror import Mirror
-from tuner.search.rung_table import RungTable, Trials, split_trials
-from tuner.space import to_distributions
-from tuner.study.suggestion import SuggestedBy, Suggestion
+from tuner.search.rung_table import Trials, split_trials
+from tuner.search.samplers.rungs import RANDOM_SHARE, Draw, RungSampler
+from tuner.study.suggestion import SuggestedBy
 from tuner.study_file.params.space import SearchSpace
 
-RANDOM_SHARE = 0.1
 _N_CANDIDATES = 24
 _MAX_BAD = 500  # the latest ones: more cost time and say little more
 _PARZEN = _ParzenEstimatorParameters(
@@ -34,7 +31,7 @@ _PARZEN = _ParzenEstimatorParameters(
 )
 
 
-class RungTpeSampler:
+class RungTpeSampler(RungSampler):
     """Draws params like those of the best trials at the highest rung that has enough values.
 
     Source: the model of BOHB (Falkner, Klein, Hutter, "BOHB: Robust and Efficient Hyperparameter
@@ -48,37 +45,12 @@ class RungTpeSampler:
     numeric choices are ordered; params with conditions are drawn one by one, after the others.
     """
 
-    reads_rungs = True
-
     def __init__(self, *, space: SearchSpace) -> None:
-        self._cube = Cube(to_distributions(space))
-        self._beliefs = Beliefs(self._cube, space)
-        self._table = RungTable(self._cube)
+        super().__init__(space=space)
         self._model = RungTpe(self._cube)
 
-    def propose(
-        self, mirror: Mirror, n: int, seed: int, shared: Collection[str] = ()
-    ) -> Sequence[Suggestion]:
-        """Return `n` suggestions, each of which sees those before it as running trials."""
-        trials = self._table.read(mirror)
-        believed = self._beliefs.share(trials)
-
-        def ask(question: Question) -> Answer:
-            rng = np.random.Generator(np.random.PCG64(question.seed))
-            led = self._cube.encode(question.led)
-            running = running_points(self._cube, question, trials)
-            point, by = self._model.draw(trials, running, led, rng)
-            if rng.random() < believed:
-                point, by = self._beliefs.redraw(point, led, rng), SuggestedBy.BELIEF
-            return Answer(params=self._cube.decode(point), by=by)
-
-        return propose_batch(ask, mirror, n, seed, shared, with_rungs=True)
-
-
-def running_points(cube: Cube, question: Question, trials: Trials) -> Floats:
-    """Return the points of the suggestions before this one in its batch."""
-    batch = question.trials[len(trials.numbers) :]
-    return np.array([cube.encode(t.params) for t in batch]).reshape(len(batch), len(cube.axes))
+    def _open(self, trials: Trials, seed: int) -> Draw:
+        return partial(self._model.draw, trials)
 
 
 class RungTpe:

@@ -31,7 +31,7 @@ def check_sampler(
             if given.near is not None and name in ranges:
                 near = (read_entries(ranges[name], "") or {})["near"]
                 near.key_fault(
-                    f"has an effect only with `sampler: mixed` or rung_tpe, not with "
+                    f"has an effect only with `sampler: rung_gp`, rung_tpe or mixed, not with "
                     f"{sampler.name}; remove it or change the sampler"
                 )
     if item is None or sampler is None:

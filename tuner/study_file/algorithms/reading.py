@@ -63,6 +63,7 @@ SAMPLERS: Mapping[str, Mapping[str, Setting]] = {
         "group": _flag(False),
         "constant_liar": _flag(True),
     },
+    "rung_gp": {},
     "rung_tpe": {},
     "mixed": {},
     "random": {},
@@ -82,16 +83,16 @@ SAMPLERS: Mapping[str, Mapping[str, Setting]] = {
     },
 }
 
-DEFAULT_SAMPLER = "mixed"
+DEFAULT_SAMPLER = "rung_gp"
 # Why a study file that names no sampler or pruner gets these, for `tuner check`.
 DEFAULT_REASONS: Mapping[str, str] = {
-    "sampler": "sampler mixed, the default, learns from the first epochs of all trials, also of "
+    "sampler": "sampler rung_gp, the default, learns from the first epochs of all trials, also of "
     "those that run or were pruned, so it suits a pruner and many trials at a time",
     "pruner": "pruner asha, the default, lets the best third of the trials continue after 1, 3, "
     "9, ... reports",
 }
 # Trials with a value from which on a sampler of tuner's own has a model; before, it is random.
-FIRST_MODEL: Mapping[str, int] = {"rung_tpe": 11, "mixed": 8}
+FIRST_MODEL: Mapping[str, int] = {"rung_gp": 8, "rung_tpe": 11, "mixed": 8}
 
 _STRIDE = {"n_warmup_steps": _whole(0, _MANY, 0), "interval_steps": _whole(1, _MANY, 1)}
 _PERCENTILE = {"n_startup_trials": _N_STARTUP(5), **_STRIDE, "n_min_trials": _whole(1, _MANY, 1)}
@@ -144,7 +145,7 @@ SETTING_HINTS: Mapping[str, Mapping[str, str]] = {
 
 
 def read_sampler(item: Item | None) -> Algorithm | None:
-    """Read the sampler with all its settings, defaults filled in; `mixed` when none is named."""
+    """Read the sampler with all its settings, defaults filled in; `rung_gp` when none is named."""
     if item is None:
         return _algorithm(DEFAULT_SAMPLER, SAMPLERS[DEFAULT_SAMPLER], {})
     named = _read_name(item, SAMPLERS, "sampler")
