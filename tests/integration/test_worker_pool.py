@@ -25,6 +25,17 @@ pytestmark = pytest.mark.usefixtures("light")
 CPU = Device(name="cpu:0", torch_device="cpu")
 
 
+def _has_huge_pages() -> bool:
+    version = os.uname().release.split(".")[:2]
+    is_new = version[0].isdigit() and version[1].isdigit() and tuple(map(int, version)) >= (6, 1)
+    return is_new and Path("/sys/kernel/mm/transparent_hugepage").exists()
+
+
+def _huge_kilobytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages:"))
+
+
 @pytest.fixture
 def pool() -> Iterator[WorkerPool]:
     pool = WorkerPool([Place(name="cpu:0", device=CPU)], kind="function", has_spare=True)
@@ -221,6 +232,16 @@ def test_the_template_has_one_thread_and_a_worker_none_of_its_descriptors(
         links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
         assert len([link for link in links if link.startswith("socket:")]) == n_sockets
         assert not [link for link in links if "pidfd" in link or "eventpoll" in link]
+
+
+@pytest.mark.skipif(not _has_huge_pages(), reason="the kernel is older than 6.1")
+def test_the_template_of_short_trials_has_huge_pages(pool: WorkerPool) -> None:
+    assert pool.workers
+    deadline = time.monotonic() + 30
+    while not _huge_kilobytes(pool._template.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert _huge_kilobytes(pool._template.pid) > 0
+    assert spare_of(pool).process.poll() is None
 
 
 def spare_of(pool: WorkerPool) -> Worker:
