@@ -91,6 +91,11 @@ class ReplaceWorker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdmitWorkers:
+    """Take in the workers that have started."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class KillWorker:
     """End a worker at once."""
 
@@ -151,6 +156,13 @@ StoreJob = (
     | AskElsewhere
 )
 WorkerAct = (
-    Send | ReplaceWorker | KillWorker | DumpStacks | RestWorkers | WakeWorkers | RecordWorkers
+    Send
+    | ReplaceWorker
+    | AdmitWorkers
+    | KillWorker
+    | DumpStacks
+    | RestWorkers
+    | WakeWorkers
+    | RecordWorkers
 )
 Act = StoreJob | WorkerAct | Learn | RemoveFile | Say | Leave
