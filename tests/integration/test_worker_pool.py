@@ -1,24 +1,28 @@
 """The pool of real worker processes: what the listener may read, and who takes whose place."""
 
 import os
+import select
 import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tuner.agent.devices import Device
-from tuner.agent.events import TemplateAnswered, WorkerGone
+from tuner.agent.events import TemplateAnswered, WorkerGone, WorkerSaid
 from tuner.agent.workers import template as templates
 from tuner.agent.workers.pool import WorkerPool
 from tuner.agent.workers.process import Place, Worker
 from tuner.agent.workers.template import MARKER
 from tuner.errors import RunFailed
-from tuner.messages import Start
+from tuner.messages import Ready, Setup
 from tuner.processes import children_of, environment_of, exists
+from tuner.study.goal import Goal
+from tuner.study.trial import Direction
 
 pytestmark = pytest.mark.usefixtures("light")
 
@@ -110,6 +114,49 @@ def test_a_worker_that_starts_during_a_rest_ends_and_is_replaced_after_it(
         pass
     (third,) = pool.admit()
     assert third.process.poll() is None
+
+
+def test_a_spare_is_ready_before_it_has_a_place(tmp_path: Path) -> None:
+    pool = WorkerPool(
+        [Place(name=name, device=replace(CPU, name=name)) for name in ("cpu:0", "cpu:1")],
+        kind="function",
+        has_spare=True,
+    )
+    try:
+        pool.set_up(a_setup(tmp_path))
+        first, second = pool.workers.values()
+        wait_for_ready(pool, first.pid, second.pid)
+        spare = spare_of(pool)
+        select.select([spare.read_fd], [], [], 30)
+        assert b"Ready" in os.read(spare.read_fd, 1000)
+        pool.kill(second.pid)
+        assert second.ended.wait(30)
+        assert list(pool.replace(second.pid)) == [spare]
+        assert spare.place.name == "cpu:1"
+    finally:
+        pool.close()
+
+
+def test_a_spare_for_different_devices_gets_its_setup_with_its_place(tmp_path: Path) -> None:
+    other = replace(CPU, name="gpu:1", environment={"CUDA_VISIBLE_DEVICES": "GPU-1"})
+    pool = WorkerPool(
+        [Place(name="cpu:0", device=CPU), Place(name="gpu:1", device=other)],
+        kind="function",
+        has_spare=True,
+    )
+    try:
+        pool.set_up(a_setup(tmp_path))
+        first, second = pool.workers.values()
+        wait_for_ready(pool, first.pid, second.pid)
+        spare = spare_of(pool)
+        assert not spare.is_set_up
+        pool.kill(second.pid)
+        assert second.ended.wait(30)
+        assert list(pool.replace(second.pid)) == [spare]
+        assert spare.is_set_up
+        wait_for_ready(pool, spare.pid)
+    finally:
+        pool.close()
 
 
 class OneBatch:
@@ -300,10 +347,34 @@ def replaced(pool: WorkerPool, pid: int) -> Worker:
     return worker
 
 
+def a_setup(folder: Path) -> Setup:
+    return Setup(
+        objective={"function": "train.py:train"},
+        fixed={},
+        goal=Goal(metric="val_loss", direction=Direction.MINIMIZE),
+        data_folder="",
+        data_seed=0,
+        folder=str(folder),
+        device="cpu",
+        n_threads=1,
+        spool=str(folder),
+        save_every_seconds=60.0,
+    )
+
+
+def wait_for_ready(pool: WorkerPool, *pids: int) -> None:
+    """Until these workers are ready for a trial."""
+    missing = set(pids)
+    while missing:
+        event: Any = pool.inbox.get(timeout=30)
+        if isinstance(event, WorkerSaid) and isinstance(event.message, Ready):
+            missing.discard(event.worker)
+
+
 def spare_of(pool: WorkerPool) -> Worker:
     """The spare, which is forked while a trial trains."""
-    (pid,) = pool.wait_for_start()
-    pool.send(pid, Start(number=0, attempt=1, params={}, seed=1, checkpoint=None, decide_at=()))
+    pool.wait_for_start()
+    pool.fork_spare()
     assert pool._spare is not None
     return pool._spare
 

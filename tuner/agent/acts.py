@@ -96,6 +96,11 @@ class AdmitWorkers:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ForkSpare:
+    """Fork the worker that replaces the next one that ends, unless there is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class KillWorker:
     """End a worker at once."""
 
@@ -159,6 +164,7 @@ WorkerAct = (
     Send
     | ReplaceWorker
     | AdmitWorkers
+    | ForkSpare
     | KillWorker
     | DumpStacks
     | RestWorkers

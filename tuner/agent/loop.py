@@ -179,6 +179,8 @@ class Agent:
                 self._pool.send(act.worker, act.message)
             case acts.ReplaceWorker():
                 self._know(self._pool.replace(act.worker))
+            case acts.ForkSpare():
+                self._pool.fork_spare()
             case acts.KillWorker():
                 self._pool.kill(act.worker)
             case acts.DumpStacks():

@@ -20,7 +20,6 @@ from tuner.agent.workers.template import START_SECONDS, Template, TemplateGone, 
 from tuner.errors import RunFailed
 from tuner.messages import (
     Setup,
-    Start,
     ToWorker,
     encode,
 )
@@ -51,6 +50,7 @@ class WorkerPool:
         the next one that ends.
         """
         self.inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._places = tuple(places)
         self.place_names = tuple(place.name for place in places)
         self._marker = uuid4().hex
         n_threads = places[0].device.n_threads
@@ -95,14 +95,26 @@ class WorkerPool:
         worker = self._workers.get(pid)
         if worker is None:
             return
-        try:
-            os.write(worker.write_fd, encode(message))
-        except BlockingIOError:
+        if not _write(worker, message):
             worker.end()  # it has not read for 64 KiB of messages
-        except BrokenPipeError:
-            pass  # the listener will report its end
-        if isinstance(message, Start) and self._has_spare and self._spare is None:
-            self._spare = self._ask(worker.place)  # not before: the start of a trial goes first
+
+    def fork_spare(self) -> None:
+        """Ask for the spare if there is none; where all devices are alike, it prepares itself."""
+        if not self._has_spare or self._spare is not None or self._is_resting:
+            return
+        spare = self._ask(self._places[0])
+        if self._setup is not None and self._are_alike:
+            spare.is_set_up = True
+            if not _write(spare, self._setup_for(spare)):
+                spare.close()  # it ends
+                return
+        self._spare = spare
+
+    @property
+    def _are_alike(self) -> bool:
+        """Return whether a worker that was set up for one place may train in another."""
+        one, *others = (replace(place.device, name="") for place in self._places)
+        return all(other == one for other in others)
 
     def clear_log(self, pid: int) -> None:
         """Forget its output so far: it belongs to the previous attempt."""
@@ -266,18 +278,30 @@ class WorkerPool:
         record.write(Path(self._setup.spool))
 
     def _set_up(self, worker: Worker) -> None:
+        if not worker.is_set_up:
+            worker.is_set_up = True
+            self.send(worker.pid, self._setup_for(worker))
+
+    def _setup_for(self, worker: Worker) -> Setup:
         assert self._setup is not None
-        if worker.is_set_up:
-            return
         device = worker.place.device
-        setup = replace(
+        return replace(
             self._setup,
             device=device.torch_device,
             n_threads=device.n_threads,
             environment=device.environment,
         )
-        worker.is_set_up = True
-        self.send(worker.pid, setup)
+
+
+def _write(worker: Worker, message: ToWorker) -> bool:
+    """Write a message; return False if the pipe is full."""
+    content = encode(message)
+    try:
+        return os.write(worker.write_fd, content) == len(content)
+    except BlockingIOError:
+        return False
+    except BrokenPipeError:
+        return True  # the listener will report its end
 
 
 @contextmanager
