@@ -1,7 +1,7 @@
 """Processes of this machine, as Linux describes them under /proc."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -60,14 +60,17 @@ def children_of(pid: int) -> list[int]:
 
 def descendants_of(pid: int) -> list[int]:
     """Return all living processes below a process, parents before their children."""
+    return [found for found in with_descendants([pid]) if found != pid]
+
+
+def with_descendants(pids: Iterable[int]) -> list[int]:
+    """Return these processes and all living ones below them, parents before their children."""
     by_parent: dict[int, list[int]] = {}
     for child, parent in _parents():
         by_parent.setdefault(parent, []).append(child)
-    found, queue = [], [pid]
-    while queue:
-        children = by_parent.get(queue.pop(0), [])
-        found += children
-        queue += children
+    found = list(dict.fromkeys(pids))
+    for pid in found:  # which grows meanwhile
+        found += [child for child in by_parent.get(pid, []) if child not in found]
     return found
 
 

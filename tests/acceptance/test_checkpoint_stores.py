@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.stores import BUCKET, KEY, SECRET, open_s3, write_profile
 TRAIN = """
 import os, time
 def train(trial):
-    print({k: v for k, v in os.environ.items() if k.startswith(("AWS_", "TUNER_"))})
+    print({k: v for k, v in os.environ.items() if k.startswith(("AWS_", "GOOGLE_", "TUNER_"))})
     state = trial.checkpoint.load() or {"step": 0}
     for step in range(state["step"] + 1, 9):
         trial.report(step=step, val_loss=trial.params["x"] / step)
@@ -112,27 +113,61 @@ def test_the_doctor_looks_at_the_store_of_a_study_file(tuner: Tuner, tmp_path: P
     assert look(_write(tmp_path, "postgres"))[1].endswith("keeps them in the database")
 
 
-@pytest.mark.long
-def test_a_key_of_the_store_is_nowhere_and_the_users_own_stay(tuner: Tuner, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    with open_s3() as endpoint:
-        environment = {**write_profile(tmp_path, endpoint), "TUNER_HOME": str(home)}
-        file = _write(tmp_path, f"s3://{BUCKET}/ck")
-        _killed(tuner, [file], **environment)
-        url = tuner.environment["TUNER_STORAGE"]
-        ((key,), *_) = rows(url, "select object_key from tuner.checkpoint")
-        assert "s3" not in str(key)
-        (tmp_path / "gate").touch()
-        finished = tuner("run", file, "--workers", 1, "--json", **LIGHT, **environment)
-        events = [json.loads(line) for line in finished.out.splitlines()]
-        (started,) = [event for event in events if event["event"] == "TrialStarted"]
-        assert started["from_step"] > 0
-        printed = tuner.look("logs", "plain", "0", **environment).out
-        environment["AWS_SHARED_CREDENTIALS_FILE"] = str(tmp_path / "moved")
-        refused = tuner(
-            "run", _write(tmp_path, f"s3://{BUCKET}/ck", "other"), code=1, **environment
+@dataclass(frozen=True, kw_only=True)
+class Canary:
+    """A store, the variables that open it, and what must not appear anywhere."""
+
+    store: str
+    environment: dict[str, str]
+    secrets: list[str]
+    without_profile: str  # what an agent says that cannot read it
+
+
+@pytest.fixture(params=["s3", "gs"])
+def canary(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Canary]:
+    if request.param == "s3":
+        with open_s3() as endpoint:
+            yield Canary(
+                store=f"s3://{BUCKET}/ck",
+                environment=write_profile(tmp_path, endpoint),
+                secrets=[SECRET, KEY],
+                without_profile="have no profile 'moved'",
+            )
+        return
+    from tests.google_store import open_google
+
+    with open_google() as google:
+        yield Canary(
+            store=f"gs://{BUCKET}/ck",
+            environment={
+                "TUNER_STORE_PROFILE": str(google.write_account(tmp_path)),
+                "GOOGLE_APPLICATION_CREDENTIALS": "of another account",
+            },
+            secrets=google.secrets,
+            without_profile="moved cannot be read",
         )
-    assert "have no profile 'ck'" in refused.err
+
+
+@pytest.mark.long
+def test_a_key_of_the_store_is_nowhere_and_the_users_own_stay(
+    tuner: Tuner, tmp_path: Path, canary: Canary
+) -> None:
+    home = tmp_path / "home"
+    environment = {**canary.environment, "TUNER_HOME": str(home)}
+    file = _write(tmp_path, canary.store)
+    _killed(tuner, [file], **environment)
+    url = tuner.environment["TUNER_STORAGE"]
+    ((key,), *_) = rows(url, "select object_key from tuner.checkpoint")
+    assert "://" not in str(key)
+    (tmp_path / "gate").touch()
+    finished = tuner("run", file, "--workers", 1, "--json", **LIGHT, **environment)
+    events = [json.loads(line) for line in finished.out.splitlines()]
+    (started,) = [event for event in events if event["event"] == "TrialStarted"]
+    assert started["from_step"] > 0
+    printed = tuner.look("logs", "plain", "0", **environment).out
+    environment["TUNER_STORE_PROFILE"] = "moved"
+    refused = tuner("run", _write(tmp_path, canary.store, "other"), code=1, **environment)
+    assert canary.without_profile in refused.err
     assert "of another account" in printed, "the user's own variables stay"
     assert "TUNER_STORE_PROFILE" not in printed
     dump = tmp_path / "dump.zip"
@@ -142,4 +177,4 @@ def test_a_key_of_the_store_is_nowhere_and_the_users_own_stay(tuner: Tuner, tmp_
     texts = [finished.out, finished.err, printed, refused.err]
     texts += [path.read_bytes().decode(errors="replace") for path in _files(unpacked)]
     texts += [path.read_bytes().decode(errors="replace") for path in _files(home)]
-    assert not [text for text in texts if SECRET in text or KEY in text]
+    assert not [text for text in texts for secret in canary.secrets if secret in text]

@@ -68,7 +68,8 @@ def test_a_script_with_argparse_is_searched_exported_and_trained(tuner, tmp_path
     steps = {int(step): values["val_loss"] for step, values in metrics["curve"].items()}
     assert sorted(steps) == [1, 2, 3]
     assert metrics["checkpoint_step"] == min(steps, key=steps.get)
-    assert {path.name for path in (tmp_path / "final" / "checkpoint").iterdir()} == {"last.pt"}
+    for left in ("checkpoint", "files/0/checkpoint"):  # of the best step, and of the last one
+        assert {path.name for path in (tmp_path / "final" / left).iterdir()} == {"last.pt"}
     assert (tmp_path / "final" / "main.py").read_text() == (folder / "main.py").read_text()
     again = tuner("reproduce", "command", 0, "--file", file)
     assert "reproduced bit for bit (" in again.out

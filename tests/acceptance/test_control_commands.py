@@ -116,7 +116,7 @@ def test_a_study_is_deleted_only_when_one_is_sure(own_finished):
         (("logs", "plain", "99"), 3, "has no trial 99"),
         (("logs", "plain", "0", "--attempt", "7"), 3, "no attempt 7"),
         (("retry", "plain", "99"), 3, "has no trial 99"),
-        (("retry", "plain", "0"), 2, "only FAIL trials"),
+        (("retry", "plain", "0"), 2, "tuner enqueue plain NAME=VALUE ... trains its params in a"),
         (("retry", "plain"), 2, "--failed"),
         (("retry", "plain", "0", "--failed"), 2, "--failed"),
         (("extend", "plain"), 2, "--trials"),

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,7 +15,10 @@ from tuner.storage.objects.store import ObjectStore, open_store
 from tuner.study.secrets import redact
 from tuner.study_file.stores import parse_store
 
-KINDS = ["file", pytest.param("s3", marks=pytest.mark.long)]
+if TYPE_CHECKING:
+    from tests.google_store import GoogleStore
+
+KINDS = ["file", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("s3", "gs"))]
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +28,25 @@ def s3_endpoint() -> Iterator[str]:
         yield endpoint
 
 
+@pytest.fixture(scope="module")
+def google() -> Iterator["GoogleStore"]:
+    """A stand-in for Google, on loopback."""
+    from tests.google_store import open_google
+
+    with open_google() as store:
+        yield store
+
+
 @pytest.fixture(params=KINDS)
 def store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> ObjectStore:
     if request.param == "file":
         location = parse_store("file:ck")
+    elif request.param == "gs":
+        account = request.getfixturevalue("google").write_account(tmp_path)
+        monkeypatch.setenv("TUNER_STORE_PROFILE", str(account))
+        location = parse_store(f"gs://{BUCKET}/{tmp_path.name}/deep")
     else:
         endpoint = request.getfixturevalue("s3_endpoint")
         _use_profile(tmp_path, endpoint, monkeypatch)
@@ -206,6 +223,96 @@ def test_a_profile_with_a_setting_that_cannot_be_used_is_one_sentence(
     assert location is not None
     with pytest.raises(StoreFails, match="TUNER_STORE_PROFILE: the profile has no valid "):
         open_store(location, tmp_path)
+
+
+# --- Google ---
+
+
+@pytest.mark.long
+def test_the_profile_precedes_the_users_own_account(
+    google: "GoogleStore", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNER_STORE_PROFILE", str(google.write_account(tmp_path)))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "of-another-account"))
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(tmp_path / "of-another-account"))
+    monkeypatch.setenv("GOOGLE_BASE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("GOOGLE_SKIP_SIGNATURE", "true")
+    location = parse_store(f"gs://{BUCKET}/{tmp_path.name}")
+    assert location is not None
+    store = open_store(location, tmp_path)
+    store.put("d/1/2/a", _file(tmp_path, b"abc"))
+    assert _read(store, "d/1/2/a", 3) == b"abc"
+    assert google.objects[f"{tmp_path.name}/d/1/2/a"] == b"abc"
+    assert {redact(line) for line in google.secrets} == {"***"}
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", "{}")
+    with pytest.raises(StoreFails, match="are both set; unset one of them"):
+        open_store(location, tmp_path)
+
+
+@pytest.mark.long
+def test_without_a_profile_the_users_own_account_counts(
+    google: "GoogleStore", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TUNER_STORE_PROFILE", raising=False)
+    account = google.write_account(tmp_path)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+    monkeypatch.setenv("GOOGLE_BASE_URL", google.endpoint)
+    location = parse_store(f"gs://{BUCKET}/{tmp_path.name}")
+    assert location is not None
+    store = open_store(location, tmp_path)
+    store.put("d/1/2/a", _file(tmp_path, b"abc"))
+    assert _read(store, "d/1/2/a", 3) == b"abc"
+
+
+@pytest.mark.long
+def test_an_account_of_another_key_and_a_missing_bucket_are_one_sentence(
+    google: "GoogleStore", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.google_store import GoogleStore
+
+    account = google.write_account(tmp_path)
+    monkeypatch.setenv("TUNER_STORE_PROFILE", str(account))
+    location = parse_store("gs://another-bucket/x")
+    assert location is not None
+    with pytest.raises(StoreFails, match="store gs://another-bucket/x: no such bucket"):
+        open_store(location, tmp_path).put("d/1/2/a", _file(tmp_path, b"abc"))
+    other = GoogleStore()
+    other.endpoint = google.endpoint
+    other.write_account(tmp_path)
+    location = parse_store(f"gs://{BUCKET}/x")
+    assert location is not None
+    with pytest.raises(StoreFails, match=f"store gs://{BUCKET}/x: ") as caught:
+        open_store(location, tmp_path).put("d/1/2/a", _file(tmp_path, b"abc"))
+    assert "\n" not in str(caught.value)
+    assert google.n_refused >= 1
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read"),
+        ("[ck]", "holds no JSON"),
+        ("[]", "has no `type: service_account`"),
+        ('{"type": "external_account"}', "has no `type: service_account`"),
+        ('{"type": "service_account"}', "the checkpoint store gs://studies/x: "),
+        (
+            '{"type": "service_account", "gcs_base_url": "nonsense"}',
+            "the profile has no valid base_url",
+        ),
+    ],
+)
+def test_a_file_that_is_no_account_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, told: str
+) -> None:
+    path = tmp_path / "account.json"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("TUNER_STORE_PROFILE", str(path))
+    location = parse_store("gs://studies/x")
+    assert location is not None
+    with pytest.raises(StoreFails, match=told) as caught:
+        open_store(location, tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 # --- files ---

@@ -93,6 +93,16 @@ class ReplaceWorker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdmitWorkers:
+    """Take in the workers that have started."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForkSpare:
+    """Fork the worker that replaces the next one that ends, unless there is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class KillWorker:
     """End a worker at once."""
 
@@ -153,6 +163,14 @@ StoreJob = (
     | AskElsewhere
 )
 WorkerAct = (
-    Send | ReplaceWorker | KillWorker | DumpStacks | RestWorkers | WakeWorkers | RecordWorkers
+    Send
+    | ReplaceWorker
+    | AdmitWorkers
+    | ForkSpare
+    | KillWorker
+    | DumpStacks
+    | RestWorkers
+    | WakeWorkers
+    | RecordWorkers
 )
 Act = StoreJob | WorkerAct | Learn | RemoveFile | Say | Leave

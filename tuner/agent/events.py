@@ -31,6 +31,11 @@ class WorkerGone:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TemplateAnswered:
+    """The template has forked a worker that is awaited, or has ended before."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TemplateNoted:
     """A note of the template of the workers about itself."""
 
@@ -163,6 +168,7 @@ Event = (
     WorkerSaid
     | WorkerGone
     | WorkerPrinted
+    | TemplateAnswered
     | TemplateNoted
     | ClaimAnswered
     | BatchWritten

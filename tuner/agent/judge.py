@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from tuner.agent import events
-from tuner.agent.acts import Act, AskClaim, RecordWorkers, Say
+from tuner.agent.acts import Act, AdmitWorkers, AskClaim, RecordWorkers, Say
 from tuner.agent.machine import Machine
 from tuner.agent.notices import FolderMadeAgain, NotPreloaded
 from tuner.agent.rules import (
@@ -30,6 +30,8 @@ def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:  # no
             return workers.said(machine, event, now)
         case events.WorkerGone():
             return workers.gone(machine, event)
+        case events.TemplateAnswered():
+            return [AdmitWorkers()]
         case events.TemplateNoted():
             return [Say(notice=NotPreloaded(sentence=event.text))]
         case events.WorkerPrinted():

@@ -4,7 +4,7 @@ import os
 import queue
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -126,8 +126,7 @@ class Agent:
 
     def _begin(self) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
-        for worker in self._pool.workers.values():
-            self._know(worker)
+        self._know(self._pool.workers.values())
         self._store_thread.start()
         self._claim_thread.start()
         if self._machine.book.has_object_store:
@@ -137,9 +136,10 @@ class Agent:
         self._folder_thread.start()
         self._store_thread.post(acts.AskChanges())
 
-    def _know(self, worker: Worker) -> None:
-        state = WorkerState(name=worker.place.name, heard_at=time.monotonic())
-        self._machine.workers[worker.pid] = state
+    def _know(self, workers: Iterable[Worker]) -> None:
+        for worker in workers:
+            state = WorkerState(name=worker.place.name, heard_at=time.monotonic())
+            self._machine.workers[worker.pid] = state
 
     def _wait(self) -> Iterator[events.Event]:
         """Yield the events up to the next deadline, a limited number at once, at least a tick."""
@@ -149,6 +149,7 @@ class Agent:
             self._look_at = now + LOOK_SECONDS
             self._screen = render_screen(self._machine, now, self._gauge_thread.latest())
             yield from self._pool.new_output(now)
+            self._pool.check_starts(now)
             if self._pool.are_devices_shared:
                 yield events.MemoryRead(by_device=read_memory(self._pool.workers.values()))
         try:
@@ -178,6 +179,8 @@ class Agent:
                 self._pool.send(act.worker, act.message)
             case acts.ReplaceWorker():
                 self._know(self._pool.replace(act.worker))
+            case acts.ForkSpare():
+                self._pool.fork_spare()
             case acts.KillWorker():
                 self._pool.kill(act.worker)
             case acts.DumpStacks():
@@ -185,8 +188,9 @@ class Agent:
             case acts.RestWorkers():
                 self._pool.rest()
             case acts.WakeWorkers():
-                for worker in self._pool.wake():
-                    self._know(worker)
+                self._know(self._pool.wake())
+            case acts.AdmitWorkers():
+                self._know(self._pool.admit())
             case acts.RecordWorkers():
                 self._pool.record()
             case acts.RemoveFile():

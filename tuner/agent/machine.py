@@ -53,6 +53,7 @@ class Rulebook:
     idle_seconds: float = 1.0  # between claims that came back empty
     tally_seconds: float = 30.0
     fill_seconds: float = 0.05  # a busy worker's free places wait so long for others
+    spare_seconds: float = 0.015  # a trial begins before the next process is forked
     look_seconds: float = 5.0  # between claims of a busy machine for trials that others left
     max_lanes: int = 4096  # of one worker
     is_single_use: bool = False  # a worker ends after one trial
@@ -83,6 +84,7 @@ class Machine:
     lanes: dict[AttemptKey, Lane] = field(default_factory=dict)
     # (rung, number, is_complete) of this machine's rung values that the feed has not brought yet
     local_rungs: set[tuple[int, int, bool]] = field(default_factory=set)
+    fork_at: float | None = None  # when to fork the process of a later trial
     n_early_exits: int = 0  # workers in a row that ended before they were ready
     stop: StopState | None = None
     now: float = 0.0  # time of the event that is judged
@@ -163,6 +165,8 @@ class Machine:
         is_busy = is_leaving or any(self.in_phase(Phase.TRAINING))
         if self.wanted is not Desired.RUNNING or is_busy or self.breaker.faults:
             deadlines.append(now + WATCH_SECONDS)
+        if self.fork_at is not None:
+            deadlines.append(self.fork_at)
         if self.writes.ends_at is not None:
             deadlines.append(self.writes.ends_at)
         if self.writes.flush_at is not None and not self.writes.is_writing:

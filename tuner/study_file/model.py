@@ -192,8 +192,9 @@ class Checkpoints(Model):
         Key(
             StoreText(),
             "where checkpoints are kept: `postgres` (up to 1 GiB each), `file:PATH` (a folder that "
-            "all machines see, relative to the study file) or `s3://BUCKET/PREFIX`. The file of "
-            "each machine counts for that machine; the value is not stored",
+            "all machines see, relative to the study file), `s3://BUCKET/PREFIX` or "
+            "`gs://BUCKET/PREFIX`. The file of each machine counts for that machine; the value is "
+            "not stored",
             is_local=True,
         ),
     ] = POSTGRES

@@ -1,9 +1,9 @@
-"""The location of checkpoints: `postgres`, `file:PATH` or `s3://bucket/prefix`."""
+"""The location of checkpoints: `postgres`, `file:PATH`, `s3://bucket/prefix` or `gs://...`."""
 
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from tuner.study_file.schema.parts import Schema
 from tuner.study_file.text.faults import quote
@@ -12,9 +12,13 @@ from tuner.study_file.text.yaml_nodes import ScalarNode
 from tuner.study_file.values import Value
 
 POSTGRES = "postgres"
-_WANTED = "must be postgres, file:PATH or s3://bucket/prefix"
-_S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9._=-]+)*)/?")
-_PATTERN = r"^(postgres|file:.+|s3://[a-z0-9].*)$"
+_WANTED = "must be postgres, file:PATH, s3://bucket/prefix or gs://bucket/prefix"
+_PREFIX = r"((?:/[A-Za-z0-9._=-]+)*)/?"
+_BUCKETS = {
+    "s3": re.compile(rf"s3://([a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]){_PREFIX}"),
+    "gs": re.compile(rf"gs://([a-z0-9][a-z0-9._-]{{1,220}}[a-z0-9]){_PREFIX}"),
+}
+_PATTERN = r"^(postgres|file:.+|(s3|gs)://[a-z0-9].*)$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,7 @@ class FolderStore:
 
 @dataclass(frozen=True, kw_only=True)
 class Bucket:
+    service: Literal["s3", "gs"]
     bucket: str
     prefix: str  # without slashes at its ends; empty: none
 
@@ -37,9 +42,10 @@ def parse_store(text: str) -> StoreLocation | None:
         return None
     if text.startswith("file:"):
         return FolderStore(path=text.removeprefix("file:"))
-    match = _S3.fullmatch(text)
+    service: Literal["s3", "gs"] = "s3" if text.startswith("s3:") else "gs"
+    match = _BUCKETS[service].fullmatch(text)
     assert match is not None, text
-    return Bucket(bucket=match[1], prefix=match[2].strip("/"))
+    return Bucket(service=service, bucket=match[1], prefix=match[2].strip("/"))
 
 
 @dataclass(frozen=True)
@@ -69,16 +75,14 @@ def _fault_of(text: str) -> str:
     if text == POSTGRES:
         return ""
     kind, found, rest = text.partition(":")
-    if not found or kind not in ("file", "s3", "gs"):
+    if not found or kind not in ("file", *_BUCKETS):
         return f"{_WANTED}, not {quote(text)}"
-    if kind == "gs":
-        return "gs: is not supported yet; use file: or s3:"
     if "@" in rest or "?" in rest:
         return "a study file holds no credentials; TUNER_STORE_PROFILE names their profile"
     if kind == "file":
         is_path = bool(rest) and not rest.startswith("//") and "\0" not in rest
         return "" if is_path else "file: needs the path of a folder, such as file:checkpoints"
     parts = PurePosixPath(rest).parts
-    if _S3.fullmatch(text) is None or {".", ".."} & {*parts, *rest.split("/")}:
-        return "s3: needs a bucket and may have a prefix, such as s3://models/tuner"
+    if _BUCKETS[kind].fullmatch(text) is None or {".", ".."} & {*parts, *rest.split("/")}:
+        return f"{kind}: needs a bucket and may have a prefix, such as {kind}://models/tuner"
     return ""

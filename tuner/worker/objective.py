@@ -44,6 +44,8 @@ class Training:
     set_threads: Callable[[int], None]  # that training may use on a CPU
     is_program: bool  # the process is the user's: its lines are flushed, its exit functions run
     preload: Preload | None = None  # the user's code, once for all workers; None: there is none
+    # A process is forked for every trial: the template makes that cheap, which takes it a while.
+    is_forked_often: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ from tuner.fork_protocol import Ended, Forked, Refused, Request, answer, receive
 from tuner.processes import children_of, descendants_of
 from tuner.worker import process
 from tuner.worker.bad_code import BadCode
+from tuner.worker.huge_pages import HugePages
 from tuner.worker.import_watch import watch
 from tuner.worker.kinds.table import TRAININGS
 from tuner.worker.objective import Preload, Training
@@ -33,6 +34,7 @@ from tuner.worker.streams import take_streams
 from tuner.worker.train import train
 
 _LOOK_SECONDS = 0.05  # between looks at children whose end the kernel does not announce
+_QUIET_SECONDS = 0.02  # without a request, after which a part of the memory becomes a huge page
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)  # only the agent ends it
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 _MAX_NOTE = 600  # characters
@@ -63,6 +65,7 @@ def main(arguments: list[str], hidden: Mapping[str, str]) -> int:
     if training is not None and training.preload is not None and options.preload is not None:
         template.preload(training.preload, *options.preload)
     template.note = options.note
+    template.is_forked_often = training is not None and training.is_forked_often
     if not template.run():
         return 0
     started.restore()
@@ -155,6 +158,7 @@ class _Template:
     ) -> None:
         """Build it; `children`: those of the template that this process was, with their sockets."""
         self.note = ""  # for the user
+        self.is_forked_often = False
         self._control = control
         self._started = started
         self._selector = selectors.DefaultSelector()
@@ -164,6 +168,7 @@ class _Template:
         self._has_orphans = False  # of a reaper that was killed
         self._preloaded: tuple[str, str] | None = None
         self._files: Mapping[Path, FileState] = {}
+        self._huge_pages: HugePages | None = None  # since the first fork, which is waited for
         for pid, descriptor in children.items():
             os.set_inheritable(descriptor, False)
             self._add(pid, socket.socket(fileno=descriptor))
@@ -203,8 +208,10 @@ class _Template:
     def run(self) -> bool:
         """Fork and reap; return False when the agent is gone, and True in a worker."""
         while True:
-            is_watched = len(self._pid_fds) == len(self._children) and not self._has_orphans
-            for key, _ in self._selector.select(None if is_watched else _LOOK_SECONDS):
+            events = self._selector.select(self._patience())
+            if not events and self._huge_pages is not None and not self._huge_pages.is_done:
+                self._huge_pages.take_next()
+            for key, _ in events:
                 if key.fileobj is self._control:
                     if self._preloaded and self._files != file_states(self._files):
                         self._again(["--preload", *self._preloaded])
@@ -214,6 +221,13 @@ class _Template:
                     if self._fork(request):
                         return True
             self._reap()
+
+    def _patience(self) -> float | None:
+        """Return for how long to wait for a request; None: until one comes."""
+        if self._huge_pages is not None and not self._huge_pages.is_done:
+            return _QUIET_SECONDS
+        is_watched = len(self._pid_fds) == len(self._children) and not self._has_orphans
+        return None if is_watched else _LOOK_SECONDS
 
     def _fork(self, request: Request) -> bool:
         """Fork a reaper and, below it, a worker; return True in the worker."""
@@ -234,6 +248,8 @@ class _Template:
         answer(request.answers, forked)
         self.note = ""
         _close(request.streams)
+        if self.is_forked_often and self._huge_pages is None:
+            self._huge_pages = HugePages()
         return False
 
     def _add(self, pid: int, answers: socket.socket) -> None:

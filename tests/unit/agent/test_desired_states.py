@@ -81,6 +81,16 @@ def test_a_resume_wakes_the_workers_and_work_goes_on() -> None:
     assert of_type(bench.ready(), acts.AskClaim)
 
 
+def test_a_worker_that_ends_after_the_rest_is_replaced_then() -> None:
+    bench = Bench()
+    bench.ready()
+    bench.claimed()
+    bench.pulse(Desired.PAUSED)
+    assert not of_type(bench.gone(-9), acts.ReplaceWorker)
+    bench.pulse(Desired.RUNNING)
+    assert of_type(bench.gone(-9), acts.ReplaceWorker)
+
+
 def test_a_resume_before_the_last_worker_had_left_wakes_nobody() -> None:
     bench = Bench(n_workers=2)
     trial = bench.training()

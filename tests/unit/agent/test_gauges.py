@@ -66,6 +66,20 @@ def test_workers_on_the_cpu_have_the_memory_of_their_processes(process):
     assert (gauge.load, gauge.watts) == (None, None)
 
 
+def test_the_memory_of_ranks_on_the_cpu_counts(process):
+    rank = "content = bytearray(64 << 20); print(flush=True); input()"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {rank!r}])"
+    device = Device(name="cpu:0", torch_device="cpu")
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()  # the rank has all of its memory
+        (gauge,) = read_gauges([_worker("cpu:0", device, worker)]).values()
+        worker.communicate(b"\n")
+    assert gauge.used_bytes > 64 << 20
+
+
 def test_a_gpu_tells_memory_load_and_watts(driver, process):
     gauges = read_gauges([_worker("gpu:0", GPU, process)])
     expected = Gauge(used_bytes=9 * GIB, total_bytes=80 * GIB, load=0.93, watts=412.0)

@@ -150,3 +150,20 @@ def test_the_last_trial_of_a_budget_is_followed_by_none() -> None:
     assert not of_type(result, acts.Send | acts.AskClaim)
     result += bench.gone(0) + bench.tick(1.0)
     assert not of_type(result, acts.AskClaim)
+
+
+def test_the_next_process_is_forked_after_a_trial_has_begun() -> None:
+    """The start of the trial and the fork would slow each other."""
+    bench = Bench(is_single_use=True, max_lanes=1, spare_seconds=0.5)
+    bench.ready()
+    assert of_type(bench.claimed(claimed_trial(0)), acts.Send)
+    assert bench.machine.next_deadline(bench.machine.now) <= bench.machine.now + 0.5
+    assert not of_type(bench.tick(0.4), acts.ForkSpare)
+    assert len(of_type(bench.tick(0.2), acts.ForkSpare)) == 1
+    assert not of_type(bench.tick(5.0), acts.ForkSpare), "once for each trial"
+
+
+def test_a_worker_for_many_trials_needs_no_spare() -> None:
+    bench = Bench()
+    bench.training(0)
+    assert not of_type(bench.tick(5.0), acts.ForkSpare)

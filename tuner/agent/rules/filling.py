@@ -1,6 +1,6 @@
 """Rules that keep workers busy and the store informed, and that detect the study's end."""
 
-from tuner.agent.acts import Act, AskClaim, AskEnd, AskWrite, Leave, Say, Send
+from tuner.agent.acts import Act, AskClaim, AskEnd, AskWrite, ForkSpare, Leave, Say, Send
 from tuner.agent.machine import Machine
 from tuner.agent.notices import TrialStarted, WaitingForOthers
 from tuner.agent.rules import places
@@ -17,6 +17,9 @@ def fill(machine: Machine, now: float) -> list[Act]:
     if machine.wanted is Desired.RUNNING:
         for lane in machine.in_phase(Phase.QUEUED):
             acts += _start(machine, lane)
+    if machine.fork_at is not None and now >= machine.fork_at:
+        machine.fork_at = None
+        acts.append(ForkSpare())
     n_wanted, n_room = places.wanted_and_room(machine)
     if n_wanted == 0:
         machine.claims.fill_at = None
@@ -49,6 +52,8 @@ def _start(machine: Machine, lane: Lane) -> list[Act]:
     worker.n_started += 1
     lane.phase, lane.worker, lane.place = Phase.TRAINING, pid, worker.n_started
     lane.started_at = lane.reported_at = worker.heard_at = machine.now
+    if machine.book.is_single_use:
+        machine.fork_at = machine.now + machine.book.spare_seconds
     trial = lane.trial
     start = Start(
         number=trial.key.number,

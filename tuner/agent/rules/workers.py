@@ -226,8 +226,9 @@ def _last_lines(lane: Lane) -> str:
 def gone(machine: Machine, event: WorkerGone) -> list[Act]:
     """Fail the lanes of an ended worker and replace it."""
     worker = machine.workers.get(event.worker)
-    if worker is None:
-        return []
+    if worker is None:  # it was ended for a rest, which may be over by now
+        is_over = not machine.is_resting and machine.stop is None
+        return [ReplaceWorker(worker=event.worker)] if is_over else []
     lanes = _begun(machine, event.worker, worker)
     failure = _failure_of(event, worker, len(lanes))
     acts: list[Act] = []

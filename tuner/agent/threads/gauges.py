@@ -11,6 +11,7 @@ from tuner.agent.memory import open_gpus, used_bytes
 from tuner.agent.workers.process import Worker
 from tuner.cgroups import Cgroups
 from tuner.helper_thread import HelperThread
+from tuner.processes import with_descendants
 from tuner.study.activity import Gauge
 
 READ_SECONDS = 2.0
@@ -57,8 +58,11 @@ def read_gauges(workers: Iterable[Worker]) -> dict[str, Gauge]:
 
 
 def _of_cpu(pids: Iterable[int]) -> Gauge:
-    """Return the memory of its workers: a share of the CPU has no gauge of its own."""
-    used = sum(used_bytes(pids).values())
+    """Return the memory of its workers, and of the ranks and programs that they have started.
+
+    A share of the CPU has no gauge of its own.
+    """
+    used = sum(used_bytes(with_descendants(pids)).values())
     return Gauge(used_bytes=used, total_bytes=Cgroups().memory().total)
 
 

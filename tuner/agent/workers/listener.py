@@ -7,7 +7,7 @@ import selectors
 import threading
 from contextlib import suppress
 
-from tuner.agent.events import Event, WorkerGone, WorkerSaid, report_failures
+from tuner.agent.events import Event, TemplateAnswered, WorkerGone, WorkerSaid, report_failures
 from tuner.agent.workers.process import Worker
 from tuner.helper_thread import HelperThread
 from tuner.messages import (
@@ -36,11 +36,18 @@ class Listener(HelperThread):
         self._wake_read, self._wake_write = os.pipe()
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._arrivals: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._awaited: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._lock = threading.Lock()  # for the logs
 
     def add(self, worker: Worker) -> None:
         """Listen to a worker whose process has started."""
         self._arrivals.put(worker)
+        self._wake()
+
+    def await_start(self, worker: Worker) -> None:
+        """Report when the template has answered the request for a worker."""
+        worker.is_awaited = True
+        self._awaited.put(worker)
         self._wake()
 
     def stop(self) -> None:
@@ -86,6 +93,10 @@ class Listener(HelperThread):
 
     def _attend(self, worker: Worker, what: str) -> None:
         match what:
+            case "start":
+                self._selector.unregister(worker.process.exit_fd)
+                worker.has_answer = True
+                self._inbox.put(TemplateAnswered())
             case "log":
                 self._drain_log(worker)
             case "pipe":
@@ -98,6 +109,10 @@ class Listener(HelperThread):
                 self._note_end(worker)
 
     def _welcome(self) -> None:
+        while not self._awaited.empty():
+            worker = self._awaited.get()
+            exit_fd = worker.process.exit_fd  # the answer comes there too
+            self._selector.register(exit_fd, selectors.EVENT_READ, (worker, "start"))
         while not self._arrivals.empty():
             worker = self._arrivals.get()
             self._selector.register(worker.read_fd, selectors.EVENT_READ, (worker, "pipe"))

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -33,6 +34,10 @@ class Worker:
     n_shown: int = 0  # bytes of the attempt's log that the agent has received
     shown_at: float = 0.0
     ended: threading.Event = field(default_factory=threading.Event)  # its pipe has ended
+    asked_at: float = field(default_factory=time.monotonic)
+    is_awaited: bool = False  # the listener reports the answer of its template
+    has_answer: bool = False  # of its template, which the listener has seen
+    is_set_up: bool = False
     _training_pid: int | None = None  # once it is known
 
     @property

@@ -47,6 +47,11 @@ class ForkedProcess:
         return self._answers.fileno()
 
     @property
+    def has_answer(self) -> bool:
+        """Return whether the template has answered, so that nothing waits for the start."""
+        return self._forked is not None or _is_readable(self._answers.fileno(), 0.0)
+
+    @property
     def pid(self) -> int:
         """Return its process id; wait for its start. Raises `TemplateGone`, `RunFailed`."""
         return self._start().pid
@@ -97,8 +102,7 @@ class ForkedProcess:
                 try:
                     answer = receive_answer(self._answers)
                 except TimeoutError:
-                    limit = f"{START_SECONDS:.0f} s"
-                    raise RunFailed(f"no worker has started within {limit}") from None
+                    raise not_started() from None
                 if isinstance(answer, Refused):
                     raise RunFailed(f"this machine starts no more processes: {answer.reason}")
                 if not isinstance(answer, Forked):
@@ -110,13 +114,22 @@ class ForkedProcess:
 def _is_gone(forked: Forked, seconds: float) -> bool:
     """Wait for the end of a process whose exit code is not known; return whether it has ended."""
     if forked.pid_fd >= 0:
-        poll = select.poll()  # which takes any number of a descriptor
-        poll.register(forked.pid_fd, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+        return _is_readable(forked.pid_fd, seconds)
     until = monotonic() + seconds
     while exists(forked.pid) and monotonic() < until:
         sleep(_LOOK_SECONDS)
     return not exists(forked.pid)
+
+
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()  # which takes any number of a descriptor
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def not_started() -> RunFailed:
+    """Return the error of a template that has not answered for too long."""
+    return RunFailed(f"no worker has started within {START_SECONDS:.0f} s")
 
 
 class Template:

@@ -41,7 +41,7 @@ def find_retries(
     distributions = to_distributions(spec.search_space)
     retries, faults = [], []
     for row in rows:
-        retry = _retry(row, distributions)
+        retry = _retry(row, spec.name, distributions)
         if isinstance(retry, Retry):
             retries.append(retry)
         elif numbers is not None:
@@ -78,11 +78,14 @@ def _retried_already(number: int, open_retry: int) -> str:
     return f"trial {number} is being retried already, as trial {open_retry}"
 
 
-def _retry(row: Row, distributions: Distributions) -> Retry | str:
+def _retry(row: Row, study: str, distributions: Distributions) -> Retry | str:
     """Return the retry, or the reason against one."""
     number, state, draw, names, values, texts, open_retry = row
     if state != TrialState.FAIL:
-        return f"trial {number} is {state}; only FAIL trials are retried"
+        again = study_command("enqueue", study, values="NAME=VALUE ...")
+        is_over = state in (TrialState.COMPLETE, TrialState.PRUNED)
+        hint = f"; {again} trains its params in a new trial" if is_over else ""
+        return f"trial {number} is {state}; only FAIL trials are retried{hint}"
     if open_retry is not None:
         return _retried_already(number, open_retry)
     given = zip(names or (), values or (), texts or (), strict=True)

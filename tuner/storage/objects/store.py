@@ -33,7 +33,11 @@ def open_store(location: StoreLocation, folder: Path) -> ObjectStore:
     match location:
         case FolderStore(path=path):
             return FileStore(folder / path)
-        case Bucket():
-            from tuner.storage.objects.s3 import open_bucket  # noqa: PLC0415 - an optional extra
+        case Bucket(service="s3"):
+            from tuner.storage.objects import s3  # noqa: PLC0415 - an optional extra
 
-            return open_bucket(location)
+            return s3.open_bucket(location)
+        case Bucket():
+            from tuner.storage.objects import gs  # noqa: PLC0415 - an optional extra
+
+            return gs.open_bucket(location)

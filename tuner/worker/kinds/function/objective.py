@@ -187,4 +187,5 @@ TRAINING = Training(
     set_threads=set_threads,
     is_program=True,
     preload=preload,
+    is_forked_often=True,
 )
