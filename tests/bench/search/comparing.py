@@ -1,5 +1,6 @@
 """Paired differences in standard deviations between searches, with bootstrap intervals."""
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from tests.bench.search.records import Search
 
 N_RESAMPLES = 4000
 LEVEL = 0.90
+MIN_PAIRS = 3  # of a data set, for an interval: one pair, drawn again and again, has no width
 
 Measure = Callable[[Search], float | None]  # lower is better; None: the search has no such value
 _Place = tuple[str, int]  # data set, trials in flight
@@ -23,6 +25,11 @@ class Interval:
     low: float
     high: float
     n: int
+    fewest: int  # pairs of a data set
+
+    @property
+    def is_known(self) -> bool:
+        return self.fewest >= MIN_PAIRS
 
     @property
     def half_width(self) -> float:
@@ -77,19 +84,28 @@ def spreads_of(searches: Sequence[Search], measure: Measure) -> dict[_Place, flo
 
 
 def bootstrap(differences: Mapping[str, Sequence[float]], seed: int = 0) -> Interval | None:
-    """Return the mean of all differences; pairs are drawn again within each data set."""
+    """Return the mean of all differences; pairs are drawn again within each data set.
+
+    Draws from n pairs vary by a factor of sqrt((n - 1) / n) too little, which counts with few
+    seeds: they are spread around the mean by its inverse.
+    """
     groups = [np.asarray(values) for values in differences.values() if len(values)]
     if not groups:
         return None
     generator = np.random.default_rng(seed)
     sums = np.zeros(N_RESAMPLES)
     for group in groups:
-        drawn = generator.integers(len(group), size=(N_RESAMPLES, len(group)))
-        sums += group[drawn].sum(1)
+        n = len(group)
+        spread = group.mean() + (group - group.mean()) * math.sqrt(n / max(n - 1, 1))
+        sums += spread[generator.integers(n, size=(N_RESAMPLES, n))].sum(1)
     everything = np.concatenate(groups)
     low, high = np.quantile(sums / len(everything), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(
-        mean=float(everything.mean()), low=float(low), high=float(high), n=len(everything)
+        mean=float(everything.mean()),
+        low=float(low),
+        high=float(high),
+        n=len(everything),
+        fewest=min(map(len, groups)),
     )
 
 

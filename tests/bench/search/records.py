@@ -1,5 +1,6 @@
 """The log: one JSON line per search, written when the search ends (README.md)."""
 
+import fcntl
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -124,9 +125,13 @@ def read_log(file: Path, *, with_trials: bool = False) -> Iterator[Search]:
 
 
 def append(file: Path, search: Search) -> None:
-    """Add a search, in place of a line at the end that was cut off."""
+    """Add a search, in place of a line at the end that was cut off.
+
+    The lock is for other benches that write to the same log: no line of theirs is cut off.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+b") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
         end = log.seek(0, 2)
         log.seek(0)
         if end:

@@ -33,7 +33,13 @@ def test_metric(search: Search) -> float | None:
 
 
 def best(share: float, search: Search) -> float | None:
-    return search.best_at(epochs=share * search.n_epochs)
+    """Return the best value by a share of the epochs.
+
+    A search that had no COMPLETE trial by then has the value of its first one, which came later:
+    without it, the pairs of slow starters would be missing.
+    """
+    value = search.best_at(epochs=share * search.n_epochs)
+    return search.bests[0][2] if value is None and search.bests else value
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -50,7 +56,7 @@ _RANKED = ("best at 100 %", "fresh seeds")
 def render(searches: Sequence[Search], against: str, budget: int) -> str:
     """Return the tables; searches with another budget do not belong to them."""
     searches = [search for search in searches if search.n_epochs == budget]
-    parts = [_hours(searches)]
+    parts = [_hours(searches), _commits(searches)]
     for in_flight in sorted({search.cell.in_flight for search in searches}):
         of_k = [search for search in searches if search.cell.in_flight == in_flight]
         parts += [f"## {in_flight} in flight", _differences(of_k, against)]
@@ -62,6 +68,14 @@ def render(searches: Sequence[Search], against: str, budget: int) -> str:
 def _hours(searches: Sequence[Search]) -> str:
     seconds = sum(s.training_seconds + s.suggesting_seconds for s in searches)
     return f"{len(searches)} searches, {seconds / 3600:.2f} hours of one core."
+
+
+def _commits(searches: Sequence[Search]) -> str:
+    """Name the code of each contender: a log may hold searches of several versions."""
+    found: dict[str, list[str]] = {}
+    for name, mine in _by_contender(searches).items():
+        found.setdefault(", ".join(sorted({s.commit for s in mine})), []).append(name)
+    return "Commits: " + "; ".join(f"{which}: {', '.join(ns)}" for which, ns in found.items()) + "."
 
 
 def _differences(searches: Sequence[Search], against: str) -> str:
@@ -78,7 +92,7 @@ def _differences(searches: Sequence[Search], against: str) -> str:
         rows.append([name, str(n), *(_shown(i, n) for i in found), _shown(timed, n)])
     nulls = [bootstrap(null_differences(baseline, m)) for m in MEASURES.values()]
     n = max((interval.n for interval in nulls if interval), default=0)
-    widths = [f"{null.half_width:.2f}" if null else "-" for null in nulls]
+    widths = [f"{null.half_width:.2f}" if null and null.is_known else "-" for null in nulls]
     rows.append(["can be resolved", str(n), *widths, ""])
     return _table(rows)
 
@@ -171,7 +185,8 @@ def _shown(interval: Interval | None, n_expected: int | None = None) -> str:
     """Return mean and interval, with the number of pairs if some lack the value."""
     if interval is None:
         return "-"
-    text = f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+    text = f"{interval.mean:+.2f}"
+    text += f" [{interval.low:+.2f}, {interval.high:+.2f}]" if interval.is_known else " [?]"
     is_short = n_expected is not None and interval.n < n_expected
     return f"{text} (n {interval.n})" if is_short else text
 

@@ -12,6 +12,7 @@ from tests.bench.search.comparing import (
     spreads_of,
 )
 from tests.bench.search.records import Cell, Search
+from tests.bench.search.report import best, render
 
 
 def search(contender: str, seed: int, value: float | None, data: str = "digits") -> Search:
@@ -91,3 +92,24 @@ def test_one_search_has_no_spread():
 def test_ranks_need_all_contenders_and_share_ties():
     runs = searches("a", 1.0, 5.0, 1.0) + searches("b", 1.0, 4.0) + searches("c", 3.0, 3.0)
     assert mean_ranks(runs, Search.best_at) == {"a": 2.25, "b": 1.75, "c": 2.0}
+
+
+def test_a_search_that_has_nothing_yet_counts_with_its_first_value():
+    assert best(0.5, search("tpe", 0, 1.5)) == 1.5
+    assert best(0.01, search("tpe", 0, 1.5)) == 1.5  # after 27 of 2,700 epochs; it came after 100
+    assert best(1.0, search("tpe", 0, None)) is None
+
+
+def test_one_pair_of_a_data_set_gives_no_interval():
+    interval = bootstrap({"digits": [1.0, 2.0, 3.0], "wine": [1.0]})
+    assert interval is not None
+    assert not interval.is_known
+    found = searches("tpe", 1.0, 2.0, 3.0) + searches("mixed", 0.5)
+    assert "| mixed | 1 | -0.50 [?] |" in render(found, "tpe", 2700)
+
+
+def test_few_pairs_have_the_width_of_their_standard_error():
+    interval = bootstrap({"digits": [-1.0, -1.0, 1.0, 1.0]})
+    assert interval is not None
+    # the deviation of the mean is sqrt(4 / 3) / sqrt(4), and 0.5 without the correction
+    assert interval.half_width > 0.9
