@@ -22,7 +22,8 @@ def main() -> None:
     if options.table:
         asked = None if options.data is None else set(options.data)
         searches = [s for s in read_log(options.out) if asked is None or s.cell.data in asked]
-        print(render(searches, options.against, BUDGET))
+        pools_units = options.unit == "all"
+        print(render(searches, options.against, BUDGET, pools_units=pools_units))
         return
     cells = open_cells(
         options.out,
@@ -92,6 +93,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=1, help="over the cells")
     parser.add_argument("--table", action="store_true", help="of the log; searches nothing")
     parser.add_argument("--against", default="tpe+asha", help="the contender to compare with")
+    parser.add_argument(
+        "--unit", choices=["baseline", "all"], default="baseline", help="whose deviations"
+    )
     options = parser.parse_args()
     options.seeds = [seed for seeds in options.seeds for seed in seeds]
     return options

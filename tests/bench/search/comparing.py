@@ -37,15 +37,18 @@ class Interval:
 
 
 def paired_differences(
-    searches: Sequence[Search], baseline: Sequence[Search], measure: Measure
+    searches: Sequence[Search],
+    baseline: Sequence[Search],
+    measure: Measure,
+    among: Sequence[Search] = (),
 ) -> dict[str, list[float]]:
     """Return `searches` minus `baseline` by data set, of equal data, trials in flight and seed.
 
-    The unit is the standard deviation of the baseline's searches on that data set with that number
-    in flight. A pair of which one search lacks the value is left out, and so is a data set whose
-    baseline has no spread.
+    The unit is the standard deviation between searches of a contender on that data set with that
+    number in flight: over all contenders of `among`, or the baseline's alone. A pair of which one
+    search lacks the value is left out, and so is a data set without spread.
     """
-    spreads = spreads_of(baseline, measure)
+    spreads = spreads_of(among or baseline, measure)
     others = {_key(search): measure(search) for search in baseline}
     found: dict[str, list[float]] = {}
     for search in searches:
@@ -56,12 +59,14 @@ def paired_differences(
     return found
 
 
-def null_differences(baseline: Sequence[Search], measure: Measure) -> dict[str, list[float]]:
+def null_differences(
+    baseline: Sequence[Search], measure: Measure, among: Sequence[Search] = ()
+) -> dict[str, list[float]]:
     """Return differences of the baseline to itself under the next seed, by data set.
 
     There is nothing to find, so that the width of their interval shows what could be found.
     """
-    spreads = spreads_of(baseline, measure)
+    spreads = spreads_of(among or baseline, measure)
     found: dict[str, list[float]] = {}
     for place, members in _by_place(baseline).items():
         ordered = sorted(members, key=lambda search: search.cell.seed)
@@ -74,12 +79,20 @@ def null_differences(baseline: Sequence[Search], measure: Measure) -> dict[str, 
 
 
 def spreads_of(searches: Sequence[Search], measure: Measure) -> dict[_Place, float]:
-    """Return the standard deviation between the searches of each data set and number in flight."""
+    """Return the standard deviation between searches that differ in the seed alone, by place.
+
+    Those of several contenders are pooled, each around its own mean.
+    """
     spreads = {}
     for place, members in _by_place(searches).items():
-        values = [value for search in members if (value := measure(search)) is not None]
-        if len(values) > 1:
-            spreads[place] = statistics.stdev(values)
+        by_name: dict[str, list[float]] = {}
+        for search in members:
+            if (value := measure(search)) is not None:
+                by_name.setdefault(search.cell.contender, []).append(value)
+        many = [values for values in by_name.values() if len(values) > 1]
+        if many:
+            squares = sum(statistics.variance(values) * (len(values) - 1) for values in many)
+            spreads[place] = math.sqrt(squares / sum(len(values) - 1 for values in many))
     return spreads
 
 

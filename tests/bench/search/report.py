@@ -53,15 +53,21 @@ MEASURES: Mapping[str, Measure] = {
 _RANKED = ("best at 100 %", "fresh seeds")
 
 
-def render(searches: Sequence[Search], against: str, budget: int) -> str:
-    """Return the tables; searches with another budget do not belong to them."""
+def render(
+    searches: Sequence[Search], against: str, budget: int, *, pools_units: bool = False
+) -> str:
+    """Return the tables; searches with another budget do not belong to them.
+
+    `pools_units`: the unit is the standard deviation over all contenders, not the baseline's.
+    """
     searches = [search for search in searches if search.n_epochs == budget]
     parts = [_hours(searches), _commits(searches)]
     for in_flight in sorted({search.cell.in_flight for search in searches}):
         of_k = [search for search in searches if search.cell.in_flight == in_flight]
-        parts += [f"## {in_flight} in flight", _differences(of_k, against)]
+        among = of_k if pools_units else []
+        parts += [f"## {in_flight} in flight", _differences(of_k, against, among)]
         parts += ["Medians:", _medians(of_k), "By data set, under fresh seeds:"]
-        parts += [_by_data(of_k, against)]
+        parts += [_by_data(of_k, against, among)]
     return "\n\n".join(parts)
 
 
@@ -78,7 +84,7 @@ def _commits(searches: Sequence[Search]) -> str:
     return "Commits: " + "; ".join(f"{which}: {', '.join(ns)}" for which, ns in found.items()) + "."
 
 
-def _differences(searches: Sequence[Search], against: str) -> str:
+def _differences(searches: Sequence[Search], against: str, among: Sequence[Search]) -> str:
     """Differences to the baseline in standard deviations between its searches."""
     by_name = _by_contender(searches)
     baseline = by_name.get(against, [])
@@ -86,11 +92,14 @@ def _differences(searches: Sequence[Search], against: str) -> str:
     for name, mine in by_name.items():
         if name == against:
             continue
-        found = [bootstrap(paired_differences(mine, baseline, m)) for m in MEASURES.values()]
-        timed = bootstrap(_at_equal_time(mine, baseline))
+        found = [
+            bootstrap(paired_differences(mine, baseline, measure, among))
+            for measure in MEASURES.values()
+        ]
+        timed = bootstrap(_at_equal_time(mine, baseline, among))
         n = max((interval.n for interval in found if interval), default=0)
         rows.append([name, str(n), *(_shown(i, n) for i in found), _shown(timed, n)])
-    nulls = [bootstrap(null_differences(baseline, m)) for m in MEASURES.values()]
+    nulls = [bootstrap(null_differences(baseline, m, among)) for m in MEASURES.values()]
     n = max((interval.n for interval in nulls if interval), default=0)
     widths = [f"{null.half_width:.2f}" if null and null.is_known else "-" for null in nulls]
     rows.append(["can be resolved", str(n), *widths, ""])
@@ -98,7 +107,7 @@ def _differences(searches: Sequence[Search], against: str) -> str:
 
 
 def _at_equal_time(
-    searches: Sequence[Search], baseline: Sequence[Search]
+    searches: Sequence[Search], baseline: Sequence[Search], among: Sequence[Search]
 ) -> dict[str, list[float]]:
     """Compare the best values when the baseline's median search on the data set has ended.
 
@@ -113,6 +122,7 @@ def _at_equal_time(
         searches,
         baseline,
         lambda search: search.best_at(seconds=ends.get(search.cell.data, 0.0)),
+        among,
     )
 
 
@@ -156,14 +166,14 @@ def _share(share: float) -> str:
     return "never" if math.isinf(share) else f"{share:.0%}"
 
 
-def _by_data(searches: Sequence[Search], against: str) -> str:
+def _by_data(searches: Sequence[Search], against: str, among: Sequence[Search]) -> str:
     """The mean value of each contender, and its difference to the baseline."""
     by_name = _by_contender(searches)
     baseline = by_name.get(against, [])
     sets = list(dict.fromkeys(search.cell.data for search in searches))
     rows = [["contender", *sets]]
     for name, mine in by_name.items():
-        differences = paired_differences(mine, baseline, fresh)
+        differences = paired_differences(mine, baseline, fresh, among)
         cells = []
         for data in sets:
             values = [v for s in mine if s.cell.data == data and (v := fresh(s)) is not None]

@@ -113,3 +113,12 @@ def test_few_pairs_have_the_width_of_their_standard_error():
     assert interval is not None
     # the deviation of the mean is sqrt(4 / 3) / sqrt(4), and 0.5 without the correction
     assert interval.half_width > 0.9
+
+
+def test_the_unit_can_be_pooled_over_contenders_around_their_means():
+    baseline = searches("tpe", 1.0, 2.0, 3.0)  # a variance of 1
+    mine = searches("mixed", 10.0, 16.0, 22.0)  # and of 36
+    everything = [*baseline, *mine]
+    assert spreads_of(everything, Search.best_at) == {("digits", 8): pytest.approx(18.5**0.5)}
+    found = paired_differences(mine, baseline, Search.best_at, everything)
+    assert found["digits"] == pytest.approx([9 / 18.5**0.5, 14 / 18.5**0.5, 19 / 18.5**0.5])
