@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,18 @@ def _n_reports(administrator: Any) -> int:
     return int(n_reports)
 
 
+def _has_socket(pid: int) -> bool:
+    """Whether a process has a connection."""
+    with suppress(OSError):  # a descriptor may be closed meanwhile
+        return any(
+            os.readlink(file).startswith("socket:") for file in Path(f"/proc/{pid}/fd").iterdir()
+        )
+    return False
+
+
 @contextmanager
 def _looking(url: str, folder: Path, *words: str) -> Iterator[Path]:
-    """A command that looks on until Ctrl-C; its output."""
+    """A command that looks on until Ctrl-C, once it has a connection; its output."""
     output = folder / f"{words[0]}.log"
     with output.open("w") as file:
         process = subprocess.Popen(
@@ -75,6 +84,11 @@ def _looking(url: str, folder: Path, *words: str) -> Iterator[Path]:
             env={**os.environ, "TUNER_STORAGE": url},
         )
     try:
+        until = time.monotonic() + 60
+        while not _has_socket(process.pid):
+            assert process.poll() is None, output.read_text()
+            assert time.monotonic() < until, "no connection"
+            time.sleep(0.05)
         yield output
         assert process.poll() is None, output.read_text()
     finally:
@@ -98,7 +112,7 @@ def test_a_new_password_is_an_outage_until_it_is_the_old_one_again(
             _looking(external.url, tmp_path, "logs", "cells", "0", "-f") as log,
         ):
             fleet.wait_for(lambda: "cells" in page.read_text(), "a page")
-            time.sleep(1.5)  # for `logs`, which has nothing to say
+            time.sleep(1.5)  # for the first answer to `logs`, which has nothing to say
             _set_password(administrator, "another")
             refused_at = time.monotonic()
             _end_other_sessions(administrator)

@@ -90,10 +90,17 @@ def _show(study: StoredStudy) -> Fronts:
             "update tuner.agent set seen_at = now() where seen_at > now() - interval '30 minutes'"
         )
         fronts = _show_once(study)
-        summary = load_summary(study.database, study.spec.name)
-        if summary_json(summary)["state"] == fronts.json["state"]:
+        last = load_summary(study.database, study.spec.name)
+        shown = (fronts.board.summary, fronts.glance, fronts.api.summary, last)
+        if all(_standing(summary) == _standing(last) for summary in shown):
             return fronts
     raise AssertionError("the state changed each time")
+
+
+def _standing(summary: StudySummary) -> tuple[object, ...]:
+    """The facts that change when an agent falls silent."""
+    document = summary_json(summary)
+    return document["state"], document["active"], document["actions"]
 
 
 def _show_once(study: StoredStudy) -> Fronts:
