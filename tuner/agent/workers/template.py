@@ -97,17 +97,22 @@ class ForkedProcess:
 
     def _start(self) -> Forked:
         with self._starting:
-            if self._forked is None:
+            while self._forked is None:
                 self._answers.settimeout(START_SECONDS)
                 try:
                     answer = receive_answer(self._answers)
                 except TimeoutError:
                     raise not_started() from None
-                if isinstance(answer, Refused):
-                    raise RunFailed(f"this machine starts no more processes: {answer.reason}")
-                if not isinstance(answer, Forked):
-                    raise TemplateGone
-                self._forked = answer
+                match answer:
+                    case Forked():
+                        self._forked = answer
+                    case Ended(exit_code=exit_code):
+                        # A short trial's reaper may answer before the template, which forked it.
+                        self._exit_code = exit_code
+                    case Refused(reason=reason):
+                        raise RunFailed(f"this machine starts no more processes: {reason}")
+                    case None:
+                        raise TemplateGone
             return self._forked
 
 
