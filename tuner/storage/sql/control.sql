@@ -7,14 +7,14 @@ from tuner.study where study_id = %(study_id)s for no key update;
 
 -- name: last_values
 -- The finite values of the COMPLETE trials that ended last, in the order of their ends, and the number
--- of all.
-select coalesce(array_agg(value order by ended, number) filter (where place <= %(n)s), '{}'),
-       count(*)
-from (
-    select v.value, t.datetime_complete as ended, t.number,
-           row_number() over (order by t.datetime_complete desc, t.number desc) as place
-    from trials t join trial_values v on v.trial_id = t.trial_id and v.objective = 0
-    where t.study_id = %(study_id)s and t.state = 'COMPLETE' and v.value_type = 'FINITE') x;
+-- of all COMPLETE trials. Values are looked up for the last ones alone.
+select (select coalesce(array_agg(v.value order by x.datetime_complete, x.number), '{}')
+        from (select t.trial_id, t.number, t.datetime_complete from trials t
+              where t.study_id = %(study_id)s and t.state = 'COMPLETE'
+              order by t.datetime_complete desc, t.number desc limit %(n)s) x
+        join trial_values v on v.trial_id = x.trial_id and v.objective = 0
+        where v.value_type = 'FINITE'),
+       (select count(*) from trials t where t.study_id = %(study_id)s and t.state = 'COMPLETE');
 
 -- name: used
 -- What is used of each limit, and the best finite value of a COMPLETE trial.
