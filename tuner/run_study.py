@@ -36,7 +36,6 @@ from tuner.search.catalog import build_pruner, build_sampler
 from tuner.search.completion import complete
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler, ModelSampler
-from tuner.search.rung_table import rungs_of_models
 from tuner.space import to_distributions
 from tuner.storage.connections.connection import Database, DatabaseUrl, render_url
 from tuner.storage.embedded.home import DataFolder, Home, open_home, open_spool
@@ -50,7 +49,7 @@ from tuner.study.agents import AgentIdentity, Desired
 from tuner.study.code import Code
 from tuner.study.command_line import UNKNOWN_FILE, run_study_command
 from tuner.study.ending import Ending, EndingKind
-from tuner.study.schedule import NO_RUNGS
+from tuner.study.schedule import MODEL_RUNGS, NO_RUNGS
 from tuner.study.seeds import derive_seed
 from tuner.study_file.identity import parse_spec, render_differences
 from tuner.study_file.load import load_study_file
@@ -303,7 +302,7 @@ def build_rulebook(spec: StudySpec, code: Code) -> Rulebook:
     reads_rungs = isinstance(sampler, ModelSampler) and sampler.reads_rungs
     return Rulebook(
         pruner=build_pruner(spec),
-        model_rungs=rungs_of_models() if reads_rungs else NO_RUNGS,
+        model_rungs=MODEL_RUNGS if reads_rungs else NO_RUNGS,
         n_steps=spec.n_steps,
         goal=spec.goal,
         retries=spec.failures.retries,

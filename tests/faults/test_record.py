@@ -22,6 +22,7 @@ from tuner.study_file.model import StudySpec
 
 PRUNERS = {
     "asha": "asha",
+    "halving": "{asha: {min_resource: 1, reduction_factor: 2}}",  # at other steps than models use
     "median": "{median: {n_startup_trials: 4}}",
     "hyperband": "{hyperband: {min_resource: 1, reduction_factor: 3}}",
 }
@@ -39,6 +40,8 @@ PRUNERS = {
                 ("rung_tpe", "median"),
                 ("mixed", "hyperband"),
                 ("rung_gp", "median"),
+                ("rung_gp", "halving"),
+                ("rung_tpe", "halving"),
             )
         ),
     ],

@@ -15,6 +15,7 @@ from optuna.trial import TrialState as OptunaState
 
 from tuner.space import Distributions, applying, with_conditions
 from tuner.study.report import RungValue
+from tuner.study.schedule import MODEL_RUNGS
 from tuner.study.suggestion import Basis
 from tuner.study.trial import Direction, Params, TrialRecord, TrialState
 
@@ -111,13 +112,15 @@ class Mirror:
             self._show(record.number, self._freeze(record))
 
     def update_rungs(self, values: Iterable[RungValue]) -> None:
-        """Take in values of trials at rungs; the first one of a trial and step stays.
+        """Take in values of trials at `MODEL_RUNGS`; the first one of a trial and step stays.
 
-        The values of a trial come in the order of their steps, except that those of a machine may
-        come again.
+        Other steps, at which only the pruner compares, are left out: an agent passes on its own
+        values at `MODEL_RUNGS` alone, and every machine must see the same ones. The values of a
+        trial come in the order of their steps, except that those of a machine may come again.
         """
         for given in values:
-            if not given.is_complete and not math.isnan(given.value):
+            is_used = not given.is_complete and given.step in MODEL_RUNGS
+            if is_used and not math.isnan(given.value):
                 self._rungs.setdefault(given.number, {}).setdefault(given.step, given.value)
 
     def rungs_of(self, number: int) -> Mapping[int, float]:

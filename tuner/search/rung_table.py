@@ -11,23 +11,12 @@ from optuna.trial import TrialState as OptunaState
 
 from tuner.search.cube import Cube, Floats
 from tuner.search.mirror import Mirror, ShownTrial
-from tuner.study.schedule import ENDLESS, Schedule
+from tuner.study.schedule import ENDLESS
 from tuner.study_file.algorithms.reading import FIRST_MODEL
 
 FULL = ENDLESS  # as a rung: the final value of a COMPLETE trial, above all steps
 MIN_VALUES = FIRST_MODEL["rung_tpe"]  # at a rung, for a comparison there
-_FACTOR = 3
 _MAX_GOOD = 25
-
-
-def rungs_of_models() -> Schedule:
-    """Return the steps at which reports are kept for models: 1, 3, 9, ..."""
-    runs = []
-    step = 1
-    while step < ENDLESS:
-        runs.append(range(step, step + 1))
-        step *= _FACTOR
-    return Schedule(runs=tuple(runs))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,9 @@ class Schedule:
 
 
 NO_RUNGS = Schedule()
+_N_RUNGS = 19  # up to 3**18, which is less than `ENDLESS`
+# The steps whose values models use, whatever the pruner compares: 1, 3, 9, ...
+MODEL_RUNGS = Schedule(runs=tuple(range(3**n, 3**n + 1) for n in range(_N_RUNGS)))
 
 
 def _last(run: range, before: int, step: int) -> int:

@@ -19,10 +19,9 @@ from tuner.search.curves import Curves
 from tuner.search.history import History
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import DrawSampler
-from tuner.search.rung_table import rungs_of_models
 from tuner.space import choose_params, to_distributions
 from tuner.study.report import RungValue
-from tuner.study.schedule import NO_RUNGS, Schedule
+from tuner.study.schedule import MODEL_RUNGS, NO_RUNGS, Schedule
 from tuner.study.seeds import derive_seed
 from tuner.study.suggestion import Suggestion
 from tuner.study.trial import Params, ParamValue, TrialRecord, TrialState
@@ -73,7 +72,7 @@ class TunerSearcher:
         self._mirror = Mirror(to_distributions(spec.search_space), spec.direction)
         self._curves = Curves()
         reads_rungs = not isinstance(self._sampler, DrawSampler) and self._sampler.reads_rungs
-        self._model_rungs = rungs_of_models() if reads_rungs else NO_RUNGS
+        self._model_rungs = MODEL_RUNGS if reads_rungs else NO_RUNGS
         self._trials: list[_Trial] = []
         self._n_proposed = 0
         self._n_waited = 0

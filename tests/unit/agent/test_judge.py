@@ -18,12 +18,12 @@ from tuner.agent.state import Phase, WorkerState
 from tuner.errors import StoreFails, StudyGone, UsageError
 from tuner.messages import Continue, Kept, Left, Reported, Saved, Start, Stop
 from tuner.search.pruners.asha import AshaPruner
-from tuner.search.rung_table import rungs_of_models
 from tuner.study.agents import AgentBeat
 from tuner.study.checkpoint import MAX_STORED_BYTES
 from tuner.study.ending import EndingKind
 from tuner.study.failure import FailureClass
 from tuner.study.lease import ClaimedTrial, Finish, Origin, Release
+from tuner.study.schedule import MODEL_RUNGS
 from tuner.study.trial import Direction, TrialRecord, TrialState
 from tuner.study.verdict import Outcome, Verdict
 
@@ -291,7 +291,7 @@ def test_a_finish_carries_all_reports_of_the_attempt_again() -> None:
 
 def test_a_sampler_of_rungs_has_values_at_once_and_the_record_has_them_too() -> None:
     pruner = AshaPruner(direction=Direction.MINIMIZE, min_resource=2, reduction_factor=3)
-    bench = Bench(pruner=pruner, model_rungs=rungs_of_models())
+    bench = Bench(pruner=pruner, model_rungs=MODEL_RUNGS)
     trial = bench.training(4)
     learned = [
         [(rung.step, rung.value) for act in of_type(result, acts.Learn) for rung in act.rungs]
@@ -306,7 +306,7 @@ def test_a_sampler_of_rungs_has_values_at_once_and_the_record_has_them_too() -> 
 
 
 def test_a_sampler_of_rungs_hears_of_the_earlier_values_of_a_trial_that_goes_on() -> None:
-    bench = Bench(model_rungs=rungs_of_models())
+    bench = Bench(model_rungs=MODEL_RUNGS)
     bench.ready()
     trial = claimed_trial(4, attempt=2, history={1: 0.9, 2: 0.8, 3: 0.7, 4: 0.6})
     (learn,) = of_type(bench.claimed(trial), acts.Learn)

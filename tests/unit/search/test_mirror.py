@@ -170,3 +170,12 @@ def test_values_that_have_no_rank_are_left_out():
     made = mirror(record(0, TrialState.RUNNING))
     made.update_rungs([rung(0, 1, math.nan), replace(rung(0, 3, 1.0), is_complete=True)])
     assert dict(made.rungs_of(0)) == {}
+
+
+def test_steps_at_which_the_pruner_alone_compares_are_left_out():
+    made = mirror(record(0, TrialState.RUNNING), record(1, TrialState.COMPLETE, value=1.0))
+    made.update_rungs([rung(n, step, 1 / step) for n in range(2) for step in (1, 2, 4, 8)])
+    assert [dict(made.rungs_of(number)) for number in range(2)] == [{1: 1.0}, {1: 1.0}]
+    basis = made.basis(0, with_rungs=True)
+    assert basis.open_rungs == (1,)
+    assert dict(made.as_of(basis).rungs_of(0)) == {1: 1.0}

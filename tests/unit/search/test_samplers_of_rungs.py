@@ -9,13 +9,14 @@ import pytest
 from tuner.search.cube import Cube
 from tuner.search.mirror import Mirror
 from tuner.search.protocols import ModelSampler
-from tuner.search.rung_table import FULL, RungTable, rungs_of_models, split_trials
+from tuner.search.rung_table import FULL, RungTable, split_trials
 from tuner.search.samplers.mixed import MixedSampler
 from tuner.search.samplers.random import RandomSampler
 from tuner.search.samplers.rung_gp import RungGpSampler
 from tuner.search.samplers.rung_tpe import RungTpeSampler
 from tuner.space import to_distributions
 from tuner.study.report import RungValue
+from tuner.study.schedule import MODEL_RUNGS
 from tuner.study.suggestion import SuggestedBy
 from tuner.study.trial import Direction, Params, TrialRecord, TrialState
 from tuner.study_file.params.space import Choice, FloatRange, IntRange, Near, SearchSpace
@@ -149,7 +150,7 @@ def test_the_highest_rung_with_enough_values_decides_who_is_good():
 
 
 def test_models_have_values_at_powers_of_three():
-    assert rungs_of_models().reached(0, 100) == (1, 3, 9, 27, 81)
+    assert MODEL_RUNGS.reached(0, 100) == (1, 3, 9, 27, 81)
 
 
 BELIEVING = {
