@@ -1,5 +1,6 @@
 """Every object store: whole objects by key, and nothing outside of them."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,23 @@ def store(
         location = parse_store(f"s3://{BUCKET}/{tmp_path.name}/deep")
     assert location is not None
     return open_store(location, tmp_path)
+
+
+def _refuse(store: str, told: str, folder: Path) -> None:
+    """Check that a store is refused in one sentence."""
+    location = parse_store(store)
+    assert location is not None
+    with pytest.raises(StoreFails, match=told) as caught:
+        open_store(location, folder)
+    assert "\n" not in str(caught.value)
+
+
+def _keep_a_file(store: str, folder: Path) -> None:
+    location = parse_store(store)
+    assert location is not None
+    opened = open_store(location, folder)
+    opened.put("d/1/2/a", _file(folder, b"abc"))
+    assert _read(opened, "d/1/2/a", 3) == b"abc"
 
 
 def _use_profile(folder: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,11 +221,7 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(
 ) -> None:
     monkeypatch.delenv("TUNER_STORE_PROFILE", raising=False)
     monkeypatch.setenv(name, value)
-    location = parse_store("s3://studies/x")
-    assert location is not None
-    with pytest.raises(StoreFails, match=value if value == "perhaps" else name) as caught:
-        open_store(location, tmp_path)
-    assert "\n" not in str(caught.value)
+    _refuse("s3://studies/x", value if value == "perhaps" else name, tmp_path)
 
 
 @pytest.mark.parametrize("line", ["region = eu central", "endpoint_url = storage.example"])
@@ -219,10 +233,7 @@ def test_a_profile_with_a_setting_that_cannot_be_used_is_one_sentence(
     replaced = line.split()[0]
     kept = [text for text in credentials.read_text().splitlines() if not text.startswith(replaced)]
     credentials.write_text("\n".join([*kept, line]))
-    location = parse_store("s3://studies/x")
-    assert location is not None
-    with pytest.raises(StoreFails, match="TUNER_STORE_PROFILE: the profile has no valid "):
-        open_store(location, tmp_path)
+    _refuse("s3://studies/x", "TUNER_STORE_PROFILE: the profile has no valid ", tmp_path)
 
 
 # --- Google ---
@@ -237,16 +248,11 @@ def test_the_profile_precedes_the_users_own_account(
     monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(tmp_path / "of-another-account"))
     monkeypatch.setenv("GOOGLE_BASE_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("GOOGLE_SKIP_SIGNATURE", "true")
-    location = parse_store(f"gs://{BUCKET}/{tmp_path.name}")
-    assert location is not None
-    store = open_store(location, tmp_path)
-    store.put("d/1/2/a", _file(tmp_path, b"abc"))
-    assert _read(store, "d/1/2/a", 3) == b"abc"
+    _keep_a_file(f"gs://{BUCKET}/{tmp_path.name}", tmp_path)
     assert google.objects[f"{tmp_path.name}/d/1/2/a"] == b"abc"
     assert {redact(line) for line in google.secrets} == {"***"}
     monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", "{}")
-    with pytest.raises(StoreFails, match="are both set; unset one of them"):
-        open_store(location, tmp_path)
+    _refuse(f"gs://{BUCKET}/x", "are both set; unset one of them", tmp_path)
 
 
 @pytest.mark.long
@@ -257,11 +263,7 @@ def test_without_a_profile_the_users_own_account_counts(
     account = google.write_account(tmp_path)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
     monkeypatch.setenv("GOOGLE_BASE_URL", google.endpoint)
-    location = parse_store(f"gs://{BUCKET}/{tmp_path.name}")
-    assert location is not None
-    store = open_store(location, tmp_path)
-    store.put("d/1/2/a", _file(tmp_path, b"abc"))
-    assert _read(store, "d/1/2/a", 3) == b"abc"
+    _keep_a_file(f"gs://{BUCKET}/{tmp_path.name}", tmp_path)
 
 
 @pytest.mark.long
@@ -299,6 +301,10 @@ def test_an_account_of_another_key_and_a_missing_bucket_are_one_sentence(
             '{"type": "service_account", "gcs_base_url": "nonsense"}',
             "the profile has no valid base_url",
         ),
+        (
+            '{"type": "service_account", "gcs_base_url": ["https://a.example"]}',
+            "the profile has no valid base_url",
+        ),
     ],
 )
 def test_a_file_that_is_no_account_is_one_sentence(
@@ -308,11 +314,30 @@ def test_a_file_that_is_no_account_is_one_sentence(
     if content is not None:
         path.write_text(content)
     monkeypatch.setenv("TUNER_STORE_PROFILE", str(path))
+    _refuse("gs://studies/x", told, tmp_path)
+
+
+@pytest.mark.parametrize("variable", ["GOOGLE_SERVICE_ACCOUNT", "SERVICE_ACCOUNT"])
+def test_a_persons_profile_and_an_account_of_the_environment_are_not_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    path = tmp_path / "person.json"
+    path.write_text(
+        json.dumps(
+            {
+                "type": "authorized_user",
+                "client_id": "a",
+                "client_secret": "b-long-secret",
+                "refresh_token": "c-long-token",
+            }
+        )
+    )
+    monkeypatch.setenv("TUNER_STORE_PROFILE", str(path))
     location = parse_store("gs://studies/x")
     assert location is not None
-    with pytest.raises(StoreFails, match=told) as caught:
-        open_store(location, tmp_path)
-    assert "\n" not in str(caught.value)
+    open_store(location, tmp_path)
+    monkeypatch.setenv(variable, str(tmp_path / "another.json"))
+    _refuse("gs://studies/x", f"{variable} and TUNER_STORE_PROFILE are both set", tmp_path)
 
 
 # --- files ---

@@ -61,3 +61,11 @@ def test_an_extended_study_goes_on_if_more_trials_may_help(new_study: NewStudy) 
     control = Control(study.database, study.study_id, study.spec)
     assert control.extend(Extension(trials=Amount(value=500))).is_released
     assert study.agent().store.beat(TELEMETRY).desired is Desired.RUNNING
+
+
+def test_the_last_trials_of_a_study_are_trained_to_their_end(new_study: NewStudy) -> None:
+    study = new_study(budget=Budget(trials=30, stop="plateau"))
+    agent = study.agent()
+    for trial in agent.claim(30)[:N_COMPLETE]:
+        agent.finish(trial, value=0.1 if trial.key.number == 3 else 1 + trial.key.number % 7 / 100)
+    assert study.agent().store.beat(TELEMETRY).desired is Desired.RUNNING

@@ -5,7 +5,8 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,47 +117,40 @@ def test_a_worker_that_starts_during_a_rest_ends_and_is_replaced_after_it(
     assert third.process.poll() is None
 
 
-def test_a_spare_is_ready_before_it_has_a_place(tmp_path: Path) -> None:
-    pool = WorkerPool(
-        [Place(name=name, device=replace(CPU, name=name)) for name in ("cpu:0", "cpu:1")],
-        kind="function",
-        has_spare=True,
-    )
+@contextmanager
+def a_pair(folder: Path, devices: Sequence[Device]) -> Iterator[tuple[WorkerPool, Worker, Worker]]:
+    """Yield a pool with two workers that are ready, the second of them, and the spare."""
+    places = [Place(name=device.name, device=device) for device in devices]
+    pool = WorkerPool(places, kind="function", has_spare=True)
     try:
-        pool.set_up(a_setup(tmp_path))
+        pool.set_up(a_setup(folder))
         first, second = pool.workers.values()
         wait_for_ready(pool, first.pid, second.pid)
-        spare = spare_of(pool)
+        yield pool, second, spare_of(pool)
+    finally:
+        pool.close()
+
+
+def test_a_spare_is_ready_before_it_has_a_place(tmp_path: Path) -> None:
+    devices = [replace(CPU, name=name) for name in ("cpu:0", "cpu:1")]
+    with a_pair(tmp_path, devices) as (pool, second, spare):
         select.select([spare.read_fd], [], [], 30)
         assert b"Ready" in os.read(spare.read_fd, 1000)
         pool.kill(second.pid)
         assert second.ended.wait(30)
         assert list(pool.replace(second.pid)) == [spare]
         assert spare.place.name == "cpu:1"
-    finally:
-        pool.close()
 
 
 def test_a_spare_for_different_devices_gets_its_setup_with_its_place(tmp_path: Path) -> None:
     other = replace(CPU, name="gpu:1", environment={"CUDA_VISIBLE_DEVICES": "GPU-1"})
-    pool = WorkerPool(
-        [Place(name="cpu:0", device=CPU), Place(name="gpu:1", device=other)],
-        kind="function",
-        has_spare=True,
-    )
-    try:
-        pool.set_up(a_setup(tmp_path))
-        first, second = pool.workers.values()
-        wait_for_ready(pool, first.pid, second.pid)
-        spare = spare_of(pool)
+    with a_pair(tmp_path, [CPU, other]) as (pool, second, spare):
         assert not spare.is_set_up
         pool.kill(second.pid)
         assert second.ended.wait(30)
         assert list(pool.replace(second.pid)) == [spare]
         assert spare.is_set_up
         wait_for_ready(pool, spare.pid)
-    finally:
-        pool.close()
 
 
 class OneBatch:

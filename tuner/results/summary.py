@@ -26,7 +26,7 @@ from tuner.storage.reading.rows import (
 )
 from tuner.study.command_line import study_command
 from tuner.study.limits import Used
-from tuner.study.outlook import Outlook, expect_complete, find_outlook
+from tuner.study.outlook import Outlook, find_outlook
 from tuner.study.trial import COUNTED_STATES, FINAL_STATES, Params, TrialState
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
@@ -206,6 +206,7 @@ def build_summary(
 ) -> StudySummary:
     """Derive a summary from the rows of a study, however they were read."""
     by_state = _with_running(counts, agents)
+    values, n_complete = last_values
     return StudySummary(
         study=study,
         used=used,
@@ -223,22 +224,16 @@ def build_summary(
         lease_seconds=spec.failures.lease_seconds,
         failures=tuple(failures),
         agents=tuple(agents),
-        outlook=_find_outlook(study, used, confirmation, *last_values),
+        outlook=find_outlook(
+            values,
+            n_complete=n_complete,
+            n_open=n_open,
+            limits=study.limits,
+            used=used,
+            direction=study.direction,
+            noise=None if confirmation is None else confirmation.noise,
+        ),
     )
-
-
-def _find_outlook(
-    study: StudyRow,
-    used: Used,
-    confirmation: Confirmation | None,
-    values: Sequence[float],
-    n_complete: int,
-) -> Outlook | None:
-    n_left = expect_complete(n_complete, study.limits, used)
-    if n_left is None:
-        return None
-    noise = None if confirmation is None else confirmation.noise
-    return find_outlook(values, study.direction, n_left, noise)
 
 
 def worked_seconds(span: tuple[float, float] | None, agents: Sequence[AgentRow]) -> float | None:

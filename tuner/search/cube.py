@@ -53,16 +53,20 @@ class RangeAxis:
     is_ordered: bool = True
 
     def encode(self, value: ParamValue) -> float:
-        return (self._scale(_number(value)) - self._scale(self.low)) / (
-            self._scale(self.high) - self._scale(self.low)
-        )
+        if self._width == 0:  # two bounds with the same logarithm
+            return 0.0
+        return (self._scale(_number(value)) - self._scale(self.low)) / self._width
 
     def decode(self, x: float) -> ParamValue:
-        scaled = self._scale(self.low) + x * (self._scale(self.high) - self._scale(self.low))
+        scaled = self._scale(self.low) + x * self._width
         value = math.exp(scaled) if self.is_log else scaled
         if self.is_whole:
             return int(min(max(round(value), self.low), self.high))
         return float(min(max(value, self.low), self.high))  # exp(log(x)) may miss x
+
+    @property
+    def _width(self) -> float:
+        return self._scale(self.high) - self._scale(self.low)
 
     def _scale(self, number: float) -> float:
         return math.log(number) if self.is_log else number

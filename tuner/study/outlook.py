@@ -37,24 +37,37 @@ class Outlook:
 
 
 def find_outlook(
-    values: Sequence[float], direction: Direction, n_left: float, noise: float | None
+    values: Sequence[float],
+    *,
+    n_complete: int,
+    n_open: int,
+    limits: Limits,
+    used: Used,
+    direction: Direction,
+    noise: float | None = None,
 ) -> Outlook | None:
     """Estimate it from the latest values of COMPLETE trials, in the order of their ends.
+
+    `n_complete` are all COMPLETE trials, and `n_open` those that were claimed and have not ended.
 
     Source: the peaks over a threshold of extreme value theory, with an exponential tail (Coles, "An
     Introduction to Statistical Modeling of Extreme Values", 2001, chapter 4). The tail is the best
     quarter of the later half, so that it follows a search that has become better. None with fewer
-    than `MIN_VALUES`.
+    than `MIN_VALUES`, without a limit, or if the values are too large to compare.
     """
-    if len(values) < MIN_VALUES:
+    n_left = _expect_complete(n_complete, n_open, limits, used)
+    if n_left is None or len(values) < MIN_VALUES:
         return None
     ranks = [direction.rank(value) for value in values]
+    best = min(ranks) if used.best is None else min(*ranks, direction.rank(used.best))
     later = ranks[-max(MIN_VALUES, len(ranks) // 2) :]
     n_tail = max(_MIN_TAIL, len(later) // 4)
     *tail, threshold = heapq.nsmallest(n_tail + 1, later)
-    mean_excess = sum(threshold - rank for rank in tail) / n_tail
+    mean_excess = sum((threshold - rank) / n_tail for rank in tail)
+    distance = threshold - (best - (noise or 0.0))
+    if not (math.isfinite(mean_excess) and math.isfinite(distance)):
+        return None
     if mean_excess > 0:
-        distance = threshold - (min(ranks) - (noise or 0.0))
         one = n_tail / len(later) * math.exp(-distance / mean_excess)
         chance = -math.expm1(n_left * math.log1p(-min(one, 1 - 1e-12)))
     else:
@@ -62,15 +75,22 @@ def find_outlook(
     return Outlook(chance=chance, n_left=n_left, noise=noise)
 
 
-def expect_complete(n_complete: int, limits: Limits, used: Used) -> float | None:
-    """Return how many more COMPLETE trials to expect at the present rate; None without a limit."""
+def _expect_complete(n_complete: int, n_open: int, limits: Limits, used: Used) -> float | None:
+    """Return how many more COMPLETE trials to expect at the present rate; None without a limit.
+
+    Trials are used when they are claimed, so those that are open are still to come.
+    """
     amounts = [
-        (used.trials, limits.trials),
         (used.steps, limits.steps),
         (used.seconds, limits.seconds),
         (used.device_seconds, limits.device_seconds),
     ]
-    parts = [amount / limit for amount, limit in amounts if limit is not None and limit > 0]
-    if not parts or max(parts) <= 0:
-        return None
-    return n_complete * max(0.0, 1 / max(parts) - 1)
+    left = [
+        n_complete * max(0.0, limit / amount - 1)
+        for amount, limit in amounts
+        if limit is not None and amount > 0
+    ]
+    if limits.trials is not None and used.trials > n_open:
+        rate = n_complete / (used.trials - n_open)
+        left.append(rate * (max(0, limits.trials - used.trials) + n_open))
+    return min(left, default=None)

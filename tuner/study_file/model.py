@@ -79,7 +79,8 @@ class Budget(Model):
         Key(
             OneOf(("limit", "plateau")),
             "`plateau`: the study also ends when, after 20 COMPLETE trials, the rest of the budget "
-            "has less than a 10 % chance of a better one, as `tuner status` estimates it",
+            "has less than a 10 % chance of a better one, as `tuner status` estimates it; trials "
+            "in training are PRUNED then, and `limit` with `tuner resume` continues the study",
         ),
     ] = "limit"
 

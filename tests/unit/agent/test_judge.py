@@ -299,6 +299,7 @@ def test_a_sampler_of_rungs_has_values_at_once_and_the_record_has_them_too() -> 
     ]
     assert learned[:2] == [[(1, 1.0)], []]
     assert learned[4][-1] == (9, 0.1), "the first report at or after the rung"
+    assert bench.machine.local_rungs == {(2, 4, False), (6, 4, False)}, "what the pruner compares"
     (write,) = of_type(bench.tick(0.3), acts.AskWrite)
     rungs = [report.rungs for report in write.batch.reports]
     assert rungs == [(1,), (2,), (3,), (), (6, 9)]

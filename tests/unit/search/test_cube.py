@@ -46,6 +46,19 @@ def test_params_become_a_point_and_the_same_params_again(cube):
         assert ((known >= 0) & (known <= 1)).all()
 
 
+@pytest.mark.parametrize(
+    "close",
+    [
+        FloatRange(low=1000.0, high=1000.0000000000001, log=True),
+        IntRange(low=2**53 - 2, high=2**53, log=True),
+    ],
+)
+def test_bounds_with_the_same_logarithm_are_one_point(close):
+    cube = Cube(to_distributions({"lr": close}))
+    assert cube.encode({"lr": close.high}).tolist() == [0.0]
+    assert close.low <= cube.decode(np.array([0.0]))["lr"] <= close.high
+
+
 def test_drawn_points_are_valid_and_every_level_is_equally_likely(cube):
     points = cube.draw_many(np.random.default_rng(1), FREE, 6000)
     for point in points[:300]:

@@ -1,6 +1,6 @@
 """Verdicts of the pruner on reports."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tuner.agent.acts import Act, Send
 from tuner.agent.machine import Machine
@@ -17,19 +17,27 @@ from tuner.study.verdict import Verdict
 MAX_HELD_REPORTS = 100
 
 
-def decide(machine: Machine, lane: Lane, report: Report, *, is_last: bool = False) -> list[Act]:
+def decide(
+    machine: Machine,
+    lane: Lane,
+    report: Report,
+    compared: Collection[int],
+    *,
+    is_last: bool = False,
+) -> list[Act]:
     """Decide at once, on the values that this machine knows: no verdict waits for the database.
 
     No trial is pruned at its last step: that would save nothing and lose a candidate. The trainer,
     which may end a trial early, marks that step (`is_last`). A verdict at a step that may be the
     last one is held until a later report shows that it was not. Values of this machine's lanes
     count from the moment they are reported, others as the feed brings them. The decision's record
-    lists them, so that the decision can be derived again.
+    lists them, so that the decision can be derived again. `compared` are the rungs that this report
+    reached, where the pruner compares running trials.
     """
     number, step, place = lane.key.number, report.step, lane.trial.place
     value = report.values[machine.book.goal.metric]
     machine.note_rungs(
-        [RungValue(step=rung, number=number, value=value, place=place) for rung in report.rungs]
+        [RungValue(step=rung, number=number, value=value, place=place) for rung in compared]
     )
     if lane.stop is not None:
         return []
@@ -46,18 +54,15 @@ def decide(machine: Machine, lane: Lane, report: Report, *, is_last: bool = Fals
         n_steps=lane.n_steps,
     )
     decision = machine.book.pruner.decide(history, machine.curves)
-    at = frozenset(rung for rung in report.rungs if rung in lane.schedule)
     record = DecisionRecord(
         key=lane.key,
         step=step,
         decision=decision,
         snapshot=machine.snapshot,
         local=tuple(
-            sorted({n for s, n, is_complete in machine.local_rungs if s in at and not is_complete})
+            sorted({n for s, n, final in machine.local_rungs if s in compared and not final})
         ),
-        local_complete=tuple(
-            sorted({n for _, n, is_complete in machine.local_rungs if is_complete})
-        ),
+        local_complete=tuple(sorted({n for _, n, final in machine.local_rungs if final})),
     )
     if decision.action is Verdict.CONTINUE:
         lane.decisions.append(record)

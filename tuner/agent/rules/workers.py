@@ -84,14 +84,12 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
         text = f"no {machine.book.goal.metric} was reported at step {message.step}"
         return give_up(machine, lane, Failure(cause=FailureClass.EXCEPTION, message=text))
     reached = lane.schedule.reached(lane.last_step, message.step)
-    rungs = set(reached) if machine.book.pruner.compares_running else set()
+    compared = reached if machine.book.pruner.compares_running else ()
     learned = machine.book.model_rungs.reached(lane.last_step, message.step)
     if machine.book.seconds_metric is not None:
         lane.measured_seconds += message.values.get(machine.book.seconds_metric, 0.0)
-    all_rungs = tuple(sorted(rungs.union(learned)))
-    lane.reports.append(
-        Report(key=lane.key, step=message.step, values=message.values, rungs=all_rungs)
-    )
+    rungs = tuple(sorted({*compared, *learned}))
+    lane.reports.append(Report(key=lane.key, step=message.step, values=message.values, rungs=rungs))
     if not math.isfinite(value):
         text = f"{machine.book.goal.metric} is {value} at step {message.step}"
         return give_up(machine, lane, Failure(cause=FailureClass.NON_FINITE, message=text))
@@ -99,7 +97,8 @@ def _reported(machine: Machine, lane: Lane, message: Reported, now: float) -> li
         machine.writes.flush_at = now + machine.book.flush_seconds
     acts: list[Act] = [Learn(rungs=pruning.learned_rungs(machine, lane))] if learned else []
     if reached or lane.held is not None:
-        acts += pruning.decide(machine, lane, lane.reports[-1], is_last=message.is_last)
+        report = lane.reports[-1]
+        acts += pruning.decide(machine, lane, report, compared, is_last=message.is_last)
     return acts
 
 

@@ -170,8 +170,12 @@ class WorkerPool:
         return started
 
     def check_starts(self, now: float) -> None:
-        """Raise `RunFailed` if a worker has not started for too long."""
-        if any(now - worker.asked_at > START_SECONDS for worker in self._starting):
+        """Raise `RunFailed` if a worker has not started for too long.
+
+        One that has started is not too late only because this process was stopped for a while.
+        """
+        late = [each for each in self._starting if now - each.asked_at > START_SECONDS]
+        if not all(worker.process.has_answer for worker in late):
             raise not_started()
 
     def rest(self) -> None:

@@ -27,17 +27,27 @@ _PART_BYTES = 16 << 20  # of an upload, at least
 _MAX_PARTS = 9_000  # S3 takes 10,000
 _PARTS_AT_ONCE = 4
 _PRINTABLE = re.compile(r"[^\s\x00-\x1f\"<>\\^`{|}\x7f-\U0010ffff]*")  # in a URL
-RETRIES = {"max_retries": 6, "retry_timeout": timedelta(seconds=30)}
+_RETRIES = {"max_retries": 6, "retry_timeout": timedelta(seconds=30)}
 
 
 class BucketStore:
     """See `tuner.storage.objects.store.ObjectStore`."""
 
-    def __init__(self, location: Bucket, bind: "Callable[[], S3Store | GCSStore]") -> None:
-        """Use a bucket; raises `StoreFails` for settings that `bind` does not accept."""
+    def __init__(self, location: Bucket, settings: Mapping[str, Any], endpoint: str) -> None:
+        """Use a bucket; raises `StoreFails` without obstore, and for settings it does not accept.
+
+        `endpoint`: the service's URL, "" for the usual one.
+        """
         self._location = location
+        kind = _store_class(location.service)
         with self._errors():
-            self._bound = bind()
+            self._bound = kind(
+                location.bucket,
+                prefix=location.prefix or None,
+                client_options={"allow_http": endpoint.startswith("http://")},
+                retry_config=_RETRIES,  # type: ignore[arg-type]
+                **settings,
+            )
 
     @property
     def shown(self) -> str:
@@ -107,6 +117,17 @@ class BucketStore:
             raise StoreFails(f"the checkpoint store {self.shown}: {reason_of(error)}") from error
 
 
+def _store_class(service: str) -> "type[S3Store | GCSStore]":
+    try:
+        from obstore.store import GCSStore, S3Store  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise StoreFails(
+            f"`checkpoints: {{store: {service}://...}}` needs an optional package: "
+            f"pip install 'tuner[{service}]'"
+        ) from error
+    return {"s3": S3Store, "gs": GCSStore}[service]
+
+
 def reason_of(error: BaseException) -> str:
     """Return the first line of the library's text."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -127,7 +148,7 @@ def read_setting(
     given = {f"{profile}: the profile": settings[name]} if name in settings else {}
     given = given or {key: os.environ[key] for key in variables if key in os.environ}
     for source, value in given.items():
-        if not is_good(value):
+        if not (isinstance(value, str) and is_good(value)):
             raise StoreFails(f"{source} has no valid {name} of a checkpoint store")
     return next(iter(given.values()), "")
 

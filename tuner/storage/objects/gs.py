@@ -11,7 +11,6 @@ from typing import Any
 
 from tuner.errors import StoreFails
 from tuner.storage.objects.buckets import (
-    RETRIES,
     STORE_PROFILE,
     BucketStore,
     is_endpoint,
@@ -23,8 +22,9 @@ from tuner.study_file.stores import Bucket
 _GOOGLE = "https://storage.googleapis.com"
 _ACCOUNT = "service_account"
 _PERSON = "authorized_user"  # of `gcloud auth application-default login`
-# Of the user's own environment. obstore would mix them with those of the profile.
+# Of the user's own environment. obstore would mix them with those of the profile, or prefer them.
 _OWN_KEYS = ("GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_BEARER_TOKEN")
+_OWN_ACCOUNTS = ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "SERVICE_ACCOUNT")
 
 
 def open_bucket(location: Bucket) -> BucketStore:
@@ -32,26 +32,10 @@ def open_bucket(location: Bucket) -> BucketStore:
 
     Raises `StoreFails` without obstore, and for settings that cannot be used.
     """
-    try:
-        from obstore.store import GCSStore  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        raise StoreFails(
-            "`checkpoints: {store: gs://...}` needs an optional package: pip install 'tuner[gs]'"
-        ) from error
     profile = STORE_PROFILE if os.environ.get(STORE_PROFILE) else None
     settings: dict[str, Any] = _read_profile(STORE_PROFILE) if profile else {}
     endpoint = read_setting(settings, profile, "base_url", ("GOOGLE_BASE_URL",), is_endpoint)
-
-    def bind() -> GCSStore:
-        return GCSStore(
-            location.bucket,
-            prefix=location.prefix or None,
-            client_options={"allow_http": endpoint.startswith("http://")},
-            retry_config=RETRIES,  # type: ignore[arg-type]
-            **settings,
-        )
-
-    return BucketStore(location, bind)
+    return BucketStore(location, settings, endpoint)
 
 
 def _read_profile(variable: str) -> dict[str, Any]:
@@ -68,7 +52,7 @@ def _read_profile(variable: str) -> dict[str, Any]:
     if kind not in (_ACCOUNT, _PERSON):
         raise StoreFails(f"{variable}: {path} has no `type: {_ACCOUNT}`; {hint}")
     _remember(content)
-    for name in _OWN_KEYS:
+    for name in _OWN_KEYS if kind == _ACCOUNT else (*_OWN_KEYS, *_OWN_ACCOUNTS):
         if os.environ.get(name):
             raise StoreFails(f"{name} and {variable} are both set; unset one of them")
     settings: dict[str, Any] = {

@@ -8,7 +8,6 @@ from typing import Any
 
 from tuner.errors import StoreFails
 from tuner.storage.objects.buckets import (
-    RETRIES,
     STORE_PROFILE,
     BucketStore,
     is_endpoint,
@@ -28,28 +27,12 @@ def open_bucket(location: Bucket) -> BucketStore:
 
     Raises `StoreFails` without obstore, and for settings that cannot be used.
     """
-    try:
-        from obstore.store import S3Store as Bound  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        raise StoreFails(
-            "`checkpoints: {store: s3://...}` needs an optional package: pip install 'tuner[s3]'"
-        ) from error
     variable = _profile_variable()
     settings: dict[str, Any] = {} if variable is None else _read_profile(variable)
     variables = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT")
     endpoint = read_setting(settings, variable, "endpoint", variables, is_endpoint)
     read_setting(settings, variable, "region", ("AWS_REGION", "AWS_DEFAULT_REGION"), is_printable)
-
-    def bind() -> Bound:
-        return Bound(
-            location.bucket,
-            prefix=location.prefix or None,
-            client_options={"allow_http": endpoint.startswith("http://")},
-            retry_config=RETRIES,  # type: ignore[arg-type]
-            **settings,
-        )
-
-    return BucketStore(location, bind)
+    return BucketStore(location, settings, endpoint)
 
 
 def _profile_variable() -> str | None:

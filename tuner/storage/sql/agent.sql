@@ -32,7 +32,8 @@ with me as (
     where c.study_id = due.study_id
     returning c.study_id, c.seconds
 )
-select s.desired, s.desired_reason, s.limit_trials, s.limit_seconds, s.limit_device_seconds,
+select s.desired, s.desired_reason, s.limit_trials, s.limit_steps, s.limit_seconds,
+       s.limit_device_seconds,
        coalesce(t.seconds, c.seconds),  -- with this beat's own part, which c does not show yet
        case when s.limit_device_seconds is not null then %(device_seconds_busy)s + coalesce(
            (select sum(x.device_seconds_busy) from tuner.agent x
@@ -47,33 +48,21 @@ select s.desired, s.desired_reason, s.limit_trials, s.limit_seconds, s.limit_dev
 from me join tuner.study s using (study_id) join tuner.clock c using (study_id)
 left join ticked t using (study_id);
 
--- name: limits
--- The limits of a study, and the trials that were claimed.
-select limit_trials, limit_steps, limit_seconds, limit_device_seconds, n_claimed
-from tuner.study where study_id = %(study_id)s;
+-- name: claimed
+-- The trials that were claimed, and how many of them have not ended.
+select s.n_claimed, (select count(*) from tuner.lease l
+                     where l.study_id = s.study_id and l.state in ('free', 'held'))
+from tuner.study s where s.study_id = %(study_id)s;
 
--- name: reach_plateau
--- The rest of the budget is unlikely to help: the study is to stop, whichever agent reports it first.
+-- name: reach_limit
+-- A limit is used up, or its rest is unlikely to help: the study is to stop, whichever agent reports
+-- it first.
 with stopped as (
     update tuner.study set desired = 'stopping', desired_reason = %(reason)s, desired_at = now()
     where study_id = %(study_id)s and desired = 'running'
       -- the limits that were seen: they may have been extended meanwhile
-      and limit_trials is not distinct from %(trials)s
-      and limit_steps is not distinct from %(steps)s
-      and limit_seconds is not distinct from %(seconds)s
-      and limit_device_seconds is not distinct from %(device_seconds)s
-    returning study_id
-)
-insert into tuner.event (study_id, agent_id, kind, detail)
-select study_id, %(me)s, 'limit_reached', %(reason)s from stopped
-returning 1;
-
--- name: reach_limit
--- A limit is used up: the study is to stop, whichever agent reports it first.
-with stopped as (
-    update tuner.study set desired = 'stopping', desired_reason = %(reason)s, desired_at = now()
-    where study_id = %(study_id)s and desired = 'running'
-      -- the limit that was seen: it may have been extended meanwhile
+      and limit_trials is not distinct from %(limit_trials)s
+      and limit_steps is not distinct from %(limit_steps)s
       and limit_seconds is not distinct from %(limit_seconds)s
       and limit_device_seconds is not distinct from %(limit_device_seconds)s
     returning study_id

@@ -32,6 +32,7 @@ from tuner.study.code import Code
 from tuner.study.failure import Fault
 from tuner.study.feed import Changes, Seen
 from tuner.study.lease import Batch, Claimed, End
+from tuner.study.limits import Limits
 from tuner.study.secrets import redact
 from tuner.study.trial import AttemptKey, Direction
 
@@ -94,9 +95,7 @@ class PostgresStore:
         )
         self._plateau = None
         if spec.budget.stops_at_plateau:
-            self._plateau = PlateauCheck(
-                study_id=study_id, me=identity.agent_id, direction=spec.direction
-            )
+            self._plateau = PlateauCheck(study_id=study_id, direction=spec.direction)
         self._vouched_until = monotonic()
         self.ordinal = self._join(self._main)
 
@@ -262,23 +261,18 @@ class PostgresStore:
         if not rows:
             raise _gone()
         self._vouched_until = asked_at
-        desired, reason, limit_trials, *limits, others = rows[0]
-        usage = Usage(*limits)
-        exceeded = usage.exceeded()
-        if exceeded and desired == Desired.RUNNING:
-            about = {
-                "study_id": self._study_id,
-                "me": self._identity.agent_id,
-                "reason": exceeded,
-                "limit_seconds": usage.limit_seconds,
-                "limit_device_seconds": usage.limit_device_seconds,
-            }
-            if self._beats.rows("agent", "reach_limit", about):
-                desired, reason = Desired.STOPPING, exceeded
-        if self._plateau is not None and desired == Desired.RUNNING:
-            plateau = self._plateau.stop(self._beats)
-            if plateau is not None:
-                desired, reason = Desired.STOPPING, plateau
+        desired, reason, limit_trials, limit_steps, *amounts, others = rows[0]
+        usage = Usage(*amounts)
+        if desired == Desired.RUNNING:
+            limits = Limits(
+                trials=limit_trials,
+                steps=limit_steps,
+                seconds=usage.limit_seconds,
+                device_seconds=usage.limit_device_seconds,
+            )
+            reached = self._reach_limit(limits, usage)
+            if reached is not None:
+                desired, reason = Desired.STOPPING, reached
         return Pulse(
             desired=Desired(desired),
             reason=reason,
@@ -295,6 +289,24 @@ class PostgresStore:
                 for other in others
             ],
         )
+
+    def _reach_limit(self, limits: Limits, usage: Usage) -> str | None:
+        """Ask the study to stop if no more is to be trained; return the reason then."""
+        reason = usage.exceeded()
+        if reason is None and self._plateau is not None:
+            reason = self._plateau.find(self._beats, limits)
+        if reason is None:
+            return None
+        about = {
+            "study_id": self._study_id,
+            "me": self._identity.agent_id,
+            "reason": reason,
+            "limit_trials": limits.trials,
+            "limit_steps": limits.steps,
+            "limit_seconds": limits.seconds,
+            "limit_device_seconds": limits.device_seconds,
+        }
+        return reason if self._beats.rows("agent", "reach_limit", about) else None
 
     def leave(self, telemetry: Telemetry) -> None:
         """Sign off and close the connections."""
