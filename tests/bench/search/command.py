@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench.search.contenders import CONTENDERS
 from tests.bench.search.data import DEVELOPMENT, SETS
 from tests.bench.search.records import Cell, Search, append, read_log
-from tests.bench.search.report import render
+from tests.bench.search.report import render, side_by_side
 from tests.bench.search.searching import BUDGET, run_cell
 
 OUT = Path(tempfile.gettempdir()) / "bench_search.jsonl"
@@ -22,6 +22,8 @@ def main() -> None:
     if options.table:
         asked = None if options.data is None else set(options.data)
         searches = [s for s in read_log(options.out) if asked is None or s.cell.data in asked]
+        if options.across:
+            searches = side_by_side(searches)
         pools_units = options.unit == "all"
         print(render(searches, options.against, BUDGET, pools_units=pools_units))
         return
@@ -95,6 +97,11 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--against", default="tpe+asha", help="the contender to compare with")
     parser.add_argument(
         "--unit", choices=["baseline", "all"], default="baseline", help="whose deviations"
+    )
+    parser.add_argument(
+        "--across",
+        action="store_true",
+        help="compare numbers in flight with each other; contenders are named `rung_gp+asha @8`",
     )
     options = parser.parse_args()
     options.seeds = [seed for seeds in options.seeds for seed in seeds]

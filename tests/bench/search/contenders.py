@@ -37,6 +37,7 @@ class Contender:
     sampler: str | Mapping[str, Any] = "tpe"
     pruner: str | Mapping[str, Any] = field(default_factory=lambda: asha(1, 3))
     near: Mapping[str, Any] = field(default_factory=dict)  # beliefs, by param
+    compares_best: bool = False  # at a rung: the best value so far instead of the last one
     is_stock: bool = False  # Optuna's own loop, with its TPE and SuccessiveHalvingPruner(1, 3)
 
 
@@ -57,6 +58,8 @@ CONTENDERS: Mapping[str, Contender] = {
     ),
     "rung_gp+asha(3,3)": Contender(sampler="rung_gp", pruner=asha(3, 3)),
     "rung_gp+asha(1,2)": Contender(sampler="rung_gp", pruner=asha(1, 2)),
+    "rung_gp+asha(3,2)": Contender(sampler="rung_gp", pruner=asha(3, 2)),
+    "rung_gp+asha, best so far": Contender(sampler="rung_gp", compares_best=True),
 }
 
 

@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from tests.bench.search.comparing import (
@@ -65,10 +66,29 @@ def render(
     for in_flight in sorted({search.cell.in_flight for search in searches}):
         of_k = [search for search in searches if search.cell.in_flight == in_flight]
         among = of_k if pools_units else []
-        parts += [f"## {in_flight} in flight", _differences(of_k, against, among)]
+        title = f"## {in_flight} in flight" if in_flight else "## Numbers in flight"
+        parts += [title, _differences(of_k, against, among)]
         parts += ["Medians:", _medians(of_k), "By data set, under fresh seeds:"]
         parts += [_by_data(of_k, against, among)]
     return "\n\n".join(parts)
+
+
+def side_by_side(searches: Sequence[Search]) -> list[Search]:
+    """Return the searches with the number in flight as a part of the contender's name.
+
+    So numbers in flight are compared like contenders.
+    """
+    return [
+        replace(
+            search,
+            cell=replace(
+                search.cell,
+                contender=f"{search.cell.contender} @{search.cell.in_flight}",
+                in_flight=0,
+            ),
+        )
+        for search in searches
+    ]
 
 
 def _hours(searches: Sequence[Search]) -> str:

@@ -1,5 +1,6 @@
 """Who suggests and decides: tuner by the rules of its agents, or stock Optuna."""
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -64,8 +65,10 @@ class _Trial:
 class TunerSearcher:
     """tuner's own samplers, pruners and record, with the rules of an agent, without a database."""
 
-    def __init__(self, spec: StudySpec) -> None:
+    def __init__(self, spec: StudySpec, *, compares_best: bool = False) -> None:
+        """`compares_best`: at a rung, the pruner compares the best value so far, not the last."""
         self._spec = spec
+        self._compares_best = compares_best
         self._sampler = build_sampler(spec)
         self._pruner = build_pruner(spec)
         assert not self._pruner.compares_complete, "values of COMPLETE trials are not passed on"
@@ -110,17 +113,18 @@ class TunerSearcher:
         if not math.isfinite(value):
             return Verdict.CONTINUE  # the trainer ends it
 
-        def at(rungs: Iterable[int]) -> list[RungValue]:
+        def at(rungs: Iterable[int], value: float) -> list[RungValue]:
             return [RungValue(step=r, number=number, value=value, place=number) for r in rungs]
 
+        values = dict(trial.values)
+        if self._compares_best:
+            values = dict(zip(values, itertools.accumulate(values.values(), min), strict=True))
         reached = trial.schedule.reached(before, step)
-        self._curves.add(at(reached))
-        self._mirror.update_rungs(at(self._model_rungs.reached(before, step)))
+        self._curves.add(at(reached, values[step]))
+        self._mirror.update_rungs(at(self._model_rungs.reached(before, step), value))
         if not reached or step == self._spec.n_steps:
             return Verdict.CONTINUE
-        history = History(
-            number=number, place=number, values=dict(trial.values), n_steps=self._spec.n_steps
-        )
+        history = History(number=number, place=number, values=values, n_steps=self._spec.n_steps)
         return self._pruner.decide(history, self._curves).action
 
     def end(self, number: int, how: Outcome, value: float | None) -> None:

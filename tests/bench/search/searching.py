@@ -72,4 +72,8 @@ def commit_of_code() -> str:
 
 
 def _build_searcher(contender: Contender, spec: StudySpec) -> Searcher:
-    return StockSearcher(spec) if contender.is_stock else TunerSearcher(spec)
+    return (
+        StockSearcher(spec)
+        if contender.is_stock
+        else TunerSearcher(spec, compares_best=contender.compares_best)
+    )
