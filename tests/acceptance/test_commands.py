@@ -277,3 +277,12 @@ def test_frameworks_need_no_change(tuner, tmp_path, command, files, more):
         shown = tuner.look("show", "own", trial["number"], "--json").json
         expected = {"1": x, "2": x / 2, "3": x / 3, "4": x / 4}
         assert shown["curve"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_simple_models_need_data_that_tuner_can_read(tuner, tmp_path):
+    found = tuner.look("check", STUDIES / "digits.yaml", "--baseline", "--json").json["baselines"]
+    assert len(found) == 3
+    assert found[0]["values"]["val_accuracy"] < 0.2 < 0.9 < found[1]["values"]["val_accuracy"]
+    file = _write(tmp_path, f"[{sys.executable}, main.py, '{{x}}']", {"main.py": ""})
+    refused = tuner.look("check", file, "--baseline", code=2).err
+    assert refused.startswith("tuner: --baseline: only the program can read its data")

@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,16 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Compared:
+    """A simple model on the same rows."""
+
+    name: str
+    n_rows: int  # that it was fitted to
+    validation: Values | None  # None: it was fitted to these rows, too
+    test: Values
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelResult:
     """A trained model and its metrics."""
 
@@ -38,6 +48,7 @@ class ModelResult:
     candidates: Mapping[str, Candidate]
     data_summary: str
     test: Evaluation
+    baselines: Sequence[Compared]
     curve: Mapping[int, Values]
     seconds: float
     device: str
@@ -75,6 +86,7 @@ def write_model_result(job: Job, result: ModelResult) -> dict[str, Any]:
         if is_both
         else {name: c.validation[job.config.metric] for name, c in result.candidates.items()},
         "test": {"rows": result.test.n_rows, **result.test.metrics},
+        "baselines": [asdict(baseline) for baseline in result.baselines],
         "confusion": [list(row) for row in result.test.confusion] or None,
         "classes": list(result.model.classes) or None,
         "data": result.data_summary,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tuner.export.card_baselines import render_baselines
 from tuner.export.card_use import render_use
 from tuner.export.markdown import cell, plain
 from tuner.study.trial import Params
@@ -25,6 +26,7 @@ def render_model_card(config: BestConfig, metrics: Mapping[str, Any], model: Fin
         *_averages(card),
         _delivered(metrics),
         _warning(config, metrics),
+        *render_baselines(metrics, config.goal, card.task),
         "`curves.html` shows the training and the test split's "
         + ("confusion matrix." if metrics["confusion"] else "residuals."),
         "## How to use it",

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tuner.study.trial import Values
+
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnFacts:
@@ -25,3 +27,12 @@ class DataFacts:
     faults: Sequence[str]  # why no study can use it
     warnings: Sequence[str]  # likely mistakes
     task: str = ""  # empty if the data cannot be used
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineFacts:
+    """A simple model that was fitted to the training rows."""
+
+    name: str
+    n_rows: int  # that it was fitted to
+    values: Values  # on the validation rows

@@ -1,4 +1,4 @@
-"""`python -m tuner.worker template|prepare|look`: it loads only the modules of the command.
+"""`python -m tuner.worker COMMAND`, which loads only the modules of the command.
 
 Messages come on standard input and go to standard output; standard error is the log.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tuner.worker.program import hide_ours
 from tuner.worker.streams import Streams, take_streams
 
-_COMMANDS = ("template", "prepare", "look")
+_COMMANDS = ("template", "prepare", "look", "baseline")
 
 
 def main(arguments: list[str]) -> int:
@@ -34,6 +34,8 @@ def main(arguments: list[str]) -> int:
 def _load(command: str) -> Callable[[list[str], Streams], int]:
     if command == "look":
         from tuner.worker.look import main  # noqa: PLC0415 - loads NumPy
+    elif command == "baseline":
+        from tuner.worker.baseline import main  # noqa: PLC0415 - loads torch and scikit-learn
     else:
         from tuner.worker.prepare import main  # noqa: PLC0415
     return main

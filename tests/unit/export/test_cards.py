@@ -62,6 +62,11 @@ def _model(columns=None, **changes):
     return FinalModel(card=_card(**changes), module=torch.nn.Identity(), preparation=preparation)
 
 
+def _baseline(name, log_loss):
+    test = {"accuracy": 0.5, "log_loss": log_loss}
+    return {"name": name, "n_rows": 10, "validation": {"val_loss": log_loss}, "test": test}
+
+
 def _metrics(**changes):
     fields = {
         "trial": 4,
@@ -73,7 +78,9 @@ def _metrics(**changes):
         "epoch": 2,
         "delivered": "this training",
         "compared": {"this training": 0.5},
-        "test": {"rows": 7, "accuracy": 0.5},
+        "test": {"rows": 7, "accuracy": 0.5, "log_loss": 0.7},
+        "validation": {"val_loss": 0.5},
+        "baselines": [_baseline("most frequent class", 0.9), _baseline("boosting", 0.6)],
         "confusion": [[1, 2], [0, 4]],
         "data": "digits: 1797 rows",
         "seconds": 1.0,
@@ -145,8 +152,24 @@ def test_the_card_says_how_to_train_the_same_again():
         return render_model_card(make_config(), _metrics(**changes), _model())
 
     assert "`tuner train config.yaml -o ANOTHER_FOLDER`" in page()
-    both = page(trained_on="train+val", compared=None)
+    both = page(trained_on="train+val", compared=None, validation=None)
     assert "`tuner train config.yaml --on train+val -o ANOTHER_FOLDER`" in both
     on_top = page(from_weights=True)
     assert "It started from the trial's own weights." in on_top
     assert "`tuner train THAT_FILE --from-weights`" in on_top
+
+
+def test_simple_models_are_next_to_this_one():
+    page = render_model_card(make_config(), _metrics(), _model())
+    assert "| this model | 0.5 | 0.7 | 0.5 |\n" in page
+    assert "| boosting | 0.6 | 0.6 | 0.5 |\n" in page
+    assert "**It loses to boosting on the test split** (log_loss 0.7 against 0.6)" in page
+    better = _metrics(baselines=[_baseline("boosting", 0.8)])
+    page = render_model_card(make_config(), better, _model())
+    assert "at least as good as boosting, the best of them (log_loss 0.7 against 0.8)" in page
+
+
+def test_a_model_of_both_splits_is_compared_on_the_test_split_alone():
+    both = {"trained_on": "train+val", "compared": None, "validation": None}
+    page = render_model_card(make_config(), _metrics(**both), _model())
+    assert "| this model | 0.7 | 0.5 |\n" in page

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tuner.agent.workers.looking import look_at_data
+from tuner.agent.workers.looking import fit_baselines, look_at_data
 from tuner.cli.text.as_json import render_json
 from tuner.cli.text.words import (
     count,
@@ -22,7 +22,7 @@ from tuner.errors import UsageError, render_faults
 from tuner.results.preview import Preview, preview
 from tuner.run_study import RunOptions
 from tuner.storage.embedded.home import open_home
-from tuner.study.data_facts import DataFacts
+from tuner.study.data_facts import BaselineFacts, DataFacts
 from tuner.study.durations import render_seconds
 from tuner.study.trial import Params
 from tuner.study_file.algorithms.reading import DEFAULT_REASONS
@@ -31,18 +31,22 @@ from tuner.study_file.model import StudySpec
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Validate and explain the file; with --smoke, train one trial for one step."""
+    """Validate and explain the file; then, if asked for, fit baselines or train one step."""
     path, overrides = Path(options.study_file), tuple(options.set)
     loaded = load_study_file(path, overrides)
     spec, shown = loaded.spec, preview(loaded.spec)
     facts = _look(loaded, verify=options.verify, smoke=options.smoke)
+    has_faults = facts is not None and bool(facts.faults)
+    baselines = _baselines(loaded) if options.baseline and not has_faults else None
     if options.json:
-        print(render_json(check_json(loaded, shown, facts), indent=2))
+        print(render_json(check_json(loaded, shown, facts, baselines), indent=2))
     else:
         width = terminal_width(sys.stdout)
         print(wrap(render_check(loaded, shown, width), width), flush=True)
         if facts is not None:
             print(f"\n{render_facts(facts, width)}", flush=True)
+        if baselines:
+            print(f"\n{render_baselines(baselines, spec.metric, width)}", flush=True)
     if loaded.warnings:
         print(f"\nwarnings\n{render_faults(str(path), loaded.warnings)}", file=sys.stderr)
     if facts is not None:
@@ -60,6 +64,29 @@ def _look(loaded: LoadedStudyFile, *, verify: bool, smoke: bool) -> DataFacts | 
     if loaded.spec.objective.look_runs_code and not smoke:
         return None
     return look_at_data(loaded.spec, loaded.folder, open_home().data, verify=verify)
+
+
+def _baselines(loaded: LoadedStudyFile) -> Sequence[BaselineFacts]:
+    found = fit_baselines(loaded.spec, loaded.folder, open_home().data)
+    if found is None:
+        raise UsageError(
+            f"--baseline: only the {loaded.spec.objective.noun} can read its data; simple "
+            "models need the data of the built-in trainer"
+        )
+    return found
+
+
+def render_baselines(
+    baselines: Sequence[BaselineFacts], metric: str, width: int | None = None
+) -> str:
+    """Render what simple models reach, the goal first."""
+    names = list(dict.fromkeys([metric, *baselines[0].values]))
+    rows = [
+        [one_line(baseline.name), *(render_value(baseline.values[name]) for name in names)]
+        for baseline in baselines
+    ]
+    title = f"simple models, fitted to {count(baselines[0].n_rows, 'training row')}"
+    return f"{title}\n{render_table(['model', *names], rows, width)}"
 
 
 def _print_sentences(title: str, sentences: Sequence[str]) -> None:
@@ -97,7 +124,12 @@ def _smoke(path: Path, options: RunOptions, spec: StudySpec) -> str:
     return f"smoke: one trial reached {step} in {render_seconds(result.seconds)}: {values}"
 
 
-def check_json(loaded: LoadedStudyFile, shown: Preview, facts: DataFacts | None) -> dict[str, Any]:
+def check_json(
+    loaded: LoadedStudyFile,
+    shown: Preview,
+    facts: DataFacts | None,
+    baselines: Sequence[BaselineFacts] | None,
+) -> dict[str, Any]:
     """Return the facts without the example of a column, which is a cell."""
     return {
         "spec": loaded.spec.model_dump(mode="json"),
@@ -116,6 +148,7 @@ def check_json(loaded: LoadedStudyFile, shown: Preview, facts: DataFacts | None)
                 for column in facts.columns
             ],
         },
+        "baselines": baselines and [asdict(baseline) for baseline in baselines],
     }
 
 

@@ -101,6 +101,12 @@ def _add_looking(commands: Commands) -> None:
         "of your own loads",
     )
     check.add_argument(
+        "--baseline",
+        action="store_true",
+        help="fit simple models of scikit-learn to the training rows, and show what they reach on "
+        "the validation rows",
+    )
+    check.add_argument(
         "--verify",
         action="store_true",
         help="hash all data files again instead of trusting their size and time of change",

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from tuner.errors import RunFailed, TunerError, UsageError
-from tuner.export.artifact import Candidate, ModelResult, write_model_result
+from tuner.export.artifact import Candidate, Compared, ModelResult, write_model_result
 from tuner.export.final_job import Job, Trained
 from tuner.export.final_lane import FinalLane
 from tuner.export.own_sources import compare_code, copy_sources
@@ -21,20 +21,28 @@ from tuner.study_file.best import BestConfig
 from tuner.study_file.kinds.trainer import TrainerObjective
 from tuner.training.checkpoint import load_checkpoint
 from tuner.training.checkpoint_file import BadCheckpoint
-from tuner.training.data.dataset import Dataset, open_test_split, with_validation
+from tuner.training.data.dataset import Dataset, Split, open_test_split, with_validation
 from tuner.training.data.preparation import load_preparation
 from tuner.training.data.preparing import PreparedData, prepare
 from tuner.training.data.source import in_words as data_error
 from tuner.training.device import name_device
-from tuner.training.final.evaluation import evaluate, validate
+from tuner.training.final.baselines import fit_baselines
+from tuner.training.final.evaluation import (
+    evaluate,
+    evaluate_outputs,
+    validate,
+    validate_outputs,
+)
 from tuner.training.final.model import (
     FinalModel,
     build_final_model,
     card_of,
     natural_weights,
 )
+from tuner.training.final.model_card import ModelCard
 from tuner.training.final.warm_start import warm_state
 from tuner.training.lane import LaneFailed
+from tuner.training.losses.metrics import Metrics
 from tuner.training.modules.template import Build
 from tuner.training.tensor_file import READING_FAILS, is_usable, reason_of
 from tuner.worker.faults import in_words
@@ -91,6 +99,7 @@ def _train_on(
     metrics = metrics_of(setup, data, loss_of(setup, data))
     values = {name: validate(model, data, metrics) for name, model in models.items()}
     chosen = choose(job.config, values)
+    test = open_test_split(prepared.folder)
     result = ModelResult(
         model=models[chosen],
         chosen=chosen,
@@ -98,13 +107,36 @@ def _train_on(
             name: Candidate(step=found[name]["step"], validation=values[name]) for name in found
         },
         data_summary=prepared.summary,
-        test=evaluate(models[chosen], open_test_split(prepared.folder)),
+        test=evaluate(models[chosen], test),
+        baselines=_compare(job, data, models[chosen].card, metrics, test),
         curve=lane.curve,
         seconds=monotonic() - started,
         device=name_device(job.device),
         sources=copy_sources(job.source, job.folder, code),
     )
     return Trained(folder=job.folder, metrics=write_model_result(job, result))
+
+
+def _compare(
+    job: Job, data: Dataset, card: ModelCard, metrics: Metrics, test: Split
+) -> list[Compared]:
+    """Fit simple models to the rows that the network was trained on, and evaluate them alike."""
+    is_both = job.options.rows is Rows.BOTH
+    found = []
+    for baseline in fit_baselines(with_validation(data) if is_both else data, job.config.seed):
+        on_test = evaluate_outputs(baseline.outputs(test), test, card)
+        validation = None
+        if not is_both:
+            validation = validate_outputs(baseline.outputs(data.validation), data, metrics)
+        found.append(
+            Compared(
+                name=baseline.name,
+                n_rows=baseline.n_rows,
+                validation=validation,
+                test=on_test.metrics,
+            )
+        )
+    return found
 
 
 def choose(config: BestConfig, values: Mapping[str, Values]) -> str:

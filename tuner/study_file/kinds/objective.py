@@ -115,6 +115,15 @@ class Objective(Model, ABC):
         """Return the request to the child that looks at its data; None without data to look at."""
         return None
 
+    def baseline_request(
+        self, params: Params, space: SearchSpace, folder: Path
+    ) -> dict[str, Any] | None:
+        """Return the request to the child that fits simple models to its data.
+
+        None if only its own code can read the data.
+        """
+        return None
+
     def task_faults(self, task: str, names: Collection[str], metric: str) -> tuple[str, ...]:
         """Return why loss, metrics, params (`names`) or goal do not fit the task of the data."""
         return ()

@@ -191,6 +191,11 @@ class TrainerObjective(Objective):
     def look_request(self, folder: Path) -> dict[str, Any] | None:
         return self.data_request(folder) if self.local_names else None
 
+    def baseline_request(
+        self, params: Params, space: SearchSpace, folder: Path
+    ) -> dict[str, Any] | None:
+        return {**self.preparation(params, space, folder), "folder": str(folder)}
+
     def task_faults(self, task: str, names: Collection[str], metric: str) -> tuple[str, ...]:
         found = [task_fault(self.loss, self.metrics or (), Task(task))]
         if "label_smoothing" in names and (fault := smoothing_fault(self.loss, Task(task))):

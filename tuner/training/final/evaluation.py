@@ -12,6 +12,7 @@ from tuner.study.trial import Values
 from tuner.study_file.params.trainer_params import Task
 from tuner.training.data.dataset import Dataset, Split
 from tuner.training.final.model import FinalModel
+from tuner.training.final.model_card import ModelCard
 from tuner.training.losses.metrics import Metrics
 
 Array = NDArray[np.float64]
@@ -30,9 +31,12 @@ class Evaluation:
 
 def evaluate(model: FinalModel, split: Split) -> Evaluation:
     """Compute all metrics that fit the task, on standardized rows."""
-    outputs_NC = model.outputs(split.inputs())
+    return evaluate_outputs(model.outputs(split.inputs()), split, model.card)
+
+
+def evaluate_outputs(outputs_NC: torch.Tensor, split: Split, card: ModelCard) -> Evaluation:
+    """Compute them from outputs, of any model for the rows of this card."""
     y_N = split.y_N.cpu().numpy()
-    card = model.card
     if card.task is Task.CLASSIFICATION:
         return _of_classes(outputs_NC.double().softmax(1).numpy(), y_N, card.n_outputs)
     scale, mean = card.target_scale, card.target_mean
@@ -91,7 +95,12 @@ def _of_targets(predicted_N: Array, y_N: Array) -> Evaluation:
 @torch.no_grad()
 def validate(model: FinalModel, data: Dataset, metrics: Metrics) -> Values:
     """Compute the metrics that the search reported, on the validation split."""
+    return validate_outputs(model.outputs(data.validation.inputs()), data, metrics)
+
+
+def validate_outputs(outputs_NC: torch.Tensor, data: Dataset, metrics: Metrics) -> Values:
+    """Compute them from the outputs of any model."""
     split = data.validation
-    output_1CN = model.outputs(split.inputs()).T[None].to(split.x_NF.device)
+    output_1CN = outputs_NC.to(split.like.dtype).T[None].to(split.x_NF.device)
     (values,) = metrics.of([(output_1CN, split.y_N)])
     return values
