@@ -8,6 +8,7 @@ from tuner.agent.machine import Machine
 from tuner.agent.notices import FolderMadeAgain, NotPreloaded
 from tuner.agent.rules import (
     answers,
+    blocks,
     breaker,
     checkpoints,
     control,
@@ -78,6 +79,7 @@ def due_acts(machine: Machine, now: float) -> list[Act]:
     acts = watching.watch(machine)
     if machine.stop is None:
         acts += control.due_acts(machine)
+        acts += blocks.due_acts(machine)
         acts += breaker.due_acts(machine)
         acts += filling.fill(machine, now)
     else:

@@ -18,7 +18,7 @@ from tuner.agent.memory import read_memory
 from tuner.agent.observing import Observer
 from tuner.agent.port import Complete, Store, View
 from tuner.agent.screen import render_screen
-from tuner.agent.state import Standing, WorkerState
+from tuner.agent.state import BlockState, Standing, WorkerState
 from tuner.agent.threads.beats import BEATS_PER_LEASE, BeatThread
 from tuner.agent.threads.folders import Folder, FolderThread
 from tuner.agent.threads.gauges import GaugeThread
@@ -60,7 +60,11 @@ class Agent:
         self.ending: Ending | None = None
         self.inbox: queue.SimpleQueue[events.Event] = pool.inbox
         self._machine = Machine(
-            book=book, standing=Standing(goal=book.goal), limit_trials=n_trials, boot=boot
+            book=book,
+            standing=Standing(goal=book.goal),
+            blocks=BlockState(places=pool.place_names),
+            limit_trials=n_trials,
+            boot=boot,
         )
         self._store = store
         self._pool = pool
@@ -189,6 +193,10 @@ class Agent:
                 self._pool.rest()
             case acts.WakeWorkers():
                 self._know(self._pool.wake())
+            case acts.RestPlaces():
+                self._pool.rest_places(act.places)
+            case acts.WakePlaces():
+                self._know(self._pool.wake_places(act.places))
             case acts.AdmitWorkers():
                 self._know(self._pool.admit())
             case acts.RecordWorkers():

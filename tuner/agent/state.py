@@ -137,6 +137,25 @@ class Breaker:
 
 
 @dataclass(kw_only=True)
+class BlockState:
+    """Places of workers that may not train for now, because a user has drained them."""
+
+    places: tuple[str, ...] = ()  # all of this machine
+    reasons: dict[str, str] = field(default_factory=dict)  # of the places that may not train
+    kill_at: dict[str, float] = field(default_factory=dict)  # their workers have until then
+    resting: set[str] = field(default_factory=set)  # places whose workers have been ended
+
+    @property
+    def has_no_device(self) -> bool:
+        """Return whether no place may train."""
+        return bool(self.places) and self.reasons.keys() >= set(self.places)
+
+    @property
+    def any_reason(self) -> str:
+        return next(iter(self.reasons.values()))
+
+
+@dataclass(kw_only=True)
 class Standing:
     """Counts and best trial of the whole study, from the feed."""
 

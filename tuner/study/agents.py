@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from tuner.study.code import Code
+from tuner.study.fleet import Drain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,3 +59,4 @@ class Pulse:
     reason: str | None = None  # why it is not running
     limit_trials: int | None = None  # the budget, which may have been extended
     seconds_left: float | None = None  # until the budget's time is used up; None: no such limit
+    drains: Sequence[Drain] = ()  # of this machine

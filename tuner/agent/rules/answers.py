@@ -19,10 +19,11 @@ from tuner.agent.notices import (
     DatabaseRefuses,
     TrialEnded,
 )
-from tuner.agent.rules import control, filling, pruning
+from tuner.agent.rules import blocks, control, filling, pruning
 from tuner.agent.rules.ends import ask
 from tuner.agent.rules.failures import last_attempt
 from tuner.agent.state import Lane, Phase
+from tuner.study.fleet import drained_places
 from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
 from tuner.study.trial import AttemptKey, TrialRecord, TrialState, full_length
 from tuner.study.verdict import Verdict
@@ -167,7 +168,10 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
     machine.fleet.n_other_agents = len(living)
     machine.fleet.n_other_machines = len(set(living) - {machine.boot})
     machine.limit_trials = event.pulse.limit_trials
-    return control.apply_desired(machine, event.pulse)
+    return [
+        *blocks.apply(machine, drained_places(event.pulse.drains, machine.blocks.places)),
+        *control.apply_desired(machine, event.pulse),
+    ]
 
 
 def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:

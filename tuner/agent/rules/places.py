@@ -36,6 +36,8 @@ def due(machine: Machine, n_wanted: int, n_room: int) -> float | None:
     A worker without a trial claims at once. Otherwise the claim waits a moment in which more lanes
     may become free, so that trials that start together can share a group.
     """
+    if machine.blocks.has_no_device and machine.wanted is Desired.RUNNING and not machine.lanes:
+        return max(machine.claim_at, machine.claims.look_at)  # to learn when all of it has ended
     if not n_room or any(lane.has_failed for lane in machine.lanes.values()):
         return None  # once it is stored, a failure may have halted the study
     if not n_wanted:

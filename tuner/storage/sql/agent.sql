@@ -14,13 +14,13 @@ returning ordinal;
 -- name: beat
 -- Heartbeat: one row of the agent's own. The clock advances by what this agent vouches for; an agent
 -- that finds it locked leaves it alone. The answer: the study's desired state, the use of its
--- limits, and the beats of the others that hold trials.
+-- limits, the beats of the others that hold trials, and what of this machine is drained.
 with me as (
     update tuner.agent
     set beat = beat + 1, seen_at = now(), seconds_lived = %(seconds_lived)s,
         device_seconds_busy = %(device_seconds_busy)s, telemetry = %(screen)s::json
     where agent_id = %(me)s
-    returning study_id
+    returning study_id, host, boot
 ), due as (
     select c.study_id from tuner.clock c join me using (study_id) for update of c skip locked
 ), ticked as (
@@ -44,7 +44,14 @@ select s.desired, s.desired_reason, s.limit_trials, s.limit_steps, s.limit_secon
                  from tuner.agent a
                  where a.study_id = s.study_id and a.agent_id <> %(me)s
                    and exists (select from tuner.lease l
-                               where l.owner = a.agent_id and l.state = 'held')), '[]'::json)
+                               where l.owner = a.agent_id and l.state = 'held')), '[]'::json),
+       coalesce((select json_agg(json_build_array(
+                    d.study_id, d.host, d.boot, d.device, d.reason, d.drained_by, d.role,
+                    extract(epoch from d.drained_at)) order by d.drain_id)
+                 from tuner.drain d
+                 where d.lifted_at is null and d.host = me.host
+                   and (d.boot is null or d.boot = me.boot)
+                   and (d.study_id is null or d.study_id = me.study_id)), '[]'::json)
 from me join tuner.study s using (study_id) join tuner.clock c using (study_id)
 left join ticked t using (study_id);
 

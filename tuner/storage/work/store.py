@@ -20,6 +20,7 @@ from tuner.storage.objects.own import check_store
 from tuner.storage.objects.store import ObjectStore
 from tuner.storage.work.checkpoints import Register
 from tuner.storage.work.claims import Claimer, Complete, Suggest, claim
+from tuner.storage.work.drained import build_drain
 from tuner.storage.work.plateau import PlateauCheck
 from tuner.storage.work.records import rung_values, trial_record
 from tuner.storage.work.spooled import write_resumed
@@ -261,7 +262,7 @@ class PostgresStore:
         if not rows:
             raise _gone()
         self._vouched_until = asked_at
-        desired, reason, limit_trials, limit_steps, *amounts, others = rows[0]
+        desired, reason, limit_trials, limit_steps, *amounts, others, drains = rows[0]
         usage = Usage(*amounts)
         if desired == Desired.RUNNING:
             limits = Limits(
@@ -278,6 +279,7 @@ class PostgresStore:
             reason=reason,
             limit_trials=limit_trials,
             seconds_left=usage.seconds_left(),
+            drains=tuple(map(build_drain, drains)),
             others=[
                 AgentBeat(
                     agent_id=UUID(other["agent_id"]),

@@ -1,0 +1,78 @@
+"""Devices that may not train for now: their trials are released, their workers end."""
+
+from collections.abc import Collection, Mapping
+
+from tuner.agent.acts import Act, RestPlaces, Say, WakePlaces
+from tuner.agent.machine import Machine
+from tuner.agent.notices import PlacesBlocked, PlacesFreed
+from tuner.agent.rules.ends import ask_lanes, end_lanes, release, release_reason
+from tuner.agent.rules.stopping import KILL_BEFORE_SECONDS
+from tuner.agent.state import Lane, Phase
+from tuner.study.lease import Release
+from tuner.study.verdict import Verdict
+
+
+def apply(machine: Machine, reasons: Mapping[str, str]) -> list[Act]:
+    """Block the places of `reasons`, and no others."""
+    blocks = machine.blocks
+    new = [place for place in reasons if place not in blocks.reasons]
+    freed = [place for place in blocks.reasons if place not in reasons]
+    blocks.reasons = dict(reasons)
+    acts: list[Act] = []
+    for reason in dict.fromkeys(reasons[place] for place in new):
+        places = tuple(place for place in new if reasons[place] == reason)
+        acts.append(Say(notice=PlacesBlocked(places=places, reason=reason)))
+    kill_at = machine.now + max(0.0, machine.book.grace_seconds - KILL_BEFORE_SECONDS)
+    blocks.kill_at.update(dict.fromkeys(new, kill_at))
+    acts += ask_lanes(_lanes_on(machine, set(new)), Verdict.RELEASE)
+    if not freed:
+        return acts
+    for place in freed:
+        blocks.kill_at.pop(place, None)
+    woken = frozenset(freed) & blocks.resting
+    blocks.resting -= woken
+    machine.claims.not_before = machine.now
+    acts.append(Say(notice=PlacesFreed(places=tuple(freed))))
+    return [*acts, WakePlaces(places=woken)] if woken else acts
+
+
+def due_acts(machine: Machine) -> list[Act]:
+    """End what overruns the grace, and the workers of places without a trial."""
+    blocks = machine.blocks
+    if not blocks.reasons:
+        return []
+    acts = ask_lanes(_lanes_on(machine, blocks.reasons.keys()), Verdict.RELEASE)
+    for place, kill_at in blocks.kill_at.items():
+        if machine.now >= kill_at:
+            late = _lanes_on(machine, {place})
+            acts += end_lanes(machine, lambda lane: _cut(machine, lane), kill_at, late)
+    if blocks.has_no_device:  # what a claim brought meanwhile finds no other device
+        untouched = [*machine.in_phase(Phase.QUEUED), *machine.in_phase(Phase.LOADING)]
+        acts += end_lanes(
+            machine,
+            lambda lane: release(machine, lane, release_reason(machine, lane)),
+            float("inf"),
+            untouched,
+        )
+    lanes = machine.lanes_by_worker()
+    busy = {worker.name for pid, worker in machine.workers.items() if pid in lanes}
+    idle = frozenset(blocks.reasons.keys() - blocks.resting - busy)
+    if not idle:
+        return acts
+    blocks.resting |= idle  # their memory is free for others
+    for pid in [pid for pid, worker in machine.workers.items() if worker.name in idle]:
+        del machine.workers[pid]
+    return [*acts, RestPlaces(places=idle)]
+
+
+def _lanes_on(machine: Machine, places: Collection[str]) -> list[Lane]:
+    return [
+        lane
+        for lane in machine.in_phase(Phase.TRAINING)
+        if lane.worker in machine.workers and machine.workers[lane.worker].name in places
+    ]
+
+
+def _cut(machine: Machine, lane: Lane) -> Release:
+    reason = release_reason(machine, lane)
+    return release(machine, lane, f"{reason} without its last steps")
