@@ -150,6 +150,16 @@ def clock(shift_seconds: float) -> None:
 
 
 @patch
+def fake_gpu(uuid: str) -> None:
+    """One GPU, which computes on the CPU."""
+    from tuner import run_study
+    from tuner.agent.devices import Device, FoundDevices
+
+    gpu = Device(name="gpu:0", torch_device="cpu", uuids=(uuid,))
+    run_study.find_devices = lambda *_, **__: FoundDevices(devices=[gpu])  # type: ignore[assignment]
+
+
+@patch
 def impatient(pause_seconds: float) -> None:
     """A refused agent asks again sooner."""
     from tuner.storage.connections import reconnects

@@ -164,6 +164,13 @@ class Machine:
         is_held = self.fleet.n_other_machines > 0 and self.wanted is Desired.RUNNING
         return max(self.claims.not_before, self.breaker.hold_until if is_held else 0.0)
 
+    @property
+    def given_up(self) -> frozenset[str]:
+        """Return the places whose GPUs others may use: they rest at a user's request."""
+        if self.is_resting:
+            return frozenset(self.blocks.places)
+        return self.blocks.drained & self.blocks.resting
+
     def next_deadline(self, now: float) -> float:
         """Return the time of the next check if no event comes."""
         deadlines = [self.shown.tally_at]

@@ -138,10 +138,15 @@ class Breaker:
 
 @dataclass(kw_only=True)
 class BlockState:
-    """Places of workers that may not train for now, because a user has drained them."""
+    """Places of workers that may not train for now.
+
+    A user has drained them, or their GPUs are not this agent's.
+    """
 
     places: tuple[str, ...] = ()  # all of this machine
-    reasons: dict[str, str] = field(default_factory=dict)  # of the places that may not train
+    # Of the places that may not train; empty for one whose GPU is about to be taken.
+    reasons: dict[str, str] = field(default_factory=dict)
+    drained: frozenset[str] = frozenset()  # those of a user
     kill_at: dict[str, float] = field(default_factory=dict)  # their workers have until then
     resting: set[str] = field(default_factory=set)  # places whose workers have been ended
 
@@ -152,7 +157,12 @@ class BlockState:
 
     @property
     def any_reason(self) -> str:
-        return next(iter(self.reasons.values()))
+        return next((reason for reason in self.reasons.values() if reason), "")
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Return the reasons that screens show."""
+        return {place: reason for place, reason in self.reasons.items() if reason}
 
 
 @dataclass(kw_only=True)
@@ -242,6 +252,8 @@ class MemoryState:
         default_factory=set
     )  # devices whose users are known one by one
     max_bytes: dict[str, int] = field(default_factory=dict)  # that one worker was seen to use
+    of_places: dict[str, int] = field(default_factory=dict)  # place -> memory of its device
+    max_other_bytes: int | None = None  # of the largest device of the other agents
 
 
 @dataclass(kw_only=True)

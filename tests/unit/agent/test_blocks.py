@@ -143,3 +143,53 @@ def test_a_worker_that_dies_on_a_drained_device_is_not_replaced() -> None:
 
 def _screen(bench: Bench) -> object:
     return json.loads(render_screen(bench.machine, bench.now))
+
+
+def a_gpu() -> Bench:
+    """Before its first heartbeat: the worker of its GPU rests."""
+    bench = Bench()
+    bench.machine.workers.clear()
+    bench.machine.blocks.places = ("gpu:0",)
+    bench.machine.blocks.reasons = {"gpu:0": ""}
+    bench.machine.blocks.resting = {"gpu:0"}
+    return bench
+
+
+def test_the_worker_of_a_gpu_starts_once_the_gpu_is_taken() -> None:
+    bench = a_gpu()
+    result = bench.pulse()
+    assert [act.places for act in of_type(result, acts.WakePlaces)] == [{"gpu:0"}]
+    assert not of_type(result, acts.Say), "nobody had to wait"
+
+
+def test_a_gpu_that_another_agent_uses_is_waited_for_with_the_reason() -> None:
+    bench = a_gpu()
+    why = "in use by an agent of study 'other' (box, pid 7)"
+    result = bench.pulse(unavailable={"gpu:0": why})
+    assert [act.notice for act in of_type(result, acts.Say)] == [
+        notices.PlacesBlocked(places=("gpu:0",), reason=why)
+    ]
+    assert not of_type(bench.pulse(unavailable={"gpu:0": why}), acts.Say), "once"
+    assert parse_activity(_screen(bench)).state == "waiting"
+    assert bench.machine.given_up == frozenset(), "it asks again with each heartbeat"
+    result = bench.pulse()
+    assert of_type(result, acts.WakePlaces)
+    assert notices.PlacesFreed(places=("gpu:0",)) in [a.notice for a in of_type(result, acts.Say)]
+
+
+def test_a_gpu_is_given_up_during_a_drain_or_a_pause_and_taken_again_before_work() -> None:
+    bench = a_gpu()
+    bench.pulse()
+    bench.machine.workers[WORKER] = WorkerState(name="gpu:0")
+    bench.pulse(drains=(drain(),))
+    assert bench.machine.given_up == {"gpu:0"}
+    bench.pulse(unavailable={"gpu:0": ""})
+    assert bench.machine.given_up == frozenset()
+    bench.pulse()
+    bench.machine.workers[WORKER] = WorkerState(name="gpu:0")
+    bench.pulse(Desired.PAUSED)
+    assert bench.machine.given_up == {"gpu:0"}
+    result = bench.pulse(unavailable={"gpu:0": ""})
+    kinds = [type(act) for act in result]
+    assert kinds.index(acts.RestPlaces) < kinds.index(acts.WakeWorkers), "it is not its own yet"
+    assert of_type(bench.pulse(), acts.WakePlaces)

@@ -120,7 +120,7 @@ def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:
 def _tell(machine: Machine, lane: Lane, end: End) -> Say:
     if not isinstance(end, Finish):
         last = None
-        if end.failure is not None:
+        if end.failure is not None and end.short_of_bytes is None:
             last = last_attempt(lane.trial, end.failure, machine.book.retries)
         return Say(
             notice=AttemptReleased(
@@ -168,8 +168,11 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
     machine.fleet.n_other_agents = len(living)
     machine.fleet.n_other_machines = len(set(living) - {machine.boot})
     machine.limit_trials = event.pulse.limit_trials
+    machine.memory.max_other_bytes = event.pulse.max_other_bytes
+    drained = drained_places(event.pulse.drains, machine.blocks.places)
+    machine.blocks.drained = frozenset(drained)
     return [
-        *blocks.apply(machine, drained_places(event.pulse.drains, machine.blocks.places)),
+        *blocks.apply(machine, {**event.unavailable, **drained}),
         *control.apply_desired(machine, event.pulse),
     ]
 

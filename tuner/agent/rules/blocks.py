@@ -1,6 +1,6 @@
 """Devices that may not train for now: their trials are released, their workers end."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from tuner.agent.acts import Act, RestPlaces, Say, WakePlaces
 from tuner.agent.machine import Machine
@@ -13,26 +13,37 @@ from tuner.study.verdict import Verdict
 
 
 def apply(machine: Machine, reasons: Mapping[str, str]) -> list[Act]:
-    """Block the places of `reasons`, and no others."""
-    blocks = machine.blocks
-    new = [place for place in reasons if place not in blocks.reasons]
-    freed = [place for place in blocks.reasons if place not in reasons]
+    """Block the places of `reasons`, and no others; an empty reason is not shown."""
+    blocks, before = machine.blocks, machine.blocks.reasons
+    new = [place for place in reasons if place not in before]
+    freed = [place for place in before if place not in reasons]
     blocks.reasons = dict(reasons)
-    acts: list[Act] = []
-    for reason in dict.fromkeys(reasons[place] for place in new):
-        places = tuple(place for place in new if reasons[place] == reason)
-        acts.append(Say(notice=PlacesBlocked(places=places, reason=reason)))
+    told = {place: why for place, why in reasons.items() if why and before.get(place) != why}
+    acts: list[Act] = [
+        Say(
+            notice=PlacesBlocked(
+                places=tuple(place for place in told if told[place] == reason), reason=reason
+            )
+        )
+        for reason in dict.fromkeys(told.values())
+    ]
     kill_at = machine.now + max(0.0, machine.book.grace_seconds - KILL_BEFORE_SECONDS)
     blocks.kill_at.update(dict.fromkeys(new, kill_at))
-    acts += ask_lanes(_lanes_on(machine, set(new)), Verdict.RELEASE)
+    acts += ask_lanes(_lanes_on(machine, new), Verdict.RELEASE)
+    acts += _rest_idle(machine)  # before a resume can wake the workers of these places
+    return [*acts, *_free(machine, freed, [place for place in freed if before[place]])]
+
+
+def _free(machine: Machine, freed: Sequence[str], told: Sequence[str]) -> list[Act]:
+    """Let places train again; `told` are those of which a reason was shown."""
     if not freed:
-        return acts
+        return []
     for place in freed:
-        blocks.kill_at.pop(place, None)
-    woken = frozenset(freed) & blocks.resting
-    blocks.resting -= woken
+        machine.blocks.kill_at.pop(place, None)
+    woken = frozenset(freed) & machine.blocks.resting
+    machine.blocks.resting -= woken
     machine.claims.not_before = machine.now
-    acts.append(Say(notice=PlacesFreed(places=tuple(freed))))
+    acts: list[Act] = [Say(notice=PlacesFreed(places=tuple(told)))] if told else []
     return [*acts, WakePlaces(places=woken)] if woken else acts
 
 
@@ -54,15 +65,21 @@ def due_acts(machine: Machine) -> list[Act]:
             float("inf"),
             untouched,
         )
+    return [*acts, *_rest_idle(machine)]
+
+
+def _rest_idle(machine: Machine) -> list[Act]:
+    """End the workers of blocked places without a trial: their memory is free for others."""
+    blocks = machine.blocks
     lanes = machine.lanes_by_worker()
     busy = {worker.name for pid, worker in machine.workers.items() if pid in lanes}
     idle = frozenset(blocks.reasons.keys() - blocks.resting - busy)
     if not idle:
-        return acts
-    blocks.resting |= idle  # their memory is free for others
+        return []
+    blocks.resting |= idle
     for pid in [pid for pid, worker in machine.workers.items() if worker.name in idle]:
         del machine.workers[pid]
-    return [*acts, RestPlaces(places=idle)]
+    return [RestPlaces(places=idle)]
 
 
 def _lanes_on(machine: Machine, places: Collection[str]) -> list[Lane]:

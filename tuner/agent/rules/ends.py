@@ -6,13 +6,13 @@ from dataclasses import replace
 from tuner.agent.acts import Act, KillWorker, Learn, Send
 from tuner.agent.device_time import used_seconds
 from tuner.agent.machine import Machine
-from tuner.agent.rules import breaker
+from tuner.agent.rules import breaker, memory
 from tuner.agent.rules.failures import end_of
 from tuner.agent.state import Lane, Phase
 from tuner.messages import Stop
 from tuner.study.agents import Desired
 from tuner.study.decision import Decision
-from tuner.study.failure import Failure
+from tuner.study.failure import Failure, FailureClass
 from tuner.study.lease import End, Finish, Release
 from tuner.study.trial import TrialRecord, TrialState
 from tuner.study.verdict import Verdict
@@ -36,6 +36,10 @@ def prune_now(machine: Machine, lane: Lane, reason: str) -> Finish:
 
 def fail_lane(machine: Machine, lane: Lane, failure: Failure) -> End:
     """End a failed attempt: as FAIL, or with another attempt."""
+    if failure.cause is FailureClass.OUT_OF_MEMORY:
+        offer = memory.offer(machine, lane, failure)
+        if offer is not None:
+            return offer
     return end_of(lane.trial, failure, lane.reports, machine.book.retries)
 
 
@@ -60,7 +64,7 @@ def release_reason(machine: Machine, lane: Lane) -> str:
     if machine.database.is_offline:
         return "released: its machine was without a database for too long"
     block = machine.block_of(lane)
-    if block is not None and machine.stop is None:
+    if block and machine.stop is None:
         return f"released: {block}"
     return "released"
 

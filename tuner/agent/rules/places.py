@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from tuner.agent.machine import Machine
 from tuner.agent.rules.failures import LOSSES_TOGETHER
-from tuner.agent.rules.memory import with_memory
+from tuner.agent.rules.memory import large_enough, with_memory
 from tuner.agent.state import Lane, Phase, WorkerState
 from tuner.study.agents import Desired
 from tuner.study.trial import ParamValue
@@ -139,7 +139,8 @@ def choose_worker(machine: Machine, lane: Lane) -> int | None:
     """
     lanes = machine.lanes_by_worker()
     if _is_suspect(lane):
-        return next((pid for pid in _with_room(machine, lanes) if pid not in lanes), None)
+        free = large_enough(machine, lane, _with_room(machine, lanes))
+        return next((pid for pid in free if pid not in lanes), None)
     kind = _kind(machine, lane)
 
     def load(pid: int) -> int:
@@ -147,7 +148,7 @@ def choose_worker(machine: Machine, lane: Lane) -> int | None:
         has_kind = any(_kind(machine, other) == kind for other in others)
         return len(others) + (0 if has_kind else _AFFINITY)
 
-    return min(_open_to_any(machine, lanes), key=load, default=None)
+    return min(large_enough(machine, lane, _open_to_any(machine, lanes)), key=load, default=None)
 
 
 def _is_suspect(lane: Lane) -> bool:

@@ -70,6 +70,11 @@ class WorkerPool:
         self._listener.start()
 
     @property
+    def devices(self) -> Mapping[str, Device]:
+        """Return the device of each place."""
+        return {place.name: place.device for place in self._places}
+
+    @property
     def workers(self) -> Mapping[int, Worker]:
         """Return the workers that have started, by process id."""
         return self._workers

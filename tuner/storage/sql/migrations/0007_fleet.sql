@@ -27,5 +27,7 @@ create index device_agent on tuner.device (agent_id);
 -- Among the studies of a fleet: the higher one goes first.
 alter table tuner.study add column priority int not null default 0;
 
--- Bytes of the device on which the trial ran out of memory: it is offered once to one with more.
+-- Memory of the agent's largest device, and of the device on which a trial ran out of memory: it is
+-- offered once to one with more.
+alter table tuner.agent add column memory_bytes bigint;
 alter table tuner.lease add column short_of_bytes bigint;
