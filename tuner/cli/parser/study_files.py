@@ -42,6 +42,13 @@ def _add_working(commands: Commands) -> None:
         "a trial takes one",
     )
     _add_set(run)
+    run.add_argument(
+        "--log-format",
+        choices=["text", "json"],
+        metavar="text|json",
+        help="lines on stderr instead of the screen: text, or JSON with study, trial, attempt and "
+        "device",
+    )
     add_json(run, "one JSON object a line")
 
 

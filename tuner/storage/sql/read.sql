@@ -323,3 +323,7 @@ where t.study_id = :study_id and t.number = :number;
 -- What the sampler had seen when it suggested a trial.
 select seed, place, highest, open_numbers, hidden, open_rungs from tuner.suggestion
 where study_id = :study_id and number = :number;
+
+-- name: ping
+-- The shortest statement: whether the database answers, and how fast.
+select 1;
