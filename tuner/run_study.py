@@ -18,6 +18,7 @@ from tuner.agent.notices import StudyJoined
 from tuner.agent.occupancy import Occupancy
 from tuner.agent.port import View
 from tuner.agent.signals import stop_on_signals
+from tuner.agent.steering import follow_steering, is_steered
 from tuner.agent.threads.folders import Folder
 from tuner.agent.threads.suggester import DrawSource, ModelSource, SuggestionSource
 from tuner.agent.workers.left_behind import end_left_behind
@@ -260,7 +261,8 @@ def work_as_agent(
     occupancy = Occupancy(
         store, locks, identity.boot, {place: d.uuids for place, d in pool.devices.items()}
     )
-    pool.rest_places(occupancy.places)  # until they are this agent's
+    # Until their devices are this agent's, or are given to this study.
+    pool.rest_places(pool.place_names if is_steered() else occupancy.places)
     pool.set_up(setup, identity.agent_id)
     agent = Agent(
         store=store,
@@ -275,7 +277,10 @@ def work_as_agent(
         folders=folders,
         view=view,
         occupancy=occupancy,
+        is_steered=is_steered(),
     )
+    if is_steered():
+        follow_steering(pool.inbox)
     with closing(occupancy), open_agent(agent):
         return agent.run()
 

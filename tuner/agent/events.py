@@ -107,6 +107,13 @@ class PulseHeard:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DevicesLent:
+    """`tuner agent` gives this study these devices of the machine, and no others."""
+
+    units: frozenset[str]  # "gpu:0", "cpu:3"
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoreAway:
     """The database does not answer; helper threads keep trying."""
 
@@ -177,6 +184,7 @@ Event = (
     | Changed
     | CheckpointLoaded
     | Uploaded
+    | DevicesLent
     | PulseHeard
     | StoreAway
     | StoreBack

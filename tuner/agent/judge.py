@@ -51,6 +51,8 @@ def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:  # no
             return checkpoints.uploaded(machine, event)
         case events.PulseHeard():
             return answers.pulse_heard(machine, event, now)
+        case events.DevicesLent():
+            return blocks.lend(machine, event)
         case events.StoreAway():
             return answers.store_away(machine, event, now)
         case events.StoreBack():

@@ -57,6 +57,7 @@ class Agent:
         folders: Sequence[Folder],
         view: View,
         occupancy: Occupancy | None = None,
+        is_steered: bool = False,
     ) -> None:
         """Build the agent; `folders` must stay on this machine's disk and include the spool."""
         self.ending: Ending | None = None
@@ -64,7 +65,7 @@ class Agent:
         self._machine = Machine(
             book=book,
             standing=Standing(goal=book.goal),
-            blocks=_first_blocks(pool, occupancy),
+            blocks=_first_blocks(pool, occupancy, is_steered=is_steered),
             memory=MemoryState(
                 of_places={
                     place: device.memory_bytes
@@ -244,10 +245,20 @@ class Agent:
         )
 
 
-def _first_blocks(pool: WorkerPool, occupancy: Occupancy | None) -> BlockState:
-    """Let the workers of GPUs rest until the first heartbeat has taken the GPUs."""
-    taken = () if occupancy is None else occupancy.places
-    return BlockState(places=pool.place_names, reasons=dict.fromkeys(taken, ""), resting=set(taken))
+def _first_blocks(pool: WorkerPool, occupancy: Occupancy | None, *, is_steered: bool) -> BlockState:
+    """Let the workers of GPUs rest until the first heartbeat has taken the GPUs.
+
+    Those of a study of `tuner agent` rest until the study has been given devices.
+    """
+    resting = () if occupancy is None else occupancy.places
+    if is_steered:
+        resting = pool.place_names
+    return BlockState(
+        places=pool.place_names,
+        reasons=dict.fromkeys(resting, ""),
+        resting=set(resting),
+        units=frozenset() if is_steered else None,
+    )
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tuner.agent.notices import InTraining, Tally
 from tuner.agent.state import (
+    LENT,
     BlockState,
     Breaker,
     ClaimState,
@@ -169,7 +170,8 @@ class Machine:
         """Return the places whose GPUs others may use: they rest at a user's request."""
         if self.is_resting:
             return frozenset(self.blocks.places)
-        return self.blocks.drained & self.blocks.resting
+        lent = {place for place, why in self.blocks.reasons.items() if why == LENT}
+        return frozenset((self.blocks.drained.keys() | lent) & self.blocks.resting)
 
     def next_deadline(self, now: float) -> float:
         """Return the time of the next check if no event comes."""

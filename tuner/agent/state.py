@@ -136,17 +136,22 @@ class Breaker:
         return bool(self.places) and self.places <= self.open_places
 
 
+LENT = "its device serves another study"  # `tuner agent` reports that, not each of its studies
+
+
 @dataclass(kw_only=True)
 class BlockState:
     """Places of workers that may not train for now.
 
-    A user has drained them, or their GPUs are not this agent's.
+    A user has drained them, their GPUs are not this agent's, or they serve another study.
     """
 
     places: tuple[str, ...] = ()  # all of this machine
     # Of the places that may not train; empty for one whose GPU is about to be taken.
     reasons: dict[str, str] = field(default_factory=dict)
-    drained: frozenset[str] = frozenset()  # those of a user
+    drained: dict[str, str] = field(default_factory=dict)  # by a user, with the reason
+    unavailable: dict[str, str] = field(default_factory=dict)  # without their GPUs
+    units: frozenset[str] | None = None  # devices that `tuner agent` gives it; None: all of them
     kill_at: dict[str, float] = field(default_factory=dict)  # their workers have until then
     resting: set[str] = field(default_factory=set)  # places whose workers have been ended
 
@@ -162,7 +167,9 @@ class BlockState:
     @property
     def told(self) -> dict[str, str]:
         """Return the reasons that screens show."""
-        return {place: reason for place, reason in self.reasons.items() if reason}
+        return {
+            place: reason for place, reason in self.reasons.items() if reason and reason != LENT
+        }
 
 
 @dataclass(kw_only=True)

@@ -40,10 +40,10 @@ def overlaps(one: str, other: str) -> bool:
     """Return whether two places share a device: `gpu:0` is part of `gpu:0-3`, and has slices."""
     if one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/"):
         return True
-    return bool(_units(one) & _units(other))
+    return bool(units_of(one) & units_of(other))
 
 
-def _units(place: str) -> set[str]:
+def units_of(place: str) -> set[str]:
     """Return the single devices of a place; that of a slice is the slice itself."""
     found = _SEVERAL.fullmatch(place)
     if found is None:

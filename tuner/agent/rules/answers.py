@@ -169,10 +169,10 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
     machine.fleet.n_other_machines = len(set(living) - {machine.boot})
     machine.limit_trials = event.pulse.limit_trials
     machine.memory.max_other_bytes = event.pulse.max_other_bytes
-    drained = drained_places(event.pulse.drains, machine.blocks.places)
-    machine.blocks.drained = frozenset(drained)
+    machine.blocks.drained = drained_places(event.pulse.drains, machine.blocks.places)
+    machine.blocks.unavailable = dict(event.unavailable)
     return [
-        *blocks.apply(machine, {**event.unavailable, **drained}),
+        *blocks.update(machine),
         *control.apply_desired(machine, event.pulse),
     ]
 

@@ -3,22 +3,41 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from tuner.agent.acts import Act, RestPlaces, Say, WakePlaces
+from tuner.agent.events import DevicesLent
 from tuner.agent.machine import Machine
 from tuner.agent.notices import PlacesBlocked, PlacesFreed
 from tuner.agent.rules.ends import ask_lanes, end_lanes, release, release_reason
 from tuner.agent.rules.stopping import KILL_BEFORE_SECONDS
-from tuner.agent.state import Lane, Phase
+from tuner.agent.state import LENT, Lane, Phase
 from tuner.study.lease import Release
+from tuner.study.places import place_of, units_of
 from tuner.study.verdict import Verdict
 
 
-def apply(machine: Machine, reasons: Mapping[str, str]) -> list[Act]:
-    """Block the places of `reasons`, and no others; an empty reason is not shown."""
-    blocks, before = machine.blocks, machine.blocks.reasons
-    new = [place for place in reasons if place not in before]
-    freed = [place for place in before if place not in reasons]
+def lend(machine: Machine, event: DevicesLent) -> list[Act]:
+    """Train on these devices alone: `tuner agent` has given the others to other studies."""
+    machine.blocks.units = event.units
+    return update(machine)
+
+
+def update(machine: Machine) -> list[Act]:
+    """Block the places that are drained, lent or without their GPUs, and no others."""
+    blocks = machine.blocks
+    lent: dict[str, str] = {}
+    if blocks.units is not None:
+        units = blocks.units
+        lent = {p: LENT for p in blocks.places if not units_of(place_of(p)) <= units}
+    return _apply(machine, {**blocks.unavailable, **lent, **blocks.drained})
+
+
+def _apply(machine: Machine, reasons: Mapping[str, str]) -> list[Act]:
+    """Block the places of `reasons`; an empty reason is not shown."""
+    blocks, before = machine.blocks, machine.blocks.told
+    was_blocked = blocks.reasons.keys()
+    new = [place for place in reasons if place not in was_blocked]
+    freed = [place for place in was_blocked if place not in reasons]
     blocks.reasons = dict(reasons)
-    told = {place: why for place, why in reasons.items() if why and before.get(place) != why}
+    told = {place: why for place, why in blocks.told.items() if before.get(place) != why}
     acts: list[Act] = [
         Say(
             notice=PlacesBlocked(
@@ -31,7 +50,7 @@ def apply(machine: Machine, reasons: Mapping[str, str]) -> list[Act]:
     blocks.kill_at.update(dict.fromkeys(new, kill_at))
     acts += ask_lanes(_lanes_on(machine, new), Verdict.RELEASE)
     acts += _rest_idle(machine)  # before a resume can wake the workers of these places
-    return [*acts, *_free(machine, freed, [place for place in freed if before[place]])]
+    return [*acts, *_free(machine, freed, [place for place in freed if place in before])]
 
 
 def _free(machine: Machine, freed: Sequence[str], told: Sequence[str]) -> list[Act]:
