@@ -66,13 +66,7 @@ class Agent:
             book=book,
             standing=Standing(goal=book.goal),
             blocks=_first_blocks(pool, occupancy, is_steered=is_steered),
-            memory=MemoryState(
-                of_places={
-                    place: device.memory_bytes
-                    for place, device in pool.devices.items()
-                    if device.memory_bytes is not None
-                }
-            ),
+            memory=MemoryState(of_places=_memory_of(pool)),
             limit_trials=n_trials,
             boot=boot,
         )
@@ -243,6 +237,12 @@ class Agent:
             screen=self._screen,
             given_up=self._given_up,
         )
+
+
+def _memory_of(pool: WorkerPool) -> dict[str, int]:
+    """Return the memory of each place's device, where it is known."""
+    known = {place: device.memory_bytes for place, device in pool.devices.items()}
+    return {place: n_bytes for place, n_bytes in known.items() if n_bytes is not None}
 
 
 def _first_blocks(pool: WorkerPool, occupancy: Occupancy | None, *, is_steered: bool) -> BlockState:

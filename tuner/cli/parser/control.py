@@ -5,7 +5,7 @@ from tuner.cli.parser.command import Commands, add_command, add_json, add_study
 
 
 def add_control(commands: Commands) -> None:
-    """Add stop, pause, resume, extend, retry, enqueue, drain, undrain and delete."""
+    """Add stop, pause, resume, extend, retry, enqueue, priority, drain, undrain, delete."""
     for name, summary in {
         "stop": "end the study: running trials end PRUNED, no new ones begin",
         "pause": "save and release all trials; agents wait",
@@ -35,7 +35,27 @@ def add_control(commands: Commands) -> None:
     )
     add_json(retry)
     _add_enqueue(commands)
+    _add_priority(commands)
     _add_drains(commands)
+    _add_delete(commands)
+
+
+def _add_priority(commands: Commands) -> None:
+    priority = add_command(
+        commands,
+        "priority",
+        "priority",
+        "set a study's priority among the studies of tuner agent: higher ones go first",
+        "tuner priority digits 10",
+    )
+    add_study(priority)
+    priority.add_argument(
+        "priority", type=arguments.priority, metavar="N", help="from -1000 to 1000 (0 by default)"
+    )
+    add_json(priority)
+
+
+def _add_delete(commands: Commands) -> None:
     delete = add_command(
         commands,
         "delete",

@@ -94,9 +94,15 @@ def collect_logs() -> None:
 
 
 def write_line(document: dict[str, Any]) -> None:
-    """Write a line with the machine and the process that it comes from."""
+    """Write a line with the machine and the process that it comes from, unless it names them."""
     where = {"host": socket.gethostname(), "pid": os.getpid()}
-    print(render_json({**document, **where}), file=raw_stream(sys.stderr), flush=True)
+    print(render_json({**where, **document}), file=raw_stream(sys.stderr), flush=True)
+
+
+def machine_line(study: str | None, message: str) -> None:
+    """Write a line of `tuner agent` itself."""
+    about = {"at": _now(), "level": "info", "event": "Fleet", "study": study}
+    write_line({**about, "message": clean(message)})
 
 
 def error_line(message: str) -> None:

@@ -38,6 +38,33 @@ update tuner.drain set lifted_by = %(who)s, lifted_at = now()
 where drain_id = any(%(drain_ids)s::bigint[]) and lifted_at is null
 returning drain_id;
 
+-- name: work
+-- The studies that run, the most important first: what an agent could claim in them now. Trials of
+-- agents that are silent by the database's clock count, as an agent there will take them over.
+with used as materialized (
+    select s.study_id,
+           s.limit_steps is not null and s.limit_steps <= (
+               select coalesce(sum(p.n_steps), 0) from tuner.progress p
+               where p.study_id = s.study_id) as is_up
+    from tuner.study s where s.desired = 'running'
+), waiting as materialized (
+    select t.study_id, count(*) as n from trials t join used using (study_id)
+    where t.state = 'WAITING' group by t.study_id
+)
+select s.study_id, n.study_name, s.priority, s.spec,
+       case when used.is_up then 0 else least(
+           greatest(coalesce(s.limit_trials, 1000000000) - s.n_claimed, 0),
+           coalesce(w.n, 0) + coalesce(s.n_draws - s.next_draw, 1000000000)) end
+       + (select count(*) from tuner.lease l
+          left join tuner.agent a on a.agent_id = l.owner
+          where l.study_id = s.study_id and l.state in ('free', 'held')
+            and (l.state = 'free' or a.left_at is not null
+                 or a.seen_at < now() - make_interval(secs => coalesce(
+                     (s.spec -> 'failures' ->> 'lease_seconds')::float8, 30))))
+from used join tuner.study s using (study_id) join studies n using (study_id)
+left join waiting w using (study_id)
+order by s.priority desc, s.study_id;
+
 -- name: note
 -- For the history of a study, or with null of all studies.
 insert into tuner.event (study_id, kind, detail, device)

@@ -1,0 +1,39 @@
+"""The studies on which the agents of a fleet could work."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tuner.storage.connections.sessions import Session
+from tuner.study_file.identity import parse_spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenStudy:
+    """A study that runs."""
+
+    study_id: int
+    name: str
+    priority: int
+    spec: Mapping[str, Any]  # as it is stored
+    n_claimable: int  # trials that an agent could claim now
+
+    @property
+    def needs_study_file(self) -> bool:
+        """Return whether it names code or files, which only a file on a machine may choose."""
+        return parse_spec(self.spec).needs_study_file
+
+    def units_per_trial(self, *, has_gpus: bool) -> int:
+        """Return the GPUs, or on a machine without GPUs the shares of the CPU, of a trial."""
+        workers = parse_spec(self.spec).workers
+        return workers.gpus_per_trial if has_gpus else workers.n_ranks
+
+
+def read_work(session: Session) -> list[OpenStudy]:
+    """Return the running studies, the most important first; raises `DatabaseError`."""
+    return [
+        OpenStudy(
+            study_id=study_id, name=name, priority=priority, spec=spec, n_claimable=int(n_claimable)
+        )
+        for study_id, name, priority, spec, n_claimable in session.rows("fleet", "work", {})
+    ]
