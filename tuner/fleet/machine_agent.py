@@ -136,6 +136,9 @@ class MachineAgent:
 
     def _may_run(self, study: OpenStudy, files: Mapping[str, Path], now: float) -> bool:
         """Return whether this machine can work on a study; say once why it cannot."""
+        if not study.is_readable:
+            self._tell_once(study.name, "another version of tuner made it, and this one cannot")
+            return False
         if study.needs_study_file and study.name not in files:
             self._tell_once(
                 study.name,

@@ -78,7 +78,7 @@ class StudyAgent:
             return
         self._told = units
         assert self.process.stdin is not None
-        with suppress(OSError):  # it has ended, and that will be noticed
+        with suppress(OSError, ValueError):  # it has ended, and that will be noticed
             self.process.stdin.write(render_lent(units))
             self.process.stdin.flush()
 
