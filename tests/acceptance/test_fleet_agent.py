@@ -50,6 +50,7 @@ def test_a_machine_serves_all_studies_evenly_and_by_priority(tuner, tmp_path):
     wait_until(lambda: running() == (1, 1), "each study has one of the two devices")
     assert "priority 0 -> 7" in tuner.look("priority", "two", 7).out
     wait_until(lambda: running() == (0, 2), "the one with the higher priority has both")
+    assert tuner.look("status", "two", "--json").json["priority"] == 7
     tuner.look("priority", "two", -1)
     wait_until(lambda: running() == (2, 0), "and now the other one")
     for name in ("one", "two"):

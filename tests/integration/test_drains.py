@@ -1,11 +1,17 @@
 """`tuner drain` on the real SQL: which machine is meant, what agents learn, what is recorded."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from tests.integration.stores import TELEMETRY, StoreAgent, StoredStudy
+from tuner.cli.text.fleet import render_fleet
+from tuner.dashboard.rendering import render
+from tuner.dashboard.study_view import build_view
 from tuner.errors import NeedsConsent, NotFound, UsageError
+from tuner.results.board import BoardReader
 from tuner.results.status import find_status
 from tuner.results.summary import load_summary
 from tuner.storage.control.drains import Drains
@@ -120,3 +126,23 @@ def test_all_studies_are_drained_at_once_and_later_ones_too(new_study: NewStudy)
     whole.undrain("node1", None, WHO)
     assert learned(one) == learned(late) == []
     assert find_status(load_summary(first.database, "first")).alerts == []
+
+
+def test_the_status_and_the_page_show_who_drained_what(study: StoredStudy) -> None:
+    one, _ = two(study)
+    drains(study).drain("node1", "cpu:1", WHO, "<b>service</b>")
+    screen = {"state": "working", "blocked": {"cpu:1": "drained by me@box"}}
+    one.store.beat(replace(TELEMETRY, screen=json.dumps(screen)))
+    text = render_fleet(load_summary(study.database, "searched"))
+    assert "\n  node1 cpu:1  by me@box, role tuner, since 20" in text
+    assert text.endswith("(<b>service</b>); tuner undrain searched node1 --device cpu:1")
+
+    board = BoardReader(name="searched").read(study.database)
+    view = build_view(board)
+    assert {row.device: row.state for row in view.devices if row.host == "node1"} == {
+        "cpu:0": "idle",
+        "cpu:1": "drained",
+    }
+    html = render("parts/headline.html", view=view, board=board, name="searched")
+    assert "drained: node1 cpu:1 (drained by me@box: &lt;b&gt;service&lt;/b&gt;)" in html
+    assert [event.kind for event in board.events] == ["drain"]

@@ -94,7 +94,8 @@ class WorkerPool:
         self._listener.setup = setup
         self.record()
         for worker in self.wait_for_start().values():
-            self._set_up(worker)
+            if not self._rests(worker):
+                self._set_up(worker)
 
     def send(self, pid: int, message: ToWorker) -> None:
         """Send a message; one to a worker that is gone, or reads no more, is dropped."""
@@ -287,12 +288,15 @@ class WorkerPool:
             self.inbox.put(TemplateNoted(text=note))
         self._workers[worker.pid] = worker
         self._listener.add(worker)
-        if self._setup is not None:
-            self._set_up(worker)
-        if self._is_resting or worker.place.name in self._at_rest:
+        if self._rests(worker):
             worker.end()
             return False
+        if self._setup is not None:
+            self._set_up(worker)
         return True
+
+    def _rests(self, worker: Worker) -> bool:
+        return self._is_resting or worker.place.name in self._at_rest
 
     def _replace_template(self, gone: Template) -> None:
         """Start another template, unless that was done for another worker of this one."""

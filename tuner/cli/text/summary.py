@@ -202,6 +202,7 @@ def study_json(study: StudyRow) -> dict[str, Any]:
         "direction": study.direction.value,
         "metric": study.metric,
         "trials": study.n_trials,
+        "priority": study.priority,
         "created_at": study.created_at.isoformat(),
     }
 

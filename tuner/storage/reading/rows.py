@@ -42,6 +42,7 @@ class StudyRow:
     reason: str | None  # why it is not running
     code: Code | None  # of the objective, at the study's start
     fingerprint: str = ""  # of the data
+    priority: int = 0  # among the studies of a fleet
 
     @property
     def n_trials(self) -> int | None:
@@ -123,6 +124,7 @@ def read_studies(connection: Connection, name: str | None = None) -> list[StudyR
             reason=row[14],
             code=row[16],
             fingerprint=row[17],
+            priority=row[18],
         )
         for row in read_rows(connection, "studies", name=name)
     ]

@@ -2,7 +2,8 @@
 -- All studies that tuner made, newest first.
 select s.study_id, s.study_name, d.direction::text, t.metric, t.created_at, t.spec,
        t.limit_trials, t.limit_steps, t.limit_seconds, t.limit_device_seconds, t.target, t.n_draws,
-       t.n_claimed, t.desired, t.desired_reason, t.next_draw, t.code, t.fingerprint
+       t.n_claimed, t.desired, t.desired_reason, t.next_draw, t.code, t.fingerprint,
+       t.priority
 from studies s
 join tuner.study t using (study_id)
 join study_directions d on d.study_id = s.study_id and d.objective = 0
