@@ -4,6 +4,8 @@ import re
 import signal
 import subprocess
 
+import pytest
+
 from tests.acceptance.command import LIGHT, Tuner, wait_until, write_light_study
 
 
@@ -73,6 +75,7 @@ def test_without_its_file_a_study_with_own_code_is_left_alone(tuner, tmp_path):
     assert tuner.look("agent", "--studies", tmp_path / "missing", code=2).err.count("\n") == 1
 
 
+@pytest.mark.long
 def test_a_killed_machine_agent_leaves_no_agent_and_no_trial_running(tuner, tmp_path):
     _register(tuner, _study(tmp_path, "left"))
     agent = tuner.start("agent", "--studies", tmp_path, "--workers", 1, **LIGHT)

@@ -3,6 +3,7 @@
 import signal
 from pathlib import Path
 
+import pytest
 from agents import Fleet
 
 FUNCTION = """\
@@ -62,6 +63,7 @@ def test_the_second_agent_waits_for_the_gpu_of_the_first(fleet: Fleet, tmp_path:
     fleet.check_nothing_is_left()
 
 
+@pytest.mark.long
 def test_a_killed_agents_gpu_is_free_for_the_next_one_at_once(fleet: Fleet, tmp_path: Path) -> None:
     study = _study(tmp_path, "killed", 20)
     first = fleet.start(study, patches=GPU, is_light=True)
@@ -71,4 +73,40 @@ def test_a_killed_agents_gpu_is_free_for_the_next_one_at_once(fleet: Fleet, tmp_
     second = fleet.start(study, patches=GPU, is_light=True)
     assert second.wait() == 0, second.output
     assert "no trials for now" not in second.output
+    fleet.check_nothing_is_left()
+
+
+SMALL = """\
+import os
+import time
+
+def train(trial):
+    if os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-small":
+        raise MemoryError("CUDA out of memory")
+    for step in range(1, trial.params["epochs"] + 1):
+        time.sleep(0.02)
+        trial.report(step=step, val_loss=trial.params["x"] / step)
+"""
+
+
+def test_trials_that_run_out_of_memory_are_trained_by_the_larger_gpu(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    study = _study(tmp_path, "memory", 50)
+    study.write_text(study.read_text().replace("trials: 2", "trials: 3"))
+    (tmp_path / "train.py").write_text(SMALL)
+    large = fleet.start(
+        study, patches=[["fake_gpu", "GPU-large", 80], ["machine", "large"]], is_light=True
+    )
+    fleet.wait_for(lambda: fleet.n_reports() > 0, "the large one trains")
+    small = fleet.start(
+        study, patches=[["fake_gpu", "GPU-small", 16], ["machine", "small"]], is_light=True
+    )
+    for agent in (large, small):
+        assert agent.wait() == 0, agent.output
+    assert fleet.states() == {"COMPLETE": 3}
+    offered = fleet.query("select attempt, failures from tuner.lease where short_of_bytes = 16")
+    assert offered, small.output
+    assert set(offered) == {(2, 0)}, "once, and at nobody's expense"
+    assert "offered to a device with more than" in small.output
     fleet.check_nothing_is_left()

@@ -48,7 +48,6 @@ def _apply(machine: Machine, reasons: Mapping[str, str]) -> list[Act]:
     ]
     kill_at = machine.now + max(0.0, machine.book.grace_seconds - KILL_BEFORE_SECONDS)
     blocks.kill_at.update(dict.fromkeys(new, kill_at))
-    acts += ask_lanes(_lanes_on(machine, new), Verdict.RELEASE)
     acts += _rest_idle(machine)  # before a resume can wake the workers of these places
     return [*acts, *_free(machine, freed, [place for place in freed if place in before])]
 

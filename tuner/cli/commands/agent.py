@@ -47,8 +47,10 @@ def execute(options: argparse.Namespace) -> int:
     return 0 if stopped_by == 0 else exit_code(stopped_by)
 
 
-def _tell(study: str | None, text: str, _document: Mapping[str, Any] | None) -> None:
-    """Print a line, with the study in front."""
+def _tell(study: str | None, text: str, document: Mapping[str, Any] | None) -> None:
+    """Print a line, with the study in front; the begin of a trial is not worth one."""
+    if document is not None and document.get("event") == "TrialStarted":
+        return
     where = "" if study is None else f"{study}: "
     print(flat(clean(f"{where}{text}")), file=sys.stderr, flush=True)
 
