@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -53,6 +54,10 @@ def test_a_machine_serves_all_studies_evenly_and_by_priority(tuner, tmp_path):
     assert "priority 0 -> 7" in tuner.look("priority", "two", 7).out
     wait_until(lambda: running() == (0, 2), "the one with the higher priority has both")
     assert tuner.look("status", "two", "--json").json["priority"] == 7
+    tuner.look("drain", "two", socket.gethostname(), "--yes")
+    wait_until(lambda: running() == (2, 0), "drained devices serve the other study")
+    tuner.look("undrain", "two", socket.gethostname())
+    wait_until(lambda: running() == (0, 2), "until the drain is lifted")
     tuner.look("priority", "two", -1)
     wait_until(lambda: running() == (2, 0), "and now the other one")
     for name in ("one", "two"):

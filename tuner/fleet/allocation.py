@@ -1,7 +1,7 @@
 """Which study gets which devices of a machine: a pure function of the studies and the past."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Units = frozenset[str]  # devices, such as "gpu:0"
 NO_UNITS: Units = frozenset()
@@ -18,6 +18,7 @@ class Wish:
     n_trials: int  # that could train here now, those that do included
     units_per_trial: int = 1
     used_seconds: float = 0.0  # device time that this machine has given it
+    barred: Units = NO_UNITS  # devices that are drained for it
 
 
 def allocate(
@@ -29,13 +30,14 @@ def allocate(
     cannot be divided, and devices that are fewer than studies, go to those that have used less.
     `held`: the devices of each study now; `busy`: those on which a trial trains.
     """
-    counts = share(len(units), wishes, held)
+    counts = share(len(units), [_within(wish, units) for wish in wishes], held)
     found = dict.fromkeys((wish.name for wish in wishes), NO_UNITS)
     free = set(units)
 
     def take(wish: Wish, places: Iterable[Sequence[str]]) -> None:
         for place in places:
-            if counts[wish.name] - len(found[wish.name]) >= len(place) and free.issuperset(place):
+            is_free = free.issuperset(place) and not wish.barred.intersection(place)
+            if is_free and counts[wish.name] - len(found[wish.name]) >= len(place):
                 found[wish.name] |= frozenset(place)
                 free.difference_update(place)
 
@@ -55,6 +57,12 @@ def allocate(
     for wish in narrow:
         take(wish, [(unit,) for unit in units])
     return found
+
+
+def _within(wish: Wish, units: Sequence[str]) -> Wish:
+    """Return the wish with no more trials than its devices that are not drained can train."""
+    n_open = sum(unit not in wish.barred for unit in units) // wish.units_per_trial
+    return replace(wish, n_trials=min(wish.n_trials, n_open))
 
 
 def share(

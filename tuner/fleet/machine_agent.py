@@ -16,7 +16,8 @@ from tuner.fleet.study_agent import Line, StudyAgent, start_study_agent
 from tuner.fleet.study_files import StudyFiles
 from tuner.signals import stop_signals
 from tuner.storage.connections.sessions import Session
-from tuner.storage.reading.fleet import OpenStudy, read_work
+from tuner.storage.reading.fleet import OpenStudy, read_held_drains, read_work
+from tuner.study.fleet import Drain, drained_places
 
 LOOK_SECONDS = 2.0  # between looks at the studies
 KEEP_SECONDS = 60.0  # an agent without devices is ended after this time
@@ -43,6 +44,8 @@ class MachineAgent:
 
     units: Sequence[str]  # "gpu:0", "cpu:3"
     has_gpus: bool
+    host: str
+    boot: str
     session: Session
     files: StudyFiles
     options: Sequence[str]  # for each `tuner run`
@@ -100,6 +103,11 @@ class MachineAgent:
         """Give out the devices by the state of the studies; return whether all is done."""
         try:
             work = read_work(self.session)
+            drains = [
+                (study_id, drain)
+                for study_id, drain in read_held_drains(self.session)
+                if drain.is_of(self.host, self.boot)
+            ]
         except DatabaseAway as error:
             if not self._is_away:
                 self.tell(None, f"the database is away, studies continue ({error})", None)
@@ -110,7 +118,7 @@ class MachineAgent:
         while self.files.notes:
             self.tell(None, self.files.notes.pop(0), None)
         studies = [study for study in work if self._may_run(study, files, now)]
-        wishes = [self._wish(study) for study in studies]
+        wishes = [self._wish(study, drains) for study in studies]
         held = {name: agent.units for name, agent in self.agents.items()}
         busy = frozenset(unit for agent in self.agents.values() for unit in agent.busy)
         given = allocate(self.units, wishes, held, busy)
@@ -123,7 +131,8 @@ class MachineAgent:
         self._end_idle(now)
         return self.until_done and not self.agents and not any(given.values())
 
-    def _wish(self, study: OpenStudy) -> Wish:
+    def _wish(self, study: OpenStudy, drains: Sequence[tuple[int | None, Drain]]) -> Wish:
+        mine = [drain for study_id, drain in drains if study_id in (None, study.study_id)]
         agent = self.agents.get(study.name)
         poorest = min(self._used.values(), default=0.0)  # a new study is not owed the past
         return Wish(
@@ -132,6 +141,7 @@ class MachineAgent:
             n_trials=study.n_claimable + (0 if agent is None else agent.n_trials),
             units_per_trial=study.units_per_trial(has_gpus=self.has_gpus),
             used_seconds=self._used.setdefault(study.name, poorest),
+            barred=frozenset(drained_places(mine, self.units)),
         )
 
     def _may_run(self, study: OpenStudy, files: Mapping[str, Path], now: float) -> bool:

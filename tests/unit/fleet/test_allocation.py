@@ -43,6 +43,15 @@ def test_idle_devices_move_before_busy_ones_and_the_rest_stays() -> None:
     assert allocate(GPUS[:4], [wish("a"), wish("b")], found) == found
 
 
+def test_drained_devices_go_to_studies_for_which_they_are_not_drained() -> None:
+    barred = frozenset(["gpu:0", "gpu:1", "gpu:2"])
+    found = allocate(GPUS[:4], [wish("a", 5, barred=barred), wish("b")], {})  # type: ignore[arg-type]
+    assert found == {"a": frozenset(["gpu:3"]), "b": barred}
+    held = {"a": frozenset(GPUS[:2])}
+    alone = allocate(GPUS[:2], [wish("a", barred=frozenset(GPUS))], held)  # type: ignore[arg-type]
+    assert alone == {"a": NO_UNITS}
+
+
 def test_trials_over_several_gpus_get_whole_places() -> None:
     wishes = [wish("wide", units_per_trial=2), wish("narrow")]
     found = allocate(GPUS[:6], wishes, {"narrow": frozenset(["gpu:0", "gpu:3", "gpu:5"])})

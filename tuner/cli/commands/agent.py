@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.agent.devices import list_devices
+from tuner.agent.identity import build_identity
 from tuner.cli.database import open_named
 from tuner.cli.screen.log_lines import collect_logs, machine_line, write_line
 from tuner.cli.text.words import clean, count, flat
@@ -26,6 +27,7 @@ def execute(options: argparse.Namespace) -> int:
     devices = list_devices(options.workers, 1)
     units = [device.name for device in devices]
     given = [] if options.storage is None else ["--storage", options.storage]
+    here = build_identity(units)
     has_gpus = bool(devices[0].uuids)
     if not has_gpus:  # on GPUs the agents of the studies find the same ones
         given += ["--workers", str(len(units))]
@@ -36,6 +38,8 @@ def execute(options: argparse.Namespace) -> int:
             stopped_by = MachineAgent(
                 units=units,
                 has_gpus=has_gpus,
+                host=here.host,
+                boot=here.boot,
                 session=session,
                 files=files,
                 options=given,

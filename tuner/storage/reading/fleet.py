@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuner.storage.connections.sessions import Session
+from tuner.storage.work.drained import build_drain
+from tuner.study.fleet import Drain
 from tuner.study_file.identity import parse_spec
 from tuner.study_file.model import StudySpec
 
@@ -40,6 +42,12 @@ def _parsed(spec: Mapping[str, Any]) -> StudySpec | None:
         return parse_spec(spec)
     except ValueError:
         return None
+
+
+def read_held_drains(session: Session) -> list[tuple[int | None, Drain]]:
+    """Return the drains that hold, each with its study, None for all; raises `DatabaseError`."""
+    rows = session.rows("fleet", "held", {"study_id": None})
+    return [(row[1], build_drain(row[1:])) for row in rows]
 
 
 def read_work(session: Session) -> list[OpenStudy]:
