@@ -1,5 +1,6 @@
 """`tuner agent`: one machine for several studies, by their priority."""
 
+import json
 import re
 import signal
 import socket
@@ -90,6 +91,16 @@ def test_a_killed_machine_agent_leaves_no_agent_and_no_trial_running(tuner, tmp_
     agent.wait()
     wait_until(lambda: _running(tuner, "left") == 0, "its agent has saved and released the trial")
     wait_until(lambda: not _processes_of(tmp_path), "and ended")
+
+    agent = tuner.start(
+        "agent", "--studies", tmp_path, "--workers", 1, "--log-format", "json", **LIGHT
+    )
+    wait_until(lambda: _running(tuner, "left") == 1, "it trains again")
+    ended = tuner.stop(agent, signal.SIGTERM)
+    assert (ended.code, _running(tuner, "left")) == (143, 0)
+    lines = [json.loads(line) for line in ended.err.splitlines()]
+    (released,) = [line for line in lines if line["event"] == "AttemptReleased"]
+    assert (released["study"], released["trial"], released["device"]) == ("left", 0, "cpu:0")
 
 
 def _processes_of(folder) -> str:
