@@ -76,23 +76,29 @@ def test_a_killed_agents_gpu_is_free_for_the_next_one_at_once(fleet: Fleet, tmp_
     fleet.check_nothing_is_left()
 
 
+# The larger GPU is in no hurry: the smaller one runs out of memory first, however late it starts.
 SMALL = """\
 import os
 import time
+from pathlib import Path
+
+FAILED = Path(__file__).with_name("failed")
 
 def train(trial):
     if os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-small":
+        FAILED.touch()
         raise MemoryError("CUDA out of memory")
     for step in range(1, trial.params["epochs"] + 1):
-        time.sleep(0.02)
         trial.report(step=step, val_loss=trial.params["x"] / step)
+        while not FAILED.exists():
+            time.sleep(0.02)
 """
 
 
 def test_trials_that_run_out_of_memory_are_trained_by_the_larger_gpu(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    study = _study(tmp_path, "memory", 50)
+    study = _study(tmp_path, "memory", 5)
     study.write_text(study.read_text().replace("trials: 2", "trials: 3"))
     (tmp_path / "train.py").write_text(SMALL)
     large = fleet.start(
