@@ -20,6 +20,10 @@ class UsageError(TunerError):
     exit_code = 2
 
 
+class NeedsConsent(UsageError):
+    """The command has a consequence that the user has to confirm."""
+
+
 class BadRows(UsageError, ValueError):
     """Rows that a model cannot predict from; a `ValueError` too, as Python's libraries raise it."""
 

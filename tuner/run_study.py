@@ -5,18 +5,20 @@ Readers of the code start here.
 
 import time
 from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.agent.about import describe_machine
-from tuner.agent.devices import FoundDevices, find_devices
+from tuner.agent.devices import FoundDevices, find_devices, max_memory
 from tuner.agent.identity import build_identity
 from tuner.agent.loop import Agent, open_agent
 from tuner.agent.machine import Rulebook
 from tuner.agent.notices import StudyJoined
+from tuner.agent.occupancy import Occupancy
 from tuner.agent.port import View
 from tuner.agent.signals import stop_on_signals
+from tuner.agent.steering import follow_steering, is_steered
 from tuner.agent.threads.folders import Folder
 from tuner.agent.threads.suggester import DrawSource, ModelSource, SuggestionSource
 from tuner.agent.workers.left_behind import end_left_behind
@@ -152,10 +154,12 @@ def work(
                 with open_spool(home, is_cleared=end_left_behind) as spool:
                     trials_folder = str(home.trials / study.unique_id)
                     setup = build_setup(spec, folder, trials_folder, data, spool.path)
-                    identity = build_identity(names, data.code, describe_machine(devices, folder))
+                    identity = build_identity(
+                        names, data.code, describe_machine(devices, folder), max_memory(devices)
+                    )
                     folders: list[Folder] = [spool, *_data_folders(spec, folder, home, data)]
                     ending = work_as_agent(
-                        spec, study, database, pool, setup, view, identity, folders
+                        spec, study, database, pool, setup, view, identity, home.devices, folders
                     )
         if ending.error is not None:
             raise ending.error
@@ -240,6 +244,7 @@ def work_as_agent(
     setup: Setup,
     view: View,
     identity: AgentIdentity,
+    locks: Path,
     folders: Sequence[Folder] = (),
 ) -> Ending:
     """Join the fleet and train until the study, or this agent, ends."""
@@ -253,6 +258,11 @@ def work_as_agent(
         objects=None if location is None else open_store(location, Path(setup.folder)),
     )
     distributions = to_distributions(spec.search_space)
+    occupancy = Occupancy(
+        store, locks, identity.boot, {place: d.uuids for place, d in pool.devices.items()}
+    )
+    # Until their devices are this agent's, or are given to this study.
+    pool.rest_places(pool.place_names if is_steered() else occupancy.places)
     pool.set_up(setup, identity.agent_id)
     agent = Agent(
         store=store,
@@ -266,8 +276,12 @@ def work_as_agent(
         spool=Path(setup.spool),
         folders=folders,
         view=view,
+        occupancy=occupancy,
+        is_steered=is_steered(),
     )
-    with open_agent(agent):
+    if is_steered():
+        follow_steering(pool.inbox)
+    with closing(occupancy), open_agent(agent):
         return agent.run()
 
 

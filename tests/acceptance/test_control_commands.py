@@ -4,6 +4,7 @@ import os
 import re
 import select
 import signal
+import socket
 
 import pytest
 
@@ -46,6 +47,41 @@ def test_pause_resume_and_stop_reach_the_agent(tuner, tmp_path):
     assert all("enough" in trial["reason"] for trial in trials)
     page = tuner.look("status", "plain").out
     assert re.search(r"^plain: stopped, 2 of 3 trials.*: enough\)$", page, re.M)
+
+
+def test_a_drained_machine_trains_nothing_until_it_is_undrained(tuner, tmp_path):
+    host = socket.gethostname()
+    file = write_light_study(tmp_path, seconds=0.05, failures="{lease: 3s}", **LONG)
+    run = tuner.start("run", file, "--workers", 2, **LIGHT)
+    wait_until(lambda: _counts(tuner).get("RUNNING") == 2, "both workers train")
+    tuner.look("drain", "plain", host, "--device", "cpu:1")
+    wait_until(lambda: _counts(tuner)["RELEASED"] == 1, "one trial is released")
+    assert _counts(tuner)["RUNNING"] == 1
+    refused = tuner.look("drain", "plain", host, code=2).err
+    assert "no other machine works on study 'plain', whose trials would wait; add --yes" in refused
+    drained = tuner.look("drain", "plain", host, "--reason", "service", "--yes").out
+    assert f"next: tuner undrain plain {host} lets it work again" in drained
+    wait_until(lambda: _counts(tuner)["RELEASED"] == 2, "the other as well")
+    tuner.stop(run, signal.SIGINT)
+
+    run = tuner.start("run", file, "--workers", 2, **LIGHT)
+    wait_until(lambda: _agent_state(tuner) == "drained", "the new agent knows it")
+    page = tuner.look("status", "plain").out
+    assert re.search(
+        rf"^  {host}  by .*, role .* UTC \(service\); tuner undrain plain {host}$", page, re.M
+    )
+    counts = _counts(tuner)
+    assert (counts["RUNNING"], counts["RELEASED"]) == (0, 2)
+    tuner.look("undrain", "plain", host)
+    wait_until(lambda: _counts(tuner)["RUNNING"] == 2, "both trials continue")
+    tuner.look("stop", "plain")
+    assert tuner.finish(run).code in (0, 5)
+    assert "released: drained by" in tuner.look("show", "plain", "0").out
+
+
+def _agent_state(tuner):
+    agents = tuner.look("status", "plain", "--json").json["agents"]
+    return agents[-1]["activity"]["state"]
 
 
 def test_an_idle_study_is_stopped_at_once_and_can_go_on(tuner, tmp_path):

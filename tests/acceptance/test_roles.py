@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,8 @@ def test_a_worker_runs_and_steers_a_study(as_role, study):
     tuner.look("extend", "plain", "--trials", "+1")
     tuner.look("pause", "plain", "--reason", "a test")
     tuner.look("resume", "plain")
+    tuner.look("drain", "plain", socket.gethostname(), "--reason", "a test")
+    tuner.look("undrain", "plain", socket.gethostname())
     tuner.look("enqueue", "plain", "l1=0.0")
     tuner.look("retry", "plain", "0")
     tuner("run", study, "--workers", 2, **LIGHT)
@@ -166,6 +169,7 @@ def test_a_reader_uses_optunas_own_tools(study, server, granted):
     [
         ("run",),
         ("pause", "plain"),
+        ("drain", "plain", socket.gethostname()),
         ("extend", "plain", "--trials", "+1"),
         ("enqueue", "plain", "l1=0.0"),
         ("retry", "plain", "0"),

@@ -150,6 +150,22 @@ def clock(shift_seconds: float) -> None:
 
 
 @patch
+def fake_gpu(uuid: str, memory_bytes: int | None = None) -> None:
+    """One GPU, which computes on the CPU; its worker sees its UUID as that of a real one."""
+    from tuner import run_study
+    from tuner.agent.devices import Device, FoundDevices
+
+    gpu = Device(
+        name="gpu:0",
+        torch_device="cpu",
+        environment={"CUDA_VISIBLE_DEVICES": uuid},
+        uuids=(uuid,),
+        memory_bytes=memory_bytes,
+    )
+    run_study.find_devices = lambda *_, **__: FoundDevices(devices=[gpu])  # type: ignore[assignment]
+
+
+@patch
 def impatient(pause_seconds: float) -> None:
     """A refused agent asks again sooner."""
     from tuner.storage.connections import reconnects

@@ -139,6 +139,7 @@ NOTICES: list[tuple[str, dict[str, Any]]] = [
     ("failures.stop_after", {"failures": Failures(**_HERE, stop_after=None)}),
     ("failures.max_offline_seconds", {"failures": Failures(**_HERE, max_offline_seconds=9)}),
     ("code", {"code": CodePolicy.REFUSE}),
+    ("priority", {"priority": 3}),
     ("enqueue", {"enqueue": ({"dropout": 0.1},)}),
 ]
 

@@ -117,6 +117,36 @@ def test_a_worker_that_starts_during_a_rest_ends_and_is_replaced_after_it(
     assert third.process.poll() is None
 
 
+def test_places_that_rest_have_no_worker_until_they_wake(tmp_path: Path) -> None:
+    pool = WorkerPool(
+        [Place(name=name, device=replace(CPU, name=name)) for name in ("cpu:0", "cpu:1")],
+        kind="function",
+    )
+    try:
+        first, second = pool.wait_for_start().values()
+        pool.rest_places({"cpu:0"})
+        assert first.ended.wait(30)
+        assert not pool.replace(first.pid), "as for a worker that ends by itself"
+        assert second.process.poll() is None
+        pool.rest()
+        assert second.ended.wait(30)
+        pool.wake()
+        wait_for_workers(pool, "cpu:1")
+        pool.wake_places({"cpu:0"})
+        wait_for_workers(pool, "cpu:0")
+    finally:
+        pool.close()
+
+
+def wait_for_workers(pool: WorkerPool, place: str) -> None:
+    """A living worker in this place."""
+    until = time.monotonic() + 60
+    while not any(w.place.name == place and not w.ended.is_set() for w in pool.workers.values()):
+        assert time.monotonic() < until, pool.workers
+        pool.admit()
+        time.sleep(0.01)
+
+
 @contextmanager
 def a_pair(folder: Path, devices: Sequence[Device]) -> Iterator[tuple[WorkerPool, Worker, Worker]]:
     """Yield a pool with two workers that are ready, the second of them, and the spare."""

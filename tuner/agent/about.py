@@ -19,6 +19,7 @@ def describe_machine(devices: Sequence[Device], folder: Path) -> dict[str, Any]:
         "packages": {"python": platform.python_version(), **_versions()},
         "git": find_commit(folder),
         "devices": {device.name: device.product or _processor() for device in devices},
+        "uuids": {device.name: list(device.uuids) for device in devices if device.uuids},
         "threads": min((device.n_threads for device in devices), default=1),
     }
 

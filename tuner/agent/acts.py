@@ -127,6 +127,18 @@ class WakeWorkers:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RestPlaces:
+    """End the workers of some places until `WakePlaces`."""
+
+    places: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WakePlaces:
+    places: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordWorkers:
     """Record the workers of this agent again, because the spool with the record was recreated."""
 
@@ -171,6 +183,8 @@ WorkerAct = (
     | DumpStacks
     | RestWorkers
     | WakeWorkers
+    | RestPlaces
+    | WakePlaces
     | RecordWorkers
 )
 Act = StoreJob | WorkerAct | Learn | RemoveFile | Say | Leave

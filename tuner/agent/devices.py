@@ -4,8 +4,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import pynvml
-
+from tuner.agent.gpus.amd import list_amd
+from tuner.agent.gpus.assignment import assigned_gpus, worker_visibility
+from tuner.agent.gpus.found import FoundGpu, Vendor
+from tuner.agent.gpus.nvidia import list_nvidia
 from tuner.cgroups import Cgroups
 from tuner.errors import UsageError
 from tuner.study.places import name_place
@@ -22,12 +24,9 @@ class Device:
     environment: Mapping[str, str] = field(default_factory=dict)
     n_threads: int = 1  # for each process of each of its workers
     product: str = ""  # of a GPU: "NVIDIA H200"
-
-    @property
-    def uuids(self) -> tuple[str, ...]:
-        """Return the UUIDs of its GPUs; empty on the CPU."""
-        visible = self.environment.get("CUDA_VISIBLE_DEVICES", "")
-        return tuple(visible.split(",")) if visible else ()
+    uuids: tuple[str, ...] = ()  # of its GPUs; empty on the CPU
+    memory_bytes: int | None = None  # of the smallest of its GPUs, or of the machine
+    has_nvml: bool = False  # whether NVML can measure its GPUs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,20 +35,6 @@ class FoundDevices:
 
     devices: Sequence[Device]
     notices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoundGpu:
-    """A GPU or MIG slice as the driver lists it."""
-
-    name: str
-    uuid: str
-    index: int  # of the physical GPU
-    product: str = ""
-
-    @property
-    def is_slice(self) -> bool:
-        return "/" in self.name
 
 
 def list_devices(
@@ -78,10 +63,10 @@ def find_devices(
     `n_cpu_workers` (default: one per core that this process may use) counts the shares, of which a
     trial uses one for each of its `n_ranks` processes; `processes` workers run on each device.
     Raises `UsageError` when CPU workers are requested on a machine with GPUs, and when no trial can
-    use its GPUs.
+    use its GPUs; `CannotWork` when GPUs were assigned to this process and none is visible.
     """
-    n_cores = (cgroups or Cgroups()).n_cores()
-    gpus = select_visible(_list_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    n_cores = min((cgroups or Cgroups()).n_cores(), _assigned_cores())
+    gpus = assigned_gpus(_list_gpus(), os.environ)
     if not gpus:
         return _cpu_places(n_cpu_workers or n_cores, processes, n_cores, n_ranks)
     if n_cpu_workers is not None:
@@ -102,6 +87,12 @@ def find_devices(
         if left_over
         else (),
     )
+
+
+def _assigned_cores() -> int:
+    """Return the cores that Slurm has assigned: without its cgroups nothing else limits them."""
+    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return max(1, int(given)) if given.isdecimal() and len(given) < 6 else 10**5
 
 
 def _gpus_fault(gpus: Sequence[FoundGpu], n_gpus: int, n_ranks: int) -> str:
@@ -130,9 +121,14 @@ def _gpu_place(gpus: Sequence[FoundGpu], n_threads: int) -> Device:
     return Device(
         name=_name_gpus(gpus),
         torch_device="cuda:0",
-        environment={"CUDA_VISIBLE_DEVICES": ",".join(gpu.uuid for gpu in gpus)},
+        environment=worker_visibility(gpus),
         n_threads=n_threads,
         product=", ".join(dict.fromkeys(gpu.product for gpu in gpus)),
+        uuids=tuple(gpu.uuid for gpu in gpus),
+        memory_bytes=min(
+            (gpu.memory_bytes for gpu in gpus if gpu.memory_bytes is not None), default=None
+        ),
+        has_nvml=gpus[0].vendor is Vendor.NVIDIA,
     )
 
 
@@ -150,8 +146,12 @@ def _cpu_places(n_shares: int, processes: int, n_cores: int, n_ranks: int) -> Fo
             Device(
                 name=name_place("cpu", range(place * n_ranks, (place + 1) * n_ranks)),
                 torch_device="cpu",
-                environment={"CUDA_VISIBLE_DEVICES": ""},
+                environment={
+                    "CUDA_VISIBLE_DEVICES": "",
+                    "HIP_VISIBLE_DEVICES": "",
+                },
                 n_threads=n_threads,
+                memory_bytes=_machine_bytes(),
             )
             for place in range(n_places)
         ],
@@ -161,67 +161,22 @@ def _cpu_places(n_shares: int, processes: int, n_cores: int, n_ranks: int) -> Fo
     )
 
 
+def max_memory(devices: Sequence[Device]) -> int | None:
+    """Return the memory of the largest device; None if it is not known."""
+    known = [device.memory_bytes for device in devices if device.memory_bytes is not None]
+    return max(known, default=None)
+
+
+def _machine_bytes() -> int | None:
+    try:
+        return Cgroups().memory().total
+    except (OSError, ValueError):
+        return None
+
+
 def _left_over(name: str, used: str) -> tuple[str]:
     return (f"{name} is left over, because each trial uses {used}",)
 
 
-def select_visible(gpus: list[FoundGpu], visible: str | None) -> list[FoundGpu]:
-    """Apply CUDA_VISIBLE_DEVICES: indices, or UUIDs and their unique beginnings.
-
-    As in the CUDA driver, everything from the first unknown entry on is invisible.
-    """
-    if visible is None:
-        return gpus
-    chosen: list[FoundGpu] = []
-    for entry in (part.strip() for part in visible.split(",")):
-        matches = [gpu for gpu in gpus if _is_meant(entry, gpu)]
-        if not entry or not matches:
-            break
-        chosen += [gpu for gpu in matches if gpu not in chosen]
-    return chosen
-
-
-def _is_meant(entry: str, gpu: FoundGpu) -> bool:
-    if entry.isdigit():
-        return int(entry) == gpu.index
-    return bool(entry) and gpu.uuid.startswith(entry)
-
-
 def _list_gpus() -> list[FoundGpu]:
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []  # no driver: no GPU
-    try:
-        found: list[FoundGpu] = []
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            product = pynvml.nvmlDeviceGetName(handle)
-            uuid = pynvml.nvmlDeviceGetUUID(handle)
-            whole = FoundGpu(name=f"gpu:{index}", uuid=uuid, index=index, product=product)
-            found += _list_mig_slices(handle, index) or [whole]
-        return found
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _list_mig_slices(handle: object, index: int) -> list[FoundGpu]:
-    try:
-        current, _pending = pynvml.nvmlDeviceGetMigMode(handle)
-        if current != pynvml.NVML_DEVICE_MIG_ENABLE:
-            return []
-        n_slots = pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)
-    except pynvml.NVMLError:
-        return []  # this GPU knows no MIG
-    slices = []
-    for slot in range(n_slots):
-        try:
-            part = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, slot)
-        except pynvml.NVMLError:
-            continue  # an empty slot
-        uuid = pynvml.nvmlDeviceGetUUID(part)
-        product = pynvml.nvmlDeviceGetName(part)
-        slices.append(
-            FoundGpu(name=f"gpu:{index}/mig:{slot}", uuid=uuid, index=index, product=product)
-        )
-    return slices
+    return list_nvidia() or list_amd()

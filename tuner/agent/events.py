@@ -2,7 +2,7 @@
 
 import queue
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tuner.agent.memory import Memory
 from tuner.errors import DatabaseAway, DatabaseRefused, TunerError
@@ -103,6 +103,14 @@ class PulseHeard:
 
     silent: Sequence[AgentBeat]
     pulse: Pulse
+    unavailable: Mapping[str, str] = field(default_factory=dict)  # places -> why, see `Occupancy`
+
+
+@dataclass(frozen=True, kw_only=True)
+class DevicesLent:
+    """`tuner agent` gives this study these devices of the machine, and no others."""
+
+    units: frozenset[str]  # "gpu:0", "cpu:3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +184,7 @@ Event = (
     | Changed
     | CheckpointLoaded
     | Uploaded
+    | DevicesLent
     | PulseHeard
     | StoreAway
     | StoreBack

@@ -12,7 +12,10 @@ from tuner.study.code import Code
 
 
 def build_identity(
-    devices: Sequence[str], code: Code | None = None, about: Mapping[str, Any] | None = None
+    devices: Sequence[str],
+    code: Code | None = None,
+    about: Mapping[str, Any] | None = None,
+    memory_bytes: int | None = None,
 ) -> AgentIdentity:
     """Return a fresh identity: a restarted agent is a different one."""
     return AgentIdentity(
@@ -23,6 +26,7 @@ def build_identity(
         devices=tuple(devices),
         code=code or {},
         about=about or {},
+        memory_bytes=memory_bytes,
     )
 
 

@@ -8,6 +8,7 @@ from tuner.agent.machine import Machine
 from tuner.agent.notices import FolderMadeAgain, NotPreloaded
 from tuner.agent.rules import (
     answers,
+    blocks,
     breaker,
     checkpoints,
     control,
@@ -50,6 +51,8 @@ def judge(machine: Machine, event: events.Event, now: float) -> list[Act]:  # no
             return checkpoints.uploaded(machine, event)
         case events.PulseHeard():
             return answers.pulse_heard(machine, event, now)
+        case events.DevicesLent():
+            return blocks.lend(machine, event)
         case events.StoreAway():
             return answers.store_away(machine, event, now)
         case events.StoreBack():
@@ -78,6 +81,7 @@ def due_acts(machine: Machine, now: float) -> list[Act]:
     acts = watching.watch(machine)
     if machine.stop is None:
         acts += control.due_acts(machine)
+        acts += blocks.due_acts(machine)
         acts += breaker.due_acts(machine)
         acts += filling.fill(machine, now)
     else:

@@ -16,9 +16,10 @@ from tuner.agent.judge import due_acts, judge
 from tuner.agent.machine import Machine, Rulebook
 from tuner.agent.memory import read_memory
 from tuner.agent.observing import Observer
+from tuner.agent.occupancy import Occupancy
 from tuner.agent.port import Complete, Store, View
 from tuner.agent.screen import render_screen
-from tuner.agent.state import Standing, WorkerState
+from tuner.agent.state import BlockState, MemoryState, Standing, WorkerState
 from tuner.agent.threads.beats import BEATS_PER_LEASE, BeatThread
 from tuner.agent.threads.folders import Folder, FolderThread
 from tuner.agent.threads.gauges import GaugeThread
@@ -55,12 +56,19 @@ class Agent:
         spool: Path,
         folders: Sequence[Folder],
         view: View,
+        occupancy: Occupancy | None = None,
+        is_steered: bool = False,
     ) -> None:
         """Build the agent; `folders` must stay on this machine's disk and include the spool."""
         self.ending: Ending | None = None
         self.inbox: queue.SimpleQueue[events.Event] = pool.inbox
         self._machine = Machine(
-            book=book, standing=Standing(goal=book.goal), limit_trials=n_trials, boot=boot
+            book=book,
+            standing=Standing(goal=book.goal),
+            blocks=_first_blocks(pool, occupancy, is_steered=is_steered),
+            memory=MemoryState(of_places=_memory_of(pool)),
+            limit_trials=n_trials,
+            boot=boot,
         )
         self._store = store
         self._pool = pool
@@ -77,13 +85,17 @@ class Agent:
             max_gap_seconds=3 * lease_seconds / BEATS_PER_LEASE,
             end_workers=LeftBehind(spool.parent).end,
         )
-        self._beat_thread = BeatThread(store, observer, self._telemetry, pool.inbox, lease_seconds)
+        self._occupancy = occupancy
+        self._beat_thread = BeatThread(
+            store, observer, self._telemetry, pool.inbox, lease_seconds, occupancy
+        )
         self._gauge_thread = GaugeThread(lambda: tuple(pool.workers.values()))
         self._folder_thread = FolderThread(folders, pool.inbox)
         self._started_at = time.monotonic()
         self._busy_seconds = 0.0
         self._look_at = 0.0
         self._screen = "{}"
+        self._given_up: frozenset[str] = frozenset()
         self._busy_since = self._started_at
 
     def run(self) -> Ending:
@@ -138,6 +150,8 @@ class Agent:
 
     def _know(self, workers: Iterable[Worker]) -> None:
         for worker in workers:
+            if worker.place.name in self._machine.blocks.resting:
+                continue
             state = WorkerState(name=worker.place.name, heard_at=time.monotonic())
             self._machine.workers[worker.pid] = state
 
@@ -147,6 +161,7 @@ class Agent:
         self._count_busy(now)
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
+            self._given_up = self._machine.given_up
             self._screen = render_screen(self._machine, now, self._gauge_thread.latest())
             yield from self._pool.new_output(now)
             self._pool.check_starts(now)
@@ -189,6 +204,10 @@ class Agent:
                 self._pool.rest()
             case acts.WakeWorkers():
                 self._know(self._pool.wake())
+            case acts.RestPlaces():
+                self._pool.rest_places(act.places)
+            case acts.WakePlaces():
+                self._know(self._pool.wake_places(act.places))
             case acts.AdmitWorkers():
                 self._know(self._pool.admit())
             case acts.RecordWorkers():
@@ -216,7 +235,30 @@ class Agent:
             seconds_lived=time.monotonic() - self._started_at,
             device_seconds_busy=self._busy_seconds,
             screen=self._screen,
+            given_up=self._given_up,
         )
+
+
+def _memory_of(pool: WorkerPool) -> dict[str, int]:
+    """Return the memory of each place's device, where it is known."""
+    known = {place: device.memory_bytes for place, device in pool.devices.items()}
+    return {place: n_bytes for place, n_bytes in known.items() if n_bytes is not None}
+
+
+def _first_blocks(pool: WorkerPool, occupancy: Occupancy | None, *, is_steered: bool) -> BlockState:
+    """Let the workers of GPUs rest until the first heartbeat has taken the GPUs.
+
+    Those of a study of `tuner agent` rest until the study has been given devices.
+    """
+    resting = () if occupancy is None else occupancy.places
+    if is_steered:
+        resting = pool.place_names
+    return BlockState(
+        places=pool.place_names,
+        reasons=dict.fromkeys(resting, ""),
+        resting=set(resting),
+        units=frozenset() if is_steered else None,
+    )
 
 
 @contextmanager

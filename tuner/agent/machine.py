@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from tuner.agent.notices import InTraining, Tally
 from tuner.agent.state import (
+    LENT,
+    BlockState,
     Breaker,
     ClaimState,
     DatabaseState,
@@ -92,6 +94,7 @@ class Machine:
     reason: str | None = None  # why the study is not running
     boot: str = ""  # of this machine; see `AgentIdentity`
     breaker: Breaker = field(default_factory=Breaker)
+    blocks: BlockState = field(default_factory=BlockState)
     halt_at: float = 0.0  # workers of a paused or stopping study have until then
     is_resting: bool = False  # paused, and the workers ended
     limit_trials: int | None = None  # the budget, which may be extended; None: not limited
@@ -138,12 +141,16 @@ class Machine:
         return Desired.PAUSED if is_cut_off else self.desired
 
     def usable_workers(self) -> dict[int, WorkerState]:
-        """Return the workers, by pid, on devices whose breaker is closed."""
-        return {
-            pid: worker
-            for pid, worker in self.workers.items()
-            if worker.name not in self.breaker.open_places
-        }
+        """Return the workers, by pid, on devices that may train."""
+        closed = self.breaker.open_places | self.blocks.reasons.keys()
+        return {pid: worker for pid, worker in self.workers.items() if worker.name not in closed}
+
+    def block_of(self, lane: Lane) -> str | None:
+        """Return why the lane's device may not train; None if it may."""
+        worker = self.workers.get(lane.worker) if lane.worker is not None else None
+        if worker is not None:
+            return self.blocks.reasons.get(worker.name)
+        return self.blocks.any_reason if self.blocks.has_no_device else None
 
     @property
     def claim_at(self) -> float:
@@ -157,6 +164,14 @@ class Machine:
             return math.inf
         is_held = self.fleet.n_other_machines > 0 and self.wanted is Desired.RUNNING
         return max(self.claims.not_before, self.breaker.hold_until if is_held else 0.0)
+
+    @property
+    def given_up(self) -> frozenset[str]:
+        """Return the places whose GPUs others may use: they rest at a user's request."""
+        if self.is_resting:
+            return frozenset(self.blocks.places)
+        lent = {place for place, why in self.blocks.reasons.items() if why == LENT}
+        return frozenset((self.blocks.drained.keys() | lent) & self.blocks.resting)
 
     def next_deadline(self, now: float) -> float:
         """Return the time of the next check if no event comes."""

@@ -35,8 +35,10 @@ def read_memory(workers: Iterable[Worker]) -> dict[str, Memory]:
     found: dict[str, Memory] = {}
     for name, device in devices.items():
         with suppress(OSError, ValueError, pynvml.NVMLError):
-            on_cpu = device.torch_device == "cpu"
-            found[name] = _of_cpu(pids[name]) if on_cpu else _of_gpus(device, pids[name])
+            if device.torch_device == "cpu":
+                found[name] = _of_cpu(pids[name])
+            elif device.has_nvml:
+                found[name] = _of_gpus(device, pids[name])
     return found
 
 

@@ -143,6 +143,27 @@ class WorkersResting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlacesBlocked:
+    """These devices may not train for now: their trials are released, and no others begin."""
+
+    places: tuple[str, ...]
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{', '.join(self.places)}: no trials for now ({self.reason})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacesFreed:
+    places: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        return f"{', '.join(self.places)}: trials again"
+
+
+@dataclass(frozen=True, kw_only=True)
 class BreakerOpened:
     """These devices get no more trials: trials that fail on them do well on other machines."""
 
@@ -216,7 +237,9 @@ class Tally:
     n_steps: int | None  # of a full trial, if known
 
 
-Told = BreakerOpened | CheckpointTrouble | NotPreloaded | TrialWarning  # with a whole sentence
+Told = (
+    PlacesBlocked | PlacesFreed | BreakerOpened | CheckpointTrouble | NotPreloaded | TrialWarning
+)  # with a whole sentence
 
 Notice = (
     StudyJoined

@@ -1,11 +1,12 @@
 """Ports of the agent: the durable study, a sampler and a view."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 from tuner.agent.notices import Notice
-from tuner.study.agents import AgentBeat, Pulse, Telemetry
+from tuner.study.agents import AgentBeat, DeviceHolder, Pulse, Telemetry
 from tuner.study.checkpoint import Checkpoint, SavedFile
 from tuner.study.code import Code
 from tuner.study.failure import Fault
@@ -54,6 +55,17 @@ class Store(Protocol):
         """
 
     def beat(self, telemetry: Telemetry) -> Pulse: ...
+
+    def take_devices(
+        self, uuids: Sequence[str], gone: Sequence[UUID] = ()
+    ) -> Mapping[str, DeviceHolder | None]:
+        """Take GPUs for this agent alone; return those that others have, None if just taken.
+
+        `gone`: agents whose processes have ended.
+        """
+
+    def give_devices(self, uuids: Sequence[str]) -> None:
+        """Let others use these GPUs."""
 
     def leave(self, telemetry: Telemetry) -> None: ...
 

@@ -38,6 +38,7 @@ def render_screen(machine: Machine, now: float, gauges: Mapping[str, Gauge] | No
             for lane in _shown(machine, lanes)
         ],
         "alerts": [text for at, text in list(machine.shown.alerts) if now - at < ALERT_SECONDS],
+        "blocked": machine.blocks.told,
         "gauges": {place: asdict(gauge) for place, gauge in (gauges or {}).items()},
     }
     return json.dumps(said)
@@ -80,4 +81,6 @@ def _state(machine: Machine, is_busy: bool) -> str:
         return "stopping"
     if machine.desired is Desired.PAUSED:
         return "paused"
+    if machine.blocks.has_no_device and machine.blocks.drained and not is_busy:
+        return "drained"
     return "working" if is_busy else "waiting"

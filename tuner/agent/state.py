@@ -136,6 +136,42 @@ class Breaker:
         return bool(self.places) and self.places <= self.open_places
 
 
+LENT = "its device serves another study"  # `tuner agent` reports that, not each of its studies
+
+
+@dataclass(kw_only=True)
+class BlockState:
+    """Places of workers that may not train for now.
+
+    A user has drained them, their GPUs are not this agent's, or they serve another study.
+    """
+
+    places: tuple[str, ...] = ()  # all of this machine
+    # Of the places that may not train; empty for one whose GPU is about to be taken.
+    reasons: dict[str, str] = field(default_factory=dict)
+    drained: dict[str, str] = field(default_factory=dict)  # by a user, with the reason
+    unavailable: dict[str, str] = field(default_factory=dict)  # without their GPUs
+    units: frozenset[str] | None = None  # devices that `tuner agent` gives it; None: all of them
+    kill_at: dict[str, float] = field(default_factory=dict)  # their workers have until then
+    resting: set[str] = field(default_factory=set)  # places whose workers have been ended
+
+    @property
+    def has_no_device(self) -> bool:
+        """Return whether no place may train."""
+        return bool(self.places) and self.reasons.keys() >= set(self.places)
+
+    @property
+    def any_reason(self) -> str:
+        return next((reason for reason in self.reasons.values() if reason), "")
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Return the reasons that screens show."""
+        return {
+            place: reason for place, reason in self.reasons.items() if reason and reason != LENT
+        }
+
+
 @dataclass(kw_only=True)
 class Standing:
     """Counts and best trial of the whole study, from the feed."""
@@ -223,6 +259,8 @@ class MemoryState:
         default_factory=set
     )  # devices whose users are known one by one
     max_bytes: dict[str, int] = field(default_factory=dict)  # that one worker was seen to use
+    of_places: dict[str, int] = field(default_factory=dict)  # place -> memory of its device
+    max_other_bytes: int | None = None  # of the largest device of the other agents
 
 
 @dataclass(kw_only=True)

@@ -102,7 +102,7 @@ def _run(words: Sequence[str]) -> int:
         code = cast("Callable[[argparse.Namespace], int]", module.execute)(options)
         sys.stdout.flush()
     except TunerError as error:
-        _tell(error)
+        _tell(error, getattr(options, "log_format", None))
         return error.exit_code
     except KeyboardInterrupt:
         return exit_code(signal.SIGINT)
@@ -137,8 +137,13 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
     os._exit(exit_code(number))
 
 
-def _tell(error: Exception) -> None:
+def _tell(error: Exception, log_format: str | None = None) -> None:
     """Print an error as plain text: it may quote a file or an objective's output."""
+    if log_format == "json":
+        from tuner.cli.screen.log_lines import error_line  # noqa: PLC0415 - loads the views
+
+        with suppress(OSError):
+            return error_line(str(error))
     from tuner.cli.text.words import clean_log  # noqa: PLC0415 - no help page needs it
 
     with suppress(OSError):  # the terminal may be gone

@@ -22,6 +22,7 @@ class Access:
     shared_token: str | None = field(
         default=None, repr=False
     )  # of a token file: valid for all users
+    metrics_token: str | None = field(default=None, repr=False)  # None: no metrics are served
     clock: Callable[[], float] = time.time
     on_used: Callable[[], None] = field(default=lambda: None)  # the token for one browser
     _once: str | None = field(default=None, repr=False)
@@ -43,6 +44,13 @@ class Access:
             self._once = None
             self.on_used()
         return is_shared or is_once
+
+    def may_scrape(self, authorization: str) -> bool:
+        """Return whether a header `Authorization: Bearer TOKEN` has the token of the metrics."""
+        scheme, _, given = authorization.partition(" ")
+        wanted = self.metrics_token or ""
+        is_right = hmac.compare_digest(given.strip().encode(), wanted.encode())
+        return bool(wanted) and scheme.lower() == "bearer" and is_right
 
     def new_session(self) -> str:
         """Return a cookie's value."""

@@ -17,7 +17,9 @@ from tuner.dashboard.actions import act
 from tuner.dashboard.analysis_page import analysis, analysis_plot
 from tuner.dashboard.assets import all_assets
 from tuner.dashboard.follower import N_THREADS, Drawn, Followers
-from tuner.dashboard.guard import Guard, Guarding
+from tuner.dashboard.guard import HEALTH, METRICS, Guard, Guarding
+from tuner.dashboard.health import Health
+from tuner.dashboard.metrics import healthz, metrics
 from tuner.dashboard.overview import Overview
 from tuner.dashboard.rendering import render
 from tuner.dashboard.serving import Dashboard, dashboard_of, drawn_of, page, status_of
@@ -43,6 +45,7 @@ def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guar
         database=database,
         followers=Followers(database=database),
         overview=Overview(database=database),
+        health=Health(database=database),
         allow_actions=guarding.allow_actions,
     )
 
@@ -55,6 +58,8 @@ def build_app(database: Database, *, access: Access, guarding: Guarding) -> Guar
     app = Starlette(
         routes=[
             Route("/", studies, methods=["GET"]),
+            Route(HEALTH, healthz, methods=["GET"]),
+            Route(METRICS, metrics, methods=["GET"]),
             Route("/static/{version}/{name}", static, methods=["GET"]),
             Route("/s/{name:study}", study, methods=["GET"]),
             Route("/s/{name:study}/figures", figures, methods=["GET"]),

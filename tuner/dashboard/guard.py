@@ -12,6 +12,7 @@ from tuner.dashboard.access import SESSION_SECONDS, Access
 from tuner.dashboard.hosts import is_our_host
 
 ACTION_HEADER = "x-tuner-action"
+HEALTH, METRICS = "/healthz", "/metrics"
 MAX_BODY = 64 * 1024
 MAX_URL = 16 * 1024
 CONTENT_POLICY = (
@@ -82,6 +83,10 @@ class Guard:
     def _open(self, request: Request) -> Response | None:
         """Check the session, or exchange a token for one; static files need neither."""
         path = request.scope["path"]
+        if path == HEALTH:
+            return None
+        if path == METRICS:
+            return self._refuse_scrape(request)
         token = request.query_params.get("token")
         if token is not None and request.method == "GET":
             return self._redeem(request, token)
@@ -111,6 +116,16 @@ class Guard:
             secure=request.url.scheme == "https",
         )
         return response
+
+    def _refuse_scrape(self, request: Request) -> Response | None:
+        """Check the token of the metrics, which opens nothing else."""
+        if self._access.metrics_token is None:
+            return _plain(404, "metrics are off; see --metrics-token-file")
+        if self._access.may_scrape(request.headers.get("authorization", "")):
+            return None
+        refusal = self._refuse_token(request)
+        refusal.headers["www-authenticate"] = "Bearer"
+        return refusal
 
     def _refuse_token(self, request: Request) -> Response:
         """Refuse a token; only wrong ones count, as users may share an address."""

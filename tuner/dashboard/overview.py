@@ -42,19 +42,25 @@ class Overview:
 
     database: Database
     clock: Callable[[], float] = time.monotonic
+    _glances: Sequence[StudyGlance] = ()
     _lines: Sequence[StudyLine] = ()
     _at: float = float("-inf")
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def look(self) -> Sequence[StudyLine]:
         """Return the studies; raises `DatabaseError`."""
+        await self.glances()
+        return self._lines
+
+    async def glances(self) -> Sequence[StudyGlance]:
+        """Return the studies as they were read; raises `DatabaseError`."""
         async with self._lock:
             began = self.clock()
             if began - self._at > _MAX_AGE_SECONDS:
-                glances = await to_thread.run_sync(load_overview, self.database)
-                self._lines = [build_line(glance) for glance in glances]
+                self._glances = await to_thread.run_sync(load_overview, self.database)
+                self._lines = [build_line(glance) for glance in self._glances]
                 self._at = self.clock()
-            return self._lines
+            return self._glances
 
 
 def build_line(glance: StudyGlance) -> StudyLine:

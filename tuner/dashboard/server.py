@@ -32,6 +32,7 @@ class Serving:
     host: str
     port: int | None  # None: the first free one from 8090 on
     token_file: Path | None
+    metrics_token_file: Path | None  # None: no metrics
     allow_hosts: Sequence[str]
     allow_actions: bool
     key_file: Path  # signs sessions; made where it is missing
@@ -53,7 +54,17 @@ def serve(database: Database, serving: Serving, tell: Callable[[str], None]) -> 
             "(umask 077; openssl rand -hex 32 > FILE), or a tunnel (ssh -L) to 127.0.0.1"
         )
     hosts = {*LOOPBACK, *map(_allowed_host, (serving.host, *serving.allow_hosts))} - {None}
-    access = Access(key=load_key(serving.key_file), shared_token=shared)
+    metrics_token = (
+        None if serving.metrics_token_file is None else read_token(serving.metrics_token_file)
+    )
+    if shared is not None and shared == metrics_token:
+        raise UsageError(
+            "the token of the metrics opens all pages as well: give --metrics-token-file a file of "
+            "its own"
+        )
+    access = Access(
+        key=load_key(serving.key_file), shared_token=shared, metrics_token=metrics_token
+    )
     bound = _bind(serving)
     port = bound.getsockname()[1]
     guarding = Guarding(

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from tuner.dashboard.follower import Drawn, Followers
+from tuner.dashboard.health import Health
 from tuner.dashboard.overview import Overview
 from tuner.dashboard.rendering import render
 from tuner.errors import DatabaseAway, NotFound, TunerError, UsageError
@@ -19,6 +20,7 @@ class Dashboard:
     database: Database
     followers: Followers
     overview: Overview
+    health: Health
     allow_actions: bool
 
 

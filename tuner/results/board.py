@@ -37,6 +37,7 @@ from tuner.storage.reading.rows import (
     StudyRow,
     find_row,
     read_agents,
+    read_drains,
     read_last_values,
     read_n_open,
     read_span,
@@ -55,8 +56,8 @@ N_OVERFIT = 4
 N_EVENTS = 12
 # Kinds of events to show: actions of users, reached limits, lost trials. Failures are shown
 # elsewhere.
-NOTABLE = ("stop", "pause", "resume", "extend", "retry", "enqueue", "halted", "limit_reached",
-           "taken_over", "dashboard", "ended_elsewhere")  # fmt: skip
+NOTABLE = ("stop", "pause", "resume", "extend", "retry", "enqueue", "drain", "undrain", "halted",
+           "limit_reached", "taken_over", "dashboard", "ended_elsewhere")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +254,7 @@ class BoardReader:
             confirmation=confirmation,
             failures=self._failures,
             agents=agents,
+            drains=read_drains(connection, row.study_id),
             last_values=read_last_values(connection, row.study_id),
         )
 
@@ -300,6 +302,7 @@ def _shown(agents: Sequence[AgentRow]) -> list[tuple[object, ...]]:
     """Return the facts about agents that change a page, without the time since their heartbeats."""
     return [
         (a.host, a.pid, a.left_at, a.trials, a.activity.state, a.activity.alerts,
+         tuple(a.activity.blocked),
          0 if a.left_at else int(a.silent_seconds // 10), _rounded(a)) for a in agents
     ]  # fmt: skip
 

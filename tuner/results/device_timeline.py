@@ -45,7 +45,7 @@ class DeviceRow:
 
     host: str
     device: str
-    state: str  # "working", "idle", "lost", "left"
+    state: str  # "working", "idle", "drained", "lost", "left"
     utilization: float | None  # of the time in which its agents lived; None: not known
     n_training: int
     n_attempts: int
@@ -169,7 +169,7 @@ def _row(board: Board, spans: _Spans, place: int, host: str, device: str) -> Dev
     return DeviceRow(
         host=host,
         device=device,
-        state=_state(board, agents, n_training),
+        state=_state(board, agents, device, n_training),
         utilization=_utilization(agents, runs, board.clock.now),
         n_training=n_training,
         n_attempts=len(states),
@@ -192,10 +192,15 @@ def _gauge(board: Board, agents: Sequence[AgentRow], device: str) -> Gauge | Non
 _MAX_FAILED = 100
 
 
-def _state(board: Board, agents: Sequence[AgentRow], n_training: int) -> str:
+def _state(board: Board, agents: Sequence[AgentRow], device: str, n_training: int) -> str:
     living = [a for a in agents if a.left_at is None]
-    if any(not is_silent(board.summary, agent) for agent in living):
-        return "working" if n_training else "idle"
+    heard = [agent for agent in living if not is_silent(board.summary, agent)]
+    if n_training and heard:
+        return "working"
+    if any(device in agent.activity.blocked for agent in heard):
+        return "drained"
+    if heard:
+        return "idle"
     return "lost" if living else "left"
 
 

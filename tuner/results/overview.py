@@ -88,6 +88,7 @@ def _glance(
         confirmation=confirmation,
         failures=(),  # not read
         agents=agents,
+        drains=(),  # not read
         last_values=((), 0),  # not read
     )
     return StudyGlance(

@@ -17,6 +17,7 @@ from tuner.storage.reading.rows import (
     read_agents,
     read_best_number,
     read_counts,
+    read_drains,
     read_last_values,
     read_n_open,
     read_span,
@@ -25,6 +26,7 @@ from tuner.storage.reading.rows import (
     read_used,
 )
 from tuner.study.command_line import study_command
+from tuner.study.fleet import Drain
 from tuner.study.limits import Used
 from tuner.study.outlook import Outlook, find_outlook
 from tuner.study.trial import COUNTED_STATES, FINAL_STATES, Params, TrialState
@@ -61,6 +63,7 @@ class StudySummary:
     lease_seconds: float
     failures: tuple[FailureRow, ...]
     agents: tuple[AgentRow, ...]
+    drains: tuple[Drain, ...] = ()  # that hold for the study
     outlook: Outlook | None  # of the rest of the budget; None: too few values, or no limit
 
     def n(self, state: TrialState) -> int:
@@ -178,6 +181,7 @@ def summarize(connection: Snapshot, study: StudyRow, by: By | None = None) -> St
         confirmation=confirmation,
         failures=read_failures(connection, study.study_id),
         agents=read_agents(connection, study.study_id),
+        drains=read_drains(connection, study.study_id),
         last_values=read_last_values(connection, study.study_id),
     )
 
@@ -202,6 +206,7 @@ def build_summary(
     confirmation: Confirmation | None,
     failures: Sequence[FailureRow],
     agents: Sequence[AgentRow],
+    drains: Sequence[Drain],
     last_values: tuple[Sequence[float], int],
 ) -> StudySummary:
     """Derive a summary from the rows of a study, however they were read."""
@@ -224,6 +229,7 @@ def build_summary(
         lease_seconds=spec.failures.lease_seconds,
         failures=tuple(failures),
         agents=tuple(agents),
+        drains=tuple(drains),
         outlook=find_outlook(
             values,
             n_complete=n_complete,

@@ -42,11 +42,13 @@ class Gauge:
 class Activity:
     """The activity of one agent; devices without a lane are idle."""
 
-    state: str = ""  # working, paused, waiting, stopping; empty: not reported yet
+    # working, paused, waiting, drained, stopping; empty: not reported yet
+    state: str = ""
     devices: Sequence[DeviceActivity] = ()  # those that train
     lanes: Sequence[LaneActivity] = ()  # for each device its best and its oldest
     alerts: Sequence[str] = ()
     gauges: Mapping[str, Gauge] = field(default_factory=dict)  # by the worker's place
+    blocked: Mapping[str, str] = field(default_factory=dict)  # place -> why it may not train now
 
 
 def parse_activity(stored: object) -> Activity:
@@ -67,6 +69,7 @@ def parse_activity(stored: object) -> Activity:
         lanes=lanes,
         alerts=tuple(str(alert) for alert in _list(stored.get("alerts"))),
         gauges=_parse_gauges(stored.get("gauges")),
+        blocked=_parse_blocked(stored.get("blocked")),
     )
 
 
@@ -107,6 +110,11 @@ def _parse_gauges(given: object) -> dict[str, Gauge]:
                 watts=None if watts is None else float(watts),
             )
     return found
+
+
+def _parse_blocked(given: object) -> dict[str, str]:
+    found = given if isinstance(given, Mapping) else {}
+    return {str(place): str(why) for place, why in found.items()}
 
 
 def _parse_lane(given: object) -> LaneActivity | None:

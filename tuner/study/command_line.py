@@ -17,6 +17,14 @@ def study_command(verb: str, name: str, options: str = "", *, values: str = "") 
     return " ".join(word for word in words if word)
 
 
+def undrain_command(name: str | None, host: str, device: str | None, *, is_for_all: bool) -> str:
+    """Render the command that lifts a drain; `name` is that of a study."""
+    option = "" if device is None else f"--device {quote_word(device)}"
+    if is_for_all or name is None:
+        return f"tuner undrain --all-studies {option or '--'} {quote_word(host)}"
+    return study_command("undrain", name, option, values=quote_word(host))
+
+
 def file_option(path: str | None = None, *, is_needed: bool = True) -> str:
     """Render `--file FILE`, with a placeholder for a path that is not known."""
     file = UNKNOWN_FILE if path is None else quote_word(file_word(path))

@@ -36,6 +36,7 @@ class ClaimedTrial:
     history: Mapping[int, float]  # objective by step, up to the checkpoint
     seconds: float = 0.0  # training time of earlier attempts before their release
     follows_failure: bool = False  # the attempt before this one failed
+    short_of_bytes: int | None = None  # memory of the device on which it ran out of memory
 
     @property
     def place(self) -> int:
@@ -93,6 +94,7 @@ class Release:
     reports: Sequence[Report] = ()
     decisions: Sequence[DecisionRecord] = ()
     checkpoint: SavedFile | None = None
+    short_of_bytes: int | None = None  # it ran out of the memory of a device with so much
     printed: Printed | None = None
     device: str | None = None
     seconds: float = 0.0  # that this attempt used of its device: its share where lanes share it

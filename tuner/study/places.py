@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 _SEVERAL = re.compile(r"[a-z]+:(\d{1,6})(?:-(\d{1,6})|((?:\+\d{1,6})+))", re.ASCII)
+_MAX_UNITS = 4096  # of one place: names come from other machines
 
 
 def name_place(kind: str, indices: Sequence[int]) -> str:
@@ -33,3 +34,25 @@ def _n_units(place: str) -> int:
         return 1
     first, last, others = found.groups()
     return int(last) - int(first) + 1 if last else 1 + others.count("+")
+
+
+def overlaps(one: str, other: str) -> bool:
+    """Return whether two places share a device: `gpu:0` is part of `gpu:0-3`, and has slices."""
+    if one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/"):
+        return True
+    return bool(units_of(one) & units_of(other))
+
+
+def units_of(place: str) -> set[str]:
+    """Return the single devices of a place; that of a slice is the slice itself."""
+    found = _SEVERAL.fullmatch(place)
+    if found is None:
+        return {place}
+    kind = place.partition(":")[0]
+    first, last, others = found.groups()
+    indices = (
+        range(int(first), int(last) + 1)
+        if last and int(last) - int(first) <= _MAX_UNITS
+        else [int(first), *(int(index) for index in (others or "").split("+") if index)]
+    )
+    return {f"{kind}:{index}" for index in indices}

@@ -329,6 +329,15 @@ class StudySpec(Model):
             "reaction to a machine whose code differs: a note, or a refusal",
         ),
     ] = CodePolicy.WARN
+    priority: Annotated[
+        int,
+        Key(
+            Whole(-1000, 1000),
+            "among the studies of `tuner agent`: those with the highest one get devices first, and "
+            "equal ones share them evenly",
+            stays="the stored priority stays; `tuner priority` changes it",
+        ),
+    ] = 0
     enqueue: Annotated[
         tuple[Mapping[str, ParamValue], ...],
         Key(

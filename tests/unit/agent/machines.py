@@ -91,9 +91,9 @@ class Bench:
 
     def pulse(self, desired: Desired = Desired.RUNNING, **about: Any) -> list[Act]:
         """A beat is answered."""
-        silent = about.pop("silent", ())
+        silent, unavailable = about.pop("silent", ()), about.pop("unavailable", {})
         pulse = Pulse(others=(), desired=desired, **about)
-        return self.do(events.PulseHeard(silent=silent, pulse=pulse))
+        return self.do(events.PulseHeard(silent=silent, pulse=pulse, unavailable=unavailable))
 
     def printed(self, tail: str, n_bytes: int | None = None) -> list[Act]:
         """The worker's log has grown to this."""

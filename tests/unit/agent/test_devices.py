@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from tuner.agent.devices import Device, FoundGpu, find_devices, list_devices, select_visible
+from tuner.agent.devices import Device, find_devices, list_devices
+from tuner.agent.gpus.found import FoundGpu, select_visible
 from tuner.agent.workers.process import build_places
 from tuner.agent.workers.template import worker_environment
 from tuner.cgroups import Cgroups

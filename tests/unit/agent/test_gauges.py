@@ -16,7 +16,7 @@ from tuner.agent.threads.gauges import STALE_SECONDS, GaugeThread, read_gauges
 from tuner.agent.workers.process import Place, Worker
 from tuner.study.activity import Gauge, parse_activity
 
-GPU = Device(name="gpu:0", torch_device="cuda:0", environment={"CUDA_VISIBLE_DEVICES": "GPU-7"})
+GPU = Device(name="gpu:0", torch_device="cuda:0", uuids=("GPU-7",), has_nvml=True)
 GIB = 2**30
 
 
@@ -88,7 +88,15 @@ def test_a_gpu_tells_memory_load_and_watts(driver, process):
 
 
 def test_the_gpus_of_a_place_have_one_gauge(driver, process, monkeypatch):
-    pair = replace(GPU, name="gpu:0-1", environment={"CUDA_VISIBLE_DEVICES": "GPU-7,GPU-8"})
+    pair = replace(
+        GPU,
+        name="gpu:0-1",
+        uuids=(
+            "GPU-7",
+            "GPU-8",
+        ),
+        has_nvml=True,
+    )
     loads = iter([93, 47])
     answer = lambda _: SimpleNamespace(gpu=next(loads))  # noqa: E731
     monkeypatch.setattr(pynvml, "nvmlDeviceGetUtilizationRates", answer)

@@ -82,6 +82,7 @@ def test_an_ended_trial_is_gone_from_the_screen() -> None:
         "lanes": [],
         "alerts": [],
         "gauges": {},
+        "blocked": {},
     }
 
 

@@ -116,7 +116,13 @@ def test_trials_too_short_to_be_measured_do_not_train_one_by_one_for_ever() -> N
 
 def test_the_fullest_gpu_of_a_place_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     device = Device(
-        name="gpu:0-1", torch_device="cuda:0", environment={"CUDA_VISIBLE_DEVICES": "GPU-7,GPU-8"}
+        name="gpu:0-1",
+        torch_device="cuda:0",
+        uuids=(
+            "GPU-7",
+            "GPU-8",
+        ),
+        has_nvml=True,
     )
     free = {"GPU-7": 5 * GIB, "GPU-8": 3 * GIB}
     monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
@@ -136,9 +142,7 @@ def test_the_fullest_gpu_of_a_place_counts(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_device_that_cannot_be_asked_is_left_out() -> None:
-    device = Device(
-        name="gpu:9", torch_device="cuda:0", environment={"CUDA_VISIBLE_DEVICES": "GPU-none"}
-    )
+    device = Device(name="gpu:9", torch_device="cuda:0", uuids=("GPU-none",), has_nvml=True)
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         place = Place(name="gpu:9#0", device=device)
         worker = Worker(place=place, process=process, write_fd=-1, read_fd=-1, log_fd=-1)

@@ -57,7 +57,8 @@ def test_a_torn_key_is_replaced(tmp_path):
 
 
 def _serving(tmp_path, **changes):
-    given = {"host": "127.0.0.1", "port": None, "token_file": None, "allow_hosts": [],
+    given = {"host": "127.0.0.1", "port": None, "token_file": None,
+             "metrics_token_file": None, "allow_hosts": [],
              "allow_actions": False, "key_file": tmp_path / "key"}  # fmt: skip
     return Serving(**{**given, **changes})
 
@@ -101,3 +102,12 @@ def test_what_listens_everywhere_is_found_under_its_name():
     assert find_origin("0.0.0.0", ("0.0.0.0", 8090), ["node1.example.org"]) == (
         "http://node1.example.org:8090"
     )
+
+
+def test_the_metrics_have_a_token_of_their_own(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("t" * 40)
+    token.chmod(0o600)
+    given = {"host": "0.0.0.0", "token_file": token, "metrics_token_file": token}
+    with pytest.raises(UsageError, match="give --metrics-token-file a file of its own"):
+        serve(None, _serving(tmp_path, **given), print)

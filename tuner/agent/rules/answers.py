@@ -19,10 +19,11 @@ from tuner.agent.notices import (
     DatabaseRefuses,
     TrialEnded,
 )
-from tuner.agent.rules import control, filling, pruning
+from tuner.agent.rules import blocks, control, filling, pruning
 from tuner.agent.rules.ends import ask
 from tuner.agent.rules.failures import last_attempt
 from tuner.agent.state import Lane, Phase
+from tuner.study.fleet import drained_places
 from tuner.study.lease import Claimed, ClaimedTrial, End, Finish
 from tuner.study.trial import AttemptKey, TrialRecord, TrialState, full_length
 from tuner.study.verdict import Verdict
@@ -119,7 +120,7 @@ def ended(machine: Machine, event: EndsWritten, now: float) -> list[Act]:
 def _tell(machine: Machine, lane: Lane, end: End) -> Say:
     if not isinstance(end, Finish):
         last = None
-        if end.failure is not None:
+        if end.failure is not None and end.short_of_bytes is None:
             last = last_attempt(lane.trial, end.failure, machine.book.retries)
         return Say(
             notice=AttemptReleased(
@@ -167,7 +168,13 @@ def pulse_heard(machine: Machine, event: PulseHeard, now: float) -> list[Act]:
     machine.fleet.n_other_agents = len(living)
     machine.fleet.n_other_machines = len(set(living) - {machine.boot})
     machine.limit_trials = event.pulse.limit_trials
-    return control.apply_desired(machine, event.pulse)
+    machine.memory.max_other_bytes = event.pulse.max_other_bytes
+    machine.blocks.drained = drained_places(event.pulse.drains, machine.blocks.places)
+    machine.blocks.unavailable = dict(event.unavailable)
+    return [
+        *blocks.update(machine),
+        *control.apply_desired(machine, event.pulse),
+    ]
 
 
 def store_away(machine: Machine, event: StoreAway, now: float) -> list[Act]:

@@ -93,7 +93,7 @@ def _release_waiting(machine: Machine) -> list[Act]:
 def _end(machine: Machine, lane: Lane) -> End:
     if machine.wanted is Desired.STOPPING:
         return prune_now(machine, lane, stop_reason(machine))
-    return release(machine, lane, release_reason(machine))
+    return release(machine, lane, release_reason(machine, lane))
 
 
 def _go_offline(machine: Machine) -> list[Act]:

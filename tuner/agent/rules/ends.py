@@ -1,18 +1,18 @@
 """Ends of attempts: their records, and how workers release the lanes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from tuner.agent.acts import Act, KillWorker, Learn, Send
 from tuner.agent.device_time import used_seconds
 from tuner.agent.machine import Machine
-from tuner.agent.rules import breaker
+from tuner.agent.rules import breaker, memory
 from tuner.agent.rules.failures import end_of
 from tuner.agent.state import Lane, Phase
 from tuner.messages import Stop
 from tuner.study.agents import Desired
 from tuner.study.decision import Decision
-from tuner.study.failure import Failure
+from tuner.study.failure import Failure, FailureClass
 from tuner.study.lease import End, Finish, Release
 from tuner.study.trial import TrialRecord, TrialState
 from tuner.study.verdict import Verdict
@@ -36,6 +36,10 @@ def prune_now(machine: Machine, lane: Lane, reason: str) -> Finish:
 
 def fail_lane(machine: Machine, lane: Lane, failure: Failure) -> End:
     """End a failed attempt: as FAIL, or with another attempt."""
+    if failure.cause is FailureClass.OUT_OF_MEMORY:
+        offer = memory.offer(machine, lane, failure)
+        if offer is not None:
+            return offer
     return end_of(lane.trial, failure, lane.reports, machine.book.retries)
 
 
@@ -50,7 +54,7 @@ def release(machine: Machine, lane: Lane, reason: str) -> Release:
     )
 
 
-def release_reason(machine: Machine) -> str:
+def release_reason(machine: Machine, lane: Lane) -> str:
     """Return the reason of a release."""
     if machine.desired is Desired.PAUSED:
         reason = machine.reason or "paused"
@@ -59,6 +63,9 @@ def release_reason(machine: Machine) -> str:
         return "released: the study was halted"
     if machine.database.is_offline:
         return "released: its machine was without a database for too long"
+    block = machine.block_of(lane)
+    if block and machine.stop is None:
+        return f"released: {block}"
     return "released"
 
 
@@ -104,8 +111,13 @@ def ask(lane: Lane, order: Verdict) -> list[Act]:
 
 def ask_all(machine: Machine, order: Verdict, verdict: Decision | None = None) -> list[Act]:
     """Ask every lane in training to stop, unless it was asked before or is to end for good."""
+    return ask_lanes(machine.in_phase(Phase.TRAINING), order, verdict)
+
+
+def ask_lanes(lanes: Iterable[Lane], order: Verdict, verdict: Decision | None = None) -> list[Act]:
+    """Ask some lanes in training to stop, as `ask_all` does."""
     acts: list[Act] = []
-    for lane in machine.in_phase(Phase.TRAINING):
+    for lane in lanes:
         if (
             lane.stop in (None, Verdict.RELEASE)
             and lane.stop is not order
@@ -122,10 +134,18 @@ def give_up(machine: Machine, lane: Lane, failure: Failure) -> list[Act]:
     return [*ask(lane, Verdict.DROP), *post_end(machine, lane, fail_lane(machine, lane, failure))]
 
 
-def end_lanes(machine: Machine, end: Callable[[Lane], End], kill_at: float) -> list[Act]:
-    """End lanes without a worker; from `kill_at` on also the others, and their workers."""
+def end_lanes(
+    machine: Machine,
+    end: Callable[[Lane], End],
+    kill_at: float,
+    lanes: Sequence[Lane] | None = None,
+) -> list[Act]:
+    """End lanes without a worker; from `kill_at` on also the others, and their workers.
+
+    `lanes`: only these, None for all.
+    """
     acts: list[Act] = []
-    for lane in list(machine.lanes.values()):
+    for lane in list(machine.lanes.values()) if lanes is None else lanes:
         if lane.phase in (Phase.QUEUED, Phase.LOADING):
             acts += post_end(machine, lane, end(lane))
         elif lane.phase is Phase.TRAINING and machine.now >= kill_at:

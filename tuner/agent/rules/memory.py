@@ -4,15 +4,18 @@ The need of a trial of this study is measured on running ones: until one has bee
 other workers of its device wait.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tuner.agent.acts import Act
 from tuner.agent.events import MemoryRead
 from tuner.agent.machine import Machine
 from tuner.agent.state import Lane
+from tuner.study.failure import Failure
+from tuner.study.lease import Release
 
 SEEN_SECONDS = 10.0  # at work for so long, or past its first step: it has allocated its memory
 _HEAD_ROOM = 1.1
+_GIB = 2**30
 
 
 def note(machine: Machine, event: MemoryRead) -> list[Act]:
@@ -34,6 +37,39 @@ def note_end(machine: Machine, lane: Lane) -> None:
     """Mark the trial's memory as measured: it ended well, however short it was."""
     if lane.worker in machine.workers:
         machine.memory.max_bytes.setdefault(machine.workers[lane.worker].device, 0)
+
+
+def offer(machine: Machine, lane: Lane, failure: Failure) -> Release | None:
+    """Release a trial that ran out of memory, once, if a device with more memory exists.
+
+    Return None if there is none, as far as is known, or if the trial was offered before.
+    """
+    worker = machine.workers.get(lane.worker) if lane.worker is not None else None
+    own = None if worker is None else machine.memory.of_places.get(worker.name)
+    if own is None or lane.trial.short_of_bytes is not None:
+        return None
+    here = [
+        n_bytes
+        for place, n_bytes in machine.memory.of_places.items()
+        if place not in machine.breaker.open_places and place not in machine.blocks.drained
+    ]
+    if max([*here, machine.memory.max_other_bytes or 0]) <= own:
+        return None
+    reason = f"{failure.message}; offered to a device with more than {own / _GIB:.1f} GiB"
+    return Release(
+        key=lane.key, reason=reason, failure=failure, reports=lane.reports, short_of_bytes=own
+    )
+
+
+def large_enough(machine: Machine, lane: Lane, pids: Iterable[int]) -> list[int]:
+    """Return the workers whose devices have more memory than the trial ran out of, or all.
+
+    All of them if this machine has no such device: nobody else took the trial.
+    """
+    short, sizes = lane.trial.short_of_bytes, machine.memory.of_places
+    if short is None or max(sizes.values(), default=0) <= short:
+        return list(pids)
+    return [pid for pid in pids if sizes.get(machine.workers[pid].name, 0) > short]
 
 
 def with_memory(machine: Machine, lanes: Mapping[int, Sequence[Lane]]) -> set[int]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from tuner.agent.machine import Machine
 from tuner.agent.rules.failures import LOSSES_TOGETHER
-from tuner.agent.rules.memory import with_memory
+from tuner.agent.rules.memory import large_enough, with_memory
 from tuner.agent.state import Lane, Phase, WorkerState
 from tuner.study.agents import Desired
 from tuner.study.trial import ParamValue
@@ -36,6 +36,8 @@ def due(machine: Machine, n_wanted: int, n_room: int) -> float | None:
     A worker without a trial claims at once. Otherwise the claim waits a moment in which more lanes
     may become free, so that trials that start together can share a group.
     """
+    if machine.blocks.has_no_device and machine.wanted is Desired.RUNNING and not machine.lanes:
+        return max(machine.claim_at, machine.claims.look_at)  # to learn when all of it has ended
     if not n_room or any(lane.has_failed for lane in machine.lanes.values()):
         return None  # once it is stored, a failure may have halted the study
     if not n_wanted:
@@ -137,7 +139,8 @@ def choose_worker(machine: Machine, lane: Lane) -> int | None:
     """
     lanes = machine.lanes_by_worker()
     if _is_suspect(lane):
-        return next((pid for pid in _with_room(machine, lanes) if pid not in lanes), None)
+        free = large_enough(machine, lane, _with_room(machine, lanes))
+        return next((pid for pid in free if pid not in lanes), None)
     kind = _kind(machine, lane)
 
     def load(pid: int) -> int:
@@ -145,7 +148,7 @@ def choose_worker(machine: Machine, lane: Lane) -> int | None:
         has_kind = any(_kind(machine, other) == kind for other in others)
         return len(others) + (0 if has_kind else _AFFINITY)
 
-    return min(_open_to_any(machine, lanes), key=load, default=None)
+    return min(large_enough(machine, lane, _open_to_any(machine, lanes)), key=load, default=None)
 
 
 def _is_suspect(lane: Lane) -> bool:

@@ -63,7 +63,7 @@ def _ending(stop: StopState) -> Ending:
 
 
 def _released(machine: Machine, lane: Lane) -> Release:
-    reason = release_reason(machine)
+    reason = release_reason(machine, lane)
     is_cut = lane.phase is Phase.TRAINING
     return release(machine, lane, f"{reason} without its last steps" if is_cut else reason)
 

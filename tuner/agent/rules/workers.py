@@ -151,7 +151,7 @@ def _left(machine: Machine, lane: Lane, left: Left) -> list[Act]:
             _note_good_end(machine, lane)
             return post_end(machine, lane, _pruned(machine, lane, left))
         case Outcome.RELEASED:
-            reason = _with_note(release_reason(machine), left)
+            reason = _with_note(release_reason(machine, lane), left)
             return post_end(machine, lane, release(machine, lane, reason))
         case Outcome.DROPPED:
             # Lanes that this agent dropped are no longer TRAINING here.
@@ -244,6 +244,8 @@ def gone(machine: Machine, event: WorkerGone) -> list[Act]:
         machine.n_early_exits += 1
     if machine.n_early_exits >= MAX_EARLY_EXITS:
         return [*acts, _workers_cannot_start(event, failure)]
+    if worker.name in machine.blocks.reasons:
+        return acts  # the pool starts one there again when the device may train
     if machine.wanted is Desired.PAUSED and not any(machine.in_phase(Phase.TRAINING)):
         return acts  # all workers are about to rest; the pool wakes one in this place too
     return [*acts, ReplaceWorker(worker=event.worker)]

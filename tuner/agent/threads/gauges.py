@@ -52,6 +52,8 @@ def read_gauges(workers: Iterable[Worker]) -> dict[str, Gauge]:
         device = sharing[0].place.device
         with suppress(OSError, ValueError, pynvml.NVMLError):
             on_cpu = device.torch_device == "cpu"
+            if not on_cpu and not device.has_nvml:
+                continue
             gauge = _of_cpu([w.training_pid for w in sharing]) if on_cpu else _of_gpus(device)
             found |= {worker.place.name: gauge for worker in sharing}
     return found

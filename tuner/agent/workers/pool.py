@@ -3,7 +3,7 @@
 import os
 import queue
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -61,12 +61,18 @@ class WorkerPool:
         self._setup: Setup | None = None
         self._agent_id: UUID | None = None
         self._is_resting = False
+        self._at_rest: set[str] = set()  # places whose workers rest, even if the others do not
         self._n_lost = 0  # templates in a row that ended before they forked a worker
         self._listener = Listener(self.inbox)
         # Asked for at once; they start as soon as the template has loaded what they need.
         self._starting = [self._ask(place) for place in places]
         self._spare: Worker | None = None
         self._listener.start()
+
+    @property
+    def devices(self) -> Mapping[str, Device]:
+        """Return the device of each place."""
+        return {place.name: place.device for place in self._places}
 
     @property
     def workers(self) -> Mapping[int, Worker]:
@@ -88,7 +94,8 @@ class WorkerPool:
         self._listener.setup = setup
         self.record()
         for worker in self.wait_for_start().values():
-            self._set_up(worker)
+            if not self._rests(worker):
+                self._set_up(worker)
 
     def send(self, pid: int, message: ToWorker) -> None:
         """Send a message; one to a worker that is gone, or reads no more, is dropped."""
@@ -147,7 +154,12 @@ class WorkerPool:
             self._workers[pid].end()
 
     def replace(self, pid: int) -> Sequence[Worker]:
-        """Replace a worker that is gone; return the workers that have started, as `admit` does."""
+        """Replace a worker that is gone; return the workers that have started, as `admit` does.
+
+        In a place that rests, `wake_places` does it.
+        """
+        if pid in self._workers and self._workers[pid].place.name in self._at_rest:
+            return self.admit()
         gone = self._workers.pop(pid, None)
         if gone is not None:
             gone.close()
@@ -191,9 +203,28 @@ class WorkerPool:
         The others are reported when they have ended.
         """
         self._is_resting = False
+        return self._replace_ended(self.place_names)
+
+    def rest_places(self, places: Collection[str]) -> None:
+        """End the workers of some places until `wake_places`; a spare takes none of them."""
+        self._at_rest |= set(places)
+        for worker in self._workers.values():
+            if worker.place.name in places:
+                worker.end()
+        if self._at_rest >= set(self.place_names):
+            self._end_spare()
+
+    def wake_places(self, places: Collection[str]) -> Sequence[Worker]:
+        """Start workers in these places again, as `wake` does, unless all workers rest."""
+        self._at_rest -= set(places)
+        return () if self._is_resting else self._replace_ended(places)
+
+    def _replace_ended(self, places: Collection[str]) -> Sequence[Worker]:
         started: list[Worker] = []
-        for pid in [pid for pid, worker in self._workers.items() if worker.ended.is_set()]:
-            started += self.replace(pid)
+        ended = [pid for pid, worker in self._workers.items() if worker.ended.is_set()]
+        for pid in ended:
+            if self._workers[pid].place.name in places:
+                started += self.replace(pid)
         return started
 
     def close(self) -> None:
@@ -257,11 +288,15 @@ class WorkerPool:
             self.inbox.put(TemplateNoted(text=note))
         self._workers[worker.pid] = worker
         self._listener.add(worker)
+        if self._rests(worker):
+            worker.end()
+            return False
         if self._setup is not None:
             self._set_up(worker)
-        if self._is_resting:
-            worker.end()
-        return not self._is_resting
+        return True
+
+    def _rests(self, worker: Worker) -> bool:
+        return self._is_resting or worker.place.name in self._at_rest
 
     def _replace_template(self, gone: Template) -> None:
         """Start another template, unless that was done for another worker of this one."""

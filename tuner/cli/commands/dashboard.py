@@ -18,6 +18,9 @@ def execute(options: argparse.Namespace) -> int:
         host=options.host,
         port=options.port,
         token_file=Path(options.token_file) if options.token_file else None,
+        metrics_token_file=(
+            Path(options.metrics_token_file) if options.metrics_token_file else None
+        ),
         allow_hosts=options.allow_host,
         allow_actions=options.allow_actions,
         key_file=open_home().path / "dashboard.key",

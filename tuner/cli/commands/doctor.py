@@ -21,7 +21,7 @@ from tuner.agent.devices import list_devices
 from tuner.cli.database import exists
 from tuner.cli.text.as_json import render_json
 from tuner.cli.text.words import clean, count, terminal_width
-from tuner.errors import PoolerUnfit, TunerError
+from tuner.errors import CannotWork, PoolerUnfit, TunerError
 from tuner.storage.connections.connection import render_url, storage_setting
 from tuner.storage.embedded.home import open_home
 from tuner.storage.objects.own import check_store, open_store_of
@@ -187,14 +187,13 @@ def _torch() -> Finding:
 
 
 def _devices() -> Finding:
-    devices = list_devices(None, 1)
+    try:
+        devices = list_devices(None, 1)
+    except CannotWork as error:
+        what, remedy = str(error).split("; check ", 1)
+        return Finding(what="devices", verdict=FAIL, text=what, remedy=f"check {remedy}")
     names = ", ".join(device.name for device in devices[:8])
     more = f" and {len(devices) - 8} more" if len(devices) > 8 else ""
-    has_gpu = any(device.name.startswith("gpu") for device in devices)
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if not has_gpu and visible:
-        remedy = f"CUDA_VISIBLE_DEVICES={visible} names GPUs, and none is found"
-        return Finding(what="devices", verdict=WARN, text=f"{names}{more}", remedy=remedy)
     return Finding(what="devices", verdict=OK, text=f"{names}{more}")
 
 

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from tuner.agent.port import View
 from tuner.cli.database import open_named
+from tuner.cli.screen.log_lines import LogLines, collect_logs
 from tuner.cli.screen.views import JsonView, NoticeView, PlainView, QueuedView
 from tuner.cli.terminal import end_printed, has_screen
 from tuner.cli.text.as_json import render_json
@@ -71,6 +72,8 @@ def _print_end(options: argparse.Namespace, outcome: RunOutcome) -> None:
 def _check(options: argparse.Namespace) -> None:
     if options.study_file is None and options.study is None:
         raise UsageError("name a study file, or --study NAME for a study that is in the database")
+    if options.json and options.log_format is not None:
+        raise UsageError("--json prints the events on stdout; leave it or --log-format out")
     if options.study is not None and options.set:
         raise UsageError("--study takes the study as it is stored; leave --set out")
 
@@ -93,7 +96,10 @@ def choose_view(options: argparse.Namespace) -> NoticeView:
     """Choose JSON objects for programs, a screen for a terminal, lines otherwise."""
     if options.json:
         return JsonView()
-    if not has_screen(sys.stderr):
+    if options.log_format == "json":
+        collect_logs()
+        return LogLines()
+    if options.log_format == "text" or not has_screen(sys.stderr):
         return PlainView()
     from tuner.cli.screen.live import LiveView  # noqa: PLC0415 - loads rich
 

@@ -33,6 +33,15 @@ def trial_number(given: str) -> int:
     return _whole(given, 0, 2**31 - 1)
 
 
+def priority(given: str) -> int:
+    """Parse a priority; argparse takes `-5` for a number, since no option looks like one."""
+    digits = given.removeprefix("-")
+    number = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 6 else 1001
+    if number > 1000:
+        raise argparse.ArgumentTypeError(f"{given!r} is not a whole number from -1000 to 1000")
+    return -number if given.startswith("-") else number
+
+
 def at_least_one(given: str) -> int:
     """Parse a number of rows, or an attempt."""
     return _whole(given, 1, 2**31 - 1)

@@ -5,7 +5,7 @@ from tuner.cli.parser.command import Commands, add_command, add_json, add_study
 
 
 def add_control(commands: Commands) -> None:
-    """Add stop, pause, resume, extend, retry, enqueue and delete."""
+    """Add stop, pause, resume, extend, retry, enqueue, priority, drain, undrain, delete."""
     for name, summary in {
         "stop": "end the study: running trials end PRUNED, no new ones begin",
         "pause": "save and release all trials; agents wait",
@@ -35,6 +35,27 @@ def add_control(commands: Commands) -> None:
     )
     add_json(retry)
     _add_enqueue(commands)
+    _add_priority(commands)
+    _add_drains(commands)
+    _add_delete(commands)
+
+
+def _add_priority(commands: Commands) -> None:
+    priority = add_command(
+        commands,
+        "priority",
+        "priority",
+        "set a study's priority among the studies of tuner agent: higher ones go first",
+        "tuner priority digits 10",
+    )
+    add_study(priority)
+    priority.add_argument(
+        "priority", type=arguments.priority, metavar="N", help="from -1000 to 1000 (0 by default)"
+    )
+    add_json(priority)
+
+
+def _add_delete(commands: Commands) -> None:
     delete = add_command(
         commands,
         "delete",
@@ -72,6 +93,41 @@ def _add_extend(commands: Commands) -> None:
     ):
         extend.add_argument(option, type=kind, metavar=metavar, help=what)
     add_json(extend)
+
+
+def _add_drains(commands: Commands) -> None:
+    for name, summary, example in (
+        (
+            "drain",
+            "free a machine or one device: its trials are released, and no new ones begin there",
+            "tuner drain digits node1 --device gpu:0",
+        ),
+        ("undrain", "let agents work on a drained machine again", "tuner undrain digits node1"),
+    ):
+        command = add_command(commands, name, "drain", summary, example)
+        command.add_argument(
+            "study", type=arguments.text, nargs="?", metavar="STUDY", help="the study's name"
+        )
+        command.add_argument(
+            "host",
+            type=arguments.text,
+            metavar="HOST",
+            help="the machine, as tuner status names it, or the id of one of its agents",
+        )
+        command.add_argument(
+            "--device", type=arguments.text, metavar="NAME", help="one device, such as gpu:0"
+        )
+        command.add_argument(
+            "--all-studies",
+            action="store_true",
+            help="for all studies of the database, later ones too, instead of STUDY",
+        )
+        if name == "drain":
+            command.add_argument(
+                "--reason", type=arguments.text, default="", metavar="TEXT", help="for other users"
+            )
+            command.add_argument("--yes", action="store_true", help="do not ask")
+        add_json(command)
 
 
 def _add_enqueue(commands: Commands) -> None:

@@ -67,6 +67,25 @@ def add_reading(commands: Commands) -> None:
 
 
 def _add_pages(commands: Commands) -> None:
+    _add_dashboard(commands)
+    report = add_command(
+        commands,
+        "report",
+        "report",
+        "write a study's figures into one HTML file that needs no network",
+        "tuner report digits -o digits.html",
+    )
+    add_study(report)
+    report.add_argument(
+        *("-o", "--output"),
+        type=arguments.text,
+        metavar="FILE",
+        help="the file, replaced if it exists (default: STUDY.html; -: standard output)",
+    )
+    add_json(report)
+
+
+def _add_dashboard(commands: Commands) -> None:
     dashboard = add_command(
         commands,
         "dashboard",
@@ -94,6 +113,12 @@ def _add_pages(commands: Commands) -> None:
         help="file with a token of at least 32 random bytes, mode 0600, for all users of the pages",
     )
     dashboard.add_argument(
+        "--metrics-token-file",
+        type=arguments.text,
+        metavar="FILE",
+        help="serve /metrics for Prometheus, to those with the token of this file of the same kind",
+    )
+    dashboard.add_argument(
         "--allow-host",
         action="append",
         default=[],
@@ -106,21 +131,6 @@ def _add_pages(commands: Commands) -> None:
         action="store_true",
         help="allow pause, resume, stop, extend, retry and enqueue (default: read-only)",
     )
-    report = add_command(
-        commands,
-        "report",
-        "report",
-        "write a study's figures into one HTML file that needs no network",
-        "tuner report digits -o digits.html",
-    )
-    add_study(report)
-    report.add_argument(
-        *("-o", "--output"),
-        type=arguments.text,
-        metavar="FILE",
-        help="the file, replaced if it exists (default: STUDY.html; -: standard output)",
-    )
-    add_json(report)
 
 
 def _add_trials(commands: Commands) -> None:

@@ -42,7 +42,9 @@ def _add_working(commands: Commands) -> None:
         "a trial takes one",
     )
     _add_set(run)
+    _add_log_format(run)
     add_json(run, "one JSON object a line")
+    _add_agent(commands)
 
 
 def _add_beginning(commands: Commands) -> None:
@@ -121,6 +123,45 @@ def _add_looking(commands: Commands) -> None:
         storage=False,
     )
     add_json(schema, "it in one line")
+
+
+def _add_agent(commands: Commands) -> None:
+    agent = add_command(
+        commands,
+        "agent",
+        "agent",
+        "work on all studies of the database, by their priority",
+        "tuner agent --studies studies/",
+    )
+    agent.add_argument(
+        "--studies",
+        type=arguments.text,
+        metavar="DIR",
+        help="the folder of study files, for studies with code of your own (default: only studies "
+        "without)",
+    )
+    agent.add_argument(
+        "--workers",
+        type=arguments.workers,
+        metavar="N",
+        help="shares of the CPU on a machine without GPUs (default: one per core)",
+    )
+    agent.add_argument(
+        "--until-done",
+        action="store_true",
+        help="end when no study has work for this machine (default: wait for more)",
+    )
+    _add_log_format(agent)
+
+
+def _add_log_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log-format",
+        choices=["text", "json"],
+        metavar="text|json",
+        help="lines on stderr instead of the screen: text, or JSON with study, trial, attempt and "
+        "device",
+    )
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:

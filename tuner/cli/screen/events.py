@@ -21,7 +21,7 @@ _WORDS = {
     "taken_over": ("taken over", "magenta"),
     "ended_elsewhere": ("ended elsewhere", "magenta"),
 }
-_TOLD = {"stop", "pause", "resume", "limit_reached"}  # the detail is a sentence
+_TOLD = {"drain", "undrain", "stop", "pause", "resume", "limit_reached"}  # the detail is a sentence
 
 
 @dataclass(frozen=True, kw_only=True)

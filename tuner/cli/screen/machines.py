@@ -1,6 +1,6 @@
 """The fleet on the screen: a row per machine, a cell per device, a line where lanes share one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.text import Text
 
@@ -21,6 +21,7 @@ _STYLES = {
     "working": "green",
     "waiting": "cyan",
     "paused": "yellow",
+    "drained": "yellow",
     "stopping": "yellow",
     "silent": "red",
 }
@@ -87,7 +88,14 @@ def _machine(live: LiveStudy, agent: AgentRow, width: int, ascii_only: bool) -> 
     return [
         head,
         *(_shared(load, width, names, digits, ascii_only) for load in loads if load.n_lanes > 1),
-        *_grid([load for load in loads if load.n_lanes <= 1], width, names, digits, ascii_only),
+        *_grid(
+            [load for load in loads if load.n_lanes <= 1],
+            agent.activity.blocked,
+            width,
+            names,
+            digits,
+            ascii_only,
+        ),
     ]
 
 
@@ -112,7 +120,12 @@ def _shared(load: DeviceLoad, width: int, names: int, digits: int, ascii_only: b
 
 
 def _grid(
-    loads: Sequence[DeviceLoad], width: int, names: int, digits: int, ascii_only: bool
+    loads: Sequence[DeviceLoad],
+    blocked: Collection[str],
+    width: int,
+    names: int,
+    digits: int,
+    ascii_only: bool,
 ) -> list[Text]:
     """Render devices with at most one trial next to each other."""
     n_columns = max(1, (width - 2) // (_CELL + 2))
@@ -121,7 +134,8 @@ def _grid(
     for load in loads:
         cell = Text(f"{one_line(load.device).ljust(names)} ")
         if load.best is None:
-            cell.append("idle" if load.n_lanes == 0 else "1 lane", style="dim")
+            idle = "drained" if load.device in blocked else "idle"
+            cell.append(idle if load.n_lanes == 0 else "1 lane", style="dim")
         else:
             _lane(cell, load.best, cell_width, digits, ascii_only)
         cells.append(_filled(cell, cell_width))

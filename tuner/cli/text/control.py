@@ -6,9 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tuner.cli.text.words import clean, count, render_value
 from tuner.study.agents import Desired
-from tuner.study.command_line import UNKNOWN_FILE, run_study_command, study_command
+from tuner.study.command_line import (
+    UNKNOWN_FILE,
+    run_study_command,
+    study_command,
+    undrain_command,
+)
 from tuner.study.control import Enqueued, Extended, Steered
 from tuner.study.durations import render_seconds
+from tuner.study.fleet import Drained
 from tuner.study.limits import limit_name
 
 _MAX_NUMBERS = 8
@@ -151,3 +157,35 @@ def render_enqueued(name: str, enqueued: Enqueued, *, needs_study_file: bool) ->
     else:
         lines.append(render_next(name, enqueued.n_agents, needs_study_file=needs_study_file))
     return "\n".join(lines)
+
+
+def render_drained(name: str | None, drained: Drained) -> str:
+    """Render the result of `tuner drain`; without a name for all studies."""
+    which = "all studies" if name is None else name
+    what = ", ".join(clean(drain.what) for drain in drained.drains)
+    again = " already" if drained.was_so else ""
+    why = clean(drained.drains[0].why)
+    lines = [f"{which}: {what} is{again} {why} (role {clean(drained.role)})"]
+    if drained.n_agents:
+        lines.append(
+            f"{count(drained.n_agents, 'agent')} there: trials are saved and released within "
+            "seconds, at most within failures.grace"
+        )
+    else:
+        lines.append("no agent is there now; one that starts claims nothing")
+    if drained.n_others:
+        lines.append(f"{count(drained.n_others, 'other agent')} can continue the trials")
+    else:
+        lines.append("no other agent is at work: the trials wait")
+    drain = drained.drains[0]
+    lift = undrain_command(name, drain.host, drain.device, is_for_all=name is None)
+    lines.append(f"next: {lift} lets it work again")
+    return "\n".join(lines)
+
+
+def render_undrained(name: str | None, drained: Drained) -> str:
+    """Render the result of `tuner undrain`; without a name for all studies."""
+    which = "all studies" if name is None else name
+    what = ", ".join(clean(drain.what) for drain in drained.drains)
+    agents = count(drained.n_agents, "agent") if drained.n_agents else "no agent"
+    return f"{which}: {what} may work again ({agents} there)"

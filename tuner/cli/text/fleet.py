@@ -10,7 +10,9 @@ from tuner.results.status import find_status
 from tuner.results.summary import StudySummary
 from tuner.storage.reading.rows import AgentRow
 from tuner.study.activity import LaneActivity
+from tuner.study.command_line import undrain_command
 from tuner.study.durations import render_seconds
+from tuner.study.fleet import Drain
 from tuner.study.places import count_units
 
 _MAX_LANES = 4  # of one device
@@ -20,8 +22,12 @@ _MAX_NUMBERS = 8  # trials of one agent
 def render_fleet(summary: StudySummary, width: int | None = None) -> str:
     """Render the agents that have not left; empty without any."""
     agents = [agent for agent in summary.agents if agent.left_at is None]
-    if not agents or is_finished(summary):
+    if is_finished(summary):
         return ""
+    drains = [render_drain(summary.study.name, drain) for drain in summary.drains]
+    drained = "\n".join(["drained", *(f"  {line}" for line in drains)]) if drains else ""
+    if not agents:
+        return drained
     rows = [_agent(summary, agent) for agent in agents]
     header = ["  agent", "pid", "workers", "busy", "trials", "heartbeat"]
     table = render_table(header, rows, width)
@@ -38,9 +44,20 @@ def render_fleet(summary: StudySummary, width: int | None = None) -> str:
     if devices:
         header = ["  device", "", "trial", "progress", summary.study.metric, "for"]
         parts.append(render_table(header, devices))  # a device's rows belong together
+    if drained:
+        parts.append(drained)
     if alerts:
         parts.append("\n".join(["alerts", *alerts]))
     return "\n\n".join(parts)
+
+
+def render_drain(name: str, drain: Drain) -> str:
+    """Render `node1 gpu:0  by anna@laptop since 2026-12-01 09:30 UTC; tuner undrain ...`."""
+    reason = f" ({one_line(drain.reason)})" if drain.reason else ""
+    who = f"by {one_line(drain.by)}, role {one_line(drain.role)}"
+    lift = undrain_command(name, drain.host, drain.device, is_for_all=drain.is_for_all_studies)
+    since = f"{drain.at:%Y-%m-%d %H:%M} UTC"
+    return f"{one_line(drain.what)}  {who}, since {since}{reason}; {lift}"
 
 
 def _agent(summary: StudySummary, agent: AgentRow) -> list[str]:

@@ -165,6 +165,7 @@ def summary_json(summary: StudySummary) -> dict[str, Any]:
         "best_by": summary.best_by,
         **confirmed_json(summary.confirmation),
         "failures": [_failure_json(failure) for failure in summary.failures],
+        "drains": [drain.document() for drain in summary.drains],
         "agents": [_agent_json(agent, is_lost=agent in status.lost) for agent in summary.agents],
     }
     return {**document, **old_summary_keys(document)}
@@ -201,6 +202,7 @@ def study_json(study: StudyRow) -> dict[str, Any]:
         "direction": study.direction.value,
         "metric": study.metric,
         "trials": study.n_trials,
+        "priority": study.priority,
         "created_at": study.created_at.isoformat(),
     }
 

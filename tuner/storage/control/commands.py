@@ -167,6 +167,15 @@ class Control:
                 n_agents=len(self._agents(cursor)),
             )
 
+    def prioritize(self, priority: int, who: str) -> int:
+        """Set the priority among the studies of a fleet; return the one before."""
+        with self._session() as cursor:
+            given = {**self._study, "priority": priority}
+            ((before,),) = run(cursor, "control", "prioritize", given)
+            if before != priority:
+                self._note(cursor, "priority", f"{before} -> {priority} by {who}")
+            return int(before)
+
     def enqueue(self, trials: Sequence[Params]) -> Enqueued:
         """Add trials for the next claims; params were checked, missing ones are drawn later."""
         nothing = [None] * len(trials)

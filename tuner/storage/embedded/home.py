@@ -34,6 +34,11 @@ class Home:
         return self.path / "spool"
 
     @property
+    def devices(self) -> Path:
+        """Return the folder of the locks of GPUs."""
+        return self.path / "devices"
+
+    @property
     def trials(self) -> Path:
         """Return the parent of the folders that users' functions write to (`trial.dir`)."""
         return self.path / "trials"
@@ -54,7 +59,7 @@ def open_home() -> Home:
         if path.stat().st_mode & 0o002:
             raise RunFailed(f"{path} can be written by every user of this machine; chmod o-w it")
         home = Home(path=path)
-        for folder in (home.data, home.spool, home.trials):
+        for folder in (home.data, home.spool, home.devices, home.trials):
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise RunFailed(

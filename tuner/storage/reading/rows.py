@@ -12,9 +12,11 @@ from sqlalchemy import Connection, text
 from tuner.errors import NotFound
 from tuner.space import decode_param
 from tuner.storage.queries import load_queries
+from tuner.storage.work.drained import build_drain
 from tuner.study.activity import Activity, parse_activity
 from tuner.study.agents import Desired
 from tuner.study.code import Code
+from tuner.study.fleet import Drain
 from tuner.study.limits import Limits, Used
 from tuner.study.outlook import N_LATEST
 from tuner.study.trial import Direction, Params, TrialState
@@ -40,6 +42,7 @@ class StudyRow:
     reason: str | None  # why it is not running
     code: Code | None  # of the objective, at the study's start
     fingerprint: str = ""  # of the data
+    priority: int = 0  # among the studies of a fleet
 
     @property
     def n_trials(self) -> int | None:
@@ -121,6 +124,7 @@ def read_studies(connection: Connection, name: str | None = None) -> list[StudyR
             reason=row[14],
             code=row[16],
             fingerprint=row[17],
+            priority=row[18],
         )
         for row in read_rows(connection, "studies", name=name)
     ]
@@ -255,6 +259,13 @@ def parse_given(text: str | None) -> Params:
 def _aware(naive: datetime | None) -> datetime | None:
     """Add the time zone: Optuna's columns hold naive UTC."""
     return None if naive is None else naive.replace(tzinfo=UTC)
+
+
+def read_drains(connection: Connection, study_id: int) -> list[Drain]:
+    """Return the drains that hold for the study, the oldest first."""
+    query = load_queries("fleet")["held"]  # the query by which commands judge
+    rows = connection.exec_driver_sql(query, {"study_id": study_id}).all()
+    return [build_drain(row[1:]) for row in rows]
 
 
 def read_agents(connection: Connection, study_id: int) -> list[AgentRow]:

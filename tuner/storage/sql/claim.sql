@@ -66,14 +66,21 @@ with lost as materialized (
 select number, attempt, 'taken_over' as origin from moved where not is_over order by number;
 
 -- name: take_free
--- Released trials. One that failed on this machine is left to others while others live.
+-- Released trials. One that failed on this machine is left to others while others live, and one that
+-- ran out of memory to those with more memory than there was.
 with free as materialized (
-    select number from tuner.lease
+    select number from tuner.lease l
     where study_id = %(study_id)s and state = 'free'
       and (failed_by is distinct from %(boot)s or not exists (
           select from tuner.agent a
           where a.study_id = %(study_id)s and a.boot <> %(boot)s and a.left_at is null
             and a.seen_at > now() - make_interval(secs => %(lease_seconds)s)))
+      and (coalesce(short_of_bytes, 0) <= %(memory_bytes)s - 1 or not exists (
+          select from tuner.agent a
+          where a.study_id = %(study_id)s and a.memory_bytes > l.short_of_bytes
+            and a.left_at is null
+            and a.seen_at > now() - make_interval(secs => %(lease_seconds)s)
+            and a.telemetry ->> 'state' is distinct from 'drained'))
     order by number
     limit %(limit)s
     for update skip locked
@@ -239,7 +246,8 @@ select l.number, l.attempt, l.draw, l.seed, l.failures, l.losses,
        l.seconds,
        exists (select from tuner.log g  -- the attempt before this one left the message of its failure
                where g.study_id = l.study_id and g.number = l.number and g.attempt = l.attempt - 1
-                 and g.message <> '')
+                 and g.message <> ''),
+       l.short_of_bytes
 from tuner.lease l
 left join tuner.checkpoint c using (checkpoint_id)
 where l.study_id = %(study_id)s and l.number = any(%(numbers)s::int[])

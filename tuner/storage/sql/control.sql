@@ -35,6 +35,13 @@ set desired = %(desired)s, desired_reason = %(reason)s, desired_at = now(),
     n_failed_in_a_row = 0, longest_failed_seconds = 0
 where study_id = %(study_id)s;
 
+-- name: prioritize
+-- Among the studies of a fleet; the answer is the priority before.
+with before as (select priority from tuner.study where study_id = %(study_id)s for no key update)
+update tuner.study s set priority = %(priority)s from before
+where s.study_id = %(study_id)s
+returning before.priority;
+
 -- name: note
 -- For the study's history.
 insert into tuner.event (study_id, kind, detail) values (%(study_id)s, %(kind)s, %(detail)s);

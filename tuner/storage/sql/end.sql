@@ -77,10 +77,11 @@ with freed as (
     set state = 'free', owner = null, reason = r.reason,
         failures = l.failures + r.failed, losses = l.losses + r.lost,
         failed_by = case when r.failed + r.lost > 0 then %(boot)s else l.failed_by end,
-        seconds = l.seconds + r.seconds, device = r.device
+        seconds = l.seconds + r.seconds, device = r.device,
+        short_of_bytes = coalesce(r.short_of_bytes, l.short_of_bytes)
     from unnest(%(numbers)s::int[], %(reasons)s::text[], %(failed)s::int[], %(lost)s::int[],
-                %(devices)s::text[], %(seconds)s::float8[])
-         r(number, reason, failed, lost, device, seconds)
+                %(devices)s::text[], %(seconds)s::float8[], %(short_of_bytes)s::bigint[])
+         r(number, reason, failed, lost, device, seconds, short_of_bytes)
     where l.study_id = %(study_id)s and l.number = r.number
     returning l.number, l.attempt, l.reason, l.device
 )

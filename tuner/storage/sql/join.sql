@@ -23,10 +23,10 @@ with created as (
     from created, unnest(%(keys)s::text[], %(values)s::text[]) a(key, value)
 )
 insert into tuner.study (study_id, spec, fingerprint, metric, limit_trials, limit_steps,
-                         limit_seconds, limit_device_seconds, target, n_draws, code)
+                         limit_seconds, limit_device_seconds, target, n_draws, code, priority)
 select study_id, %(spec)s::json, %(fingerprint)s, %(metric)s, %(limit_trials)s, %(limit_steps)s,
        %(limit_seconds)s, %(limit_device_seconds)s, %(target)s, %(n_draws)s,
-       %(code)s::json
+       %(code)s::json, %(priority)s
 from created
 returning study_id, created_at;
 

@@ -2,7 +2,8 @@
 -- All studies that tuner made, newest first.
 select s.study_id, s.study_name, d.direction::text, t.metric, t.created_at, t.spec,
        t.limit_trials, t.limit_steps, t.limit_seconds, t.limit_device_seconds, t.target, t.n_draws,
-       t.n_claimed, t.desired, t.desired_reason, t.next_draw, t.code, t.fingerprint
+       t.n_claimed, t.desired, t.desired_reason, t.next_draw, t.code, t.fingerprint,
+       t.priority
 from studies s
 join tuner.study t using (study_id)
 join study_directions d on d.study_id = s.study_id and d.objective = 0
@@ -323,3 +324,7 @@ where t.study_id = :study_id and t.number = :number;
 -- What the sampler had seen when it suggested a trial.
 select seed, place, highest, open_numbers, hidden, open_rungs from tuner.suggestion
 where study_id = :study_id and number = :number;
+
+-- name: ping
+-- The shortest statement: whether the database answers, and how fast.
+select 1;

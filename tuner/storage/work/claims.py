@@ -36,6 +36,7 @@ class Claimer:
     study_id: int
     me: UUID
     boot: str
+    memory_bytes: int | None  # of its largest device
     study_seed: int
     lease_seconds: float
     distributions: Mapping[str, BaseDistribution]
@@ -96,6 +97,7 @@ def _take_existing(
         "study_id": claimer.study_id,
         "me": claimer.me,
         "boot": claimer.boot,
+        "memory_bytes": claimer.memory_bytes or 0,
         "lease_seconds": claimer.lease_seconds,
         "max_losses": MAX_LOSSES,
         "known_numbers": [key.number for key in known],
@@ -299,4 +301,5 @@ def _claimed(row: Row, origins: Mapping[int, Origin]) -> ClaimedTrial:
         },
         seconds=row[15],
         follows_failure=row[16],
+        short_of_bytes=row[17],
     )

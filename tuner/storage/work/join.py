@@ -155,6 +155,7 @@ def _new_study(spec: StudySpec, fingerprint: str, n_rows: int | None) -> dict[st
         "limit_seconds": spec.budget.time_seconds,
         "limit_device_seconds": spec.budget.gpu_seconds,
         "target": spec.budget.target,
+        "priority": spec.priority,
     }
 
 

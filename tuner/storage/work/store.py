@@ -20,13 +20,14 @@ from tuner.storage.objects.own import check_store
 from tuner.storage.objects.store import ObjectStore
 from tuner.storage.work.checkpoints import Register
 from tuner.storage.work.claims import Claimer, Complete, Suggest, claim
+from tuner.storage.work.drained import build_drain
 from tuner.storage.work.plateau import PlateauCheck
 from tuner.storage.work.records import rung_values, trial_record
 from tuner.storage.work.spooled import write_resumed
 from tuner.storage.work.uploads import Uploads
 from tuner.storage.work.usage import Usage
 from tuner.storage.work.writes import Writer, write_batch, write_ends
-from tuner.study.agents import AgentBeat, AgentIdentity, Desired, Pulse, Telemetry
+from tuner.study.agents import AgentBeat, AgentIdentity, Desired, DeviceHolder, Pulse, Telemetry
 from tuner.study.checkpoint import Checkpoint, SavedFile
 from tuner.study.code import Code
 from tuner.study.failure import Fault
@@ -72,6 +73,7 @@ class PostgresStore:
             study_id=study_id,
             me=identity.agent_id,
             boot=identity.boot,
+            memory_bytes=identity.memory_bytes,
             study_seed=spec.seed,
             lease_seconds=lease_seconds or spec.failures.lease_seconds,
             distributions=self._distributions,
@@ -118,6 +120,7 @@ class PostgresStore:
                 "devices": list(self._identity.devices),
                 "code": json.dumps(dict(self._identity.code)),
                 "about": json.dumps(dict(self._identity.about)),
+                "memory_bytes": self._identity.memory_bytes,
             },
         )
         if not rows:
@@ -251,7 +254,10 @@ class PostgresStore:
         # The study's clock advances by the time since this agent's last heartbeat: it was alive
         # then.
         asked_at = monotonic()
-        vouched = {"vouched_seconds": asked_at - self._vouched_until}
+        vouched = {
+            "vouched_seconds": asked_at - self._vouched_until,
+            "lease_seconds": self._claimer.lease_seconds,
+        }
         params = {**self._telemetry(telemetry), **vouched}
         rows = self._beats.rows("agent", "beat", params)
         if not rows:
@@ -261,7 +267,7 @@ class PostgresStore:
         if not rows:
             raise _gone()
         self._vouched_until = asked_at
-        desired, reason, limit_trials, limit_steps, *amounts, others = rows[0]
+        desired, reason, limit_trials, limit_steps, *amounts, others, drains, max_bytes = rows[0]
         usage = Usage(*amounts)
         if desired == Desired.RUNNING:
             limits = Limits(
@@ -278,6 +284,8 @@ class PostgresStore:
             reason=reason,
             limit_trials=limit_trials,
             seconds_left=usage.seconds_left(),
+            drains=tuple(map(build_drain, drains)),
+            max_other_bytes=max_bytes,
             others=[
                 AgentBeat(
                     agent_id=UUID(other["agent_id"]),
@@ -307,6 +315,25 @@ class PostgresStore:
             "limit_device_seconds": limits.device_seconds,
         }
         return reason if self._beats.rows("agent", "reach_limit", about) else None
+
+    def take_devices(
+        self, uuids: Sequence[str], gone: Sequence[UUID] = ()
+    ) -> dict[str, DeviceHolder | None]:
+        """Take GPUs for this agent alone; return those that others have, None if just taken."""
+        wanted = {"me": self._identity.agent_id, "uuids": list(uuids), "gone": list(gone)}
+        rows = self._beats.rows("agent", "take_devices", wanted)
+        return {
+            uuid: None
+            if agent_id is None
+            else DeviceHolder(agent_id=agent_id, study=study, host=host, boot=boot, pid=pid)
+            for uuid, is_mine, agent_id, study, host, boot, pid in rows
+            if not is_mine
+        }
+
+    def give_devices(self, uuids: Sequence[str]) -> None:
+        """Let other agents use these GPUs."""
+        given = {"me": self._identity.agent_id, "uuids": list(uuids)}
+        self._beats.rows("agent", "give_devices", given)
 
     def leave(self, telemetry: Telemetry) -> None:
         """Sign off and close the connections."""

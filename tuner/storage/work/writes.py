@@ -304,6 +304,7 @@ def _release(own: Mapping[str, object], cursor: "Cursor", releases: Sequence[Rel
             **_blame(releases),
             "devices": [r.device for r in releases],
             "seconds": [r.seconds for r in releases],
+            "short_of_bytes": [r.short_of_bytes for r in releases],
         },
     )
 
@@ -311,15 +312,21 @@ def _release(own: Mapping[str, object], cursor: "Cursor", releases: Sequence[Rel
 def _blame(ends: Sequence[End]) -> dict[str, object]:
     """Count failures and losses separately."""
     return {
-        "failed": [int(end.failure is not None and not end.failure.is_loss) for end in ends],
+        "failed": [int(_is_own_failure(end)) for end in ends],
         "lost": [int(end.failure is not None and end.failure.is_loss) for end in ends],
     }
+
+
+def _is_own_failure(end: End) -> bool:
+    """Return whether the trial is at fault; one that is offered to a larger device is not yet."""
+    is_offered = isinstance(end, Release) and end.short_of_bytes is not None
+    return end.failure is not None and not end.failure.is_loss and not is_offered
 
 
 def _count_failures(writer: Writer, cursor: "Cursor", ends: Sequence[End]) -> None:
     """Count failures in a row, study-wide; too many of them halt the study."""
     study = {"study_id": writer.study_id}
-    failed = [end for end in ends if end.failure is not None and not end.failure.is_loss]
+    failed = [end for end in ends if _is_own_failure(end)]
     if not failed or writer.stop_after is None:
         return
     n_by_params = sum(end.failure.is_by_params for end in failed if end.failure)

@@ -1,0 +1,1 @@
+"""`tuner agent`: one machine that works on all studies of a database."""
