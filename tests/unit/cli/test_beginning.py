@@ -156,6 +156,12 @@ def _study(tmp_path, **changes):
     return str(file)
 
 
+def test_check_explains_the_pruner_by_the_kind_of_budget(tmp_path, capsys):
+    assert main(["check", _study(tmp_path, budget="{epochs: 50, time: 5m}")]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "with this budget, the epochs and the minutes that it saves go to more trials" in text
+
+
 def test_check_shows_the_spec_first_params_and_warnings(tmp_path, capsys):
     assert main(["check", _study(tmp_path)]) == 0
     shown = capsys.readouterr()
@@ -163,6 +169,7 @@ def test_check_shows_the_spec_first_params_and_warnings(tmp_path, capsys):
     text = " ".join(shown.out.split())
     assert "sampler rung_gp, the default, learns from the first epochs of all trials" in text
     assert "pruner asha, the default, lets the best third" in text
+    assert "a budget of trials counts pruned ones as well, so it shortens the search" in text
     assert "rung_gp would begin with params such as\n" in shown.out
     assert len(shown.out.split("such as\n")[1].splitlines()) == 6
     heads = [line for line in shown.err.splitlines() if "study.yaml:" in line]

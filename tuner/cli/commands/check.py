@@ -25,7 +25,7 @@ from tuner.storage.embedded.home import open_home
 from tuner.study.data_facts import BaselineFacts, DataFacts
 from tuner.study.durations import render_seconds
 from tuner.study.trial import Params
-from tuner.study_file.algorithms.reading import DEFAULT_REASONS
+from tuner.study_file.algorithms.reading import explain_defaults
 from tuner.study_file.load import LoadedStudyFile, load_study_file
 from tuner.study_file.model import StudySpec
 
@@ -156,7 +156,13 @@ def render_check(loaded: LoadedStudyFile, shown: Preview, width: int | None = No
     """Render the resolved spec, why it has its defaults, and the params of the first trials."""
     spec = loaded.spec
     lines = [f"{spec.name}: valid", "", *_resolved(spec.model_dump(mode="json"))]
-    reasons = [DEFAULT_REASONS[name] for name in sorted(loaded.unnamed, reverse=True)]
+    budget = {
+        f"{spec.step_noun}s": spec.budget.epochs,
+        "minutes": spec.budget.time_seconds,
+        "device hours": spec.budget.gpu_seconds,
+    }
+    limited = [amount for amount, limit in budget.items() if limit is not None]
+    reasons = explain_defaults(loaded.unnamed, limited)
     if reasons:
         lines += ["", *reasons]
     if shown.n_cells is not None:

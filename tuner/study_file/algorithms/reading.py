@@ -1,6 +1,6 @@
 """`sampler:` and `pruner:`: a bare name, or a name with settings."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -84,15 +84,37 @@ SAMPLERS: Mapping[str, Mapping[str, Setting]] = {
 }
 
 DEFAULT_SAMPLER = "rung_gp"
-# Why a study file that names no sampler or pruner gets these, for `tuner check`.
-DEFAULT_REASONS: Mapping[str, str] = {
-    "sampler": "sampler rung_gp, the default, learns from the first epochs of all trials, also of "
-    "those that run or were pruned, so it suits a pruner and many trials at a time",
-    "pruner": "pruner asha, the default, lets the best third of the trials continue after 1, 3, "
-    "9, ... reports",
-}
+_SAMPLER_REASON = (
+    "sampler rung_gp, the default, learns from the first epochs of all trials, also of those that "
+    "run or were pruned, so it suits a pruner and many trials at a time"
+)
+_PRUNER_REASON = (
+    "pruner asha, the default, lets the best third of the trials continue after 1, 3, 9, ... "
+    "reports; "
+)
+_FOR_TRIALS = (
+    "a budget of trials counts pruned ones as well, so it shortens the search, and `pruner: none` "
+    "is the thorough and slow alternative"
+)
+_FOR_AMOUNTS = "with this budget, {what} that it saves go to more trials"
 # Trials with a value from which on a sampler of tuner's own has a model; before, it is random.
 FIRST_MODEL: Mapping[str, int] = {"rung_gp": 8, "rung_tpe": 11, "mixed": 8}
+
+
+def explain_defaults(unnamed: Collection[str], amounts: Sequence[str]) -> list[str]:
+    """Return why a study file that does not name its sampler or pruner gets these.
+
+    `amounts`: the amounts that its budget limits other than trials, such as "epochs".
+    """
+    reasons = []
+    if "sampler" in unnamed:
+        reasons.append(_SAMPLER_REASON)
+    if "pruner" in unnamed:
+        what = " and ".join(f"the {amount}" for amount in amounts)
+        how = _FOR_AMOUNTS.format(what=what) if amounts else _FOR_TRIALS
+        reasons.append(_PRUNER_REASON + how)
+    return reasons
+
 
 _STRIDE = {"n_warmup_steps": _whole(0, _MANY, 0), "interval_steps": _whole(1, _MANY, 1)}
 _PERCENTILE = {"n_startup_trials": _N_STARTUP(5), **_STRIDE, "n_min_trials": _whole(1, _MANY, 1)}
