@@ -275,6 +275,42 @@ def test_filters_survive_back_and_forward(browser, served):
         page.wait_for_url("**sort=value*")
 
 
+RANGE = "document.getElementById('fig-history').layout.xaxis.range"
+
+
+def test_a_zoom_survives_new_figures_and_is_in_the_address(browser, served):
+    with looking(browser, served) as looker:
+        page = looker.page
+        looker.go("/s/filled")
+        whole = looker.ask(RANGE)
+        box = page.locator("#fig-history .nsewdrag[data-subplot=xy]").bounding_box()
+        page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.5 * box["height"], steps=5)
+        page.mouse.up()
+        looker.wait("location.hash.includes('history.xaxis=')")
+        chosen = looker.ask(RANGE)
+        assert whole[0] < chosen[0] < chosen[1] < whole[1]
+        # Another trial moves the axis of the whole history.
+        looker.ask(
+            "(() => { const plot = document.getElementById('fig-history');"
+            "return fetch('/s/filled/figures?names=history').then((a) => a.json())"
+            ".then(({ figures }) => { const figure = figures.history;"
+            "figure.layout.xaxis = { ...figure.layout.xaxis, range: [-50, 150] };"
+            "return window.tunerFigures.draw(plot, figure); }).then(() => null); })()"
+        )
+        assert looker.ask(RANGE) == chosen
+        linked = page.url
+        page.goto("about:blank")
+        page.goto(linked)
+        page.wait_for_selector("#board[data-drawn]")
+        assert looker.ask(RANGE) == pytest.approx(chosen)
+        page.dblclick("#fig-history .nsewdrag[data-subplot=xy]")
+        looker.wait("!location.hash")
+        looker.wait(f"{RANGE}[0] === {whole[0]} && {RANGE}[1] === {whole[1]}")
+        assert looker.troubles == []
+
+
 def test_keys_lead_everywhere(browser, served):
     with looking(browser, served) as looker:
         page = looker.page
@@ -282,6 +318,10 @@ def test_keys_lead_everywhere(browser, served):
         page.keyboard.press("?")
         assert page.locator("#help").is_visible()
         page.keyboard.press("Escape")
+        if page.query_selector("#actions"):
+            page.click("#actions summary")
+            page.keyboard.press("Escape")
+            assert page.query_selector("#actions[open]") is None
         page.keyboard.press("/")
         page.wait_for_url("**/trials?focus=filter")
         looker.wait("document.activeElement.id === 'filter'")

@@ -124,6 +124,11 @@
   }
 
   document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+    if (menu && !document.querySelector("dialog[open]")) {
+      menu.removeAttribute("open");
+      menu.querySelector("summary").focus();
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target.closest("input, select, textarea")) return;
     const study = location.pathname.startsWith("/s/") ? location.pathname.split("/")[2] : null;

@@ -63,21 +63,62 @@
     return done;
   }
 
+  // A range that the user has chosen stays until a double click, whatever comes in, and is a part of
+  // the address: `#history.xaxis=1~20.5`.
+  const zooms = new Map([...new URLSearchParams(location.hash.slice(1))]
+    .filter(([key, text]) => /^[\w-]+\.[xy]axis\d*$/.test(key) && text.split("~").length === 2)
+    .map(([key, text]) => [key, text.split("~").map((end) => (Number.isNaN(Number(end)) ? end : Number(end)))]));
+  let nResets = 0;
+  let resetAt = -Infinity;
+  let opening; // the timer that opens a trial
+
+  function zoom(name, layout) {
+    for (const axis of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
+      const range = zooms.get(`${name}.${axis}`);
+      if (range) layout[axis] = { ...layout[axis], range: [...range], autorange: false };
+    }
+    return layout;
+  }
+
+  function keepZooms() {
+    const text = [...zooms].map(([key, range]) => `${key}=${range.map(encodeURIComponent).join("~")}`).join("&");
+    try {
+      history.replaceState(null, "", text ? "#" + text : location.pathname + location.search);
+    } catch { /* a page without an address of its own */ }
+  }
+
+  function onRelayout(plot, name, change) {
+    const axes = new Set(Object.keys(change).map((key) => /^([xy]axis\d*)\.range/.exec(key)?.[1]).filter(Boolean));
+    if (!axes.size) return;
+    for (const axis of axes) zooms.set(`${name}.${axis}`, plot.layout[axis].range.slice());
+    keepZooms();
+  }
+
+  function resetZoom(plot, name) {
+    for (const key of [...zooms.keys()]) if (key.startsWith(name + ".")) zooms.delete(key);
+    clearTimeout(opening);
+    resetAt = performance.now();
+    nResets += 1; // what plotly.js itself remembers of the plot goes, too
+    keepZooms();
+    const { figure, onTrial } = drawn.get(plot);
+    draw(plot, figure, onTrial);
+  }
+
   function layoutOf(figure) {
     const given = paint(figure.layout, "");
-    return {
+    return zoom(figure.name, {
       margin: { l: 8, r: 12, t: given.showlegend ? 22 : 6, b: 8 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: palette.text },
       hoverlabel: { bgcolor: palette.paper, bordercolor: palette.line, font: { color: palette.text, size: 12 }, namelength: 40 },
       legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { size: 10.5, color: palette.soft }, itemsizing: "trace", bgcolor: "rgba(0,0,0,0)", itemwidth: 30, tracegroupgap: 4 },
-      hovermode: "closest", dragmode: isNarrow() ? false : "zoom", uirevision: "keep", autosize: true,
+      hovermode: "closest", dragmode: isNarrow() ? false : "zoom", uirevision: nResets, autosize: true,
       modebar: { orientation: "v" },
       ...given, ...axes(given),
-    };
+    });
   }
 
-  const config = { displayModeBar: false, displaylogo: false, responsive: true, showTips: false, doubleClick: "reset", topojsonURL: "", plotlyServerURL: "" };
+  const config = { displayModeBar: false, displaylogo: false, responsive: true, showTips: false, doubleClick: false, topojsonURL: "", plotlyServerURL: "" };
   const drawn = new Map();
 
   function nothing(plot, text) {
@@ -98,10 +139,18 @@
     if (plot.querySelector(".nothing")) plot.replaceChildren();
     const isFirst = !plot.classList.contains("js-plotly-plot");
     await window.Plotly.react(plot, paint(figure.data, ""), layoutOf(figure), config);
+    if (isFirst) {
+      plot.on("plotly_relayout", (change) => onRelayout(plot, figure.name, change));
+      plot.on("plotly_doubleclick", () => resetZoom(plot, figure.name));
+    }
     if (isFirst && onTrial) {
       plot.on("plotly_click", (event) => {
         const number = event.points.length ? event.points[0].customdata : null;
-        if (typeof number === "number") onTrial(number);
+        if (typeof number !== "number") return;
+        // In a zoomed plot, this may be a half of a double click.
+        const isZoomed = [...zooms.keys()].some((key) => key.startsWith(figure.name + "."));
+        clearTimeout(opening);
+        if (performance.now() > resetAt + 400) opening = setTimeout(onTrial, isZoomed ? 400 : 0, number);
       });
     }
     if (isFirst) plot.removeAttribute("tabindex");
