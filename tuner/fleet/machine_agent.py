@@ -40,7 +40,7 @@ class _Pause:
 
 @dataclass(kw_only=True)
 class MachineAgent:
-    """The devices, the agents of the studies, and what is known of them."""
+    """The devices, the agents of the studies, and their states."""
 
     units: Sequence[str]  # "gpu:0", "cpu:3"
     has_gpus: bool
@@ -220,7 +220,7 @@ class MachineAgent:
         self._counted_at = now
 
     def _read_lines(self, seconds: float) -> None:
-        """Pass on what agents log, for at most so long until there is something."""
+        """Pass on the log lines of agents; wait for the first one at most so long."""
         timeout = seconds
         while True:
             try:

@@ -33,7 +33,7 @@ class StudyFiles:
         return found
 
     def version(self, path: Path | None) -> _Version | None:
-        """Return what changes with the file's content; None without a file."""
+        """Return a state that changes with the file's content; None without a file."""
         if path is None:
             return None
         try:

@@ -1,7 +1,7 @@
 """GPUs of AMD, by the tool `rocm-smi` of ROCm.
 
 Sources: ROCm documentation, "GPU isolation techniques" (ROCR_VISIBLE_DEVICES takes indices and
-UUIDs, HIP_VISIBLE_DEVICES counts what is left), and `rocm-smi --help`.
+UUIDs, HIP_VISIBLE_DEVICES counts the rest), and `rocm-smi --help`.
 """
 
 import json

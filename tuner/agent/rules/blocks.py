@@ -66,7 +66,7 @@ def _free(machine: Machine, freed: Sequence[str], told: Sequence[str]) -> list[A
 
 
 def due_acts(machine: Machine) -> list[Act]:
-    """End what overruns the grace, and the workers of places without a trial."""
+    """End trials that overrun the grace, and the workers of places without a trial."""
     blocks = machine.blocks
     if not blocks.reasons:
         return []

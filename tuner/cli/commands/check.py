@@ -79,7 +79,7 @@ def _baselines(loaded: LoadedStudyFile) -> Sequence[BaselineFacts]:
 def render_baselines(
     baselines: Sequence[BaselineFacts], metric: str, width: int | None = None
 ) -> str:
-    """Render what simple models reach, the goal first."""
+    """Render the metrics of simple models, the goal first."""
     names = list(dict.fromkeys([metric, *baselines[0].values]))
     rows = [
         [one_line(baseline.name), *(render_value(baseline.values[name]) for name in names)]
