@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tuner.errors import NoCompleteTrial
-from tuner.results.best import By, Choice, choose_best, confirmed_best
+from tuner.results.best import By, Choice, choose_best, confirm_command, confirmed_best
 from tuner.results.confirmation import Confirmation, find_confirmation
 from tuner.storage.connections.connection import Database, Snapshot
 from tuner.storage.reading.failures import FailureRow, read_failures
@@ -102,6 +102,25 @@ class StudySummary:
             and confirmed_best(self.best.number, self.confirmation) == self.best.number
         )
         return "confirmed" if is_confirmed else "not confirmed"
+
+    @property
+    def expectation(self) -> str:
+        """Describe which value to expect of the best trial, or how to find out; empty without one.
+
+        The value that the search found is the best of many noisy ones.
+        """
+        name = self.study.name
+        if self.standing == "not confirmed":
+            command = confirm_command(name, needs_study_file=self.needs_study_file)
+            return f"not confirmed yet: {command}"
+        if self.standing != "confirmed" or self.confirmation is None or self.best is None:
+            return ""
+        number = self.best.number
+        found = next(c for c in self.confirmation.candidates if c.trial == number)
+        lucky = "" if self.used.best is None else f"{self.used.best:.5g} found; "
+        spread = "" if found.spread is None else f" ± {found.spread:.2g}"
+        chance = "" if found.probability is None else f", {100 * found.probability:.0f} % best"
+        return f"{lucky}expect {found.mean:.5g}{spread} (trial {number}{chance})"
 
     @property
     def steps_noun(self) -> str:

@@ -90,6 +90,10 @@ def test_a_best_trial_by_its_value_that_is_the_confirmed_one_is_confirmed():
         confirmation = _confirmation(candidates=(first, other))
         asked = summary(best_by=By.VALUE, confirmation=confirmation)
         assert asked.standing == standing
+        expected = "0.25 found; expect 0.35 ± 0.071 (trial 3)"
+        if standing == "not confirmed":
+            expected = "not confirmed yet: tuner confirm digits"
+        assert asked.expectation == expected
 
 
 def test_a_best_trial_of_another_program_may_lack_everything():
