@@ -44,7 +44,8 @@ def _load(options: argparse.Namespace) -> Confirmation:
 
 
 def _confirm(options: argparse.Namespace) -> Confirmed:
-    view = QueuedView(PlainView() if options.json else choose_view(options))
+    is_plain = options.json and options.log_format is None
+    view = QueuedView(PlainView() if is_plain else choose_view(options))
     try:
         return confirm(
             options.study,

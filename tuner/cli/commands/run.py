@@ -39,7 +39,7 @@ CUT_OFF = (
 def execute(options: argparse.Namespace) -> int:
     """Work on the study, then show its state."""
     _check(options)
-    view = QueuedView(choose_view(options))
+    view = QueuedView(JsonView() if options.json else choose_view(options))
     run_options = RunOptions(
         storage=storage_setting(options.storage),
         workers=options.workers,
@@ -93,9 +93,7 @@ def _again(options: argparse.Namespace) -> list[str]:
 
 
 def choose_view(options: argparse.Namespace) -> NoticeView:
-    """Choose JSON objects for programs, a screen for a terminal, lines otherwise."""
-    if options.json:
-        return JsonView()
+    """Choose lines in the format that is asked for, otherwise a screen if there is a terminal."""
     if options.log_format == "json":
         collect_logs()
         return LogLines()

@@ -102,3 +102,13 @@ def add_json(
 ) -> None:
     """Add the option for output that programs read."""
     parser.add_argument("--json", action="store_true", help=f"print {what} for programs")
+
+
+def add_log_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log-format",
+        choices=["text", "json"],
+        metavar="text|json",
+        help="lines on stderr instead of the screen: text, or JSON with study, trial, attempt and "
+        "device",
+    )

@@ -3,7 +3,14 @@
 import argparse
 
 from tuner.cli.parser import arguments
-from tuner.cli.parser.command import Commands, add_by, add_command, add_json, add_study
+from tuner.cli.parser.command import (
+    Commands,
+    add_by,
+    add_command,
+    add_json,
+    add_log_format,
+    add_study,
+)
 
 
 def add_shipping(commands: Commands) -> None:
@@ -102,6 +109,7 @@ def _add_confirm(commands: Commands) -> None:
     confirm.add_argument(
         "--show", action="store_true", help="train nothing; show the results so far"
     )
+    add_log_format(confirm)
     add_json(confirm)
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from tuner.cli.parser import arguments
-from tuner.cli.parser.command import Commands, add_command, add_json
+from tuner.cli.parser.command import Commands, add_command, add_json, add_log_format
 
 
 def add_study_files(commands: Commands) -> None:
@@ -42,7 +42,7 @@ def _add_working(commands: Commands) -> None:
         "a trial takes one",
     )
     _add_set(run)
-    _add_log_format(run)
+    add_log_format(run)
     add_json(run, "one JSON object a line")
     _add_agent(commands)
 
@@ -151,17 +151,7 @@ def _add_agent(commands: Commands) -> None:
         action="store_true",
         help="end when no study has work for this machine (default: wait for more)",
     )
-    _add_log_format(agent)
-
-
-def _add_log_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--log-format",
-        choices=["text", "json"],
-        metavar="text|json",
-        help="lines on stderr instead of the screen: text, or JSON with study, trial, attempt and "
-        "device",
-    )
+    add_log_format(agent)
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:

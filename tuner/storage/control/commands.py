@@ -1,6 +1,8 @@
 """Commands of users to a study: each is one short transaction."""
 
 import json
+import random
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +30,8 @@ from tuner.study_file.model import StudySpec
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
+
+_DELETIONS = 5  # tries, while agents end them by a deadlock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,12 +219,13 @@ class Control:
 
         It is repeated after a deadlock: rows are deleted in another order than agents lock them.
         """
-        try:
-            self._delete(force)
-        except DatabaseAway as error:
-            if not isinstance(error.__cause__, DeadlockDetected):
-                raise
-            self._delete(force)
+        for left in reversed(range(_DELETIONS)):
+            try:
+                return self._delete(force)
+            except DatabaseAway as error:
+                if not left or not isinstance(error.__cause__, DeadlockDetected):
+                    raise
+            time.sleep(random.uniform(0.1, 0.5))  # the others go first
 
     def _delete(self, force: bool) -> None:
         with self._transaction("control", "lock_whole") as (cursor, _):
