@@ -42,10 +42,13 @@ def test_a_script_with_argparse_is_searched_exported_and_trained(tuner, tmp_path
     shutil.copytree(STUDIES / "command", folder)
     file = folder / "study.yaml"
     file.write_text(file.read_text().replace("trials: 20", "trials: 3").replace(": 9}", ": 3}"))
-    # A copy of its folder takes a moment: a second for each epoch leaves time for all of them.
+    # A copy of its folder takes a moment: the final training leaves time for one at each epoch.
     main = folder / "main.py"
     main.write_text(
-        main.read_text().replace("        print(", "        time.sleep(1)\n        print(")
+        main.read_text().replace(
+            "        print(",
+            '        time.sleep(float(os.environ.get("EPOCH_SECONDS", "0")))\n        print(',
+        )
     )
     main.write_text(main.read_text().replace("import os\n", "import os\nimport time\n"))
     finished = tuner("run", file, "--workers", 2)
@@ -62,7 +65,8 @@ def test_a_script_with_argparse_is_searched_exported_and_trained(tuner, tmp_path
     refused = tuner("train", best, "-o", tmp_path / "final", code=2)
     assert "runs a command of its own: '{python}' main.py" in refused.err
     assert not (tmp_path / "final").exists()
-    trained = tuner("train", best, "-o", tmp_path / "final", "--allow-command", "--json")
+    final = ("train", best, "-o", tmp_path / "final", "--allow-command", "--json")
+    trained = tuner(*final, EPOCH_SECONDS="3")
     assert "runs '{python}' main.py" in trained.err
     metrics = trained.json
     steps = {int(step): values["val_loss"] for step, values in metrics["curve"].items()}
